@@ -1,0 +1,29 @@
+"""The errors that a user sees: one clear sentence of what is wrong, where, and what to do."""
+
+
+class RecsysError(Exception):
+    """Something the user can mend; its message is shown without a traceback."""
+
+
+class SettingsError(RecsysError):
+    """A setting is unknown, missing or has a bad value."""
+
+
+class HubError(RecsysError):
+    """The data hub cannot be read or written, or an object in it breaks the layout."""
+
+
+class WarehouseError(RecsysError):
+    """The warehouse cannot be opened, or is held by another writer."""
+
+
+class AttributesError(RecsysError):
+    """An attribute endpoint did not deliver a complete snapshot."""
+
+
+class InputError(RecsysError):
+    """A file given by the user is not what it should be."""
+
+
+class PublishError(RecsysError):
+    """A table is not fit to be published."""

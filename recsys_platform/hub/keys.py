@@ -1,0 +1,66 @@
+"""The names of objects in the hub (a contract: see docs/contracts.md)."""
+
+import datetime as dt
+import re
+from typing import Literal, get_args
+
+Source = Literal["segment", "pinpoint", "matomo"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+Attributes = Literal["user_attributes", "book_attributes"]
+
+LANDING = "engagement_events"
+_LANDING_KEY = re.compile(rf"{LANDING}/source=(?P<source>[a-z]+)/(?P<hour>\d{{4}}/\d\d/\d\d/\d\d)/[^/]+")
+
+
+def landing_prefix(source: Source, day: dt.date) -> str:
+    """The prefix of all objects of one source that arrived on one day (UTC)."""
+    return f"{LANDING}/source={source}/{day:%Y/%m/%d}/"
+
+
+def landing_key(source: Source, arrival: dt.datetime, name: str) -> str:
+    """The key of a landing object; `arrival` is UTC, its hour is the folder."""
+    return f"{LANDING}/source={source}/{arrival:%Y/%m/%d/%H}/{name}"
+
+
+def attributes_prefix(kind: Attributes, day: dt.date) -> str:
+    """The prefix of one complete attribute snapshot."""
+    return f"{kind}/dt={day.isoformat()}/"
+
+
+def attributes_key(kind: Attributes, day: dt.date, part: int = 0) -> str:
+    """The key of one part of an attribute snapshot."""
+    return f"{attributes_prefix(kind, day)}part-{part:05d}.json.gz"
+
+
+def curated_key(table: str, day: dt.date, part: int = 0) -> str:
+    """The key of one Parquet file of a curated table."""
+    return f"curated/{table}/dt={day.isoformat()}/part-{part:05d}.parquet"
+
+
+def source_of(key: str) -> str:
+    """The tracker that a landing object came from."""
+    return _parts(key)["source"]
+
+
+def arrival_of(key: str) -> dt.datetime:
+    """The hour (UTC, naive) in which a landing object arrived, read from its path."""
+    return dt.datetime.strptime(_parts(key)["hour"], "%Y/%m/%d/%H")
+
+
+def is_landing_key(key: str) -> bool:
+    """Whether a key follows the landing layout with a known source and a real hour."""
+    match = _LANDING_KEY.fullmatch(key)
+    if match is None or match["source"] not in SOURCES:
+        return False
+    try:
+        arrival_of(key)
+    except ValueError:
+        return False
+    return True
+
+
+def _parts(key: str) -> dict[str, str]:
+    match = _LANDING_KEY.fullmatch(key)
+    if match is None:
+        raise ValueError(f"{key} is not a landing key")
+    return match.groupdict()

@@ -1,0 +1,101 @@
+"""One validated settings object; the environment is read here, once, and nowhere else.
+
+Belongs here: names, types, defaults and checks of settings, and the paths that follow from them. Does not: model parameters.
+"""
+
+import difflib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, HttpUrl, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from recsys_platform.errors import SettingsError
+
+PREFIX = "RECSYS_"
+DAGSTER_YAML = Path(__file__).parent.parent / "dagster.yaml"
+
+
+class Settings(BaseSettings):
+    """Every setting of the platform, each set by the environment variable `RECSYS_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    env: Literal["local"] = Field("local", description="where the platform runs; `local` is a folder and DuckDB")
+    home: Path = Field(Path(".recsys"), description="folder of one world: hub, warehouse, models, Dagster's own state")
+    users_url: HttpUrl | None = Field(None, description="JSON endpoint of user attributes")
+    books_url: HttpUrl | None = Field(None, description="JSON endpoint of book attributes")
+    attributes_per_page: int = Field(500, ge=1, description="records asked for in one page of an attribute endpoint")
+    http_timeout_seconds: float = Field(10, gt=0, description="time allowed for one answer of an attribute endpoint")
+    http_attempts: int = Field(4, ge=1, description="tries of one request before the fetch gives up")
+    list_length: int = Field(20, ge=1, description="ranks published for one user or book")
+    automation: Literal["on", "off"] = Field("off", description="whether schedules and sensors start switched on")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().resolve()
+
+    @property
+    def hub_root(self) -> Path:
+        """The folder that is the data hub."""
+        return self.home / "hub"
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The DuckDB file."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def models_root(self) -> Path:
+        """The folder of model versions."""
+        return self.home / "models"
+
+    @property
+    def truth_root(self) -> Path:
+        """What a simulated world knows of itself; the pipeline never reads it."""
+        return self.home / "truth"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's runs, events and schedules of this world."""
+        return self.home / "dagster"
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process; `SettingsError` names the first variable that is unknown or wrong."""
+    environ = os.environ if environ is None else environ
+    given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+    _refuse_unknown(given)
+    try:
+        return Settings(**{name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from error
+
+
+def prepare_home(settings: Settings) -> None:
+    """Create the folders of a world and give it its `dagster.yaml`; `SettingsError` if that is not possible."""
+    try:
+        for folder in (settings.hub_root, settings.models_root, settings.dagster_home):
+            folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(DAGSTER_YAML, settings.dagster_home / "dagster.yaml")
+    except OSError as error:
+        raise SettingsError(
+            f"RECSYS_HOME={settings.home} cannot be written: {error.strerror}. Choose a folder you may write to."
+        ) from error
+
+
+def _refuse_unknown(given: Mapping[str, str]) -> None:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in sorted(set(given) - set(known)):
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0)
+        raise SettingsError(f"Unknown setting {name}: did you mean {close[0]}? Known are {', '.join(known)}.")
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = PREFIX + str(first["loc"][0]).upper()
+    return f"{name}={first['input']!r} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}."

@@ -1,0 +1,24 @@
+"""Schemas and the tables that Python writes; all others are dbt's."""
+
+SCHEMAS = ("raw", "staging", "intermediate", "marts", "published", "ops")
+
+TABLES = {
+    "raw.engagement_events": """
+        source varchar not null, object_key varchar not null, record_index bigint not null,
+        landed_at timestamp not null, loaded_at timestamp not null, record json not null""",
+    "raw.rejected_records": """
+        source varchar not null, object_key varchar not null, record_index bigint not null,
+        landed_at timestamp not null, loaded_at timestamp not null, payload varchar not null, reason varchar not null""",
+    "raw.user_attributes": """
+        snapshot_date date not null, user_id varchar not null, object_key varchar not null,
+        loaded_at timestamp not null, record json not null""",
+    "raw.book_attributes": """
+        snapshot_date date not null, book_id varchar not null, object_key varchar not null,
+        loaded_at timestamp not null, record json not null""",
+    "ops.load_ledger": """
+        object_key varchar not null, etag varchar not null, size_bytes bigint not null, records bigint not null,
+        accepted bigint not null, rejected bigint not null, loaded_at timestamp not null""",
+    "ops.publications": """
+        version varchar not null, table_name varchar not null, versioned_table varchar not null, rows bigint not null,
+        is_live boolean not null, published_at timestamp not null""",
+}

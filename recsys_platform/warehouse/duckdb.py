@@ -1,0 +1,102 @@
+"""The DuckDB engine: one file, one writer at a time."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from recsys_platform.errors import WarehouseError
+from recsys_platform.hub.keys import Attributes
+from recsys_platform.hub.store import Hub, HubObject
+from recsys_platform.warehouse import ddl, loading, publishing
+from recsys_platform.warehouse.port import LoadReport, Progress
+
+
+@dataclass(frozen=True)
+class DuckDBWarehouse:
+    """A warehouse in a file; `memory_limit` is DuckDB's own, above which it spills to disk."""
+
+    path: Path
+    memory_limit: str = "3GB"
+
+    def prepare(self) -> None:
+        """Create the file, its schemas and the tables that Python writes."""
+        with self.connect() as con:
+            for schema in ddl.SCHEMAS:
+                con.execute(f"create schema if not exists {schema}")
+            for table, columns in ddl.TABLES.items():
+                con.execute(f"create table if not exists {table} ({columns})")
+
+    def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """The answer to a query, read-only."""
+        with self.connect(read_only=True) as con:
+            return con.execute(sql, list(parameters)).to_arrow_table()
+
+    def ledger(self, prefix: str) -> dict[str, str]:
+        """Key → etag of every loaded object under a prefix; empty before the first load."""
+        if not self.path.exists():
+            return {}
+        sql = "select object_key, etag from ops.load_ledger where starts_with(object_key, ?)"
+        with self.connect(read_only=True) as con:
+            return dict(con.execute(sql, [prefix]).fetchall())
+
+    def load_events(self, hub: Hub, objects: Sequence[HubObject], *, progress: Progress | None = None) -> LoadReport:
+        """Load landing objects of one source in chunks, each chunk with its ledger rows in one transaction."""
+        report = LoadReport()
+        with self.connect() as con:
+            for chunk in loading.chunks(objects):
+                with transaction(con):
+                    report += loading.load_chunk(con, hub, chunk)
+                if progress:
+                    progress(report.objects, len(objects))
+        return report
+
+    def load_attributes(self, hub: Hub, kind: Attributes, day: dt.date, objects: Sequence[HubObject]) -> LoadReport:
+        """Replace one snapshot day in one transaction."""
+        with self.connect() as con, transaction(con):
+            return loading.load_snapshot(con, hub, kind, day, objects)
+
+    def publish(
+        self, version: str, tables: Mapping[str, Iterable[pa.RecordBatch]], checks: Mapping[str, str]
+    ) -> dict[str, int]:
+        """Write, check and swap all tables of a version in one transaction; `PublishError` leaves the old one live."""
+        with self.connect() as con, transaction(con):
+            return publishing.publish(con, version, tables, checks)
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that is closed whatever happens; `WarehouseError` if the file is locked, absent or not DuckDB."""
+        try:
+            con = duckdb.connect(str(self.path), read_only=read_only, config={"memory_limit": self.memory_limit})
+        except duckdb.Error as error:
+            raise WarehouseError(_why_closed(self.path, str(error))) from error
+        try:
+            con.execute("set TimeZone = 'UTC'")
+            yield con
+        finally:
+            con.close()
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of the block, or nothing of it."""
+    con.begin()
+    try:
+        yield
+    except BaseException:
+        con.rollback()
+        raise
+    con.commit()
+
+
+def _why_closed(path: Path, message: str) -> str:
+    if "lock" in message:
+        return f"{path} is held by another process: wait for the running job or close the other connection to it."
+    if not path.exists():
+        return f"There is no warehouse at {path} yet: run `recsys run` first, or set RECSYS_HOME to a world that exists."
+    return f"{path} cannot be opened as a DuckDB file: {message.splitlines()[0]}"

@@ -1,0 +1,54 @@
+"""What the platform asks of a warehouse, whichever engine it is."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from recsys_platform.hub.keys import Attributes
+from recsys_platform.hub.store import Hub, HubObject
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What one load did; `records = accepted + rejected` holds for every object."""
+
+    objects: int = 0
+    records: int = 0
+    accepted: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: "LoadReport") -> "LoadReport":
+        """The two loads together."""
+        return LoadReport(
+            objects=self.objects + other.objects,
+            records=self.records + other.records,
+            accepted=self.accepted + other.accepted,
+            rejected=self.rejected + other.rejected,
+        )
+
+
+class Warehouse(Protocol):
+    """The port. Every method opens and closes its own connection; a method that writes is one transaction a step."""
+
+    def prepare(self) -> None:
+        """Create schemas, raw and ops tables where they are missing."""
+
+    def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """The answer to a query."""
+
+    def ledger(self, prefix: str) -> dict[str, str]:
+        """Key → etag of every loaded object under a prefix."""
+
+    def load_events(self, hub: Hub, objects: Sequence[HubObject], *, progress: Progress | None = None) -> LoadReport:
+        """Load landing objects that the ledger does not know, each exactly once."""
+
+    def load_attributes(self, hub: Hub, kind: Attributes, day: dt.date, objects: Sequence[HubObject]) -> LoadReport:
+        """Replace the snapshot of a day, whole or not at all."""
+
+    def publish(self, version: str, tables: Mapping[str, Iterable[pa.RecordBatch]], checks: Mapping[str, str]) -> dict[str, int]:
+        """Write a new version beside the live one, check it, swap; rows by table."""

@@ -1,0 +1,74 @@
+"""Put new versions of published tables behind their views in one step; the version before stays for a rollback.
+
+Each version is a table `ops.<name>__<version>`; the view `published.<name>` reads the live one.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import duckdb
+import pyarrow as pa
+
+from recsys_platform.errors import PublishError
+
+KEPT_VERSIONS = 2
+
+
+def publish(
+    con: duckdb.DuckDBPyConnection,
+    version: str,
+    tables: Mapping[str, Iterable[pa.RecordBatch]],
+    checks: Mapping[str, str],
+) -> dict[str, int]:
+    """Write all tables, run the checks on them, swap the views; the caller holds the transaction. Rows by table.
+
+    `checks`: sentence → SQL that counts the offending rows, with `{table}` for the new version's tables by name.
+    """
+    rows = {name: _write(con, versioned(name, version), batches) for name, batches in tables.items()}
+    _refuse_broken(con, {name: versioned(name, version) for name in tables}, checks)
+    for name, count in rows.items():
+        con.execute(f"create or replace view published.{name} as select * from {versioned(name, version)}")
+        con.execute("update ops.publications set is_live = false where table_name = ?", [name])
+        con.execute(
+            "insert into ops.publications values (?, ?, ?, ?, true, now()::timestamp)",
+            [version, name, versioned(name, version), count],
+        )
+        _drop_old(con, name)
+    return rows
+
+
+def live_version(con: duckdb.DuckDBPyConnection) -> str | None:
+    """The version that the views show, or None before the first publication."""
+    row = con.execute("select max(version) from ops.publications where is_live").fetchone()
+    return row[0] if row else None
+
+
+def versioned(name: str, version: str) -> str:
+    """The table that holds one version."""
+    return f'ops."{name}__{version}"'
+
+
+def _write(con: duckdb.DuckDBPyConnection, table: str, batches: Iterable[pa.RecordBatch]) -> int:
+    con.execute(f"drop table if exists {table}")
+    total = 0
+    for number, batch in enumerate(batches):
+        con.register("batch", batch)
+        verb = f"create table {table} as" if number == 0 else f"insert into {table}"
+        con.execute(f"{verb} select * from batch")
+        con.unregister("batch")
+        total += batch.num_rows
+    return total
+
+
+def _refuse_broken(con: duckdb.DuckDBPyConnection, names: Mapping[str, str], checks: Mapping[str, str]) -> None:
+    """Collect every broken promise, then raise one error."""
+    counts = {sentence: con.execute(sql.format_map(names)).fetchone() for sentence, sql in checks.items()}
+    broken = [f"{sentence} ({count[0]} rows do not)" for sentence, count in counts.items() if count and count[0]]
+    if broken:
+        raise PublishError(f"Not published, the version before stays live: {'; '.join(broken)}.")
+
+
+def _drop_old(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    sql = "select versioned_table from ops.publications where table_name = ? order by is_live desc, published_at desc"
+    for (table,) in con.execute(sql, [name]).fetchall()[KEPT_VERSIONS:]:
+        con.execute(f"drop table if exists {table}")
+        con.execute("delete from ops.publications where versioned_table = ?", [table])
