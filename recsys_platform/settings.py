@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, HttpUrl, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator
 
 from recsys_platform.errors import SettingsError
 
@@ -19,13 +18,13 @@ PREFIX = "RECSYS_"
 DAGSTER_YAML = Path(__file__).parent.parent / "dagster.yaml"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting of the platform, each set by the environment variable `RECSYS_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     env: Literal["local"] = Field("local", description="where the platform runs; `local` is a folder and DuckDB")
-    home: Path = Field(Path(".recsys"), description="folder of one world: hub, warehouse, models, Dagster's own state")
+    home: Path = Field(Path(".recsys"), validate_default=True, description="folder of one world: hub, warehouse, models, Dagster's own state")
     users_url: HttpUrl | None = Field(None, description="JSON endpoint of user attributes")
     books_url: HttpUrl | None = Field(None, description="JSON endpoint of book attributes")
     attributes_per_page: int = Field(500, ge=1, description="records asked for in one page of an attribute endpoint")
@@ -71,7 +70,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
     _refuse_unknown(given)
     try:
-        return Settings(**{name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
+        return Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from error
 

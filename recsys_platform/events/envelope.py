@@ -20,7 +20,8 @@ ENVELOPE: dict[Source, tuple[Requirement, ...]] = {
     "segment": (
         Requirement("no message id", ("$.messageId", "$.message_id")),
         Requirement(
-            "no timestamp", ("$.timestamp", "$.originalTimestamp", "$.original_timestamp", "$.receivedAt", "$.received_at")
+            "no timestamp",
+            ("$.timestamp", "$.originalTimestamp", "$.original_timestamp", "$.receivedAt", "$.received_at"),
         ),
         Requirement("no user or anonymous id", ("$.userId", "$.user_id", "$.anonymousId", "$.anonymous_id")),
     ),

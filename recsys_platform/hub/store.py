@@ -30,7 +30,9 @@ class Hub:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_atomically(path, data)
         except OSError as error:
-            raise HubError(f"Cannot write {path}: {error.strerror}. Make the folder writable or set RECSYS_HOME.") from error
+            raise HubError(
+                f"Cannot write {path}: {error.strerror}. Make the folder writable or set RECSYS_HOME."
+            ) from error
 
     def get(self, key: str) -> bytes:
         """The bytes of an object."""
@@ -39,7 +41,7 @@ class Hub:
         except OSError as error:
             raise HubError(f"Cannot read {self.path(key)}: {error.strerror}.") from error
 
-    def list(self, prefix: str) -> list[HubObject]:
+    def objects(self, prefix: str) -> list[HubObject]:
         """The objects under a prefix that ends with `/`, sorted by key; none if there is no such folder."""
         found = (Path(folder) / name for folder, _, names in os.walk(self.root / prefix) for name in names)
         return sorted(self._describe(path) for path in found if not path.name.startswith("."))

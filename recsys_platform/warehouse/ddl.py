@@ -21,4 +21,8 @@ TABLES = {
     "ops.publications": """
         version varchar not null, table_name varchar not null, versioned_table varchar not null, rows bigint not null,
         is_live boolean not null, published_at timestamp not null""",
+    "ops.model_evaluations": """
+        data_hash varchar not null, evaluated_at timestamp not null, model varchar not null, segment varchar not null,
+        metric varchar not null, k integer not null, users bigint not null,
+        value double, low double, high double""",
 }

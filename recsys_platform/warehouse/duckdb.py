@@ -35,7 +35,7 @@ class DuckDBWarehouse:
     def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """The answer to a query, read-only."""
         with self.connect(read_only=True) as con:
-            return con.execute(sql, list(parameters)).to_arrow_table()
+            return con.sql(sql, params=list(parameters)).to_arrow_table()
 
     def ledger(self, prefix: str) -> dict[str, str]:
         """Key → etag of every loaded object under a prefix; empty before the first load."""
@@ -50,8 +50,9 @@ class DuckDBWarehouse:
         report = LoadReport()
         with self.connect() as con:
             for chunk in loading.chunks(objects):
+                loading.frame_objects(con, hub, chunk)
                 with transaction(con):
-                    report += loading.load_chunk(con, hub, chunk)
+                    report += loading.load_framed(con, chunk)
                 if progress:
                     progress(report.objects, len(objects))
         return report
@@ -61,12 +62,24 @@ class DuckDBWarehouse:
         with self.connect() as con, transaction(con):
             return loading.load_snapshot(con, hub, kind, day, objects)
 
+    def replace_rows(self, table: str, rows: pa.Table, *, key: str) -> None:
+        """Put rows into an ops table in place of those with the same key, in one transaction."""
+        with self.connect() as con, transaction(con):
+            con.register("rows", rows)
+            con.execute(f"delete from {table} where {key} in (select {key} from rows)")
+            con.execute(f"insert into {table} by name select * from rows")
+
+    def live_version(self) -> str | None:
+        """The published version that readers see, None before the first."""
+        found = self.frame("select max(version) as version from ops.publications where is_live")
+        return str(found["version"][0].as_py()) if found["version"][0].is_valid else None
+
     def publish(
-        self, version: str, tables: Mapping[str, Iterable[pa.RecordBatch]], checks: Mapping[str, str]
+        self, version: str, tables: Mapping[str, Iterable[pa.RecordBatch]], promises: Mapping[str, str]
     ) -> dict[str, int]:
         """Write, check and swap all tables of a version in one transaction; `PublishError` leaves the old one live."""
         with self.connect() as con, transaction(con):
-            return publishing.publish(con, version, tables, checks)
+            return publishing.publish(con, version, tables, promises)
 
     @contextmanager
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -98,5 +111,7 @@ def _why_closed(path: Path, message: str) -> str:
     if "lock" in message:
         return f"{path} is held by another process: wait for the running job or close the other connection to it."
     if not path.exists():
-        return f"There is no warehouse at {path} yet: run `recsys run` first, or set RECSYS_HOME to a world that exists."
+        return (
+            f"There is no warehouse at {path} yet: run `recsys run` first, or set RECSYS_HOME to a world that exists."
+        )
     return f"{path} cannot be opened as a DuckDB file: {message.splitlines()[0]}"

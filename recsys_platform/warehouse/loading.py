@@ -36,9 +36,24 @@ def chunks(objects: Sequence[HubObject]) -> Iterator[list[HubObject]]:
         yield chunk
 
 
-def load_chunk(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject]) -> LoadReport:
-    """Raw rows, rejected rows and ledger rows of some objects of one source; the caller holds the transaction."""
-    _frame(con, hub, objects)
+def frame_objects(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject]) -> None:
+    """Fill the temporary table `framed` with the pieces of objects of one source.
+
+    Outside a transaction: an object that DuckDB cannot read would abort it.
+    """
+    con.execute(
+        "create or replace temp table framed"
+        " (object_key varchar, record_index bigint, payload varchar, reason varchar, landed_at timestamp)"
+    )
+    if _read_with_duckdb(con, hub, objects):
+        return
+    for item in objects:
+        if not _read_with_duckdb(con, hub, [item]):
+            _read_with_python(con, hub, item)
+
+
+def load_framed(con: duckdb.DuckDBPyConnection, objects: Sequence[HubObject]) -> LoadReport:
+    """Raw rows, rejected rows and ledger rows of the framed objects; the caller holds the transaction."""
     loaded_at = next_loaded_at(con)
     _accept_or_reject(con, source_of(objects[0].key), loaded_at)
     return _write_ledger(con, objects, loaded_at)
@@ -49,19 +64,6 @@ def next_loaded_at(con: duckdb.DuckDBPyConnection) -> dt.datetime:
     row = con.execute("select max(loaded_at) + interval 1 microsecond from ops.load_ledger").fetchone()
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     return max(now, row[0]) if row and row[0] else now
-
-
-def _frame(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject]) -> None:
-    """Fill the temporary table `framed` with the pieces of the objects."""
-    con.execute(
-        "create or replace temp table framed"
-        " (object_key varchar, record_index bigint, payload varchar, reason varchar, landed_at timestamp)"
-    )
-    if _read_with_duckdb(con, hub, objects):
-        return
-    for item in objects:
-        if not _read_with_duckdb(con, hub, [item]):
-            _read_with_python(con, hub, item)
 
 
 def _read_with_duckdb(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject]) -> bool:
@@ -213,7 +215,9 @@ def _refuse_bad_ids(con: duckdb.DuckDBPyConnection, kind: Attributes, day: dt.da
     bad = con.execute(sql + " order by 1 limit 1", [day]).fetchone()
     if bad:
         what = f"{id_column} {bad[0]} {bad[1]} times" if bad[0] else f"{bad[1]} records without {id_column}"
-        raise InputError(f"The {kind} snapshot of {day} holds {what}: a snapshot has one record an entity. Fetch it again.")
+        raise InputError(
+            f"The {kind} snapshot of {day} holds {what}: a snapshot has one record an entity. Fetch it again."
+        )
 
 
 def _rewrite_ledger(

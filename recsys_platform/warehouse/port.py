@@ -50,5 +50,13 @@ class Warehouse(Protocol):
     def load_attributes(self, hub: Hub, kind: Attributes, day: dt.date, objects: Sequence[HubObject]) -> LoadReport:
         """Replace the snapshot of a day, whole or not at all."""
 
-    def publish(self, version: str, tables: Mapping[str, Iterable[pa.RecordBatch]], checks: Mapping[str, str]) -> dict[str, int]:
+    def replace_rows(self, table: str, rows: pa.Table, *, key: str) -> None:
+        """Put rows into an ops table in place of those with the same key."""
+
+    def live_version(self) -> str | None:
+        """The published version that readers see, None before the first."""
+
+    def publish(
+        self, version: str, tables: Mapping[str, Iterable[pa.RecordBatch]], promises: Mapping[str, str]
+    ) -> dict[str, int]:
         """Write a new version beside the live one, check it, swap; rows by table."""

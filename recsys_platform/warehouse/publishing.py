@@ -17,16 +17,17 @@ def publish(
     con: duckdb.DuckDBPyConnection,
     version: str,
     tables: Mapping[str, Iterable[pa.RecordBatch]],
-    checks: Mapping[str, str],
+    promises: Mapping[str, str],
 ) -> dict[str, int]:
-    """Write all tables, run the checks on them, swap the views; the caller holds the transaction. Rows by table.
+    """Write all tables, check their promises, swap the views; the caller holds the transaction. Rows by table.
 
-    `checks`: sentence → SQL that counts the offending rows, with `{table}` for the new version's tables by name.
+    `promises`: sentence → SQL that counts the offending rows, with `{name}` for the new version of each table.
     """
     rows = {name: _write(con, versioned(name, version), batches) for name, batches in tables.items()}
-    _refuse_broken(con, {name: versioned(name, version) for name in tables}, checks)
+    _refuse_broken(con, {name: versioned(name, version) for name in tables}, promises)
     for name, count in rows.items():
         con.execute(f"create or replace view published.{name} as select * from {versioned(name, version)}")
+        con.execute("delete from ops.publications where version = ? and table_name = ?", [version, name])
         con.execute("update ops.publications set is_live = false where table_name = ?", [name])
         con.execute(
             "insert into ops.publications values (?, ?, ?, ?, true, now()::timestamp)",
@@ -34,12 +35,6 @@ def publish(
         )
         _drop_old(con, name)
     return rows
-
-
-def live_version(con: duckdb.DuckDBPyConnection) -> str | None:
-    """The version that the views show, or None before the first publication."""
-    row = con.execute("select max(version) from ops.publications where is_live").fetchone()
-    return row[0] if row else None
 
 
 def versioned(name: str, version: str) -> str:
@@ -59,9 +54,9 @@ def _write(con: duckdb.DuckDBPyConnection, table: str, batches: Iterable[pa.Reco
     return total
 
 
-def _refuse_broken(con: duckdb.DuckDBPyConnection, names: Mapping[str, str], checks: Mapping[str, str]) -> None:
+def _refuse_broken(con: duckdb.DuckDBPyConnection, names: Mapping[str, str], promises: Mapping[str, str]) -> None:
     """Collect every broken promise, then raise one error."""
-    counts = {sentence: con.execute(sql.format_map(names)).fetchone() for sentence, sql in checks.items()}
+    counts = {sentence: con.execute(sql.format_map(names)).fetchone() for sentence, sql in promises.items()}
     broken = [f"{sentence} ({count[0]} rows do not)" for sentence, count in counts.items() if count and count[0]]
     if broken:
         raise PublishError(f"Not published, the version before stays live: {'; '.join(broken)}.")

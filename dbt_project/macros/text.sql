@@ -1,0 +1,39 @@
+{# Text as a whole number (`4.0` is 4); NULL when it is no number or too large for an integer. #}
+{% macro integer_from_text(text) -%}
+    {{ return(adapter.dispatch('integer_from_text')(text)) }}
+{%- endmacro %}
+
+
+{% macro duckdb__integer_from_text(text) -%}
+    try_cast(try_cast({{ text }} as double) as integer)
+{%- endmacro %}
+
+
+{% macro snowflake__integer_from_text(text) -%}
+    iff(abs(try_to_double({{ text }})) < 2147483647, cast(round(try_to_double({{ text }})) as integer), null)
+{%- endmacro %}
+
+
+{# Text as an exact amount of money with four decimals; NULL when it is no number. #}
+{% macro money_from_text(text) -%}
+    try_cast({{ text }} as decimal(18, 4))
+{%- endmacro %}
+
+
+{# Text as true or false; NULL when it is neither. #}
+{% macro boolean_from_text(text) -%}
+    try_cast({{ text }} as boolean)
+{%- endmacro %}
+
+
+{#
+    A key of 32 hexadecimal digits for a list of expressions. NULL is told apart from the empty string, so that (NULL, 'a') and ('a', NULL)
+    differ.
+#}
+{% macro hashed_key(parts) -%}
+    {%- set texts = [] -%}
+    {%- for part in parts -%}
+        {%- do texts.append("coalesce(cast(" ~ part ~ " as varchar), '\\N')") -%}
+    {%- endfor -%}
+    md5({{ texts | join(" || '|' || ") }})
+{%- endmacro %}

@@ -1,0 +1,59 @@
+with
+
+snapshots as (
+
+    select * from {{ ref('stg_attributes__users') }}
+
+),
+
+events as (
+
+    select * from {{ ref('fct_events') }}
+
+),
+
+attributes as (
+
+    select *
+    from snapshots
+    where snapshot_date = (select max(snapshot_date) from snapshots)
+
+),
+
+activity as (
+
+    select
+        user_id,
+        count(*) as events,
+        min(occurred_at) as first_seen_at,
+        max(occurred_at) as last_seen_at
+    from events
+    where user_id is not null
+    group by user_id
+
+),
+
+final as (
+
+    select
+        coalesce(attributes.user_id, activity.user_id) as user_id,
+
+        attributes.country,
+        attributes.language,
+        attributes.tier,
+        coalesce(attributes.interests, {{ string_array('null') }}) as interests,
+
+        coalesce(activity.events, 0) as events,
+
+        attributes.user_id is not null as is_in_attributes,
+
+        attributes.created_at,
+        activity.first_seen_at,
+        activity.last_seen_at,
+        attributes.snapshot_date
+    from attributes
+    full outer join activity on attributes.user_id = activity.user_id
+
+)
+
+select * from final

@@ -1,0 +1,99 @@
+with
+
+events as (
+
+    select * from {{ ref('fct_events') }}
+
+),
+
+event_weights as (
+
+    select * from {{ ref('event_weights') }}
+
+),
+
+-- All a reader did to a book, one row for each kind of action.
+actions as (
+
+    select
+        user_id,
+        book_id,
+        event_name,
+        count(*) as events,
+        cast(round(max_by(rating, event_number)) as integer) as latest_rating,
+        max(event_number) as last_number,
+        min(occurred_at) as first_at,
+        max(occurred_at) as last_at
+    from events
+    where user_id is not null
+        and book_id is not null
+    group by user_id, book_id, event_name
+
+),
+
+-- Only the latest rating counts, and once; other actions add up, to a ceiling where there is one.
+weighted as (
+
+    select
+        actions.user_id,
+        actions.book_id,
+        actions.event_name,
+        actions.events,
+        case when event_weights.rating is not null then actions.latest_rating end as rating,
+        case
+            when event_weights.rating is not null then event_weights.weight
+            when event_weights.max_total is null then actions.events * event_weights.weight
+            else least(actions.events * event_weights.weight, event_weights.max_total)
+        end as weight,
+        actions.last_number,
+        actions.first_at,
+        actions.last_at
+    from actions
+    inner join event_weights
+        on actions.event_name = event_weights.event_name
+        and (event_weights.rating is null or actions.latest_rating = event_weights.rating)
+
+),
+
+combined as (
+
+    select
+        user_id,
+        book_id,
+        max_by(event_name, last_number) as last_action,
+        sum(weight) as weight,
+        sum(events) as events,
+        max(rating) as rating,
+        coalesce(max(case when event_name = 'Book Finished' then last_number end), 0) as finished_number,
+        coalesce(max(case when event_name = 'Book Saved' then last_number end), 0) as saved_number,
+        coalesce(max(case when event_name = 'Book Removed' then last_number end), 0) as removed_number,
+        min(first_at) as first_at,
+        max(last_at) as last_at
+    from weighted
+    group by user_id, book_id
+
+),
+
+final as (
+
+    select
+        user_id,
+        book_id,
+
+        last_action,
+
+        cast(weight as double) as weight,
+        cast(events as bigint) as events,
+        rating,
+
+        (finished_number > 0 or saved_number > removed_number or coalesce(rating, 0) >= 4)
+        and coalesce(rating, 3) > 2 as is_positive,
+        finished_number > 0 or rating is not null as is_finished,
+
+        first_at,
+        last_at
+    from combined
+
+)
+
+select * from final

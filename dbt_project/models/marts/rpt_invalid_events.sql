@@ -1,0 +1,37 @@
+with
+
+events as (
+
+    select * from {{ ref('int_events__validated') }}
+
+),
+
+final as (
+
+    select
+        object_key,
+        record_index,
+        event_id,
+        user_id,
+        anonymous_id,
+        book_id,
+
+        source,
+        source_event,
+        event_name,
+        invalid_reason,
+
+        rating,
+        chapter,
+        chapters,
+
+        occurred_at,
+        arrived_on,
+        landed_at,
+        loaded_at
+    from events
+    where invalid_reason is not null
+
+)
+
+select * from final

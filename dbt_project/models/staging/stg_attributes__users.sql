@@ -1,0 +1,39 @@
+{{ config(incremental_strategy='delete+insert', unique_key='snapshot_date') }}
+
+with
+
+records as (
+
+    {{ json_fields(
+        source('raw', 'user_attributes'),
+        keep=['snapshot_date', 'user_id', 'loaded_at'],
+        where=newly_loaded(),
+        fields={
+            'country': 'country',
+            'language': 'language',
+            'tier': 'tier',
+            'interests': 'interests',
+            'created_text': 'created_at',
+        },
+    ) }}
+
+),
+
+final as (
+
+    select
+        snapshot_date,
+        user_id,
+
+        upper(country) as country,
+        lower(language) as language,
+        lower(tier) as tier,
+        {{ string_array('interests') }} as interests,
+
+        {{ timestamp_from_iso('created_text') }} as created_at,
+        loaded_at
+    from records
+
+)
+
+select * from final

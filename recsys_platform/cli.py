@@ -1,0 +1,199 @@
+"""`recsys`: thin commands over the packages; what they do is written there."""
+
+import datetime as dt
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from recsys_platform.errors import RecsysError
+from recsys_platform.hub.store import Hub
+from recsys_platform.settings import Settings, load_settings, prepare_home
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+app = typer.Typer(
+    name="recsys",
+    help="From reading events to measured book recommendations.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+WORKSPACE = Path(__file__).parent.parent / "workspace.yaml"
+OUT, ERR = Console(highlight=False), Console(stderr=True, highlight=False)
+
+
+def main() -> None:
+    """Run a command; what the user can mend is said in one sentence and exits with 1."""
+    # Other packages' notes to their developers: they would stand between the lines that the user reads.
+    warnings.simplefilter("ignore")
+    try:
+        app()
+    except RecsysError as error:
+        ERR.print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        sys.exit(1)
+
+
+@app.command()
+def simulate(
+    readers: Annotated[int, typer.Option(min=1, help="How many readers there are at the end.")] = 2000,
+    books: Annotated[int, typer.Option(min=1, help="How many books there are at the end.")] = 600,
+    days: Annotated[int, typer.Option(min=1, help="How many days of events.")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same world.")] = 7,
+    end: Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day; default: yesterday.")] = None,
+    more: Annotated[bool, typer.Option("--more", help="Let the world that is there go on for --days days.")] = False,
+) -> None:
+    """Make a world of readers and books and write its events to the hub as Firehose would."""
+    from recsys_platform.simulation import simulate as simulation
+
+    settings = _world()
+    hub, truth = Hub(settings.hub_root), settings.truth_root
+    with _bar() as bar:
+        task = bar.add_task("simulating", total=days)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        if more:
+            made = simulation.continue_simulation(hub, truth_dir=truth, days=days, progress=advance)
+        else:
+            last = end.date() if end else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+            size = {"readers": readers, "books": books, "days": days, "seed": seed}
+            made = simulation.simulate(hub, **size, end=last, truth_dir=truth, progress=advance)
+    OUT.print(
+        f"{made.records:,} records in {made.objects:,} objects, {made.start} to {made.end}, "
+        f"{made.records / made.seconds:,.0f} records/s, in {settings.hub_root}"
+    )
+
+
+@app.command()
+def replay(
+    interactions: Annotated[Path, typer.Option(help="CSV or Parquet: user_id, book_id[, timestamp][, rating][, event].")],
+    books: Annotated[Path, typer.Option(help="CSV or Parquet: book_id and any of title, author, language, categories, …")],
+    users: Annotated[Path | None, typer.Option(help="CSV or Parquet: user_id and any of country, language, tier, …")] = None,
+    date: Annotated[
+        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of the snapshots; default: yesterday.")
+    ] = None,
+) -> None:
+    """Turn your own interactions into landing objects and attribute snapshots."""
+    from recsys_platform.events.replay import replay as replay_files
+
+    settings = _world()
+    day = date.date() if date else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    done = replay_files(Hub(settings.hub_root), interactions=interactions, books=books, users=users, date=day)
+    OUT.print(str(done))
+
+
+@app.command()
+def run(
+    everything: Annotated[bool, typer.Option("--all", help="Rebuild also what is up to date.")] = False,
+) -> None:
+    """Bring everything up to date: load what is new, rebuild what is older than it, publish."""
+    settings = _world()
+    if not _refresh(settings, everything):
+        sys.exit(1)
+
+
+@app.command()
+def demo(
+    readers: Annotated[int, typer.Option(min=1)] = 2000,
+    books: Annotated[int, typer.Option(min=1)] = 600,
+    days: Annotated[int, typer.Option(min=1)] = 30,
+    seed: Annotated[int, typer.Option()] = 7,
+) -> None:
+    """Make a world, serve its users and books over HTTP, and run the whole road on it."""
+    from recsys_platform.simulation.server import running_server
+
+    settings = _world()
+    if not Hub(settings.hub_root).folders("engagement_events"):
+        simulate(readers=readers, books=books, days=days, seed=seed, end=None, more=False)
+    with running_server(settings.truth_root) as url:
+        served = settings.model_copy(update={"users_url": f"{url}/users", "books_url": f"{url}/books"})
+        passed = _refresh(served, everything=False)
+    if not passed:
+        sys.exit(1)
+
+
+@app.command(name="serve-attributes")
+def serve_attributes(
+    host: Annotated[str, typer.Option()] = "127.0.0.1", port: Annotated[int, typer.Option(min=0, max=65535)] = 8090
+) -> None:
+    """Serve the simulated world's users and books as the two JSON endpoints."""
+    from recsys_platform.simulation.server import serve
+
+    OUT.print(f"RECSYS_USERS_URL=http://{host}:{port}/users RECSYS_BOOKS_URL=http://{host}:{port}/books")
+    serve(_world().truth_root, host=host, port=port)
+
+
+@app.command()
+def dev(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
+    """Start Dagster's UI, daemon and code location on this world; a simulated world's users and books are served too."""
+    from recsys_platform.simulation.server import running_server
+
+    settings = _world()
+    serving = running_server(settings.truth_root) if _is_simulated(settings) else nullcontext()
+    with serving as url:
+        endpoints = {"RECSYS_USERS_URL": f"{url}/users", "RECSYS_BOOKS_URL": f"{url}/books"} if url else {}
+        world = {"RECSYS_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
+        command = [str(Path(sys.executable).with_name("dagster")), "dev", "-w", str(WORKSPACE), "-p", str(port)]
+        sys.exit(subprocess.run(command, env={**os.environ, **world, **endpoints}, cwd=WORKSPACE.parent).returncode)
+
+
+@app.command()
+def status() -> None:
+    """What is loaded, how fresh each layer is, what was rejected, which model is live, what is switched on."""
+    from recsys_platform.console import print_overview, print_state
+    from recsys_platform.defs.automation.state import state_of
+
+    settings = load_settings()
+    warehouse = DuckDBWarehouse(settings.warehouse_path)
+    print_overview(OUT, settings, warehouse)
+    print_state(OUT, state_of(settings))
+
+
+def _refresh(settings: Settings, everything: bool) -> bool:
+    """Run what is to be run and tell about it; whether all went well."""
+    from recsys_platform.console import print_overview, print_report
+    from recsys_platform.defs.automation.run import Refresher, instance_of, require_input
+
+    hub, warehouse = Hub(settings.hub_root), DuckDBWarehouse(settings.warehouse_path)
+    require_input(settings, hub)
+    with _bar() as bar:
+        task = bar.add_task("loading the asset graph", total=None)
+        from recsys_platform.definitions import build_defs
+
+        def hear(what: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, **({"description": what[:70]} if what else {}))
+
+        refresher = Refresher(build_defs(settings), settings, hub=hub, warehouse=warehouse, listener=hear)
+        log = settings.home / "run.log"
+        with instance_of(settings) as instance, log.open("w") as file, redirect_stdout(file):
+            report = refresher.run(instance, everything=everything)
+    print_report(OUT, report)
+    if not report.failures:
+        print_overview(OUT, settings, warehouse)
+    return not report.failures
+
+
+def _is_simulated(settings: Settings) -> bool:
+    return settings.users_url is None and settings.books_url is None and (settings.truth_root / "world.json").exists()
+
+
+def _world() -> Settings:
+    settings = load_settings()
+    prepare_home(settings)
+    return settings
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=ERR, transient=True) as progress:
+        yield progress

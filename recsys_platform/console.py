@@ -1,0 +1,87 @@
+"""What the commands print: one screen, figures first, and where to look next."""
+
+import datetime as dt
+
+from rich.console import Console
+from rich.table import Table
+
+from recsys_platform.defs.automation.run import RunReport, assets_of
+from recsys_platform.defs.automation.state import State
+from recsys_platform.settings import Settings
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.warehouse.overview import Overview, overview
+
+
+def print_report(out: Console, report: RunReport) -> None:
+    """What this run did, or that there was nothing to do."""
+    loaded = report.loaded
+    if not report.steps:
+        out.print("Nothing new: 0 objects loaded, no table changed; every layer is up to date.")
+    elif not report.failures:
+        out.print(
+            f"Loaded {loaded['objects']:,} new objects: {loaded['records']:,} records, {loaded['accepted']:,} accepted, "
+            f"{loaded['rejected']:,} rejected; {assets_of(report.steps)} assets in {len(report.steps)} runs are up to date."
+        )
+    for sentence in dict.fromkeys(report.warnings):
+        out.print(f"[yellow]warning:[/] {sentence}", soft_wrap=True)
+    for sentence in dict.fromkeys(report.failures):
+        out.print(f"[bold red]failed:[/] {sentence}", soft_wrap=True)
+    if report.failures:
+        out.print("Stopped there: nothing further down was changed. `make dev` shows the run.")
+
+
+def print_overview(out: Console, settings: Settings, warehouse: DuckDBWarehouse) -> None:
+    """The figures of the world."""
+    found = overview(warehouse)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    for name, text in _lines(found):
+        table.add_row(name, text)
+    table.add_row("look next", f"`recsys status` · `make dev` (Dagster UI) · `make docs` (marts) · {settings.warehouse_path}")
+    out.print(table)
+
+
+def print_state(out: Console, state: State) -> None:
+    """Freshness by layer, and what is switched on."""
+    table = Table("layer", "newest", "age", "assets", "never made", box=None, header_style="dim")
+    now = dt.datetime.now(dt.UTC)
+    for layer in state.layers:
+        newest = f"{layer.newest:%Y-%m-%d %H:%M} UTC" if layer.newest else "never"
+        table.add_row(layer.name, newest, _age(now - layer.newest) if layer.newest else "", str(layer.assets), str(layer.missing))
+    out.print(table)
+    out.print("  ".join(f"{name}: [{'green' if on else 'yellow'}]{'on' if on else 'off'}[/]" for name, on in state.switches))
+    for sentence in state.failed_checks:
+        out.print(f"[bold red]failed check:[/] {sentence}", soft_wrap=True)
+
+
+def _lines(found: Overview) -> list[tuple[str, str]]:
+    reasons = "; ".join(f"{reason} {count:,}" for reason, count in found.reasons[:4])
+    span = f"{found.first_event:%Y-%m-%d} to {found.last_event:%Y-%m-%d}" if found.first_event and found.last_event else "none yet"
+    return [
+        ("landed", f"{found.records:,} records in {found.objects:,} objects; newest load {_minute(found.last_load)}"),
+        ("accepted", f"{found.accepted:,} = {found.distinct_events:,} distinct events + {found.duplicates:,} duplicates + {found.invalid:,} invalid"),
+        ("rejected", f"{found.rejected:,}{f' ({reasons})' if reasons else ''}"),
+        ("events", span),
+        ("catalogue", f"{found.readers:,} readers, {found.books:,} books"),
+        ("quality", _quality(found)),
+        ("live", f"{found.live}: " + ", ".join(f"{rows:,} {name}" for name, rows in found.published) if found.live else "nothing published yet"),
+    ]
+
+
+def _quality(found: Overview) -> str:
+    if not found.quality:
+        return "not measured yet"
+    best, by_name = found.quality, dict(found.quality)
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in best)
+    ratio = f": lightfm is {by_name['lightfm'] / by_name['popularity']:.1f} × popularity" if by_name.get("popularity") else ""
+    return f"NDCG@{found.quality_k} on what {found.test_readers:,} readers liked last: {figures}{ratio}"
+
+
+def _minute(time: dt.datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC" if time else "never"
+
+
+def _age(age: dt.timedelta) -> str:
+    hours = age.total_seconds() / 3600
+    return f"{hours * 60:.0f} min" if hours < 1 else f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"

@@ -1,0 +1,55 @@
+"""The Definitions: loads defs/, gives the assets their resources and maps global policies over them; nothing else."""
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DbtCliResource
+
+from recsys_platform.defs.automation.triggers import triggers
+from recsys_platform.defs.dbt.project import DBT, PROJECT
+from recsys_platform.hub.store import Hub
+from recsys_platform.recommender.registry import Registry
+from recsys_platform.settings import Settings, load_settings, prepare_home
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+FRESH_DAILY = {"landing", "marts", "published"}
+OWNERS = {"training": "team:data-science", "published": "team:data-science"}
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads: the world that the environment names."""
+    return build_defs(load_settings())
+
+
+def build_defs(settings: Settings, *, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The whole platform for one world; tests may swap resources."""
+    prepare_home(settings)
+    loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    resources = {**resources_of(settings), **(resource_overrides or {})}
+    own = dg.Definitions(resources=resources)
+    return dg.Definitions.merge(loaded, own, triggers(settings)).map_asset_specs(func=_with_policies)
+
+
+def resources_of(settings: Settings) -> dict[str, Any]:
+    """The resources by name, as plain objects of the packages below."""
+    return {
+        "settings": settings,
+        "hub": Hub(settings.hub_root),
+        "warehouse": DuckDBWarehouse(settings.warehouse_path),
+        "registry": Registry(settings.models_root),
+        "dbt": DbtCliResource(PROJECT, dbt_executable=str(DBT)),
+    }
+
+
+def _with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
+    """Global policies: who owns an asset, and how old it may get."""
+    group = spec.group_name or ""
+    owners = spec.owners or [OWNERS.get(group, "team:data-platform")]
+    if group not in FRESH_DAILY:
+        return spec.replace_attributes(owners=owners)
+    policy = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=36), warn_window=dt.timedelta(hours=26))
+    return spec.replace_attributes(owners=owners, freshness_policy=policy)

@@ -1,0 +1,192 @@
+"""Bring everything up to date from the command line: the `refresh` job, on the world's own instance, in this process.
+
+First what is new is fetched and loaded, each unbroken stretch of days in one run; then everything that is older than what it is
+made of. Where nothing is new, nothing runs.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import dagster as dg
+
+from recsys_platform.defs.automation.staleness import stale_assets
+from recsys_platform.defs.automation.triggers import REFRESH, observation
+from recsys_platform.defs.partitions import FIRST_DAY, stretches
+from recsys_platform.errors import RecsysError
+from recsys_platform.hub.keys import Attributes, attributes_prefix
+from recsys_platform.hub.store import Hub
+from recsys_platform.settings import Settings
+from recsys_platform.warehouse.arrivals import new_days, new_snapshots
+from recsys_platform.warehouse.port import Warehouse
+
+KINDS: tuple[Attributes, ...] = ("user_attributes", "book_attributes")
+Listener = Callable[[str, int, int], None]
+"""Called with what is going on, assets done in this run, assets of this run."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One Dagster run: which assets, for which stretch of days (None for assets without days)."""
+
+    what: str
+    assets: tuple[dg.AssetKey, ...]
+    days: tuple[dt.date, dt.date] | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags by which Dagster knows the range of partitions."""
+        if self.days is None:
+            return {}
+        first, last = self.days
+        return {
+            "dagster/asset_partition_range_start": first.isoformat(),
+            "dagster/asset_partition_range_end": last.isoformat(),
+        }
+
+
+@dataclass
+class RunReport:
+    """What was run, what it loaded, and the sentences of what went wrong or looks odd."""
+
+    steps: list[Step] = field(default_factory=list)
+    loaded: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("objects", "records", "accepted", "rejected"), 0))
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Refresher:
+    """Runs the steps of one world on one instance."""
+
+    def __init__(self, defs: dg.Definitions, settings: Settings, *, hub: Hub, warehouse: Warehouse, listener: Listener) -> None:
+        self.defs = defs
+        self.settings = settings
+        self.hub = hub
+        self.warehouse = warehouse
+        self.listener = listener
+        self.report = RunReport()
+
+    def run(self, instance: dg.DagsterInstance, *, everything: bool = False) -> RunReport:
+        """Load what is new, then rebuild what is older than its parents, or all of it; stop at the first failure."""
+        for step in chain(self._loads(instance), self._rebuild(instance, everything)):
+            self._execute(instance, step)
+            if self.report.failures:
+                break
+        return self.report
+
+    def _loads(self, instance: dg.DagsterInstance) -> Iterator[Step]:
+        today = dt.datetime.now(dt.UTC).date()
+        fetch = [kind for kind in KINDS if self._wants_fetch(kind, today)]
+        if fetch:
+            keys = [dg.AssetKey([layer, kind]) for kind in fetch for layer in ("landing", "raw")]
+            yield Step("fetching today's attributes", tuple(keys), (today, today))
+        for kind in KINDS:
+            for days in stretches(new_snapshots(self.hub, self.warehouse, kind)):
+                yield Step(f"loading {kind}", (dg.AssetKey(["raw", kind]),), _checked(days))
+        found = new_days(self.hub, self.warehouse)
+        for day, objects in sorted(found.items()):
+            instance.report_runless_asset_event(observation(day, objects))
+        for days in stretches(found):
+            yield Step("loading events", (dg.AssetKey(["raw", "engagement_events"]),), _checked(days))
+
+    def _wants_fetch(self, kind: Attributes, today: dt.date) -> bool:
+        url = self.settings.users_url if kind == "user_attributes" else self.settings.books_url
+        return url is not None and not self.hub.objects(attributes_prefix(kind, today))
+
+    def _rebuild(self, instance: dg.DagsterInstance, everything: bool) -> Iterator[Step]:
+        """Decided only after the loads have run."""
+        graph = self.defs.resolve_asset_graph()
+        keys = [key for key in graph.materializable_asset_keys if not graph.get(key).is_partitioned]
+        stale = keys if everything else stale_assets(graph, instance, keys)
+        if stale:
+            whole = dg.AssetSelection.assets(*stale).required_multi_asset_neighbors().resolve(graph)
+            yield Step("rebuilding marts, models and published tables", tuple(sorted(whole)))
+
+    def _execute(self, instance: dg.DagsterInstance, step: Step) -> None:
+        run_id = str(uuid.uuid4())
+        done: set[str] = set()
+
+        def hear(entry: dg.EventLogEntry) -> None:
+            event = entry.dagster_event
+            if event and event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key:
+                done.add(event.asset_key.to_user_string())
+            doing = event.step_key if event and event.event_type_value == "STEP_START" else None
+            said = entry.user_message if event is None else None
+            self.listener(str(doing or said or ""), len(done), len(step.assets))
+
+        instance.add_event_listener(run_id, hear)
+        result = self.defs.resolve_job_def(REFRESH).execute_in_process(
+            instance=instance,
+            asset_selection=list(step.assets),
+            run_id=run_id,
+            tags=step.tags,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        self._note(step, result)
+
+    def _note(self, step: Step, result: dg.ExecuteInProcessResult) -> None:
+        self.report.steps.append(step)
+        for materialization in result.asset_materializations_for_node("raw__engagement_events") if _loads_events(step) else ():
+            for name in self.report.loaded:
+                self.report.loaded[name] += int(materialization.metadata[name].value)  # type: ignore[arg-type]
+            break
+        for check in result.get_asset_check_evaluations():
+            if not check.passed:
+                severe = check.blocking and check.severity == dg.AssetCheckSeverity.ERROR
+                (self.report.failures if severe else self.report.warnings).append(_sentence_of_check(check))
+        for event in result.all_events:
+            if event.is_step_failure:
+                self.report.failures.append(_sentence_of_failure(event))
+
+
+def _loads_events(step: Step) -> bool:
+    return step.assets == (dg.AssetKey(["raw", "engagement_events"]),)
+
+
+def _checked(days: tuple[dt.date, dt.date]) -> tuple[dt.date, dt.date]:
+    if days[0] < FIRST_DAY:
+        raise RecsysError(f"Objects of {days[0]} are older than the first partition, {FIRST_DAY}: move them out of the hub.")
+    return days
+
+
+def _sentence_of_check(check: Any) -> str:
+    return f"Check {check.check_name} of {check.asset_key.to_user_string()} failed: {check.description or 'see its metadata'}."
+
+
+def _sentence_of_failure(event: dg.DagsterEvent) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return f"{event.step_key}: {data.user_failure_data.description}"
+    error = data.error
+    while error and error.cause:
+        error = error.cause
+    return f"{event.step_key}: {error.message.strip() if error else 'failed'}"
+
+
+@contextmanager
+def instance_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The world's own Dagster instance."""
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        yield instance
+
+
+def require_input(settings: Settings, hub: Hub) -> None:
+    """`RecsysError` if there is nothing that a first run could work on."""
+    if not hub.folders("engagement_events"):
+        raise RecsysError(
+            f"There are no landing objects in {hub.root}: run `recsys simulate` or `recsys replay`, or set RECSYS_HOME."
+        )
+    if settings.books_url is None and not hub.folders("book_attributes"):
+        raise RecsysError(
+            f"There is no book snapshot in {hub.root} and RECSYS_BOOKS_URL is not set: set it to the JSON endpoint of books."
+        )
+
+
+def assets_of(steps: Sequence[Step]) -> int:
+    """How many assets were materialized."""
+    return sum(len(step.assets) for step in steps)

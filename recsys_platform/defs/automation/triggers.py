@@ -1,0 +1,99 @@
+"""What starts runs without a person: the job, its schedule, and the sensors; off unless `RECSYS_AUTOMATION=on`."""
+
+import datetime as dt
+
+import dagster as dg
+
+from recsys_platform.defs.partitions import DAILY, FIRST_DAY
+from recsys_platform.errors import RecsysError
+from recsys_platform.hub.store import Hub
+from recsys_platform.settings import Settings
+from recsys_platform.warehouse.arrivals import new_days
+from recsys_platform.warehouse.port import Warehouse
+
+REFRESH = "refresh"
+LANDING_EVENTS = dg.AssetKey(["landing", "engagement_events"])
+RAW_EVENTS = dg.AssetKey(["raw", "engagement_events"])
+
+refresh = dg.define_asset_job(
+    REFRESH,
+    selection=dg.AssetSelection.all(),
+    description="The whole road for some days of arrival: fetch, load, transform, train, publish.",
+)
+attributes_job = dg.define_asset_job(
+    "fetch_attributes",
+    selection=dg.AssetSelection.assets(
+        ["landing", "user_attributes"], ["landing", "book_attributes"], ["raw", "user_attributes"], ["raw", "book_attributes"]
+    ),
+    description="Fetch today's users and books and load them.",
+)
+
+
+def triggers(settings: Settings) -> dg.Definitions:
+    """The job, the schedule and the sensors, switched as the settings say."""
+    is_on = settings.automation == "on"
+    sensor_status = dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
+    schedule_status = dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED
+    return dg.Definitions(
+        jobs=[refresh, attributes_job],
+        schedules=[_daily_attributes(schedule_status)],
+        sensors=[
+            _new_landing_objects(sensor_status),
+            dg.AutomationConditionSensorDefinition(
+                "follow_the_graph",
+                target=dg.AssetSelection.all(),
+                default_status=sensor_status,
+                description="Runs what its automation condition asks for.",
+            ),
+        ],
+    )
+
+
+def _daily_attributes(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        job=attributes_job,
+        cron_schedule="0 2 * * *",
+        default_status=status,
+        description="Fetch users and books once a day, before models are trained.",
+    )
+    def daily_attributes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        day = context.scheduled_execution_time.astimezone(dt.UTC).date().isoformat()
+        return dg.RunRequest(run_key=day, partition_key=day)
+
+    return daily_attributes
+
+
+def _new_landing_objects(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    @dg.sensor(
+        target=dg.AssetSelection.assets(RAW_EVENTS),
+        minimum_interval_seconds=60,
+        default_status=status,
+        description="Asks for a load of every arrival day that has objects which the ledger does not know.",
+    )
+    def new_landing_objects(
+        context: dg.SensorEvaluationContext, hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]
+    ) -> dg.SensorResult | dg.SkipReason:
+        try:
+            found = new_days(hub, warehouse)
+        except RecsysError as error:
+            return dg.SkipReason(str(error))
+        if not found:
+            return dg.SkipReason("No landing objects that the ledger does not know.")
+        return dg.SensorResult(
+            run_requests=[_request(day, count) for day, count in sorted(found.items())],
+            asset_events=[observation(day, count) for day, count in sorted(found.items())],
+        )
+
+    return new_landing_objects
+
+
+def observation(day: dt.date, objects: int) -> dg.AssetObservation:
+    """That a day has some new landing objects."""
+    return dg.AssetObservation(LANDING_EVENTS, partition=day.isoformat(), metadata={"new_objects": objects})
+
+
+def _request(day: dt.date, objects: int) -> dg.RunRequest:
+    """One run a day and number of waiting objects: a load under way is not asked for twice."""
+    if day < FIRST_DAY:
+        raise RecsysError(f"Landing objects of {day} are older than the first partition, {FIRST_DAY}: move them out of the hub.")
+    return dg.RunRequest(run_key=f"{day}:{objects}", partition_key=day.isoformat())

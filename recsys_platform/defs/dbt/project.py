@@ -1,0 +1,29 @@
+"""The one `DbtProject`: where it lies, and a manifest that is never older than the models."""
+
+import sys
+from pathlib import Path
+
+from dagster_dbt import DbtCliResource, DbtProject
+
+ROOT = Path(__file__).parents[3] / "dbt_project"
+DBT = Path(sys.executable).with_name("dbt")
+_SOURCES = ("*.yml", "*.sql", "*.csv", "*.md")
+
+
+def dbt_project() -> DbtProject:
+    """The project, parsed again when a file of it is newer than the manifest."""
+    project = DbtProject(ROOT, target="local")
+    if _is_stale(project.manifest_path):
+        sys.stderr.write("Parsing the dbt project…\n")
+        DbtCliResource(project, dbt_executable=str(DBT)).cli(["--quiet", "parse"], target_path=project.target_path).wait()
+    return project
+
+
+def _is_stale(manifest: Path) -> bool:
+    if not manifest.exists():
+        return True
+    files = (path for pattern in _SOURCES for path in ROOT.rglob(pattern) if "target" not in path.parts)
+    return max(path.stat().st_mtime for path in files) > manifest.stat().st_mtime
+
+
+PROJECT = dbt_project()

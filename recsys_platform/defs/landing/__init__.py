@@ -1,0 +1,1 @@
+"""Landing objects as they arrive, and the attribute snapshots fetched beside them."""

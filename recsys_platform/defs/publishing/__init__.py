@@ -1,0 +1,1 @@
+"""Recommendation tables, swapped in one step."""

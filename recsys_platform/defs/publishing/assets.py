@@ -1,0 +1,87 @@
+"""The tables that readers are served from: written as a new version, held to their promises, swapped in one step."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+
+from recsys_platform.defs.automation.conditions import ON_NEWS
+from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from recsys_platform.errors import PublishError
+from recsys_platform.hub.store import Hub
+from recsys_platform.recommender.curated import newest_dataset
+from recsys_platform.recommender.publication import Publication, publish
+from recsys_platform.recommender.registry import Registry
+from recsys_platform.settings import Settings
+from recsys_platform.warehouse.port import Warehouse
+from recsys_platform.warehouse.promises import PROMISES
+
+_DESCRIPTIONS = {
+    "user_recommendations": "One row per reader, model and rank: what to offer, without finished and unavailable books.",
+    "similar_books": "One row per book and rank: the books nearest to it in the model's space.",
+    "popular_books": "One row per segment and rank: what everybody, or everybody of a language, reads.",
+}
+_KEYS = {name: dg.AssetKey(["published", name]) for name in PROMISES}
+_CHECK = "keeps_its_promises"
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            key,
+            deps=[dg.AssetKey(["models", name]) for name in ("popularity", "lightfm", "evaluation")],
+            group_name="published",
+            kinds={"duckdb"},
+            description=_DESCRIPTIONS[name],
+            automation_condition=ON_NEWS,
+        )
+        for name, key in _KEYS.items()
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(_CHECK, asset=key, blocking=True, description="; ".join(PROMISES[name]))
+        for name, key in _KEYS.items()
+    ],
+    pool=WAREHOUSE_WRITER,
+    name="published_tables",
+)
+def published_tables(
+    context: dg.AssetExecutionContext,
+    hub: dg.ResourceParam[Hub],
+    warehouse: dg.ResourceParam[Warehouse],
+    registry: dg.ResourceParam[Registry],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.MaterializeResult]:
+    """Write, check and swap the three tables together."""
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    try:
+        done = publish(newest_dataset(hub), registry, warehouse, list_length=settings.list_length, now=now)
+    except PublishError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    context.log.info(_sentence(done))
+    for name, key in _KEYS.items():
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata=_metadata(warehouse, name, done),
+            check_results=[dg.AssetCheckResult(asset_key=key, check_name=_CHECK, passed=True, metadata={"promises": list(PROMISES[name])})],
+        )
+
+
+def _metadata(warehouse: Warehouse, name: str, done: Publication) -> dict[str, object]:
+    columns = warehouse.frame(
+        "select column_name, data_type from duckdb_columns() where schema_name = 'published' and table_name = ?", [name]
+    )
+    schema = dg.TableSchema([dg.TableColumn(row["column_name"], row["data_type"]) for row in columns.to_pylist()])
+    rows = warehouse.frame(f"select count(*) as n from published.{name}")["n"][0].as_py()
+    return {
+        "dagster/row_count": rows,
+        "dagster/column_schema": schema,
+        "version": done.version,
+        "published_now": bool(done.rows),
+        **done.model_versions,
+    }
+
+
+def _sentence(done: Publication) -> str:
+    if not done.rows:
+        return f"Version {done.version} is live already: nothing was published."
+    return f"Version {done.version} is live: " + ", ".join(f"{rows:,} rows of {name}" for name, rows in done.rows.items())

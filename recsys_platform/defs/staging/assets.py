@@ -1,0 +1,92 @@
+"""Raw tables, as landed: each object is loaded exactly once, and the ledger says which.
+
+A day can be loaded every few minutes: only what the ledger does not know is read. A day without news loads nothing and says so.
+"""
+
+import datetime as dt
+
+import dagster as dg
+
+from recsys_platform.defs.partitions import DAILY, days_of
+from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from recsys_platform.errors import RecsysError
+from recsys_platform.hub.keys import Attributes, attributes_prefix
+from recsys_platform.hub.store import Hub
+from recsys_platform.warehouse.arrivals import arrivals
+from recsys_platform.warehouse.port import LoadReport, Warehouse
+
+
+@dg.asset(
+    key=["raw", "engagement_events"],
+    deps=[dg.AssetKey(["landing", "engagement_events"])],
+    group_name="raw",
+    kinds={"duckdb", "json"},
+    pool=WAREHOUSE_WRITER,
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def raw_engagement_events(
+    context: dg.AssetExecutionContext, hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """One row per accepted landed record; what cannot be accepted is in `raw.rejected_records` with its reason."""
+    warehouse.prepare()
+    found = [arrivals(hub, warehouse, day) for day in days_of(context)]
+    new = [item for day in found for item in day.new]
+    changed = [item.key for day in found for item in day.changed]
+    report = warehouse.load_events(
+        hub, new, progress=lambda done, total: context.log.info(f"{done:,} of {total:,} objects loaded")
+    )
+    context.log.info(_sentence(report))
+    return dg.MaterializeResult(metadata={**_numbers(report), "changed_after_load": changed})
+
+
+def _raw_attributes(kind: Attributes) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["raw", kind],
+        deps=[dg.AssetKey(["landing", kind])],
+        group_name="raw",
+        kinds={"duckdb", "json"},
+        pool=WAREHOUSE_WRITER,
+        partitions_def=DAILY,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        description=f"One row per {kind.split('_')[0]} and snapshot day, replaced whole when a day is fetched again.",
+    )
+    def raw(
+        context: dg.AssetExecutionContext, hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]
+    ) -> dg.MaterializeResult:
+        warehouse.prepare()
+        reports = (_load_day(hub, warehouse, kind, day) for day in days_of(context))
+        return dg.MaterializeResult(metadata=_numbers(sum(reports, LoadReport())))
+
+    return raw
+
+
+def _load_day(hub: Hub, warehouse: Warehouse, kind: Attributes, day: dt.date) -> LoadReport:
+    objects = hub.objects(attributes_prefix(kind, day))
+    known = warehouse.ledger(attributes_prefix(kind, day))
+    if {item.key: item.etag for item in objects} == known:
+        return LoadReport()
+    try:
+        return warehouse.load_attributes(hub, kind, day, objects)
+    except RecsysError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def _numbers(report: LoadReport) -> dict[str, int]:
+    return {
+        "dagster/partition_row_count": report.accepted,
+        "objects": report.objects,
+        "records": report.records,
+        "accepted": report.accepted,
+        "rejected": report.rejected,
+    }
+
+
+def _sentence(report: LoadReport) -> str:
+    if not report.objects:
+        return "No new landing objects: nothing was loaded."
+    return f"{report.objects:,} objects, {report.records:,} records: {report.accepted:,} accepted, {report.rejected:,} rejected."
+
+
+raw_user_attributes = _raw_attributes("user_attributes")
+raw_book_attributes = _raw_attributes("book_attributes")

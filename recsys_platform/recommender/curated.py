@@ -1,0 +1,41 @@
+"""The training data as Parquet in the hub: what models are trained on, and what data scientists open in a notebook.
+
+Belongs here: which marts are kept, by day. Does not: what becomes of them as arrays (interactions.py).
+"""
+
+import datetime as dt
+import io
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys_platform.hub.keys import curated_key
+from recsys_platform.hub.store import Hub
+from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.interactions import build_dataset
+
+MARTS = {
+    "fct_interactions": "select * from marts.fct_interactions order by user_id, book_id",
+    "dim_users": "select * from marts.dim_users order by user_id",
+    "dim_books": "select * from marts.dim_books order by book_id",
+}
+NEWEST_DAY = "select max(landed_at)::date as day from raw.engagement_events"
+
+
+def keep(hub: Hub, day: dt.date, tables: Mapping[str, pa.Table]) -> None:
+    """Write the marts of a day, replacing an earlier state of the same day."""
+    for name, table in tables.items():
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        hub.put(curated_key(name, day), buffer.getvalue())
+
+
+def newest_dataset(hub: Hub) -> Dataset:
+    """The data set of the newest day that was kept; `DataError` if there is none."""
+    days = hub.folders("curated/fct_interactions")
+    if not days:
+        raise DataError("There is no training data in the hub yet: materialize `training/interactions` first.")
+    day = dt.date.fromisoformat(days[-1].removeprefix("dt="))
+    return build_dataset(*(pq.read_table(io.BytesIO(hub.get(curated_key(name, day)))) for name in MARTS))

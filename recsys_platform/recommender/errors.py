@@ -1,0 +1,18 @@
+"""What can go wrong in the recommender, said in one sentence.
+
+Belongs here: errors that a user of the recommender can mend. Does not: programming errors, which stay ValueError.
+"""
+
+from recsys_platform.errors import RecsysError
+
+
+class DataError(RecsysError):
+    """The interactions, users or books cannot be trained on."""
+
+
+class ModelError(RecsysError):
+    """A model gave something that cannot be ranked, or its arrays do not fit it."""
+
+
+class RegistryError(RecsysError):
+    """A model version is missing, damaged or would be overwritten."""

@@ -1,0 +1,158 @@
+"""The published tables, as streams of Arrow record batches.
+
+Belongs here: which users, books and segments get a list, what stands in its columns. Does not: how a list is ranked
+(ranking.py), how the tables are swapped in (warehouse/).
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, IdArray, IntArray
+from recsys_platform.recommender.dataset import Dataset, pair_matrix
+from recsys_platform.recommender.models.lightfm import book_similarity
+from recsys_platform.recommender.models.popularity import EVERYONE, Popularity
+from recsys_platform.recommender.models.protocol import Recommender
+from recsys_platform.recommender.ranking import NONE, Ranked, ranked_blocks
+
+MATCHES, OWN_LANGUAGE, POPULAR = 0, 1, 2
+REASONS = ("matches your reading", "popular in your language", "popular")
+
+_WORD = pa.dictionary(pa.int8(), pa.string())
+"""For columns with a handful of values: a byte a row."""
+_STAMP = [("model_version", _WORD), ("generated_at", pa.timestamp("us"))]
+_RANKED = [("rank", pa.int32()), ("book_id", pa.string()), ("score", pa.float64())]
+USER_RECOMMENDATIONS = pa.schema(
+    [("user_id", pa.string()), ("model", _WORD), *_RANKED, ("reason", _WORD), *_STAMP],
+)
+SIMILAR_BOOKS = pa.schema(
+    [
+        ("book_id", pa.string()),
+        ("model", _WORD),
+        ("rank", pa.int32()),
+        ("similar_book_id", pa.string()),
+        ("score", pa.float64()),
+        *_STAMP,
+    ]
+)
+POPULAR_BOOKS = pa.schema([("segment", pa.string()), *_RANKED, *_STAMP])
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What a run stamps on each row; `generated_at` is UTC without offset."""
+
+    model: str
+    model_version: str
+    generated_at: dt.datetime
+
+
+def user_recommendations(model: Recommender, data: Dataset, edition: Edition, *, k: int) -> pa.RecordBatchReader:
+    """Up to k books for every user, without those the user finished and those that are unavailable.
+
+    `model` must have been fitted on the users and books of `data` (`TrainedModel.check_fits`).
+    """
+    everyone = np.arange(len(data.user_ids), dtype=np.int32)
+    finished = data.pairs(data.interactions.finished)
+    blocks = ranked_blocks(model.scores, everyone, k=k, exclude=finished, allowed=data.available)
+    users, books = pa.array(data.user_ids, pa.string()), pa.array(data.book_ids, pa.string())
+
+    def columns(rows: "_Rows") -> dict[str, pa.Array]:
+        reasons = _reasons(data, model.personal(rows.row), rows)
+        return {
+            "user_id": users.take(pa.array(rows.row)),
+            "book_id": books.take(pa.array(rows.book)),
+            "reason": pa.DictionaryArray.from_arrays(pa.array(reasons, pa.int8()), list(REASONS)),
+        }
+
+    return _reader(USER_RECOMMENDATIONS, blocks, edition, columns)
+
+
+def similar_books(book_vectors: FloatArray, data: Dataset, edition: Edition, *, k: int) -> pa.RecordBatchReader:
+    """Up to k available books for every book, the most similar by the cosine of their vectors first."""
+    everything = np.arange(len(data.book_ids), dtype=np.int32)
+    itself = pair_matrix(everything, everything, (len(everything), len(everything)))
+    blocks = ranked_blocks(book_similarity(book_vectors), everything, k=k, exclude=itself, allowed=data.available)
+    books = pa.array(data.book_ids, pa.string())
+
+    def columns(rows: "_Rows") -> dict[str, pa.Array]:
+        return {"book_id": books.take(pa.array(rows.row)), "similar_book_id": books.take(pa.array(rows.book))}
+
+    return _reader(SIMILAR_BOOKS, blocks, edition, columns)
+
+
+def popular_books(popularity: Popularity, data: Dataset, edition: Edition, *, k: int) -> pa.RecordBatchReader:
+    """Up to k available books for `all`, and for each language (`language=en`) up to k books in it."""
+    languages = popularity.languages
+    foreign = (data.book_language[None, :] != languages[:, None]) & (languages != "")[:, None]
+    segment, book = (index.astype(np.int32) for index in np.nonzero(foreign))
+    blocks = ranked_blocks(
+        lambda rows: popularity.table[rows] - (rows != EVERYONE)[:, None].astype(np.float32),
+        np.arange(len(languages), dtype=np.int32),
+        k=k,
+        exclude=pair_matrix(segment, book, foreign.shape),
+        allowed=data.available,
+    )
+    names = pa.array([f"language={language}" if language else "all" for language in languages], pa.string())
+    books = pa.array(data.book_ids, pa.string())
+
+    def columns(rows: "_Rows") -> dict[str, pa.Array]:
+        return {"segment": names.take(pa.array(rows.row)), "book_id": books.take(pa.array(rows.book))}
+
+    return _reader(POPULAR_BOOKS, blocks, edition, columns)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A block of lists as rows: whose, which book, at which rank (from 1), with which score; one length."""
+
+    row: IntArray
+    book: IntArray
+    rank: IntArray
+    score: FloatArray
+
+
+def _reader(
+    schema: pa.Schema, blocks: Iterator[Ranked], edition: Edition, columns: Callable[[_Rows], dict[str, pa.Array]]
+) -> pa.RecordBatchReader:
+    return pa.RecordBatchReader.from_batches(
+        schema, (_batch(schema, _flat(block), edition, columns) for block in blocks)
+    )
+
+
+def _batch(
+    schema: pa.Schema, rows: _Rows, edition: Edition, columns: Callable[[_Rows], dict[str, pa.Array]]
+) -> pa.RecordBatch:
+    n = len(rows.row)
+    common = {
+        "model": _constant(edition.model, n),
+        "rank": pa.array(rows.rank),
+        "score": pa.array(rows.score.astype(np.float64)),
+        "model_version": _constant(edition.model_version, n),
+        "generated_at": pa.repeat(pa.scalar(edition.generated_at, pa.timestamp("us")), n),
+    }
+    found = common | columns(rows)
+    return pa.record_batch([found[name] for name in schema.names], schema=schema)
+
+
+def _flat(block: Ranked) -> _Rows:
+    list_number, position = np.nonzero(block.books != NONE)
+    return _Rows(
+        row=block.rows[list_number],
+        book=block.books[list_number, position],
+        rank=(position + 1).astype(np.int32),
+        score=block.scores[list_number, position],
+    )
+
+
+def _reasons(data: Dataset, personal: BoolArray, rows: _Rows) -> AnyArray:
+    language: IdArray = data.user_language[rows.row]
+    own = (language == data.book_language[rows.book]) & (language != "")
+    return np.where(personal, MATCHES, np.where(own, OWN_LANGUAGE, POPULAR))
+
+
+def _constant(text: str, n: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int8)), [text])

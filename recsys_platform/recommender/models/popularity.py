@@ -1,0 +1,74 @@
+"""What everybody reads, the books in the reader's language first.
+
+Belongs here: the popularity model. Does not: who gets it instead of a personal model (fallback.py).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys_platform.recommender.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IdArray, IntArray
+from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.recency import decay
+
+EVERYONE = 0
+"""The segment of users whose language is unknown or in which there is no book."""
+
+
+@dataclass(frozen=True)
+class PopularityParams:
+    """`half_life_days`: after which time an interaction counts half."""
+
+    half_life_days: float = 30.0
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """`languages[s]` is the language of segment s (empty for EVERYONE), `table[s, b]` the score of book b in it.
+
+    A score is the book's share of the most popular one's interactions, and 1 more if it is in the segment's language.
+    """
+
+    table: FloatArray
+    languages: IdArray
+    user_segment: IntArray
+
+    name = "popularity"
+
+    def scores(self, users: IntArray) -> FloatArray:
+        """The scores of each user's segment."""
+        return self.table[self.user_segment[users]]
+
+    def personal(self, users: IntArray) -> BoolArray:
+        """Never: it is the same for everyone who shares a language."""
+        return np.zeros(len(users), dtype=bool)
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """The fields."""
+        return dict(vars(self))
+
+
+def fit_popularity(data: Dataset, params: PopularityParams) -> Popularity:
+    """Sum the weights above zero of each book's interactions, newer ones counting more."""
+    share = _share_of_best(_totals(data, params))
+    spoken = sorted(set(data.book_language.tolist()) - {""})
+    languages = np.array(["", *spoken], dtype=object)
+    own = data.book_language[None, :] == languages[:, None]
+    own[EVERYONE] = False
+    segments = {language: number for number, language in enumerate(languages)}
+    return Popularity(
+        table=(share + own).astype(np.float32),
+        languages=languages,
+        user_segment=np.array([segments.get(language, EVERYONE) for language in data.user_language], dtype=np.int32),
+    )
+
+
+def _totals(data: Dataset, params: PopularityParams) -> DoubleArray:
+    rows = data.interactions
+    weight = np.maximum(rows.weight, 0) * decay(rows.last_at, half_life_days=params.half_life_days)
+    return np.bincount(rows.book, weights=weight, minlength=len(data.book_ids)).astype(np.float64)
+
+
+def _share_of_best(totals: DoubleArray) -> DoubleArray:
+    best = totals.max(initial=0)
+    return totals / best if best > 0 else totals

@@ -1,0 +1,19 @@
+"""How much less an old interaction counts than a new one.
+
+Belongs here: the decay that all models share. Does not: what an event weighs when it is new (dbt decides).
+"""
+
+import numpy as np
+
+from recsys_platform.recommender.arrays import FloatArray, TimeArray
+
+
+def decay(last_at: TimeArray, *, half_life_days: float) -> FloatArray:
+    """1 for the newest interaction, 0.5 for one that is `half_life_days` older, and so on; shape of `last_at`.
+
+    Counted from the newest interaction, not from today: a model trained again on old data must not change.
+    """
+    if not len(last_at):
+        return np.empty(0, np.float32)
+    age = (last_at.max() - last_at) / np.timedelta64(1, "D")
+    return np.asarray(np.exp2(-age / half_life_days), dtype=np.float32)

@@ -1,0 +1,97 @@
+"""The two attribute endpoints of the simulated company: pages of users and books as JSON over HTTP.
+
+Belongs here: the app and how it is started. Does not: fetching from it (hub/).
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from recsys_platform.errors import InputError
+
+PER_PAGE, MOST_PER_PAGE = 100, 10_000
+START_SECONDS = 20.0
+
+
+def attributes_app(truth_dir: Path) -> Starlette:
+    """`/users` and `/books` of the world whose truth lies in a folder. Raises InputError if there is none."""
+    tables = {path: _read(truth_dir / f"{name}.parquet") for path, name in (("/users", "user_attributes"), ("/books", "book_attributes"))}
+
+    def page_of(request: Request) -> Response:
+        return _page(request, tables[request.url.path])
+
+    return Starlette(routes=[Route(path, page_of, methods=["GET"]) for path in tables])
+
+
+def serve(truth_dir: Path, *, host: str = "127.0.0.1", port: int = 8077) -> None:
+    """Serve the endpoints until interrupted."""
+    uvicorn.run(attributes_app(truth_dir), host=host, port=port, log_level="warning")
+
+
+@contextmanager
+def running_server(truth_dir: Path) -> Iterator[str]:
+    """The endpoints on a free port of this machine for as long as the block runs; gives the base URL."""
+    config = uvicorn.Config(attributes_app(truth_dir), host="127.0.0.1", port=0, log_level="error", lifespan="off", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{_port_of(server, thread)}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=START_SECONDS)
+
+
+def _port_of(server: uvicorn.Server, thread: threading.Thread) -> int:
+    """The port that the system gave, once the server answers."""
+    until = time.monotonic() + START_SECONDS
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > until:
+            raise InputError("The attribute server did not start on 127.0.0.1: look whether this machine allows listening ports.")
+        time.sleep(0.01)
+    port: int = server.servers[0].sockets[0].getsockname()[1]
+    return port
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"Cannot serve {path}: it is missing or not Parquet. Run `recsys simulate` first.") from error
+
+
+def _page(request: Request, table: pa.Table) -> Response:
+    try:
+        page = _positive(request, "page", 1)
+        per_page = _positive(request, "per_page", PER_PAGE)
+    except ValueError as error:
+        return JSONResponse({"error": str(error)}, status_code=400)
+    if per_page > MOST_PER_PAGE:
+        return JSONResponse({"error": f"per_page is at most {MOST_PER_PAGE}"}, status_code=400)
+    pages = -(-len(table) // per_page)
+    data = table.slice((page - 1) * per_page, per_page).to_pylist() if page <= pages else []
+    body: dict[str, Any] = {"page": page, "per_page": per_page, "total": len(table), "total_pages": pages, "data": data}
+    return JSONResponse(body, headers=_links(request, page=page, pages=pages))
+
+
+def _positive(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12])) or len(text) > 12:
+        raise ValueError(f"{name} must be a whole number of at least 1, not {text[:40]!r}")
+    return int(text)
+
+
+def _links(request: Request, *, page: int, pages: int) -> dict[str, str]:
+    """The Link header (RFC 8288) to the next page, if there is one."""
+    return {"Link": f'<{request.url.include_query_params(page=page + 1)}>; rel="next"'} if page < pages else {}

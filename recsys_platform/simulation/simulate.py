@@ -1,0 +1,119 @@
+"""Run a world for some days and land what its trackers send.
+
+Belongs here: the loop over days. Does not: the parts it is made of (world, behaviour, trackers, delivery, truth).
+"""
+
+import dataclasses
+import datetime as dt
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from recsys_platform.errors import InputError
+from recsys_platform.hub.store import Hub
+from recsys_platform.simulation.behaviour import SEASON, events_of_day, new_season
+from recsys_platform.simulation.delivery import RECORD, Delivered, deliver, sent_records
+from recsys_platform.simulation.truth import load_spec, save_truth
+from recsys_platform.simulation.world import DAY_MS, Ints, Table, WorldSpec, make_world
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SimulationSummary:
+    """What a simulation wrote: `records` = `events` + `duplicates`; `rejected` and `invalid` are the bad ones among them."""
+
+    start: dt.date
+    end: dt.date
+    events: int
+    objects: int
+    records: int
+    duplicates: int
+    late: int
+    rejected: int
+    invalid: int
+    size_bytes: int
+    seconds: float
+
+    @property
+    def bad_records(self) -> int:
+        """Records that the load rejects or that break the contract."""
+        return self.rejected + self.invalid
+
+
+def simulate(
+    hub: Hub,
+    *,
+    readers: int,
+    books: int,
+    days: int,
+    seed: int,
+    end: dt.date,
+    truth_dir: Path,
+    horizon: int | None = None,
+    written_from: dt.date | None = None,
+    progress: Progress | None = None,
+) -> SimulationSummary:
+    """Simulate `days` days up to and including `end` (UTC); nothing arrives later.
+
+    `readers` and `books` are reached after `horizon` days (default: `days`). The same seed, sizes, first day and horizon
+    give the same objects for the days in common, however long the simulation goes on; `written_from` leaves out the
+    objects of earlier days of arrival. Raises InputError for a size below 1 and HubError if the hub cannot be written.
+    """
+    for name, value in (("readers", readers), ("books", books), ("days", days)):
+        if value < 1:
+            raise InputError(f"--{name} is {value}; give a number of at least 1.")
+    if seed < 0:
+        raise InputError(f"--seed is {seed}; give a number of at least 0.")
+    spec = WorldSpec(readers=readers, books=books, seed=seed, start=end - dt.timedelta(days=days - 1), horizon=horizon or days)
+    skipped = 0 if written_from is None else (written_from - spec.start).days
+    return _run(hub, spec, days=days, skipped=skipped, truth_dir=truth_dir, progress=progress)
+
+
+def continue_simulation(hub: Hub, *, truth_dir: Path, days: int = 1, progress: Progress | None = None) -> SimulationSummary:
+    """Let the world of `truth_dir` go on for some days and land only what arrives on these."""
+    spec, before = load_spec(truth_dir)
+    return _run(hub, spec, days=before + days, skipped=before, truth_dir=truth_dir, progress=progress)
+
+
+def _run(hub: Hub, spec: WorldSpec, *, days: int, skipped: int, truth_dir: Path, progress: Progress | None) -> SimulationSummary:
+    began = time.perf_counter()
+    world = make_world(spec, days=-(-days // SEASON) * SEASON)  # whole seasons: a queue may hold books that are still to come
+    waiting: Table = np.zeros(0, dtype=RECORD)
+    opened: list[Ints] = []
+    done: list[Delivered] = []
+    with duckdb.connect(config={"threads": 1}) as connection:
+        for day in range(days):
+            if day % SEASON == 0:
+                library = new_season(world, opened, day=day)
+            sent = sent_records(world, events_of_day(world, library, day=day), day=day)
+            arrived, waiting = _split(np.concatenate([waiting, sent]), spec.start_ms + (day + 1) * DAY_MS)
+            if day >= skipped:
+                done.append(deliver(hub, world, arrived, connection=connection))
+            if progress is not None:
+                progress(day + 1, days)
+    save_truth(truth_dir, world, days=days)
+    return _summary(spec, done, days=days, skipped=skipped, seconds=time.perf_counter() - began)
+
+
+def _split(records: Table, until: int) -> tuple[Table, Table]:
+    """What has arrived before a moment (milliseconds since 1970), and what has not."""
+    arrived = records["arrival"] < until
+    return records[arrived], records[~arrived]
+
+
+def _summary(spec: WorldSpec, done: list[Delivered], *, days: int, skipped: int, seconds: float) -> SimulationSummary:
+    total = {field.name: sum(getattr(each, field.name) for each in done) for field in dataclasses.fields(Delivered)}
+    duplicates = total.pop("copies")
+    return SimulationSummary(
+        start=spec.start + dt.timedelta(days=skipped),
+        end=spec.start + dt.timedelta(days=days - 1),
+        events=total["records"] - duplicates,
+        duplicates=duplicates,
+        seconds=seconds,
+        **total,
+    )

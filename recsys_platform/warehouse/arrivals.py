@@ -1,0 +1,71 @@
+"""What has landed in the hub and is not in the ledger yet."""
+
+import datetime as dt
+from collections import Counter
+from dataclasses import dataclass
+
+from recsys_platform.errors import HubError
+from recsys_platform.hub.keys import (
+    LANDING,
+    SOURCES,
+    Attributes,
+    arrival_of,
+    attributes_prefix,
+    is_landing_key,
+    landing_prefix,
+)
+from recsys_platform.hub.store import Hub, HubObject
+from recsys_platform.warehouse.port import Warehouse
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """The objects of one day: `new` are unknown to the ledger, `changed` were loaded with another content."""
+
+    new: tuple[HubObject, ...] = ()
+    changed: tuple[HubObject, ...] = ()
+    known: int = 0
+
+
+def arrivals(hub: Hub, warehouse: Warehouse, day: dt.date) -> Arrivals:
+    """Landing objects of all trackers that arrived on a day; `HubError` if a key breaks the layout."""
+    found = [item for source in SOURCES for item in hub.objects(landing_prefix(source, day))]
+    ledger: dict[str, str] = {}
+    for source in SOURCES:
+        ledger |= warehouse.ledger(landing_prefix(source, day))
+    return _sort_out(found, ledger)
+
+
+def new_days(hub: Hub, warehouse: Warehouse) -> Counter[dt.date]:
+    """Days with new landing objects → how many; one listing of the hub and one look into the ledger."""
+    found = hub.objects(f"{LANDING}/")
+    news = _sort_out(found, warehouse.ledger(f"{LANDING}/")).new
+    return Counter(arrival_of(item.key).date() for item in news)
+
+
+def new_snapshots(hub: Hub, warehouse: Warehouse, kind: Attributes) -> list[dt.date]:
+    """Days whose attribute snapshot in the hub is not, or not in this state, in the warehouse."""
+    days = [_snapshot_day(kind, folder) for folder in hub.folders(kind)]
+    ledger = warehouse.ledger(f"{kind}/")
+    return [day for day in days if any(ledger.get(o.key) != o.etag for o in hub.objects(attributes_prefix(kind, day)))]
+
+
+def _sort_out(found: list[HubObject], ledger: dict[str, str]) -> Arrivals:
+    strangers = [item.key for item in found if not is_landing_key(item.key)]
+    if strangers:
+        raise HubError(
+            f"{strangers[0]} and {len(strangers) - 1} more keys are not of the form "
+            f"{LANDING}/source={{{','.join(SOURCES)}}}/YYYY/MM/DD/HH/name: move them out of the hub."
+        )
+    return Arrivals(
+        new=tuple(item for item in found if item.key not in ledger),
+        changed=tuple(item for item in found if ledger.get(item.key, item.etag) != item.etag),
+        known=sum(item.key in ledger for item in found),
+    )
+
+
+def _snapshot_day(kind: Attributes, folder: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(folder.removeprefix("dt="))
+    except ValueError as error:
+        raise HubError(f"{kind}/{folder} is not of the form {kind}/dt=YYYY-MM-DD: move it out of the hub.") from error

@@ -1,0 +1,82 @@
+"""The figures of a world in one place: what was loaded, what was rejected, what is live and how good it was."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from recsys_platform.warehouse.port import Warehouse
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Counts over all time; `quality` is NDCG by model of the newest evaluation, `live` the published version."""
+
+    objects: int
+    records: int
+    accepted: int
+    rejected: int
+    distinct_events: int
+    duplicates: int
+    invalid: int
+    readers: int
+    books: int
+    first_event: dt.datetime | None
+    last_event: dt.datetime | None
+    last_load: dt.datetime | None
+    reasons: tuple[tuple[str, int], ...]
+    quality: tuple[tuple[str, float], ...]
+    quality_k: int
+    test_readers: int
+    live: str | None
+    published: tuple[tuple[str, int], ...]
+
+
+_LOADED = """
+    select count(*) as objects, coalesce(sum(records), 0)::bigint as records,
+        coalesce(sum(accepted), 0)::bigint as accepted, coalesce(sum(rejected), 0)::bigint as rejected,
+        max(loaded_at) as last_load
+    from ops.load_ledger where starts_with(object_key, 'engagement_events/')"""
+_CONSERVED = """
+    select coalesce(sum(distinct_events), 0)::bigint as distinct_events,
+        coalesce(sum(duplicates), 0)::bigint as duplicates, coalesce(sum(invalid), 0)::bigint as invalid
+    from marts.rpt_event_conservation"""
+_SPAN = "select min(occurred_at) as first_event, max(occurred_at) as last_event from marts.fct_events"
+_PEOPLE = "select (select count(*) from marts.dim_users) as readers, (select count(*) from marts.dim_books) as books"
+_REASONS = "select reason, count(*) as n from raw.rejected_records group by 1 order by n desc, 1"
+_QUALITY = """
+    select model, value, k, users from ops.model_evaluations
+    where metric = 'ndcg' and segment = 'all'
+        and evaluated_at = (select max(evaluated_at) from ops.model_evaluations)
+    order by value desc"""
+_LIVE = "select version, table_name, rows from ops.publications where is_live order by table_name"
+
+
+def overview(warehouse: Warehouse) -> Overview:
+    """Read all figures; layers that were not built yet count zero."""
+    built = {tuple(row.values()) for row in warehouse.frame(_TABLES).to_pylist()}
+
+    def rows(sql: str, table: str) -> list[dict[str, Any]]:
+        return warehouse.frame(sql).to_pylist() if tuple(table.split(".")) in built else []
+
+    quality, live = rows(_QUALITY, "ops.model_evaluations"), rows(_LIVE, "ops.publications")
+    nothing = {"distinct_events": 0, "duplicates": 0, "invalid": 0, "first_event": None, "last_event": None}
+    return Overview(
+        **warehouse.frame(_LOADED).to_pylist()[0],
+        **_first(rows(_CONSERVED, "marts.rpt_event_conservation"), nothing, ("distinct_events", "duplicates", "invalid")),
+        **_first(rows(_SPAN, "marts.fct_events"), nothing, ("first_event", "last_event")),
+        **_first(rows(_PEOPLE, "marts.dim_books"), {"readers": 0, "books": 0}, ("readers", "books")),
+        reasons=tuple((row["reason"], row["n"]) for row in warehouse.frame(_REASONS).to_pylist()),
+        quality=tuple((row["model"], row["value"]) for row in quality),
+        quality_k=quality[0]["k"] if quality else 0,
+        test_readers=quality[0]["users"] if quality else 0,
+        live=live[0]["version"] if live else None,
+        published=tuple((row["table_name"], row["rows"]) for row in live),
+    )
+
+
+_TABLES = "select table_schema, table_name from information_schema.tables"
+
+
+def _first(rows: list[dict[str, Any]], otherwise: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    row = rows[0] if rows else otherwise
+    return {name: row[name] for name in names}

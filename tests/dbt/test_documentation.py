@@ -1,0 +1,72 @@
+"""The documentation is whole: analysts read it, and so does the lineage of the platform."""
+
+import json
+from typing import Any
+
+import pytest
+
+GRAIN = "One row per "
+READ_BY_ANALYSTS = {"marts", "published", "raw", "ops"}
+
+
+@pytest.fixture(scope="module")
+def catalog(new_world: Any) -> dict[str, Any]:
+    """What `dbt docs generate` finds in a built warehouse."""
+    world = new_world().build()
+    assert world.dbt("docs", "generate").success
+    catalog: dict[str, Any] = json.loads((world.target / "catalog.json").read_text())
+    return {**catalog["nodes"], **catalog["sources"]}
+
+
+def relations(manifest: Any) -> list[Any]:
+    nodes = [node for node in manifest.nodes.values() if node.resource_type in {"model", "seed"}]
+    return [*nodes, *manifest.sources.values()]
+
+
+def test_every_description_starts_with_the_grain(manifest: Any) -> None:
+    assert [node.unique_id for node in relations(manifest) if not node.description.startswith(GRAIN)] == []
+
+
+def test_every_column_that_exists_is_described_and_no_other_is(manifest: Any, catalog: dict[str, Any]) -> None:
+    for node in relations(manifest):
+        if node.schema == "intermediate" or node.unique_id not in catalog:
+            continue  # steps on the way describe what they add; published tables do not exist yet
+        described = {column.name for column in node.columns.values() if column.description.strip()}
+        assert described == {name.lower() for name in catalog[node.unique_id]["columns"]}, node.unique_id
+
+
+def test_every_column_of_marts_and_sources_has_a_type(manifest: Any) -> None:
+    columns = [(n.name, c.name, c.data_type) for n in relations(manifest) if n.schema in READ_BY_ANALYSTS for c in n.columns.values()]
+    assert len(columns) > 100
+    assert [column for column in columns if not column[2]] == []
+
+
+def test_marts_are_contracted(manifest: Any) -> None:
+    marts = [node for node in manifest.nodes.values() if node.resource_type == "model" and node.schema == "marts"]
+    assert len(marts) == 8
+    assert all(node.config.contract.enforced for node in marts)
+
+
+def test_every_model_has_a_data_test_on_its_key(manifest: Any) -> None:
+    key_tests = {"unique", "unique_combination_of_columns"}
+    tests = [node for node in manifest.nodes.values() if node.resource_type == "test" and hasattr(node, "test_metadata")]
+    tested = {test.attached_node for test in tests if test.test_metadata.name in key_tests}
+    tables = [node for node in manifest.nodes.values() if node.resource_type in {"model", "seed"} and node.config.materialized != "view"]
+    assert [node.unique_id for node in tables if node.unique_id not in tested] == []
+
+
+def test_sources_carry_their_asset_keys(manifest: Any) -> None:
+    keys = {source.name: source.config.meta["dagster"].get("asset_key") for source in manifest.sources.values()}
+    assert keys == {source.name: [source.schema, source.name] for source in manifest.sources.values()}
+
+
+def test_unit_tests_are_sentences(manifest: Any) -> None:
+    assert len(manifest.unit_tests) > 20
+    assert [test.name for test in manifest.unit_tests.values() if test.name.count("_") < 3] == []
+
+
+def test_exposures_have_an_owner_and_the_overview_greets_analysts(manifest: Any) -> None:
+    owners = {exposure.name: exposure.owner.email for exposure in manifest.exposures.values()}
+    assert {"recommendation_api", "reading_activity_dashboard"} <= owners.keys()
+    assert all(str(email).endswith("@example.com") for email in owners.values())
+    assert "Where to start" in manifest.docs["doc.recsys.__overview__"].block_contents

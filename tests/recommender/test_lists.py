@@ -1,0 +1,117 @@
+"""What is published."""
+
+import datetime as dt
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.interactions import build_dataset
+from recsys_platform.recommender.lists import (
+    POPULAR_BOOKS,
+    SIMILAR_BOOKS,
+    USER_RECOMMENDATIONS,
+    Edition,
+    popular_books,
+    similar_books,
+    user_recommendations,
+)
+from recsys_platform.recommender.models.fallback import WithFallback
+from recsys_platform.recommender.models.lightfm import LightFMModel
+from recsys_platform.recommender.models.popularity import Popularity, PopularityParams, fit_popularity
+
+EDITION = Edition("lightfm", "v1", dt.datetime(2026, 11, 22))
+USERS = pd.DataFrame({"user_id": ["reads", "new_de", "new"], "language": ["en", "de", None]})
+BOOKS = pd.DataFrame(
+    {
+        "book_id": ["b1", "b2", "b3", "b4"],
+        "language": ["en", "de", "en", "en"],
+        "is_available": [True, True, True, False],
+    }
+)
+
+
+@pytest.fixture
+def data(make_interactions: Callable[..., pd.DataFrame]) -> Dataset:
+    """`reads` finished b1 and b4 and likes b3, which is not finished; b4 is not available any more."""
+    rows = make_interactions({"reads": ["b1", "b4", "b3"]}, is_finished=[True, True, False], weight=[1.0, 9.0, 2.0])
+    return build_dataset(rows, USERS, BOOKS)
+
+
+@pytest.fixture
+def popularity(data: Dataset) -> Popularity:
+    return fit_popularity(data, PopularityParams(half_life_days=1e9))
+
+
+@pytest.fixture
+def lightfm(data: Dataset) -> LightFMModel:
+    vectors = np.array([[1, 0], [0, 1], [1, 1], [-1, 0]], dtype=np.float32)
+    users = np.ones((3, 2), dtype=np.float32)
+    return LightFMModel(users, vectors, np.zeros(4, np.float32), known=data.positives_per_user > 0)
+
+
+def published(data: Dataset, lightfm: LightFMModel, popularity: Popularity, k: int = 3) -> pd.DataFrame:
+    return user_recommendations(WithFallback(lightfm, popularity), data, EDITION, k=k).read_all().to_pandas()
+
+
+def test_finished_and_unavailable_books_are_left_out(
+    data: Dataset, lightfm: LightFMModel, popularity: Popularity
+) -> None:
+    rows = published(data, lightfm, popularity)
+    assert rows[rows["user_id"] == "reads"]["book_id"].tolist() == ["b3", "b2"]
+    assert "b4" not in rows["book_id"].tolist()
+
+
+def test_every_user_has_a_list_that_says_why(data: Dataset, lightfm: LightFMModel, popularity: Popularity) -> None:
+    rows = published(data, lightfm, popularity, k=2).set_index("user_id")
+    assert rows.loc["reads", "reason"].tolist() == ["matches your reading"] * 2
+    assert rows.loc["new_de", ["book_id", "reason"]].to_numpy().tolist() == [
+        ["b2", "popular in your language"],
+        ["b3", "popular"],
+    ]
+    assert rows.loc["new", "reason"].tolist() == ["popular"] * 2
+    assert rows["rank"].tolist() == [1, 2] * 3
+
+
+def test_batches_keep_the_contract(data: Dataset, lightfm: LightFMModel, popularity: Popularity) -> None:
+    rows = published(data, lightfm, popularity)
+    assert set(rows["model"]) == {"lightfm"}
+    assert set(rows["model_version"]) == {"v1"}
+    assert set(rows["generated_at"]) == {pd.Timestamp("2026-11-22")}
+    assert USER_RECOMMENDATIONS.names == [
+        "user_id",
+        "model",
+        "rank",
+        "book_id",
+        "score",
+        "reason",
+        "model_version",
+        "generated_at",
+    ]
+    assert SIMILAR_BOOKS.names == [
+        "book_id",
+        "model",
+        "rank",
+        "similar_book_id",
+        "score",
+        "model_version",
+        "generated_at",
+    ]
+    assert POPULAR_BOOKS.names == ["segment", "rank", "book_id", "score", "model_version", "generated_at"]
+
+
+def test_similar_books_are_available_others_with_the_largest_cosine(data: Dataset, lightfm: LightFMModel) -> None:
+    rows = similar_books(lightfm.book_vectors, data, EDITION, k=5).read_all().to_pandas().set_index("book_id")
+    assert rows.loc[["b1"], "similar_book_id"].tolist() == ["b3"]
+    assert rows.loc[["b1"], "score"].tolist() == pytest.approx([1 / 2**0.5])
+    assert rows.loc[["b3"], "similar_book_id"].tolist() == ["b1", "b2"]
+    assert "b4" not in rows.index
+
+
+def test_popular_books_are_listed_for_all_and_for_each_language(data: Dataset, popularity: Popularity) -> None:
+    rows = popular_books(popularity, data, EDITION, k=2).read_all().to_pandas()
+    lists = rows.groupby("segment")["book_id"].apply(list).to_dict()
+    assert lists == {"all": ["b3", "b1"], "language=de": ["b2"], "language=en": ["b3", "b1"]}
+    assert rows[rows["segment"] == "language=en"]["score"].tolist() == pytest.approx([2 / 9, 1 / 9])
