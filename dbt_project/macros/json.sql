@@ -2,12 +2,13 @@
     A whole `select` that reads many paths of a JSON column in one parse.
 
     relation   where to read from
-    fields     alias → path, or alias → list of paths of which the first one with a value is taken; `a.b` means key b inside a
+    fields     alias → path, or alias → list of paths of which the first with a value is taken; `a.b` is b inside a
     column     the JSON column
     keep       columns handed on as they are
     where      predicate on the relation's own columns
 
-    Every field is text; a missing key, JSON null and the empty string are all NULL. Cast with the macros of text.sql and time.sql.
+    Every field is text; a missing key, JSON null and the empty string are all NULL. Cast with the macros of text.sql
+    and time.sql.
 #}
 {% macro json_fields(relation, fields, column='record', keep=[], where='true') -%}
     {{ return(adapter.dispatch('json_fields')(relation, fields, column, keep, where)) }}

@@ -27,8 +27,8 @@
 
 
 {#
-    A key of 32 hexadecimal digits for a list of expressions. NULL is told apart from the empty string, so that (NULL, 'a') and ('a', NULL)
-    differ.
+    A key of 32 hexadecimal digits for a list of expressions. NULL is told apart from the empty string, so that
+    (NULL, 'a') and ('a', NULL) differ.
 #}
 {% macro hashed_key(parts) -%}
     {%- set texts = [] -%}

@@ -1,6 +1,7 @@
 {#
-    All times are UTC, kept as `timestamp` without zone. Text that is no time, and a time outside the years 1 to 9999 (which the
-    Python side could not hold), becomes NULL: the contract check of `int_events__validated` names such records, no query fails on them.
+    All times are UTC, kept as `timestamp` without zone. Text that is no time, and a time outside the years 1 to 9999
+    (which the Python side could not hold), becomes NULL: `int_events__validated` names such records, no query fails on
+    them.
 #}
 
 {# ISO 8601 text; an offset is honoured, text without one is UTC. #}

@@ -1,4 +1,5 @@
--- One row per landing object of events whose rows in the warehouse are not what the load ledger says: a load lost or repeated rows.
+-- One row per landing object of events whose rows in the warehouse are not what the load ledger says: a load lost or
+-- repeated rows.
 -- depends_on: {{ ref('rpt_event_conservation') }}
 {{ config(severity='error', meta={'dagster': {'ref': {'name': 'rpt_event_conservation'}}}) }}
 

@@ -51,10 +51,12 @@ def write_landing(
     stream: str = "engagement",
     landed: Callable[[Landed], None] | None = None,
 ) -> list[Landed]:
-    """Write records (Arrow strings without nulls) as gzip objects, one for each cut; `landed` is called after each.
+    """Write records (Arrow strings without nulls) as gzip objects, one for each cut.
 
-    A name ends in a hash of source, time and content, so that the same records give the same key: an object that is there
-    already is left alone. Raises `HubError` if the hub cannot be written.
+    Cuts do not overlap; `landed` is called after each object.
+
+    A name ends in a hash of source, time and content, so that the same records give the same key: an object that is
+    there already is left alone. Raises `HubError` if the hub cannot be written.
     """
     data, offsets = _joined(records, cuts)
 

@@ -42,7 +42,7 @@ class Interactions:
 
 @dataclass(frozen=True)
 class Features:
-    """`matrix[row, column]` is 1 where a user or book has the feature `names[column]`, such as `language=en`."""
+    """`matrix[row, column]` is above 0 where a user or book has the feature `names[column]`, such as `language=en`."""
 
     matrix: Csr
     names: tuple[str, ...]

@@ -26,16 +26,23 @@ Read = Callable[[pa.ChunkedArray], tuple[IntArray, IdArray]]
 def feature_matrix(table: pa.Table, columns: Mapping[str, tuple[str, Read]]) -> Features:
     """One feature a distinct value, named `{name}={value}`, from `columns`: column → (name, how to read it).
 
+    Several values in one column share a weight of 1, so that a book of five categories is not all categories to a model.
     Absent columns, empty columns and null values give no feature. Values that fewer than `RARE` rows have are left out.
     """
-    found = list(_found(table, columns))
-    rows = np.concatenate([rows for rows, _ in found]) if found else np.empty(0, np.int32)
-    labels = np.concatenate([labels for _, labels in found]) if found else np.empty(0, object)
-    names, codes = np.unique(labels.astype(str), return_inverse=True)
-    matrix = sparse.csr_array((np.ones(len(rows), np.float32), (rows, codes)), shape=(len(table), len(names)))
-    matrix.data[:] = 1  # a value named twice in one list counts once
-    common = np.flatnonzero(matrix.count_nonzero(axis=0) >= RARE) if len(names) else np.empty(0, np.int64)
-    return Features(sparse.csr_array(matrix[:, common]), tuple(names[common].tolist()))
+    parts = [_features(rows, labels, len(table)) for rows, labels in _found(table, columns)]
+    none = sparse.csr_array((len(table), 0), dtype=np.float32)
+    matrix = sparse.hstack([none, *(part.matrix for part in parts)], format="csr")
+    return Features(sparse.csr_array(matrix), tuple(name for part in parts for name in part.names))
+
+
+def _features(rows: IntArray, labels: IdArray, n_rows: int) -> Features:
+    names, codes = np.unique(labels, return_inverse=True)
+    matrix = sparse.csr_array((np.ones(len(rows), np.float32), (rows, codes)), shape=(n_rows, len(names)))
+    common = np.flatnonzero(np.bincount(matrix.indices, minlength=len(names)) >= RARE)
+    matrix = sparse.csr_array(matrix[:, common])
+    shares = np.diff(matrix.indptr)
+    matrix.data[:] = 1 / np.repeat(shares, shares)
+    return Features(matrix, tuple(names[common].tolist()))
 
 
 def _found(table: pa.Table, columns: Mapping[str, tuple[str, Read]]) -> Iterator[tuple[IntArray, IdArray]]:

@@ -84,17 +84,20 @@ def _draw_overall(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], k: in
 def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
     segments = [name for name in SEGMENTS if name in set(rows["segment"])]
     ends: list[tuple[float, str]] = []
-    for model, some in rows.groupby("model", sort=False):
+    for number, (model, some) in enumerate(rows.groupby("model", sort=False)):
         ordered = some.set_index("segment").loc[segments]
-        places = np.arange(len(segments))
+        places = np.arange(len(segments)) + 0.04 * (number - (len(colours) - 1) / 2)  # or the intervals hide each other
         spread = np.abs(ordered[["low", "high"]].to_numpy().T - ordered["value"].to_numpy())
         axes.errorbar(
             places, ordered["value"], yerr=spread, color=colours[str(model)], marker="o", linewidth=2, capsize=0
         )
         ends.append((float(ordered["value"].iloc[-1]), str(model)))
     top = float(rows["high"].max()) or 1.0
-    for height, (_, model) in zip(_apart([end for end, _ in sorted(ends)], top * 0.07), sorted(ends), strict=True):
-        axes.text(len(segments) - 0.9, height, model, va="center", color=colours[model], fontsize=11, fontweight="bold")
+    ends.sort()
+    for height, (_, model) in zip(_apart([end for end, _ in ends], top * 0.07), ends, strict=True):
+        axes.text(
+            len(segments) - 0.86, height, model, va="center", color=colours[model], fontsize=11, fontweight="bold"
+        )
     sizes = rows.drop_duplicates("segment").set_index("segment")["users"]
     axes.set_xticks(range(len(segments)), [f"{name}\n{sizes[name]:,} users" for name in segments], color=INK)
     axes.set_xlim(-0.3, len(segments) - 0.15)

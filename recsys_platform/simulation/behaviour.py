@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from recsys_platform.simulation.lists import CATEGORIES, PLATFORMS, WEEKDAYS
-from recsys_platform.simulation.world import DAY_MS, Floats, Ints, Table, World, log_odds, moments
+from recsys_platform.simulation.lists import CATEGORIES, LANGUAGES, PLATFORMS, WEEKDAYS
+from recsys_platform.simulation.world import DAY_MS, FOREIGN, Floats, Ints, Table, World, log_odds, moments
 
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -23,6 +23,7 @@ QUEUE = 96  # books in a queue
 BLOCK_CELLS = 8_000_000  # readers x books scored at once
 CHOOSINESS = 0.9  # how much of a taste, in log-odds, shows in what is opened
 BOOKS_A_SESSION = 1.9
+NEVER_OPENED = -1e9  # log-odds
 SECOND = 1_000
 
 
@@ -49,6 +50,8 @@ EVENT = np.dtype(
         ("signed_in", "?"),
     ]
 )
+
+STEP = np.dtype([("slot", "i8"), ("at", "i8"), ("action", "i1"), ("detail", "i4"), ("rating", "i1")])
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,11 @@ def events_of_day(world: World, library: Library, *, day: int) -> Table:
     """
     rng = world.spec.rng("day", day)
     sessions = _sessions(world, rng, day=day)
-    parts = [_reading(world, library, sessions, rng, day=day), _around(world, sessions, rng), _subscriptions(world, rng, day=day)]
+    parts = [
+        _reading(world, library, sessions, rng, day=day),
+        _around(world, sessions, rng),
+        _subscriptions(world, rng, day=day),
+    ]
     events = np.concatenate([*parts, _sign_ups(world, day=day)])
     events["signed_in"] &= events["at"] >= world.readers["created_ms"][events["reader"]]
     events = events[events["signed_in"] | np.isin(events["action"], UNKNOWN_CAN)]
@@ -105,23 +112,26 @@ def new_season(world: World, opened: list[Ints], *, day: int) -> Library:
 def _queue_block(world: World, rng: np.random.Generator, *, rows: Ints, seen: Ints, day: int, length: int) -> Ints:
     """The next books of some readers (ascending), most wanted first; -1 where there is none left."""
     wanted = _appeal(world, rows=rows, day=day)
-    wait = rng.standard_exponential(wanted.shape, np.float32)
-    wanted -= np.log(np.maximum(wait, np.float32(1e-30), out=wait), out=wait)
+    wait: Floats = np.maximum(rng.standard_exponential(wanted.shape, np.float32), np.float32(1e-30))
+    wanted -= np.log(wait)
     mine = seen[slice(*np.searchsorted(seen[:, 0], [rows[0], rows[-1] + 1]))]
     mine = mine[np.isin(mine[:, 0], rows)]
-    wanted[np.searchsorted(rows, mine[:, 0]), mine[:, 1]] = -np.inf
+    wanted[np.searchsorted(rows, mine[:, 0]), mine[:, 1]] = NEVER_OPENED
     best = np.argpartition(wanted, -length, axis=1)[:, -length:]
     score = np.take_along_axis(wanted, best, axis=1)
     order = np.argsort(-score, axis=1)
     best = np.take_along_axis(best, order, axis=1)
-    return np.where(np.isneginf(np.take_along_axis(score, order, axis=1)), -1, best)
+    return np.where(np.take_along_axis(score, order, axis=1) < NEVER_OPENED / 2, -1, best)
 
 
 def _appeal(world: World, *, rows: Ints, day: int) -> Floats:
     """Log-odds of being opened: taste, fame, and a while of attention for what is new; shape (readers, books)."""
     books = world.books
     new = 0.6 * (books["published_day"] > day - SEASON)
-    appeal = (CHOOSINESS * world.readers["factors"][rows]) @ np.ascontiguousarray(books["factors"]).T
+    taste = CHOOSINESS * world.readers["factors"][rows]
+    losses = world.readers["factors"][rows, -len(LANGUAGES) :]
+    taste[:, -len(LANGUAGES) :][losses <= -FOREIGN] = NEVER_OPENED  # nobody opens what they cannot read
+    appeal = taste @ np.ascontiguousarray(books["factors"]).T
     appeal += (books["popularity"] + new).astype(np.float32)
     return np.asarray(appeal, dtype=np.float32)
 
@@ -141,7 +151,13 @@ def _sessions(world: World, rng: np.random.Generator, *, day: int) -> Sessions:
     own = rng.random(len(reader)) < 0.85
     platform = np.where(own, readers["device"][reader], readers["other_device"][reader])
     signed_in = (rng.random(len(reader)) > 0.02) | joins[reader]
-    return Sessions(reader=reader, at=at, platform=platform, signed_in=signed_in, books=1 + rng.poisson(BOOKS_A_SESSION - 1, len(reader)))
+    return Sessions(
+        reader=reader,
+        at=at,
+        platform=platform,
+        signed_in=signed_in,
+        books=1 + rng.poisson(BOOKS_A_SESSION - 1, len(reader)),
+    )
 
 
 def _reading(world: World, library: Library, sessions: Sessions, rng: np.random.Generator, *, day: int) -> Table:
@@ -152,11 +168,12 @@ def _reading(world: World, library: Library, sessions: Sessions, rng: np.random.
     liking = 1 / (1 + np.exp(-odds))
     reads = _reads(rng, liking, chapters=world.books["chapters"][book])
     begins = sessions.at[session] + _before_in_session(session, reads.lasts)
-    slot, at, action, chapter, rating = _steps(rng, reads, begins=begins, liking=liking)
-    events = np.zeros(len(slot), dtype=EVENT)
-    _fill(events, sessions, session[slot])
-    for name, column in (("book", book[slot]), ("at", at), ("action", action), ("detail", chapter), ("rating", rating)):
-        events[name] = column
+    steps = _steps(rng, reads, begins=begins, liking=liking)
+    events = np.zeros(len(steps), dtype=EVENT)
+    _fill(events, sessions, session[steps["slot"]])
+    events["book"] = book[steps["slot"]]
+    for name in ("at", "action", "detail", "rating"):
+        events[name] = steps[name]
     return events
 
 
@@ -213,37 +230,46 @@ def _reads(rng: np.random.Generator, liking: Floats, *, chapters: Ints) -> Reads
     return Reads(started, finished, completed, pace, pause, lasts=60 * SECOND + np.minimum(pause, completed) * pace)
 
 
-def _steps(rng: np.random.Generator, reads: Reads, *, begins: Ints, liking: Floats) -> tuple[Ints, Ints, Ints, Ints, Ints]:
-    """The opened book, time, action, chapter and rating of every event that reading leads to."""
+def _steps(rng: np.random.Generator, reads: Reads, *, begins: Ints, liking: Floats) -> Table:
+    """Every event that reading leads to: the opened book's place, time, action, chapter and rating (dtype STEP)."""
     n = len(begins)
-    every = np.arange(n)
+    every = np.ones(n, dtype=bool)
     later = rng.integers(16, 30, n) * 3_600 * SECOND
     start = begins + rng.integers(8, 50, n) * SECOND
     end = start + reads.chapters * reads.pace + (reads.pause < reads.chapters) * later + 3 * SECOND
-    chapter = np.arange(1, reads.chapters.sum() + 1) - np.repeat(np.cumsum(reads.chapters) - reads.chapters, reads.chapters)
-    reader = np.repeat(every, reads.chapters)
-    chapter_at = start[reader] + chapter * reads.pace[reader] + (chapter > reads.pause[reader]) * later[reader]
     saved = rng.random(n) < 0.04 + 0.3 * liking
     removed = saved & (rng.random(n) < 0.25 * (1 - liking))
-    rated = (reads.finished & (rng.random(n) < 0.25)) | (reads.started & ~reads.finished & (rng.random(n) < 0.03))
-    again = rng.random(n) < 0.12
-    groups = [
-        (every, begins, Action.VIEWED),
-        (every[again], (begins + 5 * SECOND)[again], Action.VIEWED),
-        (every[reads.started], start[reads.started], Action.STARTED),
-        (reader, chapter_at, Action.CHAPTER),
-        (every[reads.finished], end[reads.finished], Action.FINISHED),
-        (every[saved], (begins + 6 * SECOND)[saved], Action.SAVED),
-        (every[removed], (begins + later * rng.integers(1, 6, n))[removed], Action.REMOVED),
-        (every[rated], (end + 9 * SECOND)[rated], Action.RATED),
+    given_up = reads.started & ~reads.finished
+    rated = (reads.finished & (rng.random(n) < 0.25)) | (given_up & (rng.random(n) < 0.03))
+    steps = [
+        _step(every, begins, Action.VIEWED),
+        _step(rng.random(n) < 0.12, begins + 5 * SECOND, Action.VIEWED),
+        _step(reads.started, start, Action.STARTED),
+        _chapters(reads, start=start, later=later),
+        _step(reads.finished, end, Action.FINISHED),
+        _step(saved, begins + 6 * SECOND, Action.SAVED),
+        _step(removed, begins + later * rng.integers(1, 6, n), Action.REMOVED),
+        _step(rated, end + 9 * SECOND, Action.RATED, rating=_stars(rng, liking)),
     ]
-    slot = np.concatenate([group[0] for group in groups])
-    at = np.concatenate([group[1] for group in groups])
-    action = np.repeat([group[2] for group in groups], [len(group[0]) for group in groups])
-    detail = np.zeros(len(slot), dtype=np.int64)
-    detail[action == Action.CHAPTER] = chapter
-    rating = np.where(action == Action.RATED, _stars(rng, liking)[slot], 0)
-    return slot, at, action, detail, rating
+    return np.concatenate(steps)
+
+
+def _step(chosen: Bools, at: Ints, action: Action, *, rating: Ints | None = None) -> Table:
+    """One step for each chosen opened book."""
+    steps = np.zeros(int(chosen.sum()), dtype=STEP)
+    steps["slot"], steps["at"], steps["action"] = np.flatnonzero(chosen), at[chosen], action
+    steps["rating"] = 0 if rating is None else rating[chosen]
+    return steps
+
+
+def _chapters(reads: Reads, *, start: Ints, later: Ints) -> Table:
+    """One step for each chapter read, those after a pause on another day."""
+    steps = np.zeros(int(reads.chapters.sum()), dtype=STEP)
+    steps["slot"] = slot = np.repeat(np.arange(len(start)), reads.chapters)
+    steps["detail"] = chapter = _place_in_run(slot) + 1
+    steps["at"] = start[slot] + chapter * reads.pace[slot] + (chapter > reads.pause[slot]) * later[slot]
+    steps["action"] = Action.CHAPTER
+    return steps
 
 
 def _stars(rng: np.random.Generator, liking: Floats) -> Ints:
@@ -268,7 +294,11 @@ def _around(world: World, sessions: Sessions, rng: np.random.Generator) -> Table
     events["at"] = sessions.at[session] + np.repeat([seconds for _, _, seconds in picked], sizes) * SECOND
     events["book"] = -1
     events["detail"] = _queries(world, events["reader"], rng)
-    events["rating"] = np.where(events["action"] == Action.APP_RATED, rng.choice([1, 2, 3, 4, 5], len(events), p=[0.08, 0.06, 0.1, 0.26, 0.5]), 0)
+    events["rating"] = np.where(
+        events["action"] == Action.APP_RATED,
+        rng.choice([1, 2, 3, 4, 5], len(events), p=[0.08, 0.06, 0.1, 0.26, 0.5]),
+        0,
+    )
     return events
 
 
@@ -291,20 +321,34 @@ def _subscriptions(world: World, rng: np.random.Generator, *, day: int) -> Table
         (Action.CANCELLED, np.flatnonzero(readers["cancel_day"] == day)),
     ]
     reader = np.concatenate([who for _, who in groups])
-    at = np.maximum(world.spec.start_ms + day * DAY_MS + moments(rng, readers["country"][reader]), readers["created_ms"][reader] + 90 * SECOND)
-    return _apart(world, reader, at=at, action=np.repeat([action for action, _ in groups], [len(who) for _, who in groups]))
+    at = np.maximum(
+        world.spec.start_ms + day * DAY_MS + moments(rng, readers["country"][reader]),
+        readers["created_ms"][reader] + 90 * SECOND,
+    )
+    return _apart(
+        world, reader, at=at, action=np.repeat([action for action, _ in groups], [len(who) for _, who in groups])
+    )
 
 
 def _sign_ups(world: World, *, day: int) -> Table:
     """The moment when an unknown visitor becomes a known reader."""
     reader = np.flatnonzero(world.readers["created_day"] == day)
-    return _apart(world, reader, at=world.readers["created_ms"][reader], action=np.full(len(reader), int(Action.IDENTIFIED)))
+    return _apart(
+        world, reader, at=world.readers["created_ms"][reader], action=np.full(len(reader), int(Action.IDENTIFIED))
+    )
 
 
 def _apart(world: World, reader: Ints, *, at: Ints, action: Ints) -> Table:
     """Events that belong to no session of the day's plan."""
     events = np.zeros(len(reader), dtype=EVENT)
-    columns = (("reader", reader), ("at", at), ("session_at", at), ("action", action), ("book", -1), ("signed_in", True))
+    columns = (
+        ("reader", reader),
+        ("at", at),
+        ("session_at", at),
+        ("action", action),
+        ("book", -1),
+        ("signed_in", True),
+    )
     for name, column in (*columns, ("platform", world.readers["device"][reader])):
         events[name] = column
     return events
@@ -316,5 +360,3 @@ def _fill(events: Table, sessions: Sessions, session: Ints) -> None:
     events["session_at"] = sessions.at[session]
     events["platform"] = sessions.platform[session]
     events["signed_in"] = sessions.signed_in[session]
-
-

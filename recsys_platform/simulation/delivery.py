@@ -42,7 +42,9 @@ class Flaw(IntEnum):
 REJECTED = (Flaw.TRUNCATED, Flaw.NOT_JSON, Flaw.NO_ID, Flaw.NO_TIME, Flaw.NO_USER)
 UNFRAMEABLE = (Flaw.TRUNCATED, Flaw.NOT_JSON)  # would take their neighbours along where nothing stands between records
 
-RECORD = np.dtype([*EVENT.descr, ("received", "i8"), ("arrival", "i8"), ("source", "i1"), ("flaw", "i1"), ("copy", "?")])
+RECORD = np.dtype(
+    [*EVENT.descr, ("received", "i8"), ("arrival", "i8"), ("source", "i1"), ("flaw", "i1"), ("copy", "?")]
+)
 
 # The keys without which a record has no id, no time, no user, no book or rating, by source.
 _KEYS: dict[Source, dict[Flaw, tuple[str, ...]]] = {
@@ -145,7 +147,7 @@ def _flaws(rng: np.random.Generator, action: Ints) -> Ints:
 
 def _copies(rng: np.random.Generator, records: Table) -> Table:
     """Records that are delivered once more, word for word, in a later object."""
-    copies = records[(rng.random(len(records)) < TWICE) & (records["flaw"] == Flaw.NONE)]
+    copies: Table = records[(rng.random(len(records)) < TWICE) & (records["flaw"] == Flaw.NONE)]
     copies["arrival"] += rng.integers(FLUSH_MS, 18 * FLUSH_MS, len(copies))
     copies["copy"] = True
     return copies
@@ -188,7 +190,9 @@ def _object_starts(records: Table) -> Ints:
 
 def _deliver_chunk(hub: Hub, world: World, records: Table, *, connection: duckdb.DuckDBPyConnection) -> list[Landed]:
     source = SOURCES[int(records["source"][0])]
-    texts = _spoilt(records_of(connection, world, records, source=source), _effective_flaws(world, records), source=source)
+    texts = _spoilt(
+        records_of(connection, world, records, source=source), _effective_flaws(world, records), source=source
+    )
     return write_landing(hub, texts, source=source, cuts=_cuts(world, records))
 
 
@@ -196,7 +200,9 @@ def _cuts(world: World, records: Table) -> list[Cut]:
     starts = _object_starts(records)
     delimited = _delimited(world, records["source"][starts], _windows(records[starts]))
     stops = np.r_[starts[1:], len(records)]
-    times = [dt.datetime.fromtimestamp(ms / 1_000, dt.UTC).replace(tzinfo=None) for ms in records["arrival"][starts].tolist()]
+    times = [
+        dt.datetime.fromtimestamp(ms / 1_000, dt.UTC).replace(tzinfo=None) for ms in records["arrival"][starts].tolist()
+    ]
     return [Cut(*each) for each in zip(times, starts.tolist(), stops.tolist(), delimited.tolist(), strict=True)]
 
 

@@ -50,10 +50,69 @@ CATEGORIES = (
     "creativity",
     "mindfulness",
 )
-ADJECTIVES = ("Quiet", "Honest", "Hidden", "Simple", "Brave", "Patient", "Curious", "Second", "Open", "Useful", "Early", "Slow")
-NOUNS = ("Habit", "Mind", "Ledger", "Compass", "Table", "Question", "Garden", "Engine", "Promise", "Map", "Hour", "Voice", "Bridge")
-FORENAMES = ("Ada", "Ben", "Chloe", "Diego", "Elif", "Femi", "Greta", "Hugo", "Ines", "Jonas", "Kim", "Lena", "Mira", "Noor", "Omar", "Pia")
-SURNAMES = ("Adler", "Brandt", "Costa", "Duval", "Egger", "Fischer", "Garcia", "Haas", "Ivers", "Jansen", "Keller", "Lang", "Moreau", "Novak")
+ADJECTIVES = (
+    "Quiet",
+    "Honest",
+    "Hidden",
+    "Simple",
+    "Brave",
+    "Patient",
+    "Curious",
+    "Second",
+    "Open",
+    "Useful",
+    "Early",
+    "Slow",
+)
+NOUNS = (
+    "Habit",
+    "Mind",
+    "Ledger",
+    "Compass",
+    "Table",
+    "Question",
+    "Garden",
+    "Engine",
+    "Promise",
+    "Map",
+    "Hour",
+    "Voice",
+    "Bridge",
+)
+FORENAMES = (
+    "Ada",
+    "Ben",
+    "Chloe",
+    "Diego",
+    "Elif",
+    "Femi",
+    "Greta",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Kim",
+    "Lena",
+    "Mira",
+    "Noor",
+    "Omar",
+    "Pia",
+)
+SURNAMES = (
+    "Adler",
+    "Brandt",
+    "Costa",
+    "Duval",
+    "Egger",
+    "Fischer",
+    "Garcia",
+    "Haas",
+    "Ivers",
+    "Jansen",
+    "Keller",
+    "Lang",
+    "Moreau",
+    "Novak",
+)
 
 # How likely each local hour is to see a session: a morning commute, lunch, and the evening.
 HOURS = (8, 4, 3, 2, 3, 10, 26, 48, 52, 38, 30, 32, 42, 38, 30, 30, 34, 44, 52, 58, 66, 70, 52, 24)

@@ -26,7 +26,10 @@ START_SECONDS = 20.0
 
 def attributes_app(truth_dir: Path) -> Starlette:
     """`/users` and `/books` of the world whose truth lies in a folder. Raises InputError if there is none."""
-    tables = {path: _read(truth_dir / f"{name}.parquet") for path, name in (("/users", "user_attributes"), ("/books", "book_attributes"))}
+    tables = {
+        path: _read(truth_dir / f"{name}.parquet")
+        for path, name in (("/users", "user_attributes"), ("/books", "book_attributes"))
+    }
 
     def page_of(request: Request) -> Response:
         return _page(request, tables[request.url.path])
@@ -42,7 +45,9 @@ def serve(truth_dir: Path, *, host: str = "127.0.0.1", port: int = 8077) -> None
 @contextmanager
 def running_server(truth_dir: Path) -> Iterator[str]:
     """The endpoints on a free port of this machine for as long as the block runs; gives the base URL."""
-    config = uvicorn.Config(attributes_app(truth_dir), host="127.0.0.1", port=0, log_level="error", lifespan="off", access_log=False)
+    config = uvicorn.Config(
+        attributes_app(truth_dir), host="127.0.0.1", port=0, log_level="error", lifespan="off", access_log=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -58,7 +63,9 @@ def _port_of(server: uvicorn.Server, thread: threading.Thread) -> int:
     until = time.monotonic() + START_SECONDS
     while not server.started:
         if not thread.is_alive() or time.monotonic() > until:
-            raise InputError("The attribute server did not start on 127.0.0.1: look whether this machine allows listening ports.")
+            raise InputError(
+                "The attribute server did not start on 127.0.0.1: look whether this machine allows listening ports."
+            )
         time.sleep(0.01)
     port: int = server.servers[0].sockets[0].getsockname()[1]
     return port
@@ -87,7 +94,7 @@ def _page(request: Request, table: pa.Table) -> Response:
 
 def _positive(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12])) or len(text) > 12:
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text)):
         raise ValueError(f"{name} must be a whole number of at least 1, not {text[:40]!r}")
     return int(text)
 

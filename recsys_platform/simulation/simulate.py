@@ -69,20 +69,28 @@ def simulate(
             raise InputError(f"--{name} is {value}; give a number of at least 1.")
     if seed < 0:
         raise InputError(f"--seed is {seed}; give a number of at least 0.")
-    spec = WorldSpec(readers=readers, books=books, seed=seed, start=end - dt.timedelta(days=days - 1), horizon=horizon or days)
+    spec = WorldSpec(
+        readers=readers, books=books, seed=seed, start=end - dt.timedelta(days=days - 1), horizon=horizon or days
+    )
     skipped = 0 if written_from is None else (written_from - spec.start).days
     return _run(hub, spec, days=days, skipped=skipped, truth_dir=truth_dir, progress=progress)
 
 
-def continue_simulation(hub: Hub, *, truth_dir: Path, days: int = 1, progress: Progress | None = None) -> SimulationSummary:
+def continue_simulation(
+    hub: Hub, *, truth_dir: Path, days: int = 1, progress: Progress | None = None
+) -> SimulationSummary:
     """Let the world of `truth_dir` go on for some days and land only what arrives on these."""
     spec, before = load_spec(truth_dir)
     return _run(hub, spec, days=before + days, skipped=before, truth_dir=truth_dir, progress=progress)
 
 
-def _run(hub: Hub, spec: WorldSpec, *, days: int, skipped: int, truth_dir: Path, progress: Progress | None) -> SimulationSummary:
+def _run(
+    hub: Hub, spec: WorldSpec, *, days: int, skipped: int, truth_dir: Path, progress: Progress | None
+) -> SimulationSummary:
     began = time.perf_counter()
-    world = make_world(spec, days=-(-days // SEASON) * SEASON)  # whole seasons: a queue may hold books that are still to come
+    world = make_world(
+        spec, days=-(-days // SEASON) * SEASON
+    )  # whole seasons: a queue may hold books that are still to come
     waiting: Table = np.zeros(0, dtype=RECORD)
     opened: list[Ints] = []
     done: list[Delivered] = []

@@ -57,12 +57,14 @@ with named as (
 _SEGMENT = """
 select case kind
     when 'track' then to_json({type: 'track', event: event, messageId: message_id, userId: user_id, anonymousId: anonymous_id,
-        originalTimestamp: original, sentAt: sent, receivedAt: received_at, "timestamp": happened, context: context, properties: properties})
+        originalTimestamp: original, sentAt: sent, receivedAt: received_at, "timestamp": happened,
+        context: context, properties: properties})
     when 'identify' then to_json({type: 'identify', messageId: message_id, userId: user_id, anonymousId: anonymous_id,
         originalTimestamp: original, sentAt: sent, receivedAt: received_at, "timestamp": happened, context: context,
         traits: {email: known_id || '@readers.example', plan: tier}})
     else to_json({type: kind, name: 'Library', messageId: message_id, userId: user_id, anonymousId: anonymous_id,
-        originalTimestamp: original, sentAt: sent, receivedAt: received_at, "timestamp": happened, context: context, properties: '{}'::json})
+        originalTimestamp: original, sentAt: sent, receivedAt: received_at, "timestamp": happened,
+        context: context, properties: '{}'::json})
 end::varchar as record
 from (
     select
@@ -73,7 +75,8 @@ from (
         strftime(make_timestamp_ms(at_ms + skew), '%Y-%m-%dT%H:%M:%S.%gZ') as original,
         strftime(make_timestamp_ms(received - lag + skew), '%Y-%m-%dT%H:%M:%S.%gZ') as sent,
         strftime(make_timestamp_ms(received), '%Y-%m-%dT%H:%M:%S.%gZ') as received_at,
-        strftime(make_timestamp_ms(at_ms + lag), '%Y-%m-%dT%H:%M:%S.%gZ') as happened, -- received - (sent - original), as Segment has it
+        -- received - (sent - original), as Segment has it
+        strftime(make_timestamp_ms(at_ms + lag), '%Y-%m-%dT%H:%M:%S.%gZ') as happened,
         {locale: locale, ip: ip, app: {name: 'Summaries', version: '5.2.0'}, device: {type: os},
             library: {name: if(os = 'web', 'analytics.js', 'analytics-' || os), version: '4.1.0'}} as context,
         case

@@ -66,7 +66,10 @@ def mean_true_affinity(truth: Truth, *, user_ids: Sequence[str], book_ids: Seque
 
 def load_truth(truth_dir: Path) -> Truth:
     """The truth that a simulation left in a folder."""
-    return Truth(readers=_load_side(truth_dir / "readers.parquet", "user_id"), books=_load_side(truth_dir / "books.parquet", "book_id"))
+    return Truth(
+        readers=_load_side(truth_dir / "readers.parquet", "user_id"),
+        books=_load_side(truth_dir / "books.parquet", "book_id"),
+    )
 
 
 def load_spec(truth_dir: Path) -> tuple[WorldSpec, int]:
@@ -88,7 +91,9 @@ def save_truth(truth_dir: Path, world: World, *, days: int) -> None:
         spec = dataclasses.asdict(world.spec) | {"start": world.spec.start.isoformat(), "days": days}
         (truth_dir / "world.json").write_text(json.dumps(spec, indent=2) + "\n")
     except OSError as error:
-        raise InputError(f"Cannot write the truth to {truth_dir}: {error.strerror}. Choose a folder that can be written.") from error
+        raise InputError(
+            f"Cannot write the truth to {truth_dir}: {error.strerror}. Choose a folder that can be written."
+        ) from error
 
 
 def _tables(world: World, *, days: int) -> dict[str, pa.Table]:
@@ -145,7 +150,9 @@ def _book_attributes(world: World, rows: Ints, *, last: int) -> pa.Table:
     return pa.table(
         {
             "book_id": _ids("b", rows, 5),
-            "title": [_title(number, kinds[0]) for number, kinds in zip(books["title"].tolist(), categories, strict=True)],
+            "title": [
+                _title(number, kinds[0]) for number, kinds in zip(books["title"].tolist(), categories, strict=True)
+            ],
             "author": [_author(number) for number in books["author"].tolist()],
             "language": [LANGUAGES[index] for index in books["language"].tolist()],
             "categories": pa.array(categories, pa.list_(pa.string())),

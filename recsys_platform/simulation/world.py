@@ -21,16 +21,16 @@ from recsys_platform.simulation.lists import (
     PLATFORMS,
 )
 
-Floats = np.ndarray[Any, np.dtype[np.float32]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
+Ints = np.ndarray[Any, np.dtype[np.integer[Any]]]
 Table = np.ndarray[Any, np.dtype[np.void]]
 
 STYLES = 8  # latent dimensions of taste that no attribute tells
 FACTORS = len(CATEGORIES) + STYLES + len(LANGUAGES)
 CATEGORY_TASTE = 11.0  # how strongly liked and disliked categories differ, in log-odds
 STYLE_TASTE = 1.1  # standard deviation of the untold part, in log-odds
-FOREIGN = 5.0  # log-odds lost by a book in a language that the reader does not read
-SECOND = 2.5  # the same for English as a second language
+FOREIGN = 10.0  # log-odds lost by a book in a language that the reader does not read
+SECOND = 4.0  # the same for English as a second language
 BASE = -1.6  # log-odds of liking an average book in one's language
 FAME = 0.7  # standard deviation of how well known books are, in log-odds of being opened
 RESIDENT_READERS, RESIDENT_BOOKS = 0.7, 0.8  # the shares that are there before the first day
@@ -113,8 +113,13 @@ class World:
 
 def make_world(spec: WorldSpec, *, days: int) -> World:
     """Everybody and everything that has come within `days` days from the start."""
-    readers = [_readers(spec, day=day, count=_arrivals(spec.readers, RESIDENT_READERS, spec.horizon, day)) for day in range(-1, days)]
-    books = [_books(spec, day=day, count=_arrivals(spec.books, RESIDENT_BOOKS, spec.horizon, day)) for day in range(-1, days)]
+    readers = [
+        _readers(spec, day=day, count=_arrivals(spec.readers, RESIDENT_READERS, spec.horizon, day))
+        for day in range(-1, days)
+    ]
+    books = [
+        _books(spec, day=day, count=_arrivals(spec.books, RESIDENT_BOOKS, spec.horizon, day)) for day in range(-1, days)
+    ]
     return World(spec, np.concatenate(readers), np.concatenate(books))
 
 
@@ -192,7 +197,7 @@ def _languages(language: Ints, rng: np.random.Generator) -> Floats:
     return losses
 
 
-def _interests(liking: np.ndarray[Any, np.dtype[np.float64]], rng: np.random.Generator) -> Ints:
+def _interests(liking: Floats, rng: np.random.Generator) -> Ints:
     """One to four categories that a reader says to like: mostly true ones, some forgotten or only well meant."""
     noisy = np.log(liking + 0.02) + rng.gumbel(0, 0.5, liking.shape)
     order = np.argsort(-noisy, axis=1)[:, :4]
@@ -205,7 +210,9 @@ def _books(spec: WorldSpec, *, day: int, count: int) -> Table:
     books = np.zeros(count, dtype=BOOK)
     age = 1 + rng.exponential(500, count).astype(np.int32) % 2500
     books["published_day"] = -age if day < 0 else day
-    books["gone_day"] = np.where(rng.random(count) < 0.03, np.maximum(books["published_day"], 0) + rng.integers(1, 60, count), NEVER)
+    books["gone_day"] = np.where(
+        rng.random(count) < 0.03, np.maximum(books["published_day"], 0) + rng.integers(1, 60, count), NEVER
+    )
     books["language"] = rng.choice(len(LANGUAGES), count, p=LANGUAGE_SHARES)
     books["chapters"] = rng.integers(3, 9, count)
     books["author"] = rng.integers(0, max(1, spec.books // 3), count)
@@ -227,5 +234,7 @@ def _styles(books: Table, rng: np.random.Generator, *, spec: WorldSpec) -> None:
     authors = spec.rng("authors").standard_normal((max(1, spec.books // 3), STYLES))
     books["categories"] = (np.int64(1) << chosen).sum(axis=1, where=held)
     books["factors"][:, :kinds] = weights
-    books["factors"][:, kinds : kinds + STYLES] = 0.6 * authors[books["author"]] + 0.8 * rng.standard_normal((n, STYLES))
+    books["factors"][:, kinds : kinds + STYLES] = 0.6 * authors[books["author"]] + 0.8 * rng.standard_normal(
+        (n, STYLES)
+    )
     books["factors"][np.arange(n), kinds + STYLES + books["language"]] = 1

@@ -12,13 +12,14 @@ import duckdb
 import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.factory import reset_adapters
+from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
-FIRST_LOAD = datetime(2026, 11, 22, 12)  # noqa: DTZ001 - the warehouse keeps UTC without a zone
+FIRST_LOAD = datetime(2026, 11, 22, 12)
 BUILT_SCHEMAS = ("staging", "intermediate", "marts")
 
 Rows = list[tuple[Any, ...]]
@@ -42,7 +43,7 @@ class World:
         """One landing object of these records, loaded in a transaction of its own; returns its key."""
         self.loads += 1
         key = f"engagement_events/source={source}/{hour}/part-{self.loads:03}.gz"
-        landed_at, loaded_at = datetime.strptime(hour, "%Y/%m/%d/%H"), self._now()  # noqa: DTZ007
+        landed_at, loaded_at = datetime.strptime(hour, "%Y/%m/%d/%H"), self._now()
         rows = [(source, key, index, landed_at, loaded_at, json.dumps(record)) for index, record in enumerate(records)]
         with self.connect() as con:
             con.executemany("insert into raw.engagement_events values (?, ?, ?, ?, ?, ?)", rows)
@@ -60,18 +61,23 @@ class World:
 
     def dbt(self, *arguments: str) -> dbtRunnerResult:
         """Run dbt on this world; the file is free again afterwards."""
-        paths = [*_option("project-dir", PROJECT), *_option("profiles-dir", PROJECT), *_option("target-path", self.target)]
+        paths = [
+            *_option("project-dir", PROJECT),
+            *_option("profiles-dir", PROJECT),
+            *_option("target-path", self.target),
+        ]
         quiet = ["--quiet", "--log-path", str(self.home / "logs"), "--log-level-file", "none"]
-        reset_adapters()
+        reset_adapters()  # type: ignore[no-untyped-call]
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("RECSYS_HOME", str(self.home))
             result = dbtRunner(manifest=self.manifest).invoke([*quiet, *arguments, *paths])
-        DuckDBConnectionManager.close_all_connections()
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         return result
 
     def build(self, *arguments: str) -> "World":
         """All seeds and models, without the tests."""
-        result = self.dbt("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test", *arguments)
+        only_relations = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
+        result = self.dbt("--no-write-json", "build", *only_relations, *arguments)
         assert result.success, failures(result)
         return self
 
@@ -82,7 +88,9 @@ class World:
 
     def tables(self) -> dict[str, Rows]:
         """Every relation that dbt built, with its rows in a fixed order."""
-        names = self.rows(f"select table_schema || '.' || table_name from information_schema.tables where table_schema in {BUILT_SCHEMAS}")
+        names = self.rows(
+            f"select table_schema || '.' || table_name from information_schema.tables where table_schema in {BUILT_SCHEMAS}"
+        )
         return {name: self.rows(f"select * from {name} order by all") for (name,) in sorted(names)}
 
     @contextmanager
@@ -112,7 +120,8 @@ def failures(result: dbtRunnerResult) -> list[str]:
     """What failed, one sentence each."""
     if result.exception is not None:
         return [str(result.exception)]
-    return [f"{run.node.name}: {run.message}" for run in result.result if run.status in {"error", "fail"}]
+    assert isinstance(result.result, RunExecutionResult)
+    return [f"{run.node.name}: {run.message}" for run in result.result.results if run.status in {"error", "fail"}]
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,12 @@ def test_every_column_that_exists_is_described_and_no_other_is(manifest: Any, ca
 
 
 def test_every_column_of_marts_and_sources_has_a_type(manifest: Any) -> None:
-    columns = [(n.name, c.name, c.data_type) for n in relations(manifest) if n.schema in READ_BY_ANALYSTS for c in n.columns.values()]
+    columns = [
+        (n.name, c.name, c.data_type)
+        for n in relations(manifest)
+        if n.schema in READ_BY_ANALYSTS
+        for c in n.columns.values()
+    ]
     assert len(columns) > 100
     assert [column for column in columns if not column[2]] == []
 
@@ -49,9 +54,15 @@ def test_marts_are_contracted(manifest: Any) -> None:
 
 def test_every_model_has_a_data_test_on_its_key(manifest: Any) -> None:
     key_tests = {"unique", "unique_combination_of_columns"}
-    tests = [node for node in manifest.nodes.values() if node.resource_type == "test" and hasattr(node, "test_metadata")]
+    tests = [
+        node for node in manifest.nodes.values() if node.resource_type == "test" and hasattr(node, "test_metadata")
+    ]
     tested = {test.attached_node for test in tests if test.test_metadata.name in key_tests}
-    tables = [node for node in manifest.nodes.values() if node.resource_type in {"model", "seed"} and node.config.materialized != "view"]
+    tables = [
+        node
+        for node in manifest.nodes.values()
+        if node.resource_type in {"model", "seed"} and node.config.materialized != "view"
+    ]
     assert [node.unique_id for node in tables if node.unique_id not in tested] == []
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-NOON = datetime(2026, 11, 22, 12)  # noqa: DTZ001
+NOON = datetime(2026, 11, 22, 12)
 CASES = {
     "timestamp_from_iso(\"'2026-11-22T12:00:00Z'\")": NOON,
     "timestamp_from_iso(\"'2026-11-22T14:00:00+02:00'\")": NOON,
@@ -49,7 +49,11 @@ def test_text_is_read_or_null(compiled: tuple[Any, list[str]], index: int, expec
 
 
 def test_snowflake_reads_the_same_paths(world: Any) -> None:
-    call = "snowflake__json_fields('raw.t', {'id': ['messageId', 'message_id'], 'book': 'properties.book_id'}, 'record', ['landed_at'], 'true')"
+    fields = "{'id': ['messageId', 'message_id'], 'book': 'properties.book_id'}"
+    call = f"snowflake__json_fields('raw.t', {fields}, 'record', ['landed_at'], 'true')"
     sql = world.dbt("compile", "--inline", f"{{{{ {call} }}}}").result.results[0].node.compiled_code
-    assert "coalesce(nullif(get_path(record, 'messageId')::varchar, ''), nullif(get_path(record, 'message_id')::varchar, '')) as id" in sql
+    assert (
+        "coalesce(nullif(get_path(record, 'messageId')::varchar, ''), nullif(get_path(record, 'message_id')::varchar, '')) as id"
+        in sql
+    )
     assert "nullif(get_path(record, 'properties.book_id')::varchar, '') as book" in sql

@@ -56,9 +56,16 @@ def test_languages_are_primary_subtags_and_empty_where_unknown(data: Dataset) ->
 
 
 def test_a_feature_is_a_value_that_at_least_two_share(data: Dataset) -> None:
-    assert data.user_features.names == ("interest=history", "language=en", "tier=free")
-    assert data.user_features.matrix.toarray().tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 1]]
+    assert data.user_features.names == ("language=en", "tier=free", "interest=history")
+    assert data.user_features.matrix.toarray().tolist() == [[1, 1, 1], [1, 1, 1], [0, 1, 0]]
     assert data.book_features.names == ("author=ann", "category=art", "period=2020")
+
+
+def test_the_values_of_one_list_share_a_weight_of_one(make_interactions: Callable[..., pd.DataFrame]) -> None:
+    books = pd.DataFrame({"book_id": ["b1", "b2"], "categories": [["art", "war", "art", "sea"], ["war", "art"]]})
+    data = build_dataset(make_interactions({"u1": ["b1"]}), USERS, books)
+    assert data.book_features.names == ("category=art", "category=war")
+    assert data.book_features.matrix.toarray().tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
 
 def test_a_book_is_available_unless_it_says_not(data: Dataset) -> None:

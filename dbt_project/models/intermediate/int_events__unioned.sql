@@ -1,7 +1,8 @@
 {%- set columns = [
     'event_id', 'source', 'object_key', 'record_index', 'user_id', 'anonymous_id', 'book_id', 'request_id',
-    'record_type', 'source_event', 'query', 'plan', 'currency', 'store', 'surface', 'model', 'model_version', 'experiment',
-    'variant', 'label', 'value_text', 'platform', 'locale', 'app_version',
+    'record_type', 'source_event', 'query', 'plan', 'currency', 'store',
+    'surface', 'model', 'model_version', 'experiment', 'variant', 'label',
+    'value_text', 'platform', 'locale', 'app_version',
     'rating', 'chapter', 'chapters', 'position', 'item_count', 'price',
     'occurred_at', 'landed_at', 'loaded_at',
 ] -%}

@@ -33,7 +33,8 @@ final as (
     select
         -- Matomo gives its records no id; the same content delivered again has the same hash.
         {{ hashed_key([
-            'visitor_key', 'user_id', 'random_key', 'created_text', 'url', 'category', 'action', 'label', 'value_text', 'query',
+            'visitor_key', 'user_id', 'random_key', 'created_text', 'url',
+            'category', 'action', 'label', 'value_text', 'query',
         ]) }} as event_id,
         'matomo' as source,
         object_key,
@@ -58,7 +59,7 @@ final as (
         cast(null as varchar) as model_version,
         cast(null as varchar) as experiment,
         cast(null as varchar) as variant,
-        coalesce(label, action_name) as label,
+        case when category is null and query is null then action_name else label end as label,
         value_text,
         'web' as platform,
         replace(locale, '_', '-') as locale,

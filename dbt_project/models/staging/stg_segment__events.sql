@@ -15,6 +15,7 @@ records as (
             'anonymous_id': ['anonymousId', 'anonymous_id'],
             'timestamp_text': 'timestamp',
             'original_timestamp_text': ['originalTimestamp', 'original_timestamp'],
+            'received_text': ['receivedAt', 'received_at'],
             'locale': 'context.locale',
             'device_type': 'context.device.type',
             'library_name': 'context.library.name',
@@ -84,7 +85,8 @@ final as (
 
         coalesce(
             {{ timestamp_from_iso('timestamp_text') }},
-            {{ timestamp_from_iso('original_timestamp_text') }}
+            {{ timestamp_from_iso('original_timestamp_text') }},
+            {{ timestamp_from_iso('received_text') }}
         ) as occurred_at,
         landed_at,
         loaded_at

@@ -14,8 +14,8 @@ from typing import Any
 
 import dagster as dg
 
-from recsys_platform.defs.automation.staleness import stale_assets
-from recsys_platform.defs.automation.triggers import REFRESH, observation
+from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
+from recsys_platform.defs.automation.triggers import RAW_EVENTS, REFRESH, observation
 from recsys_platform.defs.partitions import FIRST_DAY, stretches
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.keys import Attributes, attributes_prefix
@@ -24,6 +24,9 @@ from recsys_platform.settings import Settings
 from recsys_platform.warehouse.arrivals import new_days, new_snapshots
 from recsys_platform.warehouse.port import Warehouse
 
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+TOGETHER = ({"staging", "intermediate", "marts"}, {"published"})
+"""Groups that are rebuilt whole or not at all: one `dbt build`, one publication."""
 KINDS: tuple[Attributes, ...] = ("user_attributes", "book_attributes")
 Listener = Callable[[str, int, int], None]
 """Called with what is going on, assets done in this run, assets of this run."""
@@ -44,8 +47,8 @@ class Step:
             return {}
         first, last = self.days
         return {
-            "dagster/asset_partition_range_start": first.isoformat(),
-            "dagster/asset_partition_range_end": last.isoformat(),
+            RANGE_START: first.isoformat(),
+            RANGE_END: last.isoformat(),
         }
 
 
@@ -91,7 +94,17 @@ class Refresher:
         for day, objects in sorted(found.items()):
             instance.report_runless_asset_event(observation(day, objects))
         for days in stretches(found):
-            yield Step("loading events", (dg.AssetKey(["raw", "engagement_events"]),), _checked(days))
+            yield Step("loading events", (RAW_EVENTS,), _checked(days))
+        if not found:
+            yield from self._check_again(instance, RAW_EVENTS)
+
+    def _check_again(self, instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[Step]:
+        """The stretch of days whose blocking check failed last: it may have been mended by hand since."""
+        run_id = failed_blocking(self.defs.resolve_asset_graph(), instance).get(key)
+        run = instance.get_run_by_id(run_id) if run_id else None
+        if run and RANGE_START in run.tags:
+            first, last = (dt.date.fromisoformat(run.tags[tag]) for tag in (RANGE_START, RANGE_END))
+            yield Step("checking again", (key,), (first, last))
 
     def _wants_fetch(self, kind: Attributes, today: dt.date) -> bool:
         url = self.settings.users_url if kind == "user_attributes" else self.settings.books_url
@@ -101,10 +114,12 @@ class Refresher:
         """Decided only after the loads have run."""
         graph = self.defs.resolve_asset_graph()
         keys = [key for key in graph.materializable_asset_keys if not graph.get(key).is_partitioned]
-        stale = keys if everything else stale_assets(graph, instance, keys)
+        stale = set(keys if everything else stale_assets(graph, instance, keys))
+        for groups in TOGETHER:
+            together = {key for key in keys if graph.get(key).group_name in groups}
+            stale |= together if stale & together else set()
         if stale:
-            whole = dg.AssetSelection.assets(*stale).required_multi_asset_neighbors().resolve(graph)
-            yield Step("rebuilding marts, models and published tables", tuple(sorted(whole)))
+            yield Step("rebuilding marts, models and published tables", tuple(sorted(stale)))
 
     def _execute(self, instance: dg.DagsterInstance, step: Step) -> None:
         run_id = str(uuid.uuid4())
@@ -140,12 +155,12 @@ class Refresher:
                 severe = check.blocking and check.severity == dg.AssetCheckSeverity.ERROR
                 (self.report.failures if severe else self.report.warnings).append(_sentence_of_check(check))
         for event in result.all_events:
-            if event.is_step_failure:
+            if event.is_step_failure and not self.report.failures:  # a failed check fails its step too: it was told above
                 self.report.failures.append(_sentence_of_failure(event))
 
 
 def _loads_events(step: Step) -> bool:
-    return step.assets == (dg.AssetKey(["raw", "engagement_events"]),)
+    return step.assets == (RAW_EVENTS,)
 
 
 def _checked(days: tuple[dt.date, dt.date]) -> tuple[dt.date, dt.date]:

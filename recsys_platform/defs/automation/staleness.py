@@ -4,12 +4,15 @@ from collections.abc import Iterable
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 
 
 def stale_assets(graph: AssetGraph, instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> list[dg.AssetKey]:
     """Of some assets those never made, made before one of their parents, under a stale parent, or with a failed blocking check."""
-    wanted, failed = set(keys), _failed(graph, instance)
+    wanted, failed = set(keys), failed_blocking(graph, instance)
     made: dict[dg.AssetKey, int] = {key: _last_made(instance, key) for key in graph.get_all_asset_keys()}
     stale: set[dg.AssetKey] = set()
     for key in graph.toposorted_asset_keys:
@@ -26,7 +29,15 @@ def _last_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> int:
     return records[0].storage_id if records else 0
 
 
-def _failed(graph: AssetGraph, instance: dg.DagsterInstance) -> set[dg.AssetKey]:
+def failed_blocking(graph: AssetGraph, instance: dg.DagsterInstance) -> dict[dg.AssetKey, str]:
+    """Assets whose newest blocking check failed → the run in which it did."""
     blocking = [check for check in graph.asset_check_keys if graph.get(check).blocking]
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(blocking)
-    return {key.asset_key for key, record in records.items() if record.status == AssetCheckExecutionRecordStatus.FAILED}
+    failed = {key: record for key, record in records.items() if record.status == AssetCheckExecutionRecordStatus.FAILED}
+    return {key.asset_key: record.run_id for key, record in failed.items() if _is_error(record)}
+
+
+def _is_error(record: AssetCheckExecutionRecord) -> bool:
+    """A failed check of severity WARN does not block."""
+    event = record.event.dagster_event if record.event else None
+    return event is None or event.asset_check_evaluation_data.severity == dg.AssetCheckSeverity.ERROR

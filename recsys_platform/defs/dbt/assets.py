@@ -13,7 +13,8 @@ from recsys_platform.defs.dbt.project import PROJECT
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.settings import Settings
 
-BUILD = ["build", "--exclude-resource-type", "unit_test"]
+# "buildable": a run of some models runs their tests and those on what they read, not those on tables made from them later.
+BUILD = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
 
 
 class Translator(DagsterDbtTranslator):
@@ -50,8 +51,16 @@ def dbt_models(
         try:
             yield from run.stream().fetch_row_counts().fetch_column_metadata()
         finally:
-            # Reading the row counts opened the file in this process, read-only: nothing could write it from here.
-            run.adapter.connections.close_all_connections()
+            _let_go(run.adapter)
+
+
+def _let_go(adapter: Any) -> None:
+    """Close what reading row counts opened, read-only, in this process: nothing could write the DuckDB file from here."""
+    environment = getattr(adapter.connections, "_ENV", None)
+    if environment is not None:
+        adapter.connections.cleanup_all()
+        environment.close()
+        adapter.connections.close_all_connections()
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from recsys_platform.hub.keys import Attributes, attributes_prefix
 from recsys_platform.hub.store import Hub
 from recsys_platform.settings import Settings
 
-NETWORK_RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
+# Every request is retried with backoff by itself; this is for a service that restarts in between.
+NETWORK_RETRIES = dg.RetryPolicy(max_retries=1, delay=5)
 
 engagement_events = dg.AssetSpec(
     ["landing", "engagement_events"],

@@ -19,7 +19,7 @@ EVERYONE = 0
 class PopularityParams:
     """`half_life_days`: after which time an interaction counts half."""
 
-    half_life_days: float = 30.0
+    half_life_days: float = 7.0
 
 
 @dataclass(frozen=True)

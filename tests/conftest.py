@@ -1,0 +1,55 @@
+"""What tests of several packages share: a hub and a warehouse in a temporary folder."""
+
+import datetime as dt
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys_platform.hub.keys import Source, landing_key
+from recsys_platform.hub.store import Hub
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+DAY = dt.date(2026, 11, 20)
+
+
+@pytest.fixture()
+def hub(tmp_path: Path) -> Hub:
+    return Hub(tmp_path / "hub")
+
+
+@pytest.fixture()
+def warehouse(tmp_path: Path) -> DuckDBWarehouse:
+    made = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+    made.prepare()
+    return made
+
+
+@pytest.fixture()
+def land(hub: Hub) -> Callable[..., str]:
+    """Put an object into the hub: `land("a.gz", b"…")` or records."""
+
+    def put(
+        name: str, *records: dict[str, Any] | bytes, source: Source = "segment", hour: int = 5, day: dt.date = DAY, packed: bool = True
+    ) -> str:
+        plain = b"\n".join(r if isinstance(r, bytes) else json.dumps(r).encode() for r in records)
+        key = landing_key(source, dt.datetime.combine(day, dt.time(hour)), name)
+        hub.put(key, gzip.compress(plain) if packed else plain)
+        return key
+
+    return put
+
+
+@pytest.fixture()
+def view() -> Callable[..., dict[str, Any]]:
+    """A segment record of a reader who looks at a book."""
+
+    def record(message: str, user: str = "u1", book: str = "b1", **more: Any) -> dict[str, Any]:
+        time = f"{DAY}T05:00:00.000Z"
+        base = {"type": "track", "event": "Book Viewed", "messageId": message, "userId": user, "timestamp": time}
+        return base | {"properties": {"book_id": book}} | more
+
+    return record

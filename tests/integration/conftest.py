@@ -1,0 +1,60 @@
+"""A small simulated world that has been run once, copied for every test that changes it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from recsys_platform import cli
+from recsys_platform.settings import PREFIX
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    """No setting of the person who runs the tests reaches them."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def finished_world(tmp_path_factory) -> Path:
+    """The home of a world on which `recsys demo` has run."""
+    home = tmp_path_factory.mktemp("finished") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECSYS_HOME", str(home))
+        assert recsys("demo", "--readers", "150", "--books", "80", "--days", "4", patch=patch) == 0
+    return home
+
+
+@pytest.fixture()
+def world(finished_world, tmp_path, monkeypatch) -> Path:
+    """A copy of the finished world, named by RECSYS_HOME."""
+    home = tmp_path / "world"
+    shutil.copytree(finished_world, home)
+    monkeypatch.setenv("RECSYS_HOME", str(home))
+    return home
+
+
+def recsys(*arguments: str, patch: pytest.MonkeyPatch) -> int:
+    """Run a command as the shell would, in this process; its exit code."""
+    patch.setattr("sys.argv", ["recsys", *arguments])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+@pytest.fixture()
+def run_recsys(monkeypatch, capsys):
+    """Run a command; its exit code and what it printed, with line breaks folded."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = recsys(*arguments, patch=monkeypatch)
+        said = capsys.readouterr()
+        return code, " ".join((said.out + said.err).split())
+
+    return run

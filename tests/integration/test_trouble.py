@@ -1,0 +1,115 @@
+"""Bad input ends with one clear sentence and a non-zero exit or a failed check, and never with a half-loaded table."""
+
+import datetime as dt
+import gzip
+
+import pytest
+
+from recsys_platform.hub.keys import landing_key
+from recsys_platform.hub.store import Hub
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+
+@pytest.fixture()
+def empty_world(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECSYS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def one_sentence(said: str) -> str:
+    assert "Traceback" not in said
+    return said
+
+
+def test_an_empty_hub_is_named(empty_world, run_recsys):
+    code, said = run_recsys("run")
+    assert code == 1
+    assert one_sentence(said).startswith("error: There are no landing objects in")
+
+
+def test_a_status_before_the_first_run_says_what_to_do(empty_world, run_recsys):
+    code, said = run_recsys("status")
+    assert code == 1
+    assert "There is no warehouse at" in one_sentence(said)
+
+
+def test_an_unknown_setting_is_named(empty_world, run_recsys, monkeypatch):
+    monkeypatch.setenv("RECSYS_HOEM", "x")
+    code, said = run_recsys("run")
+    assert code == 1
+    assert one_sentence(said).startswith("error: Unknown setting RECSYS_HOEM: did you mean RECSYS_HOME?")
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path, run_recsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RECSYS_HOME", str(tmp_path / "file" / "home"))
+    code, said = run_recsys("simulate", "--days", "1")
+    assert code == 1
+    assert "cannot be written" in one_sentence(said)
+
+
+def test_books_from_nowhere_are_asked_for(empty_world, run_recsys):
+    Hub(empty_world / "hub").put(landing_key("segment", dt.datetime(2026, 11, 20, 5), "a.gz"), gzip.compress(b"{}"))
+    code, said = run_recsys("run")
+    assert code == 1
+    assert "RECSYS_BOOKS_URL is not set" in one_sentence(said)
+
+
+@pytest.mark.slow
+def test_an_endpoint_that_is_not_there_stops_the_run_before_anything_is_loaded(empty_world, run_recsys, monkeypatch):
+    Hub(empty_world / "hub").put(landing_key("segment", dt.datetime(2026, 11, 20, 5), "a.gz"), gzip.compress(b"{}"))
+    monkeypatch.setenv("RECSYS_BOOKS_URL", "http://127.0.0.1:9/books")
+    monkeypatch.setenv("RECSYS_HTTP_ATTEMPTS", "1")
+    code, said = run_recsys("run")
+    assert code == 1
+    assert "http://127.0.0.1:9/books?page=1&per_page=500 did not answer after 1 tries" in one_sentence(said)
+    assert not (empty_world / "warehouse.duckdb").exists()
+
+
+@pytest.mark.slow
+def test_a_truncated_object_fails_a_check_and_the_rest_of_the_day_loads(world, run_recsys):
+    yesterday = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(days=1)
+    lines = b"\n".join(b'{"messageId":"t%d","timestamp":"2026-11-20T00:00:00Z","anonymousId":"a","type":"page"}' % n for n in range(3000))
+    Hub(world / "hub").put(landing_key("segment", yesterday, "truncated.gz"), gzip.compress(lines)[:-500])
+    code, said = run_recsys("run")
+    assert code == 0
+    assert "every_object_is_whole" in said
+    assert "truncated.gz: truncated gzip" in said
+    ledger = DuckDBWarehouse(world / "warehouse.duckdb").frame("from ops.load_ledger where object_key like '%truncated.gz'").to_pylist()[0]
+    assert ledger["records"] == ledger["accepted"] + ledger["rejected"]
+    assert ledger["rejected"] == 1
+
+
+@pytest.mark.slow
+def test_a_failed_blocking_check_stops_the_run_until_it_passes(world, run_recsys):
+    warehouse = DuckDBWarehouse(world / "warehouse.duckdb")
+    live = warehouse.live_version()
+    with warehouse.connect() as con:
+        lost = con.execute("select object_key, records from ops.load_ledger where accepted > 1 and object_key like '%segment%' limit 1").fetchone()
+        con.execute("update ops.load_ledger set records = records + 1 where object_key = ?", [lost[0]])
+    assert run_recsys("simulate", "--more", "--days", "1")[0] == 0
+    for _ in range(2):
+        code, said = run_recsys("run")
+        assert code == 1
+        assert "every_record_is_accepted_or_rejected" in said
+        assert "1 objects are out of balance" in one_sentence(said)
+        assert warehouse.live_version() == live
+    with warehouse.connect() as con:
+        con.execute("update ops.load_ledger set records = ? where object_key = ?", [lost[1], lost[0]])
+    code, said = run_recsys("run")
+    assert code == 0, said
+    assert warehouse.live_version() != live
+
+
+@pytest.mark.slow
+def test_a_warehouse_held_by_another_process_is_named(world, run_recsys):
+    import subprocess
+    import sys
+
+    hold = f"import duckdb, sys; con = duckdb.connect({str(world / 'warehouse.duckdb')!r}); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        code, said = run_recsys("run")
+        other.stdin.close()
+    assert code == 1
+    assert "is held by another process" in one_sentence(said)

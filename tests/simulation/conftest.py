@@ -1,0 +1,32 @@
+"""One small simulated world that the tests of this folder read."""
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from recsys_platform.hub.store import Hub
+from recsys_platform.simulation.simulate import SimulationSummary, simulate
+
+END = dt.date(2026, 11, 20)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A world on disk."""
+
+    hub: Hub
+    truth_dir: Path
+    summary: SimulationSummary
+
+
+def run(folder: Path, *, seed: int = 5, days: int = 20, end: dt.date = END, horizon: int = 20) -> Simulated:
+    hub, truth_dir = Hub(folder / "hub"), folder / "truth"
+    done = simulate(hub, readers=150, books=60, days=days, seed=seed, end=end, truth_dir=truth_dir, horizon=horizon)
+    return Simulated(hub=hub, truth_dir=truth_dir, summary=done)
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
+    return run(tmp_path_factory.mktemp("world"))

@@ -1,0 +1,232 @@
+"""A simulated world keeps its own rules, and what lands is what such trackers and Firehose would write."""
+
+import datetime as dt
+import gzip
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from recsys_platform.errors import InputError
+from recsys_platform.events.envelope import ENVELOPE
+from recsys_platform.events.framing import split_records
+from recsys_platform.hub.keys import arrival_of, is_landing_key, source_of
+from recsys_platform.hub.store import Hub
+from recsys_platform.simulation.simulate import continue_simulation, simulate
+from tests.simulation.conftest import END, Simulated, run
+
+Landed = tuple[str, dt.datetime, dict[str, Any]]  # source, hour of arrival, record
+
+
+def keys(hub: Hub) -> list[str]:
+    return [each.key for each in hub.objects("engagement_events/")]
+
+
+def contents(hub: Hub) -> dict[str, bytes]:
+    return {key: hub.get(key) for key in keys(hub)}
+
+
+def landed(hub: Hub) -> Iterator[Landed]:
+    for key in keys(hub):
+        for piece in split_records(hub.get(key)):
+            if piece.reason is None:
+                yield source_of(key), arrival_of(key), json.loads(piece.text)
+
+
+@pytest.fixture(scope="session")
+def segment(simulated: Simulated) -> list[tuple[dt.datetime, dict[str, Any]]]:
+    return [(arrival, record) for source, arrival, record in landed(simulated.hub) if source == "segment"]
+
+
+@pytest.fixture(scope="session")
+def books(simulated: Simulated) -> dict[str, dict[str, Any]]:
+    return {
+        book["book_id"]: book for book in pq.read_table(simulated.truth_dir / "book_attributes.parquet").to_pylist()
+    }
+
+
+def test_every_key_follows_the_layout_and_nothing_arrives_after_the_last_day(simulated: Simulated) -> None:
+    found = keys(simulated.hub)
+    assert all(is_landing_key(key) for key in found)
+    assert {source_of(key) for key in found} == {"segment", "pinpoint", "matomo"}
+    assert max(arrival_of(key).date() for key in found) == END
+
+
+def test_the_summary_counts_what_landed(simulated: Simulated) -> None:
+    summary = simulated.summary
+    pieces = [piece for key in keys(simulated.hub) for piece in split_records(simulated.hub.get(key))]
+    assert (summary.objects, summary.records) == (len(keys(simulated.hub)), len(pieces))
+    assert summary.events + summary.duplicates == summary.records
+    assert summary.rejected >= sum(piece.reason is not None for piece in pieces) > 0
+
+
+def holds(record: dict[str, Any], path: str) -> bool:
+    value: Any = record
+    for key in path.removeprefix("$.").split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value not in (None, "")
+
+
+def test_the_load_will_reject_exactly_the_records_that_the_summary_says(simulated: Simulated) -> None:
+    rejected = 0
+    for key in keys(simulated.hub):
+        needed = ENVELOPE[source_of(key)]  # type: ignore[index]
+        for piece in split_records(simulated.hub.get(key)):
+            record = {} if piece.reason else json.loads(piece.text)
+            rejected += not all(any(holds(record, path) for path in each.paths) for each in needed)
+    assert rejected == simulated.summary.rejected
+
+
+def test_about_a_third_of_the_objects_have_no_newlines(simulated: Simulated) -> None:
+    found = [b"\n" in gzip.decompress(data) for data in contents(simulated.hub).values()]
+    assert 0.5 < sum(found) / len(found) < 0.8
+
+
+def test_after_the_migration_only_one_tracker_speaks(simulated: Simulated) -> None:
+    times = [
+        int(record["cdt"]) for source, _, record in landed(simulated.hub) if source == "matomo" and "cdt" in record
+    ]
+    migration = dt.datetime(2026, 11, 1, tzinfo=dt.UTC) + dt.timedelta(days=8)
+    assert max(times) < migration.timestamp() <= max(times) + 86_400
+
+
+def test_duplicates_come_word_for_word_in_another_object(simulated: Simulated) -> None:
+    places = defaultdict(list)
+    for key in keys(simulated.hub):
+        for piece in split_records(simulated.hub.get(key)):
+            if piece.reason is None and "messageId" in piece.text:
+                places[piece.text].append(key)
+    twice = [found for found in places.values() if len(found) > 1]
+    assert twice
+    assert all(len(set(found)) == len(found) for found in twice)
+
+
+def test_message_ids_are_unique_to_a_record(segment: list[tuple[dt.datetime, dict[str, Any]]]) -> None:
+    texts = defaultdict(set)
+    for _, record in segment:
+        if "messageId" in record:
+            texts[record["messageId"]].add(json.dumps(record))
+    assert all(len(each) == 1 for each in texts.values())
+
+
+def test_some_records_are_hours_late_and_none_arrives_before_it_happens(
+    segment: list[tuple[dt.datetime, dict[str, Any]]],
+) -> None:
+    waits = []
+    for arrival, record in segment:
+        if "timestamp" in record:
+            happened = dt.datetime.fromisoformat(record["timestamp"]).replace(tzinfo=None)
+            waits.append(arrival + dt.timedelta(hours=1) - happened)
+    assert min(waits) > dt.timedelta()
+    assert 0.003 < sum(wait > dt.timedelta(hours=3) for wait in waits) / len(waits) < 0.05
+
+
+def test_segment_time_is_corrected_for_the_devices_clock(segment: list[tuple[dt.datetime, dict[str, Any]]]) -> None:
+    names = ("timestamp", "receivedAt", "sentAt", "originalTimestamp")
+    for _, record in segment:
+        if all(name in record for name in names):
+            happened, received, sent, original = (dt.datetime.fromisoformat(record[name]) for name in names)
+            assert happened == received - (sent - original)
+
+
+def test_nobody_finishes_a_book_twice_and_books_are_read_only_after_publication(
+    simulated: Simulated, segment: list[tuple[dt.datetime, dict[str, Any]]], books: dict[str, dict[str, Any]]
+) -> None:
+    distinct = {record.get("messageId"): record for _, record in segment if record.get("type") == "track"}.values()
+    of_book = [record for record in distinct if record["properties"].get("book_id") and record.get("timestamp")]
+    finished = Counter(
+        (each["userId"], each["properties"]["book_id"]) for each in of_book if each["event"] == "Book Finished"
+    )
+    assert finished
+    assert max(finished.values()) == 1
+    assert all(each["timestamp"] >= books[each["properties"]["book_id"]]["published_at"] for each in of_book)
+
+
+def test_people_look_around_unknown_and_are_linked_when_they_sign_up(
+    simulated: Simulated, segment: list[tuple[dt.datetime, dict[str, Any]]]
+) -> None:
+    users = {
+        user["user_id"]: user for user in pq.read_table(simulated.truth_dir / "user_attributes.parquet").to_pylist()
+    }
+    unknown = {record["anonymousId"] for _, record in segment if "userId" in record and record["userId"] is None}
+    linked = {record["anonymousId"]: record for _, record in segment if record.get("type") == "identify"}
+    assert unknown & set(linked)
+    link = next(iter(linked.values()))
+    assert link["traits"].keys() == {"email", "plan"}
+    assert link["userId"] in users
+    for _, record in segment:
+        if record.get("userId") and "timestamp" in record:
+            assert record["timestamp"] >= users[record["userId"]]["created_at"]
+
+
+def test_each_tracker_writes_its_own_dialect(simulated: Simulated) -> None:
+    found = list(landed(simulated.hub))
+    chapter = next(
+        record
+        for source, _, record in found
+        if source == "pinpoint" and record.get("event_type") == "chapter_completed"
+    )
+    assert chapter["attributes"].keys() == {"book_id"}
+    assert chapter["metrics"].keys() == {"chapter", "chapters"}
+    step = next(record for source, _, record in found if source == "matomo" and record.get("e_a") == "Completed")
+    assert step["e_c"] == "Chapter"
+    assert int(step["e_v"]) <= int(step["dimension1"])
+    search = next(record for source, _, record in found if source == "matomo" and "search" in record)
+    assert "e_c" not in search
+    assert all(isinstance(value, str) for value in search.values())
+
+
+def test_readers_keep_to_their_language(
+    segment: list[tuple[dt.datetime, dict[str, Any]]], books: dict[str, dict[str, Any]]
+) -> None:
+    started = [
+        record for _, record in segment if record.get("event") == "Book Started" and "book_id" in record["properties"]
+    ]
+    own = sum(
+        record["context"]["locale"][:2] == books[record["properties"]["book_id"]]["language"] for record in started
+    )
+    assert own / len(started) > 0.8
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(simulated: Simulated, tmp_path: Path) -> None:
+    assert contents(run(tmp_path / "same").hub) == contents(simulated.hub)
+    assert contents(run(tmp_path / "other", seed=6).hub) != contents(simulated.hub)
+
+
+def test_a_world_that_goes_on_adds_a_day_and_changes_none(simulated: Simulated, tmp_path: Path) -> None:
+    before = contents(simulated.hub)
+    next_day = END + dt.timedelta(days=1)
+    longer = contents(run(tmp_path / "longer", days=21, end=next_day).hub)
+    assert before.items() <= longer.items()
+    new = longer.keys() - before.keys()
+    assert {arrival_of(key).date() for key in new} == {next_day}
+
+    again = run(tmp_path / "again")
+    added = continue_simulation(again.hub, truth_dir=again.truth_dir, days=1)
+    assert contents(again.hub) == longer
+    assert (added.objects, added.start, added.end) == (len(new), next_day, next_day)
+
+
+def test_progress_is_told_by_days(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    simulate(
+        Hub(tmp_path), readers=1, books=1, days=3, seed=0, end=END, truth_dir=tmp_path / "truth",
+        progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("size", [{"readers": 0}, {"books": 0}, {"days": 0}, {"seed": -1}])
+def test_an_impossible_size_is_refused_by_name(tmp_path: Path, size: dict[str, int]) -> None:
+    arguments = {"readers": 5, "books": 5, "days": 1, "seed": 1} | size
+    with pytest.raises(InputError, match=next(iter(size))):
+        simulate(Hub(tmp_path), **arguments, end=END, truth_dir=tmp_path)
+
+
+def test_there_is_no_going_on_without_a_world(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No simulated world"):
+        continue_simulation(Hub(tmp_path), truth_dir=tmp_path)

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from recsys_platform.errors import SettingsError
+from recsys_platform.settings import load_settings, prepare_home
+
+
+def test_an_empty_environment_gives_a_local_world_with_everything_switched_off():
+    settings = load_settings({})
+    assert (settings.env, settings.home, settings.automation) == ("local", Path(".recsys").resolve(), "off")
+
+
+def test_an_unknown_setting_is_named_with_the_one_that_was_meant():
+    with pytest.raises(SettingsError, match=r"Unknown setting RECSYS_HOMME: did you mean RECSYS_HOME\?"):
+        load_settings({"RECSYS_HOMME": "/tmp/x"})  # noqa: S108
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("RECSYS_LIST_LENGTH", "0"), ("RECSYS_USERS_URL", "nowhere"), ("RECSYS_ENV", "mars"), ("RECSYS_AUTOMATION", "maybe")]
+)
+def test_a_bad_value_is_named_in_one_sentence(name, value):
+    with pytest.raises(SettingsError) as error:
+        load_settings({name: value})
+    assert str(error.value).startswith(f"{name}='{value}' is not valid: ")
+    assert "\n" not in str(error.value)
+
+
+def test_variables_of_others_are_nobody_elses_business():
+    assert load_settings({"PATH": "x", "RECSYS_LIST_LENGTH": "7"}).list_length == 7
+
+
+def test_a_home_that_cannot_be_made_is_said_in_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="cannot be written"):
+        prepare_home(load_settings({"RECSYS_HOME": str(tmp_path / "file" / "home")}))
+
+
+def test_a_world_gets_its_own_dagster_settings(tmp_path):
+    settings = load_settings({"RECSYS_HOME": str(tmp_path / "world")})
+    prepare_home(settings)
+    assert "default_limit: 1" in (settings.dagster_home / "dagster.yaml").read_text()

@@ -1,0 +1,167 @@
+import datetime as dt
+import gzip
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recsys_platform.errors import HubError, InputError, WarehouseError
+from recsys_platform.hub.attributes import store_snapshot
+from recsys_platform.hub.keys import attributes_prefix
+from recsys_platform.warehouse import loading
+from recsys_platform.warehouse.arrivals import arrivals, new_days, new_snapshots
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.warehouse.port import LoadReport
+from tests.conftest import DAY
+
+
+def load(hub, warehouse, day=DAY):
+    return warehouse.load_events(hub, arrivals(hub, warehouse, day).new)
+
+
+def rows(warehouse, sql):
+    return [tuple(row.values()) for row in warehouse.frame(sql).to_pylist()]
+
+
+def test_records_are_numbered_in_the_order_in_which_they_stand(hub, warehouse, land, view):
+    land("a.gz", *(view(f"m{n}") for n in range(5000)))
+    land("b.gz", *(view(f"n{n}") for n in range(3)))
+    assert load(hub, warehouse) == LoadReport(objects=2, records=5003, accepted=5003, rejected=0)
+    wrong = "select record_index from raw.engagement_events where record ->> '$.messageId' <> object_key[-4:-4] || record_index"
+    assert rows(warehouse, "select max(record_index) from raw.engagement_events") == [(4999,)]
+    assert rows(warehouse, wrong.replace("object_key[-4:-4]", "if(object_key like '%a.gz', 'm', 'n')")) == []
+
+
+def test_the_same_day_again_loads_nothing(hub, warehouse, land, view):
+    land("a.gz", view("m1"))
+    load(hub, warehouse)
+    assert load(hub, warehouse) == LoadReport()
+
+
+def test_only_objects_that_the_ledger_does_not_know_are_loaded(hub, warehouse, land, view):
+    land("a.gz", view("m1"))
+    load(hub, warehouse)
+    land("b.gz", view("m2"), hour=6)
+    assert load(hub, warehouse).records == 1
+    assert rows(warehouse, "select count(*) from raw.engagement_events") == [(2,)]
+
+
+def test_every_load_is_later_than_the_one_before(hub, warehouse, land, view):
+    for number in range(4):
+        land(f"{number}.gz", view(f"m{number}"))
+        load(hub, warehouse)
+    assert rows(warehouse, "select count(distinct loaded_at) from ops.load_ledger") == [(4,)]
+
+
+def test_a_record_without_id_time_or_user_is_rejected_with_its_reason(hub, warehouse, land, view):
+    land("a.gz", view(""), view("m", timestamp=None), view("m", userId=None), view("m", userId=None, anonymousId="x"))
+    report = load(hub, warehouse)
+    assert (report.accepted, report.rejected) == (1, 3)
+    found = rows(warehouse, "select record_index, reason from raw.rejected_records order by 1")
+    assert found == [(0, "no message id"), (1, "no timestamp"), (2, "no user or anonymous id")]
+
+
+def test_older_trackers_have_their_own_envelope(hub, warehouse, land):
+    pinpoint = {"event_type": "book_viewed", "event_timestamp": 1, "client": {"client_id": "c"}}
+    land("p.gz", pinpoint, pinpoint | {"client": {}}, source="pinpoint")
+    matomo = {"idsite": "1", "cdt": "1", "_id": "v"}
+    land("m.gz", matomo, matomo | {"cdt": ""}, {"idsite": "1", "cdt": "1"}, source="matomo")
+    assert (load(hub, warehouse).accepted, rows(warehouse, "select reason from raw.rejected_records order by 1")) == (
+        2,
+        [("no client or user id",), ("no timestamp",), ("no user or visitor id",)],
+    )
+
+
+def test_a_damaged_object_costs_no_other_object_anything(hub, warehouse, land, view):
+    land("a.gz", view("m1"))
+    land("broken.gz", gzip.compress(b"\n".join(json.dumps(view(f"x{n}")).encode() for n in range(3000)))[:-900], packed=False)
+    land("c.gz", view("m2"), b"no json", view("m3"))
+    land("plain", view("m4"), packed=False)
+    land("empty.gz", packed=False)
+    report = load(hub, warehouse)
+    assert report.objects == 5
+    assert report.records == report.accepted + report.rejected
+    assert report.rejected == 2
+    assert rows(warehouse, "select reason from raw.rejected_records order by 1") == [("not JSON: expecting value",), ("truncated gzip",)]
+    assert rows(warehouse, "select records from ops.load_ledger where object_key like '%empty.gz'") == [(0,)]
+
+
+def test_a_load_that_fails_half_way_leaves_nothing_behind(hub, warehouse, land, view, monkeypatch):
+    land("a.gz", view("m1"))
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(loading, "_write_ledger", fail)
+        load(hub, warehouse)
+    assert rows(warehouse, "select count(*) from raw.engagement_events") == [(0,)]
+    assert load(hub, warehouse).accepted == 1
+
+
+def test_a_loaded_object_that_changes_is_named_and_not_loaded_again(hub, warehouse, land, view):
+    land("a.gz", view("m1"))
+    load(hub, warehouse)
+    key = land("a.gz", view("m1"), view("m2"))
+    found = arrivals(hub, warehouse, DAY)
+    assert ([item.key for item in found.changed], found.new) == ([key], ())
+
+
+def test_days_with_news_are_found_and_strange_keys_are_told(hub, warehouse, land, view):
+    land("a.gz", view("m1"))
+    land("b.gz", view("m2"), day=DAY + dt.timedelta(days=1))
+    load(hub, warehouse)
+    assert new_days(hub, warehouse) == {DAY + dt.timedelta(days=1): 1}
+    hub.put("engagement_events/source=segment/oops.gz", b"")
+    with pytest.raises(HubError, match=r"oops\.gz"):
+        new_days(hub, warehouse)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.sampled_from([b'{"messageId":"m","timestamp":"t","userId":"u"}', b"{}", b"[1]", b"x", b'{"a":', b""]), max_size=6), max_size=4), st.integers(0, 60))
+def test_records_are_accepted_or_rejected_whatever_lands(tmp_path_factory, objects, cut):
+    from recsys_platform.hub.keys import landing_key, landing_prefix
+    from recsys_platform.hub.store import Hub
+
+    home = tmp_path_factory.mktemp("world")
+    hub, warehouse = Hub(home / "hub"), DuckDBWarehouse(home / "w.duckdb")
+    warehouse.prepare()
+    for number, lines in enumerate(objects):
+        data = gzip.compress(b"\n".join(lines))
+        hub.put(landing_key("segment", dt.datetime.combine(DAY, dt.time(5)), f"{number}.gz"), data[: len(data) - cut] if number else data)
+    warehouse.load_events(hub, hub.objects(landing_prefix("segment", DAY)))
+    balance = """select count(*) from ops.load_ledger as l where records <> accepted + rejected
+        or accepted <> (select count(*) from raw.engagement_events as e where e.object_key = l.object_key)
+        or rejected <> (select count(*) from raw.rejected_records as r where r.object_key = l.object_key)"""
+    assert rows(warehouse, balance) == [(0,)]
+    assert rows(warehouse, "select count(*) from ops.load_ledger") == [(len(objects),)]
+
+
+def test_a_snapshot_is_replaced_whole(hub, warehouse):
+    for names in (["b1", "b2"], ["b2", "b3", "b4"]):
+        store_snapshot(hub, "book_attributes", DAY, [{"book_id": name} for name in names])
+        assert new_snapshots(hub, warehouse, "book_attributes") == [DAY]
+        warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
+    assert rows(warehouse, "select book_id from raw.book_attributes order by 1") == [("b2",), ("b3",), ("b4",)]
+    assert new_snapshots(hub, warehouse, "book_attributes") == []
+
+
+@pytest.mark.parametrize(
+    ("records", "message"), [([{"book_id": "b1"}, {"book_id": "b1"}], "book_id b1 2 times"), ([{"title": "x"}], "1 records without book_id")]
+)
+def test_a_snapshot_with_bad_ids_is_refused_and_the_one_before_stays(hub, warehouse, records, message):
+    store_snapshot(hub, "book_attributes", DAY, [{"book_id": "b0"}])
+    warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
+    store_snapshot(hub, "book_attributes", DAY, records)
+    with pytest.raises(InputError, match=message):
+        warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
+    assert rows(warehouse, "select book_id from raw.book_attributes") == [("b0",)]
+
+
+def test_a_warehouse_that_is_not_there_or_not_duckdb_is_said_in_one_sentence(tmp_path):
+    with pytest.raises(WarehouseError, match="There is no warehouse at"):
+        DuckDBWarehouse(tmp_path / "none.duckdb").frame("select 1")
+    (tmp_path / "text.duckdb").write_text("hello, this is no database" * 100)
+    with pytest.raises(WarehouseError, match="cannot be opened"):
+        DuckDBWarehouse(tmp_path / "text.duckdb").frame("select 1")

@@ -1,0 +1,42 @@
+import pyarrow as pa
+import pytest
+
+from recsys_platform.errors import PublishError
+
+NO_NEGATIVES = {"no number is negative": "select count(*) from {popular_books} where n < 0"}
+
+
+def publish(warehouse, version, numbers, promises=NO_NEGATIVES):
+    return warehouse.publish(version, {"popular_books": [pa.record_batch({"n": numbers})]}, promises)
+
+
+def live(warehouse):
+    return warehouse.frame("select n from published.popular_books order by 1")["n"].to_pylist()
+
+
+def test_readers_see_the_new_version_and_the_one_before_is_kept(warehouse):
+    for version, numbers in (("v1", [1]), ("v2", [2, 3]), ("v3", [4])):
+        publish(warehouse, version, numbers)
+        assert (live(warehouse), warehouse.live_version()) == (numbers, version)
+    kept = warehouse.frame("select table_name from duckdb_tables() where table_name like 'popular%' order by 1")
+    assert kept["table_name"].to_pylist() == ["popular_books__v2", "popular_books__v3"]
+
+
+def test_a_version_that_breaks_a_promise_is_not_shown(warehouse):
+    publish(warehouse, "v1", [1])
+    with pytest.raises(PublishError, match=r"no number is negative \(1 rows do not\)"):
+        publish(warehouse, "v2", [2, -1])
+    assert (live(warehouse), warehouse.live_version()) == ([1], "v1")
+
+
+def test_all_broken_promises_are_told_at_once(warehouse):
+    promises = NO_NEGATIVES | {"there is a row": "select (count(*) = 2)::int from {popular_books}"}
+    with pytest.raises(PublishError, match=r"no number is negative.*there is a row"):
+        publish(warehouse, "v1", [2, -1], promises)
+    assert warehouse.live_version() is None
+
+
+def test_the_same_version_can_be_written_again(warehouse):
+    publish(warehouse, "v1", [1])
+    publish(warehouse, "v1", [1])
+    assert warehouse.frame("select count(*) as n from ops.publications")["n"][0].as_py() == 1
