@@ -37,6 +37,13 @@ class DuckDBWarehouse:
         with self.connect(read_only=True) as con:
             return con.sql(sql, params=list(parameters)).to_arrow_table()
 
+    def row_counts(self, relations: Sequence[str]) -> dict[str, int]:
+        """The number of rows of tables and views, named `schema.table`, in one connection."""
+        if not relations:
+            return {}
+        with self.connect(read_only=True) as con:
+            return {name: con.execute(f"select count(*) from {name}").fetchall()[0][0] for name in relations}
+
     def ledger(self, prefix: str) -> dict[str, str]:
         """Key → etag of every loaded object under a prefix; empty before the first load."""
         if not self.path.exists():

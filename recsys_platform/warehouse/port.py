@@ -41,6 +41,9 @@ class Warehouse(Protocol):
     def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """The answer to a query."""
 
+    def row_counts(self, relations: Sequence[str]) -> dict[str, int]:
+        """The number of rows of tables and views, named `schema.table`."""
+
     def ledger(self, prefix: str) -> dict[str, str]:
         """Key → etag of every loaded object under a prefix."""
 

@@ -170,7 +170,9 @@ def _checked(days: tuple[dt.date, dt.date]) -> tuple[dt.date, dt.date]:
 
 
 def _sentence_of_check(check: Any) -> str:
-    return f"Check {check.check_name} of {check.asset_key.to_user_string()} failed: {check.description or 'see its metadata'}."
+    rows = check.metadata.get("dagster_dbt/failed_row_count")
+    why = check.description or (f"{rows.value} rows" if rows else "see its metadata")
+    return f"Check {check.check_name} of {check.asset_key.to_user_string()} failed: {why}."
 
 
 def _sentence_of_failure(event: dg.DagsterEvent) -> str:

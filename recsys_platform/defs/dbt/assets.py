@@ -12,6 +12,7 @@ from recsys_platform.defs.automation.conditions import ON_NEWS
 from recsys_platform.defs.dbt.project import PROJECT
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.settings import Settings
+from recsys_platform.warehouse.port import Warehouse
 
 # "buildable": a run of some models runs their tests and those on what they read, not those on tables made from them later.
 BUILD = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
@@ -38,40 +39,48 @@ def _on_every_day(dep: dg.AssetDep) -> dg.AssetDep:
 @dbt_assets(
     manifest=PROJECT.manifest_path,
     project=PROJECT,
-    exclude="source:published",  # tables that Python writes later in the graph: the publishing assets check them
+    exclude="source:published+",  # tables that Python writes later in the graph: the publishing assets check them
     dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False)),
     pool=WAREHOUSE_WRITER,
 )
 def dbt_models(
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, settings: dg.ResourceParam[Settings]
+    context: dg.AssetExecutionContext,
+    dbt: DbtCliResource,
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[Any]:
     """`dbt build`: staging, intermediate and marts, and their tests."""
-    with home_for_dbt(settings):
-        run = dbt.cli(BUILD, context=context, target_path=settings.home / "dbt")
-        try:
-            yield from run.stream().fetch_row_counts().fetch_column_metadata()
-        finally:
-            _let_go(run.adapter)
+    with environment_for_dbt(settings):
+        run = dbt.cli(BUILD, context=context, target_path=settings.home / "dbt", raise_on_error=False)
+        events = list(run.stream())  # to the end: while dbt runs, it alone may open the DuckDB file
+    yield from with_row_counts(context, warehouse, events)
+    error = run.get_error()
+    if error:
+        raise dg.Failure(_told_by_dbt(str(error)), allow_retries=False)
 
 
-def _let_go(adapter: Any) -> None:
-    """Close what reading row counts opened, read-only, in this process: nothing could write the DuckDB file from here."""
-    environment = getattr(adapter.connections, "_ENV", None)
-    if environment is not None:
-        adapter.connections.cleanup_all()
-        environment.close()
-        adapter.connections.close_all_connections()
+def with_row_counts(context: dg.AssetExecutionContext, warehouse: Warehouse, events: list[Any]) -> Iterator[Any]:
+    """The same events, those of built tables with their number of rows."""
+    keys = [context.asset_key_for_output(e.output_name) if isinstance(e, dg.Output) else None for e in events]
+    counts = warehouse.row_counts([".".join(key.path) for key in keys if key])
+    for event, key in zip(events, keys, strict=True):
+        count = {"dagster/row_count": counts[".".join(key.path)]} if key else {}
+        yield event.with_metadata({**event.metadata, **count}) if key else event
+
+
+def _told_by_dbt(message: str) -> str:
+    """What dbt itself says is wrong, on one line."""
+    return " ".join(message.partition("Errors parsed from dbt logs:")[2].split())[:600] or message.splitlines()[0]
 
 
 @contextmanager
-def home_for_dbt(settings: Settings) -> Iterator[None]:
-    """The absolute home for `profiles.yml`, which dbt reads from the environment, in this block only."""
-    before = os.environ.get("RECSYS_HOME")
-    os.environ["RECSYS_HOME"] = str(settings.home)
+def environment_for_dbt(settings: Settings) -> Iterator[None]:
+    """What dbt reads from the environment, in this block only: the absolute home for `profiles.yml`, and no warnings."""
+    ours = {"RECSYS_HOME": str(settings.home), "PYTHONWARNINGS": "ignore"}
+    before = dict(os.environ)
+    os.environ.update(ours)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["RECSYS_HOME"]
-        else:
-            os.environ["RECSYS_HOME"] = before
+        os.environ.clear()
+        os.environ.update(before)
