@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from recsys_platform.errors import RecsysError
+from recsys_platform.errors import InputError, RecsysError
 from recsys_platform.hub.store import Hub
 from recsys_platform.settings import Settings, load_settings, prepare_home
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
@@ -27,7 +27,9 @@ app = typer.Typer(
     add_completion=False,
 )
 WORKSPACE = Path(__file__).parent.parent / "workspace.yaml"
-OUT, ERR = Console(highlight=False), Console(stderr=True, highlight=False)
+# Piped into a file or a log there is no width to go by: lines are then wide rather than broken.
+_WIDTH = None if sys.stdout.isatty() else 150
+OUT, ERR = Console(highlight=False, width=_WIDTH), Console(stderr=True, highlight=False, width=_WIDTH)
 
 
 def main() -> None:
@@ -65,8 +67,9 @@ def simulate(
             made = simulation.continue_simulation(hub, truth_dir=truth, days=days, progress=advance)
         else:
             last = end.date() if end else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-            size = {"readers": readers, "books": books, "days": days, "seed": seed}
-            made = simulation.simulate(hub, **size, end=last, truth_dir=truth, progress=advance)
+            made = simulation.simulate(
+                hub, readers=readers, books=books, days=days, seed=seed, end=last, truth_dir=truth, progress=advance
+            )
     OUT.print(
         f"{made.records:,} records in {made.objects:,} objects, {made.start} to {made.end}, "
         f"{made.records / made.seconds:,.0f} records/s, in {settings.hub_root}"
@@ -75,9 +78,19 @@ def simulate(
 
 @app.command()
 def replay(
-    interactions: Annotated[Path, typer.Option(help="CSV or Parquet: user_id, book_id[, timestamp][, rating][, event].")],
-    books: Annotated[Path, typer.Option(help="CSV or Parquet: book_id and any of title, author, language, categories, …")],
-    users: Annotated[Path | None, typer.Option(help="CSV or Parquet: user_id and any of country, language, tier, …")] = None,
+    interactions: Annotated[
+        Path, typer.Option(help="CSV or Parquet: user_id, book_id[, timestamp][, rating][, event].")
+    ],
+    books: Annotated[
+        Path, typer.Option(help="CSV or Parquet: book_id and any of title, author, language, categories, …")
+    ],
+    users: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet: user_id and any of country, language, tier, …")
+    ] = None,
+    book_column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OURS=THEIRS", help="Where a column of books is named otherwise, e.g. book_id=id."),
+    ] = None,
     date: Annotated[
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of the snapshots; default: yesterday.")
     ] = None,
@@ -86,9 +99,29 @@ def replay(
     from recsys_platform.events.replay import replay as replay_files
 
     settings = _world()
-    day = date.date() if date else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-    done = replay_files(Hub(settings.hub_root), interactions=interactions, books=books, users=users, date=day)
-    OUT.print(str(done))
+    columns = dict(_pair(text) for text in book_column or ())
+    with _bar() as bar:
+        task = bar.add_task("writing landing objects", total=None)
+        done = replay_files(
+            Hub(settings.hub_root),
+            interactions=interactions,
+            books=books,
+            users=users,
+            date=date.date() if date else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1),
+            book_columns=columns,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    OUT.print(
+        f"{done.events:,} events in {done.objects:,} objects, {done.first_day} to {done.last_day}; {done.users:,} users and "
+        f"{done.books:,} books. In the interactions but not in the files: {done.unknown_users:,} users, {done.unknown_books:,} books."
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    ours, found, theirs = text.partition("=")
+    if not found:
+        raise InputError(f"--book-column {text} is not of the form OURS=THEIRS: write, for example, book_id=id.")
+    return ours, theirs
 
 
 @app.command()
@@ -170,7 +203,7 @@ def _refresh(settings: Settings, everything: bool) -> bool:
         from recsys_platform.definitions import build_defs
 
         def hear(what: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, **({"description": what[:70]} if what else {}))
+            bar.update(task, completed=done, total=total, description=what[:70] or None)
 
         refresher = Refresher(build_defs(settings), settings, hub=hub, warehouse=warehouse, listener=hear)
         log = settings.home / "run.log"
@@ -194,6 +227,12 @@ def _world() -> Settings:
 
 @contextmanager
 def _bar() -> Iterator[Progress]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=ERR, transient=True) as progress:
         yield progress

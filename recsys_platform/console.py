@@ -38,7 +38,9 @@ def print_overview(out: Console, settings: Settings, warehouse: DuckDBWarehouse)
     table.add_column()
     for name, text in _lines(found):
         table.add_row(name, text)
-    table.add_row("look next", f"`recsys status` · `make dev` (Dagster UI) · `make docs` (marts) · {settings.warehouse_path}")
+    table.add_row(
+        "look next", f"`recsys status` · `make dev` (Dagster UI) · `make docs` (marts) · {settings.warehouse_path}"
+    )
     out.print(table)
 
 
@@ -48,24 +50,41 @@ def print_state(out: Console, state: State) -> None:
     now = dt.datetime.now(dt.UTC)
     for layer in state.layers:
         newest = f"{layer.newest:%Y-%m-%d %H:%M} UTC" if layer.newest else "never"
-        table.add_row(layer.name, newest, _age(now - layer.newest) if layer.newest else "", str(layer.assets), str(layer.missing))
+        table.add_row(
+            layer.name, newest, _age(now - layer.newest) if layer.newest else "", str(layer.assets), str(layer.missing)
+        )
     out.print(table)
-    out.print("  ".join(f"{name}: [{'green' if on else 'yellow'}]{'on' if on else 'off'}[/]" for name, on in state.switches))
+    out.print(
+        "  ".join(f"{name}: [{'green' if on else 'yellow'}]{'on' if on else 'off'}[/]" for name, on in state.switches)
+    )
     for sentence in state.failed_checks:
         out.print(f"[bold red]failed check:[/] {sentence}", soft_wrap=True)
 
 
 def _lines(found: Overview) -> list[tuple[str, str]]:
     reasons = "; ".join(f"{reason} {count:,}" for reason, count in found.reasons[:4])
-    span = f"{found.first_event:%Y-%m-%d} to {found.last_event:%Y-%m-%d}" if found.first_event and found.last_event else "none yet"
+    span = (
+        f"{found.first_event:%Y-%m-%d} to {found.last_event:%Y-%m-%d}"
+        if found.first_event and found.last_event
+        else "none yet"
+    )
     return [
         ("landed", f"{found.records:,} records in {found.objects:,} objects; newest load {_minute(found.last_load)}"),
-        ("accepted", f"{found.accepted:,} = {found.distinct_events:,} distinct events + {found.duplicates:,} duplicates + {found.invalid:,} invalid"),
+        (
+            "accepted",
+            f"{found.accepted:,} = {found.distinct_events:,} distinct events + {found.duplicates:,} duplicates"
+            f" + {found.invalid:,} invalid",
+        ),
         ("rejected", f"{found.rejected:,}{f' ({reasons})' if reasons else ''}"),
         ("events", span),
         ("catalogue", f"{found.readers:,} readers, {found.books:,} books"),
         ("quality", _quality(found)),
-        ("live", f"{found.live}: " + ", ".join(f"{rows:,} {name}" for name, rows in found.published) if found.live else "nothing published yet"),
+        (
+            "live",
+            f"{found.live}: " + ", ".join(f"{rows:,} {name}" for name, rows in found.published)
+            if found.live
+            else "nothing published yet",
+        ),
     ]
 
 
@@ -74,7 +93,11 @@ def _quality(found: Overview) -> str:
         return "not measured yet"
     best, by_name = found.quality, dict(found.quality)
     figures = ", ".join(f"{name} {value:.4f}" for name, value in best)
-    ratio = f": lightfm is {by_name['lightfm'] / by_name['popularity']:.1f} × popularity" if by_name.get("popularity") else ""
+    ratio = (
+        f": lightfm is {by_name['lightfm'] / by_name['popularity']:.1f} × popularity"
+        if by_name.get("popularity")
+        else ""
+    )
     return f"NDCG@{found.quality_k} on what {found.test_readers:,} readers liked last: {figures}{ratio}"
 
 

@@ -24,7 +24,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     env: Literal["local"] = Field("local", description="where the platform runs; `local` is a folder and DuckDB")
-    home: Path = Field(Path(".recsys"), validate_default=True, description="folder of one world: hub, warehouse, models, Dagster's own state")
+    home: Path = Field(
+        Path(".recsys"),
+        validate_default=True,
+        description="folder of one world: hub, warehouse, models, Dagster's own state",
+    )
     users_url: HttpUrl | None = Field(None, description="JSON endpoint of user attributes")
     books_url: HttpUrl | None = Field(None, description="JSON endpoint of book attributes")
     attributes_per_page: int = Field(500, ge=1, description="records asked for in one page of an attribute endpoint")

@@ -16,24 +16,29 @@ from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 DAY = dt.date(2026, 11, 20)
 
 
-@pytest.fixture()
+@pytest.fixture
 def hub(tmp_path: Path) -> Hub:
     return Hub(tmp_path / "hub")
 
 
-@pytest.fixture()
+@pytest.fixture
 def warehouse(tmp_path: Path) -> DuckDBWarehouse:
     made = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
     made.prepare()
     return made
 
 
-@pytest.fixture()
+@pytest.fixture
 def land(hub: Hub) -> Callable[..., str]:
     """Put an object into the hub: `land("a.gz", b"…")` or records."""
 
     def put(
-        name: str, *records: dict[str, Any] | bytes, source: Source = "segment", hour: int = 5, day: dt.date = DAY, packed: bool = True
+        name: str,
+        *records: dict[str, Any] | bytes,
+        source: Source = "segment",
+        hour: int = 5,
+        day: dt.date = DAY,
+        packed: bool = True,
     ) -> str:
         plain = b"\n".join(r if isinstance(r, bytes) else json.dumps(r).encode() for r in records)
         key = landing_key(source, dt.datetime.combine(day, dt.time(hour)), name)
@@ -43,7 +48,7 @@ def land(hub: Hub) -> Callable[..., str]:
     return put
 
 
-@pytest.fixture()
+@pytest.fixture
 def view() -> Callable[..., dict[str, Any]]:
     """A segment record of a reader who looks at a book."""
 

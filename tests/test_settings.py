@@ -17,7 +17,13 @@ def test_an_unknown_setting_is_named_with_the_one_that_was_meant():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("RECSYS_LIST_LENGTH", "0"), ("RECSYS_USERS_URL", "nowhere"), ("RECSYS_ENV", "mars"), ("RECSYS_AUTOMATION", "maybe")]
+    ("name", "value"),
+    [
+        ("RECSYS_LIST_LENGTH", "0"),
+        ("RECSYS_USERS_URL", "nowhere"),
+        ("RECSYS_ENV", "mars"),
+        ("RECSYS_AUTOMATION", "maybe"),
+    ],
 )
 def test_a_bad_value_is_named_in_one_sentence(name, value):
     with pytest.raises(SettingsError) as error:

@@ -29,7 +29,7 @@ class Publication:
     """What was published, or was live already: rows by table are empty then."""
 
     version: str
-    model_versions: Mapping[str, str]
+    model_versions: Mapping[Variant, str]
     rows: Mapping[str, int]
 
 

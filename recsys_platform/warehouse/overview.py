@@ -62,7 +62,9 @@ def overview(warehouse: Warehouse) -> Overview:
     nothing = {"distinct_events": 0, "duplicates": 0, "invalid": 0, "first_event": None, "last_event": None}
     return Overview(
         **warehouse.frame(_LOADED).to_pylist()[0],
-        **_first(rows(_CONSERVED, "marts.rpt_event_conservation"), nothing, ("distinct_events", "duplicates", "invalid")),
+        **_first(
+            rows(_CONSERVED, "marts.rpt_event_conservation"), nothing, ("distinct_events", "duplicates", "invalid")
+        ),
         **_first(rows(_SPAN, "marts.fct_events"), nothing, ("first_event", "last_event")),
         **_first(rows(_PEOPLE, "marts.dim_books"), {"readers": 0, "books": 0}, ("readers", "books")),
         reasons=tuple((row["reason"], row["n"]) for row in warehouse.frame(_REASONS).to_pylist()),

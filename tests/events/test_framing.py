@@ -19,7 +19,13 @@ def reasons(data: bytes) -> list[str | None]:
 
 def test_objects_are_cut_with_newlines_without_and_pretty_printed():
     one, two = json.dumps(A), json.dumps(B)
-    for layout in (f"{one}{two}", f"{one}\n{two}\n", f"{one}\r\n{two}", json.dumps(A, indent=2) + json.dumps(B, indent=2), f"\ufeff{one} {two}"):
+    for layout in (
+        f"{one}{two}",
+        f"{one}\n{two}\n",
+        f"{one}\r\n{two}",
+        json.dumps(A, indent=2) + json.dumps(B, indent=2),
+        f"\ufeff{one} {two}",
+    ):
         assert texts(layout.encode()) == [A, B]
         assert texts(gzip.compress(layout.encode())) == [A, B]
 
@@ -67,7 +73,11 @@ JSON = st.recursive(
 )
 
 
-@given(st.lists(st.dictionaries(st.text(), JSON, max_size=4), max_size=6), st.sampled_from(["", "\n", "\r\n", "  "]), st.booleans())
+@given(
+    st.lists(st.dictionaries(st.text(), JSON, max_size=4), max_size=6),
+    st.sampled_from(["", "\n", "\r\n", "  "]),
+    st.booleans(),
+)
 def test_whatever_objects_are_written_one_after_another_are_read_back(records, delimiter, packed):
     data = delimiter.join(json.dumps(record) for record in records).encode()
     assert texts(gzip.compress(data) if packed else data) == records

@@ -22,7 +22,7 @@ def serving(answer: Callable[[int, int], Answer]) -> Iterator[tuple[Endpoint, li
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             asked.append(self.path)
             query = parse_qs(urlsplit(self.path).query)
             status, headers, body = answer(int(query["page"][0]), int(query["per_page"][0]))

@@ -17,7 +17,12 @@ def test_a_landing_key_tells_its_tracker_and_hour(source, arrival):
 
 
 @pytest.mark.parametrize(
-    "key", ["engagement_events/source=other/2026/01/01/00/x", "engagement_events/source=segment/2026/13/01/00/x", "engagement_events/x"]
+    "key",
+    [
+        "engagement_events/source=other/2026/01/01/00/x",
+        "engagement_events/source=segment/2026/13/01/00/x",
+        "engagement_events/x",
+    ],
 )
 def test_other_keys_are_not_landing_keys(key):
     assert not is_landing_key(key)

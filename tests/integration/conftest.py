@@ -28,7 +28,7 @@ def finished_world(tmp_path_factory) -> Path:
     return home
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(finished_world, tmp_path, monkeypatch) -> Path:
     """A copy of the finished world, named by RECSYS_HOME."""
     home = tmp_path / "world"
@@ -47,7 +47,7 @@ def recsys(*arguments: str, patch: pytest.MonkeyPatch) -> int:
     return 0
 
 
-@pytest.fixture()
+@pytest.fixture
 def run_recsys(monkeypatch, capsys):
     """Run a command; its exit code and what it printed, with line breaks folded."""
 

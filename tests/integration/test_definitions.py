@@ -21,11 +21,11 @@ def defs(tmp_path_factory) -> dg.Definitions:
 
 
 def drawn(graph) -> str:
-    lines = (
-        f"{graph.get(key).group_name:13} {key.to_user_string()} <- {', '.join(sorted(p.to_user_string() for p in graph.get(key).parent_keys))}"
-        for key in sorted(graph.get_all_asset_keys())
-    )
-    return "\n".join(line.rstrip(" <-") for line in lines) + "\n"
+    def line(key):
+        parents = ", ".join(sorted(parent.to_user_string() for parent in graph.get(key).parent_keys))
+        return f"{graph.get(key).group_name:13} {key.to_user_string()}" + (f" <- {parents}" if parents else "")
+
+    return "\n".join(line(key) for key in sorted(graph.get_all_asset_keys())) + "\n"
 
 
 def test_the_asset_graph_is_the_one_that_was_reviewed(defs):

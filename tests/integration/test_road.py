@@ -22,7 +22,9 @@ def fingerprints(home):
         " where table_schema in ('raw', 'staging', 'intermediate', 'marts', 'published', 'ops') order by 1",
     )
     return {
-        name: hashlib.sha256(json.dumps(query(home, f"select md5(t::varchar) as h from {name} as t order by 1")).encode()).hexdigest()
+        name: hashlib.sha256(
+            json.dumps(query(home, f"select md5(t::varchar) as h from {name} as t order by 1")).encode()
+        ).hexdigest()
         for (name,) in names
     }
 
@@ -30,7 +32,9 @@ def fingerprints(home):
 def test_every_record_is_accounted_for(world):
     assert query(world, "select count(*) from ops.load_ledger where records <> accepted + rejected") == [(0,)]
     (accepted,) = query(world, "select sum(accepted)::bigint from ops.load_ledger where object_key like 'engagement%'")
-    (parts,) = query(world, "select sum(distinct_events + duplicates + invalid)::bigint from marts.rpt_event_conservation")
+    (parts,) = query(
+        world, "select sum(distinct_events + duplicates + invalid)::bigint from marts.rpt_event_conservation"
+    )
     assert accepted == parts
     assert accepted > (1000,)
 
@@ -39,8 +43,9 @@ def test_every_reader_has_lists_without_finished_or_unavailable_books(world):
     assert query(world, "select count(*) from marts.dim_users") == query(
         world, "select count(distinct user_id) from published.user_recommendations where model = 'lightfm'"
     )
-    finished = "select count(*) from published.user_recommendations semi join (from marts.fct_interactions where is_finished) using (user_id, book_id)"
-    unavailable = "select count(*) from published.user_recommendations semi join (from marts.dim_books where not is_available) using (book_id)"
+    lists = "select count(*) from published.user_recommendations semi join "
+    finished = lists + "(from marts.fct_interactions where is_finished) using (user_id, book_id)"
+    unavailable = lists + "(from marts.dim_books where not is_available) using (book_id)"
     assert (query(world, finished), query(world, unavailable)) == ([(0,)], [(0,)])
 
 
@@ -54,7 +59,9 @@ def test_readers_without_history_get_what_is_popular(world):
 
 
 def test_no_email_passes_raw(world):
-    columns = query(world, "select count(*) from duckdb_columns() where column_name ilike '%email%' or column_name = 'ip'")
+    columns = query(
+        world, "select count(*) from duckdb_columns() where column_name ilike '%email%' or column_name = 'ip'"
+    )
     assert columns == [(0,)]
 
 
@@ -80,7 +87,9 @@ def test_the_objects_of_a_new_day_load_alone(world, run_recsys):
     landed = len(list((world / "hub" / "engagement_events").rglob("*.gz")))
     code, said = run_recsys("run")
     assert code == 0, said
-    after = query(world, f"select count(*) from ops.load_ledger where object_key like 'engagement%' and loaded_at > '{before[1]}'")[0]
+    after = query(
+        world, f"select count(*) from ops.load_ledger where object_key like 'engagement%' and loaded_at > '{before[1]}'"
+    )[0]
     assert after == (landed - before[0],)
     assert f"Loaded {landed - before[0]:,} new objects" in said
     versions = query(world, "select count(*) from ops.publications where table_name = 'user_recommendations'")

@@ -10,7 +10,7 @@ from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 
-@pytest.fixture()
+@pytest.fixture
 def empty_world(tmp_path, monkeypatch):
     monkeypatch.setenv("RECSYS_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
@@ -69,13 +69,20 @@ def test_an_endpoint_that_is_not_there_stops_the_run_before_anything_is_loaded(e
 @pytest.mark.slow
 def test_a_truncated_object_fails_a_check_and_the_rest_of_the_day_loads(world, run_recsys):
     yesterday = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(days=1)
-    lines = b"\n".join(b'{"messageId":"t%d","timestamp":"2026-11-20T00:00:00Z","anonymousId":"a","type":"page"}' % n for n in range(3000))
+    lines = b"\n".join(
+        b'{"messageId":"t%d","timestamp":"2026-11-20T00:00:00Z","anonymousId":"a","type":"page"}' % n
+        for n in range(3000)
+    )
     Hub(world / "hub").put(landing_key("segment", yesterday, "truncated.gz"), gzip.compress(lines)[:-500])
     code, said = run_recsys("run")
     assert code == 0
     assert "every_object_is_whole" in said
     assert "truncated.gz: truncated gzip" in said
-    ledger = DuckDBWarehouse(world / "warehouse.duckdb").frame("from ops.load_ledger where object_key like '%truncated.gz'").to_pylist()[0]
+    ledger = (
+        DuckDBWarehouse(world / "warehouse.duckdb")
+        .frame("from ops.load_ledger where object_key like '%truncated.gz'")
+        .to_pylist()[0]
+    )
     assert ledger["records"] == ledger["accepted"] + ledger["rejected"]
     assert ledger["rejected"] == 1
 
@@ -85,7 +92,9 @@ def test_a_failed_blocking_check_stops_the_run_until_it_passes(world, run_recsys
     warehouse = DuckDBWarehouse(world / "warehouse.duckdb")
     live = warehouse.live_version()
     with warehouse.connect() as con:
-        lost = con.execute("select object_key, records from ops.load_ledger where accepted > 1 and object_key like '%segment%' limit 1").fetchone()
+        lost = con.execute(
+            "select object_key, records from ops.load_ledger where accepted > 1 and object_key like '%segment%' limit 1"
+        ).fetchone()
         con.execute("update ops.load_ledger set records = records + 1 where object_key = ?", [lost[0]])
     assert run_recsys("simulate", "--more", "--days", "1")[0] == 0
     for _ in range(2):
@@ -106,7 +115,8 @@ def test_a_warehouse_held_by_another_process_is_named(world, run_recsys):
     import subprocess
     import sys
 
-    hold = f"import duckdb, sys; con = duckdb.connect({str(world / 'warehouse.duckdb')!r}); print('held', flush=True); sys.stdin.read()"
+    path = str(world / "warehouse.duckdb")
+    hold = f"import duckdb, sys; con = duckdb.connect({path!r}); print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"held\n"
         code, said = run_recsys("run")

@@ -57,7 +57,9 @@ class RunReport:
     """What was run, what it loaded, and the sentences of what went wrong or looks odd."""
 
     steps: list[Step] = field(default_factory=list)
-    loaded: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("objects", "records", "accepted", "rejected"), 0))
+    loaded: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("objects", "records", "accepted", "rejected"), 0)
+    )
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -65,7 +67,9 @@ class RunReport:
 class Refresher:
     """Runs the steps of one world on one instance."""
 
-    def __init__(self, defs: dg.Definitions, settings: Settings, *, hub: Hub, warehouse: Warehouse, listener: Listener) -> None:
+    def __init__(
+        self, defs: dg.Definitions, settings: Settings, *, hub: Hub, warehouse: Warehouse, listener: Listener
+    ) -> None:
         self.defs = defs
         self.settings = settings
         self.hub = hub
@@ -146,7 +150,9 @@ class Refresher:
 
     def _note(self, step: Step, result: dg.ExecuteInProcessResult) -> None:
         self.report.steps.append(step)
-        for materialization in result.asset_materializations_for_node("raw__engagement_events") if _loads_events(step) else ():
+        for materialization in (
+            result.asset_materializations_for_node("raw__engagement_events") if _loads_events(step) else ()
+        ):
             for name in self.report.loaded:
                 self.report.loaded[name] += int(materialization.metadata[name].value)  # type: ignore[arg-type]
             break
@@ -155,7 +161,9 @@ class Refresher:
                 severe = check.blocking and check.severity == dg.AssetCheckSeverity.ERROR
                 (self.report.failures if severe else self.report.warnings).append(_sentence_of_check(check))
         for event in result.all_events:
-            if event.is_step_failure and not self.report.failures:  # a failed check fails its step too: it was told above
+            if (
+                event.is_step_failure and not self.report.failures
+            ):  # a failed check fails its step too: it was told above
                 self.report.failures.append(_sentence_of_failure(event))
 
 
@@ -165,7 +173,9 @@ def _loads_events(step: Step) -> bool:
 
 def _checked(days: tuple[dt.date, dt.date]) -> tuple[dt.date, dt.date]:
     if days[0] < FIRST_DAY:
-        raise RecsysError(f"Objects of {days[0]} are older than the first partition, {FIRST_DAY}: move them out of the hub.")
+        raise RecsysError(
+            f"Objects of {days[0]} are older than the first partition, {FIRST_DAY}: move them out of the hub."
+        )
     return days
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -58,13 +59,12 @@ def _switches(defs: dg.Definitions, instance: dg.DagsterInstance) -> tuple[tuple
     """The default of each schedule and sensor, unless it was switched by hand in the UI."""
     stored = {state.instigator_name: state.status.value for state in instance.all_instigator_state()}
     found = [*(defs.schedules or ()), *(defs.sensors or ())]
-    return tuple((item.name, _is_on(item, stored.get(item.name))) for item in found)  # type: ignore[union-attr]
+    return tuple((item.name, _is_on(item, stored.get(item.name))) for item in found)
 
 
-def _is_on(item: object, stored: str | None) -> bool:
-    if stored in ("RUNNING", "STOPPED"):
-        return stored == "RUNNING"
-    return item.default_status.value == "RUNNING"  # type: ignore[attr-defined]
+def _is_on(item: Any, stored: str | None) -> bool:
+    status: str = stored if stored in ("RUNNING", "STOPPED") else item.default_status.value
+    return status == "RUNNING"
 
 
 def _failed(defs: dg.Definitions, instance: dg.DagsterInstance) -> tuple[str, ...]:

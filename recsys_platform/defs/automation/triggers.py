@@ -4,7 +4,7 @@ import datetime as dt
 
 import dagster as dg
 
-from recsys_platform.defs.partitions import DAILY, FIRST_DAY
+from recsys_platform.defs.partitions import FIRST_DAY
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.store import Hub
 from recsys_platform.settings import Settings
@@ -23,7 +23,10 @@ refresh = dg.define_asset_job(
 attributes_job = dg.define_asset_job(
     "fetch_attributes",
     selection=dg.AssetSelection.assets(
-        ["landing", "user_attributes"], ["landing", "book_attributes"], ["raw", "user_attributes"], ["raw", "book_attributes"]
+        ["landing", "user_attributes"],
+        ["landing", "book_attributes"],
+        ["raw", "user_attributes"],
+        ["raw", "book_attributes"],
     ),
     description="Fetch today's users and books and load them.",
 )
@@ -95,5 +98,7 @@ def observation(day: dt.date, objects: int) -> dg.AssetObservation:
 def _request(day: dt.date, objects: int) -> dg.RunRequest:
     """One run a day and number of waiting objects: a load under way is not asked for twice."""
     if day < FIRST_DAY:
-        raise RecsysError(f"Landing objects of {day} are older than the first partition, {FIRST_DAY}: move them out of the hub.")
+        raise RecsysError(
+            f"Landing objects of {day} are older than the first partition, {FIRST_DAY}: move them out of the hub."
+        )
     return dg.RunRequest(run_key=f"{day}:{objects}", partition_key=day.isoformat())

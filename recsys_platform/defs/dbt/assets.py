@@ -21,9 +21,7 @@ BUILD = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection"
 class Translator(DagsterDbtTranslator):
     """dbt's schemas are our groups; every model follows news from upstream, whichever day it arrived."""
 
-    def get_asset_spec(
-        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
-    ) -> dg.AssetSpec:
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """The spec of one model or seed."""
         spec = super().get_asset_spec(manifest, unique_id, project)
         return spec.replace_attributes(

@@ -17,7 +17,9 @@ def dbt_project() -> DbtProject:
     project = DbtProject(ROOT, target="local")
     if _is_stale(project.manifest_path):
         sys.stderr.write("Parsing the dbt project…\n")
-        subprocess.run([str(DBT), "--quiet", "parse"], cwd=ROOT, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+        subprocess.run(
+            [str(DBT), "--quiet", "parse"], cwd=ROOT, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
+        )
     return project
 
 

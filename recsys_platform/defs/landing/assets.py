@@ -48,7 +48,10 @@ def _snapshot_asset(kind: Attributes, setting: str) -> dg.AssetsDefinition:
         if day != dt.datetime.now(dt.UTC).date():
             return _already_there(hub, kind, day)
         if url is None:
-            raise dg.Failure(f"{setting} is not set: set it to the JSON endpoint, or put a snapshot of {day} into the hub.", allow_retries=False)
+            raise dg.Failure(
+                f"{setting} is not set: set it to the JSON endpoint, or put a snapshot of {day} into the hub.",
+                allow_retries=False,
+            )
         records = _fetch(settings, str(url))
         objects = store_snapshot(hub, kind, day, records)
         return dg.MaterializeResult(metadata={"dagster/row_count": len(records), "objects": objects, "url": str(url)})
@@ -67,7 +70,9 @@ def _fetch(settings: Settings, url: str) -> list[dict[str, object]]:
 def _already_there(hub: Hub, kind: Attributes, day: dt.date) -> dg.MaterializeResult:
     found = hub.objects(attributes_prefix(kind, day))
     if not found:
-        raise dg.Failure(f"There is no {kind} snapshot of {day} and the past cannot be fetched: choose today.", allow_retries=False)
+        raise dg.Failure(
+            f"There is no {kind} snapshot of {day} and the past cannot be fetched: choose today.", allow_retries=False
+        )
     return dg.MaterializeResult(metadata={"objects": len(found)})
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -23,6 +24,9 @@ _DESCRIPTIONS = {
 }
 _KEYS = {name: dg.AssetKey(["published", name]) for name in PROMISES}
 _CHECK = "keeps_its_promises"
+_COLUMNS = """
+    select column_name, data_type from information_schema.columns
+    where table_schema = 'published' and table_name = ? order by ordinal_position"""
 
 
 @dg.multi_asset(
@@ -62,14 +66,16 @@ def published_tables(
         yield dg.MaterializeResult(
             asset_key=key,
             metadata=_metadata(warehouse, name, done),
-            check_results=[dg.AssetCheckResult(asset_key=key, check_name=_CHECK, passed=True, metadata={"promises": list(PROMISES[name])})],
+            check_results=[
+                dg.AssetCheckResult(
+                    asset_key=key, check_name=_CHECK, passed=True, metadata={"promises": list(PROMISES[name])}
+                )
+            ],
         )
 
 
-def _metadata(warehouse: Warehouse, name: str, done: Publication) -> dict[str, object]:
-    columns = warehouse.frame(
-        "select column_name, data_type from duckdb_columns() where schema_name = 'published' and table_name = ?", [name]
-    )
+def _metadata(warehouse: Warehouse, name: str, done: Publication) -> dict[str, Any]:
+    columns = warehouse.frame(_COLUMNS, [name])
     schema = dg.TableSchema([dg.TableColumn(row["column_name"], row["data_type"]) for row in columns.to_pylist()])
     rows = warehouse.frame(f"select count(*) as n from published.{name}")["n"][0].as_py()
     return {
@@ -77,11 +83,13 @@ def _metadata(warehouse: Warehouse, name: str, done: Publication) -> dict[str, o
         "dagster/column_schema": schema,
         "version": done.version,
         "published_now": bool(done.rows),
-        **done.model_versions,
+        **{str(model): version for model, version in done.model_versions.items()},
     }
 
 
 def _sentence(done: Publication) -> str:
     if not done.rows:
         return f"Version {done.version} is live already: nothing was published."
-    return f"Version {done.version} is live: " + ", ".join(f"{rows:,} rows of {name}" for name, rows in done.rows.items())
+    return f"Version {done.version} is live: " + ", ".join(
+        f"{rows:,} rows of {name}" for name, rows in done.rows.items()
+    )

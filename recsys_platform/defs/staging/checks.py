@@ -33,25 +33,38 @@ _DAMAGED = """
 @dg.asset_check(asset=_EVENTS, blocking=True)
 def every_record_is_accepted_or_rejected(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """For every landing object: records = accepted + rejected, in the ledger and in the tables."""
-    broken = warehouse.frame(_OBJECTS_OUT_OF_BALANCE).to_pylist()
-    totals = warehouse.frame(_TOTALS).to_pylist()[0]
+    broken, totals = broken_objects(warehouse)
+    accounted = f"{totals['records']:,} records of {totals['objects']:,} objects accounted for"
     return dg.AssetCheckResult(
         passed=not broken,
         metadata={**totals, "objects_out_of_balance": len(broken), "first": [str(row) for row in broken[:5]]},
-        description=_first_broken(broken) if broken else f"{totals['records']:,} records of {totals['objects']:,} objects accounted for",
+        description=_first_broken(broken) if broken else accounted,
     )
 
 
 @dg.asset_check(asset=_EVENTS)
 def every_object_is_whole(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """No landing object is truncated or damaged; what could be read of such an object is loaded, the rest is rejected."""
-    damaged = [row["what"] for row in warehouse.frame(_DAMAGED).to_pylist()]
+    damaged = damaged_objects(warehouse)
+    what = (
+        f"{len(damaged)} damaged: {damaged[0]}; deliver the rest in a new object" if damaged else "no damaged objects"
+    )
     return dg.AssetCheckResult(
         passed=not damaged,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"damaged_objects": len(damaged), "first": damaged[:5]},
-        description=f"{len(damaged)} damaged: {damaged[0]}; deliver the rest in a new object" if damaged else "no damaged objects",
+        description=what,
     )
+
+
+def broken_objects(warehouse: Warehouse) -> tuple[list[dict[str, object]], dict[str, int]]:
+    """The objects whose rows do not add up, and the totals of the ledger."""
+    return warehouse.frame(_OBJECTS_OUT_OF_BALANCE).to_pylist(), warehouse.frame(_TOTALS).to_pylist()[0]
+
+
+def damaged_objects(warehouse: Warehouse) -> list[str]:
+    """Key and damage of every object of which only a part could be read."""
+    return [row["what"] for row in warehouse.frame(_DAMAGED).to_pylist()]
 
 
 def _first_broken(broken: list[dict[str, object]]) -> str:

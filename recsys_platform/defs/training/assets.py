@@ -2,6 +2,7 @@
 
 import base64
 import datetime as dt
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -12,6 +13,7 @@ from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams
+from recsys_platform.recommender.models.lightfm import OnEpoch
 from recsys_platform.recommender.plots import evaluation_plot
 from recsys_platform.recommender.registry import Registry
 from recsys_platform.recommender.training import BASELINE, VARIANTS, Variant, evaluate_variants, train
@@ -44,7 +46,9 @@ def interactions(hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehou
     passed = all(counts.values())
     return dg.MaterializeResult(
         metadata={**counts, "dagster/row_count": counts["fct_interactions"], "day": day.isoformat()},
-        check_results=[dg.AssetCheckResult(passed=passed, metadata=counts, description=None if passed else _nothing(counts))],
+        check_results=[
+            dg.AssetCheckResult(passed=passed, metadata=counts, description=None if passed else _nothing(counts))
+        ],
     )
 
 
@@ -102,9 +106,13 @@ def evaluation(
     """Every variant trained again without the last 20 % that each reader liked, and tested on that: full ranking, NDCG and more."""
     data = curated.newest_dataset(hub)
     try:
-        result = evaluate_variants(data, params=EVALUATION, on_epoch=_tell(context, "training on the past of each reader"))
+        result = evaluate_variants(
+            data, params=EVALUATION, on_epoch=_tell(context, "training on the past of each reader")
+        )
     except DataError as error:
-        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True, description=f"not measured: {error}")])
+        return dg.MaterializeResult(
+            check_results=[dg.AssetCheckResult(passed=True, description=f"not measured: {error}")]
+        )
     warehouse.replace_rows("ops.model_evaluations", evaluation_rows(result, data.fingerprint()), key="data_hash")
     return dg.MaterializeResult(metadata=_evaluation_metadata(result), check_results=[_not_worse(result)])
 
@@ -115,7 +123,7 @@ def evaluation_rows(result: Evaluation, data_hash: str) -> pa.Table:
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def _evaluation_metadata(result: Evaluation) -> dict[str, object]:
+def _evaluation_metadata(result: Evaluation) -> dict[str, Any]:
     picture = base64.b64encode(evaluation_plot(result)).decode()
     return {
         "comparison": dg.MetadataValue.md(result.markdown()),
@@ -128,10 +136,12 @@ def _not_worse(result: Evaluation) -> dg.AssetCheckResult:
     """Worse means: even the upper end of the interval of the ratio lies below 1."""
     ratio = result.ratios.query("model == @LIVE_CANDIDATE and segment == 'all'").iloc[0]
     sentence = f"NDCG@{result.k} of {LIVE_CANDIDATE} is {ratio['value']:.2f} × {BASELINE} ({ratio['low']:.2f} to {ratio['high']:.2f})"
-    return dg.AssetCheckResult(passed=bool(ratio["high"] >= 1), metadata={"ratio": float(ratio["value"])}, description=sentence)
+    return dg.AssetCheckResult(
+        passed=bool(ratio["high"] >= 1), metadata={"ratio": float(ratio["value"])}, description=sentence
+    )
 
 
-def _tell(context: dg.AssetExecutionContext, what: str):  # noqa: ANN202
+def _tell(context: dg.AssetExecutionContext, what: str) -> OnEpoch:
     return lambda done, total: context.log.info(f"{what}: {done} of {total} epochs")
 
 

@@ -1,0 +1,184 @@
+"""What the orchestrator costs, how long the first demo takes, and whether a run without news changes anything.
+
+    python benchmarks/pipeline.py [--json] [--readers N --books M --days D] [--repeat R]
+
+`dagster_overhead`: the whole job in process, from the first asset to the last, ÷ the same functions called from a plain script, on the
+same fresh world, in turns; median of the pairs. Imports count for neither. `demo_seconds`: `recsys demo` as a whole process, imports
+included. `rerun_changes`: rows that differ after a run without new data and after a rebuild of everything.
+"""
+
+import argparse
+import contextlib
+import datetime as dt
+import io
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from measure import print_table, watch
+
+from recsys_platform.definitions import build_defs
+from recsys_platform.defs.automation.run import Refresher, instance_of
+from recsys_platform.defs.dbt.assets import BUILD, environment_for_dbt
+from recsys_platform.defs.dbt.project import DBT, ROOT
+from recsys_platform.defs.staging.checks import broken_objects, damaged_objects
+from recsys_platform.defs.training.assets import EVALUATION, evaluation_rows
+from recsys_platform.hub.attributes import Endpoint, fetch_snapshot, store_snapshot
+from recsys_platform.hub.keys import attributes_prefix
+from recsys_platform.hub.store import Hub
+from recsys_platform.recommender import curated
+from recsys_platform.recommender.plots import evaluation_plot
+from recsys_platform.recommender.publication import publish
+from recsys_platform.recommender.registry import Registry
+from recsys_platform.recommender.training import VARIANTS, evaluate_variants, train
+from recsys_platform.settings import Settings, load_settings, prepare_home
+from recsys_platform.simulation.server import running_server
+from recsys_platform.simulation.simulate import simulate
+from recsys_platform.warehouse.arrivals import arrivals, new_days
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+RECSYS = Path(sys.executable).with_name("recsys")
+BUDGET = {"dagster_overhead": 1.3, "demo_seconds": 120, "rerun_changes": 0}
+
+
+def by_script(settings: Settings) -> None:
+    """The functions behind the assets, one after another."""
+    hub, warehouse, registry = (
+        Hub(settings.hub_root),
+        DuckDBWarehouse(settings.warehouse_path),
+        Registry(settings.models_root),
+    )
+    today, now = dt.datetime.now(dt.UTC).date(), dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    warehouse.prepare()
+    for kind, url in (("user_attributes", settings.users_url), ("book_attributes", settings.books_url)):
+        store_snapshot(hub, kind, today, fetch_snapshot(Endpoint(str(url))))
+        warehouse.load_attributes(hub, kind, today, hub.objects(attributes_prefix(kind, today)))
+    warehouse.load_events(
+        hub, [item for day in sorted(new_days(hub, warehouse)) for item in arrivals(hub, warehouse, day).new]
+    )
+    broken_objects(warehouse), damaged_objects(warehouse)
+    with environment_for_dbt(settings):
+        subprocess.run(
+            [DBT, *BUILD],
+            cwd=ROOT,
+            env={**os.environ, "DBT_TARGET_PATH": str(settings.home / "dbt")},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    day = warehouse.frame(curated.NEWEST_DAY)["day"][0].as_py()
+    curated.keep(hub, day, {name: warehouse.frame(sql) for name, sql in curated.MARTS.items()})
+    for name in VARIANTS:
+        train(name, curated.newest_dataset(hub), registry, now=now)
+    data = curated.newest_dataset(hub)
+    result = evaluate_variants(data, params=EVALUATION)
+    evaluation_plot(result)
+    warehouse.replace_rows("ops.model_evaluations", evaluation_rows(result, data.fingerprint()), key="data_hash")
+    publish(curated.newest_dataset(hub), registry, warehouse, list_length=settings.list_length, now=now)
+
+
+def by_dagster(settings: Settings) -> None:
+    """The same through the job on the world's instance."""
+    refresher = Refresher(
+        build_defs(settings),
+        settings,
+        hub=Hub(settings.hub_root),
+        warehouse=DuckDBWarehouse(settings.warehouse_path),
+        listener=lambda *_: None,
+    )
+    with instance_of(settings) as instance, contextlib.redirect_stdout(io.StringIO()):
+        report = refresher.run(instance)
+    assert not report.failures, report.failures
+
+
+def overhead(scratch: Path, size: dict[str, int], repeat: int) -> tuple[float, float, float]:
+    """Median seconds of the script and of the job, and the median of their ratios pair by pair."""
+    template = scratch / "template"
+    yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    simulate(Hub(template / "hub"), **size, seed=7, end=yesterday, truth_dir=template / "truth")
+    pairs = []
+    with running_server(template / "truth") as url:
+        for turn in range(repeat + 1):  # the first turn warms imports and the page cache, and does not count
+            pairs.append(
+                [timed(work, template, scratch / f"{work.__name__}-{turn}", url) for work in (by_script, by_dagster)]
+            )
+    script, job = zip(*pairs[1:], strict=True)
+    return statistics.median(script), statistics.median(job), statistics.median(j / s for s, j in pairs[1:])
+
+
+def timed(work: Callable[[Settings], None], template: Path, home: Path, url: str) -> float:
+    """Seconds of one way to run a fresh copy of the world."""
+    shutil.copytree(template, home)
+    settings = load_settings(
+        {"RECSYS_HOME": str(home), "RECSYS_USERS_URL": f"{url}/users", "RECSYS_BOOKS_URL": f"{url}/books"}
+    )
+    prepare_home(settings)
+    started = time.perf_counter()
+    work(settings)
+    return time.perf_counter() - started
+
+
+def demo(scratch: Path) -> tuple[float, int]:
+    """Seconds of a first demo, and how many rows a run without news and a rebuild of everything change."""
+    home = scratch / "demo"
+    seconds = watch([RECSYS, "demo"], {"RECSYS_HOME": str(home)}).seconds
+    before = rows_of(home)
+    changes = 0
+    for again in (["run"], ["run", "--all"]):
+        watch([RECSYS, *again], {"RECSYS_HOME": str(home)})
+        after = rows_of(home)
+        changes += sum(len(before[name] ^ after.get(name, set())) for name in before)
+    return seconds, changes
+
+
+def rows_of(home: Path) -> dict[str, set[tuple[object, ...]]]:
+    """A hash of every row, with how often it stands there, of every table and view but the log of evaluations."""
+    warehouse = DuckDBWarehouse(home / "warehouse.duckdb")
+    names = warehouse.frame(
+        "select table_schema || '.' || table_name as name from information_schema.tables"
+        " where table_schema in ('raw', 'staging', 'intermediate', 'marts', 'published', 'ops') and table_name <> 'model_evaluations'"
+    )["name"].to_pylist()
+    return {
+        name: {
+            tuple(row.values())
+            for row in warehouse.frame(f"select hash(t) as h, count(*) as n from {name} as t group by 1").to_pylist()
+        }
+        for name in names
+    }
+
+
+def main() -> None:
+    """Measure, print, and exit with 1 where a budget is broken."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    for name, value in (("readers", 2000), ("books", 600), ("days", 30), ("repeat", 3)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder:
+        size = {"readers": given.readers, "books": given.books, "days": given.days}
+        script, job, ratio = overhead(Path(folder), size, given.repeat)
+        seconds, changes = demo(Path(folder))
+    figures = {
+        "script_seconds": script,
+        "job_seconds": job,
+        "dagster_overhead": ratio,
+        "demo_seconds": seconds,
+        "rerun_changes": changes,
+    }
+    if given.json:
+        print(json.dumps(figures))
+    else:
+        print_table(["figure", "value", "budget"], [(n, f"{v:,.2f}", BUDGET.get(n, "")) for n, v in figures.items()])
+    sys.exit(any(figures[name] > limit for name, limit in BUDGET.items()))
+
+
+if __name__ == "__main__":
+    main()
