@@ -27,7 +27,7 @@ from measure import print_table, watch
 
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.run import Refresher, instance_of
-from recsys_platform.defs.dbt.assets import BUILD, environment_for_dbt
+from recsys_platform.defs.dbt.assets import BUILD, NOT_OURS, environment_for_dbt
 from recsys_platform.defs.dbt.project import DBT, ROOT
 from recsys_platform.defs.staging.checks import broken_objects, damaged_objects
 from recsys_platform.defs.training.assets import EVALUATION, evaluation_rows
@@ -61,13 +61,11 @@ def by_script(settings: Settings) -> None:
     for kind, url in (("user_attributes", settings.users_url), ("book_attributes", settings.books_url)):
         store_snapshot(hub, kind, today, fetch_snapshot(Endpoint(str(url))))
         warehouse.load_attributes(hub, kind, today, hub.objects(attributes_prefix(kind, today)))
-    warehouse.load_events(
-        hub, [item for day in sorted(new_days(hub, warehouse)) for item in arrivals(hub, warehouse, day).new]
-    )
+    warehouse.load_events(hub, arrivals(hub, warehouse, *new_days(hub, warehouse)).new)
     broken_objects(warehouse), damaged_objects(warehouse)
     with environment_for_dbt(settings):
         subprocess.run(
-            [DBT, *BUILD],
+            [DBT, *BUILD, "--exclude", *NOT_OURS.split()],
             cwd=ROOT,
             env={**os.environ, "DBT_TARGET_PATH": str(settings.home / "dbt")},
             check=True,

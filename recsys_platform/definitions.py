@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
 from recsys_platform.defs.automation.triggers import triggers
-from recsys_platform.defs.dbt.project import DBT, PROJECT
+from recsys_platform.defs.dbt.project import DBT, PROJECT, InstalledDbt
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.registry import Registry
 from recsys_platform.settings import Settings, load_settings, prepare_home
@@ -41,7 +40,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
         "hub": Hub(settings.hub_root),
         "warehouse": DuckDBWarehouse(settings.warehouse_path),
         "registry": Registry(settings.models_root),
-        "dbt": DbtCliResource(PROJECT, dbt_executable=str(DBT)),
+        "dbt": InstalledDbt(project_dir=PROJECT, dbt_executable=str(DBT)),  # type: ignore[arg-type]
     }
 
 

@@ -20,20 +20,17 @@ from recsys_platform.warehouse.port import Warehouse
 
 @dataclass(frozen=True)
 class Arrivals:
-    """The objects of one day: `new` are unknown to the ledger, `changed` were loaded with another content."""
+    """Landing objects: `new` are unknown to the ledger, `changed` were loaded with another content."""
 
     new: tuple[HubObject, ...] = ()
     changed: tuple[HubObject, ...] = ()
-    known: int = 0
 
 
-def arrivals(hub: Hub, warehouse: Warehouse, day: dt.date) -> Arrivals:
-    """Landing objects of all trackers that arrived on a day; `HubError` if a key breaks the layout."""
-    found = [item for source in SOURCES for item in hub.objects(landing_prefix(source, day))]
-    ledger: dict[str, str] = {}
-    for source in SOURCES:
-        ledger |= warehouse.ledger(landing_prefix(source, day))
-    return _sort_out(found, ledger)
+def arrivals(hub: Hub, warehouse: Warehouse, *days: dt.date) -> Arrivals:
+    """Landing objects of all trackers that arrived on some days; `HubError` if a key breaks the layout."""
+    prefixes = [landing_prefix(source, day) for source in SOURCES for day in days]
+    found = [item for prefix in prefixes for item in hub.objects(prefix)]
+    return _sort_out(found, warehouse.ledger(*prefixes))
 
 
 def new_days(hub: Hub, warehouse: Warehouse) -> Counter[dt.date]:
@@ -60,7 +57,6 @@ def _sort_out(found: list[HubObject], ledger: dict[str, str]) -> Arrivals:
     return Arrivals(
         new=tuple(item for item in found if item.key not in ledger),
         changed=tuple(item for item in found if ledger.get(item.key, item.etag) != item.etag),
-        known=sum(item.key in ledger for item in found),
     )
 
 

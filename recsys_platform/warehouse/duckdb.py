@@ -44,19 +44,20 @@ class DuckDBWarehouse:
         with self.connect(read_only=True) as con:
             return {name: con.execute(f"select count(*) from {name}").fetchall()[0][0] for name in relations}
 
-    def ledger(self, prefix: str) -> dict[str, str]:
-        """Key → etag of every loaded object under a prefix; empty before the first load."""
+    def ledger(self, *prefixes: str) -> dict[str, str]:
+        """Key → etag of every loaded object under one of the prefixes; empty before the first load."""
         if not self.path.exists():
             return {}
-        sql = "select object_key, etag from ops.load_ledger where starts_with(object_key, ?)"
+        sql = """select object_key, etag from ops.load_ledger
+            semi join (select unnest(?::varchar[]) as prefix) on starts_with(object_key, prefix)"""
         with self.connect(read_only=True) as con:
-            return dict(con.execute(sql, [prefix]).fetchall())
+            return dict(con.execute(sql, [list(prefixes)]).fetchall())
 
     def load_events(self, hub: Hub, objects: Sequence[HubObject], *, progress: Progress | None = None) -> LoadReport:
         """Load landing objects of one source in chunks, each chunk with its ledger rows in one transaction."""
         report = LoadReport()
         with self.connect() as con:
-            for chunk in loading.chunks(objects):
+            for chunk in loading.chunks(sorted(objects)):
                 loading.frame_objects(con, hub, chunk)
                 with transaction(con):
                     report += loading.load_framed(con, chunk)

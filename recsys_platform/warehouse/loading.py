@@ -1,7 +1,7 @@
 """Load landing objects and attribute snapshots into `raw` on DuckDB, exactly once.
 
-Whole chunks go through DuckDB's JSON reader; where it refuses a chunk, its objects are tried one by one, and only what it still
-refuses is framed in Python. Whichever way a record comes, one SQL statement decides whether it is accepted.
+Whole chunks go through DuckDB's JSON reader; where it refuses a chunk, the chunk is halved, and only an object that it refuses
+alone is framed in Python. Whichever way a record comes, one SQL statement decides whether it is accepted.
 """
 
 import datetime as dt
@@ -45,11 +45,19 @@ def frame_objects(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[Hu
         "create or replace temp table framed"
         " (object_key varchar, record_index bigint, payload varchar, reason varchar, landed_at timestamp)"
     )
+    _read(con, hub, objects)
+
+
+def _read(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject]) -> None:
+    """Halve what DuckDB refuses until the objects that it cannot read stand alone."""
     if _read_with_duckdb(con, hub, objects):
         return
-    for item in objects:
-        if not _read_with_duckdb(con, hub, [item]):
-            _read_with_python(con, hub, item)
+    if len(objects) == 1:
+        _read_with_python(con, hub, objects[0])
+        return
+    middle = len(objects) // 2
+    _read(con, hub, objects[:middle])
+    _read(con, hub, objects[middle:])
 
 
 def load_framed(con: duckdb.DuckDBPyConnection, objects: Sequence[HubObject]) -> LoadReport:

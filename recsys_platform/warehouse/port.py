@@ -44,8 +44,8 @@ class Warehouse(Protocol):
     def row_counts(self, relations: Sequence[str]) -> dict[str, int]:
         """The number of rows of tables and views, named `schema.table`."""
 
-    def ledger(self, prefix: str) -> dict[str, str]:
-        """Key → etag of every loaded object under a prefix."""
+    def ledger(self, *prefixes: str) -> dict[str, str]:
+        """Key → etag of every loaded object under one of the prefixes."""
 
     def load_events(self, hub: Hub, objects: Sequence[HubObject], *, progress: Progress | None = None) -> LoadReport:
         """Load landing objects that the ledger does not know, each exactly once."""

@@ -17,6 +17,10 @@ from recsys_platform.warehouse.port import Warehouse
 # "buildable": a run of some models runs their tests and those on what they read, not those on tables made from them later.
 BUILD = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
 
+# Tests of tables that Python writes: the published ones do not exist yet and are held to their promises when they do, the raw ones
+# are guarded by their DDL and by the conservation check. `dbt test --select "source:*"` runs them all.
+NOT_OURS = "source:published+ source:raw source:ops"
+
 
 class Translator(DagsterDbtTranslator):
     """dbt's schemas are our groups; every model follows news from upstream, whichever day it arrived."""
@@ -37,7 +41,7 @@ def _on_every_day(dep: dg.AssetDep) -> dg.AssetDep:
 @dbt_assets(
     manifest=PROJECT.manifest_path,
     project=PROJECT,
-    exclude="source:published+",  # tables that Python writes later in the graph: the publishing assets check them
+    exclude=NOT_OURS,
     dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False)),
     pool=WAREHOUSE_WRITER,
 )

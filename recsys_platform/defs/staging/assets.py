@@ -9,6 +9,7 @@ import dagster as dg
 
 from recsys_platform.defs.partitions import DAILY, days_of
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from recsys_platform.defs.telling import every_few_seconds
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.keys import Attributes, attributes_prefix
 from recsys_platform.hub.store import Hub
@@ -30,14 +31,13 @@ def raw_engagement_events(
 ) -> dg.MaterializeResult:
     """One row per accepted landed record; what cannot be accepted is in `raw.rejected_records` with its reason."""
     warehouse.prepare()
-    found = [arrivals(hub, warehouse, day) for day in days_of(context)]
-    new = [item for day in found for item in day.new]
-    changed = [item.key for day in found for item in day.changed]
-    report = warehouse.load_events(
-        hub, new, progress=lambda done, total: context.log.info(f"{done:,} of {total:,} objects loaded")
-    )
+    found = arrivals(hub, warehouse, *days_of(context))
+    tell = every_few_seconds(lambda done, total: context.log.info(f"{done:,} of {total:,} objects loaded"))
+    report = warehouse.load_events(hub, found.new, progress=tell)
     context.log.info(_sentence(report))
-    return dg.MaterializeResult(metadata={**_numbers(report), "changed_after_load": changed})
+    return dg.MaterializeResult(
+        metadata={**_numbers(report), "changed_after_load": [item.key for item in found.changed]}
+    )
 
 
 def _raw_attributes(kind: Attributes) -> dg.AssetsDefinition:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from recsys_platform.defs.telling import every_few_seconds
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated
 from recsys_platform.recommender.errors import DataError
@@ -142,7 +143,7 @@ def _not_worse(result: Evaluation) -> dg.AssetCheckResult:
 
 
 def _tell(context: dg.AssetExecutionContext, what: str) -> OnEpoch:
-    return lambda done, total: context.log.info(f"{what}: {done} of {total} epochs")
+    return every_few_seconds(lambda done, total: context.log.info(f"{what}: {done} of {total} epochs"))
 
 
 def _now() -> dt.datetime:
