@@ -97,10 +97,17 @@ class Refresher:
         found = new_days(self.hub, self.warehouse)
         for day, objects in sorted(found.items()):
             instance.report_runless_asset_event(observation(day, objects))
-        for days in stretches(found):
+        spans = list(stretches(found))
+        for days in spans[:-1]:
             yield Step("loading events", (RAW_EVENTS,), _checked(days))
-        if not found:
+        if spans:  # what is made of events is older than the newest of them: it follows in the same run
+            yield Step("loading events and rebuilding", (RAW_EVENTS, *self._unpartitioned()), _checked(spans[-1]))
+        else:
             yield from self._check_again(instance, RAW_EVENTS)
+
+    def _unpartitioned(self) -> list[dg.AssetKey]:
+        graph = self.defs.resolve_asset_graph()
+        return sorted(key for key in graph.materializable_asset_keys if not graph.get(key).is_partitioned)
 
     def _check_again(self, instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[Step]:
         """The stretch of days whose blocking check failed last: it may have been mended by hand since."""
@@ -116,9 +123,9 @@ class Refresher:
 
     def _rebuild(self, instance: dg.DagsterInstance, everything: bool) -> Iterator[Step]:
         """Decided only after the loads have run."""
-        graph = self.defs.resolve_asset_graph()
-        keys = [key for key in graph.materializable_asset_keys if not graph.get(key).is_partitioned]
-        stale = set(keys if everything else stale_assets(graph, instance, keys))
+        graph, keys = self.defs.resolve_asset_graph(), self._unpartitioned()
+        is_done = any(set(keys) <= set(step.assets) for step in self.report.steps)
+        stale = set(keys if everything and not is_done else stale_assets(graph, instance, keys))
         for groups in TOGETHER:
             together = {key for key in keys if graph.get(key).group_name in groups}
             stale |= together if stale & together else set()
@@ -168,7 +175,7 @@ class Refresher:
 
 
 def _loads_events(step: Step) -> bool:
-    return step.assets == (RAW_EVENTS,)
+    return RAW_EVENTS in step.assets
 
 
 def _checked(days: tuple[dt.date, dt.date]) -> tuple[dt.date, dt.date]:

@@ -15,7 +15,15 @@ from recsys_platform.settings import Settings
 from recsys_platform.warehouse.port import Warehouse
 
 # "buildable": a run of some models runs their tests and those on what they read, not those on tables made from them later.
-BUILD = ["build", "--exclude-resource-type", "unit_test", "--indirect-selection", "buildable"]
+BUILD = [
+    "build",
+    "--exclude-resource-type",
+    "unit_test",
+    "--indirect-selection",
+    "buildable",
+    "--log-level-file",
+    "info",
+]
 
 # Tests of tables that Python writes: the published ones do not exist yet and are held to their promises when they do, the raw ones
 # are guarded by their DDL and by the conservation check. `dbt test --select "source:*"` runs them all.

@@ -16,6 +16,11 @@ from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.arrivals import arrivals
 from recsys_platform.warehouse.port import LoadReport, Warehouse
 
+_ROWS_BY_DAY = r"""
+    select replace(regexp_extract(object_key, '(\d{4}/\d\d/\d\d)/\d\d/', 1), '/', '-') as day, sum(accepted)::bigint as rows
+    from ops.load_ledger where starts_with(object_key, 'engagement_events/') group by 1
+"""
+
 
 @dg.asset(
     key=["raw", "engagement_events"],
@@ -35,6 +40,9 @@ def raw_engagement_events(
     tell = every_few_seconds(lambda done, total: context.log.info(f"{done:,} of {total:,} objects loaded"))
     report = warehouse.load_events(hub, found.new, progress=tell)
     context.log.info(_sentence(report))
+    for row in warehouse.frame(_ROWS_BY_DAY).to_pylist():
+        if row["day"] in context.partition_keys:
+            context.add_asset_metadata({"dagster/partition_row_count": row["rows"]}, partition_key=row["day"])
     return dg.MaterializeResult(
         metadata={**_numbers(report), "changed_after_load": [item.key for item in found.changed]}
     )
@@ -74,7 +82,6 @@ def _load_day(hub: Hub, warehouse: Warehouse, kind: Attributes, day: dt.date) ->
 
 def _numbers(report: LoadReport) -> dict[str, int]:
     return {
-        "dagster/partition_row_count": report.accepted,
         "objects": report.objects,
         "records": report.records,
         "accepted": report.accepted,
