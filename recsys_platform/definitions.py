@@ -15,7 +15,7 @@ from recsys_platform.settings import Settings, load_settings, prepare_home
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 FRESH_DAILY = {"landing", "marts", "published"}
-OWNERS = {"training": "team:data-science", "published": "team:data-science"}
+OWNERS = {"training": "team:data-science", "models": "team:data-science", "published": "team:data-science"}
 
 
 @dg.definitions
@@ -46,9 +46,9 @@ def resources_of(settings: Settings) -> dict[str, Any]:
 
 def _with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
     """Global policies: who owns an asset, and how old it may get."""
-    group = spec.group_name or ""
-    owners = spec.owners or [OWNERS.get(group, "team:data-platform")]
-    if group not in FRESH_DAILY:
+    layer = spec.key.path[0]
+    owners = spec.owners or [OWNERS.get(layer, "team:data-platform")]
+    if layer not in FRESH_DAILY:
         return spec.replace_attributes(owners=owners)
     policy = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=36), warn_window=dt.timedelta(hours=26))
     return spec.replace_attributes(owners=owners, freshness_policy=policy)

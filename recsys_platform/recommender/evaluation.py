@@ -193,7 +193,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _with_interval(row: Any, digits: int = 4) -> str:
     value = f"{row.value:.{digits}f}"
-    return value if np.isnan(row.low) else f"{value} ({row.low:.{digits}f} to {row.high:.{digits}f})"
+    return value if np.isnan(row.low) else f"{value} ({row.low:.{digits}f}–{row.high:.{digits}f})"
 
 
 def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:

@@ -26,7 +26,7 @@ from recsys_platform.warehouse.port import Warehouse
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 TOGETHER = ({"staging", "intermediate", "marts"}, {"published"})
-"""Groups that are rebuilt whole or not at all: one `dbt build`, one publication."""
+"""Layers that are rebuilt whole or not at all: one `dbt build`, one publication."""
 KINDS: tuple[Attributes, ...] = ("user_attributes", "book_attributes")
 Listener = Callable[[str, int, int], None]
 """Called with what is going on, assets done in this run, assets of this run."""
@@ -126,8 +126,8 @@ class Refresher:
         graph, keys = self.defs.resolve_asset_graph(), self._unpartitioned()
         is_done = any(set(keys) <= set(step.assets) for step in self.report.steps)
         stale = set(keys if everything and not is_done else stale_assets(graph, instance, keys))
-        for groups in TOGETHER:
-            together = {key for key in keys if graph.get(key).group_name in groups}
+        for layers in TOGETHER:
+            together = {key for key in keys if key.path[0] in layers}
             stale |= together if stale & together else set()
         if stale:
             yield Step("rebuilding marts, models and published tables", tuple(sorted(stale)))

@@ -14,7 +14,7 @@ from recsys_platform.settings import Settings
 
 @dataclass(frozen=True)
 class Layer:
-    """A group of assets: when the newest of them was made (UTC), how many there are and how many were never made."""
+    """The assets of a schema or stage: when the newest of them was made (UTC), how many there are and how many were never made."""
 
     name: str
     newest: dt.datetime | None
@@ -31,7 +31,7 @@ class State:
     failed_checks: tuple[str, ...]
 
 
-LAYERS = ("landing", "raw", "staging", "intermediate", "marts", "training", "published")
+LAYERS = ("landing", "raw", "staging", "intermediate", "marts", "training", "models", "published")
 
 
 def state_of(settings: Settings) -> State:
@@ -46,7 +46,7 @@ def _layers(defs: dg.Definitions, instance: dg.DagsterInstance) -> tuple[Layer, 
     times: dict[str, list[float]] = defaultdict(list)
     for key in graph.materializable_asset_keys:
         records = instance.fetch_materializations(key, limit=1).records
-        times[graph.get(key).group_name or "default"].append(records[0].timestamp if records else 0)
+        times[key.path[0]].append(records[0].timestamp if records else 0)
     return tuple(_layer(name, times[name]) for name in LAYERS if times[name])
 
 

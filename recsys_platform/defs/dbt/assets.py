@@ -31,14 +31,14 @@ NOT_OURS = "source:published+ source:raw source:ops"
 
 
 class Translator(DagsterDbtTranslator):
-    """dbt's schemas are our groups; every model follows news from upstream, whichever day it arrived."""
+    """dbt's schemas are our groups, unless its YAML names one; every model follows news from upstream, whichever day it arrived."""
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """The spec of one model or seed."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        return spec.replace_attributes(
-            deps=[_on_every_day(dep) for dep in spec.deps], group_name=spec.key.path[0], automation_condition=ON_NEWS
-        )
+        group = spec.group_name if spec.group_name not in (None, "default") else spec.key.path[0]
+        deps = [_on_every_day(dep) for dep in spec.deps]
+        return spec.replace_attributes(deps=deps, group_name=group, automation_condition=ON_NEWS)
 
 
 def _on_every_day(dep: dg.AssetDep) -> dg.AssetDep:

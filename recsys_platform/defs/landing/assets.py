@@ -33,7 +33,7 @@ engagement_events = dg.AssetSpec(
 def _snapshot_asset(kind: Attributes, setting: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["landing", kind],
-        group_name="landing",
+        group_name="attributes",
         kinds={"json", "rest"},
         partitions_def=DAILY,
         backfill_policy=dg.BackfillPolicy.single_run(),

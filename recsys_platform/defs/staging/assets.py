@@ -52,7 +52,7 @@ def _raw_attributes(kind: Attributes) -> dg.AssetsDefinition:
     @dg.asset(
         key=["raw", kind],
         deps=[dg.AssetKey(["landing", kind])],
-        group_name="raw",
+        group_name="attributes",
         kinds={"duckdb", "json"},
         pool=WAREHOUSE_WRITER,
         partitions_def=DAILY,
