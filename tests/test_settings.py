@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from recsys_platform.errors import SettingsError
-from recsys_platform.settings import load_settings, prepare_home
+from recsys_platform.settings import Settings, load_settings, prepare_home
 
 
 def test_an_empty_environment_gives_a_local_world_with_everything_switched_off():
@@ -46,3 +46,10 @@ def test_a_world_gets_its_own_dagster_settings(tmp_path):
     settings = load_settings({"RECSYS_HOME": str(tmp_path / "world")})
     prepare_home(settings)
     assert "default_limit: 1" in (settings.dagster_home / "dagster.yaml").read_text()
+
+
+def test_every_setting_is_documented_with_its_default_and_meaning():
+    page = (Path(__file__).parents[1] / "docs" / "settings.md").read_text()
+    for name, field in Settings.model_fields.items():
+        default = "none" if field.default is None else f"`{field.default}`"
+        assert f"| `RECSYS_{name.upper()}` | {default} | {field.description} |" in page
