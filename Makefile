@@ -21,6 +21,7 @@ dev: $(READY) ## Dagster's UI on the world in RECSYS_HOME, http://localhost:3000
 	@$(BIN)/recsys dev
 
 docs: $(READY) ## Build the dbt docs of the marts and serve them, http://localhost:8080
+	@test -f "$(RECSYS_HOME)/warehouse.duckdb" || { echo "error: there is no warehouse in $(RECSYS_HOME): make demo first"; exit 1; }
 	@cd dbt_project && ../$(BIN)/dbt --quiet docs generate && ../$(BIN)/dbt docs serve --port 8080 --no-browser
 
 status: $(READY) ## What is loaded, how fresh, which model is live
@@ -38,8 +39,8 @@ lock: $(READY) ## Compile the lock files anew from pyproject.toml
 	$$compile --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock; \
 	echo uv | $$compile - -o requirements-uv.lock
 
-clean: ## Remove the environment and the world in RECSYS_HOME
-	rm -rf .venv dbt_project/target "$(RECSYS_HOME)"
+clean: ## Remove the environment and what dbt built; worlds stay
+	rm -rf .venv dbt_project/target
 
 $(READY): requirements-uv.lock requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,17 +23,15 @@ class Measured:
 def watch(command: Sequence[str | Path], environment: Mapping[str, str]) -> Measured:
     """Run a command to its end; raises CalledProcessError with what it printed if it fails."""
     started, peak = time.perf_counter(), 0
-    process = psutil.Popen(
-        [str(part) for part in command],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    while process.poll() is None:
-        peak = max(peak, _resident(process))
-        time.sleep(0.1)
-    output = process.stdout.read()
+    with tempfile.TemporaryFile("w+") as printed:
+        process = psutil.Popen(
+            [str(part) for part in command], env={**os.environ, **environment}, stdout=printed, stderr=subprocess.STDOUT
+        )
+        while process.poll() is None:
+            peak = max(peak, _resident(process))
+            time.sleep(0.1)
+        printed.seek(0)
+        output = printed.read()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(command), output)
     return Measured(time.perf_counter() - started, peak / 1e9, output)

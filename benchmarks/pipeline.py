@@ -42,7 +42,7 @@ from recsys_platform.recommender.training import VARIANTS, evaluate_variants, tr
 from recsys_platform.settings import Settings, load_settings, prepare_home
 from recsys_platform.simulation.server import running_server
 from recsys_platform.simulation.simulate import simulate
-from recsys_platform.warehouse.arrivals import arrivals, new_days
+from recsys_platform.warehouse.arrivals import all_arrivals
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 RECSYS = Path(sys.executable).with_name("recsys")
@@ -61,7 +61,7 @@ def by_script(settings: Settings) -> None:
     for kind, url in (("user_attributes", settings.users_url), ("book_attributes", settings.books_url)):
         store_snapshot(hub, kind, today, fetch_snapshot(Endpoint(str(url))))
         warehouse.load_attributes(hub, kind, today, hub.objects(attributes_prefix(kind, today)))
-    warehouse.load_events(hub, arrivals(hub, warehouse, *new_days(hub, warehouse)).new)
+    warehouse.load_events(hub, all_arrivals(hub, warehouse).new)
     broken_objects(warehouse), damaged_objects(warehouse)
     with environment_for_dbt(settings):
         subprocess.run(
@@ -79,7 +79,7 @@ def by_script(settings: Settings) -> None:
     result = evaluate_variants(data, params=EVALUATION)
     evaluation_plot(result)
     warehouse.replace_rows("ops.model_evaluations", evaluation_rows(result, data.fingerprint()), key="data_hash")
-    publish(curated.newest_dataset(hub), registry, warehouse, list_length=settings.list_length, now=now)
+    publish(curated.newest_marts(hub), registry, warehouse, list_length=settings.list_length, now=now)
 
 
 def by_dagster(settings: Settings) -> None:

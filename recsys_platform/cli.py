@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from recsys_platform.errors import InputError, RecsysError
@@ -39,7 +40,7 @@ def main() -> None:
     try:
         app()
     except RecsysError as error:
-        ERR.print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        ERR.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
 
 
@@ -57,6 +58,10 @@ def simulate(
 
     settings = _world()
     hub, truth = Hub(settings.hub_root), settings.truth_root
+    if (truth / "world.json").exists() and not more:
+        raise InputError(
+            f"{settings.home} holds a world already: let it go on with --more, or set RECSYS_HOME to another folder."
+        )
     with _bar() as bar:
         task = bar.add_task("simulating", total=days)
 
@@ -145,7 +150,7 @@ def demo(
     from recsys_platform.simulation.server import running_server
 
     settings = _world()
-    if not Hub(settings.hub_root).folders("engagement_events"):
+    if not (settings.truth_root / "world.json").exists():
         simulate(readers=readers, books=books, days=days, seed=seed, end=None, more=False)
     with running_server(settings.truth_root) as url:
         served = settings.model_copy(update={"users_url": f"{url}/users", "books_url": f"{url}/books"})
@@ -229,7 +234,7 @@ def _world() -> Settings:
 def _bar() -> Iterator[Progress]:
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -3,6 +3,7 @@
 import datetime as dt
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from recsys_platform.defs.automation.run import RunReport, assets_of
@@ -16,16 +17,17 @@ def print_report(out: Console, report: RunReport) -> None:
     """What this run did, or that there was nothing to do."""
     loaded = report.loaded
     if not report.steps:
-        out.print("Nothing new: 0 objects loaded, no table changed; every layer is up to date.")
+        out.print("Nothing new: 0 objects loaded, no table changed; every layer is newer than the data it is made of.")
+        out.print("After a change of code or settings: `recsys run --all`.")
     elif not report.failures:
         out.print(
             f"Loaded {loaded['objects']:,} new objects: {loaded['records']:,} records, {loaded['accepted']:,} accepted, "
             f"{loaded['rejected']:,} rejected; {assets_of(report.steps)} assets in {len(report.steps)} runs are up to date."
         )
     for sentence in dict.fromkeys(report.warnings):
-        out.print(f"[yellow]warning:[/] {sentence}", soft_wrap=True)
+        out.print(f"[yellow]warning:[/] {escape(sentence)}", soft_wrap=True)
     for sentence in dict.fromkeys(report.failures):
-        out.print(f"[bold red]failed:[/] {sentence}", soft_wrap=True)
+        out.print(f"[bold red]failed:[/] {escape(sentence)}", soft_wrap=True)
     if report.failures:
         out.print("Stopped there: nothing further down was changed. `make dev` shows the run.")
 
@@ -37,7 +39,7 @@ def print_overview(out: Console, settings: Settings, warehouse: DuckDBWarehouse)
     table.add_column(style="dim")
     table.add_column()
     for name, text in _lines(found):
-        table.add_row(name, text)
+        table.add_row(name, escape(text))
     table.add_row(
         "look next", f"`recsys status` · `make dev` (Dagster UI) · `make docs` (marts) · {settings.warehouse_path}"
     )
@@ -58,7 +60,7 @@ def print_state(out: Console, state: State) -> None:
         "  ".join(f"{name}: [{'green' if on else 'yellow'}]{'on' if on else 'off'}[/]" for name, on in state.switches)
     )
     for sentence in state.failed_checks:
-        out.print(f"[bold red]failed check:[/] {sentence}", soft_wrap=True)
+        out.print(f"[bold red]failed check:[/] {escape(sentence)}", soft_wrap=True)
 
 
 def _lines(found: Overview) -> list[tuple[str, str]]:

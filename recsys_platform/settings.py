@@ -84,14 +84,25 @@ def prepare_home(settings: Settings) -> None:
     try:
         for folder in (settings.hub_root, settings.models_root, settings.dagster_home):
             folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(DAGSTER_YAML, settings.dagster_home / "dagster.yaml")
+        _copy_if_other(DAGSTER_YAML, settings.dagster_home / "dagster.yaml")
     except OSError as error:
         raise SettingsError(
             f"RECSYS_HOME={settings.home} cannot be written: {error.strerror}. Choose a folder you may write to."
         ) from error
 
 
+def _copy_if_other(source: Path, target: Path) -> None:
+    """Copy in one step, so that a process that reads the file at this moment finds it whole."""
+    if not target.exists() or target.read_bytes() != source.read_bytes():
+        draft = target.with_suffix(f".{os.getpid()}")
+        shutil.copyfile(source, draft)
+        os.replace(draft, target)
+
+
 def _refuse_unknown(given: Mapping[str, str]) -> None:
+    empty = sorted(name for name, value in given.items() if not value)
+    if empty:
+        raise SettingsError(f"{empty[0]} is set to nothing: give it a value or unset it.")
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     for name in sorted(set(given) - set(known)):
         close = difflib.get_close_matches(name, known, n=1, cutoff=0)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
-FIRST_DAY = dt.date(2010, 1, 1)
+FIRST_DAY = dt.date(2000, 1, 1)
 DAILY = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), end_offset=1)
 
 

@@ -1,4 +1,13 @@
-"""Pools: what must not run at the same time."""
+"""Names that runs and assets share: the pool of what must not run at the same time, and tags of runs."""
 
 WAREHOUSE_WRITER = "warehouse_writer"
-"""Every asset that writes the warehouse while it is DuckDB, which has one writer; `dagster.yaml` gives it one slot."""
+"""Everything that opens the warehouse in a run while that is DuckDB, which bears no reader beside a writer.
+
+`dagster.yaml` gives the pool one slot.
+"""
+
+REBUILD = "recsys/rebuild"
+"""Tag of a run that builds incremental models anew."""
+
+PROCESS = "recsys/process"
+"""Tag with the id of the process that a run of `recsys run` lives in."""

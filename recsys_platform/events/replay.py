@@ -73,7 +73,7 @@ from given
 _PROBLEMS = {
     "user_id": "user_id is null",
     "book_id": "book_id is null",
-    "timestamp": "moment is null or moment::date > $last::date",
+    "timestamp": "moment is null or moment::date > $last::date or moment < timestamp '2000-01-01'",
     "rating": "(said_rating is not null and not coalesce(stars between 1 and 5, false)) or (name = 'Book Rated' and stars is null)",
     "event": "name is null",
 }
@@ -196,6 +196,8 @@ def _raise_first_problem(connection: duckdb.DuckDBPyConnection, given: TextTable
 def _explanation(column: str, bad: tuple[Any, ...], date: dt.date) -> str:
     time, rating, event, moment = bad
     if column == "timestamp" and moment is not None:
+        if moment.year < 2000:
+            return f"{time!r} is before the year 2000, where events are not valid. Correct it or shift all times."
         return f"{time!r} is after the replay's date {date}. Correct it or give a later date."
     return {
         "timestamp": f"{time!r} is no time. Give ISO 8601 (2026-01-31T12:00:00Z) or seconds since 1970."

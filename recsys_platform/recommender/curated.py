@@ -32,10 +32,20 @@ def keep(hub: Hub, day: dt.date, tables: Mapping[str, pa.Table]) -> None:
         hub.put(curated_key(name, day), buffer.getvalue())
 
 
-def newest_dataset(hub: Hub) -> Dataset:
-    """The data set of the newest day that was kept; `DataError` if there is none."""
+def newest_marts(hub: Hub) -> dict[str, pa.Table]:
+    """The marts of the newest day that was kept; `DataError` if there is none."""
     days = hub.folders("curated/fct_interactions")
     if not days:
         raise DataError("There is no training data in the hub yet: materialize `training/interactions` first.")
     day = dt.date.fromisoformat(days[-1].removeprefix("dt="))
-    return build_dataset(*(pq.read_table(io.BytesIO(hub.get(curated_key(name, day)))) for name in MARTS))
+    return {name: pq.read_table(io.BytesIO(hub.get(curated_key(name, day)))) for name in MARTS}
+
+
+def newest_dataset(hub: Hub) -> Dataset:
+    """The data set of the newest day that was kept; `DataError` if there is none."""
+    return dataset_of(newest_marts(hub))
+
+
+def dataset_of(marts: Mapping[str, pa.Table]) -> Dataset:
+    """The arrays of some marts."""
+    return build_dataset(marts["fct_interactions"], marts["dim_users"], marts["dim_books"])

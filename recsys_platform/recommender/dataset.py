@@ -1,6 +1,6 @@
 """The interactions as arrays, with the id maps and features that belong to them.
 
-Belongs here: the data class every model trains on, its fingerprint, its files. Does not: how it is made from the marts
+Belongs here: the data class every model trains on, and its fingerprint. Does not: how it is made from the marts
 (interactions.py), what is held out of it (splits.py).
 """
 
@@ -9,16 +9,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from pathlib import Path
-from typing import cast
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy import sparse
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IdArray, IntArray, TimeArray
-from recsys_platform.recommender.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -100,68 +95,10 @@ class Dataset:
             digest.update(part)
         return digest.hexdigest()
 
-    def save(self, folder: Path) -> None:
-        """Write Parquet, npz and JSON files into `folder`, which is made if need be."""
-        folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(_interactions_table(self.interactions), folder / "interactions.parquet")
-        users = {"user_id": _strings(self.user_ids), "language": _strings(self.user_language)}
-        books = {
-            "book_id": _strings(self.book_ids),
-            "language": _strings(self.book_language),
-            "available": self.available,
-        }
-        pq.write_table(pa.table(users), folder / "users.parquet")
-        pq.write_table(pa.table(books | {"available": self.available}), folder / "books.parquet")
-        sparse.save_npz(folder / "user_features.npz", self.user_features.matrix)
-        sparse.save_npz(folder / "book_features.npz", self.book_features.matrix)
-        facts = {"users": self.user_features.names, "books": self.book_features.names, "dropped": self.dropped}
-        (folder / "dataset.json").write_text(json.dumps(facts), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> "Dataset":
-        """Read what `save` wrote; DataError if a file is missing or not readable."""
-        try:
-            return _load(folder)
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-            raise DataError(f"Cannot read the data set in {folder}: {error}. Build it again from the marts.") from error
-
 
 def pair_matrix(user: IntArray, book: IntArray, shape: tuple[int, int]) -> Csr:
     """A boolean matrix that is true at each (user, book)."""
     return sparse.csr_array((np.ones(len(user), dtype=bool), (user, book)), shape=shape)
-
-
-def _load(folder: Path) -> Dataset:
-    users, books = pq.read_table(folder / "users.parquet"), pq.read_table(folder / "books.parquet")
-    rows = pq.read_table(folder / "interactions.parquet")
-    facts = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    return Dataset(
-        user_ids=_objects(users["user_id"]),
-        book_ids=_objects(books["book_id"]),
-        user_language=_objects(users["language"]),
-        book_language=_objects(books["language"]),
-        available=books["available"].to_numpy(),
-        user_features=Features(_load_csr(folder / "user_features.npz"), tuple(facts["users"])),
-        book_features=Features(_load_csr(folder / "book_features.npz"), tuple(facts["books"])),
-        interactions=Interactions(**{field.name: rows[field.name].to_numpy() for field in fields(Interactions)}),
-        dropped=facts["dropped"],
-    )
-
-
-def _load_csr(path: Path) -> Csr:
-    return cast(Csr, sparse.csr_array(sparse.load_npz(path)))
-
-
-def _interactions_table(rows: Interactions) -> pa.Table:
-    return pa.table({field.name: getattr(rows, field.name) for field in fields(rows)})
-
-
-def _strings(ids: IdArray) -> pa.Array:
-    return pa.array(ids, type=pa.string())
-
-
-def _objects(column: pa.ChunkedArray) -> IdArray:
-    return np.asarray(column.to_numpy(), dtype=object)
 
 
 def _parts(data: Dataset) -> Iterator[tuple[str, bytes]]:

@@ -60,10 +60,6 @@ class Evaluation:
             raise KeyError(f"{metric} of {model} in segment {segment} was not measured")
         return float(found["value"].iloc[0])
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; what is not finite becomes None."""
-        return {"k": self.k, "table": _records(self.table), "ratios": _records(self.ratios)}
-
     def markdown(self) -> str:
         """One row a model over all users, then NDCG by history, then the ratios."""
         return "\n\n".join([self._overall(), self._by_history(), self._compared()])
@@ -179,16 +175,6 @@ def _interval(draws: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0, method="nearest")
     return low, high
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {
-            str(name): None if isinstance(value, float) and not np.isfinite(value) else value
-            for name, value in row.items()
-        }
-        for row in table.to_dict("records")
-    ]
 
 
 def _with_interval(row: Any, digits: int = 4) -> str:

@@ -13,6 +13,7 @@ from itertools import chain
 
 import pyarrow as pa
 
+from recsys_platform.recommender.curated import dataset_of
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.lists import Edition, popular_books, similar_books, user_recommendations
 from recsys_platform.recommender.models.trained import TrainedModel
@@ -34,9 +35,10 @@ class Publication:
 
 
 def publish(
-    data: Dataset, registry: Registry, warehouse: Warehouse, *, list_length: int, now: dt.datetime
+    marts: Mapping[str, pa.Table], registry: Registry, warehouse: Warehouse, *, list_length: int, now: dt.datetime
 ) -> Publication:
-    """Publish the production models' lists; the same models and data are published once."""
+    """Publish the production models' lists for the marts they were trained on; the same models and data only once."""
+    data = dataset_of(marts)
     models = {name: production_model(name, registry) for name in VARIANTS}
     versions = {name: stored.version for name, (stored, _) in models.items()}
     version = _version(versions, data, list_length, models)
@@ -45,8 +47,9 @@ def publish(
     for _, trained in models.values():
         trained.check_fits(data)
     promises = dict(chain.from_iterable(table.items() for table in PROMISES.values()))
+    given = {**marts, "models": pa.table({"model": list(VARIANTS)})}
     tables = _tables({name: trained for name, (_, trained) in models.items()}, versions, data, list_length, now)
-    return Publication(version, versions, warehouse.publish(version, tables, promises))
+    return Publication(version, versions, warehouse.publish(version, tables, promises=promises, given=given))
 
 
 def _version(

@@ -1,7 +1,8 @@
 """What has landed in the hub and is not in the ledger yet."""
 
 import datetime as dt
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from recsys_platform.errors import HubError
@@ -33,11 +34,24 @@ def arrivals(hub: Hub, warehouse: Warehouse, *days: dt.date) -> Arrivals:
     return _sort_out(found, warehouse.ledger(*prefixes))
 
 
-def new_days(hub: Hub, warehouse: Warehouse) -> Counter[dt.date]:
-    """Days with new landing objects → how many; one listing of the hub and one look into the ledger."""
-    found = hub.objects(f"{LANDING}/")
-    news = _sort_out(found, warehouse.ledger(f"{LANDING}/")).new
-    return Counter(arrival_of(item.key).date() for item in news)
+def all_arrivals(hub: Hub, warehouse: Warehouse) -> Arrivals:
+    """Landing objects of every day: one listing of the hub and one look into the ledger."""
+    return _sort_out(hub.objects(f"{LANDING}/"), warehouse.ledger(f"{LANDING}/"))
+
+
+def by_day(objects: Iterable[HubObject]) -> dict[dt.date, list[HubObject]]:
+    """Landing objects by their day of arrival, oldest first."""
+    days: dict[dt.date, list[HubObject]] = defaultdict(list)
+    for item in objects:
+        days[arrival_of(item.key).date()].append(item)
+    return dict(sorted(days.items()))
+
+
+def loaded_after(warehouse: Warehouse, moment: dt.datetime) -> list[dt.date]:
+    """Days with landing objects that were loaded after a moment (UTC, naive); none before the first load."""
+    rows = warehouse.frame("select object_key from ops.load_ledger where loaded_at > ?", [moment])
+    keys = [key for key in rows["object_key"].to_pylist() if is_landing_key(key)]
+    return sorted({arrival_of(key).date() for key in keys})
 
 
 def new_snapshots(hub: Hub, warehouse: Warehouse, kind: Attributes) -> list[dt.date]:

@@ -35,7 +35,12 @@ class DuckDBWarehouse:
     def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """The answer to a query, read-only."""
         with self.connect(read_only=True) as con:
-            return con.sql(sql, params=list(parameters)).to_arrow_table()
+            try:
+                return con.sql(sql, params=list(parameters)).to_arrow_table()
+            except duckdb.CatalogException as error:
+                raise WarehouseError(
+                    f"{self.path} lacks a table: {str(error).splitlines()[0]} Run `recsys run` first."
+                ) from error
 
     def row_counts(self, relations: Sequence[str]) -> dict[str, int]:
         """The number of rows of tables and views, named `schema.table`, in one connection."""
@@ -54,7 +59,7 @@ class DuckDBWarehouse:
             return dict(con.execute(sql, [list(prefixes)]).fetchall())
 
     def load_events(self, hub: Hub, objects: Sequence[HubObject], *, progress: Progress | None = None) -> LoadReport:
-        """Load landing objects of one source in chunks, each chunk with its ledger rows in one transaction."""
+        """Load landing objects in chunks of one source, each chunk with its ledger rows in one transaction."""
         report = LoadReport()
         with self.connect() as con:
             for chunk in loading.chunks(sorted(objects)):
@@ -83,11 +88,16 @@ class DuckDBWarehouse:
         return str(found["version"][0].as_py()) if found["version"][0].is_valid else None
 
     def publish(
-        self, version: str, tables: Mapping[str, Iterable[pa.RecordBatch]], promises: Mapping[str, str]
+        self,
+        version: str,
+        tables: Mapping[str, Iterable[pa.RecordBatch]],
+        *,
+        promises: Mapping[str, str],
+        given: Mapping[str, pa.Table],
     ) -> dict[str, int]:
         """Write, check and swap all tables of a version in one transaction; `PublishError` leaves the old one live."""
         with self.connect() as con, transaction(con):
-            return publishing.publish(con, version, tables, promises)
+            return publishing.publish(con, version, tables, promises, given)
 
     @contextmanager
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -116,7 +126,7 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _why_closed(path: Path, message: str) -> str:
-    if "lock" in message:
+    if "Could not set lock" in message:
         return f"{path} is held by another process: wait for the running job or close the other connection to it."
     if not path.exists():
         return (

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from recsys_platform.errors import InputError
-from recsys_platform.events.envelope import ENVELOPE, NOT_AN_OBJECT
+from recsys_platform.events.envelope import ENVELOPE, NOT_AN_OBJECT, NOT_VALID
 from recsys_platform.events.framing import split_records
 from recsys_platform.hub.keys import Attributes, arrival_of, source_of
 from recsys_platform.hub.store import Hub, HubObject
@@ -86,12 +86,17 @@ def _read_with_duckdb(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequenc
     )
     con.register("object_keys", keys)
     try:
-        con.execute(_READ, [paths])
+        con.execute(_READ, [[_literal(path) for path in paths]])
     except (duckdb.InvalidInputException, duckdb.IOException, duckdb.OutOfRangeException):
         return False
     finally:
         con.unregister("object_keys")
     return True
+
+
+def _literal(path: str) -> str:
+    """A path that DuckDB reads as it stands, not as a pattern."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
 # The running number follows the order of the files and of the records in them; a hash join does not keep it, so it comes first.
@@ -148,14 +153,17 @@ def _decision(source: str) -> str:
     )
     return f"""
         with parsed as (
-            select *, case when reason is null then json_extract_string(payload, {paths!r}) end as f from framed
+            select * replace (coalesce(reason, if(json_valid(payload), null, '{NOT_VALID}')) as reason) from framed
+        ),
+        fields as (
+            select *, case when reason is null then json_extract_string(payload, {paths!r}) end as f from parsed
         )
         select * exclude (f, reason), case
             when reason is not null then reason
             when json_type(payload) <> 'OBJECT' then '{NOT_AN_OBJECT}'
             {missing}
         end as reason
-        from parsed"""
+        from fields"""
 
 
 def _write_ledger(con: duckdb.DuckDBPyConnection, objects: Sequence[HubObject], loaded_at: dt.datetime) -> LoadReport:
@@ -192,6 +200,8 @@ def load_snapshot(
     con: duckdb.DuckDBPyConnection, hub: Hub, kind: Attributes, day: dt.date, objects: Sequence[HubObject]
 ) -> LoadReport:
     """Replace the rows of one snapshot day; `InputError` if a part cannot be read whole or an id is missing or double."""
+    if not objects:
+        raise InputError(f"The {kind} snapshot of {day} is gone from the hub: fetch or deliver it again.")
     id_column, loaded_at = _ID_COLUMN[kind], next_loaded_at(con)
     paths = {str(hub.path(item.key)): item.key for item in objects}
     con.execute(f"delete from raw.{kind} where snapshot_date = ?", [day])
@@ -204,7 +214,7 @@ def load_snapshot(
             from read_json_objects(?, format = 'unstructured', filename = true) as part
             join object_keys on object_keys.path = part.filename
             order by 2""",
-            [day, loaded_at, list(paths)],
+            [day, loaded_at, [_literal(path) for path in paths]],
         )
     except duckdb.Error as error:
         where = Path(next(iter(paths))).parent

@@ -60,6 +60,11 @@ class Warehouse(Protocol):
         """The published version that readers see, None before the first."""
 
     def publish(
-        self, version: str, tables: Mapping[str, Iterable[pa.RecordBatch]], promises: Mapping[str, str]
+        self,
+        version: str,
+        tables: Mapping[str, Iterable[pa.RecordBatch]],
+        *,
+        promises: Mapping[str, str],
+        given: Mapping[str, pa.Table],
     ) -> dict[str, int]:
         """Write a new version beside the live one, check it, swap; rows by table."""

@@ -18,13 +18,18 @@ def publish(
     version: str,
     tables: Mapping[str, Iterable[pa.RecordBatch]],
     promises: Mapping[str, str],
+    given: Mapping[str, pa.Table],
 ) -> dict[str, int]:
     """Write all tables, check their promises, swap the views; the caller holds the transaction. Rows by table.
 
-    `promises`: sentence → SQL that counts the offending rows, with `{name}` for the new version of each table.
+    `promises`: sentence → SQL that counts the offending rows, with `{name}` for the new version of each table
+    and for each of the tables in `given`, what the promises are judged against.
     """
     rows = {name: _write(con, versioned(name, version), batches) for name, batches in tables.items()}
-    _refuse_broken(con, {name: versioned(name, version) for name in tables}, promises)
+    for name, table in given.items():
+        con.register(f"given_{name}", table)
+    names = {name: versioned(name, version) for name in tables} | {name: f"given_{name}" for name in given}
+    _refuse_broken(con, names, promises)
     for name, count in rows.items():
         con.execute(f"create or replace view published.{name} as select * from {versioned(name, version)}")
         con.execute("delete from ops.publications where version = ? and table_name = ?", [version, name])

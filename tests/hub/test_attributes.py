@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from recsys_platform.errors import AttributesError
-from recsys_platform.hub.attributes import Endpoint, fetch_snapshot, store_snapshot
+from recsys_platform.hub.attributes import Endpoint, fetch_snapshot, shown, store_snapshot
 
 Answer = tuple[int, dict[str, str], Any]
 
@@ -70,9 +70,25 @@ def test_a_next_link_is_followed_where_it_is_sent():
     assert asked[1:] == ["/books?page=2&per_page=2&cursor=c1", "/books?page=3&per_page=2&cursor=c2"]
 
 
-def test_an_empty_endpoint_is_an_empty_snapshot():
-    with serving(lambda number, size: (200, {}, page(number, size, total=0) | {"data": []})) as (endpoint, _):
-        assert fetch_snapshot(endpoint) == []
+def test_an_empty_endpoint_is_no_snapshot():
+    with (
+        serving(lambda number, size: (200, {}, page(number, size, total=0) | {"data": []})) as (endpoint, _),
+        pytest.raises(AttributesError, match="has no records: nothing was stored"),
+    ):
+        fetch_snapshot(endpoint)
+
+
+def test_pages_that_link_in_a_circle_are_told():
+    circle = {"Link": '</books?page=1&per_page=2>; rel="next"'}
+    with (
+        serving(lambda number, size: (200, circle, page(number, size))) as (endpoint, _),
+        pytest.raises(AttributesError, match="linked as the next page twice"),
+    ):
+        fetch_snapshot(endpoint)
+
+
+def test_keys_in_a_url_are_not_told():
+    assert shown("https://me:word@example.com/books?api_key=1") == "https://example.com/books"
 
 
 def test_a_server_that_stumbles_once_is_asked_again():
@@ -93,7 +109,7 @@ def test_a_partial_snapshot_is_refused():
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ((500, {}, {}), "answered 500 after 2 tries"),
+        ((500, {}, {}), "answered 500"),
         ((404, {}, {}), "answered 404"),
         ((200, {}, b"<html>"), "did not answer with a page of records"),
         ((200, {}, {"data": []}), "did not answer with a page of records"),

@@ -1,5 +1,6 @@
 """The asset graph as Dagster loads it."""
 
+import datetime as dt
 import tomllib
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_every_asset_has_an_owner_a_kind_a_group_and_a_description(defs):
 def test_every_boundary_has_a_blocking_check(defs):
     graph = defs.resolve_asset_graph()
     blocking = {key.asset_key.path[0] for key in graph.asset_check_keys if graph.get(key).blocking}
-    assert {"raw", "marts", "training", "models", "published"} <= blocking
+    assert {"raw", "marts", "training", "published"} <= blocking
 
 
 def test_everything_is_switched_off_unless_asked_for(tmp_path):
@@ -66,6 +67,33 @@ def test_what_writes_the_warehouse_waits_for_its_turn(defs):
     for assets in repository.assets_defs_by_key.values():
         if assets.is_executable and {key.path[0] for key in assets.keys} & {"raw", "staging", "marts", "published"}:
             assert assets.op.pool == "warehouse_writer", assets.keys
+
+
+def test_the_sensor_asks_once_for_each_new_object(tmp_path):
+    import gzip
+
+    from recsys_platform.hub.keys import landing_key, landing_prefix
+    from recsys_platform.hub.store import Hub
+    from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+    built = build_defs(load_settings({"RECSYS_HOME": str(tmp_path)}))
+    sensor = next(item for item in built.sensors if item.name == "new_landing_objects")
+    hub, warehouse = Hub(tmp_path / "hub"), DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+    warehouse.prepare()
+    repository, parts = built.get_repository_def(), {"hub": hub, "warehouse": warehouse}
+    day, keys = dt.date(2026, 11, 20), []
+    for number in range(3):
+        hub.put(landing_key("segment", dt.datetime(2026, 11, 20, 5), f"{number}.gz"), gzip.compress(b"{}"))
+        with dg.build_sensor_context(repository_def=repository, resources=parts) as context:
+            asked = sensor.evaluate_tick(context)
+        assert [request.partition_key for request in asked.run_requests] == ["2026-11-20"]
+        keys += [request.run_key for request in asked.run_requests]
+        warehouse.load_events(
+            hub, [o for o in hub.objects(landing_prefix("segment", day)) if o.key.endswith(f"{number}.gz")]
+        )
+    assert len(set(keys)) == 3
+    with dg.build_sensor_context(repository_def=repository, resources=parts) as context:
+        assert sensor.evaluate_tick(context).run_requests == []
 
 
 def chain(condition):
@@ -116,8 +144,6 @@ def test_on_news_waits_while_a_blocking_check_upstream_fails():
 
 
 def test_nightly_runs_after_three_and_not_before():
-    import datetime as dt
-
     defs, _, upper = chain(NIGHTLY)
     with dg.DagsterInstance.ephemeral() as instance:
         dg.materialize([upper, *defs.asset_checks], instance=instance)

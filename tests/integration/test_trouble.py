@@ -62,8 +62,8 @@ def test_an_endpoint_that_is_not_there_stops_the_run_before_anything_is_loaded(e
     monkeypatch.setenv("RECSYS_HTTP_ATTEMPTS", "1")
     code, said = run_recsys("run")
     assert code == 1
-    assert "http://127.0.0.1:9/books?page=1&per_page=500 did not answer after 1 tries" in one_sentence(said)
-    assert not (empty_world / "warehouse.duckdb").exists()
+    assert "http://127.0.0.1:9/books did not answer after 1 tries" in one_sentence(said)
+    assert DuckDBWarehouse(empty_world / "warehouse.duckdb").ledger("") == {}
 
 
 @pytest.mark.slow
@@ -123,3 +123,52 @@ def test_a_warehouse_held_by_another_process_is_named(world, run_recsys):
         other.stdin.close()
     assert code == 1
     assert "is held by another process" in one_sentence(said)
+
+
+@pytest.mark.slow
+def test_what_was_loaded_by_a_run_that_died_is_built_by_the_next(world, run_recsys):
+    """Killed after the load was committed and before Dagster heard of it: the ledger knows, the event log does not."""
+    hub, warehouse = Hub(world / "hub"), DuckDBWarehouse(world / "warehouse.duckdb")
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    said = b'"messageId":"late","timestamp":"%s","userId":"u0000001","properties":{"query":"q"}'
+    record = b'{"type":"track","event":"Books Searched",' + said + b"}"
+    key = landing_key("segment", now, "z.gz")
+    hub.put(key, gzip.compress(record % now.isoformat().encode()))
+    warehouse.load_events(hub, [item for item in hub.objects("engagement_events/") if item.key == key])
+    code, said = run_recsys("run")
+    assert code == 0, said
+    assert warehouse.frame("from marts.fct_events where event_id = 'late'").num_rows == 1
+
+
+def test_a_killed_run_gives_its_slot_back(tmp_path):
+    import subprocess
+    import sys
+
+    import dagster as dg
+
+    from recsys_platform.defs.automation.run import give_up_dead_runs, instance_of
+    from recsys_platform.defs.automation.triggers import REFRESH
+    from recsys_platform.defs.pools import PROCESS, WAREHOUSE_WRITER
+    from recsys_platform.settings import load_settings, prepare_home
+
+    settings = load_settings({"RECSYS_HOME": str(tmp_path)})
+    prepare_home(settings)
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    with instance_of(settings) as instance:
+        run = dg.DagsterRun(
+            job_name=REFRESH, status=dg.DagsterRunStatus.STARTED, tags={PROCESS: dead.stdout.decode().strip()}
+        )
+        instance.add_run(run)
+        storage = instance.event_log_storage
+        storage.initialize_concurrency_limit_to_default(WAREHOUSE_WRITER)
+        storage.claim_concurrency_slot(WAREHOUSE_WRITER, run.run_id, "step")
+        give_up_dead_runs(instance)
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+        assert storage.get_concurrency_info(WAREHOUSE_WRITER).active_slot_count == 0
+
+
+def test_an_error_may_hold_brackets(empty_world, run_recsys, monkeypatch):
+    monkeypatch.setenv("RECSYS_LIST_LENGTH", "[/b]")
+    code, said = run_recsys("run")
+    assert code == 1
+    assert "RECSYS_LIST_LENGTH='[/b]' is not valid" in one_sentence(said)

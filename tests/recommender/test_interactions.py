@@ -1,7 +1,6 @@
 """From frames with the columns of the marts to arrays."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -128,15 +127,3 @@ def test_what_cannot_be_trained_on_is_named(
 ) -> None:
     with pytest.raises(DataError, match=said):
         build_dataset(*frames(make_interactions({"u1": ["b1"]}), USERS, BOOKS))
-
-
-def test_a_data_set_is_the_same_after_saving_and_loading(data: Dataset, tmp_path: Path) -> None:
-    data.save(tmp_path / "data")
-    loaded = Dataset.load(tmp_path / "data")
-    assert loaded.fingerprint() == data.fingerprint()
-    assert loaded.dropped == data.dropped
-
-
-def test_a_data_set_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Cannot read the data set"):
-        Dataset.load(tmp_path / "nothing")

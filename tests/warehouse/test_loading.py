@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recsys_platform.errors import HubError, InputError, WarehouseError
 from recsys_platform.hub.attributes import store_snapshot
 from recsys_platform.hub.keys import attributes_prefix
-from recsys_platform.warehouse.arrivals import arrivals, new_days, new_snapshots
+from recsys_platform.warehouse.arrivals import all_arrivals, arrivals, by_day, new_snapshots
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 from recsys_platform.warehouse.port import LoadReport
 from tests.conftest import DAY
@@ -93,6 +93,21 @@ def test_a_damaged_object_costs_no_other_object_anything(hub, warehouse, land, v
     assert rows(warehouse, "select records from ops.load_ledger where object_key like '%empty.gz'") == [(0,)]
 
 
+def test_a_character_cut_in_half_costs_one_record(hub, warehouse, land, view):
+    land("a.gz", view("m1"), rb'{"messageId":"m2","timestamp":"t","userId":"\ud83d"}', view("m3"))
+    assert (load(hub, warehouse).accepted, rows(warehouse, "select reason from raw.rejected_records")) == (
+        2,
+        [("not JSON: the warehouse cannot read it",)],
+    )
+
+
+def test_names_with_wildcards_are_names(hub, warehouse, land, view):
+    for name in ("a*.gz", "ab.gz", "[a]?.gz"):
+        land(name, view(name))
+    assert load(hub, warehouse).records == 3
+    assert rows(warehouse, "select count(distinct object_key) from raw.engagement_events") == [(3,)]
+
+
 def test_a_load_that_fails_half_way_leaves_nothing_behind(hub, warehouse, land, view):
     land("a.gz", view("m1"))
     vanished = land("b.gz", view("m2"))
@@ -117,17 +132,27 @@ def test_days_with_news_are_found_and_strange_keys_are_told(hub, warehouse, land
     land("a.gz", view("m1"))
     land("b.gz", view("m2"), day=DAY + dt.timedelta(days=1))
     load(hub, warehouse)
-    assert new_days(hub, warehouse) == {DAY + dt.timedelta(days=1): 1}
+    assert list(by_day(all_arrivals(hub, warehouse).new)) == [DAY + dt.timedelta(days=1)]
     hub.put("engagement_events/source=segment/oops.gz", b"")
     with pytest.raises(HubError, match=r"oops\.gz"):
-        new_days(hub, warehouse)
+        all_arrivals(hub, warehouse)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.lists(
-            st.sampled_from([b'{"messageId":"m","timestamp":"t","userId":"u"}', b"{}", b"[1]", b"x", b'{"a":', b""]),
+            st.sampled_from(
+                [
+                    b'{"messageId":"m","timestamp":"t","userId":"u"}',
+                    b"{}",
+                    b"[1]",
+                    b"x",
+                    b'{"a":',
+                    b'{"messageId":"\ud83d"}',
+                    b"",
+                ]
+            ),
             max_size=6,
         ),
         max_size=4,

@@ -7,7 +7,8 @@ NO_NEGATIVES = {"no number is negative": "select count(*) from {popular_books} w
 
 
 def publish(warehouse, version, numbers, promises=NO_NEGATIVES):
-    return warehouse.publish(version, {"popular_books": [pa.record_batch({"n": numbers})]}, promises)
+    tables = {"popular_books": [pa.record_batch({"n": numbers})]}
+    return warehouse.publish(version, tables, promises=promises, given={})
 
 
 def live(warehouse):

@@ -5,8 +5,9 @@ made of. Where nothing is new, nothing runs.
 """
 
 import datetime as dt
+import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -15,13 +16,14 @@ from typing import Any
 import dagster as dg
 
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
-from recsys_platform.defs.automation.triggers import RAW_EVENTS, REFRESH, observation
+from recsys_platform.defs.automation.triggers import RAW_EVENTS, REFRESH, observed
 from recsys_platform.defs.partitions import FIRST_DAY, stretches
+from recsys_platform.defs.pools import PROCESS, REBUILD
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.keys import Attributes, attributes_prefix
 from recsys_platform.hub.store import Hub
 from recsys_platform.settings import Settings
-from recsys_platform.warehouse.arrivals import new_days, new_snapshots
+from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, by_day, loaded_after, new_snapshots
 from recsys_platform.warehouse.port import Warehouse
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -79,8 +81,11 @@ class Refresher:
 
     def run(self, instance: dg.DagsterInstance, *, everything: bool = False) -> RunReport:
         """Load what is new, then rebuild what is older than its parents, or all of it; stop at the first failure."""
+        give_up_dead_runs(instance)
+        self.warehouse.prepare()
+        tags = {REBUILD: "all"} if everything else {}
         for step in chain(self._loads(instance), self._rebuild(instance, everything)):
-            self._execute(instance, step)
+            self._execute(instance, step, tags)
             if self.report.failures:
                 break
         return self.report
@@ -94,16 +99,25 @@ class Refresher:
         for kind in KINDS:
             for days in stretches(new_snapshots(self.hub, self.warehouse, kind)):
                 yield Step(f"loading {kind}", (dg.AssetKey(["raw", kind]),), _checked(days))
-        found = new_days(self.hub, self.warehouse)
-        for day, objects in sorted(found.items()):
-            instance.report_runless_asset_event(observation(day, objects))
-        spans = list(stretches(found))
+        landed = all_arrivals(self.hub, self.warehouse)
+        if landed.changed:
+            self.report.warnings.append(_changed(landed))
+        found = by_day(landed.new)
+        for day, objects in found.items():
+            instance.report_runless_asset_event(observed(day, len(objects)))
+        spans = list(stretches({*found, *self._untold(instance)}))
         for days in spans[:-1]:
             yield Step("loading events", (RAW_EVENTS,), _checked(days))
         if spans:  # what is made of events is older than the newest of them: it follows in the same run
             yield Step("loading events and rebuilding", (RAW_EVENTS, *self._unpartitioned()), _checked(spans[-1]))
         else:
             yield from self._check_again(instance, RAW_EVENTS)
+
+    def _untold(self, instance: dg.DagsterInstance) -> list[dt.date]:
+        """Days that were loaded, but by a run that ended before Dagster heard of it."""
+        newest = instance.fetch_materializations(RAW_EVENTS, limit=1).records
+        told = dt.datetime.fromtimestamp(newest[0].timestamp if newest else 0, dt.UTC).replace(tzinfo=None)
+        return loaded_after(self.warehouse, told)
 
     def _unpartitioned(self) -> list[dg.AssetKey]:
         graph = self.defs.resolve_asset_graph()
@@ -113,8 +127,11 @@ class Refresher:
         """The stretch of days whose blocking check failed last: it may have been mended by hand since."""
         run_id = failed_blocking(self.defs.resolve_asset_graph(), instance).get(key)
         run = instance.get_run_by_id(run_id) if run_id else None
-        if run and RANGE_START in run.tags:
-            first, last = (dt.date.fromisoformat(run.tags[tag]) for tag in (RANGE_START, RANGE_END))
+        tags = run.tags if run else {}
+        if "dagster/partition" in tags or RANGE_START in tags:
+            first, last = (
+                dt.date.fromisoformat(tags.get(tag) or tags["dagster/partition"]) for tag in (RANGE_START, RANGE_END)
+            )
             yield Step("checking again", (key,), (first, last))
 
     def _wants_fetch(self, kind: Attributes, today: dt.date) -> bool:
@@ -132,7 +149,7 @@ class Refresher:
         if stale:
             yield Step("rebuilding marts, models and published tables", tuple(sorted(stale)))
 
-    def _execute(self, instance: dg.DagsterInstance, step: Step) -> None:
+    def _execute(self, instance: dg.DagsterInstance, step: Step, tags: Mapping[str, str]) -> None:
         run_id = str(uuid.uuid4())
         done: set[str] = set()
 
@@ -149,7 +166,7 @@ class Refresher:
             instance=instance,
             asset_selection=list(step.assets),
             run_id=run_id,
-            tags=step.tags,
+            tags={**step.tags, **tags, PROCESS: str(os.getpid())},
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
@@ -157,12 +174,9 @@ class Refresher:
 
     def _note(self, step: Step, result: dg.ExecuteInProcessResult) -> None:
         self.report.steps.append(step)
-        for materialization in (
-            result.asset_materializations_for_node("raw__engagement_events") if _loads_events(step) else ()
-        ):
-            for name in self.report.loaded:
-                self.report.loaded[name] += int(materialization.metadata[name].value)  # type: ignore[arg-type]
-            break
+        told = result.asset_materializations_for_node("raw__engagement_events") if RAW_EVENTS in step.assets else []
+        for name in self.report.loaded if told else ():  # every day of a run tells the figures of the whole run
+            self.report.loaded[name] += int(told[0].metadata[name].value)  # type: ignore[arg-type]
         for check in result.get_asset_check_evaluations():
             if not check.passed:
                 severe = check.blocking and check.severity == dg.AssetCheckSeverity.ERROR
@@ -172,10 +186,6 @@ class Refresher:
                 event.is_step_failure and not self.report.failures
             ):  # a failed check fails its step too: it was told above
                 self.report.failures.append(_sentence_of_failure(event))
-
-
-def _loads_events(step: Step) -> bool:
-    return RAW_EVENTS in step.assets
 
 
 def _checked(days: tuple[dt.date, dt.date]) -> tuple[dt.date, dt.date]:
@@ -200,6 +210,32 @@ def _sentence_of_failure(event: dg.DagsterEvent) -> str:
     while error and error.cause:
         error = error.cause
     return f"{event.step_key}: {error.message.strip() if error else 'failed'}"
+
+
+def _changed(landed: Arrivals) -> str:
+    return (
+        f"{len(landed.changed)} landing objects changed after they were loaded, first {landed.changed[0].key}: "
+        "they are not loaded again; deliver what is new in new objects."
+    )
+
+
+def give_up_dead_runs(instance: dg.DagsterInstance) -> None:
+    """End the runs whose `recsys run` was killed: they would hold the warehouse's slot for ever."""
+    open_runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], job_name=REFRESH))
+    for run in open_runs:
+        if PROCESS in run.tags and not _is_alive(int(run.tags[PROCESS])):
+            instance.report_run_failed(run, "The process of this run ended before the run did.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager

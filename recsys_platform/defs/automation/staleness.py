@@ -33,11 +33,15 @@ def failed_blocking(graph: AssetGraph, instance: dg.DagsterInstance) -> dict[dg.
     """Assets whose newest blocking check failed → the run in which it did."""
     blocking = [check for check in graph.asset_check_keys if graph.get(check).blocking]
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(blocking)
-    failed = {key: record for key, record in records.items() if record.status == AssetCheckExecutionRecordStatus.FAILED}
-    return {key.asset_key: record.run_id for key, record in failed.items() if _is_error(record)}
+    return {key.asset_key: record.run_id for key, record in records.items() if _has_failed(record, instance)}
 
 
-def _is_error(record: AssetCheckExecutionRecord) -> bool:
-    """A failed check of severity WARN does not block."""
+def _has_failed(record: AssetCheckExecutionRecord, instance: dg.DagsterInstance) -> bool:
+    """A check that was planned in a run that is over has crashed; a failed one of severity WARN does not block."""
+    if record.status == AssetCheckExecutionRecordStatus.PLANNED:
+        run = instance.get_run_by_id(record.run_id)
+        return run is None or run.is_finished
+    if record.status == AssetCheckExecutionRecordStatus.SUCCEEDED:
+        return False
     event = record.event.dagster_event if record.event else None
     return event is None or event.asset_check_evaluation_data.severity == dg.AssetCheckSeverity.ERROR

@@ -1,14 +1,16 @@
 """What starts runs without a person: the job, its schedule, and the sensors; off unless `RECSYS_AUTOMATION=on`."""
 
 import datetime as dt
+import hashlib
+from collections.abc import Sequence
 
 import dagster as dg
 
 from recsys_platform.defs.partitions import FIRST_DAY
 from recsys_platform.errors import RecsysError
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.settings import Settings
-from recsys_platform.warehouse.arrivals import new_days
+from recsys_platform.warehouse.arrivals import all_arrivals, by_day
 from recsys_platform.warehouse.port import Warehouse
 
 REFRESH = "refresh"
@@ -39,7 +41,7 @@ def triggers(settings: Settings) -> dg.Definitions:
     schedule_status = dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED
     return dg.Definitions(
         jobs=[refresh, attributes_job],
-        schedules=[_daily_attributes(schedule_status)],
+        schedules=[_daily_attributes(schedule_status, settings)],
         sensors=[
             _new_landing_objects(sensor_status),
             dg.AutomationConditionSensorDefinition(
@@ -52,14 +54,16 @@ def triggers(settings: Settings) -> dg.Definitions:
     )
 
 
-def _daily_attributes(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+def _daily_attributes(status: dg.DefaultScheduleStatus, settings: Settings) -> dg.ScheduleDefinition:
     @dg.schedule(
         job=attributes_job,
         cron_schedule="0 2 * * *",
         default_status=status,
         description="Fetch users and books once a day, before models are trained.",
     )
-    def daily_attributes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def daily_attributes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if settings.users_url is None or settings.books_url is None:
+            return dg.SkipReason("RECSYS_USERS_URL and RECSYS_BOOKS_URL are not both set: there is nothing to fetch.")
         day = context.scheduled_execution_time.astimezone(dt.UTC).date().isoformat()
         return dg.RunRequest(run_key=day, partition_key=day)
 
@@ -77,28 +81,29 @@ def _new_landing_objects(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.SensorResult | dg.SkipReason:
         try:
-            found = new_days(hub, warehouse)
+            waiting = by_day(all_arrivals(hub, warehouse).new)
+            requests = [_request(day, objects) for day, objects in waiting.items()]
         except RecsysError as error:
             return dg.SkipReason(str(error))
-        if not found:
+        if not requests:
             return dg.SkipReason("No landing objects that the ledger does not know.")
         return dg.SensorResult(
-            run_requests=[_request(day, count) for day, count in sorted(found.items())],
-            asset_events=[observation(day, count) for day, count in sorted(found.items())],
+            run_requests=requests, asset_events=[observed(day, len(objects)) for day, objects in waiting.items()]
         )
 
     return new_landing_objects
 
 
-def observation(day: dt.date, objects: int) -> dg.AssetObservation:
-    """That a day has some new landing objects."""
-    return dg.AssetObservation(LANDING_EVENTS, partition=day.isoformat(), metadata={"new_objects": objects})
+def observed(day: dt.date, objects: int) -> dg.AssetMaterialization:
+    """That a day has some new landing objects; an observation would not count for the freshness policy."""
+    return dg.AssetMaterialization(LANDING_EVENTS, partition=day.isoformat(), metadata={"new_objects": objects})
 
 
-def _request(day: dt.date, objects: int) -> dg.RunRequest:
-    """One run a day and number of waiting objects: a load under way is not asked for twice."""
+def _request(day: dt.date, objects: Sequence[HubObject]) -> dg.RunRequest:
+    """One run a day and set of waiting objects: a load under way is not asked for twice."""
     if day < FIRST_DAY:
         raise RecsysError(
             f"Landing objects of {day} are older than the first partition, {FIRST_DAY}: move them out of the hub."
         )
-    return dg.RunRequest(run_key=f"{day}:{objects}", partition_key=day.isoformat())
+    waiting = hashlib.sha256("\n".join(f"{item.key} {item.etag}" for item in objects).encode()).hexdigest()
+    return dg.RunRequest(run_key=f"{day}:{waiting[:16]}", partition_key=day.isoformat())

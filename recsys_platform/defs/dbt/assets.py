@@ -10,7 +10,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 
 from recsys_platform.defs.automation.conditions import ON_NEWS
 from recsys_platform.defs.dbt.project import PROJECT
-from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from recsys_platform.defs.pools import REBUILD, WAREHOUSE_WRITER
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.port import Warehouse
 
@@ -61,7 +61,8 @@ def dbt_models(
 ) -> Iterator[Any]:
     """`dbt build`: staging, intermediate and marts, and their tests."""
     with environment_for_dbt(settings):
-        run = dbt.cli(BUILD, context=context, target_path=settings.home / "dbt", raise_on_error=False)
+        build = [*BUILD, "--full-refresh"] if REBUILD in context.run.tags else BUILD
+        run = dbt.cli(build, context=context, target_path=settings.home / "dbt", raise_on_error=False)
         events = list(run.stream())  # to the end: while dbt runs, it alone may open the DuckDB file
     yield from with_row_counts(context, warehouse, events)
     error = run.get_error()
@@ -87,10 +88,13 @@ def _told_by_dbt(message: str) -> str:
 def environment_for_dbt(settings: Settings) -> Iterator[None]:
     """What dbt reads from the environment, in this block only: the absolute home for `profiles.yml`, and no warnings."""
     ours = {"RECSYS_HOME": str(settings.home), "PYTHONWARNINGS": "ignore"}
-    before = dict(os.environ)
+    before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -9,7 +9,7 @@ import dagster as dg
 
 from recsys_platform.defs.partitions import DAILY, days_of
 from recsys_platform.errors import AttributesError
-from recsys_platform.hub.attributes import Endpoint, fetch_snapshot, store_snapshot
+from recsys_platform.hub.attributes import Endpoint, fetch_snapshot, shown, store_snapshot
 from recsys_platform.hub.keys import Attributes, attributes_prefix
 from recsys_platform.hub.store import Hub
 from recsys_platform.settings import Settings
@@ -53,8 +53,8 @@ def _snapshot_asset(kind: Attributes, setting: str) -> dg.AssetsDefinition:
                 allow_retries=False,
             )
         records = _fetch(settings, str(url))
-        objects = store_snapshot(hub, kind, day, records)
-        return dg.MaterializeResult(metadata={"dagster/row_count": len(records), "objects": objects, "url": str(url)})
+        store_snapshot(hub, kind, day, records)
+        return dg.MaterializeResult(metadata={"dagster/row_count": len(records), "url": shown(str(url))})
 
     return snapshot
 

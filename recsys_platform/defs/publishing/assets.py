@@ -10,7 +10,7 @@ from recsys_platform.defs.automation.conditions import ON_NEWS
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.errors import PublishError
 from recsys_platform.hub.store import Hub
-from recsys_platform.recommender.curated import newest_dataset
+from recsys_platform.recommender.curated import newest_marts
 from recsys_platform.recommender.publication import Publication, publish
 from recsys_platform.recommender.registry import Registry
 from recsys_platform.settings import Settings
@@ -58,7 +58,7 @@ def published_tables(
     """Write, check and swap the three tables together."""
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     try:
-        done = publish(newest_dataset(hub), registry, warehouse, list_length=settings.list_length, now=now)
+        done = publish(newest_marts(hub), registry, warehouse, list_length=settings.list_length, now=now)
     except PublishError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     context.log.info(_sentence(done))

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.warehouse.port import Warehouse
 
 _EVENTS = dg.AssetKey(["raw", "engagement_events"])
@@ -30,7 +31,7 @@ _DAMAGED = """
 """
 
 
-@dg.asset_check(asset=_EVENTS, blocking=True)
+@dg.asset_check(asset=_EVENTS, blocking=True, pool=WAREHOUSE_WRITER)
 def every_record_is_accepted_or_rejected(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """For every landing object: records = accepted + rejected, in the ledger and in the tables."""
     broken, totals = broken_objects(warehouse)
@@ -42,7 +43,7 @@ def every_record_is_accepted_or_rejected(warehouse: dg.ResourceParam[Warehouse])
     )
 
 
-@dg.asset_check(asset=_EVENTS)
+@dg.asset_check(asset=_EVENTS, pool=WAREHOUSE_WRITER)
 def every_object_is_whole(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """No landing object is truncated or damaged; what could be read of such an object is loaded, the rest is rejected."""
     damaged = damaged_objects(warehouse)
@@ -71,5 +72,5 @@ def _first_broken(broken: list[dict[str, object]]) -> str:
     row = broken[0]
     return (
         f"{len(broken)} objects are out of balance, first {row['object_key']}: ledger {row['records']} records, tables "
-        f"{row['accepted']} accepted and {row['rejected']} rejected; delete its rows and its ledger entry and load it again"
+        f"{row['accepted']} accepted and {row['rejected']} rejected; delete its rows and its ledger entry, then `recsys run --all`"
     )
