@@ -43,11 +43,12 @@ class DuckDBWarehouse:
                 ) from error
 
     def row_counts(self, relations: Sequence[str]) -> dict[str, int]:
-        """The number of rows of tables and views, named `schema.table`, in one connection."""
-        if not relations:
-            return {}
+        """The number of rows of those relations, named `schema.table`, that are tables: counting a view would compute it."""
+        sql = """select table_schema || '.' || table_name from information_schema.tables
+            where table_type = 'BASE TABLE' and table_schema || '.' || table_name in (select unnest(?::varchar[]))"""
         with self.connect(read_only=True) as con:
-            return {name: con.execute(f"select count(*) from {name}").fetchall()[0][0] for name in relations}
+            tables = [name for (name,) in con.execute(sql, [list(relations)]).fetchall()]
+            return {name: con.execute(f"select count(*) from {name}").fetchall()[0][0] for name in tables}
 
     def ledger(self, *prefixes: str) -> dict[str, str]:
         """Key → etag of every loaded object under one of the prefixes; empty before the first load."""

@@ -42,7 +42,7 @@ class Warehouse(Protocol):
         """The answer to a query."""
 
     def row_counts(self, relations: Sequence[str]) -> dict[str, int]:
-        """The number of rows of tables and views, named `schema.table`."""
+        """The number of rows of those relations, named `schema.table`, that are tables and not views."""
 
     def ledger(self, *prefixes: str) -> dict[str, str]:
         """Key → etag of every loaded object under one of the prefixes."""

@@ -149,7 +149,7 @@ def test_days_with_news_are_found_and_strange_keys_are_told(hub, warehouse, land
                     b"[1]",
                     b"x",
                     b'{"a":',
-                    b'{"messageId":"\ud83d"}',
+                    rb'{"messageId":"\ud83d"}',
                     b"",
                 ]
             ),

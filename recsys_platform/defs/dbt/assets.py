@@ -72,11 +72,12 @@ def dbt_models(
 
 def with_row_counts(context: dg.AssetExecutionContext, warehouse: Warehouse, events: list[Any]) -> Iterator[Any]:
     """The same events, those of built tables with their number of rows."""
-    keys = [context.asset_key_for_output(e.output_name) if isinstance(e, dg.Output) else None for e in events]
-    counts = warehouse.row_counts([".".join(key.path) for key in keys if key])
-    for event, key in zip(events, keys, strict=True):
-        count = {"dagster/row_count": counts[".".join(key.path)]} if key else {}
-        yield event.with_metadata({**event.metadata, **count}) if key else event
+    built = [e.output_name if isinstance(e, dg.Output) else None for e in events]
+    names = [".".join(context.asset_key_for_output(name).path) if name else "" for name in built]
+    counts = warehouse.row_counts([name for name in names if name])
+    for event, name in zip(events, names, strict=True):
+        told = {"dagster/row_count": counts[name]} if name in counts else {}
+        yield event.with_metadata({**event.metadata, **told}) if told else event
 
 
 def _told_by_dbt(message: str) -> str:
