@@ -8,6 +8,7 @@ import dagster as dg
 
 from recsys_platform.defs.automation.conditions import ON_NEWS
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from recsys_platform.defs.tables import table_metadata
 from recsys_platform.errors import PublishError
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.curated import newest_marts
@@ -24,9 +25,6 @@ _DESCRIPTIONS = {
 }
 _KEYS = {name: dg.AssetKey(["published", name]) for name in PROMISES}
 _CHECK = "keeps_its_promises"
-_COLUMNS = """
-    select column_name, data_type from information_schema.columns
-    where table_schema = 'published' and table_name = ? order by ordinal_position"""
 
 
 @dg.multi_asset(
@@ -75,12 +73,8 @@ def published_tables(
 
 
 def _metadata(warehouse: Warehouse, name: str, done: Publication) -> dict[str, Any]:
-    columns = warehouse.frame(_COLUMNS, [name])
-    schema = dg.TableSchema([dg.TableColumn(row["column_name"], row["data_type"]) for row in columns.to_pylist()])
-    rows = warehouse.frame(f"select count(*) as n from published.{name}")["n"][0].as_py()
     return {
-        "dagster/row_count": rows,
-        "dagster/column_schema": schema,
+        **table_metadata(warehouse, f"published.{name}"),
         "version": done.version,
         "published_now": bool(done.rows),
         **{str(model): version for model, version in done.model_versions.items()},

@@ -9,6 +9,7 @@ import dagster as dg
 
 from recsys_platform.defs.partitions import DAILY, days_of
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from recsys_platform.defs.tables import table_metadata
 from recsys_platform.defs.telling import every_few_seconds
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.keys import Attributes, attributes_prefix
@@ -44,7 +45,11 @@ def raw_engagement_events(
         if row["day"] in context.partition_keys:
             context.add_asset_metadata({"dagster/partition_row_count": row["rows"]}, partition_key=row["day"])
     return dg.MaterializeResult(
-        metadata={**_numbers(report), "changed_after_load": [item.key for item in found.changed]}
+        metadata={
+            **_numbers(report),
+            **table_metadata(warehouse, "raw.engagement_events"),
+            "changed_after_load": [item.key for item in found.changed],
+        }
     )
 
 
@@ -64,7 +69,8 @@ def _raw_attributes(kind: Attributes) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         warehouse.prepare()
         reports = (_load_day(hub, warehouse, kind, day) for day in days_of(context))
-        return dg.MaterializeResult(metadata=_numbers(sum(reports, LoadReport())))
+        report = sum(reports, LoadReport())
+        return dg.MaterializeResult(metadata={**_numbers(report), **table_metadata(warehouse, f"raw.{kind}")})
 
     return raw
 

@@ -1,0 +1,22 @@
+"""What people look at first in a table: how many rows, which columns."""
+
+from typing import Any
+
+import dagster as dg
+
+from recsys_platform.warehouse.port import Warehouse
+
+_COLUMNS = """
+    select column_name, data_type from information_schema.columns
+    where table_schema || '.' || table_name = ? order by ordinal_position"""
+
+
+def table_metadata(warehouse: Warehouse, relation: str) -> dict[str, Any]:
+    """Row count and column schema of a table or view named `schema.table`."""
+    columns = warehouse.frame(_COLUMNS, [relation]).to_pylist()
+    return {
+        "dagster/row_count": warehouse.frame(f"select count(*) as n from {relation}")["n"][0].as_py(),
+        "dagster/column_schema": dg.TableSchema(
+            [dg.TableColumn(row["column_name"], row["data_type"]) for row in columns]
+        ),
+    }
