@@ -29,7 +29,8 @@ def build_defs(settings: Settings, *, resource_overrides: Mapping[str, Any] | No
     prepare_home(settings)
     loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
     resources = {**resources_of(settings), **(resource_overrides or {})}
-    own = dg.Definitions(resources=resources)
+    # A process a step would pay for the imports, five seconds and more, each time; DuckDB has one writer anyway.
+    own = dg.Definitions(resources=resources, executor=dg.in_process_executor)
     return dg.Definitions.merge(loaded, own, triggers(settings)).map_asset_specs(func=_with_policies)
 
 

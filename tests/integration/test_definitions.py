@@ -62,6 +62,10 @@ def test_everything_is_switched_off_unless_asked_for(tmp_path):
         assert {item.default_status.value for item in [*built.sensors, *built.schedules]} == {expected}
 
 
+def test_runs_of_the_ui_stay_in_one_process(defs):
+    assert defs.resolve_job_def("refresh").executor_def.name == "in_process"
+
+
 def test_what_writes_the_warehouse_waits_for_its_turn(defs):
     repository = defs.get_repository_def()
     for assets in repository.assets_defs_by_key.values():
