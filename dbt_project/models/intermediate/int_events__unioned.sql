@@ -1,8 +1,8 @@
 {%- set columns = [
-    'event_id', 'source', 'object_key', 'record_index', 'user_id', 'anonymous_id', 'book_id', 'request_id',
+    'event_id', 'source', 'object_key', 'record_index', 'user_id', 'anonymous_id', 'previous_id', 'book_id', 'request_id',
     'record_type', 'source_event', 'query', 'plan', 'currency', 'store',
     'surface', 'model', 'model_version', 'experiment', 'variant', 'label',
-    'value_text', 'platform', 'locale', 'app_version',
+    'value_text', 'platform', 'locale', 'app_version', 'ip_hash', 'content_hash', 'is_bot',
     'rating', 'chapter', 'chapters', 'position', 'item_count', 'price',
     'occurred_at', 'landed_at', 'loaded_at',
 ] -%}
@@ -53,6 +53,7 @@ final as (
         record_index,
         user_id,
         anonymous_id,
+        previous_id,
         case
             when source = 'matomo' and (
                 event_name like 'Book %'
@@ -78,6 +79,8 @@ final as (
         platform,
         locale,
         app_version,
+        ip_hash,
+        content_hash,
 
         case
             when source = 'matomo' and event_name in ('Book Rated', 'App Rated') then try_cast(value_text as double)
@@ -97,6 +100,8 @@ final as (
             when source = 'matomo' and event_name like 'Subscription %' then {{ money_from_text('value_text') }}
             else price
         end as price,
+
+        is_bot,
 
         occurred_at,
         cast(landed_at as date) as arrived_on,

@@ -6,9 +6,9 @@ snapshots as (
 
 ),
 
-events as (
+visitor_days as (
 
-    select * from {{ ref('fct_events') }}
+    select * from {{ ref('int_visitor_days') }}
 
 ),
 
@@ -24,10 +24,10 @@ activity as (
 
     select
         user_id,
-        count(*) as events,
-        min(occurred_at) as first_seen_at,
-        max(occurred_at) as last_seen_at
-    from events
+        sum(events) as events,
+        min(first_at) as first_seen_at,
+        max(last_at) as last_seen_at
+    from visitor_days
     where user_id is not null
     group by user_id
 
@@ -43,7 +43,7 @@ final as (
         attributes.tier,
         coalesce(attributes.interests, {{ string_array('null') }}) as interests,
 
-        coalesce(activity.events, 0) as events,
+        cast(coalesce(activity.events, 0) as bigint) as events,
 
         attributes.user_id is not null as is_in_attributes,
 

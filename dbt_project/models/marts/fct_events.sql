@@ -1,14 +1,54 @@
+{#- Only what the event says; who did it and in which session is assigned, and may change later. -#}
+{%- set said = [
+    'event_id', 'anonymous_id', 'book_id', 'request_id', 'object_key', 'record_index',
+    'source', 'record_type', 'source_event', 'event_name', 'query', 'plan', 'currency', 'store',
+    'surface', 'model', 'model_version', 'experiment', 'variant', 'label', 'platform', 'locale', 'app_version', 'ip_hash',
+    'rating', 'chapter', 'chapters', 'position', 'item_count', 'price',
+    'is_bot', 'occurred_at', 'arrived_on', 'landed_at', 'loaded_at',
+] -%}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key=['event_id', 'occurred_on'],
+    pre_hook="{{ drop_retired(['event_id', 'occurred_on']) }}",
+) }}
+
+-- depends_on: {{ ref('int_event_deliveries') }}
+
 with
 
-events as (
+assignments as (
 
-    select * from {{ ref('int_events__distinct') }}
+    select *
+    from {{ ref('int_event_sessions') }}
+    where is_current
+    {%- if is_incremental() %}
+        and changed_to > {{ built_to() }}
+    {%- endif %}
 
 ),
 
-sessions as (
+events as (
 
-    select * from {{ ref('int_event_sessions') }}
+    select {{ said | join(', ') }}
+    from {{ ref('int_events__distinct') }}
+    {%- if is_incremental() %}
+    where loaded_at > {{ built_to() }}
+
+    union all
+
+    -- Events loaded before that belong to another reader or session now.
+    select {{ said | join(', ') }}
+    from {{ this }}
+    where loaded_at <= {{ built_to() }}
+        and (event_id, occurred_on) in (select event_id, occurred_on from assignments)
+        and event_id not in (
+            select event_id
+            from {{ ref('int_event_deliveries') }}
+            where delivery_number = 1
+                and loaded_at > {{ built_to() }}
+        )
+    {%- endif %}
 
 ),
 
@@ -16,10 +56,10 @@ final as (
 
     select
         events.event_id,
-        sessions.user_id,
+        assignments.user_id,
         events.anonymous_id,
-        sessions.visitor_id,
-        sessions.session_id,
+        assignments.visitor_id,
+        assignments.session_id,
         events.book_id,
         events.request_id,
         events.object_key,
@@ -42,8 +82,9 @@ final as (
         events.platform,
         events.locale,
         events.app_version,
+        events.ip_hash,
 
-        sessions.event_number,
+        assignments.event_number,
         events.rating,
         events.chapter,
         events.chapters,
@@ -51,7 +92,8 @@ final as (
         events.item_count,
         events.price,
 
-        sessions.is_stitched,
+        events.is_bot,
+        assignments.is_stitched,
 
         cast(events.occurred_at as date) as occurred_on,
         events.occurred_at,
@@ -59,8 +101,10 @@ final as (
         events.landed_at,
         events.loaded_at
     from events
-    inner join sessions on events.event_id = sessions.event_id
+    inner join assignments on events.event_id = assignments.event_id
 
 )
 
 select * from final
+-- In order of time, so that later builds read the last days only.
+order by occurred_on

@@ -1,8 +1,35 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key=['user_id', 'book_id'],
+    pre_hook="{{ drop_retired(['user_id', 'book_id']) }}",
+) }}
+
+-- depends_on: {{ ref('int_event_sessions') }}
+
 with
+
+{% if is_incremental() -%}
+changed_pairs as (
+
+    select distinct
+        user_id,
+        book_id
+    from {{ ref('int_event_sessions') }}
+    where changed_to > {{ built_to() }}
+
+),
+{%- endif %}
 
 events as (
 
-    select * from {{ ref('fct_events') }}
+    select fct_events.*
+    from {{ ref('fct_events') }} as fct_events
+    {%- if is_incremental() %}
+    inner join changed_pairs
+        on fct_events.user_id = changed_pairs.user_id
+        and fct_events.book_id = changed_pairs.book_id
+    {%- endif %}
 
 ),
 
@@ -20,8 +47,8 @@ actions as (
         book_id,
         event_name,
         count(*) as events,
-        cast(round(max_by(rating, event_number)) as integer) as latest_rating,
-        max(event_number) as last_number,
+        cast(round(max_by(rating, {{ moment_of('occurred_at', 'rating') }})) as integer) as latest_rating,
+        max({{ moment_of('occurred_at', 'event_name') }}) as last_moment,
         min(occurred_at) as first_at,
         max(occurred_at) as last_at
     from events
@@ -45,7 +72,7 @@ weighted as (
             when event_weights.max_total is null then actions.events * event_weights.weight
             else least(actions.events * event_weights.weight, event_weights.max_total)
         end as weight,
-        actions.last_number,
+        actions.last_moment,
         actions.first_at,
         actions.last_at
     from actions
@@ -60,13 +87,13 @@ combined as (
     select
         user_id,
         book_id,
-        max_by(event_name, last_number) as last_action,
+        max_by(event_name, last_moment) as last_action,
         sum(weight) as weight,
         sum(events) as events,
         max(rating) as rating,
-        coalesce(max(case when event_name = 'Book Finished' then last_number end), 0) as finished_number,
-        coalesce(max(case when event_name = 'Book Saved' then last_number end), 0) as saved_number,
-        coalesce(max(case when event_name = 'Book Removed' then last_number end), 0) as removed_number,
+        coalesce(max(case when event_name = 'Book Finished' then 1 end), 0) = 1 as has_finished,
+        max(case when event_name = 'Book Saved' then last_moment end) as saved_at,
+        max(case when event_name = 'Book Removed' then last_moment end) as removed_at,
         min(first_at) as first_at,
         max(last_at) as last_at
     from weighted
@@ -86,9 +113,13 @@ final as (
         cast(events as bigint) as events,
         rating,
 
-        (finished_number > 0 or saved_number > removed_number or coalesce(rating, 0) >= 4)
+        (
+            has_finished
+            or coalesce(rating, 0) >= 4
+            or (saved_at is not null and coalesce(saved_at > removed_at, true))
+        )
         and coalesce(rating, 3) > 2 as is_positive,
-        finished_number > 0 or rating is not null as is_finished,
+        has_finished or rating is not null as is_finished,
 
         first_at,
         last_at

@@ -1,8 +1,8 @@
 with
 
-events as (
+visitor_days as (
 
-    select * from {{ ref('fct_events') }}
+    select * from {{ ref('int_visitor_days') }}
 
 ),
 
@@ -17,21 +17,21 @@ activity as (
     select
         occurred_on,
         count(distinct user_id) as active_readers,
-        count(distinct visitor_id) as active_visitors,
-        count(distinct session_id) as sessions,
-        count(*) as events,
-        count(case when event_name = 'Book Viewed' then 1 end) as views,
-        count(case when event_name = 'Book Started' then 1 end) as starts,
-        count(case when event_name = 'Chapter Completed' then 1 end) as chapters,
-        count(case when event_name = 'Book Finished' then 1 end) as finishes,
-        count(case when event_name = 'Book Saved' then 1 end) as saves,
-        count(case when event_name = 'Book Rated' then 1 end) as ratings,
-        count(case when event_name = 'Books Searched' then 1 end) as searches,
-        count(case when event_name = 'Subscription Started' then 1 end) as subscriptions_started,
-        count(case when event_name = 'Subscription Cancelled' then 1 end) as subscriptions_cancelled,
-        -- Rounded, so that the order in which threads add up does not show.
-        round(avg(case when event_name = 'Book Rated' then rating end), 6) as mean_rating
-    from events
+        count(*) as active_visitors,
+        -- A session over midnight counts on both days.
+        sum(sessions) as sessions,
+        sum(events) as events,
+        sum(views) as views,
+        sum(starts) as starts,
+        sum(chapters) as chapters,
+        sum(finishes) as finishes,
+        sum(saves) as saves,
+        sum(ratings) as ratings,
+        sum(searches) as searches,
+        sum(subscriptions_started) as subscriptions_started,
+        sum(subscriptions_cancelled) as subscriptions_cancelled,
+        round(sum(rating_total), 6) as rating_total
+    from visitor_days
     group by occurred_on
 
 ),
@@ -52,21 +52,21 @@ final as (
     select
         activity.occurred_on,
 
-        activity.active_readers,
-        coalesce(newcomers.new_readers, 0) as new_readers,
-        activity.active_visitors,
-        activity.sessions,
-        activity.events,
-        activity.views,
-        activity.starts,
-        activity.chapters,
-        activity.finishes,
-        activity.saves,
-        activity.ratings,
-        activity.searches,
-        activity.subscriptions_started,
-        activity.subscriptions_cancelled,
-        activity.mean_rating
+        cast(activity.active_readers as bigint) as active_readers,
+        cast(coalesce(newcomers.new_readers, 0) as bigint) as new_readers,
+        cast(activity.active_visitors as bigint) as active_visitors,
+        cast(activity.sessions as bigint) as sessions,
+        cast(activity.events as bigint) as events,
+        cast(activity.views as bigint) as views,
+        cast(activity.starts as bigint) as starts,
+        cast(activity.chapters as bigint) as chapters,
+        cast(activity.finishes as bigint) as finishes,
+        cast(activity.saves as bigint) as saves,
+        cast(activity.ratings as bigint) as ratings,
+        cast(activity.searches as bigint) as searches,
+        cast(activity.subscriptions_started as bigint) as subscriptions_started,
+        cast(activity.subscriptions_cancelled as bigint) as subscriptions_cancelled,
+        round(activity.rating_total / nullif(activity.ratings, 0), 6) as mean_rating
     from activity
     left join newcomers on activity.occurred_on = newcomers.occurred_on
 

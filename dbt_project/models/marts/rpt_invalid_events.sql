@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key=['object_key', 'record_index']) }}
+
 with
 
 events as (
@@ -31,6 +33,9 @@ final as (
         loaded_at
     from events
     where invalid_reason is not null
+    {%- if is_incremental() %}
+        and loaded_at > {{ built_to() }}
+    {%- endif %}
 
 )
 

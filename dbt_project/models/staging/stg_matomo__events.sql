@@ -64,6 +64,10 @@ final as (
         'web' as platform,
         replace(locale, '_', '-') as locale,
         cast(null as varchar) as app_version,
+        cast(null as varchar) as previous_id,
+        false as is_bot,
+        cast(null as varchar) as ip_hash,
+        cast(null as varchar) as content_hash,
 
         cast(null as double) as rating,
         cast(null as integer) as chapter,

@@ -64,6 +64,10 @@ final as (
         lower(platform) as platform,
         replace(locale, '_', '-') as locale,
         app_version,
+        cast(null as varchar) as previous_id,
+        false as is_bot,
+        cast(null as varchar) as ip_hash,
+        cast(null as varchar) as content_hash,
 
         try_cast(rating as double) as rating,
         {{ integer_from_text('chapter') }} as chapter,

@@ -13,6 +13,7 @@ records as (
             'message_id': ['messageId', 'message_id'],
             'user_id': ['userId', 'user_id'],
             'anonymous_id': ['anonymousId', 'anonymous_id'],
+            'previous_id': ['previousId', 'previous_id'],
             'timestamp_text': 'timestamp',
             'original_timestamp_text': ['originalTimestamp', 'original_timestamp'],
             'received_text': ['receivedAt', 'received_at'],
@@ -75,6 +76,10 @@ final as (
         end as platform,
         replace(locale, '_', '-') as locale,
         app_version,
+        previous_id,
+        false as is_bot,
+        cast(null as varchar) as ip_hash,
+        md5(coalesce(track_name, '') || coalesce(book_id, '')) as content_hash,
 
         try_cast(rating as double) as rating,
         {{ integer_from_text('chapter') }} as chapter,

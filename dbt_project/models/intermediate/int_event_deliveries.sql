@@ -1,0 +1,95 @@
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key=['event_id', 'landed_at']) }}
+
+with
+
+arrived as (
+
+    select
+        event_id,
+        source,
+        object_key,
+        record_index,
+        content_hash,
+        invalid_reason is null as is_valid,
+        arrived_on,
+        landed_at,
+        loaded_at
+    from {{ ref('int_events__validated') }}
+    {%- if is_incremental() %}
+    where loaded_at > {{ built_to() }}
+    {%- endif %}
+
+),
+
+records as (
+
+    select * from arrived
+
+    {%- if is_incremental() %}
+
+    union all
+
+    -- Earlier records of the same ids: one that was loaded late may have arrived first.
+    select
+        event_id, source, object_key, record_index, content_hash, is_valid, arrived_on, landed_at, loaded_at
+    from {{ this }}
+    where loaded_at <= {{ built_to() }}
+        and event_id in (select event_id from arrived)
+    {%- endif %}
+
+),
+
+-- Few ids repeat, so only theirs are put in order.
+repeated_ids as (
+
+    select event_id
+    from records
+    where is_valid
+    group by event_id
+    having count(*) > 1
+
+),
+
+repeated as (
+
+    select
+        records.object_key,
+        records.record_index,
+        row_number() over deliveries_of_event as delivery_number,
+        first_value(records.content_hash) over deliveries_of_event as first_content_hash,
+        first_value(records.object_key) over deliveries_of_event as first_object_key,
+        first_value(records.record_index) over deliveries_of_event as first_record_index
+    from records
+    inner join repeated_ids on records.event_id = repeated_ids.event_id
+    where records.is_valid
+    window deliveries_of_event as (
+        partition by records.event_id
+        order by records.landed_at, records.object_key, records.record_index
+    )
+
+),
+
+final as (
+
+    select
+        records.event_id,
+        records.source,
+        records.object_key,
+        records.record_index,
+        records.content_hash,
+        repeated.first_object_key,
+        repeated.first_record_index,
+        case when records.is_valid then coalesce(repeated.delivery_number, 1) end as delivery_number,
+        records.is_valid,
+        coalesce(records.content_hash != repeated.first_content_hash, false) as is_conflicting,
+        records.arrived_on,
+        records.landed_at,
+        records.loaded_at
+    from records
+    left join repeated
+        on records.object_key = repeated.object_key
+        and records.record_index = repeated.record_index
+
+)
+
+select * from final

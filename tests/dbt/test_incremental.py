@@ -1,0 +1,133 @@
+"""Many small loads, out of order and with repetitions, give the tables that one build of everything gives."""
+
+import datetime as dt
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+START = dt.datetime(2026, 11, 10)
+BATCHES = 6
+Record = dict[str, Any]
+
+
+def readers_and_devices(chance: random.Random, events: int) -> Iterator[tuple[str, Record]]:
+    """Random records of a few people on a few devices: anonymous, signing in and out, aliased, wrong, late, repeated."""
+    for number in range(events):
+        at = START + dt.timedelta(minutes=chance.choice([chance.randrange(120), chance.randrange(4 * 24 * 60)]))
+        tracker = chance.choices(["segment", "pinpoint", "matomo"], [6, 1, 1])[0]
+        user = chance.choice([None, None, "u1", "u2", "u3", "old"])
+        device = chance.choice(["d1", "d2", "d3", "d4"])
+        book = chance.choice(["b1", "b2", "b3"])
+        yield (
+            tracker,
+            {"segment": segment, "pinpoint": pinpoint, "matomo": matomo}[tracker](
+                chance, number, at, user, device, book
+            ),
+        )
+
+
+def segment(chance: random.Random, number: int, at: dt.datetime, user: str | None, device: str, book: str) -> Record:
+    name = chance.choice(["Book Viewed", "Book Rated", "Book Saved", "Book Removed", "Book Finished", "Signed Out"])
+    base = {"type": "track", "event": name, "messageId": f"m{number}", "userId": user, "anonymousId": device}
+    record = {
+        **base,
+        "timestamp": at.isoformat() + "Z",
+        "properties": {"book_id": book, "rating": chance.randint(1, 6)},
+    }
+    if user and number % 40 == 7:
+        return {
+            **record,
+            "type": "alias",
+            "userId": chance.choice(["u1", "u2"]),
+            "previousId": chance.choice(["old", "u3"]),
+        }
+    return record
+
+
+def pinpoint(chance: random.Random, number: int, at: dt.datetime, user: str | None, device: str, book: str) -> Record:
+    epoch = int(at.replace(tzinfo=dt.UTC).timestamp() * 1000)
+    endpoint = {"User": {"UserId": user}} if user else {}
+    attributes = {"book_id": book, "number": str(number)}
+    return {
+        "event_type": chance.choice(["book_viewed", "book_finished"]),
+        "event_timestamp": epoch,
+        "client": {"client_id": device},
+        "endpoint": endpoint,
+        "attributes": attributes,
+    }
+
+
+def matomo(chance: random.Random, number: int, at: dt.datetime, user: str | None, device: str, book: str) -> Record:
+    epoch = str(int(at.replace(tzinfo=dt.UTC).timestamp()))
+    base = {
+        "idsite": "1",
+        "_id": device,
+        "cdt": epoch,
+        "rand": str(number),
+        "e_c": "Book",
+        "e_a": "Viewed",
+        "e_n": book,
+    }
+    return {**base, "uid": user} if user else base
+
+
+def with_repetitions(chance: random.Random, records: list[tuple[str, Record]]) -> list[tuple[str, Record]]:
+    """Some once more, and some of those with another content under the same id."""
+    again = [(tracker, dict(record)) for tracker, record in records if chance.random() < 0.15]
+    for tracker, record in again:
+        if tracker == "segment" and chance.random() < 0.5:
+            record["userId"], record["properties"] = chance.choice(["u1", "u2"]), {"book_id": "b9", "rating": 3}
+            record["timestamp"] = (START + dt.timedelta(minutes=chance.randrange(4 * 24 * 60))).isoformat()
+    return records + again
+
+
+def load_in_batches(world: Any, seed: int, after: Callable[[], object]) -> None:
+    """The records of a seed in shuffled order, a few objects a batch, each object under any of six hours of arrival."""
+    chance = random.Random(seed)
+    records = with_repetitions(chance, list(readers_and_devices(chance, 160)))
+    chance.shuffle(records)
+    for batch in range(BATCHES):
+        for tracker in ("segment", "pinpoint", "matomo"):
+            some = [record for which, record in records[batch::BATCHES] if which == tracker]
+            if some:
+                world.load(tracker, *some, hour=f"2026/11/{chance.randint(14, 16)}/{chance.choice(['03', '17'])}")
+        after()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_runs_over_shuffled_late_and_repeated_records_give_the_tables_of_one_full_refresh(
+    world: Any, seed: int
+) -> None:
+    load_in_batches(world, seed, after=world.build)
+    step_by_step = world.tables()
+    whole = world.build("--full-refresh").tables()
+    assert {name for name in whole if whole[name] != step_by_step[name]} == set()
+    assert len(whole["marts.fct_events"]) > 100
+    assert whole["marts.rpt_conflicting_duplicates"]
+    assert whole["intermediate.int_user_aliases"]
+
+
+def test_loads_that_are_built_together_give_the_same_tables_as_one_by_one(world: Any, new_world: Any) -> None:
+    load_in_batches(world, 1, after=world.build)
+    at_once = new_world()
+    load_in_batches(at_once, 1, after=lambda: None)
+    at_once.build()
+    assert at_once.tables() == world.tables()
+
+
+def test_a_build_that_died_half_way_is_made_good_by_the_next(world: Any) -> None:
+    builds = iter(
+        [
+            ["--select", "+int_event_sessions"],
+            ["--select", "+fct_events"],
+            [],
+            ["--select", "+int_event_deliveries"],
+            [],
+            [],
+        ]
+    )
+    load_in_batches(world, 1, after=lambda: world.build(*next(builds)))
+    step_by_step = world.tables()
+    assert world.build("--full-refresh").tables() == step_by_step
