@@ -127,7 +127,7 @@ class LocalCatalogue:
         return self._get(older[-1]) if older else None
 
     def _put(self, key: str, table: Table) -> None:
-        content = _DOCUMENT.dump_json(table, indent=2) + b"\n"
+        content = _DOCUMENT.dump_json(table, indent=2, exclude_none=True) + b"\n"
         if not self.hub.path(key).exists() or self.hub.get(key) != content:
             self.hub.put(key, content)
 

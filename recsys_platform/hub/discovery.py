@@ -1,7 +1,7 @@
 """Find the tables of the hub and learn their fields from a bounded sample.
 
-JSON tables: the first records of up to `SAMPLE_OBJECTS` objects, spread evenly over the two newest days, so that neither a quiet
-hour nor a busy one stands for all. Parquet tables: footers of the newest files, no rows. Equal hubs give equal answers.
+JSON tables: the first records of up to `SAMPLE_OBJECTS` objects, spread evenly over the newest days, so that neither a quiet hour
+nor a busy one stands for all. Parquet tables: footers of the newest files, no rows. Equal hubs give equal answers.
 """
 
 import datetime as dt
@@ -24,6 +24,7 @@ from recsys_platform.hub.schemas import Field, Schema, discover
 from recsys_platform.hub.store import Hub, HubObject
 
 SAMPLE_OBJECTS = 32
+SPREAD_OVER = 128  # objects of at least two days, and of as many more as are needed to choose from so many
 SAMPLE_BYTES = 1_000_000  # as they lie in the hub, mostly compressed
 SAMPLE_RECORDS = 10_000
 SAMPLE_FILES = 8
@@ -110,7 +111,7 @@ def _dt_of(key: str) -> dt.date:
 
 def _json_table(hub: Hub, listing: _Listing, today: dt.date) -> Table:
     source = listing.location.partition("source=")[2].rstrip("/")
-    newest = list(listing.days)[-2:] if source else list(listing.days)[-1:]  # a snapshot is whole in one day
+    newest = _newest_days(listing) if source else [max(listing.days)]  # a snapshot is whole in one day
     objects = _spread([item for day in newest for item in listing.days[day]])
     by_event = defaultdict(list)
     for record in _records(hub, objects):
@@ -132,6 +133,15 @@ def _json_table(hub: Hub, listing: _Listing, today: dt.date) -> Table:
         events=_events(schemas) if source else (),
         partitions=listing.partitions,
     )
+
+
+def _newest_days(listing: _Listing) -> list[dt.date]:
+    chosen: list[dt.date] = []
+    for day in sorted(listing.days, reverse=True):
+        if len(chosen) >= 2 and sum(len(listing.days[each]) for each in chosen) >= SPREAD_OVER:
+            break
+        chosen.append(day)
+    return sorted(chosen)
 
 
 def _spread(objects: Sequence[HubObject]) -> list[HubObject]:
@@ -246,4 +256,5 @@ def _statistics(footer: pq.FileMetaData, name: str) -> Iterator[pq.Statistics]:
 
 def _has_order(column: pa.Field) -> bool:
     kind = column.type
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_temporal(kind))
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(is_number or pa.types.is_temporal(kind))

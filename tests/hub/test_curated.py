@@ -168,10 +168,11 @@ def test_pandas_reads_a_whole_table_from_its_folder(hub, warehouse, store):
 def test_duckdb_reads_a_whole_table_with_its_days_as_a_column(hub, warehouse, store):
     store(("e1", FRIDAY), ("e2", SUNDAY))
     keep_days(hub, warehouse, EVENTS)
-    found: list[Any] = duckdb.execute(
-        "select event_id, dt, tags from read_parquet(?, hive_partitioning = true) where dt = date '2026-11-22'",
-        [str(hub.path("curated/fct_events/*/*.parquet"))],
-    ).fetchall()
+    with duckdb.connect() as con:
+        found: list[Any] = con.execute(
+            "select event_id, dt, tags from read_parquet(?, hive_partitioning = true) where dt = date '2026-11-22'",
+            [str(hub.path("curated/fct_events/*/*.parquet"))],
+        ).fetchall()
     assert found == [("e2", SUNDAY, ["x", "y"])]
 
 
