@@ -92,7 +92,7 @@ def _curated(hub: Hub) -> Iterator[_Listing]:
 
 
 def _by_dt(hub: Hub, name: str, location: str) -> _Listing:
-    return _listing(name, location, hub.objects(location), lambda key: _dt_of(key.removeprefix(location)))
+    return _listing(name, location, hub.objects(location), lambda key: _dt_of(key, location))
 
 
 def _listing(name: str, location: str, objects: Iterable[HubObject], day_of: Callable[[str], dt.date]) -> _Listing:
@@ -102,9 +102,9 @@ def _listing(name: str, location: str, objects: Iterable[HubObject], day_of: Cal
     return _Listing(name, location, dict(sorted(days.items())))
 
 
-def _dt_of(key: str) -> dt.date:
+def _dt_of(key: str, location: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(key.split("/")[0].removeprefix("dt="))
+        return dt.date.fromisoformat(key.removeprefix(f"{location}dt=").split("/")[0])
     except ValueError as error:
         raise HubError(f"{key} is not in a folder dt=YYYY-MM-DD: move it out of the hub.") from error
 

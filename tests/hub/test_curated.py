@@ -96,10 +96,11 @@ def test_a_day_without_events_any_more_is_removed(hub, warehouse, store):
     assert hub.folders("curated/fct_events") == ["dt=2026-11-20"]
 
 
-def test_a_new_column_rewrites_every_day(hub, warehouse, store):
-    store(("e1", FRIDAY), ("e2", SATURDAY))
+@pytest.mark.parametrize("columns", [{}, {"stars": "5"}, {"rating": "5", "stars": "null"}])
+def test_a_column_that_is_new_or_called_otherwise_rewrites_every_day(hub, warehouse, store, columns):
+    store(("e1", FRIDAY), ("e2", SATURDAY), rating="5")
     keep_days(hub, warehouse, EVENTS)
-    store(("e1", FRIDAY), ("e2", SATURDAY), rating="cast(null as double)")
+    store(("e1", FRIDAY), ("e2", SATURDAY), **columns)
     assert keep_days(hub, warehouse, EVENTS).written == (FRIDAY, SATURDAY)
 
 
