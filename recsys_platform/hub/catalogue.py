@@ -23,8 +23,8 @@ ROOT = "catalogue"
 class KnownField:
     """One field by its path (schemas.py): `share` (0 to 1) of the `records` of the sample in which it was last seen have it.
 
-    `unseen` counts the records sampled since then. `types` are JSON's for JSON tables, Hive's for Parquet; `minimum` and
-    `maximum` are kept for numbers and times of Parquet only.
+    `unseen` counts the records of later days that were sampled since. `types` are JSON's for JSON tables, Hive's for Parquet;
+    `minimum` and `maximum` are kept for numbers and times of Parquet only.
     """
 
     path: str
@@ -49,12 +49,13 @@ class KnownEvent:
 
 @dataclass(frozen=True)
 class Sample:
-    """What was read: objects of the days `first` to `last`, and how many records or rows in them."""
+    """What was read: objects of the days `first` to `last`, and how many records or rows in them, all and of the last day."""
 
     objects: int
     records: int
     first: dt.date
     last: dt.date
+    records_of_last: int
 
 
 @dataclass(frozen=True)

@@ -113,9 +113,7 @@ def _json_table(hub: Hub, listing: _Listing, today: dt.date) -> Table:
     source = listing.location.partition("source=")[2].rstrip("/")
     newest = _newest_days(listing) if source else [max(listing.days)]  # a snapshot is whole in one day
     objects = _spread([item for day in newest for item in listing.days[day]])
-    by_event = defaultdict(list)
-    for record in _records(hub, objects):
-        by_event[event_name(source, record)].append(record)
+    by_event, by_object = _read(hub, objects, source)
     schemas = {name: _without_addresses(discover(records)) for name, records in by_event.items()}
     schema = _merged(schemas.values())
     return Table(
@@ -128,7 +126,9 @@ def _json_table(hub: Hub, listing: _Listing, today: dt.date) -> Table:
         partition_keys=dict.fromkeys(("year", "month", "day", "hour"), "string") if source else {"dt": "date"},
         objects=sum(map(len, listing.days.values())),
         size_bytes=sum(partition.size_bytes for partition in listing.partitions),
-        sample=Sample(len(objects), schema.records, newest[0], newest[-1]),
+        sample=Sample(
+            len(objects), schema.records, newest[0], newest[-1], sum(by_object[o.key] for o in listing.days[newest[-1]])
+        ),
         fields=tuple(_known(path, seen, schema.records, today) for path, seen in schema.fields.items()),
         events=_events(schemas) if source else (),
         partitions=listing.partitions,
@@ -151,10 +151,15 @@ def _spread(objects: Sequence[HubObject]) -> list[HubObject]:
     return [objects[index] for index in sorted(chosen)]
 
 
-def _records(hub: Hub, objects: Sequence[HubObject]) -> Iterator[Record]:
+def _read(hub: Hub, objects: Sequence[HubObject], source: str) -> tuple[dict[str, list[Record]], Counter[str]]:
+    """The sampled records by the name of their event, and how many there are of each object."""
+    by_event, by_object = defaultdict(list), Counter[str]()
     for item in objects:
         readable = _readable(hub, item, SAMPLE_BYTES // len(objects))
-        yield from itertools.islice(readable, max(SAMPLE_RECORDS // len(objects), 1))
+        for record in itertools.islice(readable, max(SAMPLE_RECORDS // len(objects), 1)):
+            by_event[event_name(source, record)].append(record)
+            by_object[item.key] += 1
+    return by_event, by_object
 
 
 def _readable(hub: Hub, item: HubObject, at_most: int) -> Iterator[Record]:
@@ -217,7 +222,7 @@ def _parquet_table(hub: Hub, listing: _Listing, today: dt.date) -> Table:
         partition_keys={"dt": "date"},
         objects=sum(map(len, listing.days.values())),
         size_bytes=sum(partition.size_bytes for partition in listing.partitions),
-        sample=Sample(len(objects), rows, sampled[0], sampled[-1]),
+        sample=Sample(len(objects), rows, sampled[0], sampled[-1], footers[-1].num_rows),
         fields=tuple(_column(column, footers, rows, today) for column in schema),
         partitions=listing.partitions,
     )

@@ -1,14 +1,15 @@
 """Tell what changed in the hub's tables since the day before, without being fooled by a sample.
 
-A sample misses rare fields. So a JSON field that is not in today's sample is remembered until so many records without it were read
-that, at the share it had, it would have been among them `EXPECTED` times over; only then it is removed. A type once seen at a field
-stays known, as the objects that hold it stay in the hub. Parquet needs none of that: its files say what they hold.
+A sample misses rare fields. So a JSON field that is not in the sample is remembered until so many new records without it were read
+that, at the least share it can have had, it would have been among them `EXPECTED` times over; only then it is removed. A type once
+seen at a field stays known, as the objects that hold it stay in the hub. Parquet needs none of that: its files say what they hold.
 
 A day is compared with the newest day before it, however often it is recorded, so the answer depends on the hub alone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import sqrt
 
 from recsys_platform.hub.catalogue import Catalogue, KnownField, Table
 from recsys_platform.hub.discovery import find_tables
@@ -44,7 +45,7 @@ def remembered(found: Table, *, before: Table | None, today: Table | None = None
     """A table as found, with what is known of it from the newest day before and from earlier on the same day."""
     fields = found.fields
     if found.format == "json":
-        fields = _remembered_fields(found, _by_path(before), _by_path(today))
+        fields = _remembered_fields(found, _aged(before, found), _by_path(today))
     kept = sorted(fields, key=lambda each: (-each.share, each.path))[:MOST_FIELDS]
     kept.sort(key=lambda each: each.path)
     columns = columns_of(_schema_fields(kept)) if found.format == "json" else found.columns
@@ -70,11 +71,16 @@ def _remembered_fields(
     found: Table, before: Mapping[str, KnownField], today: Mapping[str, KnownField]
 ) -> tuple[KnownField, ...]:
     seen = {each.path: _with_known_types(each, before, today) for each in found.fields}
-    aged = {path: replace(each, unseen=each.unseen + found.sample.records) for path, each in before.items()}
-    unseen = {path: each for path, each in {**today, **aged}.items() if path not in seen}
+    unseen = {path: each for path, each in {**today, **before}.items() if path not in seen}
     gone = {path for path, each in unseen.items() if _is_gone(each)}
     kept = (each for path, each in unseen.items() if path not in gone and not _is_inside(path, gone))
     return (*seen.values(), *kept)
+
+
+def _aged(before: Table | None, found: Table) -> dict[str, KnownField]:
+    """The fields of the day before as they stand if they are not found: only records that are new since then tell of them."""
+    new = found.sample.records_of_last if before and found.sample.last > before.sample.last else 0
+    return {path: replace(each, unseen=each.unseen + new) for path, each in _by_path(before).items()}
 
 
 def _with_known_types(seen: KnownField, *known: Mapping[str, KnownField]) -> KnownField:
@@ -87,8 +93,12 @@ def _with_known_types(seen: KnownField, *known: Mapping[str, KnownField]) -> Kno
 
 
 def _is_gone(known: KnownField) -> bool:
-    """Whether enough records without it were read since it was last seen."""
-    share = known.share * known.records / (known.records + DOUBT)
+    """Whether enough records without it were read since it was last seen.
+
+    A field is last seen in a lucky sample: of `n` sightings only `(sqrt(n) - 0.5) ** 2` are counted on, a deviation less.
+    """
+    counted_on = max(sqrt(known.share * known.records) - 0.5, 0) ** 2
+    share = counted_on / (known.records + DOUBT)
     return known.unseen >= ENOUGH and known.unseen * share >= EXPECTED
 
 

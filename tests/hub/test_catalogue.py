@@ -347,6 +347,41 @@ def test_a_rare_field_that_really_went_is_told_in_the_end(hub):
     assert {number: sentences for number, sentences in told.items() if sentences} == {3: [f"{BOOKS}: removed: coupon"]}
 
 
+def test_a_rare_field_is_not_taken_for_gone_after_a_lucky_sample(hub):
+    told = []
+    for number in range(14):
+        records = shelf(1000)
+        for record in records[:2] if number == 0 else records[:1] if number == 13 else ():
+            record["coupon"] = "x"
+        books(hub, day(number), *records)
+        told += said(hub)
+    assert told == []
+
+
+def test_records_that_are_sampled_on_two_days_count_once(hub, land, view, monkeypatch):
+    monkeypatch.setattr(discovery, "SPREAD_OVER", 2)
+    told = []
+    for number in range(4):
+        more = {"coupon": "x"} if number == 0 else {}
+        land("a.gz", *(view(f"{number}-{n}", **more) for n in range(60)), day=day(number))
+        told.append(said(hub))
+    assert told == [[], [], [], [f"{SEGMENT}: removed: coupon"]]
+
+
+def test_a_source_that_went_quiet_proves_nothing_by_being_read_again(hub, land, view):
+    records = [view(f"m{n}") for n in range(300)]
+    land("a.gz", *(record | {"coupon": "x"} for record in records))
+    said(hub)
+    land("a.gz", *records[:90], day=day(1))
+    for item in hub.objects("engagement_events/source=segment/2026/11/20/"):
+        hub.path(item.key).unlink()
+    told = []
+    for number in range(1, 9):
+        books(hub, day(number), *shelf(3))
+        told += said(hub)
+    assert told == []
+
+
 def test_a_small_sample_does_not_say_that_a_field_went(hub, land, view):
     land("a.gz", *(view(f"m{n}", coupon="x") for n in range(200)))
     said(hub)
@@ -407,6 +442,14 @@ def test_a_type_that_was_seen_once_is_told_once(hub):
         books(hub, day(number), *shelf(200, price=price))
         told += said(hub)
     assert told == [f"{BOOKS}: retyped: price (integer, now integer or string)"]
+
+
+def test_a_field_that_was_null_once_stays_nullable(hub):
+    for number, author in enumerate((None, "Ada")):
+        books(hub, day(number), *shelf(200, author=author))
+        assert said(hub) == []
+        known = {each.path: each for each in LocalCatalogue(hub).table(BOOKS).fields}
+        assert known["author"].nullable
 
 
 def test_keys_that_are_data_do_not_flood_an_entry(hub, monkeypatch):

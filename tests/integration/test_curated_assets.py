@@ -3,15 +3,17 @@
 import datetime as dt
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from recsys_platform.definitions import build_defs
+from recsys_platform.hub.catalogue import LocalCatalogue
 from recsys_platform.hub.keys import attributes_key
 from recsys_platform.hub.store import Hub
 from recsys_platform.settings import load_settings
@@ -19,7 +21,7 @@ from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 FRIDAY, SATURDAY = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
 ASSETS = [dg.AssetKey(key) for key in (["curated", "fct_events"], ["curated", "fct_sessions"], ["hub", "catalogue"])]
-Run = Callable[[], dg.ExecuteInProcessResult]
+Run = Callable[..., dg.ExecuteInProcessResult]
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +34,14 @@ def job(tmp_path_factory) -> tuple[Path, dg.Definitions]:
 def run(job) -> Run:
     _, defs = job
 
-    def execute(*assets: dg.AssetKey) -> dg.ExecuteInProcessResult:
-        with dg.DagsterInstance.ephemeral() as instance:
-            return defs.resolve_job_def("refresh").execute_in_process(
-                instance=instance, asset_selection=list(assets or ASSETS), raise_on_error=False
-            )
+    return lambda *assets: executed(defs, assets or ASSETS)
 
-    return execute
+
+def executed(defs: dg.Definitions, assets: Sequence[dg.AssetKey]) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        return defs.resolve_job_def("refresh").execute_in_process(
+            instance=instance, asset_selection=list(assets), raise_on_error=False
+        )
 
 
 @pytest.fixture
@@ -142,3 +145,18 @@ def test_what_spoils_the_catalogue_is_said_in_one_sentence(job, run):
     assert failure.user_failure_data.description == (
         "book_attributes/notes.txt is not in a folder dt=YYYY-MM-DD: move it out of the hub."
     )
+
+
+@pytest.mark.slow
+def test_on_the_whole_road_every_table_is_recorded_and_nobody_can_be_found_in_it(world):
+    hub = Hub(world / "hub")
+    assert len(LocalCatalogue(hub).tables()) == 10
+    files = [hub.path(item.key) for item in hub.objects("curated/")]
+    rows = "\n".join(str(row) for file in files for row in pq.read_table(file).to_pylist())
+    documents = "\n".join(hub.get(item.key).decode() for item in hub.objects("catalogue/"))
+    assert not [found for found in ("@readers.example", "198.51.") if found in rows + documents]
+    events = DuckDBWarehouse(world / "warehouse.duckdb").frame("select count(*) as n from marts.fct_events")["n"][0]
+    assert len(pd.read_parquet(hub.path("curated/fct_events"))) == events.as_py()
+    before = hub.objects("curated/"), hub.objects("catalogue/")
+    assert executed(build_defs(load_settings({"RECSYS_HOME": str(world)})), ASSETS).success
+    assert (hub.objects("curated/"), hub.objects("catalogue/")) == before
