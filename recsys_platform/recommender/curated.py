@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_platform.hub.curated import put_day
 from recsys_platform.hub.keys import curated_key
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.dataset import Dataset
@@ -24,12 +25,9 @@ MARTS = {
 NEWEST_DAY = "select max(landed_at)::date as day from raw.engagement_events"
 
 
-def keep(hub: Hub, day: dt.date, tables: Mapping[str, pa.Table]) -> None:
-    """Write the marts of a day, replacing an earlier state of the same day."""
-    for name, table in tables.items():
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
-        hub.put(curated_key(name, day), buffer.getvalue())
+def keep(hub: Hub, day: dt.date, tables: Mapping[str, pa.Table]) -> list[str]:
+    """Write the marts of a day, replacing an earlier state of the same day; the names of those that changed."""
+    return [name for name, table in tables.items() if put_day(hub, name, day, table)]
 
 
 def newest_marts(hub: Hub) -> dict[str, pa.Table]:

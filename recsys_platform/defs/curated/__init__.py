@@ -1,0 +1,1 @@
+"""Curated Parquet for data scientists."""

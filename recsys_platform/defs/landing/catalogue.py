@@ -1,0 +1,73 @@
+"""The catalogue of the hub, and the check that tells how its tables' fields changed."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from recsys_platform.defs.automation.conditions import NIGHTLY
+from recsys_platform.errors import RecsysError
+from recsys_platform.hub.catalogue import LocalCatalogue, Table
+from recsys_platform.hub.remembering import Recorded, changes, record_tables
+from recsys_platform.hub.store import Hub
+
+CATALOGUE = dg.AssetKey(["hub", "catalogue"])
+SOURCES = (
+    ["landing", "engagement_events"],
+    ["landing", "user_attributes"],
+    ["landing", "book_attributes"],
+    ["curated", "fct_events"],
+    ["curated", "fct_sessions"],
+    ["training", "interactions"],
+)
+_CHECK = "fields_are_those_of_the_day_before"
+
+
+@dg.asset(
+    key=CATALOGUE,
+    deps=[dg.AssetKey(key) for key in SOURCES],
+    group_name="curated",
+    kinds={"json"},
+    automation_condition=NIGHTLY,
+    check_specs=[dg.AssetCheckSpec(_CHECK, asset=CATALOGUE, description="No field came, went or changed its type.")],
+)
+def catalogue(hub: dg.ResourceParam[Hub]) -> dg.MaterializeResult:
+    """Every landing and curated table of the hub with its fields, partitions and figures, from a sample: `catalogue/` in the hub."""
+    try:
+        recorded = record_tables(hub, LocalCatalogue(hub))
+    except RecsysError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": len(recorded), "tables": _overview(recorded)}, check_results=[_judged(recorded)]
+    )
+
+
+def _overview(recorded: Sequence[Recorded]) -> dg.TableMetadataValue:
+    rows = [dg.TableRecord(dict(zip(_OVERVIEW, _figures(each.table), strict=True))) for each in recorded]
+    return dg.MetadataValue.table(rows, schema=_table_schema(_OVERVIEW, "int"))
+
+
+def _figures(table: Table) -> tuple[str | int, ...]:
+    sizes = len(table.columns), len(table.fields), len(table.partitions), table.objects, table.size_bytes
+    return table.name, table.version, *sizes, table.sample.records
+
+
+def _judged(recorded: Sequence[Recorded]) -> dg.AssetCheckResult:
+    """A sentence for each table that changed, and every change as a row."""
+    changed = [each.sentence() for each in recorded if each.drift]
+    rows = [dg.TableRecord(dict(zip(_CHANGES, row, strict=True))) for row in changes(recorded)]
+    return dg.AssetCheckResult(
+        passed=not changed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"changes": dg.MetadataValue.table(rows, schema=_table_schema(_CHANGES, "string"))},
+        description=". ".join(changed) or f"The fields of {len(recorded)} tables are those of the day before",
+    )
+
+
+_OVERVIEW = ("table", "version", "columns", "fields", "days", "objects", "bytes", "sampled_records")
+_CHANGES = ("table", "change", "field", "types")
+
+
+def _table_schema(names: Sequence[str], kind: str) -> dg.TableSchema:
+    """A schema whose first column is text and whose others are of a type."""
+    first, *others = names
+    return dg.TableSchema([dg.TableColumn(first, "string"), *(dg.TableColumn(name, kind) for name in others)])
