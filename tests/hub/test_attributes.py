@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from recsys_platform.errors import AttributesError
-from recsys_platform.hub.attributes import Endpoint, fetch_snapshot, shown, store_snapshot
+from recsys_platform.hub.attributes import fetch_snapshot, store_snapshot
+from recsys_platform.hub.endpoint import Endpoint, shown
 
 Answer = tuple[int, dict[str, str], Any]
 
@@ -39,7 +40,12 @@ def serving(answer: Callable[[int, int], Answer]) -> Iterator[tuple[Endpoint, li
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield Endpoint(f"http://127.0.0.1:{server.server_port}/books", per_page=2, attempts=2), asked
+        yield (
+            Endpoint(
+                f"http://127.0.0.1:{server.server_port}/books", "book_id", per_page=2, attempts=2, backoff_seconds=0.01
+            ),
+            asked,
+        )
     finally:
         server.shutdown()
         server.server_close()
@@ -56,7 +62,7 @@ def page(number: int, size: int, total: int = 5) -> dict[str, Any]:
 
 def test_all_pages_are_fetched_by_number():
     with serving(lambda number, size: (200, {}, page(number, size))) as (endpoint, asked):
-        assert fetch_snapshot(endpoint) == BOOKS
+        assert fetch_snapshot(endpoint).records == BOOKS
     assert asked == [f"/books?page={n}&per_page=2" for n in (1, 2, 3)]
 
 
@@ -66,7 +72,7 @@ def test_a_next_link_is_followed_where_it_is_sent():
         return 200, link, page(number, size) | {"total_pages": 3}
 
     with serving(answer) as (endpoint, asked):
-        assert fetch_snapshot(endpoint) == BOOKS
+        assert fetch_snapshot(endpoint).records == BOOKS
     assert asked[1:] == ["/books?page=2&per_page=2&cursor=c1", "/books?page=3&per_page=2&cursor=c2"]
 
 
@@ -94,7 +100,7 @@ def test_keys_in_a_url_are_not_told():
 def test_a_server_that_stumbles_once_is_asked_again():
     failures = iter([503])
     with serving(lambda number, size: (next(failures, 200), {}, page(number, size))) as (endpoint, asked):
-        assert fetch_snapshot(endpoint) == BOOKS
+        assert fetch_snapshot(endpoint).records == BOOKS
     assert len(asked) == 4
 
 
@@ -122,7 +128,7 @@ def test_what_is_wrong_is_said_in_one_sentence(answer, message):
 
 def test_a_server_that_is_not_there_is_named():
     with pytest.raises(AttributesError, match=r"127\.0\.0\.1:9/users.* did not answer after 2 tries"):
-        fetch_snapshot(Endpoint("http://127.0.0.1:9/users", attempts=2))
+        fetch_snapshot(Endpoint("http://127.0.0.1:9/users", "user_id", attempts=2, backoff_seconds=0.01))
 
 
 def test_a_snapshot_is_stored_as_gzipped_json_lines(hub):
