@@ -177,7 +177,7 @@ def _patiently(visit: _Visit, url: str) -> Page:
                 tries = attempt.num
                 return _ask(visit, url)
     except _Trouble as trouble:
-        often = f" after {tries} tries" if trouble.passing else ""
+        often = f" after {tries} {'try' if tries == 1 else 'tries'}" if trouble.passing else ""
         why = f": {trouble.why}" if trouble.why else ""
         raise AttributesError(f"{shown(url)} {trouble.what}{often}{why}. {REMEDY}") from None
     raise AssertionError("retry_context either returns or raises")
