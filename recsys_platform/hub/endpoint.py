@@ -8,7 +8,6 @@ import datetime as dt
 import hashlib
 import json
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -128,7 +127,8 @@ def without_own_query(endpoint: Endpoint, link: str) -> str:
 
 def with_own_query(endpoint: Endpoint, link: str) -> str:
     """Undo `without_own_query`."""
-    return str(httpx.URL(link).copy_merge_params(httpx.URL(endpoint.url).params)) if link else ""
+    both = httpx.URL(endpoint.url).params.merge(httpx.URL(link).params)
+    return str(httpx.URL(link).copy_with(params=both)) if link else ""
 
 
 @contextmanager
@@ -177,7 +177,7 @@ def _patiently(visit: _Visit, url: str) -> Page:
                 tries = attempt.num
                 return _ask(visit, url)
     except _Trouble as trouble:
-        often = f" after {tries} {'try' if tries == 1 else 'tries'}" if trouble.passing else ""
+        often = f" after {tries} tries" if trouble.passing else ""
         why = f": {trouble.why}" if trouble.why else ""
         raise AttributesError(f"{shown(url)} {trouble.what}{often}{why}. {REMEDY}") from None
     raise AssertionError("retry_context either returns or raises")
@@ -205,7 +205,7 @@ def _ask(visit: _Visit, url: str) -> Page:
             _refuse_failure(response, known)
             body = b"" if response.status_code == httpx.codes.NOT_MODIFIED else _body(response, visit)
     except (httpx.TransportError, httpx.DecodingError) as error:
-        raise _Trouble("did not answer", why=_without_queries(f"{error}"), passing=True) from None
+        raise _Trouble("did not answer", why=str(error), passing=True) from None
     except httpx.TooManyRedirects:
         raise _Trouble("redirected too often") from None
     following = _following(visit.endpoint, response)
@@ -307,7 +307,3 @@ def url_digest(url: str) -> str:
     """What stands for a URL where the URL itself may not be written; the order of its parameters does not matter."""
     parsed = httpx.URL(url)
     return hashlib.sha256(f"{shown(url)} {sorted(parsed.params.multi_items())}".encode()).hexdigest()
-
-
-def _without_queries(text: str) -> str:
-    return re.sub(r"https?://\S+", lambda found: shown(found[0].rstrip("'\".,)")), text)

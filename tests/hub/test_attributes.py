@@ -4,11 +4,13 @@ import datetime as dt
 import gzip
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 
 from recsys_platform.errors import AttributesError
 from recsys_platform.hub.attributes import fetch_snapshot, last_fetch, store_fetched, store_snapshot, validators_key
+from recsys_platform.hub.endpoint import Endpoint, url_digest, with_own_query, without_own_query
 from recsys_platform.hub.keys import attributes_key
 from tests.hub.conftest import BOOKS, Answer, book_page
 
@@ -227,10 +229,9 @@ def test_damaged_validators_only_cost_a_fetch(hub, serve, note):
     assert fetch_and_store(hub, served.endpoint, DAY).records == BOOKS
 
 
-def test_validators_lie_outside_the_days_and_hold_no_keys(hub, serve):
-    from dataclasses import replace
-
-    served = serve(Shelf(linked=True))
+@pytest.mark.parametrize("link_in_304", [True, False])
+def test_validators_lie_outside_the_days_and_hold_no_keys(hub, serve, link_in_304):
+    served = serve(Shelf(linked=True, link_in_304=link_in_304))
     endpoint = replace(served.endpoint, url=f"{served.endpoint.url}?api_key=sesame".replace("//", "//me:word@"))
     fetch_and_store(hub, endpoint, DAY)
     note = hub.get("validators/book_attributes.json").decode()
@@ -238,6 +239,13 @@ def test_validators_lie_outside_the_days_and_hold_no_keys(hub, serve):
     assert "word" not in note
     assert hub.folders("book_attributes") == ["dt=2026-11-20"]
     assert fetch_and_store(hub, endpoint, NEXT_DAY).unchanged
+
+
+def test_a_query_of_our_own_does_not_overrule_that_of_a_remembered_link():
+    endpoint = Endpoint("http://x/books?key=sesame&page=1", "book_id")
+    kept = without_own_query(endpoint, "http://x/books?page=2&key=sesame")
+    assert kept == "http://x/books?page=2"
+    assert url_digest(with_own_query(endpoint, kept)) == url_digest("http://x/books?page=2&key=sesame")
 
 
 def test_a_server_without_etags_is_fetched_whole_each_time(hub, serve):

@@ -115,6 +115,18 @@ def test_user_and_password_go_to_the_endpoint_and_to_nobody_else(serve):
     assert not any("authorization" in each.headers for each in other.asked)
 
 
+def test_a_link_of_the_server_that_we_were_redirected_to_is_asked_without_user_and_password(serve):
+    def linking(asked):
+        given = Answer(book_page(asked.page))
+        return given.having(Link=f'<?page={asked.page + 1}>; rel="next"') if asked.page < 3 else given
+
+    other = serve(linking)
+    served = serve(lambda asked: Answer(status=307, headers={"Location": f"{other.endpoint.url}?page={asked.page}"}))
+    assert fetch_snapshot(with_secrets(served)).records == BOOKS
+    assert other.pages == [1, 2, 3]
+    assert not any("authorization" in each.headers for each in other.asked)
+
+
 def test_an_absolute_link_without_user_and_password_is_still_asked_with_them(serve):
     def answer(asked):
         link = f'<http://{asked.headers["host"]}/books?page={asked.page + 1}>; rel="next"'
@@ -175,7 +187,7 @@ def test_a_server_that_asks_for_years_is_waited_for_no_longer_than_we_like(serve
 
 def test_a_server_that_always_wants_to_be_waited_for_is_left_when_patience_ends(serve):
     served = serve(lambda asked: Answer(status=429, headers={"Retry-After": "1"}), attempts=1000, patience_seconds=0.5)
-    with pytest.raises(AttributesError, match="answered 429 after 1 try"):
+    with pytest.raises(AttributesError, match="answered 429 after 1 tries"):
         fetch_snapshot(served.endpoint)
 
 
