@@ -1,104 +1,176 @@
-"""Fetch complete attribute snapshots from JSON endpoints and keep them in the hub."""
+"""Fetch complete attribute snapshots from JSON endpoints and keep them in the hub.
+
+Belongs here: when a fetch is complete, how it is stored, what is remembered of it so that the next one can be spared.
+Does not: HTTP (endpoint.py), reading snapshots to compare them (snapshots.py).
+
+Beside the snapshots lies one small object a kind, `validators/{kind}.json`: the ETag of each page and how many of the snapshot's
+records it delivered. A page that the endpoint answers with 304 is taken from there; every page is asked.
+"""
 
 import datetime as dt
 import gzip
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-import httpx
 import stamina
 
-from recsys_platform.errors import AttributesError
+from recsys_platform.errors import AttributesError, HubError
+from recsys_platform.hub.endpoint import Endpoint, Page, shown, walk, with_own_query, without_own_query
 from recsys_platform.hub.keys import Attributes, attributes_key
+from recsys_platform.hub.snapshots import read_records
 from recsys_platform.hub.store import Hub
+
+ID_FIELDS: dict[Attributes, str] = {"user_attributes": "user_id", "book_attributes": "book_id"}
+WALKS = 3  # through all pages, if the data changes meanwhile
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """A paginated JSON endpoint and how patiently it is asked."""
+class Snapshot:
+    """Every record of an endpoint, page by page."""
 
-    url: str
-    per_page: int = 500
-    timeout_seconds: float = 10
-    attempts: int = 4
+    pages: tuple[Page, ...]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records in the order of the pages."""
+        return [record for page in self.pages for record in page.records]
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether every page was answered with 304."""
+        return all(page.unchanged for page in self.pages)
+
+    @property
+    def bytes_fetched(self) -> int:
+        """What was transferred for bodies of pages."""
+        return sum(page.size_bytes for page in self.pages if not page.unchanged)
+
+    @property
+    def bytes_saved(self) -> int:
+        """What unchanged pages took to transfer when they were last fetched."""
+        return sum(page.size_bytes for page in self.pages if page.unchanged)
 
 
-def fetch_snapshot(endpoint: Endpoint) -> list[dict[str, Any]]:
-    """Every record of the endpoint; `AttributesError` rather than a part of them."""
-    with httpx.Client(timeout=endpoint.timeout_seconds) as client:
-        pages = list(_pages(client, endpoint))
-    records = [record for page in pages for record in page["data"]]
-    if not records:
-        raise AttributesError(f"{shown(endpoint.url)} has no records: nothing was stored. {_REMEDY}")
-    if len(records) != pages[0]["total"]:
+class _Moved(Exception):  # noqa: N818 - the usual reason is data that changes while we page
+    """The pages do not make one whole."""
+
+
+def fetch_snapshot(endpoint: Endpoint, last: Sequence[Page] = ()) -> Snapshot:
+    """Every record of the endpoint, each once; `AttributesError` rather than a part of them.
+
+    `last`: the pages of the last fetch (`last_fetch`), whose ETags are sent along. If the data changes while we page, we start
+    over without them.
+    """
+    until = endpoint.deadline()
+    known = {page.url_digest: page for page in last if page.etag}
+    try:
+        for attempt in stamina.retry_context(
+            on=_Moved, attempts=WALKS, timeout=None, wait_initial=endpoint.backoff_seconds, wait_jitter=0
+        ):
+            with attempt:
+                return _complete(endpoint, known if attempt.num == 1 else {}, until)
+    except _Moved as error:
         raise AttributesError(
-            f"{shown(endpoint.url)} promised {pages[0]['total']} records and delivered {len(records)}: "
-            "nothing was stored. Fetch again."
-        )
-    return records
+            f"{shown(endpoint.url)} {error}, the last of {WALKS} times: nothing was stored. Fetch again."
+        ) from None
+    raise AssertionError("retry_context either returns or raises")
 
 
 def store_snapshot(hub: Hub, kind: Attributes, day: dt.date, records: Sequence[dict[str, Any]]) -> None:
     """Write the snapshot of a day as gzipped JSON lines: one object, so that it is there whole or not at all."""
+    hub.put(attributes_key(kind, day), _packed(records))
+
+
+def store_fetched(hub: Hub, kind: Attributes, day: dt.date, endpoint: Endpoint, snapshot: Snapshot) -> None:
+    """Write the snapshot, then what the next fetch needs to know of it.
+
+    A crash between the two leaves validators that name another content than the snapshot holds; `last_fetch` notices.
+    """
+    packed = _packed(snapshot.records)
+    hub.put(attributes_key(kind, day), packed)
+    pages = [_noted(endpoint, page) for page in snapshot.pages]
+    note = {"snapshot": attributes_key(kind, day), "sha256": hashlib.sha256(packed).hexdigest(), "pages": pages}
+    hub.put(validators_key(kind), json.dumps(note, indent=1).encode())
+
+
+def last_fetch(hub: Hub, kind: Attributes, endpoint: Endpoint) -> tuple[Page, ...]:
+    """The pages of the last fetch with their records; none if there was none or its snapshot has been replaced since."""
+    try:
+        note = json.loads(hub.get(validators_key(kind)))
+        packed = hub.get(note["snapshot"])
+        if hashlib.sha256(packed).hexdigest() != note["sha256"]:
+            return ()
+        records = iter(read_records(packed))
+        return tuple(_recalled(endpoint, page, list(islice(records, page["records"]))) for page in note["pages"])
+    except (HubError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def validators_key(kind: Attributes) -> str:
+    """The key of what is remembered of the last fetch; outside the snapshots, whose folders are days."""
+    return f"validators/{kind}.json"
+
+
+def _complete(endpoint: Endpoint, known: Mapping[str, Page], until: float) -> Snapshot:
+    """One walk; `_Moved` if the pages contradict each other, `AttributesError` if they never can make a snapshot."""
+    pages: list[Page] = []
+    ids: set[str] = set()
+    for page in walk(endpoint, known, until):
+        pages.append(page)
+        if page.total != pages[0].total:
+            raise _Moved(f"promised {pages[0].total} records on its first page and {page.total} on page {len(pages)}")
+        _collect(endpoint, page, len(pages), ids)
+    if len(ids) != pages[0].total:
+        raise _Moved(f"promised {pages[0].total} records and delivered {len(ids)}")
+    if not ids:
+        raise AttributesError(f"{shown(endpoint.url)} has no records: nothing was stored. Check the endpoint.")
+    return Snapshot(tuple(pages))
+
+
+def _collect(endpoint: Endpoint, page: Page, number: int, ids: set[str]) -> None:
+    """Add the ids of a page to those seen before."""
+    for place, record in enumerate(page.records, start=1):
+        found = record.get(endpoint.id_field) if isinstance(record, dict) else None
+        if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
+            what = f"without {endpoint.id_field}" if isinstance(record, dict) else "that is no object"
+            raise AttributesError(
+                f"{shown(endpoint.url)} has a record {what} (page {number}, record {place}): nothing was stored. "
+                "Mend the record, or check that RECSYS_USERS_URL and RECSYS_BOOKS_URL are not mixed up."
+            )
+        if str(found) in ids:
+            raise _Moved(f"delivered {endpoint.id_field} {found} twice, again on page {number}")
+        ids.add(str(found))
+
+
+def _packed(records: Sequence[dict[str, Any]]) -> bytes:
     lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    hub.put(attributes_key(kind, day), gzip.compress("".join(lines).encode(), compresslevel=6, mtime=0))
+    # Half a surrogate pair is legal in JSON's escapes but in no encoding: it becomes a question mark.
+    return gzip.compress("".join(lines).encode(errors="replace"), compresslevel=6, mtime=0)
 
 
-def shown(url: str) -> str:
-    """A URL as it may be told: without user, password and query, where keys may stand."""
-    parsed = httpx.URL(url)
-    return str(parsed.copy_with(username=None, password=None, query=None))
+def _noted(endpoint: Endpoint, page: Page) -> dict[str, Any]:
+    return {
+        "url": page.url_digest,
+        "etag": page.etag,
+        "records": len(page.records),
+        "total": page.total,
+        "total_pages": page.total_pages,
+        "next": without_own_query(endpoint, page.following),
+        "bytes": page.size_bytes,
+    }
 
 
-def _pages(client: httpx.Client, endpoint: Endpoint) -> Iterator[dict[str, Any]]:
-    """Follow RFC 8288 `next` links where the endpoint sends them, else count pages."""
-    number, following = 1, f"{httpx.URL(endpoint.url).copy_merge_params({'page': 1, 'per_page': endpoint.per_page})}"
-    asked: set[str] = set()
-    while following:
-        if following in asked:
-            raise AttributesError(f"{shown(following)} was linked as the next page twice. {_REMEDY}")
-        asked.add(following)
-        response = _get(client, following, endpoint.attempts)
-        page = _parse(response)
-        yield page
-        number += 1
-        following = response.links.get("next", {}).get("url", "")
-        if following:
-            following = str(response.url.join(following))
-        elif number <= page["total_pages"]:
-            following = str(response.url.copy_merge_params({"page": number}))
-
-
-def _get(client: httpx.Client, url: str, attempts: int) -> httpx.Response:
-    try:
-        for attempt in stamina.retry_context(
-            on=_worth_retrying, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=10
-        ):
-            with attempt:
-                return client.get(url).raise_for_status()
-    except httpx.HTTPStatusError as error:
-        raise AttributesError(f"{shown(url)} answered {error.response.status_code}. {_REMEDY}") from error
-    except httpx.HTTPError as error:
-        raise AttributesError(f"{shown(url)} did not answer after {attempts} tries: {error}. {_REMEDY}") from error
-    raise AssertionError("retry_context either returns or raises")
-
-
-_REMEDY = "Check RECSYS_USERS_URL and RECSYS_BOOKS_URL and that the service is up."
-
-
-def _worth_retrying(error: Exception) -> bool:
-    if isinstance(error, httpx.HTTPStatusError):
-        return error.response.status_code == httpx.codes.TOO_MANY_REQUESTS or error.response.is_server_error
-    return isinstance(error, httpx.TransportError)
-
-
-def _parse(response: httpx.Response) -> dict[str, Any]:
-    try:
-        page = response.json()
-        return {"total": int(page["total"]), "total_pages": int(page["total_pages"]), "data": list(page["data"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise AttributesError(
-            f"{shown(str(response.url))} did not answer with a page of records (page, per_page, total, total_pages, data). {_REMEDY}"
-        ) from error
+def _recalled(endpoint: Endpoint, note: Mapping[str, Any], records: list[Any]) -> Page:
+    return Page(
+        records=records,
+        total=note["total"],
+        total_pages=note["total_pages"],
+        following=with_own_query(endpoint, note["next"]),
+        url_digest=note["url"],
+        etag=note["etag"],
+        size_bytes=note["bytes"],
+    )

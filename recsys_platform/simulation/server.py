@@ -3,6 +3,7 @@
 Belongs here: the app and how it is started. Does not: fetching from it (hub/).
 """
 
+import hashlib
 import threading
 import time
 from collections.abc import Iterator
@@ -89,7 +90,18 @@ def _page(request: Request, table: pa.Table) -> Response:
     pages = -(-len(table) // per_page)
     data = table.slice((page - 1) * per_page, per_page).to_pylist() if page <= pages else []
     body: dict[str, Any] = {"page": page, "per_page": per_page, "total": len(table), "total_pages": pages, "data": data}
-    return JSONResponse(body, headers=_links(request, page=page, pages=pages))
+    return _unless_known(request, JSONResponse(body, headers=_links(request, page=page, pages=pages)))
+
+
+def _unless_known(request: Request, response: Response) -> Response:
+    """The response with its ETag, or 304 without a body if the client names that (RFC 9110 §13.1.2)."""
+    etag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
+    response.headers["ETag"] = etag
+    named = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if not named & {etag, "*"}:
+        return response
+    kept = {name: response.headers[name] for name in ("ETag", "Link") if name in response.headers}
+    return Response(status_code=304, headers=kept)
 
 
 def _positive(request: Request, name: str, default: int) -> int:

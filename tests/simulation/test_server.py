@@ -1,5 +1,6 @@
 """The attribute endpoints page through everything once and say what is wrong with a request."""
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import httpx
 import pytest
 
 from recsys_platform.errors import InputError
+from recsys_platform.hub.attributes import fetch_snapshot, last_fetch, store_fetched
+from recsys_platform.hub.endpoint import Endpoint
+from recsys_platform.hub.store import Hub
 from recsys_platform.simulation.server import attributes_app, running_server
 from tests.simulation.conftest import Simulated
 
@@ -70,3 +74,25 @@ def test_the_port_is_closed_afterwards(simulated: Simulated) -> None:
         assert httpx.get(f"{url}/users").status_code == 200
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/users")
+
+
+def test_a_page_that_the_client_knows_is_not_sent_again(client: httpx.Client) -> None:
+    first = client.get("/books?page=1&per_page=25")
+    other = client.get("/books?page=2&per_page=25")
+    again = client.get("/books?page=1&per_page=25", headers={"If-None-Match": f'"x", W/{first.headers["etag"]}'})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == first.headers["etag"] != other.headers["etag"]
+    assert again.links == first.links
+    assert client.get("/books?page=2&per_page=25", headers={"If-None-Match": first.headers["etag"]}).status_code == 200
+
+
+def test_a_second_fetch_of_an_unchanged_world_transfers_no_records(simulated: Simulated, tmp_path: Path) -> None:
+    hub = Hub(tmp_path)
+    with running_server(simulated.truth_dir) as url:
+        endpoint = Endpoint(f"{url}/users", "user_id", per_page=40)
+        first = fetch_snapshot(endpoint, last_fetch(hub, "user_attributes", endpoint))
+        store_fetched(hub, "user_attributes", dt.date(2026, 11, 20), endpoint, first)
+        again = fetch_snapshot(endpoint, last_fetch(hub, "user_attributes", endpoint))
+    assert again.unchanged
+    assert again.records == first.records
+    assert (again.bytes_fetched, again.bytes_saved) == (0, first.bytes_fetched)

@@ -7,9 +7,11 @@ import datetime as dt
 
 import dagster as dg
 
+from recsys_platform.defs.landing.drift import drift_metadata
 from recsys_platform.defs.partitions import DAILY, days_of
 from recsys_platform.errors import AttributesError
-from recsys_platform.hub.attributes import Endpoint, fetch_snapshot, shown, store_snapshot
+from recsys_platform.hub.attributes import ID_FIELDS, Snapshot, fetch_snapshot, last_fetch, store_fetched
+from recsys_platform.hub.endpoint import Endpoint, shown
 from recsys_platform.hub.keys import Attributes, attributes_prefix
 from recsys_platform.hub.store import Hub
 from recsys_platform.settings import Settings
@@ -40,7 +42,7 @@ def _snapshot_asset(kind: Attributes, setting: str) -> dg.AssetsDefinition:
         retry_policy=NETWORK_RETRIES,
         description=f"One complete snapshot a day of the endpoint in `{setting}`, as JSON lines in `{kind}/dt=…/`.",
     )
-    def snapshot(
+    def snapshot_asset(
         context: dg.AssetExecutionContext, hub: dg.ResourceParam[Hub], settings: dg.ResourceParam[Settings]
     ) -> dg.MaterializeResult:
         day = days_of(context)[-1]
@@ -52,19 +54,41 @@ def _snapshot_asset(kind: Attributes, setting: str) -> dg.AssetsDefinition:
                 f"{setting} is not set: set it to the JSON endpoint, or put a snapshot of {day} into the hub.",
                 allow_retries=False,
             )
-        records = _fetch(settings, str(url))
-        store_snapshot(hub, kind, day, records)
-        return dg.MaterializeResult(metadata={"dagster/row_count": len(records), "url": shown(str(url))})
+        endpoint = _endpoint(settings, kind, str(url))
+        snapshot = _fetch(hub, kind, endpoint)
+        store_fetched(hub, kind, day, endpoint, snapshot)
+        return dg.MaterializeResult(metadata={**_told(endpoint, snapshot), **drift_metadata(hub, kind, day)})
 
-    return snapshot
+    return snapshot_asset
 
 
-def _fetch(settings: Settings, url: str) -> list[dict[str, object]]:
-    endpoint = Endpoint(url, settings.attributes_per_page, settings.http_timeout_seconds, settings.http_attempts)
+def _endpoint(settings: Settings, kind: Attributes, url: str) -> Endpoint:
+    return Endpoint(
+        url,
+        ID_FIELDS[kind],
+        per_page=settings.attributes_per_page,
+        timeout_seconds=settings.http_timeout_seconds,
+        attempts=settings.http_attempts,
+    )
+
+
+def _fetch(hub: Hub, kind: Attributes, endpoint: Endpoint) -> Snapshot:
     try:
-        return fetch_snapshot(endpoint)
+        return fetch_snapshot(endpoint, last_fetch(hub, kind, endpoint))
     except AttributesError as error:
         raise dg.Failure(str(error)) from error
+
+
+def _told(endpoint: Endpoint, snapshot: Snapshot) -> dict[str, str | int]:
+    return {
+        "dagster/row_count": len(snapshot.records),
+        "url": shown(endpoint.url),
+        "unchanged": snapshot.unchanged,
+        "pages": len(snapshot.pages),
+        "pages_unchanged": sum(page.unchanged for page in snapshot.pages),
+        "bytes_fetched": snapshot.bytes_fetched,
+        "bytes_saved": snapshot.bytes_saved,
+    }
 
 
 def _already_there(hub: Hub, kind: Attributes, day: dt.date) -> dg.MaterializeResult:
@@ -73,7 +97,7 @@ def _already_there(hub: Hub, kind: Attributes, day: dt.date) -> dg.MaterializeRe
         raise dg.Failure(
             f"There is no {kind} snapshot of {day} and the past cannot be fetched: choose today.", allow_retries=False
         )
-    return dg.MaterializeResult(metadata={"objects": len(found)})
+    return dg.MaterializeResult(metadata={"objects": len(found), **drift_metadata(hub, kind, day)})
 
 
 user_attributes = _snapshot_asset("user_attributes", "RECSYS_USERS_URL")

@@ -1,0 +1,77 @@
+"""Read attribute snapshots back from the hub and compare the newest two.
+
+Belongs here: which days there are, their records, the drift between them. Does not: fetching (attributes.py), schemas (schemas.py).
+"""
+
+import datetime as dt
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from recsys_platform.errors import HubError
+from recsys_platform.hub.keys import Attributes, attributes_prefix
+from recsys_platform.hub.schemas import Drift, Schema, discover, drift
+from recsys_platform.hub.store import Hub
+
+SAMPLE = 50_000  # records of a snapshot that are looked at, spread evenly
+
+
+@dataclass(frozen=True)
+class SnapshotDrift:
+    """How the fields of a snapshot differ from those of the one before; `before` is None for the first."""
+
+    kind: Attributes
+    day: dt.date
+    before: dt.date | None
+    drift: Drift
+
+    def sentence(self) -> str:
+        """For people: `book_attributes of 2026-11-21 against 2026-11-20: added: isbn`."""
+        if self.before is None:
+            return f"{self.kind} of {self.day} is the first snapshot: there is nothing to compare it with"
+        return f"{self.kind} of {self.day} against {self.before}: {self.drift.sentence()}"
+
+
+def snapshot_days(hub: Hub, kind: Attributes) -> list[dt.date]:
+    """The days that have a snapshot, oldest first."""
+    days = []
+    for folder in hub.folders(kind):
+        with suppress(ValueError):  # the loader names folders that are no days
+            days.append(dt.date.fromisoformat(folder.removeprefix("dt=")))
+    return sorted(day for day in days if hub.objects(attributes_prefix(kind, day)))
+
+
+def snapshot_drift(hub: Hub, kind: Attributes, day: dt.date | None = None) -> SnapshotDrift | None:
+    """The snapshot of a day, or the newest, against the one before it; None if there is none, `HubError` if one is unreadable."""
+    days = [each for each in snapshot_days(hub, kind) if day is None or each <= day]
+    if not days:
+        return None
+    if len(days) == 1:
+        return SnapshotDrift(kind, days[0], None, Drift())
+    before, after = days[-2:]
+    return SnapshotDrift(kind, after, before, drift(_schema(hub, kind, before), _schema(hub, kind, after)))
+
+
+def read_records(packed: bytes, *, step: int = 1) -> Iterator[Any]:
+    """The records of gzipped JSON lines, or every `step`-th; `ValueError` if it is something else."""
+    try:
+        lines = gzip.decompress(packed).splitlines()
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"not gzip: {error}") from error
+    return (json.loads(line) for line in lines[::step] if line.strip())
+
+
+def _schema(hub: Hub, kind: Attributes, day: dt.date) -> Schema:
+    parts = [hub.get(item.key) for item in hub.objects(attributes_prefix(kind, day))]
+    try:
+        step = 1 + sum(gzip.decompress(part).count(b"\n") for part in parts) // SAMPLE
+        records = (record for part in parts for record in read_records(part, step=step))
+        return discover(record for record in records if isinstance(record, dict))
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        raise HubError(
+            f"The {kind} snapshot of {day} is not gzipped JSON lines ({error}): its fields cannot be compared. Deliver it again."
+        ) from error
