@@ -31,8 +31,12 @@ from recsys_platform.defs.dbt.assets import BUILD, NOT_OURS, environment_for_dbt
 from recsys_platform.defs.dbt.project import DBT, ROOT
 from recsys_platform.defs.staging.checks import broken_objects, damaged_objects
 from recsys_platform.defs.training.assets import EVALUATION, evaluation_rows
-from recsys_platform.hub.attributes import Endpoint, fetch_snapshot, store_snapshot
+from recsys_platform.hub.attributes import ID_FIELDS, fetch_snapshot, last_fetch, store_fetched
+from recsys_platform.hub.catalogue import LocalCatalogue
+from recsys_platform.hub.endpoint import Endpoint
 from recsys_platform.hub.keys import attributes_prefix
+from recsys_platform.hub.remembering import record_tables
+from recsys_platform.hub.snapshots import snapshot_drift
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated
 from recsys_platform.recommender.plots import evaluation_plot
@@ -43,6 +47,7 @@ from recsys_platform.settings import Settings, load_settings, prepare_home
 from recsys_platform.simulation.server import running_server
 from recsys_platform.simulation.simulate import simulate
 from recsys_platform.warehouse.arrivals import all_arrivals
+from recsys_platform.warehouse.curation import DAILY_TABLES, keep_days
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 RECSYS = Path(sys.executable).with_name("recsys")
@@ -59,7 +64,9 @@ def by_script(settings: Settings) -> None:
     today, now = dt.datetime.now(dt.UTC).date(), dt.datetime.now(dt.UTC).replace(tzinfo=None)
     warehouse.prepare()
     for kind, url in (("user_attributes", settings.users_url), ("book_attributes", settings.books_url)):
-        store_snapshot(hub, kind, today, fetch_snapshot(Endpoint(str(url))))
+        endpoint = Endpoint(str(url), ID_FIELDS[kind])
+        store_fetched(hub, kind, today, endpoint, fetch_snapshot(endpoint, last_fetch(hub, kind, endpoint)))
+        snapshot_drift(hub, kind, today)
         warehouse.load_attributes(hub, kind, today, hub.objects(attributes_prefix(kind, today)))
     warehouse.load_events(hub, all_arrivals(hub, warehouse).new)
     broken_objects(warehouse), damaged_objects(warehouse)
@@ -80,6 +87,9 @@ def by_script(settings: Settings) -> None:
     evaluation_plot(result)
     warehouse.replace_rows("ops.model_evaluations", evaluation_rows(result, data.fingerprint()), key="data_hash")
     publish(curated.newest_marts(hub), registry, warehouse, list_length=settings.list_length, now=now)
+    for table in DAILY_TABLES:
+        keep_days(hub, warehouse, table)
+    record_tables(hub, LocalCatalogue(hub))
 
 
 def by_dagster(settings: Settings) -> None:

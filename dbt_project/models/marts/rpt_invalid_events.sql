@@ -1,5 +1,8 @@
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key=['object_key', 'record_index']) }}
 
+-- Built to the same load as the tables that count the valid ones.
+-- depends_on: {{ ref('int_event_deliveries') }}
+
 with
 
 events as (

@@ -31,7 +31,7 @@ class State:
     failed_checks: tuple[str, ...]
 
 
-LAYERS = ("landing", "raw", "staging", "intermediate", "marts", "training", "models", "published")
+LAYERS = ("landing", "raw", "staging", "intermediate", "marts", "curated", "hub", "training", "models", "published")
 
 
 def state_of(settings: Settings) -> State:
