@@ -23,6 +23,7 @@ class DuckDBWarehouse:
 
     path: Path
     memory_limit: str = "3GB"
+    chunk_objects: int = loading.CHUNK_OBJECTS
 
     def prepare(self) -> None:
         """Create the file, its schemas and the tables that Python writes."""
@@ -63,7 +64,9 @@ class DuckDBWarehouse:
         """Load landing objects in chunks of one source, each chunk with its ledger rows in one transaction."""
         report = LoadReport()
         with self.connect() as con:
-            for chunk in loading.chunks(sorted(objects)):
+            # A larger log before it is folded into the file: the next chunk would only pay for it again.
+            con.execute("set wal_autocheckpoint = '256MB'")
+            for chunk in loading.chunks(loading.unknown(con, objects), self.chunk_objects):
                 loading.frame_objects(con, hub, chunk)
                 with transaction(con):
                     report += loading.load_framed(con, chunk)
