@@ -16,6 +16,7 @@ TABLES = {
     "raw.book_attributes": """
         snapshot_date date not null, book_id varchar not null, object_key varchar not null,
         loaded_at timestamp not null, record json not null""",
+    "raw.pii_salt": "salt varchar not null",
     "ops.load_ledger": """
         object_key varchar not null, etag varchar not null, size_bytes bigint not null, records bigint not null,
         accepted bigint not null, rejected bigint not null, loaded_at timestamp not null""",
@@ -27,3 +28,5 @@ TABLES = {
         metric varchar not null, k integer not null, users bigint not null,
         value double, low double, high double""",
 }
+ADDED_COLUMNS = (("raw.rejected_records", "corrected_by varchar"),)
+"""Columns that tables of an older warehouse lack."""

@@ -24,11 +24,19 @@ def reason_of_object(source: str, json: str, fields: str) -> str:
     return f"case when not starts_with({json}, '{{') then '{NOT_AN_OBJECT}' {missing} end"
 
 
-def reason_of_piece(source: str, payload: str, framing: str) -> str:
-    """SQL for why a text is rejected, or null; `framing` is the reason that framing gives, which holds if it is not JSON."""
-    fields = f"json_extract_string({payload}, {envelope_paths(source)!r})"
+def fields_of_piece(source: str, payload: str, framing: str) -> str:
+    """SQL for what stands at `envelope_paths` in a text; null if it is not JSON or not what was sent."""
+    whole = _is_whole(payload, framing)
+    return f"case when {whole} then json_extract_string({payload}, {envelope_paths(source)!r}) end"
+
+
+def reason_of_piece(source: str, payload: str, framing: str, fields: str) -> str:
+    """SQL for why a text is rejected, or null; `framing` is the reason that framing gives, which holds if it is not JSON.
+
+    `fields`: the value of `fields_of_piece`.
+    """
     decided = reason_of_object(source, payload, fields)
-    return f"case when {_is_whole(payload, framing)} then {decided} else coalesce({framing}, '{NOT_VALID}') end"
+    return f"case when {fields} is null then coalesce({framing}, '{NOT_VALID}') else {decided} end"
 
 
 def _is_whole(payload: str, framing: str) -> str:

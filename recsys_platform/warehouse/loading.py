@@ -15,7 +15,7 @@ from recsys_platform.errors import InputError
 from recsys_platform.events.framing import split_records
 from recsys_platform.hub.keys import Attributes, arrival_of, is_landing_key, source_of
 from recsys_platform.hub.store import Hub, HubObject
-from recsys_platform.warehouse.judging import envelope_paths, reason_of_object, reason_of_piece
+from recsys_platform.warehouse.judging import envelope_paths, fields_of_piece, reason_of_object, reason_of_piece
 from recsys_platform.warehouse.port import LoadReport
 
 # A transaction large enough that DuckDB writes whole row groups past its log, small enough for bounded memory.
@@ -57,23 +57,23 @@ def frame_objects(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[Hu
     transaction: an object that DuckDB cannot read would abort it.
     """
     con.execute("create or replace temp table judged (number integer, payload varchar, reason varchar)")
-    _read(con, hub, objects, 0)
+    refused = list(_refused(con, hub, objects, 0))
+    for start in range(0, len(refused), CAREFUL_OBJECTS):
+        _read_with_python(con, hub, objects, refused[start : start + CAREFUL_OBJECTS])
 
 
-def _read(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject], first: int) -> None:
-    """Read objects that are numbered from `first`, around those that DuckDB refuses."""
-    refused = _read_with_duckdb(con, hub, objects, first)
-    if refused is None:
+def _refused(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject], first: int) -> Iterator[int]:
+    """Read objects that are numbered from `first`; the numbers of those that DuckDB refuses."""
+    bad = _read_with_duckdb(con, hub, objects, first) if objects else None
+    if bad is None:
         return
     if len(objects) > CAREFUL_OBJECTS:
         for start in range(0, len(objects), CAREFUL_OBJECTS):
-            _read(con, hub, objects[start : start + CAREFUL_OBJECTS], first + start)
+            yield from _refused(con, hub, objects[start : start + CAREFUL_OBJECTS], first + start)
         return
-    if refused:
-        _read(con, hub, objects[:refused], first)
-    _read_with_python(con, hub, objects[refused], first + refused)
-    if objects[refused + 1 :]:
-        _read(con, hub, objects[refused + 1 :], first + refused + 1)
+    yield first + bad
+    for start, stop in ((0, bad), (bad + 1, len(objects))):
+        yield from _refused(con, hub, objects[start:stop], first + start)
 
 
 def load_framed(con: duckdb.DuckDBPyConnection, objects: Sequence[HubObject]) -> LoadReport:
@@ -117,9 +117,7 @@ _NOTE = """
     from counted order by number"""
 
 
-def _read_with_duckdb(
-    con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject], first: int
-) -> int | None:
+def _read_with_duckdb(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject], first: int) -> int | None:
     """None if DuckDB could read all of them; else nothing was added, and the place of one that it could not read."""
     paths = [str(hub.path(item.key)) for item in objects]
     source = source_of(objects[0].key)
@@ -150,17 +148,22 @@ def _literal(path: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
-def _read_with_python(con: duckdb.DuckDBPyConnection, hub: Hub, item: HubObject, number: int) -> None:
-    pieces = split_records(hub.get(item.key))
+def _read_with_python(
+    con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject], numbers: Sequence[int]
+) -> None:
+    """Add the pieces of the objects of those numbers, which are of one source."""
+    pieces = [(number, piece) for number in numbers for piece in split_records(hub.get(objects[number].key))]
     framed = pa.table(
         {
-            "payload": pa.array([piece.text for piece in pieces], pa.string()),
-            "framing": pa.array([piece.reason for piece in pieces], pa.string()),
+            "number": pa.array([number for number, _ in pieces], pa.int32()),
+            "payload": pa.array([piece.text for _, piece in pieces], pa.string()),
+            "framing": pa.array([piece.reason for _, piece in pieces], pa.string()),
         }
     )
     con.register("pieces", framed)
-    reason = reason_of_piece(source_of(item.key), "payload", "framing")
-    con.execute(f"insert into judged select ?, payload, {reason} from pieces", [number])
+    reason = reason_of_piece(source_of(objects[0].key), "payload", "framing", "fields")
+    fields = fields_of_piece(source_of(objects[0].key), "payload", "framing")
+    con.execute(f"insert into judged select number, payload, {reason} from (select *, {fields} as fields from pieces)")
     con.unregister("pieces")
 
 
