@@ -1,7 +1,6 @@
 """`recsys`: thin commands over the packages; what they do is written there."""
 
 import datetime as dt
-import logging
 import os
 import subprocess
 import sys
@@ -38,7 +37,6 @@ def main() -> None:
     """Run a command; what the user can mend is said in one sentence and exits with 1."""
     # Other packages' notes to their developers: they would stand between the lines that the user reads.
     warnings.simplefilter("ignore")
-    logging.getLogger("stamina").setLevel(logging.ERROR)  # what a retry ends in is told
     try:
         app()
     except RecsysError as error:
@@ -219,7 +217,7 @@ def rejected(
     print_groups(OUT, groups)
     listed = rejections.listing(warehouse, gate=gate, reason=reason, limit=limit)
     print_listing(OUT, listed, sum(group.records for group in groups))
-    if export:
+    if export and groups:
         written = rejections.export(warehouse, export, gate=gate, reason=reason)
         OUT.print(
             f"{written:,} records with their payloads written to {export}: correct payloads there, then "
@@ -254,7 +252,10 @@ def replay_rejected(
 
 
 def _prepared(settings: Settings) -> DuckDBWarehouse:
-    """The warehouse of a world with the tables of this version; `WarehouseError` if there is none."""
+    """The warehouse of a world with the tables of this version; `WarehouseError` if there is none or it stays held."""
+    import stamina
+
+    stamina.instrumentation.set_on_retry_hooks(())  # waiting for a loader to end is no news: what it ends in is told
     warehouse = DuckDBWarehouse(settings.warehouse_path)
     warehouse.frame("select 1")
     warehouse.prepare()

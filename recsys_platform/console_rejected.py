@@ -14,14 +14,17 @@ _NEXT = "Run `recsys run` to bring the marts up to date."
 
 
 def print_groups(out: Console, groups: Sequence[Group]) -> None:
-    """Outstanding records by gate, source and reason."""
+    """Outstanding records by gate, source and reason, each with one example."""
     if not groups:
-        out.print("Nothing is rejected: every landed record was accepted, or is corrected.")
+        out.print("There is no such record: all others were accepted, or are corrected.")
         return
-    table = Table("gate", "source", "reason", "records", "for example", box=None, header_style="dim")
+    table = Table("gate", "source", "records", "reason", box=None, header_style="dim", show_edge=False)
     for group in groups:
-        table.add_row(group.gate, group.source, escape(group.reason), f"{group.records:,}", escape(group.example))
+        table.add_row(group.gate, group.source, f"{group.records:,}", escape(group.reason))
     out.print(table)
+    out.print("\none of each", style="dim")
+    for group in groups:
+        out.print(escape(f"{group.reason}: {group.example}"), soft_wrap=True)
 
 
 def print_listing(out: Console, rows: Sequence[Mapping[str, Any]], of: int) -> None:
@@ -44,8 +47,9 @@ def print_replayed(out: Console, done: ReplayReport) -> None:
 def print_corrected(out: Console, done: Corrected) -> None:
     """What a file of corrections did."""
     out.print(
-        f"{done.corrected:,} records corrected and loaded, {done.done_before:,} were so before, {done.unchanged:,} lines are unchanged, "
-        f"{len(done.refused):,} would be rejected again." + (f" {_NEXT}" if done.corrected else "")
+        f"{done.corrected:,} records corrected and loaded, {done.done_before:,} were so before, "
+        f"{done.unchanged:,} lines are unchanged, {len(done.refused):,} would be rejected again."
+        + (f" {_NEXT}" if done.corrected else "")
     )
     for sentence in done.refused:
         out.print(f"[yellow]{escape(sentence)}[/]", soft_wrap=True)

@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 TRUNCATED, DAMAGED, NOT_UTF8 = "truncated gzip", "damaged gzip", "not UTF-8"
 DAMAGE = (TRUNCATED, DAMAGED, NOT_UTF8)
@@ -20,6 +21,7 @@ _BLANK = re.compile(f"[{_BLANKS}]*")
 _JUNK_END = re.compile(r"\n|(?=\{)")
 _BRACE_OR_STRING = re.compile(r'[{}]|"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+_FAR = 1 << 15
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
 
 
@@ -85,20 +87,21 @@ def _byte_by_byte(stream: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
 
 
 def _split_text(text: str) -> Iterator[Piece]:
-    starts = _Starts(text)
+    decoder, starts = _Decoder(text), _Starts(text)
     position = _skip_blank(text, 0)
     while position < len(text):
-        end, reason = _read_one(text, position, starts)
+        end, reason = _read_one(decoder, position, starts)
         yield Piece(text[position:end].rstrip(_BLANKS), reason)
         position = _skip_blank(text, end)
 
 
-def _read_one(text: str, position: int, starts: "_Starts") -> tuple[int, str | None]:
+def _read_one(decoder: "_Decoder", position: int, starts: "_Starts") -> tuple[int, str | None]:
     """Where the piece that begins here ends, and why it cannot be read, if so."""
+    text = decoder.text
     try:
-        value, end = _DECODER.raw_decode(text, position)
+        value, end = decoder.decode(position)
     except json.JSONDecodeError as error:
-        return _end_of_broken(text, position, starts), f"not JSON: {error.msg.lower()}"
+        return _end_of_broken(text, position, starts), f"not JSON: {error.msg.lower().removesuffix(' at')}"
     except RecursionError:
         return _end_of_broken(text, position, starts), "not JSON: nested too deeply"
     if not isinstance(value, dict):
@@ -142,11 +145,33 @@ def _balanced_end(text: str, position: int, limit: int) -> int | None:
     return None
 
 
+class _Decoder:
+    """Decodes JSON values anywhere in a text.
+
+    Python's error counts the lines before it: after one, decoding goes on in what is left, or many errors would take forever.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = self.rest = text
+        self.base = 0
+
+    def decode(self, at: int) -> tuple[Any, int]:
+        """The value that begins at a place, and where it ends; `JSONDecodeError` or `RecursionError` if there is none."""
+        try:
+            value, end = _DECODER.raw_decode(self.rest, at - self.base)
+        except json.JSONDecodeError:
+            if at - self.base > _FAR:
+                self.rest, self.base = self.text[at:], at
+            raise
+        return value, end + self.base
+
+
 class _Starts:
     """Finds the next readable record; what was found is remembered, so that a text of many broken pieces is searched once."""
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.decoder = _Decoder(text)
         self.found = -1
 
     def after(self, position: int) -> int:
@@ -166,19 +191,19 @@ class _Starts:
 
     def _end_of_object(self, at: int) -> int | None:
         try:
-            return _DECODER.raw_decode(self.text, at)[1]
+            return self.decoder.decode(at)[1]
         except (json.JSONDecodeError, RecursionError):
             return None
 
     def _stands_alone(self, at: int, end: int) -> bool:
-        """Not inside another object: a record or nothing follows, and where nothing does, a line or another record came before."""
+        """Not inside another object: a record follows, or nothing does and what came before does not ask for a value."""
         following = _skip_blank(self.text, end)
         if following < len(self.text):
             return self.text[following] == "{"
         before = at - 1
         while before and self.text[before] in _BLANKS:
             before -= 1
-        return self.text[at - 1] == "\n" or self.text[before] == "}"
+        return self.text[at - 1] == "\n" or self.text[before] not in ",:["
 
 
 def _shown(piece: Piece) -> Piece:
