@@ -1,4 +1,7 @@
-"""A loader in a process of its own: `python loader_process.py HOME CHUNK`; says `ready`, waits for a line, then tells each chunk and the sum."""
+"""A loader in a process of its own: `python loader_process.py HOME CHUNK`.
+
+Says `ready`, waits for a line, then tells each chunk and the sum.
+"""
 
 import sys
 from pathlib import Path
