@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -194,6 +194,72 @@ def status() -> None:
     warehouse = DuckDBWarehouse(settings.warehouse_path)
     print_overview(OUT, settings, warehouse)
     print_state(OUT, state_of(settings))
+
+
+_REASON = typer.Option(metavar="TEXT", help="Only records whose reason contains this text.")
+
+
+@app.command()
+def rejected(
+    reason: Annotated[str | None, _REASON] = None,
+    gate: Annotated[Literal["load", "contract"] | None, typer.Option(help="Only those of one gate.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many single records to list.")] = 20,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="Write all of them with their payloads, to be corrected.")
+    ] = None,
+) -> None:
+    """Records that did not pass a gate, grouped by reason; payloads, which may hold personal data, only go into --export."""
+    from recsys_platform.console_rejected import print_groups, print_listing
+    from recsys_platform.warehouse import rejected as rejections
+
+    warehouse = _prepared(load_settings())
+    groups = rejections.groups(warehouse, gate=gate, reason=reason)
+    print_groups(OUT, groups)
+    listed = rejections.listing(warehouse, gate=gate, reason=reason, limit=limit)
+    print_listing(OUT, listed, sum(group.records for group in groups))
+    if export and groups:
+        written = rejections.export(warehouse, export, gate=gate, reason=reason)
+        OUT.print(
+            f"{written:,} records with their payloads written to {export}: correct payloads there, then "
+            f"`recsys replay-rejected --corrections {export}`",
+            soft_wrap=True,
+        )
+
+
+@app.command(name="replay-rejected")
+def replay_rejected(
+    reason: Annotated[str | None, _REASON] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", help="A file of `recsys rejected --export` with corrected payloads."),
+    ] = None,
+) -> None:
+    """Load what a mended rule accepts now or what was corrected by hand, exactly once."""
+    from recsys_platform.console_rejected import print_corrected, print_replayed
+    from recsys_platform.warehouse.rejected import correct, replay
+
+    if reason is not None and corrections is not None:
+        raise InputError("--reason and --corrections do not go together: a file of corrections names its records.")
+    settings = load_settings()
+    hub, warehouse = Hub(settings.hub_root), _prepared(settings)
+    if corrections is None:
+        print_replayed(OUT, replay(hub, warehouse, reason=reason))
+        return
+    done = correct(hub, warehouse, corrections)
+    print_corrected(OUT, done)
+    if done.refused:
+        sys.exit(1)
+
+
+def _prepared(settings: Settings) -> DuckDBWarehouse:
+    """The warehouse of a world with the tables of this version; `WarehouseError` if there is none or it stays held."""
+    import stamina
+
+    stamina.instrumentation.set_on_retry_hooks(())  # waiting for a loader to end is no news: what it ends in is told
+    warehouse = DuckDBWarehouse(settings.warehouse_path)
+    warehouse.frame("select 1")
+    warehouse.prepare()
+    return warehouse
 
 
 def _refresh(settings: Settings, everything: bool) -> bool:

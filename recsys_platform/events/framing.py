@@ -9,17 +9,28 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+TRUNCATED, DAMAGED, NOT_UTF8 = "truncated gzip", "damaged gzip", "not UTF-8"
+DAMAGE = (TRUNCATED, DAMAGED, NOT_UTF8)
+"""How the reasons begin of pieces whose text is not what was sent: only a correction can mend them."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_BLANK = re.compile(r"[\s\ufeff]*")
-_RESYNC = re.compile(r"\n|(?<=\})(?=\{)")
+_BLANKS = " \t\r\n\f\v\x1e\ufeff"
+_BLANK = re.compile(f"[{_BLANKS}]*")
+_JUNK_END = re.compile(r"\n|(?=\{)")
+_BRACE_OR_STRING = re.compile(r'[{}]|"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+_FAR = 1 << 15
+_BAD_BYTE = re.compile("[\udc80-\udcff]")
 
 
 def _refuse_constant(name: str) -> None:
     raise json.JSONDecodeError(f"{name} is not JSON", name, 0)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+# Numbers stay text: nobody computes with them here, and Python refuses whole numbers of more than 4,300 digits.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=str, parse_float=str)
 
 
 @dataclass(frozen=True)
@@ -31,51 +42,82 @@ class Piece:
 
 
 def split_records(data: bytes) -> list[Piece]:
-    """The records of a landing object in order, readable or not."""
+    """The records of a landing object in order, readable or not; never raises."""
     raw, damage = decompress(data)
-    text = raw.decode("utf-8", errors="replace")
-    pieces = list(_split_text(text))
+    text = raw.decode("utf-8", errors="surrogateescape")
+    pieces = [_shown(piece) for piece in _split_text(text)]
     return _blame_damage(pieces, damage) if damage else pieces
 
 
 def decompress(data: bytes) -> tuple[bytes, str | None]:
     """The plain bytes of a gzip or plain object as far as they can be read, and what is wrong with the rest."""
-    plain = []
+    plain: list[bytes] = []
     while data.startswith(_GZIP_MAGIC):
         stream = zlib.decompressobj(wbits=31)
         try:
             plain.append(stream.decompress(data))
         except zlib.error as error:
-            return b"".join([*plain, *_readable(data)]), f"damaged gzip: {error}"
+            what = str(error).rpartition(": ")[2]
+            return b"".join([*plain, *_readable(data)]), f"{DAMAGED}: {what}"
         if not stream.eof:
-            return b"".join(plain), "truncated gzip"
+            return b"".join(plain), TRUNCATED
         data = stream.unused_data
     padding_gone = data.strip(b"\0") if plain else data
     return b"".join([*plain, padding_gone]), None
 
 
 def _readable(data: bytes) -> Iterator[bytes]:
-    """Decompress in small steps up to the damage."""
+    """Decompress up to the damage: in small steps, and in the step that holds it byte by byte."""
     stream = zlib.decompressobj(wbits=31)
     for start in range(0, len(data), 1024):
+        before = stream.copy()
         try:
             yield stream.decompress(data[start : start + 1024])
+        except zlib.error:
+            yield from _byte_by_byte(before, data[start : start + 1024])
+            return
+
+
+def _byte_by_byte(stream: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+    for byte in data:
+        try:
+            yield stream.decompress(bytes([byte]))
         except zlib.error:
             return
 
 
 def _split_text(text: str) -> Iterator[Piece]:
+    decoder, starts = _Decoder(text), _Starts(text)
     position = _skip_blank(text, 0)
     while position < len(text):
-        try:
-            value, end = _DECODER.raw_decode(text, position)
-            reason = None if isinstance(value, dict) else "not a JSON object"
-        except json.JSONDecodeError as error:
-            end, reason = _next_start(text, position), f"not JSON: {error.msg.lower()}"
-        except RecursionError:
-            end, reason = _next_start(text, position), "not JSON: nested too deeply"
-        yield Piece(text[position:end].rstrip(), reason)
+        end, reason = _read_one(decoder, position, starts)
+        yield Piece(text[position:end].rstrip(_BLANKS), reason)
         position = _skip_blank(text, end)
+
+
+def _read_one(decoder: "_Decoder", position: int, starts: "_Starts") -> tuple[int, str | None]:
+    """Where the piece that begins here ends, and why it cannot be read, if so."""
+    text = decoder.text
+    try:
+        value, end = decoder.decode(position)
+    except json.JSONDecodeError as error:
+        return _end_of_broken(text, position, starts), f"not JSON: {error.msg.lower().removesuffix(' at')}"
+    except RecursionError:
+        return _end_of_broken(text, position, starts), "not JSON: nested too deeply"
+    if not isinstance(value, dict):
+        return end, "not a JSON object"
+    if _HALF_CHARACTER.search(text, position, end) and not _is_text(value):
+        return end, "not JSON: half a character (an unpaired \\u surrogate)"
+    return end, None
+
+
+def _is_text(value: dict[str, object]) -> bool:
+    """Whether all strings of a value can be written as UTF-8."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _skip_blank(text: str, position: int) -> int:
@@ -83,10 +125,92 @@ def _skip_blank(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _next_start(text: str, position: int) -> int:
-    """Where reading can go on after an unreadable piece: the next line, or the next object that follows a closed one."""
-    match = _RESYNC.search(text, position + 1)
-    return match.end() if match else len(text)
+def _end_of_broken(text: str, position: int, starts: "_Starts") -> int:
+    """Where an unreadable piece ends: with its own braces, else at the next line that opens one, else at the next record."""
+    limit = starts.after(position)
+    if text[position] == "{":
+        line = text.find("\n{", position, limit)
+        return _balanced_end(text, position, limit) or (line + 1 if line >= 0 else limit)
+    junk = _JUNK_END.search(text, position + 1, limit)
+    return junk.end() if junk else limit
+
+
+def _balanced_end(text: str, position: int, limit: int) -> int | None:
+    """Where the brace that opens at a position is closed, braces in strings aside; None if it is not before the limit."""
+    depth = 0
+    for token in _BRACE_OR_STRING.finditer(text, position, limit):
+        depth += {"{": 1, "}": -1}.get(text[token.start()], 0)
+        if depth == 0:
+            return token.end()
+    return None
+
+
+class _Decoder:
+    """Decodes JSON values anywhere in a text.
+
+    Python's error counts the lines before it: after one, decoding goes on in what is left, or many errors would take forever.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = self.rest = text
+        self.base = 0
+
+    def decode(self, at: int) -> tuple[Any, int]:
+        """The value that begins at a place, and where it ends; `JSONDecodeError` or `RecursionError` if there is none."""
+        try:
+            value, end = _DECODER.raw_decode(self.rest, at - self.base)
+        except json.JSONDecodeError:
+            if at - self.base > _FAR:
+                self.rest, self.base = self.text[at:], at
+            raise
+        return value, end + self.base
+
+
+class _Starts:
+    """Finds the next readable record; what was found is remembered, so that a text of many broken pieces is searched once."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.decoder = _Decoder(text)
+        self.found = -1
+
+    def after(self, position: int) -> int:
+        """Where the first readable record after a position begins; the end of the text if there is none."""
+        if self.found <= position:
+            self.found = self._search(position + 1)
+        return self.found
+
+    def _search(self, position: int) -> int:
+        at = self.text.find("{", position)
+        while at >= 0:
+            end = self._end_of_object(at)
+            if end is not None and self._stands_alone(at, end):
+                return at
+            at = self.text.find("{", end or at + 1)
+        return len(self.text)
+
+    def _end_of_object(self, at: int) -> int | None:
+        try:
+            return self.decoder.decode(at)[1]
+        except (json.JSONDecodeError, RecursionError):
+            return None
+
+    def _stands_alone(self, at: int, end: int) -> bool:
+        """Not inside another object: a record follows, or nothing does and what came before does not ask for a value."""
+        following = _skip_blank(self.text, end)
+        if following < len(self.text):
+            return self.text[following] == "{"
+        before = at - 1
+        while before and self.text[before] in _BLANKS:
+            before -= 1
+        return self.text[at - 1] == "\n" or self.text[before] not in ",:["
+
+
+def _shown(piece: Piece) -> Piece:
+    """A piece with bytes that are not UTF-8 is rejected; they are shown as replacement characters."""
+    if piece.text.isascii() or not _BAD_BYTE.search(piece.text):
+        return piece
+    return Piece(piece.text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), NOT_UTF8)
 
 
 def _blame_damage(pieces: list[Piece], damage: str) -> list[Piece]:

@@ -8,7 +8,8 @@ TABLES = {
         landed_at timestamp not null, loaded_at timestamp not null, record json not null""",
     "raw.rejected_records": """
         source varchar not null, object_key varchar not null, record_index bigint not null,
-        landed_at timestamp not null, loaded_at timestamp not null, payload varchar not null, reason varchar not null""",
+        landed_at timestamp not null, loaded_at timestamp not null, payload varchar not null, reason varchar not null,
+        corrected_by varchar""",
     "raw.user_attributes": """
         snapshot_date date not null, user_id varchar not null, object_key varchar not null,
         loaded_at timestamp not null, record json not null""",
@@ -29,3 +30,5 @@ TABLES = {
         metric varchar not null, k integer not null, users bigint not null,
         value double, low double, high double""",
 }
+ADDED_COLUMNS = (("raw.rejected_records", "corrected_by varchar"),)
+"""Columns that tables of an older warehouse lack."""

@@ -9,20 +9,29 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import stamina
 
 from recsys_platform.errors import WarehouseError
 from recsys_platform.hub.keys import Attributes
 from recsys_platform.hub.store import Hub, HubObject
-from recsys_platform.warehouse import ddl, loading, publishing
-from recsys_platform.warehouse.port import LoadReport, Progress
+from recsys_platform.warehouse import ddl, loading, publishing, replaying
+from recsys_platform.warehouse.port import LoadReport, Progress, RecordId, ReplayReport
+
+LOCK_WAIT = 30.0
+_LOCKED = "Could not set lock"
 
 
 @dataclass(frozen=True)
 class DuckDBWarehouse:
-    """A warehouse in a file; `memory_limit` is DuckDB's own, above which it spills to disk."""
+    """A warehouse in a file; `memory_limit` is DuckDB's own, above which it spills to disk.
+
+    One process at a time has the file: a writer waits for it, `lock_wait` seconds at most.
+    """
 
     path: Path
     memory_limit: str = "3GB"
+    chunk_objects: int = loading.CHUNK_OBJECTS
+    lock_wait: float = LOCK_WAIT
 
     def prepare(self) -> None:
         """Create the file, its schemas and the tables that Python writes."""
@@ -31,6 +40,8 @@ class DuckDBWarehouse:
                 con.execute(f"create schema if not exists {schema}")
             for table, columns in ddl.TABLES.items():
                 con.execute(f"create table if not exists {table} ({columns})")
+            for table, column in ddl.ADDED_COLUMNS:
+                con.execute(f"alter table {table} add column if not exists {column}")
 
     def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """The answer to a query, read-only."""
@@ -63,13 +74,35 @@ class DuckDBWarehouse:
         """Load landing objects in chunks of one source, each chunk with its ledger rows in one transaction."""
         report = LoadReport()
         with self.connect() as con:
-            for chunk in loading.chunks(sorted(objects)):
+            # A larger log before it is folded into the file: the next chunk would only pay for it again.
+            con.execute("set wal_autocheckpoint = '256MB'")
+            for chunk in loading.chunks(loading.unknown(con, objects), self.chunk_objects):
                 loading.frame_objects(con, hub, chunk)
                 with transaction(con):
                     report += loading.load_framed(con, chunk)
                 if progress:
                     progress(report.objects, len(objects))
         return report
+
+    def judge(self, source: str, payloads: Sequence[str]) -> list[str | None]:
+        """Why each text would be rejected as a record of a source, None where it would be accepted."""
+        with duckdb.connect() as con:
+            return replaying.judge(con, source, payloads)
+
+    def replayable(self, *, reason: str | None = None) -> list[str]:
+        """Keys of objects with rejected records that the present rules accept, or reject for another reason."""
+        with self.connect(read_only=True) as con:
+            return replaying.replayable(con, reason)
+
+    def replay_rejected(self, *, reason: str | None = None) -> ReplayReport:
+        """Judge rejected records again and move what is accepted now, in one transaction."""
+        with self.connect() as con, transaction(con):
+            return replaying.replay(con, reason)
+
+    def mark_corrected(self, corrected: Mapping[RecordId, str]) -> None:
+        """Note at rejected records which landing object corrects them, in one transaction."""
+        with self.connect() as con, transaction(con):
+            replaying.mark_corrected(con, corrected)
 
     def load_attributes(self, hub: Hub, kind: Attributes, day: dt.date, objects: Sequence[HubObject]) -> LoadReport:
         """Replace one snapshot day in one transaction."""
@@ -104,7 +137,7 @@ class DuckDBWarehouse:
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection that is closed whatever happens; `WarehouseError` if the file is locked, absent or not DuckDB."""
         try:
-            con = duckdb.connect(str(self.path), read_only=read_only, config={"memory_limit": self.memory_limit})
+            con = self._open(read_only=read_only)
         except duckdb.Error as error:
             raise WarehouseError(_why_closed(self.path, str(error))) from error
         try:
@@ -112,6 +145,24 @@ class DuckDBWarehouse:
             yield con
         finally:
             con.close()
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        """Readers are told at once that the file is held; writers wait, for a loader is done sooner or later."""
+        if read_only:
+            return self._connect(read_only=True)
+        for attempt in stamina.retry_context(
+            on=_is_locked, attempts=None, timeout=self.lock_wait, wait_initial=0.1, wait_max=2
+        ):
+            with attempt:
+                return self._connect(read_only=False)
+        raise AssertionError("stamina ends with a value or an error")
+
+    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(str(self.path), read_only=read_only, config={"memory_limit": self.memory_limit})
+
+
+def _is_locked(error: Exception) -> bool:
+    return isinstance(error, duckdb.Error) and _LOCKED in str(error)
 
 
 @contextmanager
@@ -127,7 +178,7 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _why_closed(path: Path, message: str) -> str:
-    if "Could not set lock" in message:
+    if _LOCKED in message:
         return f"{path} is held by another process: wait for the running job or close the other connection to it."
     if not path.exists():
         return (

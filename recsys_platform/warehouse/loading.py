@@ -1,7 +1,7 @@
 """Load landing objects and attribute snapshots into `raw` on DuckDB, exactly once.
 
-Whole chunks go through DuckDB's JSON reader; where it refuses a chunk, the chunk is halved, and only an object that it refuses
-alone is framed in Python. Whichever way a record comes, one SQL statement decides whether it is accepted.
+Whole chunks go through DuckDB's JSON reader. An object that it refuses is framed in Python, and the reader goes on after it.
+Whichever way a record comes, the same SQL (`judging.py`) decides whether it is accepted.
 """
 
 import datetime as dt
@@ -12,86 +12,135 @@ import duckdb
 import pyarrow as pa
 
 from recsys_platform.errors import InputError
-from recsys_platform.events.envelope import ENVELOPE, NOT_AN_OBJECT, NOT_VALID
 from recsys_platform.events.framing import split_records
-from recsys_platform.hub.keys import Attributes, arrival_of, source_of
+from recsys_platform.hub.keys import Attributes, arrival_of, is_landing_key, source_of
 from recsys_platform.hub.store import Hub, HubObject
+from recsys_platform.warehouse.judging import envelope_paths, fields_of_piece, reason_of_object, reason_of_piece
 from recsys_platform.warehouse.port import LoadReport
 
-CHUNK_OBJECTS = 500
-CHUNK_BYTES = 48_000_000
+# A transaction large enough that DuckDB writes whole row groups past its log, small enough for bounded memory.
+CHUNK_OBJECTS = 2000
+CHUNK_BYTES = 24_000_000
+# Where one object of many cannot be read, the rest is read in runs of so many: what a second refusal throws away is short.
+CAREFUL_OBJECTS = 32
+_LARGEST_RECORD = 33_554_432
 _ID_COLUMN: dict[Attributes, str] = {"user_attributes": "user_id", "book_attributes": "book_id"}
+_REFUSED = (duckdb.InvalidInputException, duckdb.IOException, duckdb.OutOfRangeException)
 
 
-def chunks(objects: Sequence[HubObject]) -> Iterator[list[HubObject]]:
-    """Objects of one source in turn, few enough for bounded memory."""
+def chunks(objects: Sequence[HubObject], most: int = CHUNK_OBJECTS) -> Iterator[list[HubObject]]:
+    """Objects of one source in turn, at most `most` and few enough for bounded memory."""
     chunk: list[HubObject] = []
+    size = 0
     for item in objects:
-        full = len(chunk) == CHUNK_OBJECTS or sum(o.size_bytes for o in chunk) + item.size_bytes > CHUNK_BYTES
+        full = len(chunk) == most or size + item.size_bytes > CHUNK_BYTES
         if chunk and (full or source_of(item.key) != source_of(chunk[0].key)):
             yield chunk
-            chunk = []
+            chunk, size = [], 0
         chunk.append(item)
+        size += item.size_bytes
     if chunk:
         yield chunk
 
 
+def unknown(con: duckdb.DuckDBPyConnection, objects: Sequence[HubObject]) -> list[HubObject]:
+    """Those objects that the ledger does not know, in order: another loader may have been here since they were listed."""
+    sql = "select object_key from ops.load_ledger semi join (select unnest(?::varchar[]) as object_key) using (object_key)"
+    known = {key for (key,) in con.execute(sql, [[item.key for item in objects]]).fetchall()}
+    return sorted(item for item in set(objects) if item.key not in known)
+
+
 def frame_objects(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject]) -> None:
-    """Fill the temporary table `framed` with the pieces of objects of one source.
+    """Fill the temporary table `judged` with the records of objects of one source, each with its reason for rejection or null.
 
-    Outside a transaction: an object that DuckDB cannot read would abort it.
+    `number` is the place of the object in `objects`; a row's place in the table is its record's place in the object. Outside a
+    transaction: an object that DuckDB cannot read would abort it.
     """
-    con.execute(
-        "create or replace temp table framed"
-        " (object_key varchar, record_index bigint, payload varchar, reason varchar, landed_at timestamp)"
-    )
-    _read(con, hub, objects)
+    con.execute("create or replace temp table judged (number integer, payload varchar, reason varchar)")
+    refused = list(_refused(con, hub, objects, 0))
+    for start in range(0, len(refused), CAREFUL_OBJECTS):
+        _read_with_python(con, hub, objects, refused[start : start + CAREFUL_OBJECTS])
 
 
-def _read(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject]) -> None:
-    """Halve what DuckDB refuses until the objects that it cannot read stand alone."""
-    if _read_with_duckdb(con, hub, objects):
+def _refused(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject], first: int) -> Iterator[int]:
+    """Read objects that are numbered from `first`; the numbers of those that DuckDB refuses."""
+    bad = _read_with_duckdb(con, hub, objects, first) if objects else None
+    if bad is None:
         return
-    if len(objects) == 1:
-        _read_with_python(con, hub, objects[0])
+    if len(objects) > CAREFUL_OBJECTS:
+        for start in range(0, len(objects), CAREFUL_OBJECTS):
+            yield from _refused(con, hub, objects[start : start + CAREFUL_OBJECTS], first + start)
         return
-    middle = len(objects) // 2
-    _read(con, hub, objects[:middle])
-    _read(con, hub, objects[middle:])
+    yield first + bad
+    for start, stop in ((0, bad), (bad + 1, len(objects))):
+        yield from _refused(con, hub, objects[start:stop], first + start)
 
 
 def load_framed(con: duckdb.DuckDBPyConnection, objects: Sequence[HubObject]) -> LoadReport:
     """Raw rows, rejected rows and ledger rows of the framed objects; the caller holds the transaction."""
-    loaded_at = next_loaded_at(con)
-    _accept_or_reject(con, source_of(objects[0].key), loaded_at)
-    return _write_ledger(con, objects, loaded_at)
+    source, loaded_at = source_of(objects[0].key), next_loaded_at(con)
+    con.register("objects", _object_table(objects))
+    con.execute(_COUNT)
+    for statement in (_ACCEPT, _REJECT):
+        con.execute(statement, {"source": source, "loaded_at": loaded_at})
+    con.execute(_NOTE, {"loaded_at": loaded_at})
+    sums = con.execute("select count(*), sum(records), sum(records - rejected), sum(rejected) from counted").fetchall()
+    con.unregister("objects")
+    return LoadReport(*(int(number) for number in sums[0]))
 
 
 def next_loaded_at(con: duckdb.DuckDBPyConnection) -> dt.datetime:
     """Now (UTC, naive), but later than every earlier load: readers take `loaded_at` as their high-water mark."""
-    row = con.execute("select max(loaded_at) + interval 1 microsecond from ops.load_ledger").fetchone()
+    [(last,)] = con.execute("select max(loaded_at) + interval 1 microsecond from ops.load_ledger").fetchall()
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    return max(now, row[0]) if row and row[0] else now
+    return max(now, last) if last else now
 
 
-def _read_with_duckdb(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject]) -> bool:
-    """Whether DuckDB could read all of them; if not, nothing was added."""
+_COUNT = """
+    create or replace temp table counted as
+    select o.*, j.first, coalesce(j.records, 0) as records, coalesce(j.rejected, 0) as rejected
+    from objects as o left join (
+        select number, min(rowid) as first, count(*) as records, count(reason) as rejected from judged group by number
+    ) as j using (number)"""
+_ACCEPT = """
+    insert into raw.engagement_events
+    select $source, object_key, j.rowid - first, landed_at, $loaded_at::timestamp, payload::json
+    from judged as j join counted using (number) where reason is null"""
+_REJECT = """
+    insert into raw.rejected_records by name
+    select $source as source, object_key, j.rowid - first as record_index, landed_at, $loaded_at::timestamp as loaded_at,
+        payload, reason
+    from judged as j join counted using (number) where reason is not null"""
+_NOTE = """
+    insert into ops.load_ledger
+    select object_key, etag, size_bytes, records, records - rejected, rejected, $loaded_at::timestamp
+    from counted order by number"""
+
+
+def _read_with_duckdb(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject], first: int) -> int | None:
+    """None if DuckDB could read all of them; else nothing was added, and the place of one that it could not read."""
     paths = [str(hub.path(item.key)) for item in objects]
-    keys = pa.table(
-        {
-            "path": paths,
-            "object_key": [item.key for item in objects],
-            "landed_at": pa.array([arrival_of(item.key) for item in objects], pa.timestamp("us")),
-        }
-    )
-    con.register("object_keys", keys)
+    source = source_of(objects[0].key)
     try:
-        con.execute(_READ, [[_literal(path) for path in paths]])
-    except (duckdb.InvalidInputException, duckdb.IOException, duckdb.OutOfRangeException):
-        return False
-    finally:
-        con.unregister("object_keys")
-    return True
+        con.execute(
+            f"""
+            insert into judged
+            select file_index + $first, json::varchar, {reason_of_object(source, "json", "fields")}
+            from (
+                select file_index, json, json_extract_string(json, {envelope_paths(source)!r}) as fields
+                from read_json_objects($paths, format = 'unstructured', maximum_object_size = {_LARGEST_RECORD})
+            )""",
+            {"first": first, "paths": [_literal(path) for path in paths]},
+        )
+    except _REFUSED as error:
+        return _named(paths, str(error))
+    return None
+
+
+def _named(paths: Sequence[str], message: str) -> int:
+    """The place of the path that an error names, the last one of the first half if it names none."""
+    found = [path for path in paths if path in message]
+    return paths.index(max(found, key=len)) if found else (len(paths) - 1) // 2
 
 
 def _literal(path: str) -> str:
@@ -99,101 +148,39 @@ def _literal(path: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
-# The running number follows the order of the files and of the records in them; a hash join does not keep it, so it comes first.
-_READ = """
-    insert into framed
-    with numbered as (
-        select filename, row_number() over () as n, json::varchar as payload
-        from read_json_objects(?, format = 'unstructured', filename = true, maximum_object_size = 33554432)
-    )
-    select k.object_key, n - min(n) over (partition by filename) as record_index, payload, null, k.landed_at
-    from numbered join object_keys as k on k.path = numbered.filename
-"""
-
-
-def _read_with_python(con: duckdb.DuckDBPyConnection, hub: Hub, item: HubObject) -> None:
-    pieces = split_records(hub.get(item.key))
+def _read_with_python(
+    con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject], numbers: Sequence[int]
+) -> None:
+    """Add the pieces of the objects of those numbers, which are of one source."""
+    pieces = [(number, piece) for number in numbers for piece in split_records(hub.get(objects[number].key))]
     framed = pa.table(
         {
-            "record_index": pa.array(range(len(pieces)), pa.int64()),
-            "payload": pa.array([piece.text for piece in pieces], pa.string()),
-            "reason": pa.array([piece.reason for piece in pieces], pa.string()),
+            "number": pa.array([number for number, _ in pieces], pa.int32()),
+            "payload": pa.array([piece.text for _, piece in pieces], pa.string()),
+            "framing": pa.array([piece.reason for _, piece in pieces], pa.string()),
         }
     )
     con.register("pieces", framed)
-    con.execute(
-        "insert into framed select ?, record_index, payload, reason, ?::timestamp from pieces",
-        [item.key, arrival_of(item.key)],
-    )
+    reason = reason_of_piece(source_of(objects[0].key), "payload", "framing", "fields")
+    fields = fields_of_piece(source_of(objects[0].key), "payload", "framing")
+    con.execute(f"insert into judged select number, payload, {reason} from (select *, {fields} as fields from pieces)")
     con.unregister("pieces")
-
-
-def _accept_or_reject(con: duckdb.DuckDBPyConnection, source: str, loaded_at: dt.datetime) -> None:
-    con.execute(f"create or replace temp table decided as {_decision(source)}")
-    con.execute(
-        "insert into raw.engagement_events select ?, object_key, record_index, landed_at, ?::timestamp, payload::json"
-        " from decided where reason is null order by object_key, record_index",
-        [source, loaded_at],
-    )
-    con.execute(
-        "insert into raw.rejected_records select ?, object_key, record_index, landed_at, ?::timestamp, payload, reason"
-        " from decided where reason is not null order by object_key, record_index",
-        [source, loaded_at],
-    )
-
-
-def _decision(source: str) -> str:
-    """SQL that gives every framed piece its reason for rejection, or null."""
-    requirements = ENVELOPE[source]  # type: ignore[index]
-    paths = [path for requirement in requirements for path in requirement.paths]
-    missing = " ".join(
-        f"when coalesce({', '.join(f'nullif(f[{paths.index(path) + 1}], {chr(39) * 2})' for path in need.paths)}) is null"
-        f" then '{need.reason}'"
-        for need in requirements
-    )
-    return f"""
-        with parsed as (
-            select * replace (coalesce(reason, if(json_valid(payload), null, '{NOT_VALID}')) as reason) from framed
-        ),
-        fields as (
-            select *, case when reason is null then json_extract_string(payload, {paths!r}) end as f from parsed
-        )
-        select * exclude (f, reason), case
-            when reason is not null then reason
-            when json_type(payload) <> 'OBJECT' then '{NOT_AN_OBJECT}'
-            {missing}
-        end as reason
-        from fields"""
-
-
-def _write_ledger(con: duckdb.DuckDBPyConnection, objects: Sequence[HubObject], loaded_at: dt.datetime) -> LoadReport:
-    con.register("objects", _object_table(objects))
-    con.execute(
-        """
-        insert into ops.load_ledger
-        select o.object_key, o.etag, o.size_bytes, count(d.object_key) as records,
-            count(d.object_key) filter (d.reason is null), count(d.reason), ?::timestamp
-        from objects as o left join decided as d using (object_key)
-        group by all order by o.object_key""",
-        [loaded_at],
-    )
-    con.unregister("objects")
-    sums = con.execute(
-        "select count(*), sum(records)::bigint, sum(accepted)::bigint, sum(rejected)::bigint"
-        " from ops.load_ledger where loaded_at = ?",
-        [loaded_at],
-    ).fetchone()
-    return LoadReport(*sums) if sums else LoadReport()
 
 
 def _object_table(objects: Sequence[HubObject]) -> pa.Table:
     return pa.table(
         {
+            "number": pa.array(range(len(objects)), pa.int32()),
             "object_key": [item.key for item in objects],
             "etag": [item.etag for item in objects],
             "size_bytes": [item.size_bytes for item in objects],
+            "landed_at": pa.array([_landed_at(item.key) for item in objects], pa.timestamp("us")),
         }
     )
+
+
+def _landed_at(key: str) -> dt.datetime | None:
+    return arrival_of(key) if is_landing_key(key) else None
 
 
 def load_snapshot(

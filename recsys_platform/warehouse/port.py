@@ -11,6 +11,8 @@ from recsys_platform.hub.keys import Attributes
 from recsys_platform.hub.store import Hub, HubObject
 
 Progress = Callable[[int, int], None]
+RecordId = tuple[str, int]
+"""A landed record: the key of its object and its place in it."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,15 @@ class LoadReport:
         )
 
 
+@dataclass(frozen=True)
+class ReplayReport:
+    """What judging rejected records again did: `moved` to the accepted ones, `renamed` to another reason, `kept` as they were."""
+
+    moved: int = 0
+    renamed: int = 0
+    kept: int = 0
+
+
 class Warehouse(Protocol):
     """The port. Every method opens and closes its own connection; a method that writes is one transaction a step."""
 
@@ -49,6 +60,18 @@ class Warehouse(Protocol):
 
     def load_events(self, hub: Hub, objects: Sequence[HubObject], *, progress: Progress | None = None) -> LoadReport:
         """Load landing objects that the ledger does not know, each exactly once."""
+
+    def judge(self, source: str, payloads: Sequence[str]) -> list[str | None]:
+        """Why each text would be rejected as a record of a source, None where it would be accepted."""
+
+    def replayable(self, *, reason: str | None = None) -> list[str]:
+        """Keys of objects with rejected records that the present rules accept, or reject for another reason."""
+
+    def replay_rejected(self, *, reason: str | None = None) -> ReplayReport:
+        """Judge the rejected records again whose reason contains a text, and move what is accepted now."""
+
+    def mark_corrected(self, corrected: Mapping[RecordId, str]) -> None:
+        """Note at rejected records the key of the landing object that corrects them."""
 
     def load_attributes(self, hub: Hub, kind: Attributes, day: dt.date, objects: Sequence[HubObject]) -> LoadReport:
         """Replace the snapshot of a day, whole or not at all."""

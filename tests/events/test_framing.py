@@ -1,6 +1,8 @@
 import gzip
 import json
+import zlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,23 +68,128 @@ def test_a_gzip_with_a_damaged_middle_is_told():
     assert str(decompress(bytes(data))[1]).startswith("damaged gzip")
 
 
+def test_the_bytes_before_a_damage_are_read_to_the_last():
+    packed = bytearray(gzip.compress(b'{"id": "a"}'))
+    packed[-8:-4] = b"\0\0\0\0"
+    assert split_records(bytes(packed)) == [Piece('{"id": "a"}'), Piece("", "damaged gzip: incorrect data check")]
+
+
+def test_a_record_with_bytes_that_are_not_utf_8_is_rejected_and_shown_as_far_as_it_can_be():
+    pieces = split_records(b'{"id":"a"}\n{"id":"\xff\xfe","city":"Z\xc3\xbcrich"}\n{"id":"b"}')
+    assert pieces == [
+        Piece('{"id":"a"}'),
+        Piece('{"id":"��","city":"Zürich"}', "not UTF-8"),
+        Piece('{"id":"b"}'),
+    ]
+
+
+def test_half_a_character_written_as_an_escape_is_not_json():
+    assert reasons(rb'{"a":"\ud83d"}{"a":"\ud83d\ude00"}{"a":"\\ud83d"}') == [
+        "not JSON: half a character (an unpaired \\u surrogate)",
+        None,
+        None,
+    ]
+
+
+def test_whole_numbers_of_any_length_are_read():
+    assert reasons(b'{"n":' + b"1" * 5000 + b"}") == [None]
+
+
+BROKEN_LINE = '{\n "event_type": "push",\n "context": {\n  "endpoint": "{\\"Address\\":\n      \\"x\\"}"\n }\n}'
+
+
+def test_a_pretty_printed_record_with_a_line_break_in_a_string_is_one_rejected_piece_between_good_ones():
+    one, two = json.dumps(A, indent=1), json.dumps(B)
+    for between in ("", "\n", "\r\n\r\n"):
+        pieces = split_records(f"{one}{between}{BROKEN_LINE}{between}{two}".encode())
+        assert [piece.reason for piece in pieces] == [None, "not JSON: invalid control character", None]
+        assert pieces[1].text == BROKEN_LINE
+
+
+def test_a_record_that_is_cut_off_costs_none_that_follows():
+    one, two = json.dumps(A), json.dumps(B)
+    assert texts(f"{one[:17]}\n{one}\n{two}\n".encode()) == [A, B]
+    assert texts(f"{one[:17]}{one}{two}".encode()) == [A, B]
+    assert texts(f'{one}\n{{"a": "open\n{two}'.encode()) == [A, B]
+    assert texts(f"{one},{two}".encode()) == [A, B]
+
+
+def test_each_broken_line_is_a_piece_of_its_own():
+    lines = ["{'a': 1}", '{"b": "x', '{"c": 1', '{"d": [}', "e", json.dumps(A)]
+    assert [piece.text for piece in split_records("\n".join(lines).encode())] == lines
+
+
+def test_what_is_nested_in_a_broken_record_does_not_pose_as_a_record():
+    assert reasons(b'{"batch": [{"id": "a"}, {"id": "b"}], "x": oops}') == ["not JSON: expecting value"]
+    assert reasons(b'{"batch": [{"id": "a"}, {"id": "b"}') == ["not JSON: expecting ',' delimiter"]
+
+
+@pytest.mark.timeout(30)
+def test_the_time_for_broken_lines_grows_with_their_number_not_with_its_square():
+    assert len(split_records(b"{'a': 1}\n" * 100_000)) == 100_000
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
+RECORDS = st.lists(st.dictionaries(st.text(), JSON, max_size=4), max_size=6)
+BLANKS = " \t\r\n\f\v\x1e\ufeff"
+
+
+def written(record: object, indent: int | None, ascii_only: bool) -> bytes:
+    return json.dumps(record, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+
+
+def packed(parts: list[bytes], how: str) -> bytes:
+    if how == "members":
+        return b"".join(gzip.compress(part) for part in parts) or gzip.compress(b"")
+    plain = b"".join(parts)
+    return gzip.compress(plain, mtime=0) if how == "gzip" else plain
 
 
 @given(
-    st.lists(st.dictionaries(st.text(), JSON, max_size=4), max_size=6),
-    st.sampled_from(["", "\n", "\r\n", "  "]),
+    RECORDS,
+    st.lists(st.sampled_from(["", "\n", "\r\n", "  ", "\n\n\t", "\ufeff"]), min_size=6, max_size=6),
+    st.sampled_from([None, 0, 2]),
     st.booleans(),
+    st.sampled_from(["plain", "gzip", "members"]),
 )
-def test_whatever_objects_are_written_one_after_another_are_read_back(records, delimiter, packed):
-    data = delimiter.join(json.dumps(record) for record in records).encode()
-    assert texts(gzip.compress(data) if packed else data) == records
+def test_whatever_objects_are_written_one_after_another_are_read_back(records, delimiters, indent, ascii_only, how):
+    parts = [
+        delimiter.encode() + written(record, indent, ascii_only)
+        for record, delimiter in zip(records, delimiters, strict=False)
+    ]
+    assert texts(packed(parts, how)) == records
 
 
-@given(st.binary(max_size=300))
-def test_no_bytes_break_the_framing(data):
-    assert all(isinstance(piece.text, str) for piece in split_records(data))
+@given(RECORDS.filter(bool), st.sampled_from(["", "\n"]), st.sampled_from(["plain", "gzip"]), st.data())
+def test_damage_anywhere_costs_no_record_before_it(records, delimiter, how, data):
+    parts = [written(record, None, True) + delimiter.encode() for record in records]
+    whole = packed(parts, how)
+    place = data.draw(st.integers(0, len(whole) - 1))
+    tail = data.draw(st.sampled_from([b"", b"\xff" * 3, b"\0" + whole[place + 1 :], b"}" + whole[place + 1 :]]))
+    before = zlib.decompressobj(31).decompress(whole[:place]) if how == "gzip" else whole[:place]
+    complete = [
+        json.dumps(json.loads(part)) for part, end in zip(parts, ends(parts), strict=True) if end <= len(before)
+    ]
+    pieces = split_records(whole[:place] + tail)
+    assert [json.dumps(json.loads(p.text)) for p in pieces[: len(complete)]] == complete
+    assert all(piece.reason is None for piece in pieces[: len(complete)])
+
+
+def ends(parts: list[bytes]) -> list[int]:
+    return [sum(len(each) for each in parts[: number + 1]) for number in range(len(parts))]
+
+
+@given(st.binary(max_size=300) | st.text(alphabet='{}[]",:\\ \n1a\ufeff', max_size=60).map(str.encode))
+def test_the_pieces_of_any_bytes_account_for_all_of_them(data):
+    def without_blanks(text: str) -> str:
+        return text.translate(dict.fromkeys(map(ord, BLANKS)))
+
+    pieces = split_records(data)
+    if not data.startswith(b"\x1f\x8b"):
+        shown = data.decode("utf-8", "replace")
+        assert without_blanks("".join(piece.text for piece in pieces)) == without_blanks(shown)
+    assert all(piece.reason or isinstance(json.loads(piece.text), dict) for piece in pieces)

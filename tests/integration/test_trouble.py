@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gzip
+import json
 
 import pytest
 
@@ -172,3 +173,38 @@ def test_an_error_may_hold_brackets(empty_world, run_recsys, monkeypatch):
     code, said = run_recsys("run")
     assert code == 1
     assert "RECSYS_LIST_LENGTH='[/b]' is not valid" in one_sentence(said)
+
+
+@pytest.mark.slow
+def test_a_rejected_record_is_corrected_by_hand_and_reaches_the_marts(world, run_recsys, tmp_path):
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    record = {"type": "track", "event": "Books Searched", "messageId": "", "timestamp": now.isoformat()}
+    record |= {"userId": "u0000001", "properties": {"query": "q"}, "traits": {"email": "reader@example.org"}}
+    key = landing_key("segment", now, "typo.gz")
+    Hub(world / "hub").put(key, gzip.compress(json.dumps(record).encode()))
+    assert run_recsys("run")[0] == 0
+    file = tmp_path / "rejected.jsonl"
+    code, said = run_recsys("rejected", "--reason", "no message id", "--export", str(file))
+    assert code == 0
+    assert f"no message id: {key} #0" in said or f"{key} #0 no message id" in said
+    assert "reader@example.org" not in said
+    lines = [json.loads(line) for line in file.read_text().splitlines() if key in line]
+    lines[0]["payload"] = record | {"messageId": "typo-mended"}
+    file.write_text(json.dumps(lines[0]))
+    for corrected in (1, 0):
+        code, said = run_recsys("replay-rejected", "--corrections", str(file))
+        assert code == 0
+        assert said.startswith(f"{corrected} records corrected and loaded, {1 - corrected} were so before")
+    code, said = run_recsys("run")
+    assert code == 0, said
+    assert not said.startswith("Nothing new")
+    marts = DuckDBWarehouse(world / "warehouse.duckdb")
+    assert marts.frame("from marts.fct_events where event_id = 'typo-mended'").num_rows == 1
+    assert Hub(world / "hub").objects(f"rejected/{key.rpartition('/')[0]}/")
+
+
+def test_rejected_records_of_a_world_without_a_warehouse_are_asked_for_in_vain(empty_world, run_recsys):
+    for command in ("rejected", "replay-rejected"):
+        code, said = run_recsys(command)
+        assert code == 1
+        assert "There is no warehouse at" in one_sentence(said)

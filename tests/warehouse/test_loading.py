@@ -3,8 +3,6 @@ import gzip
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from recsys_platform.errors import HubError, InputError, WarehouseError
 from recsys_platform.hub.attributes import store_snapshot
@@ -97,7 +95,7 @@ def test_a_character_cut_in_half_costs_one_record(hub, warehouse, land, view):
     land("a.gz", view("m1"), rb'{"messageId":"m2","timestamp":"t","userId":"\ud83d"}', view("m3"))
     assert (load(hub, warehouse).accepted, rows(warehouse, "select reason from raw.rejected_records")) == (
         2,
-        [("not JSON: the warehouse cannot read it",)],
+        [("not JSON: half a character (an unpaired \\u surrogate)",)],
     )
 
 
@@ -136,48 +134,6 @@ def test_days_with_news_are_found_and_strange_keys_are_told(hub, warehouse, land
     hub.put("engagement_events/source=segment/oops.gz", b"")
     with pytest.raises(HubError, match=r"oops\.gz"):
         all_arrivals(hub, warehouse)
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.lists(
-        st.lists(
-            st.sampled_from(
-                [
-                    b'{"messageId":"m","timestamp":"t","userId":"u"}',
-                    b"{}",
-                    b"[1]",
-                    b"x",
-                    b'{"a":',
-                    rb'{"messageId":"\ud83d"}',
-                    b"",
-                ]
-            ),
-            max_size=6,
-        ),
-        max_size=4,
-    ),
-    st.integers(0, 60),
-)
-def test_records_are_accepted_or_rejected_whatever_lands(tmp_path_factory, objects, cut):
-    from recsys_platform.hub.keys import landing_key, landing_prefix
-    from recsys_platform.hub.store import Hub
-
-    home = tmp_path_factory.mktemp("world")
-    hub, warehouse = Hub(home / "hub"), DuckDBWarehouse(home / "w.duckdb")
-    warehouse.prepare()
-    for number, lines in enumerate(objects):
-        data = gzip.compress(b"\n".join(lines))
-        hub.put(
-            landing_key("segment", dt.datetime.combine(DAY, dt.time(5)), f"{number}.gz"),
-            data[: len(data) - cut] if number else data,
-        )
-    warehouse.load_events(hub, hub.objects(landing_prefix("segment", DAY)))
-    balance = """select count(*) from ops.load_ledger as l where records <> accepted + rejected
-        or accepted <> (select count(*) from raw.engagement_events as e where e.object_key = l.object_key)
-        or rejected <> (select count(*) from raw.rejected_records as r where r.object_key = l.object_key)"""
-    assert rows(warehouse, balance) == [(0,)]
-    assert rows(warehouse, "select count(*) from ops.load_ledger") == [(len(objects),)]
 
 
 def test_a_snapshot_is_replaced_whole(hub, warehouse):

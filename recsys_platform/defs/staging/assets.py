@@ -12,10 +12,11 @@ from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.tables import table_metadata
 from recsys_platform.defs.telling import every_few_seconds
 from recsys_platform.errors import RecsysError
-from recsys_platform.hub.keys import Attributes, attributes_prefix
+from recsys_platform.hub.keys import SOURCES, Attributes, attributes_prefix, landing_prefix
 from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.arrivals import arrivals
 from recsys_platform.warehouse.port import LoadReport, Warehouse
+from recsys_platform.warehouse.rejected import mirror_rejected
 
 _ROWS_BY_DAY = r"""
     select replace(regexp_extract(object_key, '(\d{4}/\d\d/\d\d)/\d\d/', 1), '/', '-') as day, sum(accepted)::bigint as rows
@@ -40,6 +41,7 @@ def raw_engagement_events(
     found = arrivals(hub, warehouse, *days_of(context))
     tell = every_few_seconds(lambda done, total: context.log.info(f"{done:,} of {total:,} objects loaded"))
     report = warehouse.load_events(hub, found.new, progress=tell)
+    mirror_rejected(hub, warehouse, *(landing_prefix(source, day) for source in SOURCES for day in days_of(context)))
     context.log.info(_sentence(report))
     for row in warehouse.frame(_ROWS_BY_DAY).to_pylist():
         if row["day"] in context.partition_keys:

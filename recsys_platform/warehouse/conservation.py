@@ -1,0 +1,81 @@
+"""The account of every landed record: what the ledger says against what stands in the raw tables."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from recsys_platform.warehouse.port import Warehouse
+
+Days = tuple[dt.date, dt.date]
+"""First and last day of arrival, both included."""
+
+# The ledger has a line an object: it is proven whole each time. The rows are counted only for the days in question.
+_DAY = r"replace(regexp_extract(object_key, 'source=[a-z]+/(\d{4}/\d\d/\d\d)/', 1), '/', '-')::date"
+_OUT_OF_BALANCE = f"""
+    with ledger as (
+        select * from ops.load_ledger where starts_with(object_key, 'engagement_events/') and {_DAY} between ? and ?
+    ),
+    accepted as (
+        select object_key, count(*) as n from raw.engagement_events where landed_at >= ? and landed_at < ? group by 1
+    ),
+    rejected as (
+        select object_key, count(*) as n from raw.rejected_records where landed_at >= ? and landed_at < ? group by 1
+    ),
+    counted as (
+        select coalesce(l.object_key, a.object_key, r.object_key) as object_key, l.records, coalesce(a.n, 0) as accepted,
+            coalesce(r.n, 0) as rejected
+        from ledger as l
+        full join accepted as a using (object_key)
+        full join rejected as r on r.object_key = coalesce(l.object_key, a.object_key)
+        where l.records is distinct from coalesce(a.n, 0) + coalesce(r.n, 0)
+            or l.accepted is distinct from coalesce(a.n, 0)
+    )
+    select * from counted
+    union
+    select object_key, records, accepted, rejected from ops.load_ledger
+    where starts_with(object_key, 'engagement_events/') and records <> accepted + rejected
+        and object_key not in (select object_key from counted)
+    order by 1
+"""
+_TOTALS = f"""
+    select count(*) as objects, coalesce(sum(records), 0)::bigint as records,
+        coalesce(sum(accepted), 0)::bigint as accepted, coalesce(sum(rejected), 0)::bigint as rejected
+    from ops.load_ledger where starts_with(object_key, 'engagement_events/') and {_DAY} between ? and ?
+"""
+_DAMAGED = """
+    select object_key || ': ' || reason as what, count(*) as pieces from raw.rejected_records
+    where reason like '%gzip%' and corrected_by is null and landed_at >= ? and landed_at < ? group by 1 order by 1
+"""
+_EVER = (dt.date(1, 1, 1), dt.date(9998, 12, 31))
+
+
+@dataclass(frozen=True)
+class Account:
+    """Totals of the ledger over the days asked for, and the objects whose rows do not add up to their line."""
+
+    objects: int
+    records: int
+    accepted: int
+    rejected: int
+    broken: tuple[dict[str, Any], ...]
+
+
+def account(warehouse: Warehouse, days: Days | None = None) -> Account:
+    """Compare ledger and rows for some days of arrival, None for all history; the ledger's own sums for all history always."""
+    first, last = days or _EVER
+    moments = _moments(days)
+    broken = warehouse.frame(_OUT_OF_BALANCE, [first, last, *moments, *moments]).to_pylist()
+    totals = warehouse.frame(_TOTALS, [first, last]).to_pylist()[0]
+    return Account(**totals, broken=tuple(broken))
+
+
+def damaged_objects(warehouse: Warehouse, days: Days | None = None) -> list[str]:
+    """Key and damage of every object of some days of arrival of which only a part could be read."""
+    return [row["what"] for row in warehouse.frame(_DAMAGED, _moments(days)).to_pylist()]
+
+
+def _moments(days: Days | None) -> list[dt.datetime]:
+    """From the first moment (included) to the last (excluded)."""
+    first, last = days or _EVER
+    begin = dt.datetime.combine(first, dt.time())
+    return [begin, dt.datetime.combine(last, dt.time()) + dt.timedelta(days=1)]

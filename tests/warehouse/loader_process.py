@@ -1,0 +1,24 @@
+"""A loader in a process of its own: `python loader_process.py HOME CHUNK`.
+
+Says `ready`, waits for a line, then tells each chunk and the sum.
+"""
+
+import sys
+from pathlib import Path
+
+from recsys_platform.hub.store import Hub
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+
+def main() -> None:
+    home = Path(sys.argv[1])
+    hub, warehouse = Hub(home / "hub"), DuckDBWarehouse(home / "warehouse.duckdb", chunk_objects=int(sys.argv[2]))
+    found = hub.objects("engagement_events/")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    report = warehouse.load_events(hub, found, progress=lambda done, total: print("chunk", done, flush=True))
+    print("objects", report.objects, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""A loader that is killed loses nothing and repeats nothing; of two at once one waits."""
+
+import gzip
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from recsys_platform.errors import WarehouseError
+from recsys_platform.warehouse.conservation import account
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+LOADER = str(Path(__file__).with_name("loader_process.py"))
+KILLS = 50
+STATE = (
+    "select object_key, etag, size_bytes, records, accepted, rejected from ops.load_ledger order by 1",
+    "select source, object_key, record_index, landed_at, record from raw.engagement_events order by 2, 3",
+    "select source, object_key, record_index, landed_at, payload, reason from raw.rejected_records order by 2, 3",
+)
+
+
+def loader(home: Path, chunk: int) -> subprocess.Popen[str]:
+    """A loader that has listed its objects and waits for a line to begin."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, LOADER, str(home), str(chunk)], stdin=pipe, stdout=pipe, text=True)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def begin(process: subprocess.Popen[str]) -> None:
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def state(warehouse: DuckDBWarehouse) -> list[list[tuple[object, ...]]]:
+    with warehouse.connect() as con:
+        return [con.execute(sql).fetchall() for sql in STATE]
+
+
+def land_many(land, view, count: int) -> None:
+    for number in range(count):
+        records = [json.dumps(view(f"{number}-{n}")).encode() for n in range(4)]
+        if number % 5 == 0:
+            records += [b"oops", b'{"messageId":"m"}']
+        whole = gzip.compress(b"\n".join(records))
+        land(f"{number:04}.gz", whole[: -6 if number % 11 == 0 else None], packed=False, hour=number % 24)
+
+
+def kill_at_work(process: subprocess.Popen[str], chance: random.Random) -> None:
+    """Let a loader load a few objects, and kill it at any moment of the next one or two."""
+    begin(process)
+    for _ in range(chance.randint(0, 8)):
+        process.stdout.readline()
+    time.sleep(chance.uniform(0, 0.03))
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.slow
+def test_a_loader_killed_fifty_times_ends_with_what_an_undisturbed_one_has(tmp_path, hub, warehouse, land, view):
+    land_many(land, view, 600)
+    chance, progress = random.Random(7), []  # noqa: S311
+    waiting = [loader(tmp_path, 1), loader(tmp_path, 1)]  # the next one starts up while this one works
+    for _ in range(KILLS):
+        kill_at_work(waiting.pop(0), chance)
+        progress.append(len(warehouse.ledger("engagement_events/")))
+        waiting.append(loader(tmp_path, 1))
+    for process in waiting:
+        begin(process)
+        process.communicate()
+    undisturbed = DuckDBWarehouse(tmp_path / "undisturbed.duckdb")
+    undisturbed.prepare()
+    undisturbed.load_events(hub, hub.objects("engagement_events/"))
+    assert progress == sorted(progress)
+    assert len(set(progress) - {0, 600}) >= KILLS / 2, "the kills did not fall into the work"
+    assert state(warehouse) == state(undisturbed)
+    assert account(warehouse).broken == ()
+
+
+def test_two_loaders_at_once_both_end_well_and_load_each_object_once(tmp_path, hub, warehouse, land, view):
+    land_many(land, view, 60)
+    both = [loader(tmp_path, 5) for _ in range(2)]
+    for process in both:
+        begin(process)
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum(int(text.split()[-1]) for text in said) == 60
+    assert account(warehouse).objects == 60
+    assert account(warehouse).broken == ()
+
+
+def test_a_loader_that_waited_long_enough_says_who_holds_the_warehouse(tmp_path, hub, warehouse, land, view):
+    land("a.gz", view("m1"))
+    hold = f"import duckdb, sys; con = duckdb.connect({str(warehouse.path)!r}); print('held', flush=True); sys.stdin.read()"
+    impatient = DuckDBWarehouse(warehouse.path, lock_wait=0.5)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        started = time.monotonic()
+        with pytest.raises(WarehouseError, match="is held by another process: wait for the running job or close"):
+            impatient.load_events(hub, hub.objects("engagement_events/"))
+        assert time.monotonic() - started > 0.3
+        other.stdin.close()
+    assert impatient.load_events(hub, hub.objects("engagement_events/")).objects == 1
