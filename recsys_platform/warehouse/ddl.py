@@ -15,6 +15,7 @@ TABLES = {
     "raw.book_attributes": """
         snapshot_date date not null, book_id varchar not null, object_key varchar not null,
         loaded_at timestamp not null, record json not null""",
+    "raw.pii_salt": "salt varchar not null",
     "ops.load_ledger": """
         object_key varchar not null, etag varchar not null, size_bytes bigint not null, records bigint not null,
         accepted bigint not null, rejected bigint not null, loaded_at timestamp not null""",
