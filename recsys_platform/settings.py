@@ -10,18 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, ValidationError, field_validator
 
 from recsys_platform.errors import SettingsError
 
 PREFIX = "RECSYS_"
+_SECRETS = {"pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`"}
 DAGSTER_YAML = Path(__file__).parent.parent / "dagster.yaml"
 
 
 class Settings(BaseModel):
     """Every setting of the platform, each set by the environment variable `RECSYS_<NAME>`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Pydantic's own message, which a traceback may show, would quote a secret that is too short.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     env: Literal["local"] = Field("local", description="where the platform runs; `local` is a folder and DuckDB")
     home: Path = Field(
@@ -35,6 +37,11 @@ class Settings(BaseModel):
     http_timeout_seconds: float = Field(10, gt=0, description="time allowed for one answer of an attribute endpoint")
     http_attempts: int = Field(4, ge=1, description="tries of one request before the fetch gives up")
     list_length: int = Field(20, ge=1, description="ranks published for one user or book")
+    pii_salt: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="secret of at least 16 characters that e-mail and IP addresses are hashed with; without it they are left out",
+    )
     automation: Literal["on", "off"] = Field("off", description="whether schedules and sensors start switched on")
 
     @field_validator("home")
@@ -110,6 +117,10 @@ def _refuse_unknown(given: Mapping[str, str]) -> None:
 
 
 def _sentence(error: ValidationError) -> str:
+    """What is wrong with the first bad setting; the value is quoted unless it is a secret."""
     first = error.errors()[0]
-    name = PREFIX + str(first["loc"][0]).upper()
+    field = str(first["loc"][0])
+    name = PREFIX + field.upper()
+    if field in _SECRETS:
+        return f"{name} is not valid: {_SECRETS[field]}."
     return f"{name}={first['input']!r} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}."

@@ -1,9 +1,12 @@
+import traceback
 from pathlib import Path
 
 import pytest
 
 from recsys_platform.errors import SettingsError
 from recsys_platform.settings import Settings, load_settings, prepare_home
+
+SALT = "salt-of-the-tests-0123456789"
 
 
 def test_an_empty_environment_gives_a_local_world_with_everything_switched_off():
@@ -30,6 +33,25 @@ def test_a_bad_value_is_named_in_one_sentence(name, value):
         load_settings({name: value})
     assert str(error.value).startswith(f"{name}='{value}' is not valid: ")
     assert "\n" not in str(error.value)
+
+
+def test_a_salt_that_is_too_short_is_refused_without_being_shown():
+    with pytest.raises(SettingsError, match=r"^RECSYS_PII_SALT is not valid: give it at least 16 characters") as error:
+        load_settings({"RECSYS_PII_SALT": SALT[:15]})
+    assert SALT[:15] not in "".join(traceback.format_exception(error.value))
+
+
+def test_the_salt_is_never_shown():
+    settings = load_settings({"RECSYS_PII_SALT": SALT})
+    assert settings.pii_salt is not None
+    assert settings.pii_salt.get_secret_value() == SALT
+    assert SALT not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+def test_another_bad_setting_does_not_show_the_salt():
+    with pytest.raises(SettingsError) as error:
+        load_settings({"RECSYS_PII_SALT": SALT, "RECSYS_LIST_LENGTH": "0"})
+    assert SALT not in "".join(traceback.format_exception(error.value))
 
 
 def test_variables_of_others_are_nobody_elses_business():

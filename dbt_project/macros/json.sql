@@ -3,6 +3,8 @@
 
     relation   where to read from
     fields     alias → path, or alias → list of paths of which the first with a value is taken; `a.b` is b inside a
+    inside     alias of a field that holds an object → the fields to read from it; cheaper than paths from the top where
+               an object has few keys of the many that are looked for
     column     the JSON column
     keep       columns handed on as they are
     where      predicate on the relation's own columns
@@ -10,53 +12,93 @@
     Every field is text; a missing key, JSON null and the empty string are all NULL. Cast with the macros of text.sql
     and time.sql.
 #}
-{% macro json_fields(relation, fields, column='record', keep=[], where='true') -%}
-    {{ return(adapter.dispatch('json_fields')(relation, fields, column, keep, where)) }}
+{% macro json_fields(relation, fields, inside={}, column='record', keep=[], where='true') -%}
+    {{ return(adapter.dispatch('json_fields')(relation, fields, inside, column, keep, where)) }}
 {%- endmacro %}
 
 
-{% macro duckdb__json_fields(relation, fields, column, keep, where) -%}
+{% macro duckdb__json_fields(relation, fields, inside, column, keep, where) -%}
     {#- One call with a list of paths parses a record once: about three times as fast as a `->>` for each path. -#}
-    {%- set ns = namespace(paths=[], columns=[]) -%}
-    {%- for alias, path in fields.items() -%}
-        {%- set parts = [] -%}
-        {%- for option in ([path] if path is string else path) -%}
-            {%- set ns.paths = ns.paths + ["'$." ~ option ~ "'"] -%}
-            {%- do parts.append("nullif(fields[" ~ ns.paths | length ~ "], '')") -%}
-        {%- endfor -%}
-        {%- set value = parts[0] if parts | length == 1 else 'coalesce(' ~ parts | join(', ') ~ ')' -%}
-        {%- set ns.columns = ns.columns + [value ~ ' as ' ~ alias] -%}
+    {%- set outer = duckdb__json_columns(fields, 'fields') -%}
+    {%- set ns = namespace(columns=outer.columns, nested=[]) -%}
+    {%- for object, its_fields in inside.items() -%}
+        {%- set inner = duckdb__json_columns(its_fields, object ~ '_fields') -%}
+        {%- set ns.columns = ns.columns + inner.columns -%}
+        {%- set text = outer.expressions[object] -%}
+        {#- What should be an object may be any text: `try` makes NULL of what is no JSON. -#}
+        {%- do ns.nested.append('try(json_extract_string(' ~ text ~ ', [' ~ inner.paths | join(', ') ~ '])) as ' ~ object ~ '_fields') -%}
     {%- endfor -%}
     with parsed as (
         select
             {% for name in keep -%}
             {{ name }},
             {% endfor -%}
-            json_extract_string({{ column }}, [{{ ns.paths | join(', ') }}]) as fields
+            json_extract_string({{ column }}, [{{ outer.paths | join(', ') }}]) as fields
         from {{ relation }}
         where {{ where }}
-    )
+    ){% if inside %},
+
+    nested as (
+        select
+            *,
+            {{ ns.nested | join(',\n            ') }}
+        from parsed
+    ){% endif %}
 
     select
         {{ (keep + ns.columns) | join(',\n        ') }}
-    from parsed
+    from {{ 'nested' if inside else 'parsed' }}
 {%- endmacro %}
 
 
-{% macro snowflake__json_fields(relation, fields, column, keep, where) -%}
-    {%- set ns = namespace(columns=[]) -%}
+{# What to extract for some fields, and how to name what was extracted into the list `extracted`. #}
+{% macro duckdb__json_columns(fields, extracted) -%}
+    {%- set ns = namespace(paths=[], columns=[], expressions={}) -%}
     {%- for alias, path in fields.items() -%}
         {%- set parts = [] -%}
         {%- for option in ([path] if path is string else path) -%}
-            {%- do parts.append("nullif(get_path(" ~ column ~ ", '" ~ option ~ "')::varchar, '')") -%}
+            {%- set ns.paths = ns.paths + ["'$." ~ option ~ "'"] -%}
+            {%- do parts.append("nullif(" ~ extracted ~ "[" ~ ns.paths | length ~ "], '')") -%}
         {%- endfor -%}
         {%- set value = parts[0] if parts | length == 1 else 'coalesce(' ~ parts | join(', ') ~ ')' -%}
+        {%- do ns.expressions.update({alias: value}) -%}
         {%- set ns.columns = ns.columns + [value ~ ' as ' ~ alias] -%}
+    {%- endfor -%}
+    {{ return({'paths': ns.paths, 'columns': ns.columns, 'expressions': ns.expressions}) }}
+{%- endmacro %}
+
+
+{% macro snowflake__json_fields(relation, fields, inside, column, keep, where) -%}
+    {%- set ns = namespace(columns=snowflake__json_columns(fields, column, [''])) -%}
+    {%- for object, its_fields in inside.items() -%}
+        {%- set path = fields[object] -%}
+        {%- set prefixes = [] -%}
+        {%- for option in ([path] if path is string else path) -%}
+            {%- do prefixes.append(option ~ '.') -%}
+        {%- endfor -%}
+        {%- set ns.columns = ns.columns + snowflake__json_columns(its_fields, column, prefixes) -%}
     {%- endfor -%}
     select
         {{ (keep + ns.columns) | join(',\n        ') }}
     from {{ relation }}
     where {{ where }}
+{%- endmacro %}
+
+
+{# A column for each field, read from the top of the record, below one of the prefixes. #}
+{% macro snowflake__json_columns(fields, column, prefixes) -%}
+    {%- set ns = namespace(columns=[]) -%}
+    {%- for alias, path in fields.items() -%}
+        {%- set parts = [] -%}
+        {%- for prefix in prefixes -%}
+            {%- for option in ([path] if path is string else path) -%}
+                {%- do parts.append("nullif(get_path(" ~ column ~ ", '" ~ prefix ~ option ~ "')::varchar, '')") -%}
+            {%- endfor -%}
+        {%- endfor -%}
+        {%- set value = parts[0] if parts | length == 1 else 'coalesce(' ~ parts | join(', ') ~ ')' -%}
+        {%- set ns.columns = ns.columns + [value ~ ' as ' ~ alias] -%}
+    {%- endfor -%}
+    {{ return(ns.columns) }}
 {%- endmacro %}
 
 
@@ -89,4 +131,23 @@
 
 {% macro snowflake__array_length(text) -%}
     array_size(as_array(try_parse_json({{ text }})))
+{%- endmacro %}
+
+
+{#
+    The text at one path inside a text that is itself JSON; NULL where there is none. Costs a parse for each path and
+    row that has such a text: for the odd field that a tracker wraps up, not for whole records.
+#}
+{% macro json_in_text(text, path) -%}
+    {{ return(adapter.dispatch('json_in_text')(text, path)) }}
+{%- endmacro %}
+
+
+{% macro duckdb__json_in_text(text, path) -%}
+    nullif(json_extract_string(try_cast({{ text }} as json), '$.{{ path }}'), '')
+{%- endmacro %}
+
+
+{% macro snowflake__json_in_text(text, path) -%}
+    nullif(get_path(try_parse_json({{ text }}), '{{ path }}')::varchar, '')
 {%- endmacro %}

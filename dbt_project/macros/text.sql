@@ -31,9 +31,26 @@
     (NULL, 'a') and ('a', NULL) differ.
 #}
 {% macro hashed_key(parts) -%}
+    md5({{ joined(parts) }})
+{%- endmacro %}
+
+
+{#
+    The same for a text that holds what a tracker sent: e-mail addresses in it are redacted first. Such a hash has no salt
+    (it must stay the same when the salt changes), and an address could be found from it by trying.
+
+    text    a column; an expression would be computed several times
+#}
+{% macro hashed_content(text) -%}
+    md5({{ redact_emails(text) }})
+{%- endmacro %}
+
+
+{# A list of expressions as one text, NULL told apart from the empty string. One call: `||` would copy it at each step. #}
+{% macro joined(parts) -%}
     {%- set texts = [] -%}
     {%- for part in parts -%}
         {%- do texts.append("coalesce(cast(" ~ part ~ " as varchar), '\\N')") -%}
     {%- endfor -%}
-    md5({{ texts | join(" || '|' || ") }})
+    concat({{ texts | join(", '|', ") }})
 {%- endmacro %}

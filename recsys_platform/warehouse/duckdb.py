@@ -109,6 +109,15 @@ class DuckDBWarehouse:
         with self.connect() as con, transaction(con):
             return loading.load_snapshot(con, hub, kind, day, objects)
 
+    def keep_salt(self, salt: str) -> bool:
+        """Put the secret salt of hashes where SQL reads it, in one transaction; whether that changed it."""
+        with self.connect() as con, transaction(con):
+            if con.execute("select salt from raw.pii_salt").fetchall() == [(salt,)]:
+                return False
+            con.execute("delete from raw.pii_salt")
+            con.execute("insert into raw.pii_salt values (?)", [salt])
+            return True
+
     def replace_rows(self, table: str, rows: pa.Table, *, key: str) -> None:
         """Put rows into an ops table in place of those with the same key, in one transaction."""
         with self.connect() as con, transaction(con):

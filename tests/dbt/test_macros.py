@@ -50,7 +50,7 @@ def test_text_is_read_or_null(compiled: tuple[Any, list[str]], index: int, expec
 
 def test_snowflake_reads_the_same_paths(world: Any) -> None:
     fields = "{'id': ['messageId', 'message_id'], 'book': 'properties.book_id'}"
-    call = f"snowflake__json_fields('raw.t', {fields}, 'record', ['landed_at'], 'true')"
+    call = f"snowflake__json_fields('raw.t', {fields}, {{}}, 'record', ['landed_at'], 'true')"
     sql = world.dbt("compile", "--inline", f"{{{{ {call} }}}}").result.results[0].node.compiled_code
     assert (
         "coalesce(nullif(get_path(record, 'messageId')::varchar, ''), nullif(get_path(record, 'message_id')::varchar, '')) as id"

@@ -63,7 +63,7 @@ def kill_at_work(process: subprocess.Popen[str], chance: random.Random) -> None:
 @pytest.mark.slow
 def test_a_loader_killed_fifty_times_ends_with_what_an_undisturbed_one_has(tmp_path, hub, warehouse, land, view):
     land_many(land, view, 600)
-    chance, progress = random.Random(7), []  # noqa: S311
+    chance, progress = random.Random(7), []
     waiting = [loader(tmp_path, 1), loader(tmp_path, 1)]  # the next one starts up while this one works
     for _ in range(KILLS):
         kill_at_work(waiting.pop(0), chance)

@@ -42,6 +42,7 @@ final as (
         attributes.language,
         attributes.tier,
         coalesce(attributes.interests, {{ string_array('null') }}) as interests,
+        attributes.email_hash,
 
         cast(coalesce(activity.events, 0) as bigint) as events,
 

@@ -14,6 +14,7 @@ records as (
             'tier': 'tier',
             'interests': 'interests',
             'created_text': 'created_at',
+            'email': 'email',
         },
     ) }}
 
@@ -29,6 +30,7 @@ final as (
         lower(language) as language,
         lower(tier) as tier,
         {{ string_array('interests') }} as interests,
+        {{ email_hash('email') }} as email_hash,
 
         {{ timestamp_from_iso('created_text') }} as created_at,
         loaded_at

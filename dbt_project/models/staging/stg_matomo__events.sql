@@ -8,17 +8,25 @@ records as (
         where="source = 'matomo' and " ~ newly_loaded(),
         fields={
             'user_id': 'uid',
-            'visitor_key': '_id',
+            'visitor_key': ['_id', 'cid'],
             'random_key': 'rand',
             'created_text': 'cdt',
             'url': 'url',
             'action_name': 'action_name',
             'category': 'e_c',
             'action': 'e_a',
-            'label': 'e_n',
-            'value_text': 'e_v',
+            'event_label': 'e_n',
+            'event_value': 'e_v',
             'query': 'search',
-            'locale': 'lang',
+            'search_category': 'search_cat',
+            'goal': 'idgoal',
+            'revenue': 'revenue',
+            'download': 'download',
+            'link': 'link',
+            'ping': 'ping',
+            'language': 'lang',
+            'user_agent': 'ua',
+            'ip': 'cip',
             'chapters': 'dimension1',
             'plan': 'dimension2',
             'currency': 'dimension3',
@@ -28,29 +36,63 @@ records as (
 
 ),
 
+-- One request is one action; the first of these keys that it has says which.
+named as (
+
+    select
+        *,
+        case
+            when category is not null then category || coalesce(' ' || action, '')
+            when query is not null then 'Site Search'
+            when goal is not null then 'Goal ' || goal
+            when download is not null then 'Download'
+            when link is not null then 'Outlink'
+            when ping is not null then 'Ping'
+            else 'Page View'
+        end as action_kind,
+        {{ joined([
+            'visitor_key', 'user_id', 'random_key', 'created_text', 'url', 'action_name',
+            'category', 'action', 'event_label', 'event_value', 'query', 'search_category',
+            'goal', 'revenue', 'download', 'link', 'ping', 'chapters', 'plan', 'currency', 'store',
+        ]) }} as content
+    from records
+
+),
+
+hashed as (
+
+    select
+        *,
+        {{ hashed_content('content') }} as event_id,
+        -- The title of the page stands in for no other label: not for a book that is missing.
+        case action_kind
+            when 'Page View' then action_name
+            when 'Site Search' then search_category
+            when 'Download' then download
+            when 'Outlink' then link
+            else event_label
+        end as label
+    from named
+
+),
+
 final as (
 
     select
         -- Matomo gives its records no id; the same content delivered again has the same hash.
-        {{ hashed_key([
-            'visitor_key', 'user_id', 'random_key', 'created_text', 'url',
-            'category', 'action', 'label', 'value_text', 'query',
-        ]) }} as event_id,
+        event_id,
         'matomo' as source,
         object_key,
         record_index,
         user_id,
         visitor_key as anonymous_id,
+        cast(null as varchar) as previous_id,
         cast(null as varchar) as book_id,
         cast(null as varchar) as request_id,
 
-        case when category is null and query is null then 'page' else 'track' end as record_type,
-        case
-            when category is not null then category || coalesce(' ' || action, '')
-            when query is not null then 'Site Search'
-            else 'Page View'
-        end as source_event,
-        query,
+        case when action_kind = 'Page View' then 'page' else 'track' end as record_type,
+        {{ redact_emails('action_kind') }} as source_event,
+        {{ redact_emails('query') }} as query,
         plan,
         currency,
         store,
@@ -59,15 +101,14 @@ final as (
         cast(null as varchar) as model_version,
         cast(null as varchar) as experiment,
         cast(null as varchar) as variant,
-        case when category is null and query is null then action_name else label end as label,
-        value_text,
+        {{ redact_emails('label') }} as label,
+        coalesce({{ redact_emails('event_value') }}, revenue) as value_text,
         'web' as platform,
-        replace(locale, '_', '-') as locale,
+        -- `lang` is the browser's whole Accept-Language header; its first language is the reader's.
+        replace(trim(split_part(split_part(language, ',', 1), ';', 1)), '_', '-') as locale,
         cast(null as varchar) as app_version,
-        cast(null as varchar) as previous_id,
-        false as is_bot,
-        cast(null as varchar) as ip_hash,
-        cast(null as varchar) as content_hash,
+        left(event_id, 12) as content_hash,
+        {{ salted_hash('ip') }} as ip_hash,
 
         cast(null as double) as rating,
         cast(null as integer) as chapter,
@@ -76,10 +117,12 @@ final as (
         cast(null as integer) as item_count,
         cast(null as decimal(18, 4)) as price,
 
+        {{ looks_like_a_bot('user_agent') }} as is_bot,
+
         coalesce({{ timestamp_from_epoch_s('created_text') }}, {{ timestamp_from_iso('created_text') }}) as occurred_at,
         landed_at,
         loaded_at
-    from records
+    from hashed
 
 )
 

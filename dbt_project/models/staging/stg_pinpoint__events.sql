@@ -9,28 +9,77 @@ records as (
         fields={
             'event_type': 'event_type',
             'event_timestamp': 'event_timestamp',
-            'client_id': 'client.client_id',
-            'user_id': 'endpoint.User.UserId',
+            'client_id': ['client.client_id', 'endpoint.Id'],
+            'known_user_id': 'endpoint.User.UserId',
             'session_key': 'session.session_id',
             'attributes': 'attributes',
             'metrics': 'metrics',
-            'locale': 'device.locale.code',
-            'platform': 'device.platform.name',
-            'app_version': 'application.version_name',
-            'book_id': 'attributes.book_id',
-            'request_id': 'attributes.request_id',
-            'query': 'attributes.query',
-            'plan': 'attributes.plan',
-            'currency': 'attributes.currency',
-            'store': 'attributes.store',
-            'surface': 'attributes.surface',
-            'rating': ['metrics.rating', 'attributes.rating'],
-            'chapter': ['metrics.chapter', 'attributes.chapter'],
-            'chapters': ['metrics.chapters', 'attributes.chapters'],
-            'position': ['metrics.position', 'attributes.position'],
-            'price': ['metrics.price', 'attributes.price'],
+            'wrapped_endpoint': 'client_context.custom.endpoint',
+            'device_locale': ['device.locale.code', 'endpoint.Demographic.Locale'],
+            'device_platform': ['device.platform.name', 'endpoint.Demographic.Platform'],
+            'known_app_version': ['application.version_name', 'endpoint.Demographic.AppVersion'],
+            'device_model': ['device.model', 'endpoint.Demographic.Model'],
+            'user_agent': [
+                'facets.email_channel.mail_event.click.user_agent', 'facets.email_channel.mail_event.open.user_agent',
+            ],
+        },
+        inside={
+            'attributes': {
+                'book_id': ['book_id', 'bookId'],
+                'request_id': ['request_id', 'requestId'],
+                'query': 'query',
+                'plan': 'plan',
+                'currency': 'currency',
+                'store': 'store',
+                'surface': 'surface',
+                'rating_text': 'rating',
+                'chapter_text': 'chapter',
+                'chapters_text': 'chapters',
+                'position_text': 'position',
+                'price_text': 'price',
+            },
+            'metrics': {
+                'rating': 'rating',
+                'chapter': 'chapter',
+                'chapters': 'chapters',
+                'position': 'position',
+                'price': 'price',
+            },
         },
     ) }}
+
+),
+
+-- Campaigns and journeys carry the endpoint as JSON text inside the record.
+unwrapped as (
+
+    select
+        *,
+        coalesce(known_user_id, {{ json_in_text('wrapped_endpoint', 'User.UserId') }}) as user_id,
+        coalesce(device_platform, {{ json_in_text('wrapped_endpoint', 'Demographic.Platform') }}) as platform,
+        coalesce(device_locale, {{ json_in_text('wrapped_endpoint', 'Demographic.Locale') }}) as locale,
+        coalesce(known_app_version, {{ json_in_text('wrapped_endpoint', 'Demographic.AppVersion') }}) as app_version
+    from records
+
+),
+
+contents as (
+
+    select
+        *,
+        {{ joined([
+            'coalesce(client_id, user_id)', 'event_type', 'event_timestamp', 'session_key', 'attributes', 'metrics',
+        ]) }} as content
+    from unwrapped
+
+),
+
+hashed as (
+
+    select
+        *,
+        {{ hashed_content('content') }} as event_id
+    from contents
 
 ),
 
@@ -38,19 +87,19 @@ final as (
 
     select
         -- Pinpoint gives its events no id; the same content delivered again has the same hash.
-        {{ hashed_key(['client_id', 'event_type', 'event_timestamp', 'session_key', 'attributes', 'metrics']) }}
-            as event_id,
+        event_id,
         'pinpoint' as source,
         object_key,
         record_index,
         user_id,
         client_id as anonymous_id,
+        cast(null as varchar) as previous_id,
         book_id,
         request_id,
 
         'track' as record_type,
-        event_type as source_event,
-        query,
+        {{ redact_emails('event_type') }} as source_event,
+        {{ redact_emails('query') }} as query,
         plan,
         currency,
         store,
@@ -64,22 +113,23 @@ final as (
         lower(platform) as platform,
         replace(locale, '_', '-') as locale,
         app_version,
-        cast(null as varchar) as previous_id,
-        false as is_bot,
+        left(event_id, 12) as content_hash,
+        -- The addresses that Pinpoint's records hold are those of mail servers and link scanners.
         cast(null as varchar) as ip_hash,
-        cast(null as varchar) as content_hash,
 
-        try_cast(rating as double) as rating,
-        {{ integer_from_text('chapter') }} as chapter,
-        {{ integer_from_text('chapters') }} as chapters,
-        {{ integer_from_text('position') }} as position,
+        try_cast(coalesce(rating, rating_text) as double) as rating,
+        {{ integer_from_text('coalesce(chapter, chapter_text)') }} as chapter,
+        {{ integer_from_text('coalesce(chapters, chapters_text)') }} as chapters,
+        {{ integer_from_text('coalesce(position, position_text)') }} as position,
         cast(null as integer) as item_count,
-        {{ money_from_text('price') }} as price,
+        {{ money_from_text('coalesce(price, price_text)') }} as price,
+
+        {{ looks_like_a_bot('user_agent') }} or {{ looks_like_a_bot('device_model') }} as is_bot,
 
         {{ timestamp_from_epoch_ms('event_timestamp') }} as occurred_at,
         landed_at,
         loaded_at
-    from records
+    from hashed
 
 )
 

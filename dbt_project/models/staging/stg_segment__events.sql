@@ -7,41 +7,69 @@ records as (
         keep=['object_key', 'record_index', 'landed_at', 'loaded_at'],
         where="source = 'segment' and " ~ newly_loaded(),
         fields={
-            'record_type': 'type',
+            'given_type': 'type',
             'track_name': 'event',
             'page_name': 'name',
             'message_id': ['messageId', 'message_id'],
             'user_id': ['userId', 'user_id'],
             'anonymous_id': ['anonymousId', 'anonymous_id'],
             'previous_id': ['previousId', 'previous_id'],
+            'group_id': ['groupId', 'group_id'],
             'timestamp_text': 'timestamp',
-            'original_timestamp_text': ['originalTimestamp', 'original_timestamp'],
+            'original_text': ['originalTimestamp', 'original_timestamp'],
+            'sent_text': ['sentAt', 'sent_at'],
             'received_text': ['receivedAt', 'received_at'],
             'locale': 'context.locale',
             'device_type': 'context.device.type',
             'library_name': 'context.library.name',
             'app_version': 'context.app.version',
-            'book_id': ['properties.book_id', 'properties.bookId'],
-            'request_id': ['properties.request_id', 'properties.requestId'],
-            'query': 'properties.query',
-            'plan': ['properties.plan', 'traits.plan'],
-            'currency': 'properties.currency',
-            'store': 'properties.store',
-            'surface': 'properties.surface',
-            'model': 'properties.model',
-            'model_version': ['properties.model_version', 'properties.modelVersion'],
-            'experiment': 'properties.experiment',
-            'variant': 'properties.variant',
-            'label': 'properties.label',
-            'value': 'properties.value',
-            'rating': 'properties.rating',
-            'chapter': 'properties.chapter',
-            'chapters': 'properties.chapters',
-            'position': 'properties.position',
-            'items': 'properties.items',
-            'price': 'properties.price',
+            'user_agent': ['context.userAgent', 'context.user_agent'],
+            'ip': 'context.ip',
+            'properties': 'properties',
+            'traits': 'traits',
+        },
+        inside={
+            'properties': {
+                'book_id': ['book_id', 'bookId'],
+                'request_id': ['request_id', 'requestId'],
+                'query': 'query',
+                'bought_plan': 'plan',
+                'currency': 'currency',
+                'store': 'store',
+                'surface': 'surface',
+                'model': 'model',
+                'model_version': ['model_version', 'modelVersion'],
+                'experiment': 'experiment',
+                'variant': 'variant',
+                'label': 'label',
+                'value': 'value',
+                'rating': 'rating',
+                'chapter': 'chapter',
+                'chapters': 'chapters',
+                'position': 'position',
+                'items': 'items',
+                'price': 'price',
+            },
+            'traits': {
+                'plan_of_reader': 'plan',
+            },
         },
     ) }}
+
+),
+
+-- A record with an event's name but no type is of the time when `track` was the only type.
+typed as (
+
+    select
+        *,
+        coalesce(lower(given_type), case when track_name is not null then 'track' end) as record_type,
+        -- What the event says. Not its times, which differ between deliveries, nor its context.
+        {{ joined([
+            'given_type', 'coalesce(track_name, page_name, previous_id, group_id)', 'user_id', 'anonymous_id',
+            'properties', 'traits',
+        ]) }} as content
+    from records
 
 ),
 
@@ -54,13 +82,14 @@ final as (
         record_index,
         user_id,
         anonymous_id,
+        previous_id,
         book_id,
         request_id,
 
-        lower(record_type) as record_type,
-        case when lower(record_type) = 'track' then track_name else lower(record_type) end as source_event,
-        query,
-        plan,
+        record_type,
+        case when record_type = 'track' then {{ redact_emails('track_name') }} else record_type end as source_event,
+        {{ redact_emails('query') }} as query,
+        coalesce(bought_plan, plan_of_reader) as plan,
         currency,
         store,
         surface,
@@ -68,18 +97,20 @@ final as (
         model_version,
         experiment,
         variant,
-        coalesce(label, page_name) as label,
-        value as value_text,
+        case
+            when record_type = 'group' then {{ redact_emails('group_id') }}
+            when label is not null then {{ redact_emails('label') }}
+            else {{ redact_emails('page_name') }}
+        end as label,
+        {{ redact_emails('value') }} as value_text,
         case
             when device_type is not null then lower(device_type)
             when library_name = 'analytics.js' then 'web'
         end as platform,
         replace(locale, '_', '-') as locale,
         app_version,
-        previous_id,
-        false as is_bot,
-        cast(null as varchar) as ip_hash,
-        md5(coalesce(track_name, '') || coalesce(book_id, '')) as content_hash,
+        left({{ hashed_content('content') }}, 12) as content_hash,
+        {{ salted_hash('ip') }} as ip_hash,
 
         try_cast(rating as double) as rating,
         {{ integer_from_text('chapter') }} as chapter,
@@ -88,14 +119,17 @@ final as (
         {{ array_length('items') }} as item_count,
         {{ money_from_text('price') }} as price,
 
+        {{ looks_like_a_bot('user_agent') }} or coalesce(lower(device_type) in ('bot', 'crawler', 'spider'), false) as is_bot,
+
         coalesce(
+            {{ corrected_for_clock_skew('received_text', 'sent_text', 'original_text') }},
             {{ timestamp_from_iso('timestamp_text') }},
-            {{ timestamp_from_iso('original_timestamp_text') }},
+            {{ timestamp_from_iso('original_text') }},
             {{ timestamp_from_iso('received_text') }}
         ) as occurred_at,
         landed_at,
         loaded_at
-    from records
+    from typed
 
 )
 

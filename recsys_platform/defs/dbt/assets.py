@@ -60,6 +60,10 @@ def dbt_models(
     warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[Any]:
     """`dbt build`: staging, intermediate and marts, and their tests."""
+    if settings.pii_salt and warehouse.keep_salt(settings.pii_salt.get_secret_value()):
+        context.log.warning(
+            "RECSYS_PII_SALT is new: rows that are there keep their old hashes until `recsys run --all`."
+        )
     with environment_for_dbt(settings):
         build = [*BUILD, "--full-refresh"] if REBUILD in context.run.tags else BUILD
         run = dbt.cli(build, context=context, target_path=settings.home / "dbt", raise_on_error=False)
