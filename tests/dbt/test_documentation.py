@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 GRAIN = "One row per "
+BUILT = {"model", "seed", "snapshot"}
 READ_BY_ANALYSTS = {"marts", "published", "raw", "ops"}
 
 
@@ -19,7 +20,7 @@ def catalog(new_world: Any) -> dict[str, Any]:
 
 
 def relations(manifest: Any) -> list[Any]:
-    nodes = [node for node in manifest.nodes.values() if node.resource_type in {"model", "seed"}]
+    nodes = [node for node in manifest.nodes.values() if node.resource_type in BUILT]
     return [*nodes, *manifest.sources.values()]
 
 
@@ -53,20 +54,58 @@ def test_marts_are_contracted(manifest: Any) -> None:
 
 
 def test_every_table_has_a_test_on_its_key_or_counts_in_the_conservation_of_records(manifest: Any) -> None:
-    key_tests = {"unique", "unique_combination_of_columns"}
+    key_tests = {"unique", "unique_combination_of_columns"}  # of a history, unique among the open versions
     tests = [
         node for node in manifest.nodes.values() if node.resource_type == "test" and hasattr(node, "test_metadata")
     ]
     tested = {test.attached_node for test in tests if test.test_metadata.name in key_tests}
     tables = [
-        node
-        for node in manifest.nodes.values()
-        if node.resource_type in {"model", "seed"} and node.config.materialized != "view"
+        node for node in manifest.nodes.values() if node.resource_type in BUILT and node.config.materialized != "view"
     ]
     untested = {node.name for node in tables if node.unique_id not in tested}
     conserved = {"stg_segment__events", "stg_pinpoint__events", "stg_matomo__events", "int_event_deliveries"}
     of_events = {"int_event_sessions", "int_visitor_days", "rpt_conflicting_duplicates"}  # fct_events is tested
     assert untested == conserved | of_events
+
+
+def tagged(manifest: Any, tag: str) -> set[tuple[str, str]]:
+    """(schema, column) of every column with a tag."""
+    return {
+        (f"{node.schema}.{node.name}", column.name)
+        for node in relations(manifest)
+        for column in node.columns.values()
+        if tag in column.config.tags
+    }
+
+
+def test_columns_with_personal_data_are_in_raw_and_nowhere_else(manifest: Any) -> None:
+    assert tagged(manifest, "pii") == {
+        ("raw.engagement_events", "record"),
+        ("raw.rejected_records", "payload"),
+        ("raw.user_attributes", "record"),
+        ("raw.pii_salt", "salt"),
+    }
+
+
+def test_every_column_that_can_hold_personal_data_says_so_twice(manifest: Any) -> None:
+    said = {
+        (f"{node.schema}.{node.name}", column.name)
+        for node in relations(manifest)
+        for column in node.columns.values()
+        if {"contains_personal_data", "secret"} & column.config.meta.keys()
+    }
+    assert said == tagged(manifest, "pii")
+
+
+def test_every_hash_of_an_address_is_tagged_pseudonymous(manifest: Any) -> None:
+    hashes = {
+        (f"{node.schema}.{node.name}", column.name)
+        for node in relations(manifest)
+        for column in node.columns.values()
+        if column.name in {"email_hash", "ip_hash"}
+    }
+    assert len(hashes) >= 5
+    assert hashes <= tagged(manifest, "pseudonymous")
 
 
 def test_sources_carry_their_asset_keys(manifest: Any) -> None:

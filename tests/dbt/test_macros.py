@@ -6,6 +6,22 @@ from typing import Any
 import pytest
 
 NOON = datetime(2026, 11, 22, 12)
+BOTS = (
+    "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+    "Mozilla/5.0 (compatible; YandexBot/3.0)",
+    "facebookexternalhit/1.1",
+    "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/140.0 Safari/537.36",
+    "Pingdom.com_bot_version_1.4",
+    "python-requests/2.32",
+    "curl/8.5.0",
+)
+READERS = (
+    "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0",
+    "Mozilla/5.0 (Linux; Android 14; CUBOT X18) Chrome/140.0 Mobile Safari/537.36",
+    "Summaries/5.2 CFNetwork/1568 Darwin/24.0",
+    "okhttp/4.12.0",
+    "Dalvik/2.1.0 (Linux; U; Android 15)",
+)
 CASES = {
     "timestamp_from_iso(\"'2026-11-22T12:00:00Z'\")": NOON,
     "timestamp_from_iso(\"'2026-11-22T14:00:00+02:00'\")": NOON,
@@ -30,6 +46,19 @@ CASES = {
     "string_array(\"'none'\")": [],
     "string_array('null')": [],
     "hashed_key(['null', \"'a'\"]) ~ ' = ' ~ hashed_key([\"'a'\", 'null'])": False,
+    "redact_emails(\"'write to Ann.Lee+x@mail.example.com, please'\")": "write to [email], please",
+    "redact_emails(\"'/search?q=ann%40example.com&page=2'\")": "/search?q=[email]&page=2",
+    "redact_emails(\"'jürgen@müller.example'\")": "[email]",
+    "redact_emails(\"'lunch @ noon for 20%'\")": "lunch @ noon for 20%",
+    "redact_emails('null')": None,
+    "json_in_text('\\'{\"User\": {\"UserId\": \"u1\"}}\\'', 'User.UserId')": "u1",
+    "json_in_text(\"'{cut o'\", 'User.UserId')": None,
+    "corrected_for_clock_skew(\"'2026-11-22T12:00:09Z'\", \"'1970-01-01T00:00:09Z'\", \"'1970-01-01T00:00:00Z'\")": NOON,
+    "corrected_for_clock_skew(\"'2026-11-22T12:00:00Z'\", \"'9999-01-01'\", \"'0001-01-01'\")": None,
+    "corrected_for_clock_skew(\"'0001-01-01'\", \"'2026-11-22'\", \"'2026-11-21'\")": None,
+    **{f"looks_like_a_bot(\"'{agent}'\")": True for agent in BOTS},
+    **{f"looks_like_a_bot(\"'{agent}'\")": False for agent in READERS},
+    "looks_like_a_bot('null')": False,
 }
 
 
@@ -48,12 +77,39 @@ def test_text_is_read_or_null(compiled: tuple[Any, list[str]], index: int, expec
     assert world.rows(f"select {expressions[index]}") == [(expected,)]
 
 
+def compile_text(world: Any, call: str) -> str:
+    """What a macro call compiles to, on one line."""
+    result = world.dbt("compile", "--inline", f"{{{{ {call} }}}}")
+    assert result.success, result.exception
+    return " ".join(result.result.results[0].node.compiled_code.split())
+
+
 def test_snowflake_reads_the_same_paths(world: Any) -> None:
-    fields = "{'id': ['messageId', 'message_id'], 'book': 'properties.book_id'}"
-    call = f"snowflake__json_fields('raw.t', {fields}, {{}}, 'record', ['landed_at'], 'true')"
-    sql = world.dbt("compile", "--inline", f"{{{{ {call} }}}}").result.results[0].node.compiled_code
-    assert (
-        "coalesce(nullif(get_path(record, 'messageId')::varchar, ''), nullif(get_path(record, 'message_id')::varchar, '')) as id"
-        in sql
-    )
-    assert "nullif(get_path(record, 'properties.book_id')::varchar, '') as book" in sql
+    fields = "{'id': ['messageId', 'message_id'], 'properties': 'properties'}"
+    inside = "{'properties': {'book': ['book_id', 'bookId']}}"
+    sql = compile_text(world, f"snowflake__json_fields('raw.t', {fields}, {inside}, 'record', ['landed_at'], 'true')")
+
+    def read(path: str) -> str:
+        return f"nullif(get_path(record, '{path}')::varchar, '')"
+
+    assert f"coalesce({read('messageId')}, {read('message_id')}) as id" in sql
+    assert f"coalesce({read('properties.book_id')}, {read('properties.bookId')}) as book" in sql
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("snowflake__salted_hash('ip')", "sha2((select max(salt) from"),
+        ("snowflake__redact_emails('label')", "'[email]')"),
+        ("snowflake__matches_any_case('ua', 'bot')", "regexp_instr(ua, 'bot', 1, 1, 0, 'i') > 0"),
+        ("snowflake__json_in_text('t', 'User.UserId')", "get_path(try_parse_json(t), 'User.UserId')::varchar"),
+        ("snowflake__corrected_for_clock_skew('r', 's', 'o')", "timestampadd('microsecond', -timestampdiff("),
+    ],
+)
+def test_snowflake_has_its_own_words(world: Any, call: str, expected: str) -> None:
+    assert expected in compile_text(world, call)
+
+
+def test_a_hash_that_is_stored_does_not_change_between_versions(world: Any) -> None:
+    content = compile_text(world, "joined([\"'a'\", 'null', 1])")
+    assert world.rows(f"select {content}") == [("a|\\N|1",)]

@@ -1,0 +1,259 @@
+"""What staging makes of real-looking records of three trackers: names, bots, hashes, history, and nothing personal."""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.adapters.factory import reset_adapters
+from dbt.cli.main import dbtRunner
+
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+SALT = "grain-of-salt-for-tests-0123456789"
+TIME = "2026-11-22T09:00:00Z"
+EPOCH = 1795338000
+ADDRESSES = ("ann@mail.example", "ANN@MAIL.EXAMPLE", "ann%40mail.example", "203.0.113.77", "+4915550142")
+
+Record = dict[str, Any]
+NewWorld = Callable[[], Any]
+
+
+def segment(key: str, **more: Any) -> Record:
+    base = {"type": "track", "event": "Book Viewed", "messageId": key, "userId": "u1", "timestamp": TIME}
+    return {**base, "properties": {"book_id": "b1"}, **more}
+
+
+def pinpoint(event: str = "book_viewed", **more: Any) -> Record:
+    base = {"event_type": event, "event_timestamp": EPOCH * 1000, "client": {"client_id": "c1"}}
+    return {**base, "attributes": {"book_id": "b1"}, **more}
+
+
+def matomo(rand: str, **more: Any) -> Record:
+    return {"idsite": 1, "_id": "v1", "cdt": EPOCH, "rand": rand, **more}
+
+
+def salted(text: str) -> str:
+    return hashlib.sha256(f"{SALT}:{text}".encode()).hexdigest()
+
+
+def put_salt(world: Any) -> None:
+    """What Python does with RECSYS_PII_SALT."""
+    with world.connect() as con:
+        con.execute("insert into raw.pii_salt values (?)", [SALT])
+
+
+def personal_records() -> dict[str, list[Record]]:
+    """E-mail addresses, IP addresses and a phone number wherever a tracker may put them."""
+    ann, quoted, ip, phone = "ann@mail.example", "ann%40mail.example", "203.0.113.77", "+4915550142"
+    contact = {"email": ann, "phone": phone, "ip": ip}
+    headers = {"destination": [ann], "common_headers": {"to": [ann]}}
+    click = {"ip_address": ip, "user_agent": "Mozilla/5.0", "link": f"https://app.example/?m={quoted}"}
+    wrapped = json.dumps({"Address": ann, "User": {"UserId": "u1", "UserAttributes": {"email": [ann]}}})
+    return {
+        "segment": [
+            segment("s1", context={"ip": ip, "traits": contact}, properties={"book_id": "b1", **contact}),
+            segment("s2", type="identify", traits={**contact, "plan": "annual"}, context={"ip": ip}),
+            segment("s3", type="page", name=f"Reset for {ann}", context={"page": {"url": f"/?email={quoted}"}}),
+            segment("s4", event="Books Searched", properties={"query": "ANN@MAIL.EXAMPLE notes", "label": ann}),
+            segment("s5", event=f"Invited {ann}", properties={"value": ann}),
+            segment("s6", type="group", groupId=f"family of {ann}"),
+            segment("s7", event="Book Rated", properties={"rating": 9, **contact}),
+        ],
+        "pinpoint": [
+            pinpoint(endpoint={"Address": ann, "User": {"UserId": "u1", "UserAttributes": {"email": [ann]}}}),
+            pinpoint("books_searched", attributes={"query": ann, **contact}),
+            pinpoint("_email.click", facets={"email_channel": {"mail_event": {"mail": headers, "click": click}}}),
+            pinpoint("_SMS.SUCCESS", attributes={"destination_phone_number": phone}),
+            pinpoint("_campaign.send", client_context={"custom": {"endpoint": wrapped}}),
+        ],
+        "matomo": [
+            matomo("1", cip=ip, url=f"https://app.example/?email={quoted}", action_name=f"Hello {ann}"),
+            matomo("2", cip=ip, search=ann, search_cat=ann),
+            matomo("3", cip=ip, e_c="Letter", e_a=f"sent to {ann}", e_n=quoted, e_v=ann),
+            matomo("4", cip=ip, link=f"https://store.example/?m={quoted}", urlref=f"https://x.example/{ann}"),
+        ],
+    }
+
+
+def build_with_logs(world: Any) -> None:
+    """`dbt build` as `World.dbt` runs it, but with all of its logs in a file."""
+    folders = {"project-dir": PROJECT, "profiles-dir": PROJECT, "target-path": world.target, "log-path": world.home}
+    options = [part for name, folder in folders.items() for part in (f"--{name}", str(folder))]
+    reset_adapters()  # type: ignore[no-untyped-call]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECSYS_HOME", str(world.home))
+        arguments = ["build", "--quiet", "--log-level-file", "debug", "--exclude-resource-type", "unit_test", *options]
+        result = dbtRunner(manifest=world.manifest).invoke(arguments)
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    assert result.success, result.exception
+
+
+@pytest.fixture(scope="module")
+def private(new_world: NewWorld) -> Any:
+    """A salted world of personal records, built and documented with everything that dbt can write switched on."""
+    world = new_world()
+    put_salt(world)
+    for source, records in personal_records().items():
+        world.load(source, *records)
+        world.load(source, *records, hour="2026/11/22/11")
+    world.snapshot("user", "2026-11-22", {"user_id": "u1", "email": " Ann@mail.example", "phone": "+4915550142"})
+    build_with_logs(world)
+    assert world.dbt("docs", "generate").success
+    return world
+
+
+def test_no_address_leaves_raw(private: Any) -> None:
+    tables = private.tables()
+    text = json.dumps(tables, default=str, ensure_ascii=False)
+    assert len(tables["marts.fct_events"]) == 15
+    assert "[email]" in text
+    assert [address for address in ADDRESSES if address in text] == []
+
+
+def test_ip_addresses_leave_as_salted_hashes(private: Any) -> None:
+    hashed = "select distinct ip_hash from staging.stg_{}__events where ip_hash is not null"
+    assert private.rows(hashed.format("segment")) == [(salted("203.0.113.77"),)]
+    assert private.rows(hashed.format("matomo")) == [(salted("203.0.113.77"),)]
+    assert private.rows(hashed.format("pinpoint")) == []
+
+
+def test_email_addresses_leave_as_salted_hashes(private: Any) -> None:
+    assert private.rows("select email_hash from staging.stg_attributes__users") == [(salted("ann@mail.example"),)]
+    assert private.rows("select email_hash from marts.dim_users_history") == [(salted("ann@mail.example"),)]
+
+
+def test_the_salt_is_in_no_file_that_dbt_writes_and_in_no_table_it_builds(private: Any) -> None:
+    files = [path for path in private.home.rglob("*") if path.is_file() and path.suffix != ".duckdb"]
+    assert {"manifest.json", "catalog.json", "run_results.json", "dbt.log"} <= {path.name for path in files}
+    assert any(path.suffix == ".sql" for path in files)
+    assert [path for path in files if SALT in path.read_text(errors="replace")] == []
+    assert SALT not in json.dumps(private.tables(), default=str)
+
+
+def test_unknown_properties_are_kept_in_raw(private: Any) -> None:
+    sql = "select record ->> '$.properties.phone' from raw.engagement_events where record ->> '$.messageId' = 's1'"
+    assert private.rows(sql) == [("+4915550142",)] * 2
+
+
+def test_without_a_salt_there_are_no_hashes(world: Any) -> None:
+    world.load("segment", segment("s1", context={"ip": "203.0.113.77"}))
+    world.snapshot("user", "2026-11-22", {"user_id": "u1", "email": "ann@mail.example"})
+    world.build("--select", "staging")
+    assert world.rows("select ip_hash from staging.stg_segment__events") == [(None,)]
+    assert world.rows("select email_hash from staging.stg_attributes__users") == [(None,)]
+
+
+def test_an_app_that_takes_addresses_as_ids_is_warned(world: Any) -> None:
+    world.snapshot("user", "2026-11-22", {"user_id": "ann@mail.example"}, {"user_id": "u2"})
+    world.build("--select", "stg_attributes__users")
+    result = world.dbt("test", "--select", "test_name:holds_no_email")
+    assert [(str(run.status), run.failures) for run in result.result] == [("warn", 1)]
+
+
+def test_the_content_hash_tells_another_event_from_another_delivery(world: Any) -> None:
+    first = segment("first", traits={"plan": "annual", "email": "ann@mail.example"})
+    world.load(
+        "segment",
+        first,
+        {**first, "messageId": "again", "sentAt": TIME, "context": {"ip": "203.0.113.77"}},
+        {**first, "messageId": "new address", "traits": {"plan": "annual", "email": "lee@mail.example"}},
+        {**first, "messageId": "another book", "properties": {"book_id": "b2"}},
+        {**first, "messageId": "unknown property", "properties": {"book_id": "b1", "mood": "calm"}},
+        {**first, "messageId": "another reader", "userId": "u2"},
+        {**first, "messageId": "another event", "event": "Book Started"},
+    )
+    world.build("--select", "stg_segment__events")
+    hashes = dict(world.rows("select event_id, content_hash from staging.stg_segment__events"))
+    same = {key for key, value in hashes.items() if value == hashes["first"]}
+    assert same == {"first", "again", "new address"}
+    assert len(set(hashes.values())) == 5
+
+
+def test_bots_are_flagged_on_every_tracker(world: Any) -> None:
+    bot = "Mozilla/5.0 (compatible; ReadingBot/1.0)"
+    world.load(
+        "segment",
+        segment("bot", context={"userAgent": bot}),
+        segment("snake bot", context={"user_agent": bot}),
+        segment("crawler", context={"device": {"type": "Crawler"}}),
+        segment("reader", context={"userAgent": "Mozilla/5.0 Firefox/140.0"}),
+    )
+    world.load("matomo", matomo("1", ua=bot), matomo("2", ua="Mozilla/5.0 Firefox/140.0"))
+    world.load("pinpoint", pinpoint(device={"model": "HeadlessChrome"}), pinpoint("x", device={"model": "iPhone"}))
+    world.build("--select", "staging")
+    assert world.rows("select event_id from staging.stg_segment__events where not is_bot") == [("reader",)]
+    for source in ("matomo", "pinpoint"):
+        assert world.rows(f"select is_bot from staging.stg_{source}__events order by record_index") == [
+            (True,),
+            (False,),
+        ]
+
+
+def test_the_seed_knows_sign_out_and_amazons_own_events(world: Any) -> None:
+    world.build("--select", "event_names")
+    names = {(source, event): name for source, event, name in world.rows("from staging.event_names")}
+    out = ("Signed Out", "User Signed Out", "Logged Out", "User Logged Out")
+    assert {names["segment", event] for event in out} == {"User Signed Out"}
+    assert names["pinpoint", "user_signed_out"] == names["matomo", "User Logged Out"] == "User Signed Out"
+    assert {names["segment", event] for event in ("Signed In", "User Signed In", "Logged In")} == {"User Signed In"}
+    assert names["pinpoint", "_email.open"] == "Email Opened"
+    assert all(name == name[0].upper() + name[1:] and " " in name for name in names.values())
+
+
+def test_the_page_of_events_names_every_line_of_the_seed(world: Any) -> None:
+    world.build("--select", "event_names")
+    page = (PROJECT.parent / "docs" / "events.md").read_text()
+    assert [
+        name for (name,) in world.rows("select distinct event_name from staging.event_names") if name not in page
+    ] == []
+
+
+BOOK = {"book_id": "b1", "title": "Sleep", "categories": ["sleep"]}
+D20, D21, D22 = (dt.date(2026, 11, day) for day in (20, 21, 22))
+BOOKS = "select book_id, title, valid_from, valid_to from marts.dim_books_history order by all"
+
+
+def build_history(world: Any, *arguments: str) -> list[tuple[Any, ...]]:
+    """The history of books after one more build, with its tests."""
+    selected = ("--select", "+dim_books_history", "+dim_users_history")
+    assert world.dbt("build", "--exclude-resource-type", "unit_test", *selected, *arguments).success
+    rows: list[tuple[Any, ...]] = world.rows(BOOKS)
+    return rows
+
+
+def test_history_has_a_row_for_each_version_and_closes_what_vanished(world: Any) -> None:
+    calm, gone = {**BOOK, "book_id": "calm"}, {**BOOK, "book_id": "gone"}
+    world.snapshot("book", "2026-11-20", BOOK, calm, gone)
+    build_history(world)
+    world.snapshot("book", "2026-11-21", {**BOOK, "title": "Sleep well"}, calm)
+    expected = [
+        ("b1", "Sleep", D20, D21),
+        ("b1", "Sleep well", D21, None),
+        ("calm", "Sleep", D20, None),
+        ("gone", "Sleep", D20, D21),
+    ]
+    assert build_history(world) == expected
+    assert build_history(world) == expected, "built twice"
+    assert build_history(world, "--full-refresh") == expected, "rebuilt from nothing"
+
+    world.snapshot("book", "2026-11-22", {**BOOK, "title": "Sleep well"}, calm, gone)
+    assert build_history(world) == [*expected, ("gone", "Sleep", D22, None)]
+
+
+def test_history_of_readers_follows_their_tier(world: Any) -> None:
+    world.snapshot("user", "2026-11-20", {"user_id": "u1", "tier": "free"})
+    build_history(world)
+    world.snapshot("user", "2026-11-21", {"user_id": "u1", "tier": "premium"})
+    build_history(world)
+    rows = world.rows("select tier, valid_from, valid_to from marts.dim_users_history order by all")
+    assert rows == [("free", D20, D21), ("premium", D21, None)]
+
+
+def test_history_of_nothing_is_an_empty_table_that_a_first_snapshot_fills(world: Any) -> None:
+    assert build_history(world) == []
+    world.snapshot("book", "2026-11-20", BOOK)
+    assert build_history(world) == [("b1", "Sleep", D20, None)]
