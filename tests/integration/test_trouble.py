@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from recsys_platform.defs.staging.checks import days_of_run
 from recsys_platform.hub.keys import landing_key
 from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
@@ -181,8 +182,9 @@ def test_a_rejected_record_is_corrected_by_hand_and_reaches_the_marts(world, run
     record = {"type": "track", "event": "Books Searched", "messageId": "", "timestamp": now.isoformat()}
     record |= {"userId": "u0000001", "properties": {"query": "q"}, "traits": {"email": "reader@example.org"}}
     key = landing_key("segment", now, "typo.gz")
-    Hub(world / "hub").put(key, gzip.compress(json.dumps(record).encode()))
-    assert run_recsys("run")[0] == 0
+    hub, warehouse = Hub(world / "hub"), DuckDBWarehouse(world / "warehouse.duckdb")
+    hub.put(key, gzip.compress(json.dumps(record).encode()))
+    warehouse.load_events(hub, [item for item in hub.objects("engagement_events/") if item.key == key])
     file = tmp_path / "rejected.jsonl"
     code, said = run_recsys("rejected", "--reason", "no message id", "--export", str(file))
     assert code == 0
@@ -195,12 +197,13 @@ def test_a_rejected_record_is_corrected_by_hand_and_reaches_the_marts(world, run
         code, said = run_recsys("replay-rejected", "--corrections", str(file))
         assert code == 0
         assert said.startswith(f"{corrected} records corrected and loaded, {1 - corrected} were so before")
+    later = landing_key("segment", now, "later.gz")
+    hub.put(later, gzip.compress(json.dumps(record).encode()))
     code, said = run_recsys("run")
     assert code == 0, said
-    assert not said.startswith("Nothing new")
-    marts = DuckDBWarehouse(world / "warehouse.duckdb")
-    assert marts.frame("from marts.fct_events where event_id = 'typo-mended'").num_rows == 1
-    assert Hub(world / "hub").objects(f"rejected/{key.rpartition('/')[0]}/")
+    assert warehouse.frame("from marts.fct_events where event_id = 'typo-mended'").num_rows == 1
+    assert gzip.decompress(hub.get(f"rejected/{key}.jsonl.gz")) == b""
+    assert json.loads(gzip.decompress(hub.get(f"rejected/{later}.jsonl.gz")))["reason"] == "no message id"
 
 
 def test_rejected_records_of_a_world_without_a_warehouse_are_asked_for_in_vain(empty_world, run_recsys):
@@ -208,3 +211,11 @@ def test_rejected_records_of_a_world_without_a_warehouse_are_asked_for_in_vain(e
         code, said = run_recsys(command)
         assert code == 1
         assert "There is no warehouse at" in one_sentence(said)
+
+
+def test_checks_look_at_the_days_of_their_run_and_without_days_at_all_of_them():
+    first, last = dt.date(2026, 11, 1), dt.date(2026, 11, 3)
+    stretch = {"dagster/asset_partition_range_start": f"{first}", "dagster/asset_partition_range_end": f"{last}"}
+    assert days_of_run(stretch) == (first, last)
+    assert days_of_run({"dagster/partition": f"{first}"}) == (first, first)
+    assert days_of_run({}) is None
