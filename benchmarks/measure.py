@@ -20,12 +20,16 @@ class Measured:
     output: str
 
 
-def watch(command: Sequence[str | Path], environment: Mapping[str, str]) -> Measured:
-    """Run a command to its end; raises CalledProcessError with what it printed if it fails."""
+def watch(command: Sequence[str | Path], environment: Mapping[str, str], *, folder: Path | None = None) -> Measured:
+    """Run a command in a folder to its end; raises CalledProcessError with what it printed if it fails."""
     started, peak = time.perf_counter(), 0
     with tempfile.TemporaryFile("w+") as printed:
         process = psutil.Popen(
-            [str(part) for part in command], env={**os.environ, **environment}, stdout=printed, stderr=subprocess.STDOUT
+            [str(part) for part in command],
+            env={**os.environ, **environment},
+            cwd=folder,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
         )
         while process.poll() is None:
             peak = max(peak, _resident(process))
