@@ -47,8 +47,9 @@ actions as (
         book_id,
         event_name,
         count(*) as events,
-        cast(round(max_by(rating, {{ moment_of('occurred_at', 'rating') }})) as integer) as latest_rating,
-        max({{ moment_of('occurred_at', 'event_name') }}) as last_moment,
+        cast(
+            round(max_by(rating, case when rating is not null then {{ moment_of('occurred_at', 'rating') }} end)) as integer
+        ) as latest_rating,
         min(occurred_at) as first_at,
         max(occurred_at) as last_at
     from events
@@ -72,7 +73,7 @@ weighted as (
             when event_weights.max_total is null then actions.events * event_weights.weight
             else least(actions.events * event_weights.weight, event_weights.max_total)
         end as weight,
-        actions.last_moment,
+        {{ moment_of('actions.last_at', 'actions.event_name') }} as last_moment,
         actions.first_at,
         actions.last_at
     from actions
