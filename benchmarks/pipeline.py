@@ -29,7 +29,6 @@ from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.run import Refresher, instance_of
 from recsys_platform.defs.dbt.assets import BUILD, NOT_OURS, environment_for_dbt
 from recsys_platform.defs.dbt.project import DBT, ROOT
-from recsys_platform.defs.staging.checks import broken_objects, damaged_objects
 from recsys_platform.defs.training.assets import EVALUATION, evaluation_rows
 from recsys_platform.hub.attributes import ID_FIELDS, fetch_snapshot, last_fetch, store_fetched
 from recsys_platform.hub.catalogue import LocalCatalogue
@@ -47,6 +46,7 @@ from recsys_platform.settings import Settings, load_settings, prepare_home
 from recsys_platform.simulation.server import running_server
 from recsys_platform.simulation.simulate import simulate
 from recsys_platform.warehouse.arrivals import all_arrivals
+from recsys_platform.warehouse.conservation import account, conserved_events, damaged_objects
 from recsys_platform.warehouse.curation import DAILY_TABLES, keep_days
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
@@ -69,7 +69,7 @@ def by_script(settings: Settings) -> None:
         snapshot_drift(hub, kind, today)
         warehouse.load_attributes(hub, kind, today, hub.objects(attributes_prefix(kind, today)))
     warehouse.load_events(hub, all_arrivals(hub, warehouse).new)
-    broken_objects(warehouse), damaged_objects(warehouse)
+    account(warehouse), damaged_objects(warehouse)
     with environment_for_dbt(settings):
         subprocess.run(
             [DBT, *BUILD, "--exclude", *NOT_OURS.split()],
@@ -78,6 +78,7 @@ def by_script(settings: Settings) -> None:
             check=True,
             stdout=subprocess.DEVNULL,
         )
+    conserved_events(warehouse)
     day = warehouse.frame(curated.NEWEST_DAY)["day"][0].as_py()
     curated.keep(hub, day, {name: warehouse.frame(sql) for name, sql in curated.MARTS.items()})
     for name in VARIANTS:

@@ -79,3 +79,26 @@ def _moments(days: Days | None) -> list[dt.datetime]:
     first, last = days or _EVER
     begin = dt.datetime.combine(first, dt.time())
     return [begin, dt.datetime.combine(last, dt.time()) + dt.timedelta(days=1)]
+
+
+@dataclass(frozen=True)
+class Conserved:
+    """Where the accepted records of an arrival day and tracker went; `lost` is 0 if they all went somewhere, once."""
+
+    arrived_on: dt.date
+    source: str
+    accepted: int
+    distinct_events: int
+    duplicates: int
+    invalid: int
+
+    @property
+    def lost(self) -> int:
+        """Records that are nowhere; below 0, those that are there more than once."""
+        return self.accepted - self.distinct_events - self.duplicates - self.invalid
+
+
+def conserved_events(warehouse: Warehouse) -> list[Conserved]:
+    """Every arrival day and tracker of `marts.rpt_event_conservation`, newest day first."""
+    rows = warehouse.frame("select * from marts.rpt_event_conservation order by arrived_on desc, source").to_pylist()
+    return [Conserved(**row) for row in rows]

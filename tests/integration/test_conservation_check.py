@@ -1,0 +1,33 @@
+"""The check that proves where every accepted record went tells the numbers, and which day lost some."""
+
+import dagster as dg
+
+from recsys_platform.defs.dbt.checks import every_accepted_record_is_an_event_a_duplicate_or_invalid as check
+
+
+def judged(warehouse, *rows):
+    columns = (
+        "arrived_on date, source varchar, accepted bigint, distinct_events bigint, duplicates bigint, invalid bigint"
+    )
+    with warehouse.connect() as con:
+        con.execute(f"create or replace table marts.rpt_event_conservation ({columns})")
+        con.executemany("insert into marts.rpt_event_conservation values (?, ?, ?, ?, ?, ?)", rows)
+    result = check(warehouse=warehouse)
+    assert isinstance(result, dg.AssetCheckResult)
+    return result
+
+
+def test_a_day_in_balance_passes_with_its_numbers(warehouse):
+    result = judged(warehouse, ("2026-11-21", "segment", 10, 7, 2, 1), ("2026-11-22", "matomo", 3, 3, 0, 0))
+    assert result.passed
+    numbers = {name: result.metadata[name].value for name in ("accepted", "distinct_events", "duplicates", "invalid")}
+    assert numbers == {"accepted": 13, "distinct_events": 10, "duplicates": 2, "invalid": 1}
+    assert [record.data["source"] for record in result.metadata["newest_days"].records] == ["matomo", "segment"]
+
+
+def test_a_record_that_is_nowhere_blocks_and_names_its_day(warehouse):
+    result = judged(warehouse, ("2026-11-21", "segment", 10, 7, 2, 0), ("2026-11-22", "matomo", 3, 3, 0, 0))
+    assert not result.passed
+    assert "2026-11-21 of segment: 10 accepted, but 7 distinct, 2 duplicates and 0 invalid" in result.description
+    assert result.metadata["newest_days"].records[0].data["lost"] == 1
+    assert next(iter(check.check_specs)).blocking
