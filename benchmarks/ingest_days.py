@@ -82,15 +82,21 @@ def history_of(world: World, home: Path, share: float, *, before: dt.date) -> Hi
         load_days(world, history, days)
         shutil.copyfile(history.warehouse.path, raw)
     if not marts.exists():
-        shutil.copyfile(raw, history.warehouse.path)
+        _start_from(raw, history)
         history.warehouse.prepare()
         build(history)
         for stale in home.glob("marts-*.duckdb"):
             stale.unlink()
         shutil.copyfile(history.warehouse.path, marts)
-    shutil.copyfile(marts, history.warehouse.path)
+    _start_from(marts, history)
     records = history.warehouse.row_counts(["raw.engagement_events"])["raw.engagement_events"]
     return History(home=home, days=len(days), records=records)
+
+
+def _start_from(kept: Path, history: History) -> None:
+    """A copy of a kept warehouse, without what a run that was broken off left beside the file."""
+    history.warehouse.path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+    shutil.copyfile(kept, history.warehouse.path)
 
 
 def load_days(world: World, history: History, days: tuple[dt.date, ...]) -> None:
