@@ -19,9 +19,10 @@
 
 {% macro duckdb__json_fields(relation, fields, inside, column, keep, where) -%}
     {#- One struct of all paths: a record is parsed once and its keys are looked up once, however many paths there are. -#}
-    {%- set ns = namespace(columns=duckdb__json_columns(fields, 'fields').columns, nested=[]) -%}
+    {%- set outer = duckdb__json_columns(fields, 'fields') -%}
+    {%- set ns = namespace(columns=outer.columns, nested=[]) -%}
     {%- for object, its_fields in inside.items() -%}
-        {%- set text = duckdb__json_columns({object: fields[object]}, 'fields').columns[0] | replace(' as ' ~ object, '') -%}
+        {%- set text = outer.expressions[object] -%}
         {%- set inner = duckdb__json_columns(its_fields, object ~ '_fields') -%}
         {#- What should be an object may be any text: `try` makes NULL of what is no JSON. -#}
         {%- do ns.nested.append("try(json_transform(" ~ text ~ ", '" ~ tojson(inner.tree) ~ "')) as " ~ object ~ "_fields") -%}
@@ -32,7 +33,7 @@
             {% for name in keep -%}
             {{ name }},
             {% endfor -%}
-            json_transform({{ column }}, '{{ tojson(duckdb__json_columns(fields, 'fields').tree) }}') as fields
+            json_transform({{ column }}, '{{ tojson(outer.tree) }}') as fields
         from {{ relation }}
         where {{ where }}
     ){% if inside %},
@@ -50,10 +51,14 @@
 {%- endmacro %}
 
 
-{# For some fields: the tree of keys to read into a struct of that name, and a column for each field of it. #}
+{#
+    For some fields: the tree of keys to read into a struct of that name, and for each alias the expression that reads it
+    from there, also as a column.
+#}
 {% macro duckdb__json_columns(fields, struct) -%}
     {%- set ns = namespace(columns=[]) -%}
     {%- set tree = {} -%}
+    {%- set expressions = {} -%}
     {%- for alias, path in fields.items() -%}
         {%- set parts = [] -%}
         {%- for option in ([path] if path is string else path) -%}
@@ -61,9 +66,10 @@
             {%- do parts.append("nullif(" ~ struct ~ '."' ~ option | replace('.', '"."') ~ '"' ~ ", '')") -%}
         {%- endfor -%}
         {%- set value = parts[0] if parts | length == 1 else 'coalesce(' ~ parts | join(', ') ~ ')' -%}
+        {%- do expressions.update({alias: value}) -%}
         {%- set ns.columns = ns.columns + [value ~ ' as ' ~ alias] -%}
     {%- endfor -%}
-    {{ return({'tree': tree, 'columns': ns.columns}) }}
+    {{ return({'tree': tree, 'columns': ns.columns, 'expressions': expressions}) }}
 {%- endmacro %}
 
 
@@ -73,11 +79,17 @@
     {%- for key in keys[:-1] -%}
         {%- do here.node.setdefault(key, {}) -%}
         {%- set here.node = here.node[key] -%}
-        {%- if here.node is string -%}
-            {{ exceptions.raise_compiler_error(path ~ " lies inside a field that is read whole: name it under `inside`.") }}
-        {%- endif -%}
+        {%- if here.node is string -%}{{ duckdb__refuse_path(path) }}{%- endif -%}
     {%- endfor -%}
+    {%- if here.node.get(keys[-1]) is mapping -%}{{ duckdb__refuse_path(path) }}{%- endif -%}
     {%- do here.node.update({keys[-1]: 'VARCHAR'}) -%}
+{%- endmacro %}
+
+
+{% macro duckdb__refuse_path(path) -%}
+    {{ exceptions.raise_compiler_error(
+        "json_fields cannot read " ~ path ~ " both whole and in parts: name the parts under `inside`."
+    ) }}
 {%- endmacro %}
 
 

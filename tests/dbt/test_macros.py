@@ -113,3 +113,11 @@ def test_snowflake_has_its_own_words(world: Any, call: str, expected: str) -> No
 def test_a_hash_that_is_stored_does_not_change_between_versions(world: Any) -> None:
     content = compile_text(world, "joined([\"'a'\", 'null', 1])")
     assert world.rows(f"select {content}") == [("a|\\N|1",)]
+
+
+@pytest.mark.parametrize("fields", ["{'a': 'x', 'b': 'x.y'}", "{'b': 'x.y', 'a': 'x'}"])
+def test_what_is_read_whole_is_not_read_in_parts_beside(
+    world: Any, fields: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert not world.dbt("compile", "--inline", f"{{{{ json_fields('raw.t', {fields}) }}}}").success
+    assert "both whole and in parts: name the parts under `inside`" in capfd.readouterr().out
