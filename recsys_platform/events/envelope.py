@@ -28,12 +28,12 @@ ENVELOPE: dict[Source, tuple[Requirement, ...]] = {
     "pinpoint": (
         Requirement("no event type", ("$.event_type",)),
         Requirement("no event timestamp", ("$.event_timestamp",)),
-        Requirement("no client or user id", ("$.client.client_id", "$.endpoint.User.UserId")),
+        Requirement("no client or user id", ("$.client.client_id", "$.endpoint.User.UserId", "$.endpoint.Id")),
     ),
     "matomo": (
         Requirement("no site id", ("$.idsite",)),
         Requirement("no timestamp", ("$.cdt",)),
-        Requirement("no user or visitor id", ("$.uid", "$._id")),
+        Requirement("no user or visitor id", ("$.uid", "$._id", "$.cid")),
     ),
 }
 
