@@ -92,7 +92,8 @@ final as (
         object_key,
         record_index,
         user_id,
-        client_id as anonymous_id,
+        -- The client of a text message is the sender's account: every message stands alone, or readers would be mixed up.
+        case when event_type like '^_SMS.%' escape '^' then event_id else client_id end as anonymous_id,
         cast(null as varchar) as previous_id,
         book_id,
         request_id,
