@@ -36,29 +36,100 @@
 
 
 {#
-    Post-hooks of incremental models: what the model was made from and up to which load, in its own transaction. Staging
-    and the deliveries read what is loaded; those below are as new as the deliveries that they read.
+    The models whose builds a model takes its news from. It is as new as the oldest of them, whichever were built: a build
+    of some models only, or one that died, leaves the others behind until they are built too.
+#}
+{% macro news_from(model_name) -%}
+    {{ return({
+        'int_event_deliveries': ['stg_segment__events', 'stg_pinpoint__events', 'stg_matomo__events'],
+        'int_event_sessions': ['int_event_deliveries'],
+        'rpt_invalid_events': ['int_event_deliveries'],
+        'fct_events': ['int_event_sessions'],
+        'fct_sessions': ['fct_events'],
+        'int_visitor_days': ['fct_events'],
+        'fct_interactions': ['fct_events'],
+    }.get(model_name, [])) }}
+{%- endmacro %}
+
+
+{# The newest load (a timestamp) that all of these were built to. #}
+{% macro news_to(model_name) -%}
+    {%- set loads = [] -%}
+    {%- for parent in news_from(model_name) -%}
+        {%- do loads.append(build_of(parent).loaded_to) -%}
+    {%- endfor -%}
+    cast('{{ loads | min }}' as timestamp)
+{%- endmacro %}
+
+
+{# A predicate of models below staging: loaded since the model was last built, and not more than there is news of. #}
+{% macro arrived_since(column) -%}
+    {#- A unit test is no model: it gives all that there is. -#}
+    {{ column ~ ' <= ' ~ news_to(model.name) if news_from(model.name) else 'true' }}
+    {%- if is_incremental() %}
+        and {{ column }} > {{ built_to() }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    Post-hooks of incremental models and seeds: what they were made from and up to which load, in their own transaction.
+
+    Staging is built to the newest load in the ledger, unless a load of its tracker came in after it had read.
 #}
 {% macro forget_build() -%}
-    {%- if model.config.materialized == 'incremental' -%}
+    {%- if model.config.materialized in ['incremental', 'seed'] -%}
         delete from ops.model_builds where model = '{{ model.name }}'
     {%- endif -%}
 {%- endmacro %}
 
 
 {% macro remember_build() -%}
-    {%- if model.config.materialized == 'incremental' -%}
-        {%- set reads_loads = model.name.startswith('stg_') or model.name == 'int_event_deliveries' -%}
+    {%- if model.config.materialized == 'seed' -%}
+        insert into ops.model_builds (model, fingerprint, loaded_to)
+        values ('{{ model.name }}', '{{ model.checksum.checksum }}', cast('1970-01-01' as timestamp))
+    {%- elif model.config.materialized == 'incremental' -%}
         insert into ops.model_builds (model, fingerprint, loaded_to)
         select
             '{{ model.name }}',
             '{{ code_fingerprint() }}',
-            {% if reads_loads -%}
+            {% if model.name.startswith('stg_attributes__') -%}
             coalesce(max(loaded_at), cast('1970-01-01' as timestamp))
         from {{ this }}
+            {%- elif model.name.startswith('stg_') -%}
+            {{ staged_to() }}
             {%- else -%}
-            {{ built_to('int_event_deliveries') }}
+            {{ news_to(model.name) }}
             {%- endif %}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro staged_to() -%}
+    {%- set tracker = model.name.removeprefix('stg_').removesuffix('__events') -%}
+    {%- set newest = "coalesce((select max(loaded_at) from " ~ this ~ "), cast('1970-01-01' as timestamp))" -%}
+    case
+                when exists (
+                    select 1 from raw.engagement_events
+                    where source = '{{ tracker }}' and loaded_at > {{ newest }}
+                ) then {{ newest }}
+                else coalesce((select max(loaded_at) from ops.load_ledger), cast('1970-01-01' as timestamp))
+            end
+{%- endmacro %}
+
+
+{#
+    Refuses a full refresh of this model without the models that follow its changes: they would not hear of what was
+    forgotten with it.
+#}
+{% macro requires_selected(names) -%}
+    {%- if execute and flags.FULL_REFRESH and selected_resources is defined and model.unique_id in selected_resources -%}
+        {%- for name in names if 'model.recsys.' ~ name not in selected_resources -%}
+            {{ exceptions.raise_compiler_error(
+                model.name ~ " cannot be rebuilt without " ~ name ~ ", which follows its changes: select "
+                ~ model.name ~ "+ as well."
+            ) }}
+        {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -71,7 +142,10 @@
         {%- do parts.append(var(name) | string) -%}
     {%- endfor -%}
     {%- for unique_id in seen | sort -%}
-        {%- do parts.append(unique_id ~ ' ' ~ graph.nodes[unique_id].checksum.checksum) -%}
+        {%- set node = graph.nodes[unique_id] -%}
+        {#- Of a seed what was loaded counts, not what the file says by now. -#}
+        {%- set sum = build_of(node.name).fingerprint if node.resource_type == 'seed' else node.checksum.checksum -%}
+        {%- do parts.append(unique_id ~ ' ' ~ sum) -%}
     {%- endfor -%}
     {{ return(local_md5(parts | join('\n'))) }}
 {%- endmacro %}
@@ -128,7 +202,7 @@
 {% macro oldest_change(column) -%}
     {%- set found = run_query(
         "select cast(min(" ~ column ~ ") as varchar) from " ~ ref('int_event_sessions')
-        ~ " where is_current and changed_to > " ~ built_to()
+        ~ " where changed_to > " ~ built_to()
     ) if execute -%}
     cast('{{ (found.rows[0][0] if found else none) or '9999-12-31' }}' as date)
 {%- endmacro %}

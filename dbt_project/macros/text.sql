@@ -40,9 +40,10 @@
     (it must stay the same when the salt changes), and an address could be found from it by trying.
 
     text    a column; an expression would be computed several times
+    ids     columns that are hashed as they are: who it is must not be redacted, or two people become one
 #}
-{% macro hashed_content(text) -%}
-    md5({{ redact_emails(text) }})
+{% macro hashed_content(text, ids=[]) -%}
+    md5({{ joined(ids + [redact_emails(text)]) }})
 {%- endmacro %}
 
 

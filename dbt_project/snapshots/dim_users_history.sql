@@ -4,7 +4,7 @@
     schema='marts',
     unique_key='user_id',
     strategy='check',
-    check_cols=['country', 'language', 'tier', 'interests', 'email_hash', 'created_at'],
+    check_cols=['country', 'language', 'tier', 'interests', 'created_at'],
     updated_at='snapshot_date',
     hard_deletes='invalidate',
 ) }}
@@ -26,7 +26,6 @@ final as (
         language,
         tier,
         interests,
-        email_hash,
 
         created_at,
         snapshot_date

@@ -131,3 +131,71 @@ def test_a_build_that_died_half_way_is_made_good_by_the_next(world: Any) -> None
     load_in_batches(world, 1, after=lambda: world.build(*next(builds)))
     step_by_step = world.tables()
     assert world.build("--full-refresh").tables() == step_by_step
+
+
+def page(key: str, time: str, *, user: str | None = None, device: str = "d", name: str = "Page Seen") -> Record:
+    base = {"type": "track", "event": name, "messageId": key, "userId": user, "anonymousId": device}
+    return {**base, "timestamp": f"2026-11-{time}Z", "properties": {}}
+
+
+CASES: dict[str, list[list[Record]]] = {
+    "a session that loses its end": [
+        [page("m1", "20T23:50:00"), page("m2", "20T23:58:00", name="Signed Out"), page("m3", "21T00:05:00")],
+        [page("m4", "21T00:20:00", user="u1")],
+    ],
+    "a late sign-in before a sign-out": [
+        [page("m1", "20T10:00:00"), page("m2", "20T11:00:00", name="Signed Out")],
+        [page("m3", "20T10:50:00", user="u1")],
+    ],
+    "a device named like its reader": [
+        [page("m1", "20T10:00:00", device="u1")],
+        [page("m2", "20T10:05:00", device="u1", user="u1")],
+    ],
+    "an alias of a device": [
+        [page("m1", "20T10:00:00", device="a1")],
+        [{"type": "alias", "messageId": "m2", "userId": "u1", "previousId": "a1", "timestamp": "2026-11-20T10:05:00Z"}],
+    ],
+}
+
+
+@pytest.mark.parametrize("batches", CASES.values(), ids=CASES)
+def test_a_case_is_the_same_in_steps_and_whole(world: Any, batches: list[list[Record]]) -> None:
+    for records in batches:
+        world.load("segment", *records, hour="2026/11/21/10")
+        world.build()
+    step_by_step = world.tables()
+    assert world.build("--full-refresh").tables() == step_by_step
+    assert world.rows("select count(*) from marts.fct_events where user_id = 'u1'") > [(0,)]
+
+
+def test_a_tracker_that_was_not_staged_is_taken_up_later(world: Any) -> None:
+    seen = {"idsite": "1", "_id": "a1", "cdt": "1795250000", "e_c": "Book", "e_a": "Viewed", "e_n": "b1"}
+    world.load("matomo", {**seen, "rand": "0"})
+    world.load("segment", page("m0", "20T10:00:00"))
+    world.build()
+    world.load("matomo", {**seen, "rand": "1"})
+    world.load("segment", page("m1", "20T10:00:00"))
+    world.build("--select", "stg_segment__events+")
+    world.build()
+    assert world.rows("select source, count(*) from marts.fct_events group by 1 order by 1") == [
+        ("matomo", 2),
+        ("segment", 2),
+    ]
+
+
+def test_a_model_built_before_its_parents_is_not_taken_for_new(world: Any) -> None:
+    world.load("segment", page("m0", "20T10:00:00"))
+    world.build()
+    world.load("segment", page("m1", "20T10:05:00"))
+    world.build("--select", "+int_event_sessions")
+    world.build("--select", "fct_sessions", "int_visitor_days", "fct_interactions")
+    world.build()
+    assert world.rows("select events from marts.fct_sessions") == [(2,)]
+    assert world.rows("select events from intermediate.int_visitor_days") == [(2,)]
+
+
+def test_the_journal_of_sessions_is_not_rebuilt_without_those_that_read_it(world: Any) -> None:
+    world.load("segment", page("m0", "20T10:00:00"))
+    world.build()
+    result = world.dbt("run", "--select", "int_event_sessions", "--full-refresh")
+    assert "cannot be rebuilt without fct_events" in str([run.message for run in result.result.results])

@@ -123,7 +123,7 @@ def test_ip_addresses_leave_as_salted_hashes(private: Any) -> None:
 
 def test_email_addresses_leave_as_salted_hashes(private: Any) -> None:
     assert private.rows("select email_hash from staging.stg_attributes__users") == [(salted("ann@mail.example"),)]
-    assert private.rows("select email_hash from marts.dim_users_history") == [(salted("ann@mail.example"),)]
+    assert private.rows("select email_hash from marts.dim_users") == [(salted("ann@mail.example"),)]
 
 
 def test_the_salt_is_in_no_file_that_dbt_writes_and_in_no_table_it_builds(private: Any) -> None:

@@ -15,9 +15,7 @@ arrived as (
         landed_at,
         loaded_at
     from {{ ref('int_events__validated') }}
-    {%- if is_incremental() %}
-    where loaded_at > {{ built_to() }}
-    {%- endif %}
+    where {{ arrived_since('loaded_at') }}
 
 ),
 
@@ -58,7 +56,8 @@ repeated as (
         row_number() over deliveries_of_event as delivery_number,
         first_value(records.content_hash) over deliveries_of_event as first_content_hash,
         first_value(records.object_key) over deliveries_of_event as first_object_key,
-        first_value(records.record_index) over deliveries_of_event as first_record_index
+        first_value(records.record_index) over deliveries_of_event as first_record_index,
+        min(records.loaded_at) over (partition by records.event_id) as first_loaded_at
     from records
     inner join repeated_ids on records.event_id = repeated_ids.event_id
     where records.is_valid
@@ -81,6 +80,7 @@ final as (
         repeated.first_record_index,
         case when records.is_valid then coalesce(repeated.delivery_number, 1) end as delivery_number,
         records.is_valid,
+        coalesce(repeated.delivery_number = 1 and records.loaded_at > repeated.first_loaded_at, false) as is_superseding,
         coalesce(records.content_hash != repeated.first_content_hash, false) as is_conflicting,
         records.arrived_on,
         records.landed_at,

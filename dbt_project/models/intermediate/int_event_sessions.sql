@@ -4,8 +4,9 @@
     unique_key=['assignment_id', 'occurred_on'],
 ) }}
 
--- depends_on: {{ ref('int_event_duplicates') }}
-{%- set silence = var('session_silence_minutes') -%}
+-- depends_on: {{ ref('int_event_deliveries') }}
+
+{% set silence = var('session_silence_minutes') -%}
 {#- Not a CTE: read more than once, it would be kept in memory whole. -#}
 {%- set standing -%}
 (
@@ -13,6 +14,13 @@
         where is_current
     )
 {%- endset %}
+{#- Rare, and costly to look for in all columns: so first, whether there is any. -#}
+{% do requires_selected(['fct_events', 'fct_sessions', 'int_visitor_days', 'fct_interactions']) %}
+{%- set has_new_aliases = is_incremental() and execute and run_query(
+    "select 1 from " ~ standing ~ " as standing left join " ~ ref('int_user_aliases') ~ " as aliases"
+    ~ " on standing.tracked_user_id = aliases.previous_id"
+    ~ " where standing.signed_in_as != coalesce(aliases.user_id, standing.tracked_user_id) limit 1"
+).rows | length > 0 %}
 
 with
 
@@ -28,19 +36,19 @@ arrived as (
         events.event_id,
         events.user_id as tracked_user_id,
         coalesce(aliases.user_id, events.user_id) as signed_in_as,
-        events.anonymous_id,
+        -- An alias of a device's id is a sign-in on that device.
+        coalesce(events.previous_id, events.anonymous_id) as anonymous_id,
         events.book_id,
         events.event_name = 'User Signed Out' as is_sign_out,
         events.occurred_at
     from {{ ref('int_events__distinct') }} as events
     left join aliases on events.user_id = aliases.previous_id
-    {%- if is_incremental() %}
-    where events.loaded_at > {{ built_to() }}
-    {%- endif %}
+    where {{ arrived_since('events.loaded_at') }}
 
 ),
 
 {% if is_incremental() -%}
+{% if has_new_aliases -%}
 realiased as (
 
     select
@@ -55,6 +63,7 @@ realiased as (
         standing.user_id as old_user_id,
         standing.visitor_id as old_visitor_id,
         standing.session_id as old_session_id,
+        standing.session_started_on as old_session_started_on,
         standing.book_id as old_book_id,
         standing.event_number as old_event_number,
         standing.occurred_at as old_occurred_at
@@ -65,6 +74,7 @@ realiased as (
         and arrived.event_id is null
 
 ),
+{%- endif %}
 
 -- How events stood that arrived earlier than was known; and those of a build that did not come to its end.
 superseded as (
@@ -72,10 +82,10 @@ superseded as (
     select standing.*
     from {{ standing }} as standing
     where standing.event_id in (
-        select duplicates.event_id
-        from {{ ref('int_event_duplicates') }} as duplicates
-        inner join arrived on duplicates.event_id = arrived.event_id
-        where duplicates.loaded_at <= {{ built_to() }}
+        select event_id
+        from {{ ref('int_event_deliveries') }}
+        where is_superseding
+            and loaded_at > {{ built_to() }}
     )
 
     union all
@@ -96,15 +106,19 @@ changed as (
         superseded.user_id as old_user_id,
         superseded.visitor_id as old_visitor_id,
         superseded.session_id as old_session_id,
+        superseded.session_started_on as old_session_started_on,
         superseded.book_id as old_book_id,
         superseded.event_number as old_event_number,
         superseded.occurred_at as old_occurred_at
     from arrived
     left join superseded on arrived.event_id = superseded.event_id
 
+    {%- if has_new_aliases %}
+
     union all
 
     select * from realiased
+    {%- endif %}
 
 ),
 
@@ -171,6 +185,7 @@ to_stitch as (
         standing.user_id as old_user_id,
         standing.visitor_id as old_visitor_id,
         standing.session_id as old_session_id,
+        standing.session_started_on as old_session_started_on,
         standing.book_id as old_book_id,
         standing.event_number as old_event_number,
         standing.occurred_at as old_occurred_at,
@@ -250,9 +265,10 @@ moved as (
     from visited
     where is_changed
         or (
-            visitor_id != old_visitor_id
+            (visitor_id != old_visitor_id or user_id is distinct from old_user_id)
             and (from_at is null or last_signed_in is not null)
-            and (to_at is null or next_signed_in is not null)
+            -- A sign-out is of the one signed in before it, whoever comes next.
+            and (to_at is null or next_signed_in is not null or is_sign_out)
         )
 
 ),
@@ -288,7 +304,8 @@ to_sessionize as (
 
     select
         event_id, tracked_user_id, signed_in_as, anonymous_id, book_id, user_id, visitor_id, is_sign_out, occurred_at,
-        is_changed, old_user_id, old_visitor_id, old_session_id, old_book_id, old_event_number, old_occurred_at
+        is_changed, old_user_id, old_visitor_id, old_session_id, old_session_started_on, old_book_id, old_event_number,
+        old_occurred_at
     from moved
 
     union all
@@ -307,6 +324,7 @@ to_sessionize as (
         standing.user_id as old_user_id,
         standing.visitor_id as old_visitor_id,
         standing.session_id as old_session_id,
+        standing.session_started_on as old_session_started_on,
         standing.book_id as old_book_id,
         standing.event_number as old_event_number,
         standing.occurred_at as old_occurred_at
@@ -411,7 +429,7 @@ retired as (
         old_user_id as user_id,
         old_visitor_id as visitor_id,
         old_session_id as session_id,
-        cast(null as date) as session_started_on,
+        old_session_started_on as session_started_on,
         cast(null as bigint) as event_number,
         false as is_sign_out,
         false as is_stitched,

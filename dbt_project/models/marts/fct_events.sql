@@ -32,8 +32,9 @@ events as (
 
     select {{ said | join(', ') }}
     from {{ ref('int_events__distinct') }}
+    where {{ arrived_since('loaded_at') }}
+
     {%- if is_incremental() %}
-    where loaded_at > {{ built_to() }}
 
     union all
 

@@ -36,9 +36,7 @@ final as (
         loaded_at
     from events
     where invalid_reason is not null
-    {%- if is_incremental() %}
-        and loaded_at > {{ built_to() }}
-    {%- endif %}
+        and {{ arrived_since('loaded_at') }}
 
 )
 

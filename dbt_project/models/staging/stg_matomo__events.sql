@@ -51,7 +51,7 @@ named as (
             else 'Page View'
         end as action_kind,
         {{ joined([
-            'visitor_key', 'user_id', 'random_key', 'created_text', 'url', 'action_name',
+            'random_key', 'created_text', 'url', 'action_name',
             'category', 'action', 'event_label', 'event_value', 'query', 'search_category',
             'goal', 'revenue', 'download', 'link', 'ping', 'chapters', 'plan', 'currency', 'store',
         ]) }} as content
@@ -63,7 +63,7 @@ hashed as (
 
     select
         *,
-        {{ hashed_content('content') }} as event_id,
+        {{ hashed_content('content', ids=['visitor_key', 'user_id']) }} as event_id,
         -- The title of the page stands in for no other label: not for a book that is missing.
         case action_kind
             when 'Page View' then action_name

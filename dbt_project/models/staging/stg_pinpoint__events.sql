@@ -68,7 +68,7 @@ contents as (
     select
         *,
         {{ joined([
-            'coalesce(client_id, user_id)', 'event_type', 'event_timestamp', 'session_key', 'attributes', 'metrics',
+            'event_type', 'event_timestamp', 'session_key', 'attributes', 'metrics',
         ]) }} as content
     from unwrapped
 
@@ -78,7 +78,7 @@ hashed as (
 
     select
         *,
-        {{ hashed_content('content') }} as event_id
+        {{ hashed_content('content', ids=['coalesce(client_id, user_id)']) }} as event_id
     from contents
 
 ),
