@@ -229,7 +229,7 @@ def compare_histories(bench: Bench, world: World, report: Report) -> None:
     from ingest_days import days_after, typical  # loads Dagster and parses the dbt project: only where it is asked for
 
     bench.tell("Building the marts of three histories and three more days after each…")
-    histories, days = days_after(world, bench.scratch)
+    histories, days = days_after(world, bench.scratch, bench.tell)
     medians = {times: typical(built) for times, built in days.items()}
     for times, history in histories.items():
         day = medians[times]

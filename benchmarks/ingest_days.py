@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -56,17 +56,21 @@ class Day:
     models: Mapping[str, float]
 
 
-def days_after(world: World, scratch: Path) -> tuple[dict[int, History], dict[int, list[Day]]]:
+def days_after(
+    world: World, scratch: Path, tell: Callable[[str], None]
+) -> tuple[dict[int, History], dict[int, list[Day]]]:
     """Build the same days after each history, in turns; multiple → history, and multiple → its days."""
     new = world.days[-MORE_DAYS:]
     histories = {}
     for times, share in SHARES.items():
+        tell(f"History {times}×…")
         histories[times] = history_of(world, scratch / f"history-{times}x", share, before=new[0])
     built: dict[int, list[Day]] = {times: [] for times in histories}
     for day in new:
         for times, history in histories.items():
             load_days(world, history, (day,))
             built[times].append(build(history))
+            tell(f"{day} after history {times}×: {built[times][-1].seconds:.1f} s")
     return histories, built
 
 
