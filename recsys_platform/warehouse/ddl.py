@@ -5,7 +5,7 @@ SCHEMAS = ("raw", "staging", "intermediate", "marts", "published", "ops")
 TABLES = {
     "raw.engagement_events": """
         source varchar not null, object_key varchar not null, record_index bigint not null,
-        landed_at timestamp not null, loaded_at timestamp not null, record json not null""",
+        landed_at timestamp not null, loaded_at timestamp not null, record json not null using compression zstd""",
     "raw.rejected_records": """
         source varchar not null, object_key varchar not null, record_index bigint not null,
         landed_at timestamp not null, loaded_at timestamp not null, payload varchar not null, reason varchar not null,

@@ -76,10 +76,11 @@ class DuckDBWarehouse:
         with self.connect() as con:
             # A larger log before it is folded into the file: the next chunk would only pay for it again.
             con.execute("set wal_autocheckpoint = '256MB'")
-            for chunk in loading.chunks(loading.unknown(con, objects), self.chunk_objects):
-                loading.frame_objects(con, hub, chunk)
+            con.execute(f"set memory_limit = '{loading.MEMORY_LIMIT}'")
+            chunks = loading.chunks(loading.unknown(con, objects), self.chunk_objects)
+            for cut in loading.cut_objects(hub, chunks):
                 with transaction(con):
-                    report += loading.load_framed(con, chunk)
+                    report += loading.load_cut(con, hub, cut)
                 if progress:
                     progress(report.objects, len(objects))
         return report

@@ -14,6 +14,13 @@ def envelope_paths(source: str) -> list[str]:
     return [path for need in ENVELOPE[_known(source)] for path in need.paths]
 
 
+def needed_fields(source: str, json: str) -> str:
+    """SQL for whether a text may have to be rejected: it is not JSON, or what is needed is not in the first place to look."""
+    firsts = [need.paths[0] for need in ENVELOPE[_known(source)]]
+    found = f"case when json_valid({json}) then json_extract_string({json}, {firsts!r}) end"
+    return f"coalesce(len(list_filter({found}, lambda v: coalesce(v, '') = '')), 1) > 0"
+
+
 def reason_of_object(source: str, json: str, fields: str) -> str:
     """SQL for why a valid JSON value is rejected, or null; `fields` is the list of what stands at `envelope_paths`."""
     paths = envelope_paths(source)

@@ -1,31 +1,40 @@
 """Load landing objects and attribute snapshots into `raw` on DuckDB, exactly once.
 
-Whole chunks go through DuckDB's JSON reader. An object that it refuses is framed in Python, and the reader goes on after it.
-Whichever way a record comes, the same SQL (`judging.py`) decides whether it is accepted.
+Objects are unpacked and cut at a guess, in threads; one whose pieces are not all JSON objects is framed anew in Python. Whichever
+way a record comes, the same SQL (`judging.py`) decides whether it is accepted.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from recsys_platform.errors import InputError
+from recsys_platform.events.cutting import cut_at_a_guess
 from recsys_platform.events.framing import split_records
 from recsys_platform.hub.keys import Attributes, arrival_of, is_landing_key, source_of
 from recsys_platform.hub.store import Hub, HubObject
-from recsys_platform.warehouse.judging import envelope_paths, fields_of_piece, reason_of_object, reason_of_piece
+from recsys_platform.warehouse.judging import (
+    envelope_paths,
+    fields_of_piece,
+    needed_fields,
+    reason_of_object,
+    reason_of_piece,
+)
 from recsys_platform.warehouse.port import LoadReport
 
 # A transaction large enough that DuckDB writes whole row groups past its log, small enough for bounded memory.
 CHUNK_OBJECTS = 2000
-CHUNK_BYTES = 24_000_000
-# Where one object of many cannot be read, the rest is read in runs of so many: what a second refusal throws away is short.
-CAREFUL_OBJECTS = 32
-_LARGEST_RECORD = 33_554_432
+CHUNK_BYTES = 20_000_000
+# What DuckDB may take while it loads: enough for a chunk, and more would only be filled up.
+MEMORY_LIMIT = "700MB"
+THREADS = 2  # zlib and numpy release the GIL
 _ID_COLUMN: dict[Attributes, str] = {"user_attributes": "user_id", "book_attributes": "book_id"}
-_REFUSED = (duckdb.InvalidInputException, duckdb.IOException, duckdb.OutOfRangeException)
 
 
 def chunks(objects: Sequence[HubObject], most: int = CHUNK_OBJECTS) -> Iterator[list[HubObject]]:
@@ -50,43 +59,75 @@ def unknown(con: duckdb.DuckDBPyConnection, objects: Sequence[HubObject]) -> lis
     return sorted(item for item in set(objects) if item.key not in known)
 
 
-def frame_objects(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject]) -> None:
-    """Fill the temporary table `judged` with the records of objects of one source, each with its reason for rejection or null.
+@dataclass(frozen=True)
+class Cut:
+    """Objects of one source, and for each its pieces cut at a guess (large strings), None where it is damaged."""
 
-    `number` is the place of the object in `objects`; a row's place in the table is its record's place in the object. Outside a
-    transaction: an object that DuckDB cannot read would abort it.
-    """
+    objects: Sequence[HubObject]
+    pieces: Sequence[pa.Array | None]
+
+
+def cut_objects(hub: Hub, parts: Iterable[Sequence[HubObject]]) -> Iterator[Cut]:
+    """Unpack and cut chunks of objects, always one ahead of who takes them."""
+    with ThreadPoolExecutor(THREADS) as pool:
+
+        def begin(objects: Sequence[HubObject]) -> Iterator[pa.Array | None]:
+            return pool.map(lambda item: cut_at_a_guess(hub.get(item.key)), objects)
+
+        ahead: tuple[Sequence[HubObject], Iterator[pa.Array | None]] | None = None
+        for part in parts:
+            following = (part, begin(part))
+            if ahead:
+                yield Cut(ahead[0], list(ahead[1]))
+            ahead = following
+        if ahead:
+            yield Cut(ahead[0], list(ahead[1]))
+
+
+def load_cut(con: duckdb.DuckDBPyConnection, hub: Hub, cut: Cut) -> LoadReport:
+    """Raw rows, rejected rows and ledger rows of a chunk; the caller holds the transaction."""
+    source, loaded_at = source_of(cut.objects[0].key), next_loaded_at(con)
+    con.register("objects", _object_table(cut))
+    _register_pieces(con, cut)
+    con.execute(_SUSPECTS.format(needed=needed_fields(source, "payload")))
+    wrong = {number for (number,) in con.execute(_WRONG_GUESSES).fetchall()}
+    wrong |= {number for number, pieces in enumerate(cut.pieces) if pieces is None}
     con.execute("create or replace temp table judged (number integer, payload varchar, reason varchar)")
-    refused = list(_refused(con, hub, objects, 0))
-    for start in range(0, len(refused), CAREFUL_OBJECTS):
-        _read_with_python(con, hub, objects, refused[start : start + CAREFUL_OBJECTS])
-
-
-def _refused(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject], first: int) -> Iterator[int]:
-    """Read objects that are numbered from `first`; the numbers of those that DuckDB refuses."""
-    bad = _read_with_duckdb(con, hub, objects, first) if objects else None
-    if bad is None:
-        return
-    if len(objects) > CAREFUL_OBJECTS:
-        for start in range(0, len(objects), CAREFUL_OBJECTS):
-            yield from _refused(con, hub, objects[start : start + CAREFUL_OBJECTS], first + start)
-        return
-    yield first + bad
-    for start, stop in ((0, bad), (bad + 1, len(objects))):
-        yield from _refused(con, hub, objects[start:stop], first + start)
-
-
-def load_framed(con: duckdb.DuckDBPyConnection, objects: Sequence[HubObject]) -> LoadReport:
-    """Raw rows, rejected rows and ledger rows of the framed objects; the caller holds the transaction."""
-    source, loaded_at = source_of(objects[0].key), next_loaded_at(con)
-    con.register("objects", _object_table(objects))
-    con.execute(_COUNT)
-    for statement in (_ACCEPT, _REJECT):
-        con.execute(statement, {"source": source, "loaded_at": loaded_at})
-    con.execute(_NOTE, {"loaded_at": loaded_at})
+    _read_with_python(con, hub, cut.objects, sorted(wrong))
+    con.execute(_VERDICTS.format(reason=reason_of_object(source, "payload", "fields"), paths=envelope_paths(source)))
+    for statement in (_COUNT, _ACCEPT_CUT, _ACCEPT, _REJECT, _NOTE):
+        con.execute(
+            statement,
+            {"source": source, "loaded_at": loaded_at}
+            if "$source" in statement
+            else {"loaded_at": loaded_at}
+            if "$loaded_at" in statement
+            else {},
+        )
     sums = con.execute("select count(*), sum(records), sum(records - rejected), sum(rejected) from counted").fetchall()
-    con.unregister("objects")
+    for name in ("objects", "pieces", "json_pieces"):
+        con.unregister(name)
     return LoadReport(*(int(number) for number in sums[0]))
+
+
+def _register_pieces(con: duckdb.DuckDBPyConnection, cut: Cut) -> None:
+    """The pieces as `pieces` (text) and `json_pieces` (the same, taken as JSON without reading it again)."""
+    arrays = [pa.array([], pa.large_string()) if pieces is None else pieces for pieces in cut.pieces]
+    counts = np.array([len(array) for array in arrays])
+    number = np.repeat(np.arange(len(arrays), dtype=np.int32), counts)
+    place = np.arange(len(number)) - np.repeat(np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
+    columns = {
+        "number": number,
+        "object_key": pa.DictionaryArray.from_arrays(number, pa.array([item.key for item in cut.objects])),
+        "record_index": place,
+        "landed_at": pa.array([_landed_at(item.key) for item in cut.objects], pa.timestamp("us")).take(
+            pa.array(number)
+        ),
+        "n": np.arange(len(number)),
+    }
+    as_json = [pa.ExtensionArray.from_storage(pa.json_(pa.large_string()), array) for array in arrays]
+    con.register("pieces", pa.table({**columns, "payload": pa.chunked_array(arrays)}))
+    con.register("json_pieces", pa.table({**columns, "payload": pa.chunked_array(as_json)}))
 
 
 def next_loaded_at(con: duckdb.DuckDBPyConnection) -> dt.datetime:
@@ -96,51 +137,48 @@ def next_loaded_at(con: duckdb.DuckDBPyConnection) -> dt.datetime:
     return max(now, last) if last else now
 
 
+# Few pieces lack something at the first place where it may stand: only those are looked at in full. (`fields[i]` in SQL would read the
+# record again for each i.)
+_SUSPECTS = """
+    create or replace temp table suspects as select n, number, record_index, payload from pieces
+    where {needed}"""
+_WRONG_GUESSES = "select distinct number from suspects where not json_valid(payload)"
+_VERDICTS = """
+    create or replace temp table verdicts as
+    select n, number, record_index, payload, reason from (
+        select *, {reason} as reason
+        from (select *, json_extract_string(payload, {paths!r}) as fields from suspects
+              where number not in (select number from judged) and json_valid(payload))
+    ) where reason is not null"""
 _COUNT = """
     create or replace temp table counted as
-    select o.*, j.first, coalesce(j.records, 0) as records, coalesce(j.rejected, 0) as rejected
+    select o.* exclude (cut_records), j.first, coalesce(j.records, o.cut_records) as records,
+        coalesce(j.rejected, v.rejected, 0) as rejected
     from objects as o left join (
         select number, min(rowid) as first, count(*) as records, count(reason) as rejected from judged group by number
-    ) as j using (number)"""
+    ) as j using (number)
+    left join (select number, count(*) as rejected from verdicts group by number) as v using (number)"""
+_ACCEPT_CUT = """
+    insert into raw.engagement_events
+    select $source, object_key, record_index, landed_at, $loaded_at::timestamp, payload
+    from json_pieces
+    where n not in (select n from verdicts) and number not in (select number from judged)"""
 _ACCEPT = """
     insert into raw.engagement_events
     select $source, object_key, j.rowid - first, landed_at, $loaded_at::timestamp, payload::json
     from judged as j join counted using (number) where reason is null"""
 _REJECT = """
     insert into raw.rejected_records by name
-    select $source as source, object_key, j.rowid - first as record_index, landed_at, $loaded_at::timestamp as loaded_at,
-        payload, reason
-    from judged as j join counted using (number) where reason is not null"""
+    select $source as source, object_key, record_index, landed_at, $loaded_at::timestamp as loaded_at, payload, reason
+    from (
+        select number, record_index, payload, reason from verdicts
+        union all
+        select number, j.rowid - first, payload, reason from judged as j join counted using (number) where reason is not null
+    ) join counted using (number)"""
 _NOTE = """
     insert into ops.load_ledger
     select object_key, etag, size_bytes, records, records - rejected, rejected, $loaded_at::timestamp
     from counted order by number"""
-
-
-def _read_with_duckdb(con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject], first: int) -> int | None:
-    """None if DuckDB could read all of them; else nothing was added, and the place of one that it could not read."""
-    paths = [str(hub.path(item.key)) for item in objects]
-    source = source_of(objects[0].key)
-    try:
-        con.execute(
-            f"""
-            insert into judged
-            select file_index + $first, json::varchar, {reason_of_object(source, "json", "fields")}
-            from (
-                select file_index, json, json_extract_string(json, {envelope_paths(source)!r}) as fields
-                from read_json_objects($paths, format = 'unstructured', maximum_object_size = {_LARGEST_RECORD})
-            )""",
-            {"first": first, "paths": [_literal(path) for path in paths]},
-        )
-    except _REFUSED as error:
-        return _named(paths, str(error))
-    return None
-
-
-def _named(paths: Sequence[str], message: str) -> int:
-    """The place of the path that an error names, the last one of the first half if it names none."""
-    found = [path for path in paths if path in message]
-    return paths.index(max(found, key=len)) if found else (len(paths) - 1) // 2
 
 
 def _literal(path: str) -> str:
@@ -160,14 +198,20 @@ def _read_with_python(
             "framing": pa.array([piece.reason for _, piece in pieces], pa.string()),
         }
     )
-    con.register("pieces", framed)
+    con.register("framed", framed)
     reason = reason_of_piece(source_of(objects[0].key), "payload", "framing", "fields")
     fields = fields_of_piece(source_of(objects[0].key), "payload", "framing")
-    con.execute(f"insert into judged select number, payload, {reason} from (select *, {fields} as fields from pieces)")
-    con.unregister("pieces")
+    con.execute(f"insert into judged select number, payload, {reason} from (select *, {fields} as fields from framed)")
+    con.unregister("framed")
 
 
-def _object_table(objects: Sequence[HubObject]) -> pa.Table:
+def _object_table(cut: Cut) -> pa.Table:
+    return _ledger_table(cut.objects).append_column(
+        "cut_records", pa.array([0 if pieces is None else len(pieces) for pieces in cut.pieces], pa.int64())
+    )
+
+
+def _ledger_table(objects: Sequence[HubObject]) -> pa.Table:
     return pa.table(
         {
             "number": pa.array(range(len(objects)), pa.int32()),
@@ -229,7 +273,7 @@ def _rewrite_ledger(
     con: duckdb.DuckDBPyConnection, kind: Attributes, day: dt.date, objects: Sequence[HubObject], loaded_at: dt.datetime
 ) -> LoadReport:
     con.execute("delete from ops.load_ledger where starts_with(object_key, ?)", [f"{kind}/dt={day}/"])
-    con.register("objects", _object_table(objects))
+    con.register("objects", _ledger_table(objects))
     con.execute(
         f"""
         insert into ops.load_ledger
