@@ -218,7 +218,7 @@ def rejected(
     listed = rejections.listing(warehouse, gate=gate, reason=reason, limit=limit)
     print_listing(OUT, listed, sum(group.records for group in groups))
     if export and groups:
-        written = rejections.export(warehouse, export, gate=gate, reason=reason)
+        written = rejections.export(warehouse, export, gate=gate or "load", reason=reason)
         OUT.print(
             f"{written:,} records with their payloads written to {export}: correct payloads there, then "
             f"`recsys replay-rejected --corrections {export}`",

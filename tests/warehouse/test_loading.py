@@ -164,3 +164,14 @@ def test_a_warehouse_that_is_not_there_or_not_duckdb_is_said_in_one_sentence(tmp
     (tmp_path / "text.duckdb").write_text("hello, this is no database" * 100)
     with pytest.raises(WarehouseError, match="cannot be opened"):
         DuckDBWarehouse(tmp_path / "text.duckdb").frame("select 1")
+
+
+def test_a_gzip_with_another_checksum_is_told_as_damaged(hub, warehouse, land, view):
+    key = land("a.gz", view("m1"), view("m2"))
+    packed = bytearray(hub.get(key))
+    packed[-8] ^= 1
+    hub.put(key, bytes(packed))
+    report = warehouse.load_events(hub, hub.objects("engagement_events/"))
+    assert (report.accepted, report.rejected) == (2, 1)
+    [(reason,)] = warehouse.frame("select reason from raw.rejected_records").to_pandas().itertuples(index=False)
+    assert reason.startswith("damaged gzip")
