@@ -112,7 +112,7 @@ def replay(hub: Hub, warehouse: Warehouse, *, reason: str | None = None) -> Repl
 def correct(hub: Hub, warehouse: Warehouse, path: Path) -> Corrected:
     """Land the corrected payloads of an exported file as new objects, load them, and mark what they correct.
 
-    The objects are named by what they correct and what they say: the same file again changes nothing, and finishes what was begun.
+    The objects are named by what they correct: a file again changes nothing, and finishes what was begun.
     """
     lines = _read_corrections(path)
     rows = _rejected_rows(warehouse, [line.record for line in lines])
@@ -231,27 +231,30 @@ def _refusals(warehouse: Warehouse, lines: Sequence[_Line]) -> dict[int, str]:
     }
 
 
-def _land(hub: Hub, warehouse: Warehouse, lines: Iterable[_Line]) -> None:
-    """One new object for each landing object that is corrected: same source, same hour of arrival."""
-    by_object: dict[str, list[_Line]] = defaultdict(list)
-    for line in sorted(lines, key=lambda line: line.record):
-        by_object[line.record[0]].append(line)
-    if not by_object:
+def _land(hub: Hub, warehouse: Warehouse, lines: Sequence[_Line]) -> None:
+    """One new object for each record that is corrected: same source, same hour of arrival."""
+    if not lines:
         return
-    new_keys = {key: _put(hub, key, some) for key, some in by_object.items()}
+    touched = sorted({line.record[0] for line in lines})
+    there = [item.key for folder in _folders(touched) for item in hub.objects(folder)]
+    new_keys = {line.record: _put(hub, line, there) for line in lines}
     landed = set(new_keys.values())
     warehouse.load_events(hub, [o for folder in _folders(landed) for o in hub.objects(folder) if o.key in landed])
-    _empty_mirrors(hub, by_object)
-    warehouse.mark_corrected({line.record: new_keys[key] for key, some in by_object.items() for line in some})
-    mirror_rejected(hub, warehouse, *_folders(by_object))
+    _empty_mirrors(hub, touched)
+    warehouse.mark_corrected(new_keys)
+    mirror_rejected(hub, warehouse, *_folders(touched))
 
 
-def _put(hub: Hub, key: str, lines: Sequence[_Line]) -> str:
-    origin = hashlib.sha256("\n".join(f"{key} {line.record[1]}" for line in lines).encode()).hexdigest()[:12]
+def _put(hub: Hub, line: _Line, there: Sequence[str]) -> str:
+    """The key of the object that corrects a record: the one that landed before a crash, if there is one."""
+    key, index = line.record
+    stream = f"corrected-{hashlib.sha256(f'{key} {index}'.encode()).hexdigest()[:16]}"
+    landed = [each for each in there if each.startswith(f"{key.rpartition('/')[0]}/{stream}-")]
+    if landed:
+        return landed[0]
     source: Source = source_of(key)  # type: ignore[assignment]
-    cut = Cut(arrival=arrival_of(key), start=0, stop=len(lines))
-    records = pa.array([line.payload for line in lines], pa.string())
-    return write_landing(hub, records, source=source, cuts=[cut], stream=f"corrected-{origin}")[0].key
+    cut = Cut(arrival=arrival_of(key), start=0, stop=1)
+    return write_landing(hub, pa.array([line.payload]), source=source, cuts=[cut], stream=stream)[0].key
 
 
 def _empty_mirrors(hub: Hub, keys: Iterable[str]) -> None:
