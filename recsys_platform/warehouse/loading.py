@@ -92,6 +92,7 @@ def load_cut(con: duckdb.DuckDBPyConnection, hub: Hub, cut: Cut) -> LoadReport:
     con.execute(_SUSPECTS.format(needed=needed_fields(source, "payload")))
     wrong = {number for (number,) in con.execute(_WRONG_GUESSES).fetchall()}
     wrong |= {number for number, pieces in enumerate(cut.pieces) if pieces is None}
+    con.execute("create or replace temp table reframed as select unnest(?::integer[]) as number", [sorted(wrong)])
     con.execute("create or replace temp table judged (number integer, payload varchar, reason varchar)")
     _read_with_python(con, hub, cut.objects, sorted(wrong))
     con.execute(_VERDICTS.format(reason=reason_of_object(source, "payload", "fields"), paths=envelope_paths(source)))
@@ -148,12 +149,12 @@ _VERDICTS = """
     select n, number, record_index, payload, reason from (
         select *, {reason} as reason
         from (select *, json_extract_string(payload, {paths!r}) as fields from suspects
-              where number not in (select number from judged) and json_valid(payload))
+              where number not in (select number from reframed) and json_valid(payload))
     ) where reason is not null"""
 _COUNT = """
     create or replace temp table counted as
-    select o.* exclude (cut_records), j.first, coalesce(j.records, o.cut_records) as records,
-        coalesce(j.rejected, v.rejected, 0) as rejected
+    select o.* exclude (cut_records), j.first,
+        coalesce(j.records, if(o.number in (select number from reframed), 0, o.cut_records)) as records, coalesce(j.rejected, v.rejected, 0) as rejected
     from objects as o left join (
         select number, min(rowid) as first, count(*) as records, count(reason) as rejected from judged group by number
     ) as j using (number)
@@ -162,7 +163,7 @@ _ACCEPT_CUT = """
     insert into raw.engagement_events
     select $source, object_key, record_index, landed_at, $loaded_at::timestamp, payload
     from json_pieces
-    where n not in (select n from verdicts) and number not in (select number from judged)"""
+    where n not in (select n from verdicts) and number not in (select number from reframed)"""
 _ACCEPT = """
     insert into raw.engagement_events
     select $source, object_key, j.rowid - first, landed_at, $loaded_at::timestamp, payload::json
