@@ -154,7 +154,8 @@ _VERDICTS = """
 _COUNT = """
     create or replace temp table counted as
     select o.* exclude (cut_records), j.first,
-        coalesce(j.records, if(o.number in (select number from reframed), 0, o.cut_records)) as records, coalesce(j.rejected, v.rejected, 0) as rejected
+        coalesce(j.records, if(o.number in (select number from reframed), 0, o.cut_records)) as records,
+        coalesce(j.rejected, v.rejected, 0) as rejected
     from objects as o left join (
         select number, min(rowid) as first, count(*) as records, count(reason) as rejected from judged group by number
     ) as j using (number)
