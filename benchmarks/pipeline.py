@@ -30,10 +30,10 @@ from recsys_platform.defs.automation.run import Refresher, instance_of
 from recsys_platform.defs.dbt.assets import BUILD, NOT_OURS, environment_for_dbt
 from recsys_platform.defs.dbt.project import DBT, ROOT
 from recsys_platform.defs.training.assets import EVALUATION, evaluation_rows
-from recsys_platform.hub.attributes import ID_FIELDS, fetch_snapshot, last_fetch, store_fetched
+from recsys_platform.hub.attributes import fetch_snapshot, last_fetch, store_fetched
 from recsys_platform.hub.catalogue import LocalCatalogue
 from recsys_platform.hub.endpoint import Endpoint
-from recsys_platform.hub.keys import attributes_prefix
+from recsys_platform.hub.keys import ID_FIELDS, attributes_prefix
 from recsys_platform.hub.remembering import record_tables
 from recsys_platform.hub.snapshots import snapshot_drift
 from recsys_platform.hub.store import Hub

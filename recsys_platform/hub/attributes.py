@@ -24,7 +24,6 @@ from recsys_platform.hub.keys import Attributes, attributes_key
 from recsys_platform.hub.snapshots import read_records
 from recsys_platform.hub.store import Hub
 
-ID_FIELDS: dict[Attributes, str] = {"user_attributes": "user_id", "book_attributes": "book_id"}
 WALKS = 3  # through all pages, if the data changes meanwhile
 
 

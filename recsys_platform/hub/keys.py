@@ -7,6 +7,7 @@ from typing import Literal, get_args
 Source = Literal["segment", "pinpoint", "matomo"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 Attributes = Literal["user_attributes", "book_attributes"]
+ID_FIELDS: dict[Attributes, str] = {"user_attributes": "user_id", "book_attributes": "book_id"}
 
 LANDING = "engagement_events"
 _LANDING_KEY = re.compile(rf"{LANDING}/source=(?P<source>[a-z]+)/(?P<hour>\d{{4}}/\d\d/\d\d/\d\d)/[^/]+")

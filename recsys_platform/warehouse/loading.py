@@ -17,7 +17,7 @@ import pyarrow as pa
 from recsys_platform.errors import InputError
 from recsys_platform.events.cutting import cut_at_a_guess
 from recsys_platform.events.framing import split_records
-from recsys_platform.hub.keys import Attributes, arrival_of, is_landing_key, source_of
+from recsys_platform.hub.keys import ID_FIELDS, Attributes, arrival_of, is_landing_key, source_of
 from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.warehouse.judging import (
     envelope_paths,
@@ -34,7 +34,6 @@ CHUNK_BYTES = 20_000_000
 # What DuckDB may take while it loads: enough for a chunk, and more would only be filled up.
 MEMORY_LIMIT = "700MB"
 THREADS = 2  # zlib and numpy release the GIL
-_ID_COLUMN: dict[Attributes, str] = {"user_attributes": "user_id", "book_attributes": "book_id"}
 
 
 def chunks(objects: Sequence[HubObject], most: int = CHUNK_OBJECTS) -> Iterator[list[HubObject]]:
@@ -96,15 +95,10 @@ def load_cut(con: duckdb.DuckDBPyConnection, hub: Hub, cut: Cut) -> LoadReport:
     con.execute("create or replace temp table judged (number integer, payload varchar, reason varchar)")
     _read_with_python(con, hub, cut.objects, sorted(wrong))
     con.execute(_VERDICTS.format(reason=reason_of_object(source, "payload", "fields"), paths=envelope_paths(source)))
-    for statement in (_COUNT, _ACCEPT_CUT, _ACCEPT, _REJECT, _NOTE):
-        con.execute(
-            statement,
-            {"source": source, "loaded_at": loaded_at}
-            if "$source" in statement
-            else {"loaded_at": loaded_at}
-            if "$loaded_at" in statement
-            else {},
-        )
+    con.execute(_COUNT)
+    for statement in (_ACCEPT_CUT, _ACCEPT, _REJECT):
+        con.execute(statement, {"source": source, "loaded_at": loaded_at})
+    con.execute(_NOTE, {"loaded_at": loaded_at})
     sums = con.execute("select count(*), sum(records), sum(records - rejected), sum(rejected) from counted").fetchall()
     for name in ("objects", "pieces", "json_pieces"):
         con.unregister(name)
@@ -235,7 +229,7 @@ def load_snapshot(
     """Replace the rows of one snapshot day; `InputError` if a part cannot be read whole or an id is missing or double."""
     if not objects:
         raise InputError(f"The {kind} snapshot of {day} is gone from the hub: fetch or deliver it again.")
-    id_column, loaded_at = _ID_COLUMN[kind], next_loaded_at(con)
+    id_column, loaded_at = ID_FIELDS[kind], next_loaded_at(con)
     paths = {str(hub.path(item.key)): item.key for item in objects}
     con.execute(f"delete from raw.{kind} where snapshot_date = ?", [day])
     con.register("object_keys", pa.table({"path": list(paths), "object_key": list(paths.values())}))
@@ -261,7 +255,7 @@ def load_snapshot(
 
 
 def _refuse_bad_ids(con: duckdb.DuckDBPyConnection, kind: Attributes, day: dt.date) -> None:
-    id_column = _ID_COLUMN[kind]
+    id_column = ID_FIELDS[kind]
     sql = f"select {id_column}, count(*) from raw.{kind} where snapshot_date = ? group by 1 having count(*) > 1 or {id_column} = ''"
     bad = con.execute(sql + " order by 1 limit 1", [day]).fetchone()
     if bad:

@@ -14,8 +14,8 @@
         where is_current
     )
 {%- endset %}
-{#- Rare, and costly to look for in all columns: so first, whether there is any. -#}
 {% do requires_selected(['fct_events', 'fct_sessions', 'int_visitor_days', 'fct_interactions']) %}
+{#- Rare, and costly to look for in all columns: so first, whether there is any. -#}
 {%- set has_new_aliases = is_incremental() and execute and run_query(
     "select 1 from " ~ standing ~ " as standing left join " ~ ref('int_user_aliases') ~ " as aliases"
     ~ " on standing.tracked_user_id = aliases.previous_id"

@@ -10,9 +10,9 @@ import dagster as dg
 from recsys_platform.defs.landing.drift import drift_metadata
 from recsys_platform.defs.partitions import DAILY, days_of
 from recsys_platform.errors import AttributesError
-from recsys_platform.hub.attributes import ID_FIELDS, Snapshot, fetch_snapshot, last_fetch, store_fetched
+from recsys_platform.hub.attributes import Snapshot, fetch_snapshot, last_fetch, store_fetched
 from recsys_platform.hub.endpoint import Endpoint, shown
-from recsys_platform.hub.keys import Attributes, attributes_prefix
+from recsys_platform.hub.keys import ID_FIELDS, Attributes, attributes_prefix
 from recsys_platform.hub.store import Hub
 from recsys_platform.settings import Settings
 
