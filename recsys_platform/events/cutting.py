@@ -1,16 +1,19 @@
 """Cut a whole landing object into records at a guess, fast.
 
-The guess is right if every piece is a JSON object: then nothing else can have been meant. Whoever takes a guess must check that, and
-go to `framing.py` where it does not hold.
+The guess is right where a piece is a JSON object: then nothing else can have been meant. Whoever takes a guess must check that, and
+have what is not a JSON object framed anew, by `mended`.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from recsys_platform.events.framing import decompress
+from recsys_platform.events.framing import Framing, Piece, decompress
 
+Places = np.ndarray[Any, np.dtype[np.int64]]
 _LINE, _OPEN, _CLOSE = b"\n"[0], b"{"[0], b"}"[0]
 
 
@@ -19,20 +22,68 @@ def cut_at_a_guess(data: bytes) -> pa.Array | None:
     raw, damage = decompress(data)
     if damage or b"\r" in raw:
         return None
+    starts, ends = _spans(raw)
+    offsets = np.concatenate(([0], np.cumsum(ends - starts)))
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(raw.replace(b"\n", b""))]
+    pieces = pa.Array.from_buffers(pa.large_string(), len(starts), buffers)
+    return pieces if _is_utf8(pieces) else None
+
+
+def _spans(raw: bytes) -> tuple[Places, Places]:
+    """Where the pieces begin and end, empty ones left out."""
     letters = np.frombuffer(raw, np.uint8)
     if b"\n" in raw:
-        ends = np.flatnonzero(letters == _LINE)
-        return _pieces(raw.replace(b"\n", b""), ends - np.arange(len(ends)))
-    return _pieces(raw, np.flatnonzero((letters[:-1] == _CLOSE) & (letters[1:] == _OPEN)) + 1)
+        ends = np.append(np.flatnonzero(letters == _LINE), len(raw))
+        starts = np.concatenate(([0], ends[:-1] + 1))
+    else:
+        cuts = np.flatnonzero((letters[:-1] == _CLOSE) & (letters[1:] == _OPEN)) + 1
+        starts, ends = np.concatenate(([0], cuts)), np.append(cuts, len(raw))
+    return starts[starts < ends], ends[starts < ends]
 
 
-def _pieces(text: bytes, cuts: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array | None:
-    """What stands between the cuts, empty pieces left out; None if it is not UTF-8."""
-    offsets = np.unique(np.concatenate(([0], cuts, [len(text)]))).astype(np.int64)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
-    pieces = pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
+def _is_utf8(pieces: pa.Array) -> bool:
     try:
         pieces.validate(full=True)
     except pa.ArrowInvalid:
-        return None
-    return pieces
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Mend:
+    """Records that stand in place of the guesses `first` to `until - 1`."""
+
+    first: int
+    until: int
+    pieces: Sequence[Piece]
+
+
+def mended(data: bytes, broken: Sequence[int]) -> Iterator[Mend]:
+    """Frame anew where guesses are broken, each time up to the next that is not; `broken` numbers guesses, in order."""
+    raw, _ = decompress(data)
+    starts = _in_characters(raw, _spans(raw)[0])
+    framing, sound = Framing(raw.decode()), set(np.delete(starts, broken).tolist())
+    reached = 0
+    for first in broken:
+        if first >= reached:
+            pieces, position = _up_to(sound, framing, int(starts[first]))
+            reached = int(np.searchsorted(starts, position))
+            yield Mend(first, reached, pieces)
+
+
+def _in_characters(raw: bytes, places: Places) -> Places:
+    """Byte places of a UTF-8 text as places in its characters."""
+    if raw.isascii():
+        return places
+    begins = np.frombuffer(raw, np.uint8) & 0xC0 != 0x80
+    return np.concatenate(([0], np.cumsum(begins)))[places]
+
+
+def _up_to(sound: set[int], framing: Framing, start: int) -> tuple[list[Piece], int]:
+    """The pieces from a place on, up to one where a sound guess begins, and that place."""
+    pieces, position = [], len(framing.text)
+    for piece, position in framing.pieces(start):
+        pieces.append(piece)
+        if position in sound:
+            break
+    return pieces, position

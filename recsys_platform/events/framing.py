@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from isal import isal_zlib
+
 TRUNCATED, DAMAGED, NOT_UTF8 = "truncated gzip", "damaged gzip", "not UTF-8"
 DAMAGE = (TRUNCATED, DAMAGED, NOT_UTF8)
 """How the reasons begin of pieces whose text is not what was sent: only a correction can mend them."""
@@ -45,7 +47,7 @@ def split_records(data: bytes) -> list[Piece]:
     """The records of a landing object in order, readable or not; never raises."""
     raw, damage = decompress(data)
     text = raw.decode("utf-8", errors="surrogateescape")
-    pieces = [_shown(piece) for piece in _split_text(text)]
+    pieces = [_shown(piece) for piece, _ in Framing(text).pieces()]
     return _blame_damage(pieces, damage) if damage else pieces
 
 
@@ -53,6 +55,10 @@ def decompress(data: bytes) -> tuple[bytes, str | None]:
     """The plain bytes of a gzip or plain object as far as they can be read, and what is wrong with the rest."""
     plain: list[bytes] = []
     while data.startswith(_GZIP_MAGIC):
+        if whole := _whole_member(data):
+            plain.append(whole[0])
+            data = whole[1]
+            continue
         stream = zlib.decompressobj(wbits=31)
         try:
             plain.append(stream.decompress(data))
@@ -64,6 +70,16 @@ def decompress(data: bytes) -> tuple[bytes, str | None]:
         data = stream.unused_data
     padding_gone = data.strip(b"\0") if plain else data
     return b"".join([*plain, padding_gone]), None
+
+
+def _whole_member(data: bytes) -> tuple[bytes, bytes] | None:
+    """The text of the first gzip member and what follows it, fast; None where anything is wrong: zlib then says what."""
+    stream = isal_zlib.decompressobj(wbits=31)
+    try:
+        text = stream.decompress(data)
+    except isal_zlib.error:  # type: ignore[misc]  # its stub does not say that this is an exception
+        return None
+    return (text, stream.unused_data) if stream.eof else None
 
 
 def _readable(data: bytes) -> Iterator[bytes]:
@@ -86,13 +102,21 @@ def _byte_by_byte(stream: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
             return
 
 
-def _split_text(text: str) -> Iterator[Piece]:
-    decoder, starts = _Decoder(text), _Starts(text)
-    position = _skip_blank(text, 0)
-    while position < len(text):
-        end, reason = _read_one(decoder, position, starts)
-        yield Piece(text[position:end].rstrip(_BLANKS), reason)
-        position = _skip_blank(text, end)
+class Framing:
+    """Finds the records of a text, from any place on where one begins."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._decoder, self._starts = _Decoder(text), _Starts(text)
+
+    def pieces(self, position: int = 0) -> Iterator[tuple[Piece, int]]:
+        """The pieces from a place on, each with the place where the next one begins; ask for growing places only."""
+        position = _skip_blank(self.text, position)
+        while position < len(self.text):
+            end, reason = _read_one(self._decoder, position, self._starts)
+            piece = Piece(self.text[position:end].rstrip(_BLANKS), reason)
+            position = _skip_blank(self.text, end)
+            yield piece, position
 
 
 def _read_one(decoder: "_Decoder", position: int, starts: "_Starts") -> tuple[int, str | None]:

@@ -16,6 +16,7 @@ from recsys_platform.hub.keys import Attributes
 from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.warehouse import ddl, loading, publishing, replaying
 from recsys_platform.warehouse.port import LoadReport, Progress, RecordId, ReplayReport
+from recsys_platform.warehouse.unpacking import unpacked
 
 LOCK_WAIT = 30.0
 _LOCKED = "Could not set lock"
@@ -78,9 +79,9 @@ class DuckDBWarehouse:
             con.execute("set wal_autocheckpoint = '256MB'")
             con.execute(f"set memory_limit = '{loading.MEMORY_LIMIT}'")
             chunks = loading.chunks(loading.unknown(con, objects), self.chunk_objects)
-            for cut in loading.cut_objects(hub, chunks):
+            for records in unpacked(hub, chunks):
                 with transaction(con):
-                    report += loading.load_cut(con, hub, cut)
+                    report += loading.load_records(con, records)
                 if progress:
                     progress(report.objects, len(objects))
         return report

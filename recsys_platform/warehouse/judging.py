@@ -17,7 +17,7 @@ def envelope_paths(source: str) -> list[str]:
 def needed_fields(source: str, json: str) -> str:
     """SQL for whether a text may have to be rejected: it is not JSON, or what is needed is not in the first place to look."""
     firsts = [need.paths[0] for need in ENVELOPE[_known(source)]]
-    found = f"case when json_valid({json}) then json_extract_string({json}, {firsts!r}) end"
+    found = f"try(json_extract_string({json}, {firsts!r}))"
     return f"coalesce(len(list_filter({found}, lambda v: coalesce(v, '') = '')), 1) > 0"
 
 

@@ -1,13 +1,10 @@
 """Load landing objects and attribute snapshots into `raw` on DuckDB, exactly once.
 
-Objects are unpacked and cut at a guess, in threads; one whose pieces are not all JSON objects is framed anew in Python. Whichever
-way a record comes, the same SQL (`judging.py`) decides whether it is accepted.
+Whichever way a record comes (`unpacking.py`), the same SQL (`judging.py`) decides whether it is accepted.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -15,25 +12,17 @@ import numpy as np
 import pyarrow as pa
 
 from recsys_platform.errors import InputError
-from recsys_platform.events.cutting import cut_at_a_guess
-from recsys_platform.events.framing import split_records
 from recsys_platform.hub.keys import ID_FIELDS, Attributes, arrival_of, is_landing_key, source_of
 from recsys_platform.hub.store import Hub, HubObject
-from recsys_platform.warehouse.judging import (
-    envelope_paths,
-    fields_of_piece,
-    needed_fields,
-    reason_of_object,
-    reason_of_piece,
-)
+from recsys_platform.warehouse.judging import fields_of_piece, reason_of_piece
 from recsys_platform.warehouse.port import LoadReport
+from recsys_platform.warehouse.unpacking import Numbers, Records
 
 # A transaction large enough that DuckDB writes whole row groups past its log, small enough for bounded memory.
 CHUNK_OBJECTS = 2000
 CHUNK_BYTES = 20_000_000
 # What DuckDB may take while it loads: enough for a chunk, and more would only be filled up.
 MEMORY_LIMIT = "700MB"
-THREADS = 2  # zlib and numpy release the GIL
 
 
 def chunks(objects: Sequence[HubObject], most: int = CHUNK_OBJECTS) -> Iterator[list[HubObject]]:
@@ -58,71 +47,58 @@ def unknown(con: duckdb.DuckDBPyConnection, objects: Sequence[HubObject]) -> lis
     return sorted(item for item in set(objects) if item.key not in known)
 
 
-@dataclass(frozen=True)
-class Cut:
-    """Objects of one source, and for each its pieces cut at a guess (large strings), None where it is damaged."""
-
-    objects: Sequence[HubObject]
-    pieces: Sequence[pa.Array | None]
-
-
-def cut_objects(hub: Hub, parts: Iterable[Sequence[HubObject]]) -> Iterator[Cut]:
-    """Unpack and cut chunks of objects, always one ahead of who takes them."""
-    with ThreadPoolExecutor(THREADS) as pool:
-
-        def begin(objects: Sequence[HubObject]) -> Iterator[pa.Array | None]:
-            return pool.map(lambda item: cut_at_a_guess(hub.get(item.key)), objects)
-
-        ahead: tuple[Sequence[HubObject], Iterator[pa.Array | None]] | None = None
-        for part in parts:
-            following = (part, begin(part))
-            if ahead:
-                yield Cut(ahead[0], list(ahead[1]))
-            ahead = following
-        if ahead:
-            yield Cut(ahead[0], list(ahead[1]))
-
-
-def load_cut(con: duckdb.DuckDBPyConnection, hub: Hub, cut: Cut) -> LoadReport:
-    """Raw rows, rejected rows and ledger rows of a chunk; the caller holds the transaction."""
-    source, loaded_at = source_of(cut.objects[0].key), next_loaded_at(con)
-    con.register("objects", _object_table(cut))
-    _register_pieces(con, cut)
-    con.execute(_SUSPECTS.format(needed=needed_fields(source, "payload")))
-    wrong = {number for (number,) in con.execute(_WRONG_GUESSES).fetchall()}
-    wrong |= {number for number, pieces in enumerate(cut.pieces) if pieces is None}
-    con.execute("create or replace temp table reframed as select unnest(?::integer[]) as number", [sorted(wrong)])
-    con.execute("create or replace temp table judged (number integer, payload varchar, reason varchar)")
-    _read_with_python(con, hub, cut.objects, sorted(wrong))
-    con.execute(_VERDICTS.format(reason=reason_of_object(source, "payload", "fields"), paths=envelope_paths(source)))
-    con.execute(_COUNT)
-    for statement in (_ACCEPT_CUT, _ACCEPT, _REJECT):
-        con.execute(statement, {"source": source, "loaded_at": loaded_at})
-    con.execute(_NOTE, {"loaded_at": loaded_at})
-    sums = con.execute("select count(*), sum(records), sum(records - rejected), sum(rejected) from counted").fetchall()
-    for name in ("objects", "pieces", "json_pieces"):
+def load_records(con: duckdb.DuckDBPyConnection, records: Records) -> LoadReport:
+    """Raw rows, rejected rows and ledger rows of some objects; the caller holds the transaction."""
+    given = {"source": source_of(records.objects[0].key), "loaded_at": next_loaded_at(con)}
+    _register(con, records)
+    con.execute(_VERDICTS.format(**_rules(given["source"])))
+    con.execute(_ACCEPT, given)
+    con.execute(_REJECT, given)
+    con.execute(_NOTE, {"loaded_at": given["loaded_at"]})
+    rejected = con.execute("select count(*) from verdicts").fetchall()[0][0]
+    for name in ("objects", "records", "doubtful"):
         con.unregister(name)
-    return LoadReport(*(int(number) for number in sums[0]))
+    total = int(records.counts.sum())
+    return LoadReport(objects=len(records.objects), records=total, accepted=total - rejected, rejected=rejected)
 
 
-def _register_pieces(con: duckdb.DuckDBPyConnection, cut: Cut) -> None:
-    """The pieces as `pieces` (text) and `json_pieces` (the same, taken as JSON without reading it again)."""
-    arrays = [pa.array([], pa.large_string()) if pieces is None else pieces for pieces in cut.pieces]
-    counts = np.array([len(array) for array in arrays])
-    number = np.repeat(np.arange(len(arrays), dtype=np.int32), counts)
-    place = np.arange(len(number)) - np.repeat(np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
-    columns = {
-        "number": number,
-        "object_key": pa.DictionaryArray.from_arrays(number, pa.array([item.key for item in cut.objects])),
-        "record_index": place,
-        "landed_at": pa.array([_landed_at(item.key) for item in cut.objects], pa.timestamp("us")).take(
-            pa.array(number)
-        ),
-        "n": np.arange(len(number)),
+def _rules(source: str) -> dict[str, str]:
+    return {
+        "fields": fields_of_piece(source, "payload", "framing"),
+        "reason": reason_of_piece(source, "payload", "framing", "fields"),
     }
-    as_json = [pa.ExtensionArray.from_storage(pa.json_(pa.large_string()), array) for array in arrays]
-    con.register("pieces", pa.table({**columns, "payload": pa.chunked_array(arrays)}))
-    con.register("json_pieces", pa.table({**columns, "payload": pa.chunked_array(as_json)}))
+
+
+def _register(con: duckdb.DuckDBPyConnection, records: Records) -> None:
+    """`objects`; `records`, their texts taken as JSON without reading them again; `doubtful`, those to judge, as text."""
+    objects, counts = _ledger_table(records.objects), records.counts
+    number = np.repeat(np.arange(len(counts)), counts)
+    place = np.arange(len(number)) - np.repeat(np.cumsum(counts) - counts, counts)
+    con.register("objects", objects.append_column("records", pa.array(counts)))
+    as_json = [pa.ExtensionArray.from_storage(pa.json_(pa.large_string()), part) for part in records.texts.chunks]
+    columns = {
+        "n": np.arange(len(number)),
+        "object_key": pa.DictionaryArray.from_arrays(number.astype(np.int32), objects["object_key"].combine_chunks()),
+        "record_index": place,
+        "landed_at": objects["landed_at"].combine_chunks().take(pa.array(number)),
+        "record": pa.chunked_array(as_json),
+    }
+    con.register("records", pa.table(columns))
+    con.register("doubtful", _doubtful(records, number, place))
+
+
+def _doubtful(records: Records, number: Numbers, place: Numbers) -> pa.Table:
+    n = records.doubtful
+    among_all = np.zeros(len(number), bool)
+    among_all[n] = True
+    columns = {
+        "n": n,
+        "object_number": number[n],
+        "record_index": place[n],
+        "payload": records.texts.filter(among_all),
+        "framing": pa.array(records.framing, pa.string()),
+    }
+    return pa.table(columns)
 
 
 def next_loaded_at(con: duckdb.DuckDBPyConnection) -> dt.datetime:
@@ -132,49 +108,24 @@ def next_loaded_at(con: duckdb.DuckDBPyConnection) -> dt.datetime:
     return max(now, last) if last else now
 
 
-# Few pieces lack something at the first place where it may stand: only those are looked at in full. (`fields[i]` in SQL would read the
-# record again for each i.)
-_SUSPECTS = """
-    create or replace temp table suspects as select n, number, record_index, payload from pieces
-    where {needed}"""
-_WRONG_GUESSES = "select distinct number from suspects where not json_valid(payload)"
+# The fields are read once: `fields[i]` over a mere subquery would read the record again for each i.
 _VERDICTS = """
     create or replace temp table verdicts as
-    select n, number, record_index, payload, reason from (
-        select *, {reason} as reason
-        from (select *, json_extract_string(payload, {paths!r}) as fields from suspects
-              where number not in (select number from reframed) and json_valid(payload))
-    ) where reason is not null"""
-_COUNT = """
-    create or replace temp table counted as
-    select o.* exclude (cut_records), j.first,
-        coalesce(j.records, if(o.number in (select number from reframed), 0, o.cut_records)) as records,
-        coalesce(j.rejected, v.rejected, 0) as rejected
-    from objects as o left join (
-        select number, min(rowid) as first, count(*) as records, count(reason) as rejected from judged group by number
-    ) as j using (number)
-    left join (select number, count(*) as rejected from verdicts group by number) as v using (number)"""
-_ACCEPT_CUT = """
-    insert into raw.engagement_events
-    select $source, object_key, record_index, landed_at, $loaded_at::timestamp, payload
-    from json_pieces
-    where n not in (select n from verdicts) and number not in (select number from reframed)"""
+    with looked_at as materialized (select *, {fields} as fields from doubtful)
+    select n, object_number, record_index, payload, {reason} as reason from looked_at where reason is not null"""
 _ACCEPT = """
     insert into raw.engagement_events
-    select $source, object_key, j.rowid - first, landed_at, $loaded_at::timestamp, payload::json
-    from judged as j join counted using (number) where reason is null"""
+    select $source, object_key, record_index, landed_at, $loaded_at::timestamp, record
+    from records where n not in (select n from verdicts)"""
 _REJECT = """
     insert into raw.rejected_records by name
     select $source as source, object_key, record_index, landed_at, $loaded_at::timestamp as loaded_at, payload, reason
-    from (
-        select number, record_index, payload, reason from verdicts
-        union all
-        select number, j.rowid - first, payload, reason from judged as j join counted using (number) where reason is not null
-    ) join counted using (number)"""
+    from verdicts join objects using (object_number)"""
 _NOTE = """
     insert into ops.load_ledger
-    select object_key, etag, size_bytes, records, records - rejected, rejected, $loaded_at::timestamp
-    from counted order by number"""
+    select object_key, etag, size_bytes, records, records - coalesce(rejected, 0), coalesce(rejected, 0), $loaded_at::timestamp
+    from objects left join (select object_number, count(*) as rejected from verdicts group by all) using (object_number)
+    order by object_number"""
 
 
 def _literal(path: str) -> str:
@@ -182,35 +133,10 @@ def _literal(path: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
-def _read_with_python(
-    con: duckdb.DuckDBPyConnection, hub: Hub, objects: Sequence[HubObject], numbers: Sequence[int]
-) -> None:
-    """Add the pieces of the objects of those numbers, which are of one source."""
-    pieces = [(number, piece) for number in numbers for piece in split_records(hub.get(objects[number].key))]
-    framed = pa.table(
-        {
-            "number": pa.array([number for number, _ in pieces], pa.int32()),
-            "payload": pa.array([piece.text for _, piece in pieces], pa.string()),
-            "framing": pa.array([piece.reason for _, piece in pieces], pa.string()),
-        }
-    )
-    con.register("framed", framed)
-    reason = reason_of_piece(source_of(objects[0].key), "payload", "framing", "fields")
-    fields = fields_of_piece(source_of(objects[0].key), "payload", "framing")
-    con.execute(f"insert into judged select number, payload, {reason} from (select *, {fields} as fields from framed)")
-    con.unregister("framed")
-
-
-def _object_table(cut: Cut) -> pa.Table:
-    return _ledger_table(cut.objects).append_column(
-        "cut_records", pa.array([0 if pieces is None else len(pieces) for pieces in cut.pieces], pa.int64())
-    )
-
-
 def _ledger_table(objects: Sequence[HubObject]) -> pa.Table:
     return pa.table(
         {
-            "number": pa.array(range(len(objects)), pa.int32()),
+            "object_number": pa.array(range(len(objects)), pa.int64()),
             "object_key": [item.key for item in objects],
             "etag": [item.etag for item in objects],
             "size_bytes": [item.size_bytes for item in objects],
