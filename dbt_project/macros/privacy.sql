@@ -28,6 +28,15 @@
 {%- endmacro %}
 
 
+{#
+    Who it is, without saying so: an id that is an e-mail address is its salted hash, any other is itself. The same
+    wherever the id occurs, so that it still joins; NULL without a salt.
+#}
+{% macro pseudonym(id) -%}
+    case when contains({{ id }}, '@') then {{ salted_hash(id) }} else {{ id }} end
+{%- endmacro %}
+
+
 {# Free text with `[email]` in place of whatever looks like an e-mail address, URL-encoded ones too. #}
 {% macro redact_emails(text) -%}
     {{ return(adapter.dispatch('redact_emails')(text)) }}

@@ -63,18 +63,25 @@ def find_tables(hub: Hub) -> list[Table]:
 def event_name(source: str, record: Record) -> str:
     """What a tracker calls this event, as dbt's staging reads it; empty for records that are not events."""
     if source == "segment":
-        kind = _text(record.get("type")).lower()
-        return _text(record.get("event")) if kind == "track" else kind
+        kind = _text(record, "type").lower() or ("track" if _text(record, "event") else "")
+        return _text(record, "event") if kind == "track" else kind
     if source == "pinpoint":
-        return _text(record.get("event_type"))
-    if source == "matomo":
-        called = " ".join(filter(None, (_text(record.get(key)) for key in ("e_c", "e_a"))))
-        return called or ("Site Search" if record.get("search") else "Page View")
-    return ""
+        return _text(record, "event_type")
+    return _matomo_action(record) if source == "matomo" else ""
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _matomo_action(record: Record) -> str:
+    """One request is one action; the first of these keys that it has says which."""
+    if category := _text(record, "e_c"):
+        return f"{category} {_text(record, 'e_a')}".rstrip()
+    said = next((key for key in ("search", "idgoal", "download", "link", "ping") if _text(record, key)), "")
+    names = {"search": "Site Search", "idgoal": f"Goal {_text(record, 'idgoal')}", "link": "Outlink"}
+    return names.get(said, said.capitalize()) or "Page View"
+
+
+def _text(record: Record, key: str) -> str:
+    value = record.get(key)
+    return "" if value is None or isinstance(value, dict | list) else str(value)
 
 
 def _landing(hub: Hub) -> Iterator[_Listing]:

@@ -49,12 +49,13 @@ def unknown(con: duckdb.DuckDBPyConnection, objects: Sequence[HubObject]) -> lis
 
 def load_records(con: duckdb.DuckDBPyConnection, records: Records) -> LoadReport:
     """Raw rows, rejected rows and ledger rows of some objects; the caller holds the transaction."""
-    given = {"source": source_of(records.objects[0].key), "loaded_at": next_loaded_at(con)}
+    source, loaded_at = source_of(records.objects[0].key), next_loaded_at(con)
+    given = {"source": source, "loaded_at": loaded_at}
     _register(con, records)
-    con.execute(_VERDICTS.format(**_rules(given["source"])))
+    con.execute(_VERDICTS.format(**_rules(source)))
     con.execute(_ACCEPT, given)
     con.execute(_REJECT, given)
-    con.execute(_NOTE, {"loaded_at": given["loaded_at"]})
+    con.execute(_NOTE, {"loaded_at": loaded_at})
     rejected = con.execute("select count(*) from verdicts").fetchall()[0][0]
     for name in ("objects", "records", "doubtful"):
         con.unregister(name)

@@ -298,6 +298,15 @@ def test_an_alias_joins_what_was_loaded_under_the_old_id(world: Any) -> None:
     assert world.rows("select user_id, book_id from marts.fct_interactions") == [("u1", "b1")]
 
 
+def test_a_chain_of_many_aliases_leads_to_its_end_and_a_circle_nowhere(world: Any) -> None:
+    pairs = [(f"id-{n}", f"id-{n + 1}") for n in range(30)] + [("x", "y"), ("y", "x")]
+    alias = {"type": "alias", "timestamp": at(0).isoformat()}
+    world.load("segment", *({**alias, "messageId": old, "previousId": old, "userId": new} for old, new in pairs))
+    world.build("--select", "+int_user_aliases")
+    sql = "select count(*), min(user_id), max(user_id) from intermediate.int_user_aliases"
+    assert world.rows(sql) == [(30, "id-30", "id-30")]
+
+
 def test_two_people_on_one_device_stay_two(world: Any) -> None:
     world.load(
         "segment",

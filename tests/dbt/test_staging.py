@@ -62,11 +62,22 @@ def personal_records() -> dict[str, list[Record]]:
             segment("s5", event=f"Invited {ann}", properties={"value": ann}),
             segment("s6", type="group", groupId=f"family of {ann}"),
             segment("s7", event="Book Rated", properties={"rating": 9, **contact}),
+            segment(
+                "s8",
+                userId=ann,
+                anonymousId=ann,
+                properties={"book_id": "b1", "plan": ann, "currency": ann, "store": ann},
+            ),
+            segment("s9", type="alias", userId="u1", previousId=ann),
+            segment(
+                "s10", properties=dict.fromkeys(("book_id", "request_id", "surface", "model", "variant"), f"at {ann}")
+            ),
         ],
         "pinpoint": [
             pinpoint(endpoint={"Address": ann, "User": {"UserId": "u1", "UserAttributes": {"email": [ann]}}}),
             pinpoint("books_searched", attributes={"query": ann, **contact}),
             pinpoint("_email.click", facets={"email_channel": {"mail_event": {"mail": headers, "click": click}}}),
+            pinpoint(client={"client_id": ann}, attributes={"book_id": "b1", "plan": ann, "store": ann}),
             pinpoint("_SMS.SUCCESS", attributes={"destination_phone_number": phone}),
             pinpoint("_campaign.send", client_context={"custom": {"endpoint": wrapped}}),
         ],
@@ -74,6 +85,7 @@ def personal_records() -> dict[str, list[Record]]:
             matomo("1", cip=ip, url=f"https://app.example/?email={quoted}", action_name=f"Hello {ann}"),
             matomo("2", cip=ip, search=ann, search_cat=ann),
             matomo("3", cip=ip, e_c="Letter", e_a=f"sent to {ann}", e_n=quoted, e_v=ann),
+            matomo("5", uid=ann, _id=ann, dimension2=ann, dimension3=ann, dimension4=ann),
             matomo("4", cip=ip, link=f"https://store.example/?m={quoted}", urlref=f"https://x.example/{ann}"),
         ],
     }
@@ -109,7 +121,7 @@ def private(new_world: NewWorld) -> Any:
 def test_no_address_leaves_raw(private: Any) -> None:
     tables = private.tables()
     text = json.dumps(tables, default=str, ensure_ascii=False)
-    assert len(tables["marts.fct_events"]) == 15
+    assert len(tables["marts.fct_events"]) == 20
     assert "[email]" in text
     assert [address for address in ADDRESSES if address in text] == []
 
@@ -147,9 +159,27 @@ def test_without_a_salt_there_are_no_hashes(world: Any) -> None:
     assert world.rows("select email_hash from staging.stg_attributes__users") == [(None,)]
 
 
+def test_an_id_that_is_an_address_leaves_as_its_hash_and_still_joins(world: Any) -> None:
+    put_salt(world)
+    ann, hashed = "Ann@mail.example", salted("Ann@mail.example")
+    world.load("segment", segment("s1", userId=ann, anonymousId="a1"))
+    world.load("matomo", matomo("1", uid=ann, url="https://app.example/"))
+    world.snapshot("user", "2026-11-22", {"user_id": ann, "tier": "premium"}, {"user_id": "u2"})
+    world.build()
+    assert world.rows("select distinct user_id from marts.fct_events") == [(hashed,)]
+    assert world.rows("select user_id from marts.dim_users where tier = 'premium'") == [(hashed,)]
+
+
+def test_without_a_salt_an_id_that_is_an_address_is_nobody(world: Any) -> None:
+    world.load("segment", segment("s1", userId="ann@mail.example", anonymousId=None))
+    world.snapshot("user", "2026-11-22", {"user_id": "ann@mail.example"}, {"user_id": "u2"})
+    world.build()
+    assert world.rows("select invalid_reason from marts.rpt_invalid_events") == [("visitor_missing",)]
+    assert world.rows("select user_id from marts.dim_users") == [("u2",)]
+
+
 def test_an_app_that_takes_addresses_as_ids_is_warned(world: Any) -> None:
     world.snapshot("user", "2026-11-22", {"user_id": "ann@mail.example"}, {"user_id": "u2"})
-    world.build("--select", "stg_attributes__users")
     result = world.dbt("test", "--select", "test_name:holds_no_email")
     assert [(str(run.status), run.failures) for run in result.result] == [("warn", 1)]
 

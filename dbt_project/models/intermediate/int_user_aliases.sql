@@ -38,7 +38,8 @@ chains as (
         chains.steps + 1 as steps
     from chains
     inner join edges on chains.user_id = edges.previous_id
-    where chains.steps < 10
+    -- A circle has no end.
+    where chains.steps < 100
 
 ),
 

@@ -24,7 +24,7 @@ final as (
 
     select
         snapshot_date,
-        user_id,
+        {{ pseudonym('user_id') }} as user_id,
 
         upper(country) as country,
         lower(language) as language,
@@ -39,3 +39,5 @@ final as (
 )
 
 select * from final
+-- Without a salt nobody can be told from an address.
+where user_id is not null
