@@ -7,6 +7,7 @@
 -- depends_on: {{ ref('int_event_deliveries') }}
 
 {% set silence = var('session_silence_minutes') -%}
+{% set device = 'anonymous_id, case when anonymous_id is null then event_id end' -%}
 {#- Not a CTE: read more than once, it would be kept in memory whole. -#}
 {%- set standing -%}
 (
@@ -139,7 +140,7 @@ changed_devices as (
 
 ),
 
-reach as (
+markers as (
 
     select
         changed_devices.anonymous_id,
@@ -156,8 +157,20 @@ reach as (
             end
         ) as to_at
     from changed_devices
-    left join {{ standing }} as standing on changed_devices.anonymous_id = standing.anonymous_id
+    inner join {{ standing }} as standing on changed_devices.anonymous_id = standing.anonymous_id
     group by changed_devices.anonymous_id
+
+),
+
+-- One row a device, which a planner sees: it must not take this for larger than the history that is joined to it.
+reach as (
+
+    select
+        changed_devices.anonymous_id,
+        markers.from_at,
+        markers.to_at
+    from changed_devices
+    left join markers on changed_devices.anonymous_id = markers.anonymous_id
 
 ),
 
@@ -210,25 +223,16 @@ to_stitch as (
 ),
 {%- endif %}
 
+-- An event without a device has no neighbours: it is alone in its window.
 neighbours as (
 
     select
         *,
-        {{ last_known("case when is_sign_out then '' else signed_in_as end", 'anonymous_id', 'occurred_at, event_id') }}
+        {{ last_known("case when is_sign_out then '' else signed_in_as end", device, 'occurred_at, event_id') }}
             as last_signed_in,
-        {{ next_known("case when is_sign_out then coalesce(signed_in_as, '') else signed_in_as end", 'anonymous_id', 'occurred_at, event_id') }}
+        {{ next_known("case when is_sign_out then coalesce(signed_in_as, '') else signed_in_as end", device, 'occurred_at, event_id') }}
             as next_signed_in
     from to_stitch
-    where anonymous_id is not null
-
-    union all
-
-    select
-        *,
-        cast(null as varchar) as last_signed_in,
-        cast(null as varchar) as next_signed_in
-    from to_stitch
-    where anonymous_id is null
 
 ),
 
