@@ -40,7 +40,7 @@ class Settings(BaseModel):
     pii_salt: SecretStr | None = Field(
         None,
         min_length=16,
-        description="secret of at least 16 characters that e-mail and IP addresses are hashed with; without it they are left out",
+        description="secret of at least 16 characters that hashes of e-mail and IP addresses are made with; by default a random one",
     )
     automation: Literal["on", "off"] = Field("off", description="whether schedules and sensors start switched on")
 

@@ -33,7 +33,11 @@
     wherever the id occurs, so that it still joins; NULL without a salt.
 #}
 {% macro pseudonym(id) -%}
-    case when contains({{ id }}, '@') then {{ salted_hash(id) }} else {{ id }} end
+    case
+        when (contains({{ id }}, '@') or contains({{ id }}, '%40')) and {{ matches_any_case(id, email_pattern()) }}
+            then {{ salted_hash("replace(" ~ id ~ ", '%40', '@')") }}
+        else {{ id }}
+    end
 {%- endmacro %}
 
 
@@ -64,9 +68,9 @@
 
 {#
     What looks like an e-mail address, for RE2 and for POSIX alike: no backslashes, no look-around. Wider than the rules
-    of mail: better a word too many redacted than an address kept.
+    of mail: better a word too many redacted than an address kept. A version such as `model@1.2` is none.
 #}
 {% macro email_pattern() -%}
     {%- set delimiters = '[:space:]@<>(){}",;:|=&?/' -%}
-    [^{{ delimiters }}]+(@|%40)[^{{ delimiters }}]+[.][^{{ delimiters }}]+
+    [^{{ delimiters }}]+(@|%40)[^{{ delimiters }}]+[.][^{{ delimiters }}]*[^{{ delimiters }}.0-9][^{{ delimiters }}]*
 {%- endmacro %}

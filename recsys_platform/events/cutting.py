@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from recsys_platform.errors import HubError
 from recsys_platform.events.framing import Framing, Piece, decompress
 
 Places = np.ndarray[Any, np.dtype[np.int64]]
@@ -58,10 +59,15 @@ class Mend:
     pieces: Sequence[Piece]
 
 
-def mended(data: bytes, broken: Sequence[int]) -> Iterator[Mend]:
-    """Frame anew where guesses are broken, each time up to the next that is not; `broken` numbers guesses, in order."""
+def mended(data: bytes, broken: Sequence[int], *, of: int) -> Iterator[Mend]:
+    """Frame anew where guesses are broken, each time up to the next that is not; `broken` numbers those `of` so many, in order.
+
+    Raises `HubError` if these are not the bytes that were guessed.
+    """
     raw, _ = decompress(data)
     starts = _in_characters(raw, _spans(raw)[0])
+    if len(starts) != of:
+        raise HubError("A landing object was replaced while it was read: run again.")
     framing, sound = Framing(raw.decode()), set(np.delete(starts, broken).tolist())
     reached = 0
     for first in broken:
@@ -76,7 +82,8 @@ def _in_characters(raw: bytes, places: Places) -> Places:
     if raw.isascii():
         return places
     begins = np.frombuffer(raw, np.uint8) & 0xC0 != 0x80
-    return np.concatenate(([0], np.cumsum(begins)))[places]
+    lengths = np.add.reduceat(begins, places, dtype=np.int64)
+    return np.cumsum(lengths) - lengths + np.count_nonzero(begins[: places[0]])
 
 
 def _up_to(sound: set[int], framing: Framing, start: int) -> tuple[list[Piece], int]:

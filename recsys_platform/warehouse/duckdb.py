@@ -1,6 +1,7 @@
 """The DuckDB engine: one file, one writer at a time."""
 
 import datetime as dt
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,14 +112,15 @@ class DuckDBWarehouse:
         with self.connect() as con, transaction(con):
             return loading.load_snapshot(con, hub, kind, day, objects)
 
-    def keep_salt(self, salt: str) -> bool:
-        """Put the secret salt of hashes where SQL reads it, in one transaction; whether that changed it."""
+    def keep_salt(self, salt: str | None) -> bool:
+        """Put the secret salt of hashes where SQL reads it, in one transaction; whether that replaced another."""
         with self.connect() as con, transaction(con):
-            if con.execute("select salt from raw.pii_salt").fetchall() == [(salt,)]:
+            kept = [there for (there,) in con.execute("select salt from raw.pii_salt").fetchall()]
+            if kept == [salt] or (kept and salt is None):
                 return False
             con.execute("delete from raw.pii_salt")
-            con.execute("insert into raw.pii_salt values (?)", [salt])
-            return True
+            con.execute("insert into raw.pii_salt values (?)", [salt or secrets.token_hex(32)])
+            return bool(kept)
 
     def replace_rows(self, table: str, rows: pa.Table, *, key: str) -> None:
         """Put rows into an ops table in place of those with the same key, in one transaction."""

@@ -28,7 +28,9 @@ def reason_of_object(source: str, json: str, fields: str) -> str:
         f"when coalesce({', '.join(_text(fields, paths.index(path)) for path in need.paths)}) is null then '{need.reason}'"
         for need in ENVELOPE[_known(source)]
     )
-    return f"case when not starts_with({json}, '{{') then '{NOT_AN_OBJECT}' {missing} end"
+    # Blanks may stand before a record; `json_type` would read all of it again.
+    first = f"ltrim({json}, ' ' || chr(9) || chr(10) || chr(13))"
+    return f"case when not starts_with({first}, '{{') then '{NOT_AN_OBJECT}' {missing} end"
 
 
 def fields_of_piece(source: str, payload: str, framing: str) -> str:

@@ -76,8 +76,8 @@ class Warehouse(Protocol):
     def load_attributes(self, hub: Hub, kind: Attributes, day: dt.date, objects: Sequence[HubObject]) -> LoadReport:
         """Replace the snapshot of a day, whole or not at all."""
 
-    def keep_salt(self, salt: str) -> bool:
-        """Put the secret salt of hashes where SQL reads it; whether that changed it."""
+    def keep_salt(self, salt: str | None) -> bool:
+        """Put the secret salt of hashes where SQL reads it; whether that replaced another. None: any, if there is none yet."""
 
     def replace_rows(self, table: str, rows: pa.Table, *, key: str) -> None:
         """Put rows into an ops table in place of those with the same key."""

@@ -73,7 +73,10 @@ def _judged(source: str, rows: str, framing: str) -> str:
     """SQL for some rows with a `payload` and what is said of each as a record of a source."""
     verdict = reason_of_piece(source, "payload", framing, "fields")
     fields = fields_of_piece(source, "payload", framing)
-    return f"select * exclude (fields), {verdict} as verdict from (select *, {fields} as fields from {rows})"
+    return (
+        f"(with looked_at as materialized (select *, {fields} as fields from {rows})"
+        f" select * exclude (fields), {verdict} as verdict from looked_at)"
+    )
 
 
 _OUTSTANDING = """(

@@ -41,7 +41,8 @@ class Records:
 
 def unpacked(hub: Hub, chunks: Iterable[Sequence[HubObject]]) -> Iterator[Records]:
     """The records of each chunk of objects, always one ahead of who takes them."""
-    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(THREADS) as pool, duckdb.connect() as con:
+    # In this order: whoever stops early must not close the connection that a worker is using.
+    with duckdb.connect() as con, ThreadPoolExecutor(THREADS) as pool, ThreadPoolExecutor(1) as ahead:
         coming: Future[Records] | None = None
         for objects in chunks:
             done, coming = coming, ahead.submit(_unpack, hub, objects, pool, con)
@@ -79,8 +80,7 @@ def _look_at(
 def _by_object(numbers: Numbers, ends: Numbers) -> Iterator[Numbers]:
     """Numbers of pieces as numbers within each object; `ends`: where objects begin and end."""
     for first, until in pairwise(ends):
-        start, end = np.searchsorted(numbers, (first, until))
-        yield numbers[start:end] - first
+        yield _between(numbers, first, until)
 
 
 @dataclass
@@ -113,7 +113,7 @@ def _read(hub: Hub, item: HubObject, guesses: pa.Array | None, suspects: Numbers
         whole.frame(split_records(hub.get(item.key)))
         return whole
     reached = 0
-    for mend in mended(hub.get(item.key), broken.tolist()) if len(broken) else ():
+    for mend in mended(hub.get(item.key), broken.tolist(), of=len(guesses)) if len(broken) else ():
         whole.keep(guesses[reached : mend.first], _between(suspects, reached, mend.first))
         whole.frame(mend.pieces)
         reached = mend.until
@@ -122,7 +122,8 @@ def _read(hub: Hub, item: HubObject, guesses: pa.Array | None, suspects: Numbers
 
 
 def _between(numbers: Numbers, first: int, until: int) -> Numbers:
-    return numbers[(numbers >= first) & (numbers < until)] - first
+    start, end = np.searchsorted(numbers, (first, until))
+    return numbers[start:end] - first
 
 
 def _joined(objects: Sequence[HubObject], parts: Sequence[_Object]) -> Records:
@@ -130,7 +131,9 @@ def _joined(objects: Sequence[HubObject], parts: Sequence[_Object]) -> Records:
     begins = (np.cumsum(counts) - counts).tolist()
     return Records(
         objects=objects,
-        texts=pa.chunked_array([texts for part in parts for texts in part.texts]),
+        texts=pa.chunked_array(
+            [part.texts[0] if len(part.texts) == 1 else pa.concat_arrays(part.texts) for part in parts]
+        ),
         counts=counts,
         doubtful=np.array(
             [begin + at for begin, part in zip(begins, parts, strict=True) for at in part.doubtful], np.int64

@@ -68,6 +68,7 @@ def personal_records() -> dict[str, list[Record]]:
                 anonymousId=ann,
                 properties={"book_id": "b1", "plan": ann, "currency": ann, "store": ann},
             ),
+            segment(f"welcome {ann}", context={"locale": ann}, properties={"book_id": ann}),
             segment("s9", type="alias", userId="u1", previousId=ann),
             segment(
                 "s10", properties=dict.fromkeys(("book_id", "request_id", "surface", "model", "variant"), f"at {ann}")
@@ -113,6 +114,11 @@ def private(new_world: NewWorld) -> Any:
         world.load(source, *records)
         world.load(source, *records, hour="2026/11/22/11")
     world.snapshot("user", "2026-11-22", {"user_id": "u1", "email": " Ann@mail.example", "phone": "+4915550142"})
+    world.snapshot(
+        "book",
+        "2026-11-22",
+        {"book_id": "ann@mail.example", "title": "For ann@mail.example", "author": "ann@mail.example"},
+    )
     build_with_logs(world)
     assert world.dbt("docs", "generate").success
     return world
@@ -121,7 +127,7 @@ def private(new_world: NewWorld) -> Any:
 def test_no_address_leaves_raw(private: Any) -> None:
     tables = private.tables()
     text = json.dumps(tables, default=str, ensure_ascii=False)
-    assert len(tables["marts.fct_events"]) == 20
+    assert len(tables["marts.fct_events"]) == 21
     assert "[email]" in text
     assert [address for address in ADDRESSES if address in text] == []
 
@@ -178,10 +184,16 @@ def test_without_a_salt_an_id_that_is_an_address_is_nobody(world: Any) -> None:
     assert world.rows("select user_id from marts.dim_users") == [("u2",)]
 
 
-def test_an_app_that_takes_addresses_as_ids_is_warned(world: Any) -> None:
-    world.snapshot("user", "2026-11-22", {"user_id": "ann@mail.example"}, {"user_id": "u2"})
-    result = world.dbt("test", "--select", "test_name:holds_no_email")
-    assert [(str(run.status), run.failures) for run in result.result] == [("warn", 1)]
+def test_an_id_is_one_person_however_its_address_is_written_and_a_version_is_no_address(world: Any) -> None:
+    put_salt(world)
+    shown = {"book_id": "b@1.2", "request_id": "r@10.0.0.1", "model_version": "lightfm@2026.11.22"}
+    world.load("segment", segment("s1", userId="ann@mail.example", properties=shown), segment("s2", userId="team@home"))
+    world.load("matomo", matomo("1", uid="ann%40mail.example", url="https://app.example/"))
+    world.build("--select", "staging")
+    union = "select user_id from staging.stg_segment__events union select user_id from staging.stg_matomo__events order by 1"
+    assert world.rows(union) == sorted([(salted("ann@mail.example"),), ("team@home",)])
+    kept = "select book_id, request_id, model_version from staging.stg_segment__events where event_id = 's1'"
+    assert world.rows(kept) == [tuple(shown.values())]
 
 
 def test_the_content_hash_tells_another_event_from_another_delivery(world: Any) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from recsys_platform.errors import HubError
 from recsys_platform.events import cutting
 from recsys_platform.events.cutting import cut_at_a_guess, mended
 from recsys_platform.events.framing import Framing, Piece, split_records
@@ -28,7 +29,7 @@ def records(data: bytes) -> list[Piece]:
     """What becomes of an object: sound guesses as they are, the others mended."""
     guesses = cut_at_a_guess(data).to_pylist()
     found, reached = [], 0
-    for mend in mended(data, [number for number, text in enumerate(guesses) if not is_object(text)]):
+    for mend in mended(data, [number for number, text in enumerate(guesses) if not is_object(text)], of=len(guesses)):
         found += [*map(Piece, guesses[reached : mend.first]), *mend.pieces]
         reached = mend.until
     return [*found, *map(Piece, guesses[reached:])]
@@ -38,9 +39,15 @@ def records(data: bytes) -> list[Piece]:
 @example("\ufeff", "")
 @example(f"{A}\n \n{B}", "")
 @example('{"x":\n{}\n}', "\n")
+@example(f"\n{B}\nü oops\n{B}\n}}\n{A}", "")
 def test_guesses_and_what_is_mended_are_the_records_that_framing_finds(text, end):
     data = (text + end).encode()
     assert [Piece(piece.text.strip(" \ufeff"), piece.reason) for piece in records(data)] == split_records(data)
+
+
+def test_bytes_that_are_not_those_that_were_guessed_are_refused():
+    with pytest.raises(HubError, match="replaced while it was read"):
+        list(mended(b"oops\noops\n", [0], of=1))
 
 
 def test_a_broken_line_costs_the_reading_of_that_line_alone(monkeypatch):

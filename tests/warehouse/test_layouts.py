@@ -18,6 +18,7 @@ ONE = {"messageId": "m1", "timestamp": "t", "userId": "u", "properties": {"query
 TWO = {"messageId": "m2", "timestamp": "t", "userId": "ü", "context": {"list": [1, {"x": None}]}}
 THREE = {"messageId": "m3", "timestamp": "t", "userId": "u"}
 A, B, C = (json.dumps(record).encode() for record in (ONE, TWO, THREE))
+D = b'{"messageId":"m4","timestamp":"t","anonymousId":"a"}'
 LARGE = json.dumps({**ONE, "properties": {"note": "x{}" * 333_334}}).encode()
 LINES = b"\n".join(json.dumps({**THREE, "messageId": f"m{n}", "h": f"{n * n:x}"}).encode() for n in range(2000))
 pack = gzip.compress
@@ -31,6 +32,7 @@ WHOLE = {
     "a byte order mark": (b"\xef\xbb\xbf" + A + B, 2),
     "byte order marks between": (b"\xef\xbb\xbf" + A + b"\n\xef\xbb\xbf" + B, 2),
     "blank lines": (b"\n\n" + A + b"\n\n\n" + B + b" \n", 2),
+    "blanks before a record without a user": (A + b"\n " + D + b"\n\t" + D, 3),
     "nothing": (b"", 0),
     "only blanks": (b" \r\n", 0),
     "one record": (A, 1),

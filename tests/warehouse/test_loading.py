@@ -1,6 +1,7 @@
 import datetime as dt
 import gzip
 import json
+import threading
 
 import pytest
 
@@ -175,3 +176,32 @@ def test_a_gzip_with_another_checksum_is_told_as_damaged(hub, warehouse, land, v
     assert (report.accepted, report.rejected) == (2, 1)
     [(reason,)] = warehouse.frame("select reason from raw.rejected_records").to_pandas().itertuples(index=False)
     assert reason.startswith("damaged gzip")
+
+
+def test_a_warehouse_makes_up_a_salt_and_keeps_it_until_another_is_set(warehouse):
+    def kept() -> str:
+        [(salt,)] = rows(warehouse, "select salt from raw.pii_salt")
+        return salt
+
+    assert not warehouse.keep_salt(None)
+    first = kept()
+    assert len(first) == 64
+    assert not warehouse.keep_salt(None)
+    assert kept() == first
+    assert warehouse.keep_salt("a salt that was set by somebody")
+    assert not warehouse.keep_salt(None)
+    assert not warehouse.keep_salt("a salt that was set by somebody")
+    assert kept() == "a salt that was set by somebody"
+
+
+def test_a_load_that_is_given_up_says_why_and_leaves_no_thread(hub, warehouse, land, view):
+    for hour in range(6):
+        land(f"{hour}.gz", *(view(f"{hour}-{n}") for n in range(2000)))
+
+    def stop(done: int, total: int) -> None:
+        raise InputError("enough")
+
+    small = DuckDBWarehouse(warehouse.path, chunk_objects=1)
+    with pytest.raises(InputError, match="enough"):
+        small.load_events(hub, arrivals(hub, small, DAY).new, progress=stop)
+    assert [thread.name for thread in threading.enumerate() if "ThreadPool" in thread.name] == []

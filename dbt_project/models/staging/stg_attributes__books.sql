@@ -26,10 +26,10 @@ final as (
 
     select
         snapshot_date,
-        book_id,
+        {{ pseudonym('book_id') }} as book_id,
 
-        title,
-        author,
+        {{ redact_emails('title') }} as title,
+        {{ redact_emails('author') }} as author,
         lower(language) as language,
         {{ string_array('categories') }} as categories,
 

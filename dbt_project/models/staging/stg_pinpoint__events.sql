@@ -95,8 +95,8 @@ final as (
         -- The client of a text message is the sender's account: every message stands alone, or readers would be mixed up.
         case when event_type like '^_SMS.%' escape '^' then event_id else {{ pseudonym('client_id') }} end as anonymous_id,
         cast(null as varchar) as previous_id,
-        {{ redact_emails('book_id') }} as book_id,
-        {{ redact_emails('request_id') }} as request_id,
+        {{ pseudonym('book_id') }} as book_id,
+        {{ pseudonym('request_id') }} as request_id,
 
         'track' as record_type,
         {{ redact_emails('event_type') }} as source_event,

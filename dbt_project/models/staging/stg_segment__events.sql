@@ -76,15 +76,15 @@ typed as (
 final as (
 
     select
-        message_id as event_id,
+        {{ pseudonym('message_id') }} as event_id,
         'segment' as source,
         object_key,
         record_index,
         {{ pseudonym('user_id') }} as user_id,
         {{ pseudonym('anonymous_id') }} as anonymous_id,
         {{ pseudonym('previous_id') }} as previous_id,
-        {{ redact_emails('book_id') }} as book_id,
-        {{ redact_emails('request_id') }} as request_id,
+        {{ pseudonym('book_id') }} as book_id,
+        {{ pseudonym('request_id') }} as request_id,
 
         record_type,
         case when record_type = 'track' then {{ redact_emails('track_name') }} else record_type end as source_event,
@@ -107,7 +107,7 @@ final as (
             when device_type is not null then lower(device_type)
             when library_name = 'analytics.js' then 'web'
         end as platform,
-        replace(locale, '_', '-') as locale,
+        replace({{ redact_emails('locale') }}, '_', '-') as locale,
         {{ redact_emails('app_version') }} as app_version,
         left({{ hashed_content('content') }}, 12) as content_hash,
         {{ salted_hash('ip') }} as ip_hash,

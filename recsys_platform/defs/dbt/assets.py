@@ -64,7 +64,7 @@ def dbt_models(
     warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[Any]:
     """`dbt build`: staging, intermediate and marts, and their tests."""
-    if settings.pii_salt and warehouse.keep_salt(settings.pii_salt.get_secret_value()):
+    if warehouse.keep_salt(settings.pii_salt.get_secret_value() if settings.pii_salt else None):
         context.log.warning(
             "RECSYS_PII_SALT is new: rows that are there keep their old hashes until `recsys run --all`."
         )
