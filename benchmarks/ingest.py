@@ -29,7 +29,7 @@ from statistics import median
 from ingest_worlds import World, layouts_of, link_days, oldest_days, world_of
 from measure import print_table, watch
 
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.folder import FolderHub
 
 HERE = Path(__file__).parent
 LOCK = HERE.parent / "requirements-bench.lock"
@@ -118,8 +118,8 @@ class Bench:
         """A hub with some days of the world, and beside it which objects have lines."""
         folder = self.scratch / f"{world.folder.name}-{name}"
         if not (folder / "layouts.json").exists():
-            link_days(world, Hub(folder / "hub"), days)
-            (folder / "layouts.json").write_text(json.dumps(layouts_of(Hub(folder / "hub"))))
+            link_days(world, FolderHub(folder / "hub"), days)
+            (folder / "layouts.json").write_text(json.dumps(layouts_of(FolderHub(folder / "hub"))))
         return folder
 
     def load(self, files: Path, how: str) -> Load:

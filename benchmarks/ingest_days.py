@@ -20,6 +20,7 @@ from measure import Measured, watch
 
 from recsys_platform.defs.dbt.assets import BUILD, NOT_OURS
 from recsys_platform.defs.dbt.project import DBT, ROOT
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import attributes_prefix
 from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
@@ -39,7 +40,7 @@ class History:
     @property
     def hub(self) -> Hub:
         """What this history, and nothing else, has landed."""
-        return Hub(self.home / "hub")
+        return FolderHub(self.home / "hub")
 
     @property
     def warehouse(self) -> DuckDBWarehouse:

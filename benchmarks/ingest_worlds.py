@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from recsys_platform.hub.attributes import store_snapshot
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import LANDING, SOURCES, Attributes, arrival_of, attributes_key, landing_prefix, source_of
 from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.simulation.simulate import simulate
@@ -38,7 +39,7 @@ class World:
     @property
     def hub(self) -> Hub:
         """Everything that landed."""
-        return Hub(self.folder / "hub")
+        return FolderHub(self.folder / "hub")
 
 
 def world_of(scratch: Path, *, events: int) -> World:
@@ -49,7 +50,7 @@ def world_of(scratch: Path, *, events: int) -> World:
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
         made = simulate(
-            Hub(folder / "hub"),
+            FolderHub(folder / "hub"),
             readers=readers,
             books=BOOKS,
             days=DAYS,

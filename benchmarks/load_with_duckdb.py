@@ -19,6 +19,7 @@ from pathlib import Path
 
 import duckdb
 
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import LANDING, SOURCES, Source
 from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
@@ -83,7 +84,7 @@ def main() -> None:
     parser.add_argument("how", choices=("ours", "objects", "typed"))
     parser.add_argument("--layouts", type=Path)
     given = parser.parse_args()
-    hub, layouts = Hub(given.hub), json.loads(given.layouts.read_text()) if given.layouts else {}
+    hub, layouts = FolderHub(given.hub), json.loads(given.layouts.read_text()) if given.layouts else {}
     started = time.perf_counter()
     rows = ours(hub, given.database) if given.how == "ours" else alone(hub, given.database, given.how, layouts)
     print(json.dumps({"seconds": time.perf_counter() - started, "rows": rows}))

@@ -33,16 +33,16 @@ from recsys_platform.defs.training.assets import EVALUATION, evaluation_rows
 from recsys_platform.hub.attributes import fetch_snapshot, last_fetch, store_fetched
 from recsys_platform.hub.catalogue import LocalCatalogue
 from recsys_platform.hub.endpoint import Endpoint
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import ID_FIELDS, attributes_prefix
 from recsys_platform.hub.remembering import record_tables
 from recsys_platform.hub.snapshots import snapshot_drift
-from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated
 from recsys_platform.recommender.plots import evaluation_plot
 from recsys_platform.recommender.publication import publish
 from recsys_platform.recommender.registry import Registry
 from recsys_platform.recommender.training import VARIANTS, evaluate_variants, train
-from recsys_platform.settings import Settings, load_settings, prepare_home
+from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home
 from recsys_platform.simulation.server import running_server
 from recsys_platform.simulation.simulate import simulate
 from recsys_platform.warehouse.arrivals import all_arrivals
@@ -57,7 +57,7 @@ BUDGET = {"dagster_overhead": 1.3, "demo_seconds": 120, "rerun_changes": 0}
 def by_script(settings: Settings) -> None:
     """The functions behind the assets, one after another."""
     hub, warehouse, registry = (
-        Hub(settings.hub_root),
+        hub_of(settings),
         DuckDBWarehouse(settings.warehouse_path),
         Registry(settings.models_root),
     )
@@ -98,7 +98,7 @@ def by_dagster(settings: Settings) -> None:
     refresher = Refresher(
         build_defs(settings),
         settings,
-        hub=Hub(settings.hub_root),
+        hub=hub_of(settings),
         warehouse=DuckDBWarehouse(settings.warehouse_path),
         listener=lambda *_: None,
     )
@@ -111,7 +111,7 @@ def overhead(scratch: Path, size: dict[str, int], repeat: int) -> tuple[float, f
     """Median seconds of the script and of the job, and the median of their ratios pair by pair."""
     template = scratch / "template"
     yesterday = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-    simulate(Hub(template / "hub"), **size, seed=7, end=yesterday, truth_dir=template / "truth")
+    simulate(FolderHub(template / "hub"), **size, seed=7, end=yesterday, truth_dir=template / "truth")
     pairs = []
     with running_server(template / "truth") as url:
         for turn in range(repeat + 1):  # the first turn warms imports and the page cache, and does not count

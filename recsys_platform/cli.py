@@ -16,8 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from recsys_platform.errors import InputError, RecsysError
-from recsys_platform.hub.store import Hub
-from recsys_platform.settings import Settings, load_settings, prepare_home
+from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 app = typer.Typer(
@@ -57,7 +56,7 @@ def simulate(
     from recsys_platform.simulation import simulate as simulation
 
     settings = _world()
-    hub, truth = Hub(settings.hub_root), settings.truth_root
+    hub, truth = hub_of(settings), settings.truth_root
     if (truth / "world.json").exists() and not more:
         raise InputError(
             f"{settings.home} holds a world already: let it go on with --more, or set RECSYS_HOME to another folder."
@@ -77,7 +76,7 @@ def simulate(
             )
     OUT.print(
         f"{made.records:,} records in {made.objects:,} objects, {made.start} to {made.end}, "
-        f"{made.records / made.seconds:,.0f} records/s, in {settings.hub_root}"
+        f"{made.records / made.seconds:,.0f} records/s, in {hub.where('')}"
     )
 
 
@@ -108,7 +107,7 @@ def replay(
     with _bar() as bar:
         task = bar.add_task("writing landing objects", total=None)
         done = replay_files(
-            Hub(settings.hub_root),
+            hub_of(settings),
             interactions=interactions,
             books=books,
             users=users,
@@ -241,7 +240,7 @@ def replay_rejected(
     if reason is not None and corrections is not None:
         raise InputError("--reason and --corrections do not go together: a file of corrections names its records.")
     settings = load_settings()
-    hub, warehouse = Hub(settings.hub_root), _prepared(settings)
+    hub, warehouse = hub_of(settings), _prepared(settings)
     if corrections is None:
         print_replayed(OUT, replay(hub, warehouse, reason=reason))
         return
@@ -267,7 +266,7 @@ def _refresh(settings: Settings, everything: bool) -> bool:
     from recsys_platform.console import print_overview, print_report
     from recsys_platform.defs.automation.run import Refresher, instance_of, require_input
 
-    hub, warehouse = Hub(settings.hub_root), DuckDBWarehouse(settings.warehouse_path)
+    hub, warehouse = hub_of(settings), DuckDBWarehouse(settings.warehouse_path)
     require_input(settings, hub)
     with _bar() as bar:
         task = bar.add_task("loading the asset graph", total=None)

@@ -9,9 +9,8 @@ import dagster as dg
 
 from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.dbt.project import DBT, PROJECT, InstalledDbt
-from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.registry import Registry
-from recsys_platform.settings import Settings, load_settings, prepare_home
+from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 FRESH_DAILY = {"landing", "marts", "published"}
@@ -38,7 +37,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
     """The resources by name, as plain objects of the packages below."""
     return {
         "settings": settings,
-        "hub": Hub(settings.hub_root),
+        "hub": hub_of(settings),
         "warehouse": DuckDBWarehouse(settings.warehouse_path),
         "registry": Registry(settings.models_root),
         "dbt": InstalledDbt(project_dir=PROJECT, dbt_executable=str(DBT)),  # type: ignore[arg-type]

@@ -13,6 +13,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, ValidationError, field_validator
 
 from recsys_platform.errors import SettingsError
+from recsys_platform.hub.places import hub_at, is_s3_address
+from recsys_platform.hub.store import Hub
 
 PREFIX = "RECSYS_"
 _SECRETS = {"pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`"}
@@ -30,6 +32,12 @@ class Settings(BaseModel):
         Path(".recsys"),
         validate_default=True,
         description="folder of one world: hub, warehouse, models, Dagster's own state",
+    )
+    hub: str | None = Field(
+        None, description="data hub in S3, `s3://bucket/prefix`; by default the folder `hub` in `RECSYS_HOME`"
+    )
+    hub_kms_key: str | None = Field(
+        None, description="key of KMS (id or ARN) that encrypts the hub in S3; by default S3's own"
     )
     users_url: HttpUrl | None = Field(None, description="JSON endpoint of user attributes")
     books_url: HttpUrl | None = Field(None, description="JSON endpoint of book attributes")
@@ -49,10 +57,17 @@ class Settings(BaseModel):
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
+    @field_validator("hub")
+    @classmethod
+    def _an_address(cls, hub: str) -> str:
+        if not is_s3_address(hub):
+            raise ValueError("It is not of the form s3://bucket/prefix")
+        return hub
+
     @property
-    def hub_root(self) -> Path:
-        """The folder that is the data hub."""
-        return self.home / "hub"
+    def hub_place(self) -> str | Path:
+        """Where the data hub is: a folder, or `s3://bucket/prefix`."""
+        return self.hub or self.home / "hub"
 
     @property
     def warehouse_path(self) -> Path:
@@ -86,11 +101,17 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(_sentence(error)) from error
 
 
+def hub_of(settings: Settings) -> Hub:
+    """The data hub of a world."""
+    return hub_at(settings.hub_place, kms_key=settings.hub_kms_key)
+
+
 def prepare_home(settings: Settings) -> None:
     """Create the folders of a world and give it its `dagster.yaml`; `SettingsError` if that is not possible."""
     try:
-        for folder in (settings.hub_root, settings.models_root, settings.dagster_home):
-            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (settings.hub_place, settings.models_root, settings.dagster_home):
+            if isinstance(folder, Path):
+                folder.mkdir(parents=True, exist_ok=True)
         _copy_if_other(DAGSTER_YAML, settings.dagster_home / "dagster.yaml")
     except OSError as error:
         raise SettingsError(

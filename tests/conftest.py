@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import Source, landing_key
 from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
@@ -18,7 +19,7 @@ DAY = dt.date(2026, 11, 20)
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Hub:
-    return Hub(tmp_path / "hub")
+    return FolderHub(tmp_path / "hub")
 
 
 @pytest.fixture

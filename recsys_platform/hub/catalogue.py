@@ -122,14 +122,14 @@ class LocalCatalogue:
     def table(self, name: str, *, before: dt.date | None = None) -> Table | None:
         """The newest entry, or the newest of the days before one."""
         if before is None:
-            return self._get(_key(name)) if self.hub.path(_key(name)).exists() else None
+            return self._get(_key(name)) if self.hub.exists(_key(name)) else None
         keys = [item.key for item in self.hub.objects(f"{ROOT}/history/{name}/")]
         older = [key for key in keys if key < _history_key(name, before)]
         return self._get(older[-1]) if older else None
 
     def _put(self, key: str, table: Table) -> None:
         content = _DOCUMENT.dump_json(table, indent=2, exclude_none=True) + b"\n"
-        if not self.hub.path(key).exists() or self.hub.get(key) != content:
+        if not self.hub.exists(key) or self.hub.get(key) != content:
             self.hub.put(key, content)
 
     def _get(self, key: str) -> Table:
@@ -137,7 +137,7 @@ class LocalCatalogue:
             return _DOCUMENT.validate_json(self.hub.get(key))
         except ValidationError as error:
             raise HubError(
-                f"{self.hub.path(key)} is not an entry of the catalogue: remove it and run again."
+                f"{self.hub.where(key)} is not an entry of the catalogue: remove it and run again."
             ) from error
 
 

@@ -7,13 +7,12 @@ tables and rows those are (warehouse/curation.py, recommender/curated.py).
 import datetime as dt
 import io
 import re
-import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_platform.errors import HubError
-from recsys_platform.hub.keys import curated_key
+from recsys_platform.hub.keys import curated_key, curated_prefix
 from recsys_platform.hub.store import Hub
 
 # Pseudonyms too: with the salt they lead back to a person.
@@ -37,19 +36,16 @@ def put_day(hub: Hub, name: str, day: dt.date, rows: pa.Table, *, fingerprint: s
     buffer = io.BytesIO()
     pq.write_table(marked, buffer, compression="zstd")
     key, content = curated_key(name, day), buffer.getvalue()
-    if hub.path(key).exists() and hub.get(key) == content:
+    if hub.exists(key) and hub.get(key) == content:
         return False
     hub.put(key, content)
     return True
 
 
 def remove_day(hub: Hub, name: str, day: dt.date) -> None:
-    """Remove a day that has no rows any more, with its folder."""
-    folder = hub.path(curated_key(name, day)).parent
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise HubError(f"Cannot remove {folder}: {error.strerror}. Make the folder writable.") from error
+    """Remove a day that has no rows any more."""
+    for item in hub.objects(curated_prefix(name, day)):
+        hub.remove(item.key)
 
 
 def days_of_table(hub: Hub, name: str) -> list[dt.date]:
@@ -59,12 +55,12 @@ def days_of_table(hub: Hub, name: str) -> list[dt.date]:
 
 def fingerprint_of(hub: Hub, name: str, day: dt.date) -> str | None:
     """What stands for the content of a day; None if there is no such file, or not one that we wrote and can read."""
-    path = hub.path(curated_key(name, day))
+    key = curated_key(name, day)
     try:
-        footer = pq.read_metadata(path)
-    except (FileNotFoundError, pa.ArrowInvalid):
+        footer = pq.read_metadata(pa.BufferReader(hub.get(key))) if hub.exists(key) else None
+    except pa.ArrowInvalid:
         return None
-    mark = (footer.metadata or {}).get(_FINGERPRINT)
+    mark = (footer.metadata or {}).get(_FINGERPRINT) if footer else None
     return mark.decode() if mark else None
 
 

@@ -171,8 +171,7 @@ def _read(hub: Hub, objects: Sequence[HubObject], source: str) -> tuple[dict[str
 
 def _readable(hub: Hub, item: HubObject, at_most: int) -> Iterator[Record]:
     """The records that stand in the first bytes of an object; none after the place where those end."""
-    with hub.path(item.key).open("rb") as file:
-        pieces = iter(split_records(file.read(at_most)))
+    pieces = iter(split_records(hub.head(item.key, at_most)))
     if item.size_bytes > at_most:
         pieces = itertools.takewhile(lambda piece: not piece.reason, pieces)
     return (json.loads(piece.text) for piece in pieces if not piece.reason)
@@ -237,7 +236,7 @@ def _parquet_table(hub: Hub, listing: _Listing, today: dt.date) -> Table:
 
 def _footer(hub: Hub, item: HubObject) -> pq.FileMetaData:
     try:
-        return pq.read_metadata(hub.path(item.key))
+        return pq.read_metadata(pa.BufferReader(hub.get(item.key)))
     except pa.ArrowInvalid as error:
         raise HubError(f"{item.key} is not Parquet: remove it, and it is written again.") from error
 

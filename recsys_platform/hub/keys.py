@@ -33,9 +33,14 @@ def attributes_key(kind: Attributes, day: dt.date, part: int = 0) -> str:
     return f"{attributes_prefix(kind, day)}part-{part:05d}.json.gz"
 
 
+def curated_prefix(table: str, day: dt.date) -> str:
+    """The prefix of one day of a curated table."""
+    return f"curated/{table}/dt={day.isoformat()}/"
+
+
 def curated_key(table: str, day: dt.date, part: int = 0) -> str:
     """The key of one Parquet file of a curated table."""
-    return f"curated/{table}/dt={day.isoformat()}/part-{part:05d}.parquet"
+    return f"{curated_prefix(table, day)}part-{part:05d}.parquet"
 
 
 def source_of(key: str) -> str:

@@ -78,8 +78,7 @@ def _write(hub: Hub, content: memoryview, *, source: Source, cut: Cut, stream: s
     name = object_name(content, source=source, arrival=cut.arrival, stream=stream)
     key = landing_key(source, cut.arrival, name)
     packed = zlib.compress(content, 1, GZIP)
-    if not hub.path(key).exists():  # the name tells the content; a rewrite would only make it look new to the loader
-        hub.put(key, packed)
+    hub.put_new(key, packed)  # the name tells the content; a rewrite would only make it look new to the loader
     return Landed(key=key, records=cut.stop - cut.start, size_bytes=len(packed))
 
 

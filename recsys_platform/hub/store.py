@@ -1,11 +1,11 @@
-"""Objects in a folder: whole objects in, whole objects out, listed by prefix."""
+"""What the platform asks of a data hub: whole objects in, whole objects out, listed by prefix.
 
-import os
-import tempfile
+Belongs here: the port, and how a hub is told apart from another. Does not: where objects lie (folder.py, s3.py), what they are named
+(keys.py).
+"""
+
 from dataclasses import dataclass
-from pathlib import Path
-
-from recsys_platform.errors import HubError
+from typing import Protocol
 
 
 @dataclass(frozen=True, order=True)
@@ -17,51 +17,32 @@ class HubObject:
     size_bytes: int
 
 
-@dataclass(frozen=True)
-class Hub:
-    """A data hub in a local folder."""
-
-    root: Path
+class Hub(Protocol):
+    """The port. Keys have no leading `/`; every error of the place behind it is a `HubError`."""
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object whole or not at all, replacing one of the same key."""
-        path = self.path(key)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write_atomically(path, data)
-        except OSError as error:
-            raise HubError(
-                f"Cannot write {path}: {error.strerror}. Make the folder writable or set RECSYS_HOME."
-            ) from error
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write an object whole unless there is one of the same key; whether it was written."""
 
     def get(self, key: str) -> bytes:
         """The bytes of an object."""
-        try:
-            return self.path(key).read_bytes()
-        except OSError as error:
-            raise HubError(f"Cannot read {self.path(key)}: {error.strerror}.") from error
+
+    def head(self, key: str, size: int) -> bytes:
+        """The first bytes of an object, at most so many."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of this key."""
+
+    def remove(self, key: str) -> None:
+        """Remove an object; nothing happens if there is none."""
 
     def objects(self, prefix: str) -> list[HubObject]:
-        """The objects under a prefix that ends with `/`, sorted by key; none if there is no such folder."""
-        found = (Path(folder) / name for folder, _, names in os.walk(self.root / prefix) for name in names)
-        return sorted(self._describe(path) for path in found if not path.name.startswith("."))
+        """The objects under a prefix that ends with `/`, sorted by key."""
 
     def folders(self, prefix: str) -> list[str]:
         """The names directly under a prefix that hold objects deeper down, sorted."""
-        folder = self.root / prefix
-        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
-    def path(self, key: str) -> Path:
-        """Where an object lies, for engines that read it themselves."""
-        return self.root / key
-
-    def _describe(self, path: Path) -> HubObject:
-        stat = path.stat()
-        key = path.relative_to(self.root).as_posix()
-        return HubObject(key=key, etag=f"{stat.st_size:x}-{stat.st_mtime_ns:x}", size_bytes=stat.st_size)
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-        file.write(data)
-    os.replace(file.name, path)
+    def where(self, key: str) -> str:
+        """Where an object lies, for people: a path or an address."""

@@ -5,7 +5,6 @@ Whichever way a record comes (`unpacking.py`), the same SQL (`judging.py`) decid
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -16,7 +15,7 @@ from recsys_platform.hub.keys import ID_FIELDS, Attributes, arrival_of, is_landi
 from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.warehouse.judging import fields_of_piece, reason_of_piece
 from recsys_platform.warehouse.port import LoadReport
-from recsys_platform.warehouse.unpacking import Numbers, Records
+from recsys_platform.warehouse.unpacking import Numbers, Records, snapshot_texts
 
 # A transaction large enough that DuckDB writes whole row groups past its log, small enough for bounded memory.
 CHUNK_OBJECTS = 2000
@@ -129,11 +128,6 @@ _NOTE = """
     order by object_number"""
 
 
-def _literal(path: str) -> str:
-    """A path that DuckDB reads as it stands, not as a pattern."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
-
-
 def _ledger_table(objects: Sequence[HubObject]) -> pa.Table:
     return pa.table(
         {
@@ -156,27 +150,17 @@ def load_snapshot(
     """Replace the rows of one snapshot day; `InputError` if a part cannot be read whole or an id is missing or double."""
     if not objects:
         raise InputError(f"The {kind} snapshot of {day} is gone from the hub: fetch or deliver it again.")
-    id_column, loaded_at = ID_FIELDS[kind], next_loaded_at(con)
-    paths = {str(hub.path(item.key)): item.key for item in objects}
+    loaded_at = next_loaded_at(con)
     con.execute(f"delete from raw.{kind} where snapshot_date = ?", [day])
-    con.register("object_keys", pa.table({"path": list(paths), "object_key": list(paths.values())}))
-    try:
-        con.execute(
-            f"""
-            insert into raw.{kind}
-            select ?::date, coalesce(json ->> '$.{id_column}', ''), object_key, ?::timestamp, json
-            from read_json_objects(?, format = 'unstructured', filename = true) as part
-            join object_keys on object_keys.path = part.filename
-            order by 2""",
-            [day, loaded_at, [_literal(path) for path in paths]],
-        )
-    except duckdb.Error as error:
-        where = Path(next(iter(paths))).parent
-        raise InputError(
-            f"The {kind} snapshot of {day} in {where} cannot be read: {str(error).splitlines()[0]} Fetch it again."
-        ) from error
-    finally:
-        con.unregister("object_keys")
+    con.register("parts", snapshot_texts(hub, objects))
+    con.execute(
+        f"""
+        insert into raw.{kind}
+        select ?::date, coalesce(payload ->> '$.{ID_FIELDS[kind]}', ''), object_key, ?::timestamp, payload::json
+        from parts order by 2""",
+        [day, loaded_at],
+    )
+    con.unregister("parts")
     _refuse_bad_ids(con, kind, day)
     return _rewrite_ledger(con, kind, day, objects, loaded_at)
 

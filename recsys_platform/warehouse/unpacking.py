@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys_platform.errors import InputError
 from recsys_platform.events.cutting import cut_at_a_guess, mended
 from recsys_platform.events.framing import Piece, split_records
 from recsys_platform.hub.keys import source_of
@@ -59,6 +60,17 @@ def _unpack(
     ends = np.cumsum([0, *(0 if pieces is None else len(pieces) for pieces in guesses)])
     suspects, broken = (_by_object(numbers, ends) for numbers in _look_at(con, source_of(objects[0].key), guesses))
     return _joined(objects, list(pool.map(partial(_read, hub), objects, guesses, suspects, broken)))
+
+
+def snapshot_texts(hub: Hub, objects: Sequence[HubObject]) -> pa.Table:
+    """The records of the parts of a snapshot as `object_key` and `payload`; `InputError` where one cannot be read."""
+    parts = [(item.key, split_records(hub.get(item.key))) for item in objects]
+    for key, pieces in parts:
+        broken = next((piece.reason for piece in pieces if piece.reason), None)
+        if broken:
+            raise InputError(f"The snapshot part {hub.where(key)} cannot be read whole: {broken}. Fetch it again.")
+    keys = pa.array([key for key, pieces in parts for _ in pieces], pa.string())
+    return pa.table({"object_key": keys, "payload": pa.array([piece.text for _, pieces in parts for piece in pieces])})
 
 
 # Few pieces lack something at the first place where it may stand: only those are looked at in full.

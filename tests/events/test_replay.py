@@ -12,6 +12,7 @@ import pytest
 
 from recsys_platform.errors import InputError
 from recsys_platform.events.replay import OBJECT_RECORDS, ReplaySummary, replay
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.store import Hub
 
 DAY = dt.date(2026, 11, 21)
@@ -24,7 +25,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def replayed(folder: Path, interactions: str | Path, *, books: str = BOOKS, **more: Any) -> tuple[Hub, ReplaySummary]:
-    hub = Hub(folder / "hub")
+    hub = FolderHub(folder / "hub")
     given = interactions if isinstance(interactions, Path) else write(folder / "events.csv", interactions)
     return hub, replay(hub, interactions=given, books=write(folder / "books.csv", books), date=DAY, **more)
 

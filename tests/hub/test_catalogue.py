@@ -17,6 +17,7 @@ from recsys_platform.hub import discovery, remembering
 from recsys_platform.hub.catalogue import LocalCatalogue, Partition, Table
 from recsys_platform.hub.curated import put_day
 from recsys_platform.hub.discovery import event_name, find_tables
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.hive_types import arrow_type, columns_of, joined
 from recsys_platform.hub.keys import attributes_key, landing_key
 from recsys_platform.hub.remembering import changes, record_tables
@@ -213,7 +214,7 @@ def test_no_value_of_a_landed_record_gets_into_the_catalogue(hub, land, view):
 
 
 def test_the_same_hub_gives_the_same_bytes_and_a_second_look_touches_nothing(tmp_path: Path):
-    hubs = [Hub(tmp_path / name) for name in ("one", "two")]
+    hubs = [FolderHub(tmp_path / name) for name in ("one", "two")]
     for hub in hubs:
         books(hub, FRIDAY, *shelf(3))
         hub.put(landing_key("segment", dt.datetime(2026, 11, 20, 5), "a"), b'{"type":"track","event":"e"}')

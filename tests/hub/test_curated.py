@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys_platform.hub.curated import put_day
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated as training
 from recsys_platform.warehouse import curation
@@ -114,11 +115,11 @@ def test_a_damaged_file_is_written_again(hub, warehouse, store):
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path, warehouse, store):
     store(("e1", FRIDAY), ("e2", FRIDAY))
-    keep_days(Hub(tmp_path / "one"), warehouse, EVENTS)
+    keep_days(FolderHub(tmp_path / "one"), warehouse, EVENTS)
     store(("e2", FRIDAY), ("e1", FRIDAY))
-    keep_days(Hub(tmp_path / "two"), warehouse, EVENTS)
+    keep_days(FolderHub(tmp_path / "two"), warehouse, EVENTS)
     key = "curated/fct_events/dt=2026-11-20/part-00000.parquet"
-    assert Hub(tmp_path / "one").get(key) == Hub(tmp_path / "two").get(key)
+    assert FolderHub(tmp_path / "one").get(key) == FolderHub(tmp_path / "two").get(key)
 
 
 def test_days_are_read_in_batches_without_losing_any(hub, warehouse, store, monkeypatch):

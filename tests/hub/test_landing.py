@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import is_landing_key
 from recsys_platform.hub.landing import Cut, Landed, write_landing
 from recsys_platform.hub.store import Hub
@@ -17,7 +18,7 @@ RECORDS = pa.array(['{"a":1}', '{"b":"ü"}', '{"c":3}', '{"d":4}'])
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Hub:
-    return Hub(tmp_path)
+    return FolderHub(tmp_path)
 
 
 def test_records_stand_on_lines_or_one_after_another_as_the_cut_says(hub: Hub) -> None:

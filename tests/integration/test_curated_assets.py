@@ -14,8 +14,8 @@ import pytest
 
 from recsys_platform.definitions import build_defs
 from recsys_platform.hub.catalogue import LocalCatalogue
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import attributes_key
-from recsys_platform.hub.store import Hub
 from recsys_platform.settings import load_settings
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
@@ -46,7 +46,7 @@ def executed(defs: dg.Definitions, assets: Sequence[dg.AssetKey]) -> dg.ExecuteI
 
 @pytest.fixture
 def books(job) -> Callable[..., None]:
-    hub = Hub(job[0] / "hub")
+    hub = FolderHub(job[0] / "hub")
 
     def snapshot(day: dt.date, **more: object) -> None:
         lines = "\n".join(json.dumps({"book_id": f"b{n}"} | more) for n in range(150))
@@ -149,7 +149,7 @@ def test_what_spoils_the_catalogue_is_said_in_one_sentence(job, run):
 
 @pytest.mark.slow
 def test_on_the_whole_road_every_table_is_recorded_and_nobody_can_be_found_in_it(world):
-    hub = Hub(world / "hub")
+    hub = FolderHub(world / "hub")
     assert len(LocalCatalogue(hub).tables()) == 10
     files = [hub.path(item.key) for item in hub.objects("curated/")]
     rows = "\n".join(str(row) for file in files for row in pq.read_table(file).to_pylist())

@@ -76,13 +76,13 @@ def test_what_writes_the_warehouse_waits_for_its_turn(defs):
 def test_the_sensor_asks_once_for_each_new_object(tmp_path):
     import gzip
 
+    from recsys_platform.hub.folder import FolderHub
     from recsys_platform.hub.keys import landing_key, landing_prefix
-    from recsys_platform.hub.store import Hub
     from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
     built = build_defs(load_settings({"RECSYS_HOME": str(tmp_path)}))
     sensor = next(item for item in built.sensors if item.name == "new_landing_objects")
-    hub, warehouse = Hub(tmp_path / "hub"), DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+    hub, warehouse = FolderHub(tmp_path / "hub"), DuckDBWarehouse(tmp_path / "warehouse.duckdb")
     warehouse.prepare()
     repository, parts = built.get_repository_def(), {"hub": hub, "warehouse": warehouse}
     day, keys = dt.date(2026, 11, 20), []

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from recsys_platform.defs.staging.checks import days_of_run
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import landing_key
-from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 
@@ -51,7 +51,9 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path, run_recsys, monkeypatc
 
 
 def test_books_from_nowhere_are_asked_for(empty_world, run_recsys):
-    Hub(empty_world / "hub").put(landing_key("segment", dt.datetime(2026, 11, 20, 5), "a.gz"), gzip.compress(b"{}"))
+    FolderHub(empty_world / "hub").put(
+        landing_key("segment", dt.datetime(2026, 11, 20, 5), "a.gz"), gzip.compress(b"{}")
+    )
     code, said = run_recsys("run")
     assert code == 1
     assert "RECSYS_BOOKS_URL is not set" in one_sentence(said)
@@ -59,7 +61,9 @@ def test_books_from_nowhere_are_asked_for(empty_world, run_recsys):
 
 @pytest.mark.slow
 def test_an_endpoint_that_is_not_there_stops_the_run_before_anything_is_loaded(empty_world, run_recsys, monkeypatch):
-    Hub(empty_world / "hub").put(landing_key("segment", dt.datetime(2026, 11, 20, 5), "a.gz"), gzip.compress(b"{}"))
+    FolderHub(empty_world / "hub").put(
+        landing_key("segment", dt.datetime(2026, 11, 20, 5), "a.gz"), gzip.compress(b"{}")
+    )
     monkeypatch.setenv("RECSYS_BOOKS_URL", "http://127.0.0.1:9/books")
     monkeypatch.setenv("RECSYS_HTTP_ATTEMPTS", "1")
     code, said = run_recsys("run")
@@ -75,7 +79,7 @@ def test_a_truncated_object_fails_a_check_and_the_rest_of_the_day_loads(world, r
         b'{"messageId":"t%d","timestamp":"2026-11-20T00:00:00Z","anonymousId":"a","type":"page"}' % n
         for n in range(3000)
     )
-    Hub(world / "hub").put(landing_key("segment", yesterday, "truncated.gz"), gzip.compress(lines)[:-500])
+    FolderHub(world / "hub").put(landing_key("segment", yesterday, "truncated.gz"), gzip.compress(lines)[:-500])
     code, said = run_recsys("run")
     assert code == 0
     assert "every_object_is_whole" in said
@@ -130,7 +134,7 @@ def test_a_warehouse_held_by_another_process_is_named(world, run_recsys):
 @pytest.mark.slow
 def test_what_was_loaded_by_a_run_that_died_is_built_by_the_next(world, run_recsys):
     """Killed after the load was committed and before Dagster heard of it: the ledger knows, the event log does not."""
-    hub, warehouse = Hub(world / "hub"), DuckDBWarehouse(world / "warehouse.duckdb")
+    hub, warehouse = FolderHub(world / "hub"), DuckDBWarehouse(world / "warehouse.duckdb")
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     said = b'"messageId":"late","timestamp":"%s","userId":"u0000001","properties":{"query":"q"}'
     record = b'{"type":"track","event":"Books Searched",' + said + b"}"
@@ -182,7 +186,7 @@ def test_a_rejected_record_is_corrected_by_hand_and_reaches_the_marts(world, run
     record = {"type": "track", "event": "Books Searched", "messageId": "", "timestamp": now.isoformat()}
     record |= {"userId": "u0000001", "properties": {"query": "q"}, "traits": {"email": "reader@example.org"}}
     key = landing_key("segment", now, "typo.gz")
-    hub, warehouse = Hub(world / "hub"), DuckDBWarehouse(world / "warehouse.duckdb")
+    hub, warehouse = FolderHub(world / "hub"), DuckDBWarehouse(world / "warehouse.duckdb")
     hub.put(key, gzip.compress(json.dumps(record).encode()))
     warehouse.load_events(hub, [item for item in hub.objects("engagement_events/") if item.key == key])
     file = tmp_path / "rejected.jsonl"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.store import Hub
 from recsys_platform.simulation.simulate import SimulationSummary, simulate
 
@@ -22,7 +23,7 @@ class Simulated:
 
 
 def run(folder: Path, *, seed: int = 5, days: int = 20, end: dt.date = END, horizon: int = 20) -> Simulated:
-    hub, truth_dir = Hub(folder / "hub"), folder / "truth"
+    hub, truth_dir = FolderHub(folder / "hub"), folder / "truth"
     done = simulate(hub, readers=150, books=60, days=days, seed=seed, end=end, truth_dir=truth_dir, horizon=horizon)
     return Simulated(hub=hub, truth_dir=truth_dir, summary=done)
 

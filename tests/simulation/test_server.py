@@ -10,7 +10,7 @@ import pytest
 from recsys_platform.errors import InputError
 from recsys_platform.hub.attributes import fetch_snapshot, last_fetch, store_fetched
 from recsys_platform.hub.endpoint import Endpoint
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.simulation.server import attributes_app, running_server
 from tests.simulation.conftest import Simulated
 
@@ -87,7 +87,7 @@ def test_a_page_that_the_client_knows_is_not_sent_again(client: httpx.Client) ->
 
 
 def test_a_second_fetch_of_an_unchanged_world_transfers_no_records(simulated: Simulated, tmp_path: Path) -> None:
-    hub = Hub(tmp_path)
+    hub = FolderHub(tmp_path)
     with running_server(simulated.truth_dir) as url:
         endpoint = Endpoint(f"{url}/users", "user_id", per_page=40)
         first = fetch_snapshot(endpoint, last_fetch(hub, "user_attributes", endpoint))

@@ -14,6 +14,7 @@ import pytest
 from recsys_platform.errors import InputError
 from recsys_platform.events.envelope import ENVELOPE
 from recsys_platform.events.framing import split_records
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import arrival_of, is_landing_key, source_of
 from recsys_platform.hub.store import Hub
 from recsys_platform.simulation.simulate import continue_simulation, simulate
@@ -214,7 +215,7 @@ def test_a_world_that_goes_on_adds_a_day_and_changes_none(simulated: Simulated, 
 def test_progress_is_told_by_days(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     simulate(
-        Hub(tmp_path), readers=1, books=1, days=3, seed=0, end=END, truth_dir=tmp_path / "truth",
+        FolderHub(tmp_path), readers=1, books=1, days=3, seed=0, end=END, truth_dir=tmp_path / "truth",
         progress=lambda done, total: told.append((done, total)),
     )  # fmt: skip
     assert told == [(1, 3), (2, 3), (3, 3)]
@@ -224,9 +225,9 @@ def test_progress_is_told_by_days(tmp_path: Path) -> None:
 def test_an_impossible_size_is_refused_by_name(tmp_path: Path, size: dict[str, int]) -> None:
     arguments = {"readers": 5, "books": 5, "days": 1, "seed": 1} | size
     with pytest.raises(InputError, match=next(iter(size))):
-        simulate(Hub(tmp_path), **arguments, end=END, truth_dir=tmp_path)
+        simulate(FolderHub(tmp_path), **arguments, end=END, truth_dir=tmp_path)
 
 
 def test_there_is_no_going_on_without_a_world(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No simulated world"):
-        continue_simulation(Hub(tmp_path), truth_dir=tmp_path)
+        continue_simulation(FolderHub(tmp_path), truth_dir=tmp_path)

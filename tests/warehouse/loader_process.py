@@ -6,13 +6,13 @@ Says `ready`, waits for a line, then tells each chunk and the sum.
 import sys
 from pathlib import Path
 
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 
 def main() -> None:
     home = Path(sys.argv[1])
-    hub, warehouse = Hub(home / "hub"), DuckDBWarehouse(home / "warehouse.duckdb", chunk_objects=int(sys.argv[2]))
+    hub, warehouse = FolderHub(home / "hub"), DuckDBWarehouse(home / "warehouse.duckdb", chunk_objects=int(sys.argv[2]))
     found = hub.objects("engagement_events/")
     print("ready", flush=True)
     sys.stdin.readline()

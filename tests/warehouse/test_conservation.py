@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import SOURCES, landing_key
-from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.conservation import account, damaged_objects
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 from recsys_platform.warehouse.port import LoadReport
@@ -46,7 +46,7 @@ def test_records_are_accepted_or_rejected_whatever_lands_in_however_many_loads(
     tmp_path_factory, objects, splits, chunk
 ):
     home = tmp_path_factory.mktemp("world")
-    hub, warehouse = Hub(home / "hub"), DuckDBWarehouse(home / "w.duckdb", chunk_objects=chunk)
+    hub, warehouse = FolderHub(home / "hub"), DuckDBWarehouse(home / "w.duckdb", chunk_objects=chunk)
     warehouse.prepare()
     for number, (source, lines, delimiter, cut) in enumerate(objects):
         data = gzip.compress(delimiter.join(lines))

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from recsys_platform.events.framing import split_records
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import landing_key
-from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 from tests.conftest import DAY
 
@@ -74,7 +74,7 @@ OBJECTS = {
 def load_one(home, name: str, data: bytes, source: str = "segment"):
     """What one object becomes: accepted and rejected rows as (place, text or reason)."""
     home.mkdir(exist_ok=True)
-    hub, warehouse = Hub(home / "hub"), DuckDBWarehouse(home / "w.duckdb")
+    hub, warehouse = FolderHub(home / "hub"), DuckDBWarehouse(home / "w.duckdb")
     warehouse.prepare()
     key = landing_key(source, dt.datetime.combine(DAY, dt.time(5)), name)
     hub.put(key, data)
@@ -189,7 +189,7 @@ def cut_off(parts: list[bytes], packed: bool, cut: int) -> bytes:
 
 def load(home, data: dict[str, bytes]) -> dict[str, dict[int, tuple[str, str | None]]]:
     """Name of each object → place → text and reason of its records."""
-    hub, warehouse = Hub(home / "hub"), DuckDBWarehouse(home / "w.duckdb")
+    hub, warehouse = FolderHub(home / "hub"), DuckDBWarehouse(home / "w.duckdb")
     warehouse.prepare()
     for name, content in data.items():
         hub.put(landing_key("segment", dt.datetime.combine(DAY, dt.time(5)), name), content)
