@@ -30,6 +30,9 @@ status: $(READY) ## What is loaded, how fresh, which model is live
 test: $(READY) ## All tests
 	@$(BIN)/pytest -n 2 --dist loadfile --durations 8
 
+test-aws: $(READY) ## Tests against a server that speaks AWS
+	@$(BIN)/pytest -n 2 --dist loadfile --durations 8 tests/aws
+
 lint: $(READY) ## Style, formatting and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
@@ -54,4 +57,4 @@ $(READY): requirements-uv.lock requirements-dev.lock pyproject.toml
 	@cd dbt_project && ../$(BIN)/dbt --quiet parse
 	@touch $@
 
-.PHONY: help setup demo dev docs status test lint lock clean
+.PHONY: help setup demo dev docs status test test-aws lint lock clean

@@ -8,13 +8,16 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, ValidationError, field_validator
 
 from recsys_platform.errors import SettingsError
-from recsys_platform.hub.places import hub_at, is_s3_address
+from recsys_platform.hub.places import hub_at, is_s3_address, prefix_of
 from recsys_platform.hub.store import Hub
+
+if TYPE_CHECKING:
+    from recsys_platform.hub.notifications import LandingQueue
 
 PREFIX = "RECSYS_"
 _SECRETS = {"pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`"}
@@ -38,6 +41,10 @@ class Settings(BaseModel):
     )
     hub_kms_key: str | None = Field(
         None, description="key of KMS (id or ARN) that encrypts the hub in S3; by default S3's own"
+    )
+    landing_queue: HttpUrl | None = Field(
+        None,
+        description="URL of the SQS queue that the bucket of the hub tells of new objects; by default the hub is listed",
     )
     users_url: HttpUrl | None = Field(None, description="JSON endpoint of user attributes")
     books_url: HttpUrl | None = Field(None, description="JSON endpoint of book attributes")
@@ -104,6 +111,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 def hub_of(settings: Settings) -> Hub:
     """The data hub of a world."""
     return hub_at(settings.hub_place, kms_key=settings.hub_kms_key)
+
+
+def queue_of(settings: Settings) -> "LandingQueue | None":
+    """The queue that tells of new objects, if there is one."""
+    if settings.landing_queue is None:
+        return None
+    from recsys_platform.hub.notifications import LandingQueue
+
+    return LandingQueue(str(settings.landing_queue), prefix_of(settings.hub or ""))
 
 
 def prepare_home(settings: Settings) -> None:

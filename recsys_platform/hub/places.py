@@ -15,6 +15,12 @@ def is_s3_address(place: str) -> bool:
     return _S3.fullmatch(place) is not None
 
 
+def prefix_of(place: str) -> str:
+    """The prefix in `s3://bucket/prefix`, without slashes at its ends; empty if there is none."""
+    found = _S3.fullmatch(place)
+    return (found["prefix"] or "").strip("/") if found else ""
+
+
 def hub_at(place: str | Path, *, kms_key: str | None = None) -> Hub:
     """The hub in a folder or, for `s3://bucket/prefix`, in S3, where `kms_key` encrypts what is written."""
     found = _S3.fullmatch(place) if isinstance(place, str) else None
@@ -22,4 +28,4 @@ def hub_at(place: str | Path, *, kms_key: str | None = None) -> Hub:
         return FolderHub(Path(place))
     from recsys_platform.hub.s3 import S3Hub  # boto3 costs half a second, which a laptop's hub need not pay
 
-    return S3Hub(found["bucket"], (found["prefix"] or "").strip("/"), kms_key=kms_key)
+    return S3Hub(found["bucket"], prefix_of(str(place)), kms_key=kms_key)

@@ -2,28 +2,19 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import boto3
 import stamina
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError
 
 from recsys_platform.errors import HubError
+from recsys_platform.hub.aws import client, code_of, in_one_sentence
 from recsys_platform.hub.store import HubObject
 
-# A request that hangs is given up and sent again before anybody takes the run for dead.
-CLIENT = Config(
-    connect_timeout=5,
-    read_timeout=30,
-    retries={"mode": "standard", "total_max_attempts": 5},
-    max_pool_connections=16,
-    tcp_keepalive=True,
-)
 PART_BYTES = 16 * 1024 * 1024  # larger objects are sent in parts of this size
 TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
 _MISSING = {"404", "NoSuchKey", "NotFound"}
@@ -56,7 +47,7 @@ class S3Hub:
                     Bucket=self.bucket, Key=self._key(key), Body=data, IfNoneMatch="*", **self._encryption
                 )
             except ClientError as error:
-                if _code(error) in _THERE_ALREADY:
+                if code_of(error) in _THERE_ALREADY:
                     return False
                 raise
         return True
@@ -70,7 +61,7 @@ class S3Hub:
         try:
             return self._read(key, Range=f"bytes=0-{size - 1}") if size else b""
         except HubError as error:
-            if isinstance(error.__cause__, ClientError) and _code(error.__cause__) == "InvalidRange":  # it is empty
+            if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) == "InvalidRange":  # it is empty
                 return b""
             raise
 
@@ -80,7 +71,7 @@ class S3Hub:
             try:
                 self._client.head_object(Bucket=self.bucket, Key=self._key(key))
             except ClientError as error:
-                if _code(error) in _MISSING:
+                if code_of(error) in _MISSING:
                     return False
                 raise
         return True
@@ -110,7 +101,7 @@ class S3Hub:
 
     @cached_property
     def _client(self) -> Any:
-        return boto3.client("s3", config=CLIENT)
+        return client("s3")
 
     @property
     def _root(self) -> str:
@@ -138,21 +129,5 @@ class S3Hub:
             pages = self._client.get_paginator("list_objects_v2")
             yield from pages.paginate(Bucket=self.bucket, Prefix=self._key(prefix), **options)
 
-    @contextmanager
-    def _told(self, what: str, key: str) -> Iterator[None]:
-        """Say errors of S3 in one sentence."""
-        try:
-            yield
-        except ClientError as error:
-            raise HubError(f"Cannot {what} {self.where(key)}: S3 says {_said(error)}.") from error
-        except BotoCoreError as error:
-            raise HubError(f"Cannot {what} {self.where(key)}: {str(error).rstrip('.')}.") from error
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _said(error: ClientError) -> str:
-    told = error.response.get("Error", {})
-    return f"{told.get('Code', 'nothing')} ({str(told.get('Message', '')).rstrip('.')})"
+    def _told(self, what: str, key: str) -> AbstractContextManager[None]:
+        return in_one_sentence(f"{what} {self.where(key)}")

@@ -2,8 +2,9 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from recsys_platform.errors import HubError
 from recsys_platform.hub.keys import (
@@ -17,6 +18,9 @@ from recsys_platform.hub.keys import (
 )
 from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.warehouse.port import Warehouse
+
+if TYPE_CHECKING:  # it brings boto3 along, which a laptop need not load
+    from recsys_platform.hub.notifications import Message
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,20 @@ def arrivals(hub: Hub, warehouse: Warehouse, *days: dt.date) -> Arrivals:
 def all_arrivals(hub: Hub, warehouse: Warehouse) -> Arrivals:
     """Landing objects of every day: one listing of the hub and one look into the ledger."""
     return _sort_out(hub.objects(f"{LANDING}/"), warehouse.ledger(f"{LANDING}/"))
+
+
+def announced(hub: Hub, warehouse: Warehouse, messages: Sequence["Message"]) -> tuple[Arrivals, list["Message"]]:
+    """What landed on the days that messages tell of, and the messages that nobody needs any more.
+
+    A message is needed until the ledger knows its objects: if their load fails, it comes again. Only those days are listed.
+    """
+    keys = {key for message in messages for key in message.keys if is_landing_key(key)}
+    days = sorted({arrival_of(key).date() for key in keys})
+    known = warehouse.ledger(*(landing_prefix(source, day) for source in SOURCES for day in days)) if days else {}
+    unknown = keys - known.keys()
+    waiting = sorted({arrival_of(key).date() for key in unknown})
+    settled = [message for message in messages if unknown.isdisjoint(message.keys)]
+    return (arrivals(hub, warehouse, *waiting) if waiting else Arrivals()), settled
 
 
 def by_day(objects: Iterable[HubObject]) -> dict[dt.date, list[HubObject]]:

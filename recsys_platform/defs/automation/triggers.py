@@ -8,14 +8,18 @@ import dagster as dg
 
 from recsys_platform.defs.partitions import FIRST_DAY
 from recsys_platform.errors import RecsysError
+from recsys_platform.hub.notifications import LandingQueue
 from recsys_platform.hub.store import Hub, HubObject
-from recsys_platform.settings import Settings
-from recsys_platform.warehouse.arrivals import all_arrivals, by_day
+from recsys_platform.settings import Settings, queue_of
+from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, announced, by_day
 from recsys_platform.warehouse.port import Warehouse
 
 REFRESH = "refresh"
 LANDING_EVENTS = dg.AssetKey(["landing", "engagement_events"])
 RAW_EVENTS = dg.AssetKey(["raw", "engagement_events"])
+
+RECONCILE = dt.timedelta(hours=1)
+"""How often the whole hub is listed although a queue tells of new objects: a message may be lost, a day without any may not."""
 
 refresh = dg.define_asset_job(
     REFRESH,
@@ -43,7 +47,7 @@ def triggers(settings: Settings) -> dg.Definitions:
         jobs=[refresh, attributes_job],
         schedules=[_daily_attributes(schedule_status, settings)],
         sensors=[
-            _new_landing_objects(sensor_status),
+            _new_landing_objects(sensor_status, queue_of(settings)),
             dg.AutomationConditionSensorDefinition(
                 "follow_the_graph",
                 target=dg.AssetSelection.all(),
@@ -70,7 +74,7 @@ def _daily_attributes(status: dg.DefaultScheduleStatus, settings: Settings) -> d
     return daily_attributes
 
 
-def _new_landing_objects(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+def _new_landing_objects(status: dg.DefaultSensorStatus, queue: LandingQueue | None) -> dg.SensorDefinition:
     @dg.sensor(
         target=dg.AssetSelection.assets(RAW_EVENTS),
         minimum_interval_seconds=60,
@@ -81,17 +85,31 @@ def _new_landing_objects(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.SensorResult | dg.SkipReason:
         try:
-            waiting = by_day(all_arrivals(hub, warehouse).new)
+            found, cursor = _look(hub, warehouse, queue, context.cursor)
+            waiting = by_day(found.new)
             requests = [_request(day, objects) for day, objects in waiting.items()]
         except RecsysError as error:
             return dg.SkipReason(str(error))
         if not requests:
-            return dg.SkipReason("No landing objects that the ledger does not know.")
-        return dg.SensorResult(
-            run_requests=requests, asset_events=[observed(day, len(objects)) for day, objects in waiting.items()]
-        )
+            return dg.SensorResult(skip_reason="No landing objects that the ledger does not know.", cursor=cursor)
+        told = [observed(day, len(objects)) for day, objects in waiting.items()]
+        return dg.SensorResult(run_requests=requests, asset_events=told, cursor=cursor)
 
     return new_landing_objects
+
+
+def _look(
+    hub: Hub, warehouse: Warehouse, queue: LandingQueue | None, listed_at: str | None
+) -> tuple[Arrivals, str | None]:
+    """What is new by the queue or, without one and once in a while, by listing the hub; and when that was last done."""
+    now = dt.datetime.now(dt.UTC)
+    if queue is None:
+        return all_arrivals(hub, warehouse), None
+    if listed_at is None or now - dt.datetime.fromisoformat(listed_at) >= RECONCILE:
+        return all_arrivals(hub, warehouse), now.isoformat()
+    found, settled = announced(hub, warehouse, queue.receive())
+    queue.delete(settled)
+    return found, listed_at
 
 
 def observed(day: dt.date, objects: int) -> dg.AssetMaterialization:
