@@ -87,6 +87,9 @@ def history_of(world: World, home: Path, share: float, *, before: dt.date) -> Hi
         load_days(world, history, days)
         shutil.copyfile(history.warehouse.path, raw)
     if not marts.exists():
+        shutil.rmtree(
+            home / "dbt", ignore_errors=True
+        )  # what dbt keeps there names files of the project by their paths
         _start_from(raw, history)
         history.warehouse.prepare()
         build(history)
