@@ -87,9 +87,8 @@ def history_of(world: World, home: Path, share: float, *, before: dt.date) -> Hi
         load_days(world, history, days)
         shutil.copyfile(history.warehouse.path, raw)
     if not marts.exists():
-        shutil.rmtree(
-            home / "dbt", ignore_errors=True
-        )  # what dbt keeps there names files of the project by their paths
+        # What dbt keeps there names files of the project by their paths, and the project may have moved.
+        shutil.rmtree(home / "dbt", ignore_errors=True)
         _start_from(raw, history)
         history.warehouse.prepare()
         build(history)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from recsys_platform.errors import SettingsError
 from recsys_platform.hub.places import hub_at, is_s3_address, prefix_of
@@ -68,8 +68,15 @@ class Settings(BaseModel):
     @classmethod
     def _an_address(cls, hub: str) -> str:
         if not is_s3_address(hub):
-            raise ValueError("It is not of the form s3://bucket/prefix")
+            raise ValueError("it is not of the form s3://bucket/prefix")
         return hub
+
+    @field_validator("landing_queue")
+    @classmethod
+    def _of_a_bucket(cls, queue: HttpUrl, given: ValidationInfo) -> HttpUrl:
+        if not given.data.get("hub"):
+            raise ValueError("only a bucket tells a queue: set RECSYS_HUB to s3://bucket/prefix as well")
+        return queue
 
     @property
     def hub_place(self) -> str | Path:
@@ -160,4 +167,5 @@ def _sentence(error: ValidationError) -> str:
     name = PREFIX + field.upper()
     if field in _SECRETS:
         return f"{name} is not valid: {_SECRETS[field]}."
-    return f"{name}={first['input']!r} is not valid: {first['msg'][0].lower()}{first['msg'][1:]}."
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{name}={first['input']!r} is not valid: {said[0].lower()}{said[1:]}."

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from recsys_platform.errors import SettingsError
-from recsys_platform.settings import Settings, load_settings, prepare_home
+from recsys_platform.hub.notifications import LandingQueue
+from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home, queue_of
 
 SALT = "salt-of-the-tests-0123456789"
 
@@ -26,6 +27,9 @@ def test_an_unknown_setting_is_named_with_the_one_that_was_meant():
         ("RECSYS_USERS_URL", "nowhere"),
         ("RECSYS_ENV", "mars"),
         ("RECSYS_AUTOMATION", "maybe"),
+        ("RECSYS_HUB", "s3:/bucket"),
+        ("RECSYS_HUB", "s3://No_Bucket/x"),
+        ("RECSYS_LANDING_QUEUE", "https://sqs.eu-west-1.amazonaws.com/1/landing"),
     ],
 )
 def test_a_bad_value_is_named_in_one_sentence(name, value):
@@ -33,6 +37,14 @@ def test_a_bad_value_is_named_in_one_sentence(name, value):
         load_settings({name: value})
     assert str(error.value).startswith(f"{name}='{value}' is not valid: ")
     assert "\n" not in str(error.value)
+
+
+def test_the_hub_is_a_folder_of_the_world_or_a_bucket():
+    assert load_settings({"RECSYS_HOME": "/w"}).hub_place == Path("/w/hub")
+    queue = "https://sqs.eu-west-1.amazonaws.com/1/landing"
+    settings = load_settings({"RECSYS_HUB": "s3://bucket/a/b/", "RECSYS_LANDING_QUEUE": queue})
+    assert hub_of(settings).where("k") == "s3://bucket/a/b/k"
+    assert queue_of(settings) == LandingQueue(queue, "a/b")
 
 
 def test_a_salt_that_is_too_short_is_refused_without_being_shown():

@@ -84,8 +84,10 @@ class FolderHub:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
                 file.write(data)
-            yield file.name
-            Path(file.name).unlink(missing_ok=True)
+            try:
+                yield file.name
+            finally:
+                Path(file.name).unlink(missing_ok=True)
         except OSError as error:
             raise HubError(
                 f"Cannot write {path}: {error.strerror}. Make the folder writable or set RECSYS_HOME."

@@ -50,6 +50,14 @@ def test_of_two_writers_of_a_new_object_one_wins(hub: Hub) -> None:
     assert hub.get("a/1") == b"one"
 
 
+def test_a_write_that_fails_leaves_no_draft(tmp_path: Path) -> None:
+    hub = FolderHub(tmp_path)
+    hub.put("a/1/2", b"x")
+    with pytest.raises(HubError, match="Cannot write"):
+        hub.put("a/1", b"y")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["1", "2", "a"]
+
+
 def test_a_missing_object_is_said_in_one_sentence(hub: Hub) -> None:
     with pytest.raises(HubError, match=r"^Cannot read .*missing.*\.$"):
         hub.get("missing")
