@@ -38,8 +38,8 @@ lint: $(READY) ## Style, formatting and types
 
 lock: $(READY) ## Compile the lock files anew from pyproject.toml
 	@set -e; compile="$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11"; \
-	$$compile pyproject.toml -o requirements.lock; \
-	$$compile --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock; \
+	$$compile --group dev pyproject.toml -o requirements-dev.lock; \
+	$$compile -c requirements-dev.lock pyproject.toml -o requirements.lock; \
 	$$compile --group bench -c requirements-dev.lock -o requirements-bench.lock; \
 	echo uv | $$compile - -o requirements-uv.lock
 

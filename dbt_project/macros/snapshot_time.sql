@@ -18,3 +18,15 @@
 {% macro newest_snapshot_date() -%}
     (select max(snapshot_date) from ({{ model['compiled_code'] }}) as newest)
 {%- endmacro %}
+
+
+{#
+    The rows of a table's newest attribute snapshot.
+
+    The table is named twice on purpose: a CTE read twice would be kept whole, all days of it.
+#}
+{% macro newest_snapshot(relation) -%}
+    select *
+    from {{ relation }}
+    where snapshot_date = (select max(snapshot_date) from {{ relation }})
+{%- endmacro %}

@@ -13,9 +13,9 @@
 
 with
 
-snapshots as (
+newest as (
 
-    select * from {{ ref('stg_attributes__books') }}
+    {{ newest_snapshot(ref('stg_attributes__books')) }}
 
 ),
 
@@ -36,8 +36,7 @@ final as (
 
         published_at,
         snapshot_date
-    from snapshots
-    where snapshot_date = (select max(snapshot_date) from snapshots)
+    from newest
 
 )
 

@@ -11,9 +11,9 @@
 
 with
 
-snapshots as (
+newest as (
 
-    select * from {{ ref('stg_attributes__users') }}
+    {{ newest_snapshot(ref('stg_attributes__users')) }}
 
 ),
 
@@ -29,8 +29,7 @@ final as (
 
         created_at,
         snapshot_date
-    from snapshots
-    where snapshot_date = (select max(snapshot_date) from snapshots)
+    from newest
 
 )
 

@@ -174,10 +174,16 @@ reach as (
 
 ),
 
+-- Of events that stand only what tells whose they are: it is read from all of history.
 to_stitch as (
 
     select
-        changed.*,
+        changed.event_id,
+        changed.signed_in_as,
+        changed.anonymous_id,
+        changed.is_sign_out,
+        changed.occurred_at,
+        cast(null as varchar) as old_user_id,
         true as is_changed,
         reach.from_at,
         reach.to_at
@@ -188,20 +194,11 @@ to_stitch as (
 
     select
         standing.event_id,
-        standing.tracked_user_id,
         standing.signed_in_as,
         standing.anonymous_id,
-        standing.book_id,
         standing.is_sign_out,
         standing.occurred_at,
-        standing.anonymous_id as old_anonymous_id,
         standing.user_id as old_user_id,
-        standing.visitor_id as old_visitor_id,
-        standing.session_id as old_session_id,
-        standing.session_started_on as old_session_started_on,
-        standing.book_id as old_book_id,
-        standing.event_number as old_event_number,
-        standing.occurred_at as old_occurred_at,
         false as is_changed,
         reach.from_at,
         reach.to_at
@@ -265,15 +262,18 @@ visited as (
 -- At the edge of the reach an event whose neighbour lies outside keeps the reader it has.
 moved as (
 
-    select *
+    select
+        event_id,
+        user_id,
+        visitor_id,
+        coalesce(old_user_id, anonymous_id) as old_visitor_id,
+        occurred_at
     from visited
-    where is_changed
-        or (
-            (visitor_id != old_visitor_id or user_id is distinct from old_user_id)
-            and (from_at is null or last_signed_in is not null)
-            -- A sign-out is of the one signed in before it, whoever comes next.
-            and (to_at is null or next_signed_in is not null or is_sign_out)
-        )
+    where not is_changed
+        and user_id is distinct from old_user_id
+        and (from_at is null or last_signed_in is not null)
+        -- A sign-out is of the one signed in before it, whoever comes next.
+        and (to_at is null or next_signed_in is not null or is_sign_out)
 
 ),
 
@@ -285,18 +285,25 @@ changed_visitors as (
         {{ dbt.dateadd('minute', -silence, 'min(occurred_at)') }} as from_at,
         {{ dbt.dateadd('minute', silence, 'max(occurred_at)') }} as to_at
     from (
+        select visitor_id, occurred_at from visited where is_changed
+        union all
+        select old_visitor_id, old_occurred_at from changed
+        union all
         select visitor_id, occurred_at from moved
         union all
-        select old_visitor_id, old_occurred_at from moved
+        select old_visitor_id, occurred_at from moved
     ) as places
     where visitor_id is not null
     group by visitor_id
 
 ),
 
+-- The day too: joined by it, the days before the oldest are not read.
 touched_sessions as (
 
-    select distinct standing.session_id
+    select distinct
+        standing.session_id,
+        standing.session_started_on
     from {{ standing }} as standing
     inner join changed_visitors
         on standing.visitor_id = changed_visitors.visitor_id
@@ -304,13 +311,16 @@ touched_sessions as (
 
 ),
 
+-- Events that moved are in one of these: the session they leave.
 to_sessionize as (
 
     select
-        event_id, tracked_user_id, signed_in_as, anonymous_id, book_id, user_id, visitor_id, is_sign_out, occurred_at,
-        is_changed, old_user_id, old_visitor_id, old_session_id, old_session_started_on, old_book_id, old_event_number,
-        old_occurred_at
-    from moved
+        changed.*,
+        visited.user_id,
+        visited.visitor_id,
+        true as is_changed
+    from changed
+    inner join visited on changed.event_id = visited.event_id
 
     union all
 
@@ -320,22 +330,26 @@ to_sessionize as (
         standing.signed_in_as,
         standing.anonymous_id,
         standing.book_id,
-        standing.user_id,
-        standing.visitor_id,
         standing.is_sign_out,
         standing.occurred_at,
-        false as is_changed,
+        standing.anonymous_id as old_anonymous_id,
         standing.user_id as old_user_id,
         standing.visitor_id as old_visitor_id,
         standing.session_id as old_session_id,
         standing.session_started_on as old_session_started_on,
         standing.book_id as old_book_id,
         standing.event_number as old_event_number,
-        standing.occurred_at as old_occurred_at
+        standing.occurred_at as old_occurred_at,
+        case when moved.event_id is null then standing.user_id else moved.user_id end as user_id,
+        coalesce(moved.visitor_id, standing.visitor_id) as visitor_id,
+        false as is_changed
     from {{ standing }} as standing
-    inner join touched_sessions on standing.session_id = touched_sessions.session_id
+    inner join touched_sessions
+        on standing.session_id = touched_sessions.session_id
+        and standing.session_started_on = touched_sessions.session_started_on
     left join moved on standing.event_id = moved.event_id
-    where moved.event_id is null
+    left join changed on standing.event_id = changed.event_id
+    where changed.event_id is null
 
 ),
 {%- else -%}

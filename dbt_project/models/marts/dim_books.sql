@@ -1,8 +1,8 @@
 with
 
-snapshots as (
+newest as (
 
-    select * from {{ ref('stg_attributes__books') }}
+    {{ newest_snapshot(ref('stg_attributes__books')) }}
 
 ),
 
@@ -23,8 +23,7 @@ final as (
 
         published_at,
         snapshot_date
-    from snapshots
-    where snapshot_date = (select max(snapshot_date) from snapshots)
+    from newest
 
 )
 

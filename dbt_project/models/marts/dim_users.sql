@@ -1,22 +1,14 @@
 with
 
-snapshots as (
+attributes as (
 
-    select * from {{ ref('stg_attributes__users') }}
+    {{ newest_snapshot(ref('stg_attributes__users')) }}
 
 ),
 
 visitor_days as (
 
     select * from {{ ref('int_visitor_days') }}
-
-),
-
-attributes as (
-
-    select *
-    from snapshots
-    where snapshot_date = (select max(snapshot_date) from snapshots)
 
 ),
 
