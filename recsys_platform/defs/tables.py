@@ -7,8 +7,8 @@ import dagster as dg
 from recsys_platform.warehouse.port import Warehouse
 
 _COLUMNS = """
-    select column_name, data_type from information_schema.columns
-    where table_schema || '.' || table_name = ? order by ordinal_position"""
+    select lower(column_name) as column_name, data_type from information_schema.columns
+    where lower(table_schema || '.' || table_name) = ? order by ordinal_position"""
 
 
 def table_metadata(warehouse: Warehouse, relation: str) -> dict[str, Any]:

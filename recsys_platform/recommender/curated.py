@@ -22,7 +22,7 @@ MARTS = {
     "dim_users": "select * from marts.dim_users order by user_id",
     "dim_books": "select * from marts.dim_books order by book_id",
 }
-NEWEST_DAY = "select max(landed_at)::date as day from raw.engagement_events"
+NEWEST_DAY = "select cast(max(landed_at) as date) as day from raw.engagement_events"
 
 
 def keep(hub: Hub, day: dt.date, tables: Mapping[str, pa.Table]) -> list[str]:

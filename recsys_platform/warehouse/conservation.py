@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys_platform.warehouse.port import Warehouse
+from recsys_platform.warehouse.sql import ARRIVAL_DAY
 
 Days = tuple[dt.date, dt.date]
 """First and last day of arrival, both included."""
 
+_LANDED = "object_key like 'engagement_events/%'"
 # The ledger has a line an object: it is proven whole each time. The rows are counted only for the days in question.
-_DAY = r"replace(regexp_extract(object_key, 'source=[a-z]+/(\d{4}/\d\d/\d\d)/', 1), '/', '-')::date"
 _OUT_OF_BALANCE = f"""
     with ledger as (
-        select * from ops.load_ledger where starts_with(object_key, 'engagement_events/') and {_DAY} between ? and ?
+        select * from ops.load_ledger where {_LANDED} and {ARRIVAL_DAY} between ? and ?
     ),
     accepted as (
         select object_key, count(*) as n from raw.engagement_events where landed_at >= ? and landed_at < ? group by 1
@@ -25,7 +26,7 @@ _OUT_OF_BALANCE = f"""
         select coalesce(l.object_key, a.object_key, r.object_key) as object_key, l.records, coalesce(a.n, 0) as accepted,
             coalesce(r.n, 0) as rejected
         from ledger as l
-        full join accepted as a using (object_key)
+        full join accepted as a on a.object_key = l.object_key
         full join rejected as r on r.object_key = coalesce(l.object_key, a.object_key)
         where l.records is distinct from coalesce(a.n, 0) + coalesce(r.n, 0)
             or l.accepted is distinct from coalesce(a.n, 0)
@@ -33,14 +34,14 @@ _OUT_OF_BALANCE = f"""
     select * from counted
     union
     select object_key, records, accepted, rejected from ops.load_ledger
-    where starts_with(object_key, 'engagement_events/') and records <> accepted + rejected
+    where {_LANDED} and records <> accepted + rejected
         and object_key not in (select object_key from counted)
     order by 1
 """
 _TOTALS = f"""
-    select count(*) as objects, coalesce(sum(records), 0)::bigint as records,
-        coalesce(sum(accepted), 0)::bigint as accepted, coalesce(sum(rejected), 0)::bigint as rejected
-    from ops.load_ledger where starts_with(object_key, 'engagement_events/') and {_DAY} between ? and ?
+    select count(*) as objects, cast(coalesce(sum(records), 0) as bigint) as records,
+        cast(coalesce(sum(accepted), 0) as bigint) as accepted, cast(coalesce(sum(rejected), 0) as bigint) as rejected
+    from ops.load_ledger where {_LANDED} and {ARRIVAL_DAY} between ? and ?
 """
 _DAMAGED = """
     select object_key || ': ' || reason as what, count(*) as pieces from raw.rejected_records

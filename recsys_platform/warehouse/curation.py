@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from recsys_platform.hub import curated
 from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.port import Warehouse
+from recsys_platform.warehouse.sql import marks
 
 ROWS_AT_ONCE = 500_000
 """Days are read together up to so many rows: few queries, bounded memory."""
@@ -102,8 +103,8 @@ def _write(hub: Hub, warehouse: Warehouse, table: DailyTable, columns: Sequence[
     """Read some days at once, write each to its file."""
     rows = warehouse.frame(
         f"select {', '.join(columns)} from {table.relation} where {table.day} between ? and ?"
-        f" and {table.day} in (select unnest(?::date[])) order by {table.day}, {table.order}",
-        [days[0].day, days[-1].day, [day.day for day in days]],
+        f" and {table.day} in ({marks(days)}) order by {table.day}, {table.order}",
+        [days[0].day, days[-1].day, *(day.day for day in days)],
     )
     for day in days:
         of_day = rows.filter(pc.equal(rows[table.day], pa.scalar(day.day)))

@@ -23,7 +23,7 @@ TABLES = {
     "ops.model_builds": """
         model varchar not null, fingerprint varchar not null, loaded_to timestamp not null""",
     "ops.publications": """
-        version varchar not null, table_name varchar not null, versioned_table varchar not null, rows bigint not null,
+        version varchar not null, table_name varchar not null, versioned_table varchar not null, row_count bigint not null,
         is_live boolean not null, published_at timestamp not null""",
     "ops.model_evaluations": """
         data_hash varchar not null, evaluated_at timestamp not null, model varchar not null, segment varchar not null,
@@ -32,3 +32,5 @@ TABLES = {
 }
 ADDED_COLUMNS = (("raw.rejected_records", "corrected_by varchar"),)
 """Columns that tables of an older warehouse lack."""
+RENAMED_COLUMNS = (("ops.publications", "rows", "row_count"),)
+"""Columns that have another name in an older warehouse."""

@@ -44,6 +44,9 @@ class DuckDBWarehouse:
                 con.execute(f"create table if not exists {table} ({columns})")
             for table, column in ddl.ADDED_COLUMNS:
                 con.execute(f"alter table {table} add column if not exists {column}")
+            for table, old, new in ddl.RENAMED_COLUMNS:
+                if old in con.table(table).columns:
+                    con.execute(f"alter table {table} rename column {old} to {new}")
 
     def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """The answer to a query, read-only."""

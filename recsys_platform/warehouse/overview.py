@@ -32,13 +32,13 @@ class Overview:
 
 
 _LOADED = """
-    select count(*) as objects, coalesce(sum(records), 0)::bigint as records,
-        coalesce(sum(accepted), 0)::bigint as accepted, coalesce(sum(rejected), 0)::bigint as rejected,
+    select count(*) as objects, cast(coalesce(sum(records), 0) as bigint) as records,
+        cast(coalesce(sum(accepted), 0) as bigint) as accepted, cast(coalesce(sum(rejected), 0) as bigint) as rejected,
         max(loaded_at) as last_load
-    from ops.load_ledger where starts_with(object_key, 'engagement_events/')"""
+    from ops.load_ledger where object_key like 'engagement_events/%'"""
 _CONSERVED = """
-    select coalesce(sum(distinct_events), 0)::bigint as distinct_events,
-        coalesce(sum(duplicates), 0)::bigint as duplicates, coalesce(sum(invalid), 0)::bigint as invalid
+    select cast(coalesce(sum(distinct_events), 0) as bigint) as distinct_events,
+        cast(coalesce(sum(duplicates), 0) as bigint) as duplicates, cast(coalesce(sum(invalid), 0) as bigint) as invalid
     from marts.rpt_event_conservation"""
 _SPAN = "select min(occurred_at) as first_event, max(occurred_at) as last_event from marts.fct_events"
 _PEOPLE = "select (select count(*) from marts.dim_users) as readers, (select count(*) from marts.dim_books) as books"
@@ -48,7 +48,7 @@ _QUALITY = """
     where metric = 'ndcg' and segment = 'all'
         and evaluated_at = (select max(evaluated_at) from ops.model_evaluations)
     order by value desc"""
-_LIVE = "select version, table_name, rows from ops.publications where is_live order by table_name"
+_LIVE = "select version, table_name, row_count from ops.publications where is_live order by table_name"
 
 
 def overview(warehouse: Warehouse) -> Overview:
@@ -72,11 +72,11 @@ def overview(warehouse: Warehouse) -> Overview:
         quality_k=quality[0]["k"] if quality else 0,
         test_readers=quality[0]["users"] if quality else 0,
         live=live[0]["version"] if live else None,
-        published=tuple((row["table_name"], row["rows"]) for row in live),
+        published=tuple((row["table_name"], row["row_count"]) for row in live),
     )
 
 
-_TABLES = "select table_schema, table_name from information_schema.tables"
+_TABLES = "select lower(table_schema) as table_schema, lower(table_name) as table_name from information_schema.tables"
 
 
 def _first(rows: list[dict[str, Any]], otherwise: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

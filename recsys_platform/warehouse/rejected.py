@@ -24,6 +24,7 @@ from recsys_platform.hub.keys import Source, arrival_of, source_of
 from recsys_platform.hub.landing import GZIP, Cut, write_landing
 from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.port import RecordId, ReplayReport, Warehouse
+from recsys_platform.warehouse.sql import begins_with_any, marks
 
 Gate = Literal["load", "contract"]
 _LOAD = """
@@ -33,7 +34,7 @@ _CONTRACT = """
     select 'contract' as gate, source, invalid_reason as reason, object_key, record_index, landed_at
     from marts.rpt_invalid_events"""
 _PAYLOADS = """
-    select g.*, coalesce(r.payload, e.record::varchar) as payload
+    select g.*, coalesce(r.payload, cast(e.record as varchar)) as payload
     from ({gates}) as g
     left join raw.rejected_records as r on g.gate = 'load' and r.object_key = g.object_key and r.record_index = g.record_index
     left join raw.engagement_events as e
@@ -137,9 +138,9 @@ def mirror_key(key: str) -> str:
 def mirror_rejected(hub: Hub, warehouse: Warehouse, *prefixes: str) -> int:
     """Write the mirrors that are in arrears for landing objects under prefixes that end with `/`; how many were written."""
     sizes = {item.key: item.size_bytes for prefix in prefixes for item in hub.objects(_MIRRORS + prefix)}
-    sql = """select distinct object_key from raw.rejected_records
-        semi join (select unnest(?::varchar[]) as prefix) on starts_with(object_key, prefix) where corrected_by is null"""
-    rejected = {mirror_key(key): key for key in warehouse.frame(sql, [list(prefixes)])["object_key"].to_pylist()}
+    below, values = begins_with_any("object_key", prefixes)
+    sql = f"select distinct object_key from raw.rejected_records where corrected_by is null and {below}"
+    rejected = {mirror_key(key): key for key in warehouse.frame(sql, values)["object_key"].to_pylist()}
     missing = sorted(key for mirror, key in rejected.items() if not sizes.get(mirror))
     for start in range(0, len(missing), _BATCH):
         for key, lines in _rejected_lines(warehouse, missing[start : start + _BATCH]).items():
@@ -162,7 +163,7 @@ class _Line:
 
 def _gates(warehouse: Warehouse, gate: Gate | None, reason: str | None) -> tuple[str, list[str]]:
     """SQL for the records of one gate or both, the second if it was built, whose reason contains a text; its parameters."""
-    sql = "select 1 from information_schema.tables where table_schema = 'marts' and table_name = 'rpt_invalid_events'"
+    sql = "select 1 from information_schema.tables where lower(table_schema) = 'marts' and lower(table_name) = 'rpt_invalid_events'"
     both: dict[Gate, str] = {"load": _LOAD}
     if warehouse.frame(sql).num_rows:
         both["contract"] = _CONTRACT
@@ -199,11 +200,10 @@ def _correction(path: Path, number: int, text: str) -> _Line:
 
 
 def _rejected_rows(warehouse: Warehouse, records: Sequence[RecordId]) -> dict[RecordId, dict[str, Any]]:
-    sql = """select object_key, record_index, payload, corrected_by from raw.rejected_records
-        semi join (select unnest(?::varchar[]) as object_key, unnest(?::bigint[]) as record_index)
-        using (object_key, record_index)"""
-    rows = warehouse.frame(sql, [[key for key, _ in records], [index for _, index in records]]).to_pylist()
-    return {(row["object_key"], row["record_index"]): row for row in rows}
+    keys, wanted = sorted({key for key, _ in records}), set(records)
+    sql = f"select object_key, record_index, payload, corrected_by from raw.rejected_records where object_key in ({marks(keys)})"
+    rows = {(row["object_key"], row["record_index"]): row for row in warehouse.frame(sql, keys).to_pylist()}
+    return {record: row for record, row in rows.items() if record in wanted}
 
 
 def _is_wanted(warehouse: Warehouse, path: Path, line: _Line, row: Mapping[str, Any] | None) -> bool:
@@ -264,11 +264,10 @@ def _empty_mirrors(hub: Hub, keys: Iterable[str]) -> None:
 
 def _rejected_lines(warehouse: Warehouse, keys: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """The outstanding records of landing objects as their mirrors tell them, in order."""
-    sql = """select object_key, record_index, reason, payload from raw.rejected_records
-        semi join (select unnest(?::varchar[]) as object_key) using (object_key) where corrected_by is null
-        order by object_key, record_index"""
+    sql = f"""select object_key, record_index, reason, payload from raw.rejected_records
+        where object_key in ({marks(keys)}) and corrected_by is null order by object_key, record_index"""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in warehouse.frame(sql, [list(keys)]).to_pylist():
+    for row in warehouse.frame(sql, keys).to_pylist():
         found[row.pop("object_key")].append(row)
     return found
 

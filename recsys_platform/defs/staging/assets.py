@@ -17,10 +17,11 @@ from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.arrivals import arrivals
 from recsys_platform.warehouse.port import LoadReport, Warehouse
 from recsys_platform.warehouse.rejected import mirror_rejected
+from recsys_platform.warehouse.sql import ARRIVAL_DAY
 
-_ROWS_BY_DAY = r"""
-    select replace(regexp_extract(object_key, '(\d{4}/\d\d/\d\d)/\d\d/', 1), '/', '-') as day, sum(accepted)::bigint as rows
-    from ops.load_ledger where starts_with(object_key, 'engagement_events/') group by 1
+_ROWS_BY_DAY = f"""
+    select cast({ARRIVAL_DAY} as varchar) as day, cast(sum(accepted) as bigint) as row_count
+    from ops.load_ledger where object_key like 'engagement_events/%' group by 1
 """
 
 
@@ -45,7 +46,7 @@ def raw_engagement_events(
     context.log.info(_sentence(report))
     for row in warehouse.frame(_ROWS_BY_DAY).to_pylist():
         if row["day"] in context.partition_keys:
-            context.add_asset_metadata({"dagster/partition_row_count": row["rows"]}, partition_key=row["day"])
+            context.add_asset_metadata({"dagster/partition_row_count": row["row_count"]}, partition_key=row["day"])
     return dg.MaterializeResult(
         metadata={
             **_numbers(report),

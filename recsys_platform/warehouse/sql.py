@@ -1,0 +1,21 @@
+"""Pieces of SQL that every engine reads, for queries that the engines share.
+
+Those queries keep to what DuckDB and Snowflake have in common: no semi joins, no array parameters, no `filter (where …)`.
+"""
+
+from collections.abc import Sequence
+
+ARRIVAL_DAY = """cast(
+    split_part(object_key, '/', 3) || '-' || split_part(object_key, '/', 4) || '-' || split_part(object_key, '/', 5) as date)"""
+"""The day in the key of a landing object of `engagement_events/`."""
+
+
+def marks(values: Sequence[object]) -> str:
+    """Placeholders for the values of an `in (…)`; `null`, which nothing is in, for none."""
+    return ", ".join("?" * len(values)) or "null"
+
+
+def begins_with_any(column: str, prefixes: Sequence[str]) -> tuple[str, list[str | int]]:
+    """A condition, and its values, for texts that begin with one of some prefixes."""
+    tests = " or ".join([f"left({column}, ?) = ?"] * len(prefixes))
+    return f"({tests or 'false'})", [value for prefix in prefixes for value in (len(prefix), prefix)]
