@@ -16,8 +16,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from recsys_platform.errors import InputError, RecsysError
-from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home, warehouse_of
+from recsys_platform.warehouse.port import Warehouse
 
 app = typer.Typer(
     name="recsys",
@@ -190,7 +190,7 @@ def status() -> None:
     from recsys_platform.defs.automation.state import state_of
 
     settings = load_settings()
-    warehouse = DuckDBWarehouse(settings.warehouse_path)
+    warehouse = warehouse_of(settings)
     print_overview(OUT, settings, warehouse)
     print_state(OUT, state_of(settings))
 
@@ -250,12 +250,12 @@ def replay_rejected(
         sys.exit(1)
 
 
-def _prepared(settings: Settings) -> DuckDBWarehouse:
+def _prepared(settings: Settings) -> Warehouse:
     """The warehouse of a world with the tables of this version; `WarehouseError` if there is none or it stays held."""
     import stamina
 
     stamina.instrumentation.set_on_retry_hooks(())  # waiting for a loader to end is no news: what it ends in is told
-    warehouse = DuckDBWarehouse(settings.warehouse_path)
+    warehouse = warehouse_of(settings)
     warehouse.frame("select 1")
     warehouse.prepare()
     return warehouse
@@ -266,7 +266,7 @@ def _refresh(settings: Settings, everything: bool) -> bool:
     from recsys_platform.console import print_overview, print_report
     from recsys_platform.defs.automation.run import Refresher, instance_of, require_input
 
-    hub, warehouse = hub_of(settings), DuckDBWarehouse(settings.warehouse_path)
+    hub, warehouse = hub_of(settings), warehouse_of(settings)
     require_input(settings, hub)
     with _bar() as bar:
         task = bar.add_task("loading the asset graph", total=None)

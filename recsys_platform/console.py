@@ -9,8 +9,8 @@ from rich.table import Table
 from recsys_platform.defs.automation.run import RunReport, assets_of
 from recsys_platform.defs.automation.state import State
 from recsys_platform.settings import Settings
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 from recsys_platform.warehouse.overview import Overview, overview
+from recsys_platform.warehouse.port import Warehouse
 
 
 def print_report(out: Console, report: RunReport) -> None:
@@ -32,7 +32,7 @@ def print_report(out: Console, report: RunReport) -> None:
         out.print("Stopped there: nothing further down was changed. `make dev` shows the run.")
 
 
-def print_overview(out: Console, settings: Settings, warehouse: DuckDBWarehouse) -> None:
+def print_overview(out: Console, settings: Settings, warehouse: Warehouse) -> None:
     """The figures of the world."""
     found = overview(warehouse)
     table = Table.grid(padding=(0, 2))
@@ -41,7 +41,7 @@ def print_overview(out: Console, settings: Settings, warehouse: DuckDBWarehouse)
     for name, text in _lines(found):
         table.add_row(name, escape(text))
     table.add_row(
-        "look next", f"`recsys status` · `make dev` (Dagster UI) · `make docs` (marts) · {settings.warehouse_path}"
+        "look next", f"`recsys status` · `make dev` (Dagster UI) · `make docs` (marts) · {settings.warehouse_place}"
     )
     out.print(table)
 

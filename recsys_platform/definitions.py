@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import dagster as dg
 from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.dbt.project import DBT, PROJECT, InstalledDbt
 from recsys_platform.recommender.registry import Registry
-from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home, warehouse_of
 
 FRESH_DAILY = {"landing", "marts", "published"}
+ENGINES = {"local": "duckdb", "aws": "snowflake"}
 OWNERS = {"training": "team:data-science", "models": "team:data-science", "published": "team:data-science"}
 
 
@@ -30,7 +31,8 @@ def build_defs(settings: Settings, *, resource_overrides: Mapping[str, Any] | No
     resources = {**resources_of(settings), **(resource_overrides or {})}
     # A process a step would pay for the imports, five seconds and more, each time; DuckDB has one writer anyway.
     own = dg.Definitions(resources=resources, executor=dg.in_process_executor)
-    return dg.Definitions.merge(loaded, own, triggers(settings)).map_asset_specs(func=_with_policies)
+    whole = dg.Definitions.merge(loaded, own, triggers(settings))
+    return whole.map_asset_specs(func=partial(_with_policies, engine=ENGINES[settings.env]))
 
 
 def resources_of(settings: Settings) -> dict[str, Any]:
@@ -38,15 +40,17 @@ def resources_of(settings: Settings) -> dict[str, Any]:
     return {
         "settings": settings,
         "hub": hub_of(settings),
-        "warehouse": DuckDBWarehouse(settings.warehouse_path),
+        "warehouse": warehouse_of(settings),
         "registry": Registry(settings.models_root),
         "dbt": InstalledDbt(project_dir=PROJECT, dbt_executable=str(DBT)),  # type: ignore[arg-type]
     }
 
 
-def _with_policies(spec: dg.AssetSpec) -> dg.AssetSpec:
-    """Global policies: who owns an asset, and how old it may get."""
+def _with_policies(spec: dg.AssetSpec, *, engine: str) -> dg.AssetSpec:
+    """Global policies: who owns an asset, how old it may get, and which engine of all those that could holds it."""
     layer = spec.key.path[0]
+    if spec.kinds & set(ENGINES.values()):
+        spec = spec.replace_attributes(kinds={*spec.kinds.difference(ENGINES.values()), engine})
     owners = spec.owners or [OWNERS.get(layer, "team:data-platform")]
     if layer not in FRESH_DAILY:
         return spec.replace_attributes(owners=owners)

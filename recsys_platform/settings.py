@@ -10,17 +10,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from recsys_platform.errors import SettingsError
 from recsys_platform.hub.places import hub_at, is_s3_address, prefix_of
 from recsys_platform.hub.store import Hub
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # each engine is imported where it is chosen
     from recsys_platform.hub.notifications import LandingQueue
+    from recsys_platform.warehouse.port import Warehouse
 
 PREFIX = "RECSYS_"
-_SECRETS = {"pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`"}
+_SECRETS = {
+    "pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`",
+    "snowflake_private_key": "give it the text of a private key in PEM form",
+    "snowflake_passphrase": "give it the passphrase of the private key",
+}
+_OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key")
+"""Settings without which nothing runs in the environment `aws`."""
 DAGSTER_YAML = Path(__file__).parent.parent / "dagster.yaml"
 
 
@@ -30,7 +47,9 @@ class Settings(BaseModel):
     # Pydantic's own message, which a traceback may show, would quote a secret that is too short.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    env: Literal["local"] = Field("local", description="where the platform runs; `local` is a folder and DuckDB")
+    env: Literal["local", "aws"] = Field(
+        "local", description="where the platform runs: `local` is a folder and DuckDB, `aws` is S3 and Snowflake"
+    )
     home: Path = Field(
         Path(".recsys"),
         validate_default=True,
@@ -57,6 +76,21 @@ class Settings(BaseModel):
         min_length=16,
         description="secret of at least 16 characters that hashes of e-mail and IP addresses are made with; by default a random one",
     )
+    snowflake_account: str | None = Field(None, description="account identifier, such as `myorg-myaccount`")
+    snowflake_user: str | None = Field(None, description="service user of Snowflake that signs in by key pair")
+    snowflake_private_key: SecretStr | None = Field(None, description="secret private key of that user, PEM text")
+    snowflake_passphrase: SecretStr | None = Field(None, description="secret passphrase of the key, if it has one")
+    snowflake_role: str = Field("RECSYS_TRANSFORMER", description="role to work in")
+    snowflake_warehouse: str = Field("RECSYS_TRANSFORM", description="virtual warehouse that computes")
+    snowflake_database: str = Field("RECSYS", description="database that holds all schemas")
+    snowflake_stage: str = Field("raw.hub", description="external stage through which Snowflake reads the hub")
+    snowflake_address: HttpUrl | None = Field(
+        None, description="where Snowflake answers, if not at the account's own address: a private link, a test server"
+    )
+    glue_database: str | None = Field(
+        None,
+        description="database of the Glue Data Catalog that the tables of the hub are registered in; by default none",
+    )
     automation: Literal["on", "off"] = Field("off", description="whether schedules and sensors start switched on")
 
     @field_validator("home")
@@ -78,6 +112,15 @@ class Settings(BaseModel):
             raise ValueError("only a bucket tells a queue: set RECSYS_HUB to s3://bucket/prefix as well")
         return queue
 
+    @model_validator(mode="after")
+    def _whole(self) -> "Settings":
+        missing = next((name for name in _OF_AWS if self.env == "aws" and getattr(self, name) is None), None)
+        if missing:
+            raise ValueError(
+                f"{PREFIX}{missing.upper()} is missing: RECSYS_ENV=aws needs {Settings.model_fields[missing].description}"
+            )
+        return self
+
     @property
     def hub_place(self) -> str | Path:
         """Where the data hub is: a folder, or `s3://bucket/prefix`."""
@@ -87,6 +130,11 @@ class Settings(BaseModel):
     def warehouse_path(self) -> Path:
         """The DuckDB file."""
         return self.home / "warehouse.duckdb"
+
+    @property
+    def warehouse_place(self) -> str | Path:
+        """Where the warehouse is: a file, or a database of a Snowflake account."""
+        return self.warehouse_path if self.env == "local" else f"{self.snowflake_account}/{self.snowflake_database}"
 
     @property
     def models_root(self) -> Path:
@@ -105,9 +153,13 @@ class Settings(BaseModel):
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process; `SettingsError` names the first variable that is unknown or wrong."""
+    """The settings of this process; `SettingsError` names the first variable that is unknown or wrong.
+
+    `RECSYS_PARAMETERS` and `RECSYS_SECRET` name where in AWS to look for those that the environment leaves out.
+    """
     environ = os.environ if environ is None else environ
     given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+    given = _with_those_kept_in_aws(given)
     _refuse_unknown(given)
     try:
         return Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
@@ -115,9 +167,34 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(_sentence(error)) from error
 
 
+def _with_those_kept_in_aws(given: Mapping[str, str]) -> dict[str, str]:
+    """The environment has the last word, then the secret, then the parameters."""
+    own = dict(given)
+    path, secret = own.pop(f"{PREFIX}PARAMETERS", None), own.pop(f"{PREFIX}SECRET", None)
+    if not (path or secret):
+        return own
+    from recsys_platform.kept_settings import parameters, secrets
+
+    kept = (parameters(path) if path else {}) | (secrets(secret) if secret else {})
+    return {f"{PREFIX}{name.upper()}": value for name, value in kept.items()} | own
+
+
 def hub_of(settings: Settings) -> Hub:
     """The data hub of a world."""
     return hub_at(settings.hub_place, kms_key=settings.hub_kms_key)
+
+
+def warehouse_of(settings: Settings) -> "Warehouse":
+    """The warehouse of a world: a file, or a database in Snowflake."""
+    if settings.env == "local":
+        from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+        return DuckDBWarehouse(settings.warehouse_path)
+    from recsys_platform.warehouse.snowflake.carrying import Stage
+    from recsys_platform.warehouse.snowflake.connecting import account_of
+    from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
+
+    return SnowflakeWarehouse(account_of(settings), Stage(settings.snowflake_stage, hub_of(settings)))
 
 
 def queue_of(settings: Settings) -> "LandingQueue | None":
@@ -163,6 +240,8 @@ def _refuse_unknown(given: Mapping[str, str]) -> None:
 def _sentence(error: ValidationError) -> str:
     """What is wrong with the first bad setting; the value is quoted unless it is a secret."""
     first = error.errors()[0]
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ") + "."
     field = str(first["loc"][0])
     name = PREFIX + field.upper()
     if field in _SECRETS:

@@ -50,8 +50,10 @@
 {# A list of expressions as one text, NULL told apart from the empty string. One call: `||` would copy it at each step. #}
 {% macro joined(parts) -%}
     {%- set texts = [] -%}
+    {#- The same mark of two characters on both: Snowflake takes a backslash in a text for an escape. -#}
+    {%- set mark = "'\\\\N'" if target.type == 'snowflake' else "'\\N'" -%}
     {%- for part in parts -%}
-        {%- do texts.append("coalesce(cast(" ~ part ~ " as varchar), '\\N')") -%}
+        {%- do texts.append("coalesce(cast(" ~ part ~ " as varchar), " ~ mark ~ ")") -%}
     {%- endfor -%}
     concat({{ texts | join(", '|', ") }})
 {%- endmacro %}

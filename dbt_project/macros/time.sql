@@ -27,8 +27,14 @@
 {%- endmacro %}
 
 
+{# Without an offset Snowflake would take the zone of the session, and digits alone for seconds since 1970. #}
 {% macro snowflake__timestamp_from_iso(text) -%}
-    cast(convert_timezone('UTC', try_to_timestamp_tz({{ text }})) as timestamp_ntz)
+    case
+        when {{ text }} not like '____-__-__%' then null
+        when regexp_like({{ text }}, '.*:[^+-]*([zZ]|[+-][0-9:]+)')
+            then cast(convert_timezone('UTC', try_to_timestamp_tz({{ text }})) as timestamp_ntz)
+        else try_to_timestamp_ntz({{ text }})
+    end
 {%- endmacro %}
 
 

@@ -1,7 +1,6 @@
 """The DuckDB engine: one file, one writer at a time."""
 
 import datetime as dt
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from recsys_platform.hub.keys import Attributes
 from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.warehouse import ddl, loading, publishing, replaying
 from recsys_platform.warehouse.port import LoadReport, Progress, RecordId, ReplayReport
+from recsys_platform.warehouse.salt import keep_salt
 from recsys_platform.warehouse.unpacking import unpacked
 
 LOCK_WAIT = 30.0
@@ -118,12 +118,7 @@ class DuckDBWarehouse:
     def keep_salt(self, salt: str | None) -> bool:
         """Put the secret salt of hashes where SQL reads it, in one transaction; whether that replaced another."""
         with self.connect() as con, transaction(con):
-            kept = [there for (there,) in con.execute("select salt from raw.pii_salt").fetchall()]
-            if kept == [salt] or (kept and salt is None):
-                return False
-            con.execute("delete from raw.pii_salt")
-            con.execute("insert into raw.pii_salt values (?)", [salt or secrets.token_hex(32)])
-            return bool(kept)
+            return keep_salt(lambda sql, values: con.execute(sql, values).fetchall(), salt)
 
     def replace_rows(self, table: str, rows: pa.Table, *, key: str) -> None:
         """Put rows into an ops table in place of those with the same key, in one transaction."""

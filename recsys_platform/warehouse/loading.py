@@ -103,9 +103,14 @@ def _doubtful(records: Records, number: Numbers, place: Numbers) -> pa.Table:
 
 def next_loaded_at(con: duckdb.DuckDBPyConnection) -> dt.datetime:
     """Now (UTC, naive), but later than every earlier load: readers take `loaded_at` as their high-water mark."""
-    [(last,)] = con.execute("select max(loaded_at) + interval 1 microsecond from ops.load_ledger").fetchall()
+    [(last,)] = con.execute("select max(loaded_at) from ops.load_ledger").fetchall()
+    return later_than(last)
+
+
+def later_than(last: dt.datetime | None) -> dt.datetime:
+    """Now (UTC, naive), or a microsecond after `last` where a clock went back."""
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    return max(now, last) if last else now
+    return max(now, last + dt.timedelta(microseconds=1)) if last else now
 
 
 # The fields are read once: `fields[i]` over a mere subquery would read the record again for each i.

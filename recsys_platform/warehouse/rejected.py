@@ -138,9 +138,9 @@ def mirror_key(key: str) -> str:
 def mirror_rejected(hub: Hub, warehouse: Warehouse, *prefixes: str) -> int:
     """Write the mirrors that are in arrears for landing objects under prefixes that end with `/`; how many were written."""
     sizes = {item.key: item.size_bytes for prefix in prefixes for item in hub.objects(_MIRRORS + prefix)}
-    below, values = begins_with_any("object_key", prefixes)
+    below = begins_with_any("object_key", prefixes)
     sql = f"select distinct object_key from raw.rejected_records where corrected_by is null and {below}"
-    rejected = {mirror_key(key): key for key in warehouse.frame(sql, values)["object_key"].to_pylist()}
+    rejected = {mirror_key(key): key for key in warehouse.frame(sql, prefixes)["object_key"].to_pylist()}
     missing = sorted(key for mirror, key in rejected.items() if not sizes.get(mirror))
     for start in range(0, len(missing), _BATCH):
         for key, lines in _rejected_lines(warehouse, missing[start : start + _BATCH]).items():

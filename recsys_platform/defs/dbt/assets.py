@@ -95,8 +95,8 @@ def _told_by_dbt(message: str) -> str:
 
 @contextmanager
 def environment_for_dbt(settings: Settings) -> Iterator[None]:
-    """What dbt reads from the environment, in this block only: the absolute home for `profiles.yml`, and no warnings."""
-    ours = {"RECSYS_HOME": str(settings.home), "PYTHONWARNINGS": "ignore"}
+    """What `profiles.yml` reads from the environment, in this block only, and no warnings."""
+    ours = {**variables_for_dbt(settings), "PYTHONWARNINGS": "ignore"}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:
@@ -107,3 +107,23 @@ def environment_for_dbt(settings: Settings) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def variables_for_dbt(settings: Settings) -> dict[str, str]:
+    """The settings that `profiles.yml` needs. dbt masks what is named `DBT_ENV_SECRET_…` wherever it would show it."""
+    given = {"RECSYS_ENV": settings.env, "RECSYS_HOME": str(settings.home)}
+    if settings.env == "local":
+        return given
+    there = settings.snowflake_address
+    address = {"HOST": there.host, "PORT": str(there.port), "PROTOCOL": there.scheme} if there else {}
+    parts = {name: getattr(settings, f"snowflake_{name.lower()}") for name in ("ACCOUNT", "USER", *_WHERE)}
+    key, phrase = settings.snowflake_private_key, settings.snowflake_passphrase
+    secrets = {"PRIVATE_KEY": key, "PASSPHRASE": phrase}
+    return (
+        given
+        | {f"RECSYS_SNOWFLAKE_{name}": str(value) for name, value in (parts | address).items()}
+        | {f"DBT_ENV_SECRET_SNOWFLAKE_{name}": value.get_secret_value() for name, value in secrets.items() if value}
+    )
+
+
+_WHERE = ("ROLE", "WAREHOUSE", "DATABASE")

@@ -17,7 +17,7 @@ _SOURCES = ("*.yml", "*.sql", "*.csv", "*.md")
 
 def dbt_project() -> DbtProject:
     """The project, parsed again when a file of it is newer than the manifest."""
-    project = DbtProject(ROOT, target="local")
+    project = DbtProject(ROOT)
     if _is_stale(project.manifest_path):
         sys.stderr.write("Parsing the dbt project…\n")
         subprocess.run(

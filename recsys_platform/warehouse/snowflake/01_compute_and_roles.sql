@@ -1,0 +1,39 @@
+-- Who may do what, and what it may cost. Applied by an administrator; every statement may be run again.
+-- `loader` writes raw and ops and takes in files; `transformer` builds the marts with dbt and publishes; `reader` serves: it sees published
+-- tables and nothing else. The platform's own user has `platform`, which is the first two.
+use role accountadmin;
+
+create resource monitor if not exists <% database %>_monitor with credit_quota = <% monthly_credits %>
+    frequency = monthly start_timestamp = immediately
+    triggers on 80 percent do notify on 100 percent do suspend on 110 percent do suspend_immediate;
+
+use role sysadmin;
+
+create warehouse if not exists <% warehouse %> with warehouse_size = 'XSMALL' auto_suspend = 60 auto_resume = true
+    initially_suspended = true statement_timeout_in_seconds = 7200
+    comment = 'Loads, dbt and publishing of the recommendation platform';
+create warehouse if not exists <% database %>_serve with warehouse_size = 'XSMALL' auto_suspend = 60 auto_resume = true
+    initially_suspended = true statement_timeout_in_seconds = 60
+    comment = 'Reads of published recommendations';
+
+use role accountadmin;
+
+alter warehouse <% warehouse %> set resource_monitor = <% database %>_monitor;
+alter warehouse <% database %>_serve set resource_monitor = <% database %>_monitor;
+
+use role useradmin;
+
+create role if not exists <% database %>_loader comment = 'Takes landing files into raw and the ledger';
+create role if not exists <% database %>_transformer comment = 'Builds staging to marts and publishes';
+create role if not exists <% database %>_reader comment = 'Reads published recommendations';
+create role if not exists <% role %> comment = 'The platform: loads, transforms and publishes';
+
+use role securityadmin;
+
+grant role <% database %>_loader to role <% role %>;
+grant role <% database %>_transformer to role <% role %>;
+grant role <% role %> to role sysadmin;
+grant role <% database %>_reader to role sysadmin;
+grant usage on warehouse <% warehouse %> to role <% database %>_loader;
+grant usage on warehouse <% warehouse %> to role <% database %>_transformer;
+grant usage on warehouse <% database %>_serve to role <% database %>_reader;

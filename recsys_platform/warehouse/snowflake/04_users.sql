@@ -1,0 +1,14 @@
+-- Service users: they sign in by key pair alone, and have no password. The zone is UTC, as everything here is.
+use role useradmin;
+
+create user if not exists <% user %> type = service default_role = <% role %> default_warehouse = <% warehouse %>
+    default_namespace = <% database %> comment = 'The recommendation platform';
+create user if not exists <% database %>_api type = service default_role = <% database %>_reader
+    default_warehouse = <% database %>_serve default_namespace = <% database %>.published comment = 'The recommendation API';
+alter user <% user %> set timezone = 'UTC' rsa_public_key = '<% public_key %>';
+alter user <% database %>_api set timezone = 'UTC';
+
+use role securityadmin;
+
+grant role <% role %> to user <% user %>;
+grant role <% database %>_reader to user <% database %>_api;

@@ -1,0 +1,90 @@
+"""Carry Arrow tables into temporary tables of a session: as Parquet into the hub, then by `COPY INTO` from the external stage."""
+
+import io
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys_platform.hub.store import Hub
+from recsys_platform.warehouse.snowflake.connecting import Session
+
+FOLDER = "loading"
+"""Where tables lie in the hub on their way. A loader that is killed leaves its folder; a lifecycle rule of the bucket may clear it."""
+
+Given: TypeAlias = pa.Table | Iterable[pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The external stage by which Snowflake reads the hub: its name there, and the hub itself."""
+
+    name: str
+    hub: Hub
+
+    @contextmanager
+    def carried(self, session: Session, tables: Mapping[str, Given]) -> Iterator[dict[str, str]]:
+        """Temporary tables of the session with those rows, by name; their files are removed at the end."""
+        folder = f"{FOLDER}/{uuid.uuid4().hex}"
+        keys: list[str] = []
+        try:
+            yield {name: self._carry(session, f"{folder}/{name}", given, keys) for name, given in tables.items()}
+        finally:
+            for key in keys:
+                self.hub.remove(key)
+
+    def _carry(self, session: Session, folder: str, given: Given, keys: list[str]) -> str:
+        """One table, a file for each batch."""
+        table = f"ops.carried_{uuid.uuid4().hex}"
+        for number, part in enumerate(_parts(given)):
+            if number == 0:
+                session.execute(f"create temporary table {table} ({_definitions(part.schema)})")
+            keys.append(f"{folder}/{number:05}.parquet")
+            self.hub.put(keys[-1], _parquet(part))
+        session.execute(
+            f"copy into {table} from @{self.name}/{folder}/ file_format = (type = parquet use_logical_type = true)"
+            " match_by_column_name = case_insensitive on_error = abort_statement"
+        )
+        return table
+
+
+def _parts(given: Given) -> Iterator[pa.Table]:
+    if isinstance(given, pa.Table):
+        yield given
+    else:
+        yield from (pa.Table.from_batches([batch]) for batch in given)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(table, out, compression="zstd", coerce_timestamps="us")
+    return out.getvalue()
+
+
+def _definitions(schema: pa.Schema) -> str:
+    return ", ".join(f'"{field.name.upper()}" {snowflake_type(field.type)}' for field in schema)
+
+
+def snowflake_type(kind: pa.DataType) -> str:
+    """The column type for an Arrow type; `TypeError` for one that no table of ours has."""
+    for is_such, name in _TYPES:
+        if is_such(kind):
+            return name
+    raise TypeError(f"no column type for {kind}")
+
+
+_TYPES = (
+    (pa.types.is_string, "varchar"),
+    (pa.types.is_large_string, "varchar"),
+    (pa.types.is_dictionary, "varchar"),
+    (pa.types.is_boolean, "boolean"),
+    (pa.types.is_integer, "bigint"),
+    (pa.types.is_floating, "double"),
+    (pa.types.is_date, "date"),
+    (pa.types.is_timestamp, "timestamp_ntz(6)"),
+    (pa.types.is_list, "array"),
+)

@@ -1,0 +1,152 @@
+"""A session in a Snowflake account, by key pair; errors are sentences without secrets."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import snowflake.connector
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from pydantic import SecretStr
+from snowflake.connector import SnowflakeConnection
+from snowflake.connector.errors import Error
+
+from recsys_platform.errors import WarehouseError
+from recsys_platform.warehouse.snowflake.frames import as_in_the_port
+
+if TYPE_CHECKING:
+    from recsys_platform.settings import Settings
+
+LOGIN_TIMEOUT = 60  # seconds, for all tries of a login
+NETWORK_TIMEOUT = (
+    600  # seconds, for all tries of one request; a statement may run longer, its answer is asked for again
+)
+BUSY = frozenset({625})
+"""Errors of a statement that gave up waiting for the lock of another transaction: to be tried again."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where a Snowflake database is and who we are there; `address` only if it is not the account's own."""
+
+    account: str
+    user: str
+    private_key: SecretStr
+    passphrase: SecretStr | None
+    role: str
+    warehouse: str
+    database: str
+    address: str | None = None
+
+    @contextmanager
+    def connect(self) -> Iterator["Session"]:
+        """A session that is closed whatever happens; `WarehouseError` if there is none to be had."""
+        try:
+            connection = snowflake.connector.connect(**self._parameters())
+        except Error as error:
+            raise WarehouseError(f"Snowflake account {self.account} cannot be reached: {_said(error)}") from error
+        try:
+            yield Session(connection)
+        finally:
+            connection.close()
+
+    def _parameters(self) -> dict[str, Any]:
+        there = urlsplit(self.address) if self.address else None
+        elsewhere = {"host": there.hostname, "port": there.port or 443, "protocol": there.scheme} if there else {}
+        return {
+            **elsewhere,
+            "account": self.account,
+            "user": self.user,
+            "authenticator": "SNOWFLAKE_JWT",
+            "private_key": self._der(),
+            "role": self.role,
+            "warehouse": self.warehouse,
+            "database": self.database,
+            "paramstyle": "qmark",
+            "login_timeout": LOGIN_TIMEOUT,
+            "network_timeout": NETWORK_TIMEOUT,
+            "session_parameters": {"QUERY_TAG": "recsys", "TIMEZONE": "UTC"},
+        }
+
+    def _der(self) -> bytes:
+        """The private key as the connector takes it; `WarehouseError` if the setting holds none."""
+        phrase = self.passphrase.get_secret_value().encode() if self.passphrase else None
+        try:
+            key = load_pem_private_key(self.private_key.get_secret_value().encode(), phrase)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            # Without the cause: its text may quote the key.
+            raise WarehouseError(
+                "RECSYS_SNOWFLAKE_PRIVATE_KEY is no private key in PEM form that its passphrase opens."
+            ) from None
+        return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def account_of(settings: "Settings") -> Account:
+    """The account that the settings name; they are those of the environment `aws`."""
+    return Account(
+        account=settings.snowflake_account or "",
+        user=settings.snowflake_user or "",
+        private_key=settings.snowflake_private_key or SecretStr(""),
+        passphrase=settings.snowflake_passphrase,
+        role=settings.snowflake_role,
+        warehouse=settings.snowflake_warehouse,
+        database=settings.snowflake_database,
+        address=str(settings.snowflake_address) if settings.snowflake_address else None,
+    )
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open connection; every statement is committed by itself unless a transaction is open."""
+
+    connection: SnowflakeConnection
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows that a statement answers."""
+        with self._cursor(sql, parameters) as cursor:
+            return [tuple(row) for row in cursor.fetchall()]
+
+    def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """The answer to a query as the port gives it."""
+        with self._cursor(sql, parameters) as cursor:
+            return as_in_the_port(cursor.fetch_arrow_all(force_return_table=True), cursor.description)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block, or nothing of it. A statement that defines something would end it: none may be inside."""
+        self.execute("begin")
+        try:
+            yield
+        except BaseException:
+            self.connection.rollback()
+            raise
+        self.execute("commit")
+
+    @contextmanager
+    def _cursor(self, sql: str, parameters: Sequence[Any]) -> Iterator[Any]:
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute(sql, tuple(parameters) or None)
+                yield cursor
+        except Error as error:
+            raise SnowflakeError(f"Snowflake: {_said(error)}", error.errno) from error
+
+
+class SnowflakeError(WarehouseError):
+    """What Snowflake says of a statement, with its number."""
+
+    def __init__(self, message: str, errno: int | None) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the same statement may do when another transaction has ended."""
+        return self.errno in BUSY
+
+
+def _said(error: Error) -> str:
+    return " ".join(str(error.msg or error).split())[:500]

@@ -1,0 +1,27 @@
+"""The tables that Python writes, in Snowflake's types, from the one list of them."""
+
+import re
+from collections.abc import Iterator
+
+from recsys_platform.warehouse.ddl import SCHEMAS, TABLES
+
+_TYPES = {"json": "variant", "timestamp": "timestamp_ntz(6)", " using compression zstd": ""}
+TURNS = "create table if not exists ops.turns (taken_at timestamp_ltz not null)"
+# What loads delete by and staging reads by; the rest is small.
+_CLUSTERED = {"raw.engagement_events": "cast(loaded_at as date), source"}
+
+
+def statements() -> Iterator[str]:
+    """Statements that create what is missing, in order."""
+    for schema in SCHEMAS:
+        yield f"create schema if not exists {schema}"
+    for table, columns in TABLES.items():
+        clustered = f" cluster by ({_CLUSTERED[table]})" if table in _CLUSTERED else ""
+        yield f"create table if not exists {table} ({_in_snowflake(columns)}){clustered}"
+    yield TURNS
+
+
+def _in_snowflake(columns: str) -> str:
+    return re.sub(
+        r"\b(json|timestamp)\b| using compression zstd", lambda found: _TYPES[found[0]], " ".join(columns.split())
+    )

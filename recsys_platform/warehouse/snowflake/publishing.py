@@ -1,0 +1,96 @@
+"""Put a new version of the published tables before readers in one step; the version before stays for a rollback.
+
+All versions of a table stand in `ops.<name>`, told apart by `publication`; the view `published.<name>` shows the one that
+`ops.publications` calls live. So a swap is an update of that one table: all published tables change in the same moment,
+which a statement that defines a view could not promise, since Snowflake commits each by itself.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+
+from recsys_platform.errors import PublishError
+from recsys_platform.warehouse.publishing import KEPT_VERSIONS
+from recsys_platform.warehouse.snowflake.carrying import Stage
+from recsys_platform.warehouse.snowflake.connecting import Session
+from recsys_platform.warehouse.snowflake.loading import in_turn
+
+
+def publish(
+    session: Session,
+    stage: Stage,
+    version: str,
+    tables: Mapping[str, Iterable[pa.RecordBatch]],
+    promises: Mapping[str, str],
+    given: Mapping[str, pa.Table],
+) -> dict[str, int]:
+    """Carry all tables, check their promises, swap them together; rows by table."""
+    with stage.carried(session, {**tables, **given}) as names:
+        _refuse_broken(session, names, promises)
+        for name in tables:
+            _define(session, name, names[name])
+        return in_turn(session, lambda: {name: _go_live(session, version, name, names[name]) for name in tables})
+
+
+def roll_back(session: Session) -> str:
+    """Show readers the version before the live one again; its name. `PublishError` if there is none."""
+    earlier = session.execute(_EARLIER)
+    if not earlier:
+        raise PublishError("There is no earlier version to go back to: only one was ever published.")
+    version = str(earlier[0][0])
+    in_turn(session, lambda: session.execute("update ops.publications set is_live = (version = ?)", [version]))
+    return version
+
+
+_EARLIER = """
+    select version from ops.publications group by version
+    having count(case when is_live then 1 end) = 0 order by max(published_at) desc limit 1"""
+
+
+def _refuse_broken(session: Session, names: Mapping[str, str], promises: Mapping[str, str]) -> None:
+    """Collect every broken promise, then raise one error."""
+    counts = {sentence: session.execute(sql.format_map(names)) for sentence, sql in promises.items()}
+    broken = [f"{sentence} ({rows[0][0]} rows do not)" for sentence, rows in counts.items() if rows and rows[0][0]]
+    if broken:
+        raise PublishError(f"Not published, the version before stays live: {'; '.join(broken)}.")
+
+
+def _define(session: Session, name: str, like: str) -> None:
+    """The table of all versions and its view, on the first publication."""
+    session.execute(
+        f"create table if not exists ops.{name} cluster by (publication) as"
+        f" select cast(null as varchar) as publication, rows_of.* from {like} as rows_of where false"
+    )
+    columns = [str(row[0]) for row in session.execute(_COLUMNS, [like.removeprefix("ops.")])]
+    session.execute(
+        f"create secure view if not exists published.{name} as select {', '.join(columns)} from ops.{name} where publication ="
+        f" (select max(version) from ops.publications where table_name = '{name}' and is_live)"
+    )
+
+
+_COLUMNS = """
+    select lower(column_name) from information_schema.columns
+    where lower(table_schema) = 'ops' and lower(table_name) = ? order by ordinal_position"""
+
+
+def _go_live(session: Session, version: str, name: str, carried: str) -> int:
+    """The rows of a version, live; those of versions that nobody can go back to are gone. Number of rows."""
+    session.execute(f"delete from ops.{name} where publication = ?", [version])
+    session.execute(f"insert into ops.{name} select ?, c.* from {carried} as c", [version])
+    [(rows,)] = session.execute(f"select count(*) from {carried}")
+    session.execute("delete from ops.publications where version = ? and table_name = ?", [version, name])
+    session.execute("update ops.publications set is_live = false where table_name = ?", [name])
+    session.execute(
+        "insert into ops.publications (version, table_name, versioned_table, row_count, is_live, published_at)"
+        " select ?, ?, ?, ?, true, cast(current_timestamp() as timestamp_ntz)",
+        [version, name, f"ops.{name}", rows],
+    )
+    _drop_old(session, name)
+    return int(rows)
+
+
+def _drop_old(session: Session, name: str) -> None:
+    sql = "select version from ops.publications where table_name = ? order by is_live desc, published_at desc"
+    for (version,) in session.execute(sql, [name])[KEPT_VERSIONS:]:
+        session.execute(f"delete from ops.{name} where publication = ?", [version])
+        session.execute("delete from ops.publications where table_name = ? and version = ?", [name, version])
