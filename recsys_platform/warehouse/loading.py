@@ -173,8 +173,7 @@ def load_snapshot(
 def _refuse_bad_ids(con: duckdb.DuckDBPyConnection, kind: Attributes, day: dt.date) -> None:
     id_column = ID_FIELDS[kind]
     sql = f"select {id_column}, count(*) from raw.{kind} where snapshot_date = ? group by 1 having count(*) > 1 or {id_column} = ''"
-    bad = con.execute(sql + " order by 1 limit 1", [day]).fetchone()
-    if bad:
+    for bad in con.execute(sql + " order by 1 limit 1", [day]).fetchall():
         what = f"{id_column} {bad[0]} {bad[1]} times" if bad[0] else f"{bad[1]} records without {id_column}"
         raise InputError(
             f"The {kind} snapshot of {day} holds {what}: a snapshot has one record an entity. Fetch it again."
@@ -195,6 +194,5 @@ def _rewrite_ledger(
         [loaded_at, day],
     )
     con.unregister("objects")
-    row = con.execute(f"select count(*) from raw.{kind} where snapshot_date = ?", [day]).fetchone()
-    rows = int(row[0]) if row else 0
+    [(rows,)] = con.execute(f"select count(*) from raw.{kind} where snapshot_date = ?", [day]).fetchall()
     return LoadReport(objects=len(objects), records=rows, accepted=rows)
