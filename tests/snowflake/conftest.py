@@ -20,8 +20,12 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def credentials() -> Iterator[None]:
-    """Made-up credentials for every client of this process and of those it starts."""
-    with made_up_credentials():
+    """Made-up credentials for every client of this process and of those it starts.
+
+    At every login the connector asks STS and the metadata services of three clouds where it runs, unless told not to.
+    """
+    with made_up_credentials(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
         yield
 
 
