@@ -61,16 +61,11 @@ def _define(session: Session, name: str, like: str) -> None:
         f"create table if not exists ops.{name} cluster by (publication) as"
         f" select cast(null as varchar) as publication, rows_of.* from {like} as rows_of where false"
     )
-    columns = [str(row[0]) for row in session.execute(_COLUMNS, [like.removeprefix("ops.")])]
+    columns = session.frame(f"select * from {like} limit 0").column_names
     session.execute(
         f"create secure view if not exists published.{name} as select {', '.join(columns)} from ops.{name} where publication ="
         f" (select max(version) from ops.publications where table_name = '{name}' and is_live)"
     )
-
-
-_COLUMNS = """
-    select lower(column_name) from information_schema.columns
-    where lower(table_schema) = 'ops' and lower(table_name) = ? order by ordinal_position"""
 
 
 def _go_live(session: Session, version: str, name: str, carried: str) -> int:
