@@ -78,6 +78,7 @@ def snowflake_type(kind: pa.DataType) -> str:
 
 
 _TYPES = (
+    (pa.types.is_null, "varchar"),
     (pa.types.is_string, "varchar"),
     (pa.types.is_large_string, "varchar"),
     (pa.types.is_dictionary, "varchar"),

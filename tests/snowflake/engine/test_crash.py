@@ -1,0 +1,78 @@
+"""A loader that is killed between stage, COPY and ledger loses nothing and repeats nothing."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from recsys_platform.hub.store import Hub
+from recsys_platform.warehouse.conservation import account
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
+from tests.snowflake.engine.test_loading import OBJECTS, state
+from tests.warehouse.test_crash import begin, land_many
+
+LOADER = str(Path(__file__).with_name("loader_process.py"))
+KILLS, COUNT = 20, 100
+
+
+def loader(variables: dict[str, str], chunk: int) -> subprocess.Popen[str]:
+    """A loader that waits for a line to begin."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [sys.executable, LOADER, str(chunk)], stdin=pipe, stdout=pipe, text=True, env={**os.environ, **variables}
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def kill_at_work(process: subprocess.Popen[str], chance: random.Random) -> None:
+    """Let a loader load a few objects, and kill it at any moment of the next one."""
+    begin(process)
+    for _ in range(chance.randint(0, 3)):
+        process.stdout.readline()
+    time.sleep(chance.uniform(0, 0.4))
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_loader_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
+    hub: Hub, warehouse: SnowflakeWarehouse, variables: dict[str, str], land, view, tmp_path: Path
+) -> None:
+    land_many(land, view, COUNT)
+    chance, progress = random.Random(7), []
+    waiting = [loader(variables, 1), loader(variables, 1)]  # the next one starts up while this one works
+    for _ in range(KILLS):
+        kill_at_work(waiting.pop(0), chance)
+        progress.append(len(warehouse.ledger(OBJECTS)))
+        waiting.append(loader(variables, 1))
+    for process in waiting:
+        begin(process)
+        process.communicate()
+    undisturbed = DuckDBWarehouse(tmp_path / "undisturbed.duckdb")
+    undisturbed.prepare()
+    undisturbed.load_events(hub, hub.objects(OBJECTS))
+    assert progress == sorted(progress)
+    assert len(set(progress) - {0, COUNT}) >= KILLS / 2, "the kills did not fall into the work"
+    assert state(warehouse) == state(undisturbed)
+    assert account(warehouse).broken == ()
+
+
+def test_two_loaders_at_once_both_end_well_and_load_each_object_once(
+    hub: Hub, warehouse: SnowflakeWarehouse, variables: dict[str, str], land, view
+) -> None:
+    land_many(land, view, 12)
+    both = [loader(variables, 2) for _ in range(2)]
+    for process in both:
+        begin(process)
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum(int(text.split()[-1]) for text in said) == 12
+    assert account(warehouse).objects == 12
+    assert account(warehouse).broken == ()

@@ -1,0 +1,53 @@
+"""Published tables on Snowflake: all new or all old, and back again by one step."""
+
+import pyarrow as pa
+import pytest
+
+from recsys_platform.errors import PublishError
+from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
+
+
+def publish(warehouse: SnowflakeWarehouse, version: str, *books: str) -> dict[str, int]:
+    rows = pa.table({"book_id": pa.array(books, pa.string()), "rank": pa.array(range(1, len(books) + 1), pa.int64())})
+    promises = {
+        "no book is called x": "select count(*) from {popular_books} where book_id in (select book_id from {bad})"
+    }
+    tables = {"popular_books": iter(rows.to_batches(max_chunksize=1)), "similar_books": iter(rows.to_batches())}
+    return warehouse.publish(version, tables, promises=promises, given={"bad": pa.table({"book_id": ["x"]})})
+
+
+def seen(warehouse: SnowflakeWarehouse) -> list[list[str]]:
+    """What readers see in both tables."""
+    return [
+        warehouse.frame(f"select book_id from published.{name} order by rank")["book_id"].to_pylist()
+        for name in ("popular_books", "similar_books")
+    ]
+
+
+def test_readers_see_the_newest_version_and_one_step_back_the_one_before(warehouse: SnowflakeWarehouse) -> None:
+    assert warehouse.live_version() is None
+    assert publish(warehouse, "v1", "a", "b") == {"popular_books": 2, "similar_books": 2}
+    publish(warehouse, "v2", "c")
+    assert (warehouse.live_version(), seen(warehouse)) == ("v2", [["c"], ["c"]])
+    assert warehouse.roll_back() == "v1"
+    assert (warehouse.live_version(), seen(warehouse)) == ("v1", [["a", "b"], ["a", "b"]])
+
+
+def test_a_version_that_breaks_a_promise_is_not_seen(warehouse: SnowflakeWarehouse) -> None:
+    publish(warehouse, "v1", "a")
+    with pytest.raises(PublishError, match=r"the version before stays live: no book is called x \(1 rows do not\)"):
+        publish(warehouse, "v2", "b", "x")
+    assert (warehouse.live_version(), seen(warehouse)) == ("v1", [["a"], ["a"]])
+
+
+def test_only_versions_that_one_can_go_back_to_are_kept(warehouse: SnowflakeWarehouse) -> None:
+    for version in ("v1", "v2", "v3"):
+        publish(warehouse, version, version)
+    kept = warehouse.frame("select distinct publication from ops.popular_books order by 1")["publication"].to_pylist()
+    assert kept == ["v2", "v3"]
+
+
+def test_going_back_from_the_only_version_is_refused(warehouse: SnowflakeWarehouse) -> None:
+    publish(warehouse, "v1", "a")
+    with pytest.raises(PublishError, match="no earlier version"):
+        warehouse.roll_back()
