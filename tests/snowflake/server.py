@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import uvicorn
 from fakesnow.server import app
 
-from tests.snowflake.patches import copying, errors, sessions, temporary, transactions, types
+from tests.snowflake.patches import copying, errors, merging, sessions, statements, temporary, transactions, types
 
 # Each is put around those before it: an error gets its name last, when all others have had their say.
-PATCHES = (copying, types, sessions, transactions, temporary, errors)
+PATCHES = (copying, merging, statements, types, sessions, transactions, temporary, errors)
 
 
 class Server(uvicorn.Server):

@@ -10,7 +10,7 @@ from typing import Any
 import fakesnow.server as their_server
 import pyarrow as pa
 import pyarrow.compute as pc
-from fakesnow import arrow, rowtype
+from fakesnow import arrow, info_schema, rowtype
 from fakesnow.cursor import FakeSnowflakeCursor
 
 from tests.snowflake.patches.replacing import around
@@ -28,15 +28,28 @@ _LIKE = {
 }
 """Types of DuckDB that fakesnow does not announce, by what they are announced as."""
 
+_INTEGERS = "('BIGINT', 'INTEGER', 'SMALLINT', 'TINYINT', 'HUGEINT', 'UBIGINT', 'UINTEGER')"
 _UTC = 1440  # minutes, as Snowflake writes an offset of zero
 
 
 def install() -> None:
     """Types that DuckDB has and fakesnow does not announce, NULL moments, and lists."""
+    _describe_whole_numbers_alike()
     around(rowtype, "describe_as_rowtype", _known_types)
     their_server.describe_as_rowtype = rowtype.describe_as_rowtype
     around(arrow, "timestamp_to_sf_struct", _moments)
     around(FakeSnowflakeCursor, "execute", _lists_as_text)
+
+
+def _describe_whole_numbers_alike() -> None:
+    """fakesnow describes a column as DuckDB happens to store it, so dbt sees a change of schema between two builds.
+
+    Not as in Snowflake: there `1 as a` is a number of one digit, and dbt may well see a change.
+    """
+    view = info_schema.SQL_CREATE_GLOBAL_INFORMATION_SCHEMA_COLUMNS_VIEW
+    view = view.replace("columns.data_type='BIGINT'", f"columns.data_type in {_INTEGERS}")
+    view = view.replace("else columns.numeric_scale end", f"when columns.data_type in {_INTEGERS} then 0 else columns.numeric_scale end")
+    their_server.shared_fs.duck_conn.execute(view.replace("create view if not exists", "create or replace view"))
 
 
 def _known_types(theirs: Any, described: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
