@@ -1,0 +1,13 @@
+"""What one request to Firehose may hold, for those who send and for the stand-in that refuses.
+
+Source: https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html
+"""
+
+MAX_RECORDS = 500
+"""Records in a batch."""
+
+MAX_RECORD_BYTES = 1_000 * 1024
+"""Bytes of one record, before base64."""
+
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+"""Bytes of all records of a batch together, before base64."""
