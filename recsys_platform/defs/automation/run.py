@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
-from recsys_platform.defs.automation.triggers import RAW_EVENTS, REFRESH, observed
+from recsys_platform.defs.automation.triggers import ON_DEMAND, RAW_EVENTS, REFRESH, observed
 from recsys_platform.defs.partitions import FIRST_DAY, stretches
 from recsys_platform.defs.pools import PROCESS, REBUILD
 from recsys_platform.errors import RecsysError
@@ -121,7 +121,8 @@ class Refresher:
 
     def _unpartitioned(self) -> list[dg.AssetKey]:
         graph = self.defs.resolve_asset_graph()
-        return sorted(key for key in graph.materializable_asset_keys if not graph.get(key).is_partitioned)
+        nodes = [graph.get(key) for key in graph.materializable_asset_keys]
+        return sorted(node.key for node in nodes if not node.is_partitioned and ON_DEMAND not in node.tags)
 
     def _check_again(self, instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[Step]:
         """The stretch of days whose blocking check failed last: it may have been mended by hand since."""

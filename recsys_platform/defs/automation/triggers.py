@@ -18,12 +18,15 @@ REFRESH = "refresh"
 LANDING_EVENTS = dg.AssetKey(["landing", "engagement_events"])
 RAW_EVENTS = dg.AssetKey(["raw", "engagement_events"])
 
+ON_DEMAND = "recsys/on_demand"
+"""Tag of an asset that is only materialized when a person names it, in no run of the whole road."""
+
 RECONCILE = dt.timedelta(hours=1)
 """How often the whole hub is listed although a queue tells of new objects: a message may be lost, a day without any may not."""
 
 refresh = dg.define_asset_job(
     REFRESH,
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.tag(ON_DEMAND, "true"),
     description="The whole road for some days of arrival: fetch, load, transform, train, publish.",
 )
 attributes_job = dg.define_asset_job(
