@@ -287,6 +287,11 @@ def test_a_prefix_is_evaluated_as_the_documentation_says(prefix, expected):
     assert evaluated(whole, NOON) == expected
 
 
+def test_the_time_of_a_prefix_is_utc_wherever_the_clock_stands():
+    there = NOON.astimezone(dt.timezone(dt.timedelta(hours=13)))
+    assert evaluated("!{timestamp:dd HH}", there) == "20 12"
+
+
 def test_a_random_string_has_eleven_characters_and_is_another_each_time():
     expression = "!{firehose:random-string}"
     whole, _ = completed(f"{expression}/{expression}/", ERROR_PREFIX)
@@ -326,6 +331,8 @@ def test_a_prefix_that_the_service_or_the_stand_in_cannot_read_is_refused_in_one
 def test_records_are_sent_in_as_few_batches_as_the_limits_allow():
     assert [len(batch) for batch in batches(numbered(1_201))] == [500, 500, 201]
     assert [len(batch) for batch in batches([BIG] * 9)] == [4, 4, 1]
+    full = [BIG] * 4 + [b"x" * (MAX_BATCH_BYTES - 4 * MAX_RECORD_BYTES)]
+    assert [len(batch) for batch in batches([*full, b"x"])] == [5, 1]
     assert list(batches([])) == []
 
 
