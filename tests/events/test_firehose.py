@@ -26,7 +26,7 @@ from recsys_platform.events.firehose.server import firehose_app
 from recsys_platform.events.firehose.standin import MIB, DeliveryStream, Firehose
 from recsys_platform.hub.keys import SOURCES, arrival_of, is_landing_key, source_of
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
-from tests.aws.conftest import CREDENTIALS
+from tests.servers import made_up_credentials
 
 NOON = dt.datetime(2026, 11, 20, 12, 0, 5, tzinfo=dt.UTC)
 PREFIX, ERROR_PREFIX = landing_prefixes("segment")
@@ -424,10 +424,8 @@ def address_of(server: uvicorn.Server) -> str:
 
 
 @pytest.fixture
-def client(stream, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Any, Firehose]]]:
+def client(stream) -> Iterator[Callable[..., tuple[Any, Firehose]]]:
     """boto3's own client of a stand-in that listens on the loopback, and the stand-in."""
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
     running = []
 
     def connect(**settings: Any) -> tuple[Any, Firehose]:
@@ -438,7 +436,8 @@ def client(stream, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tu
         running.append((server, thread))
         return boto3.client("firehose", endpoint_url=address_of(server)), firehose
 
-    yield connect
+    with made_up_credentials():
+        yield connect
     for server, thread in running:
         server.should_exit = True
         thread.join(20)
