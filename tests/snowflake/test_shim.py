@@ -137,7 +137,9 @@ def test_without_autocommit_a_transaction_begins_with_the_first_change(account):
         assert ask(other, "select * from ops.x") == [(2,)]
 
 
-@pytest.mark.parametrize("ddl", ["create table ops.y (a int)", "create temporary table ops.y (a int)", "drop table ops.z"])
+@pytest.mark.parametrize(
+    "ddl", ["create table ops.y (a int)", "create temporary table ops.y (a int)", "drop table ops.z"]
+)
 def test_a_statement_that_defines_something_commits_the_open_transaction(session, ddl):
     ask(session, "create table ops.x (a int)")
     ask(session, "create table ops.z (a int)")

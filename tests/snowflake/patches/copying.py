@@ -35,7 +35,13 @@ def install() -> None:
 
 
 def _copy(
-    theirs: Any, con: DuckDBPyConnection, database: str, schema: str, statement: exp.Copy, stages: Any, params: Any = None
+    theirs: Any,
+    con: DuckDBPyConnection,
+    database: str,
+    schema: str,
+    statement: exp.Copy,
+    stages: Any,
+    params: Any = None,
 ) -> str:
     """Do a `copy`; the query that answers it."""
     source = theirs_of_copy._from_source(_with_stage_as_name(statement))

@@ -37,7 +37,9 @@ def _matched(con: DuckDBPyConnection, copy: Copy, file: StagedFile) -> str:
     """`match_by_column_name`: columns in any order; those that the file lacks are NULL, not their default."""
     if copy.format["TYPE"] != "PARQUET":
         raise unsupported("MATCH_BY_COLUMN_NAME for other files than Parquet")
-    there = {_key(copy, name): (name, kind) for name, kind, *_ in con.execute(f"describe from {_parquet(file)}").fetchall()}
+    there = {
+        _key(copy, name): (name, kind) for name, kind, *_ in con.execute(f"describe from {_parquet(file)}").fetchall()
+    }
     metadata = dict(copy.metadata)
     columns = copy.target.columns(con)
     values = [
