@@ -13,10 +13,20 @@ from collections.abc import Sequence
 import uvicorn
 from fakesnow.server import app
 
-from tests.snowflake.patches import copying, errors, merging, sessions, statements, temporary, transactions, types
+from tests.snowflake.patches import (
+    copying,
+    errors,
+    functions,
+    merging,
+    sessions,
+    statements,
+    temporary,
+    transactions,
+    types,
+)
 
 # Each is put around those before it: an error gets its name last, when all others have had their say.
-PATCHES = (copying, merging, statements, types, sessions, transactions, temporary, errors)
+PATCHES = (copying, functions, merging, statements, types, sessions, transactions, temporary, errors)
 
 
 class Server(uvicorn.Server):

@@ -112,7 +112,10 @@ def test_a_project_is_built_twice(dbt: Dbt, session: SnowflakeConnection) -> Non
     ask(session, "create table ops.builds (model varchar, n int)")
     ask(session, "insert into ops.seen values (1, '2026-11-20'), (2, '2026-11-20')")
     dbt("build")
-    ask(session, "insert into ops.seen values (1, '2026-11-21'), (2, '2026-11-21'), (2, '2026-11-22'), (3, '2026-11-21')")
+    ask(
+        session,
+        "insert into ops.seen values (1, '2026-11-21'), (2, '2026-11-21'), (2, '2026-11-22'), (3, '2026-11-21')",
+    )
     dbt("build")
     ask(session, "use schema marts")
     assert ask(session, "select count(*) from appended") == [(6,)]

@@ -38,7 +38,9 @@ def _merged(theirs: Any, cursor: FakeSnowflakeCursor, statement: exp.Expression,
     query = f"{statement.sql(dialect='duckdb')} returning merge_action"
     actions = [action for (action,) in cursor._duck_conn.execute(query, params).fetchall()]
     done = [what for what, whens in operations(statement).items() if whens]
-    counts = [exp.Literal.number(actions.count(_ACTIONS[what])).as_(f"number of rows {what}", quoted=True) for what in done]
+    counts = [
+        exp.Literal.number(actions.count(_ACTIONS[what])).as_(f"number of rows {what}", quoted=True) for what in done
+    ]
     theirs(cursor, exp.select(*counts))
     cursor._rowcount = len(actions)
 

@@ -30,7 +30,8 @@ _UNSET = re.compile(r"\s*alter\s+session\s+unset\s+(?P<name>\w+)\s*;?\s*", re.IG
 _SHOW = re.compile(r"\s*show\s+parameters\s+like\s+'(?P<name>\w+)'(\s+(in|for)\s+session)?\s*;?\s*", re.IGNORECASE)
 _DROP_STAGE = re.compile(r"\s*drop\s+stage\s+(if\s+exists\s+)?(?P<name>[\w.$\"]+)\s*;?\s*", re.IGNORECASE)
 _COLUMN_COMMENTS = re.compile(
-    r"\s*alter\s+(table|view)\s+(?P<table>\S+)\s+(alter|modify)\s+(?P<columns>.*?\bcomment\s.*)", re.IGNORECASE | re.DOTALL
+    r"\s*alter\s+(table|view)\s+(?P<table>\S+)\s+(alter|modify)\s+(?P<columns>.*?\bcomment\s.*)",
+    re.IGNORECASE | re.DOTALL,
 )
 _COLUMN_COMMENT = re.compile(
     r"(column\s+)?(?P<column>\"[^\"]+\"|\w+)\s+comment\s+(\$\$(?P<dollars>.*?)\$\$|'(?P<quoted>([^']|'')*)')",
@@ -87,7 +88,9 @@ def _show(session: FakeSnowflakeConnection, said: re.Match[str]) -> str:
 def _drop_stage(session: FakeSnowflakeConnection, said: re.Match[str]) -> str:
     """fakesnow keeps stages as rows, and tries to drop a table."""
     names = parts_from_var(said["name"], session.database, session.schema)
-    query = "delete from _fs_global._fs_information_schema._fs_stages where (database_name, schema_name, name) = (?, ?, ?)"
+    query = (
+        "delete from _fs_global._fs_information_schema._fs_stages where (database_name, schema_name, name) = (?, ?, ?)"
+    )
     session._duck_conn.cursor().execute(query, names)
     return _DONE
 

@@ -48,7 +48,9 @@ def _describe_whole_numbers_alike() -> None:
     """
     view = info_schema.SQL_CREATE_GLOBAL_INFORMATION_SCHEMA_COLUMNS_VIEW
     view = view.replace("columns.data_type='BIGINT'", f"columns.data_type in {_INTEGERS}")
-    view = view.replace("else columns.numeric_scale end", f"when columns.data_type in {_INTEGERS} then 0 else columns.numeric_scale end")
+    view = view.replace(
+        "else columns.numeric_scale end", f"when columns.data_type in {_INTEGERS} then 0 else columns.numeric_scale end"
+    )
     their_server.shared_fs.duck_conn.execute(view.replace("create view if not exists", "create or replace view"))
 
 
