@@ -17,6 +17,7 @@ from tests.snowflake.patches import (
     copying,
     errors,
     functions,
+    idle,
     merging,
     sessions,
     statements,
@@ -26,7 +27,7 @@ from tests.snowflake.patches import (
 )
 
 # Each is put around those before it: an error gets its name last, when all others have had their say.
-PATCHES = (copying, functions, merging, statements, types, sessions, transactions, temporary, errors)
+PATCHES = (copying, functions, merging, statements, types, sessions, transactions, temporary, errors, idle)
 
 
 class Server(uvicorn.Server):

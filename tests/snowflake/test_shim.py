@@ -12,7 +12,6 @@ import pytest
 from snowflake.connector import SnowflakeConnection, connect
 from snowflake.connector.errors import IntegrityError, ProgrammingError
 
-
 NOON = dt.datetime(2026, 11, 20, 12, 0, 0, 123456)
 PARQUET = "file_format = (type = parquet use_logical_type = true) match_by_column_name = case_insensitive"
 
