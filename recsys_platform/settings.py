@@ -5,6 +5,7 @@ Belongs here: names, types, defaults and checks of settings, and the paths that 
 
 import difflib
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,9 +36,13 @@ _SECRETS = {
     "pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`",
     "snowflake_private_key": "give it the text of a private key in PEM form",
     "snowflake_passphrase": "give it the passphrase of the private key",
+    "alert_webhook": "give it the https:// address of an incoming webhook",
 }
 _OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key")
 """Settings without which nothing runs in the environment `aws`."""
+_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", re.ASCII)
+# Without TLS only to this machine: the address is the key to the channel.
+_WEBHOOK = re.compile(r"(https://[^\s/]+|http://(127\.0\.0\.1|localhost)(:\d+)?)/\S+")
 DAGSTER_YAML = Path(__file__).parent.parent / "dagster.yaml"
 
 
@@ -92,6 +97,11 @@ class Settings(BaseModel):
         description="database of the Glue Data Catalog that the tables of the hub are registered in; by default none",
     )
     automation: Literal["on", "off"] = Field("off", description="whether schedules and sensors start switched on")
+    alert_topic: str | None = Field(None, description="ARN of the standard SNS topic that is told of failed runs")
+    alert_webhook: SecretStr | None = Field(
+        None, description="secret address of the incoming webhook (Slack) that is told of failed runs"
+    )
+    ui_url: HttpUrl | None = Field(None, description="address of Dagster's UI, for links to runs in alerts")
 
     @field_validator("home")
     @classmethod
@@ -120,6 +130,20 @@ class Settings(BaseModel):
                 f"{PREFIX}{missing.upper()} is missing: RECSYS_ENV=aws needs {Settings.model_fields[missing].description}"
             )
         return self
+
+    @field_validator("alert_topic")
+    @classmethod
+    def _a_standard_topic(cls, topic: str) -> str:
+        if not _TOPIC.fullmatch(topic):
+            raise ValueError("it is not of the form arn:aws:sns:region:account:name, a standard topic")
+        return topic
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _goes_encrypted(cls, webhook: SecretStr) -> SecretStr:
+        if not _WEBHOOK.fullmatch(webhook.get_secret_value()):
+            raise ValueError("it is not an https:// address")
+        return webhook
 
     @property
     def hub_place(self) -> str | Path:

@@ -30,6 +30,9 @@ def test_an_unknown_setting_is_named_with_the_one_that_was_meant():
         ("RECSYS_HUB", "s3:/bucket"),
         ("RECSYS_HUB", "s3://No_Bucket/x"),
         ("RECSYS_LANDING_QUEUE", "https://sqs.eu-west-1.amazonaws.com/1/landing"),
+        ("RECSYS_ALERT_TOPIC", "alerts"),
+        ("RECSYS_ALERT_TOPIC", "arn:aws:sns:eu-west-1:123456789012:alerts.fifo"),
+        ("RECSYS_UI_URL", "dagster"),
     ],
 )
 def test_a_bad_value_is_named_in_one_sentence(name, value):
@@ -64,6 +67,26 @@ def test_another_bad_setting_does_not_show_the_salt():
     with pytest.raises(SettingsError) as error:
         load_settings({"RECSYS_PII_SALT": SALT, "RECSYS_LIST_LENGTH": "0"})
     assert SALT not in "".join(traceback.format_exception(error.value))
+
+
+@pytest.mark.parametrize(
+    "webhook", ["http://hooks.example.com/key", "hooks.example.com/key", "https://hooks.example.com"]
+)
+def test_a_webhook_that_is_not_encrypted_is_refused_without_being_shown(webhook):
+    with pytest.raises(
+        SettingsError, match=r"^RECSYS_ALERT_WEBHOOK is not valid: give it the https:// address"
+    ) as error:
+        load_settings({"RECSYS_ALERT_WEBHOOK": webhook})
+    assert "hooks.example" not in "".join(traceback.format_exception(error.value))
+
+
+def test_where_alerts_go_is_set_by_topic_webhook_and_ui():
+    topic, webhook = "arn:aws:sns:eu-west-1:123456789012:alerts", "https://hooks.example.com/services/key"
+    settings = load_settings({"RECSYS_ALERT_TOPIC": topic, "RECSYS_ALERT_WEBHOOK": webhook})
+    assert settings.alert_topic == topic
+    assert settings.alert_webhook is not None
+    assert settings.alert_webhook.get_secret_value() == webhook
+    assert webhook not in f"{settings!r} {settings.model_dump_json()}"
 
 
 def test_variables_of_others_are_nobody_elses_business():

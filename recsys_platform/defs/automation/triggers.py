@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.partitions import FIRST_DAY
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.notifications import LandingQueue
@@ -51,6 +52,7 @@ def triggers(settings: Settings) -> dg.Definitions:
         schedules=[_daily_attributes(schedule_status, settings)],
         sensors=[
             _new_landing_objects(sensor_status, queue_of(settings)),
+            failure_alert(sensor_status, settings),
             dg.AutomationConditionSensorDefinition(
                 "follow_the_graph",
                 target=dg.AssetSelection.all(),

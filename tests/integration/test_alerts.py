@@ -1,0 +1,217 @@
+"""A run that fails is told to people, once, in few words and without secrets."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+import uvicorn
+from dagster._core.events import JobFailureData
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from recsys_platform.alerts import Alert, AlertError, FailedRun, Webhook, alert_of, first_line, tell, without_secrets
+from recsys_platform.definitions import build_defs
+from recsys_platform.defs.automation.alerts import failure_alert
+from recsys_platform.errors import HubError
+from recsys_platform.settings import Settings, load_settings
+
+KEY = "services/T0/B0/key-of-the-channel"
+
+
+class Slack:
+    """What stands for Slack: it remembers what was posted to the webhook and answers as it is told, then with 200."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.answers: list[int] = []
+
+    async def hear(self, request: Request) -> PlainTextResponse:
+        self.heard.append((await request.json())["text"])
+        return PlainTextResponse("", status_code=self.answers.pop(0) if self.answers else 200)
+
+
+@pytest.fixture
+def slack() -> Iterator[Slack]:
+    made = Slack()
+    app = Starlette(routes=[Route(f"/{KEY}", made.hear, methods=["POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    made.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/{KEY}"
+    yield made
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def settings(slack, tmp_path) -> Settings:
+    named = {"HOME": str(tmp_path), "ALERT_WEBHOOK": slack.url, "UI_URL": "https://dagster.example.com/"}
+    return load_settings({f"RECSYS_{name}": value for name, value in named.items()})
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@dg.op
+def open_hub() -> None:
+    raise HubError("Cannot open s3://hub?X-Amz-Signature=abc with password=hunter2 today.\nAnd more.")
+
+
+@dg.job
+def broken() -> None:
+    open_hub()
+
+
+def ticks(sensor, instance, runs):
+    """What a sensor says: of the tick that it starts with, and of the one after some runs have ended."""
+    with dg.build_sensor_context(instance=instance) as context:
+        before = sensor.evaluate_tick(context)
+    runs()
+    with dg.build_sensor_context(instance=instance, cursor=before.cursor) as context:
+        return sensor.evaluate_tick(context)
+
+
+def fail(instance):
+    return broken.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def test_a_failed_run_is_told_with_job_step_error_and_link(slack, settings, instance):
+    sensor = failure_alert(dg.DefaultSensorStatus.RUNNING, settings)
+    ticks(sensor, instance, lambda: fail(instance))
+    [run] = instance.get_runs()
+    assert slack.heard == [
+        "broken failed at open_hub.\n"
+        "HubError: Cannot open s3://hub?*** with password=*** today.\n"
+        f"Run {run.run_id}: https://dagster.example.com/runs/{run.run_id}"
+    ]
+
+
+def test_the_platforms_own_sensor_tells_of_a_job_that_nobody_listed(slack, settings, instance):
+    sensor = next(item for item in build_defs(settings).sensors if item.name == "failed_runs")
+    ticks(sensor, instance, lambda: fail(instance))
+    assert len(slack.heard) == 1
+
+
+def test_a_run_that_succeeds_is_not_told(slack, settings, instance):
+    @dg.job
+    def sound() -> None: ...
+
+    sensor = failure_alert(dg.DefaultSensorStatus.RUNNING, settings)
+    ticks(sensor, instance, lambda: sound.execute_in_process(instance=instance))
+    assert slack.heard == []
+
+
+def test_without_a_channel_the_tick_says_that_nobody_was_told(instance, tmp_path):
+    sensor = failure_alert(dg.DefaultSensorStatus.RUNNING, load_settings({"RECSYS_HOME": str(tmp_path)}))
+    told = ticks(sensor, instance, lambda: fail(instance))
+    assert "nobody was told" in told.skip_message
+
+
+def test_a_channel_that_is_closed_fails_the_tick_without_naming_its_address(slack, settings, instance):
+    slack.answers = [404]
+    sensor = failure_alert(dg.DefaultSensorStatus.RUNNING, settings)
+    [reaction] = ticks(sensor, instance, lambda: fail(instance)).dagster_run_reactions
+    assert "The webhook in RECSYS_ALERT_WEBHOOK answered 404." in reaction.error.message
+    assert KEY not in reaction.error.to_string()
+
+
+@pytest.mark.parametrize(
+    ("reason", "tag", "again"), [("lost its worker", "true", "; it is tried again"), ("x", "", "")]
+)
+def test_a_run_that_died_outside_of_steps_is_told_with_what_dagster_saw(slack, settings, instance, reason, tag, again):
+    run = instance.create_run_for_job(broken, tags={"dagster/will_retry": tag} if tag else {})
+    event = instance.report_run_failed(run, f"{reason}\nlogs", JobFailureData(error=None))
+    context = dg.build_run_status_sensor_context("failed_runs", event, instance, run)
+    failure_alert(dg.DefaultSensorStatus.RUNNING, settings)(context)
+    assert slack.heard[0].splitlines()[:2] == [f"broken failed{again}.", reason]
+
+
+def test_a_hiccup_of_the_webhook_is_tried_again(slack):
+    slack.answers = [503]
+    Webhook(SecretStr(slack.url)).send(Alert("", "once"))
+    assert slack.heard == ["once", "once"]
+
+
+def test_a_webhook_that_is_not_there_is_told_without_its_address():
+    with pytest.raises(AlertError, match=r"^The webhook in RECSYS_ALERT_WEBHOOK did not answer \(ConnectError\)\.$"):
+        Webhook(SecretStr(f"http://127.0.0.1:9/{KEY}")).send(Alert("", "nothing"))
+
+
+def test_no_log_line_tells_the_address_of_the_webhook(slack, caplog):
+    caplog.set_level(logging.DEBUG)
+    slack.answers = [503]
+    Webhook(SecretStr(slack.url)).send(Alert("", "quiet"))
+    assert "key-of-the-channel" not in "".join(str(vars(record)) for record in caplog.records)
+
+
+def test_a_closed_channel_does_not_keep_the_others_from_hearing(slack):
+    closed, open_one = Webhook(SecretStr(f"http://127.0.0.1:9/{KEY}")), Webhook(SecretStr(slack.url))
+    with pytest.raises(AlertError):
+        tell(Alert("", "heard"), [closed, open_one])
+    assert slack.heard == ["heard"]
+
+
+def test_an_error_cannot_call_the_whole_channel(slack):
+    Webhook(SecretStr(slack.url)).send(Alert("", "<!channel> & all"))
+    assert slack.heard == ["&lt;!channel&gt; &amp; all"]
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("postgresql://dagster:p@ss/word@db:5432/dagster is down", "postgresql://***@db:5432/dagster is down"),
+        ("https://hooks.slack.com/services/T0/B0/abc failed", "https://hooks.slack.com/*** failed"),
+        ("GET https://host/books?api_key=abc#x: 403", "GET https://host/books?*** 403"),
+        ("Authorization: Bearer abcdef.ghi-jkl", "Authorization: Bearer ***"),
+        ('{"password": "a b", "user": "x"}', '{"password": ***, "user": "x"}'),
+        ("SNOWFLAKE_PASSWORD='a b' and DAGSTER_TOKEN=x,y;z", "SNOWFLAKE_PASSWORD=*** and DAGSTER_TOKEN=***"),
+        (r'secret: "a\"b" c', "secret: *** c"),
+        ("aws_secret_access_key = wJalr/x+y", "aws_secret_access_key = ***"),
+        ("key AKIAIOSFODNN7EXAMPLE is unknown", "key *** is unknown"),
+        ("jwt eyJhbGciOi.eyJzdWIi.c2ln expired", "jwt *** expired"),
+        ("dagster:hunter2@db refused", "***@db refused"),
+        ("ann@example.com has no id", "[email] has no id"),
+        ("salt-of-the-tests-01 leaked", "*** leaked"),
+    ],
+)
+def test_what_is_or_looks_like_a_secret_is_hidden(text, hidden):
+    assert without_secrets(text, load_settings({"RECSYS_PII_SALT": "salt-of-the-tests-01"})) == hidden
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Cannot read s3://hub/engagement_events/source=segment/2026/11/20/05/a.gz: AWS says AccessDenied (no).",
+        "RECSYS_PII_SALT is not valid: give it at least 16 characters.",
+        "Check every_object_is_whole of raw/engagement_events failed: 3 rows.",
+        "/srv/warehouse.duckdb is held by another process at 05:00:00",
+    ],
+)
+def test_what_is_no_secret_is_told_as_it_is(text):
+    assert without_secrets(text, load_settings({})) == text
+
+
+def test_the_first_line_of_an_error_is_told_and_the_next_where_it_only_announces_that():
+    settings = load_settings({})
+    assert first_line("\nHubError: one.\ntwo", settings) == "HubError: one."
+    assert first_line("1 blocking check failed:\n raw/x: c\n", settings) == "1 blocking check failed: raw/x: c"
+    assert first_line("", settings) == ""
+    assert len(first_line("x" * 1000, settings)) == 301
+
+
+def test_without_a_ui_there_is_no_link():
+    assert alert_of(FailedRun("refresh", "r1"), load_settings({})) == Alert(
+        "recsys: refresh failed", "refresh failed.\nRun r1"
+    )
