@@ -25,7 +25,7 @@
 {# What `ops.model_builds` holds of a model: `fingerprint` and `loaded_to`, as texts. #}
 {% macro build_of(model_name) -%}
     {%- set found = run_query(
-        "select fingerprint, cast(loaded_to as varchar) as loaded_to from ops.model_builds where model = '"
+        "select fingerprint, " ~ timestamp_as_text('loaded_to') ~ " as loaded_to from ops.model_builds where model = '"
         ~ model_name ~ "'"
     ) if execute -%}
     {%- if found and found.rows | length -%}

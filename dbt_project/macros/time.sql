@@ -116,3 +116,35 @@
             then timestampadd('microsecond', -{{ waited }}, {{ snowflake__timestamp_from_iso(received) }})
     end
 {%- endmacro %}
+
+
+{# A timestamp as text that casts back to it: on its own Snowflake would leave out what is finer than a millisecond. #}
+{% macro timestamp_as_text(timestamp) -%}
+    {{ return(adapter.dispatch('timestamp_as_text')(timestamp)) }}
+{%- endmacro %}
+
+
+{% macro duckdb__timestamp_as_text(timestamp) -%}
+    cast({{ timestamp }} as varchar)
+{%- endmacro %}
+
+
+{% macro snowflake__timestamp_as_text(timestamp) -%}
+    to_varchar({{ timestamp }}, 'YYYY-MM-DD HH24:MI:SS.FF6')
+{%- endmacro %}
+
+
+{# Whole microseconds since 1970: a timestamp in a hash, the same on each engine. #}
+{% macro microseconds_of(timestamp) -%}
+    {{ return(adapter.dispatch('microseconds_of')(timestamp)) }}
+{%- endmacro %}
+
+
+{% macro duckdb__microseconds_of(timestamp) -%}
+    epoch_us({{ timestamp }})
+{%- endmacro %}
+
+
+{% macro snowflake__microseconds_of(timestamp) -%}
+    date_part(epoch_microsecond, {{ timestamp }})
+{%- endmacro %}

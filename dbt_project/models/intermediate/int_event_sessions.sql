@@ -393,7 +393,7 @@ sessions as (
 
     select
         *,
-        {{ hashed_key(['visitor_id', 'session_started_at']) }} as session_id,
+        {{ hashed_key(['visitor_id', microseconds_of('session_started_at')]) }} as session_id,
         row_number() over (
             partition by visitor_id, session_started_at
             order by occurred_at, event_id

@@ -115,15 +115,16 @@ def variables_for_dbt(settings: Settings) -> dict[str, str]:
     if settings.env == "local":
         return given
     there = settings.snowflake_address
-    address = {"HOST": there.host, "PORT": str(there.port), "PROTOCOL": there.scheme} if there else {}
-    parts = {name: getattr(settings, f"snowflake_{name.lower()}") for name in ("ACCOUNT", "USER", *_WHERE)}
+    address = {"HOST": there.host, "PORT": there.port, "PROTOCOL": there.scheme} if there else {}
+    parts = {name: getattr(settings, f"snowflake_{name.lower()}") for name in _NAMES}
     key, phrase = settings.snowflake_private_key, settings.snowflake_passphrase
     secrets = {"PRIVATE_KEY": key, "PASSPHRASE": phrase}
     return (
         given
-        | {f"RECSYS_SNOWFLAKE_{name}": str(value) for name, value in (parts | address).items()}
+        | {f"RECSYS_SNOWFLAKE_{name}": str(value) for name, value in parts.items()}
+        | {f"DBT_SNOWFLAKE_{name}": str(value) for name, value in address.items()}
         | {f"DBT_ENV_SECRET_SNOWFLAKE_{name}": value.get_secret_value() for name, value in secrets.items() if value}
     )
 
 
-_WHERE = ("ROLE", "WAREHOUSE", "DATABASE")
+_NAMES = ("ACCOUNT", "USER", "ROLE", "WAREHOUSE", "DATABASE")

@@ -57,7 +57,8 @@ _ACCEPT = f"""
     select m.source, m.object_key, m.record_index, m.landed_at, cast(? as timestamp_ntz), parse_json(m.record)
     from {{moved}} as m where {_STILL} and try_parse_json(m.record) is not null"""
 _NOTE = f"""
-    update ops.load_ledger as l set accepted = l.accepted + n.moved, rejected = l.rejected - n.moved, loaded_at = cast(? as timestamp_ntz)
+    update ops.load_ledger as l
+    set accepted = l.accepted + n.moved, rejected = l.rejected - n.moved, loaded_at = cast(? as timestamp_ntz)
     from (
         select m.object_key, count(*) as moved from {{moved}} as m
         where {_STILL} and try_parse_json(m.record) is not null group by m.object_key
