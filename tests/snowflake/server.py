@@ -18,6 +18,7 @@ from tests.snowflake.patches import (
     errors,
     functions,
     merging,
+    refusing,
     sessions,
     statements,
     temporary,
@@ -26,7 +27,7 @@ from tests.snowflake.patches import (
 )
 
 # Each is put around those before it: an error gets its name last, when all others have had their say.
-PATCHES = (copying, functions, merging, statements, types, sessions, transactions, temporary, errors)
+PATCHES = (copying, functions, refusing, merging, statements, types, sessions, transactions, temporary, errors)
 
 
 class Server(uvicorn.Server):
