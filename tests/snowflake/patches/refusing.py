@@ -1,7 +1,8 @@
 """What DuckDB would do and Snowflake does not: a test must not pass here for a reason that is not there.
 
 Belongs here: what is refused, and text that stays text in semi-structured types. Does not: what gives another answer
-(functions.py). Functions that sqlglot knows of other engines than DuckDB get through.
+(functions.py). Functions that sqlglot knows of other engines get through, and text that `update` or `merge` puts into a
+VARIANT is parsed.
 """
 
 import re
@@ -32,7 +33,9 @@ MACROS: Mapping[str, str] = {
         when typeof(x) = 'JSON' then x::varchar else to_json(x)::varchar end::json""",
 }
 _ALSO_IN_SNOWFLAKE = {"hash"}
-_LIST_TYPE = re.compile(r"\b(varchar|text|string|int|integer|bigint|double|float|date|timestamp|boolean)\s*\[\s*\]", re.IGNORECASE)
+_LIST_TYPE = re.compile(
+    r"\b(varchar|text|string|int|integer|bigint|double|float|date|timestamp|boolean)\s*\[\s*\]", re.IGNORECASE
+)
 _STRINGS = re.compile(r"'([^']|'')*'|\$\$.*?\$\$|\"[^\"]*\"|/\*.*?\*/|--[^\n]*", re.DOTALL)
 _VARIANT, _ARRAY = exp.DataType.Type.VARIANT, exp.DataType.Type.ARRAY
 
@@ -71,7 +74,11 @@ def _refuse(node: exp.Expression) -> None:
 
 
 def _strict(node: exp.Expression) -> exp.Expression:
-    if isinstance(node, exp.JSONExtract) and isinstance(node.this, exp.Column) and isinstance(node.this.this, exp.Identifier):
+    if (
+        isinstance(node, exp.JSONExtract)
+        and isinstance(node.this, exp.Column)
+        and isinstance(node.this.this, exp.Identifier)
+    ):
         node.set("this", exp.Anonymous(this="_fs_variant", expressions=[node.this]))
     if isinstance(node, exp.Cast) and node.to.this in {_VARIANT, _ARRAY}:
         name = "_fs_to_array" if node.to.this is _ARRAY else "_fs_to_variant"
@@ -97,7 +104,9 @@ def _wrap_source(cursor: FakeSnowflakeCursor, insert: exp.Insert) -> None:
         exp.Anonymous(this="_fs_to_variant", expressions=[column]) if types[name] == "JSON" else column
         for name, column in zip(named, columns, strict=True)
     ]
-    alias = exp.TableAlias(this=exp.to_identifier("given"), columns=[exp.to_identifier(name, quoted=True) for name in named])
+    alias = exp.TableAlias(
+        this=exp.to_identifier("given"), columns=[exp.to_identifier(name, quoted=True) for name in named]
+    )
     insert.set("expression", exp.select(*values).from_(exp.Subquery(this=insert.expression, alias=alias)))
 
 
@@ -108,5 +117,6 @@ def _syntax_error(what: str) -> ProgrammingError:
 @cache
 def _only_in_duckdb() -> frozenset[str]:
     """Functions that sqlglot does not know of Snowflake, and DuckDB has."""
-    rows = duckdb.sql("select distinct function_name from duckdb_functions() where not starts_with(function_name, '_')")
-    return frozenset(name for (name,) in rows.fetchall()) - _ALSO_IN_SNOWFLAKE
+    with duckdb.connect() as con:
+        names = con.execute("select distinct function_name from duckdb_functions()").fetchall()
+    return frozenset(name for (name,) in names if not name.startswith("_")) - _ALSO_IN_SNOWFLAKE
