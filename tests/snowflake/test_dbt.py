@@ -128,3 +128,19 @@ def test_a_project_is_built_twice(dbt: Dbt, session: SnowflakeConnection) -> Non
         (2, 1, False),
         (3, 1, True),
     ]
+    comments = {row[0]: row[9] for row in ask(session, "describe table shelf")}
+    assert (comments["ID"], comments["TITLE"] or "") == ("The book's id.", "")
+    assert ask(session, "select comment from information_schema.tables where table_name = 'SHELF'") == [
+        ("One row per book; it's a shelf.",)
+    ]
+    temporary = "select table_name from information_schema.tables where table_name like '%dbt_tmp%'"
+    assert ask(session, temporary) == []
+
+
+@pytest.mark.slow
+def test_a_contract_that_is_broken_stops_the_build(dbt: Dbt, tmp_path: Path) -> None:
+    dbt("seed")
+    model = tmp_path / "models/shelf.sql"
+    model.write_text(model.read_text().replace("price from", "cast(price as varchar) as price from"))
+    with pytest.raises(AssertionError, match="contract"):
+        dbt("run", "--select", "books", "shelf")

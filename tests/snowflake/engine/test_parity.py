@@ -1,6 +1,10 @@
 """The same landing objects through both environments give the same tables, row by row."""
 
-from collections.abc import Callable, Iterator
+import datetime as dt
+import gzip
+import json
+import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,15 +12,19 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from recsys_platform.settings import load_settings, warehouse_of
+from recsys_platform.hub.keys import SOURCES, landing_key
+from recsys_platform.hub.store import Hub
+from recsys_platform.settings import hub_of, load_settings, warehouse_of
 from recsys_platform.warehouse.port import Warehouse
+from tests.dbt.test_incremental import readers_and_devices, with_repetitions
 from tests.integration.conftest import recsys
 
-WORLD = ("--readers", "100", "--books", "40", "--days", "1", "--seed", "5")
+# Days enough for all three trackers: the older ones are what old devices have.
+WORLD = ("--readers", "80", "--books", "40", "--days", "3", "--seed", "5", "--end", "2026-11-15")
+ODD_SEED = 11
 SCHEMAS = ("staging", "intermediate", "marts", "published")
 WHEN = {"loaded_at", "changed_to", "model_version", "generated_at"}
 """Columns that say when something was done here, not what happened."""
-Commands = Callable[..., None]
 
 
 @pytest.fixture
@@ -24,6 +32,17 @@ def environments(tmp_path: Path, variables: dict[str, str]) -> dict[str, dict[st
     """The variables of both."""
     local = {"RECSYS_HOME": str(tmp_path / "local"), "RECSYS_PII_SALT": variables["RECSYS_PII_SALT"]}
     return {"local": local, "aws": variables | {"RECSYS_HOME": str(tmp_path / "aws")}}
+
+
+def land_oddities(hub: Hub, run: int) -> None:
+    """A third of the records of a few people who share devices, sign in and out, have aliases, repeat themselves and err."""
+    chance = random.Random(ODD_SEED)
+    records = with_repetitions(chance, list(readers_and_devices(chance, 160)))
+    chance.shuffle(records)
+    for source in SOURCES:
+        lines = [json.dumps(record) for tracker, record in records[run::3] if tracker == source]
+        key = landing_key(source, dt.datetime(2026, 11, 15 + run, 3), f"odd-{run}.gz")
+        hub.put(key, gzip.compress("\n".join([*lines, "{"]).encode(), mtime=0))
 
 
 def in_environment(named: dict[str, str], *arguments: str) -> None:
@@ -46,7 +65,7 @@ def rows_of(table: pa.Table) -> list[str]:
 
 def differences(local: Warehouse, aws: Warehouse) -> Iterator[tuple[str, int, int]]:
     """Relation, its rows locally, and how many rows only one of both has."""
-    assert relations(local) == relations(aws)
+    assert relations(aws) <= relations(local)  # the server for tests leaves views out of its information schema
     for name in sorted(relations(local)):
         ours, theirs = (rows_of(each.frame(f"select * from {name}")) for each in (local, aws))
         yield name, len(ours), len(set(ours) ^ set(theirs)) + abs(len(ours) - len(theirs))
@@ -66,10 +85,9 @@ def test_three_daily_runs_and_one_rebuild_give_the_same_tables_in_both_environme
 ) -> None:
     warehouses = {name: warehouse_of(load_settings(named)) for name, named in environments.items()}
     for named in environments.values():
-        in_environment(named, "simulate", *WORLD, "--end", "2026-11-18")
-        in_environment(named, "demo")
-        for _ in range(2):
-            in_environment(named, "simulate", "--more", "--days", "1")
+        for run in range(3):
+            in_environment(named, "simulate", *(WORLD if run == 0 else ("--more", "--days", "1")))
+            land_oddities(hub_of(load_settings(named)), run)
             in_environment(named, "demo")
     daily = list(differences(**warehouses))
     show("three daily runs", daily)
@@ -77,10 +95,12 @@ def test_three_daily_runs_and_one_rebuild_give_the_same_tables_in_both_environme
         in_environment(named, "run", "--all")
     rebuilt = list(differences(**warehouses))
     show("one rebuild", rebuilt)
-    told = {name: count for name, count, _ in daily}
     assert {name: found for name, _, found in daily + rebuilt if found} == {}
-    assert {name: count for name, count, _ in rebuilt} == told
-    assert told["intermediate.int_event_duplicates"] > 0
-    assert warehouses["aws"].frame("select count(*) as n from raw.rejected_records")["n"][0].as_py() > 0
+    counts = {name: count for name, count, _ in daily}
+    # What events were before is kept by daily runs alone.
+    del counts["intermediate.int_event_sessions"]
+    assert counts.items() <= {name: count for name, count, _ in rebuilt}.items()
+    assert [name for name, count in counts.items() if not count] == []
     late = "select count(*) as n from marts.fct_events where occurred_on < arrived_on"
-    assert warehouses["aws"].frame(late)["n"][0].as_py() > 0
+    for sql in (late, "select count(*) as n from raw.rejected_records"):
+        assert warehouses["aws"].frame(sql)["n"][0].as_py() > 0

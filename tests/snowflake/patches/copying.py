@@ -32,6 +32,7 @@ def install() -> None:
     """External stages are read with boto3; everything else as fakesnow does."""
     around(cursor, "copy_into", _copy)
     around(FakeSnowflakeCursor, "_execute", _forget_loads)
+    around(FakeSnowflakeCursor, "check_db_and_schema", _check_target)
 
 
 def _copy(
@@ -127,3 +128,8 @@ def _forget_loads(theirs: Any, at: FakeSnowflakeCursor, statement: exp.Expressio
             database, schema = table.catalog or at._conn.database, table.db or at._conn.schema
             forget = f"delete from {database}.{_HISTORY} where schema_name = ? and table_name = ?"
             at._conn._duck_conn.cursor().execute(forget, [schema, table.name])
+
+
+def _check_target(theirs: Any, at: FakeSnowflakeCursor, statement: exp.Expression) -> None:
+    """fakesnow takes the stage in `from (select … from @stage)` for a table without a schema."""
+    theirs(at, exp.Copy(this=statement.this.copy()) if isinstance(statement, exp.Copy) else statement)

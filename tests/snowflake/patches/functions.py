@@ -118,5 +118,8 @@ def _quoted_if_reserved(node: exp.Expression) -> exp.Expression:
 
 @cache
 def _reserved() -> frozenset[str]:
-    rows = duckdb.sql("select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'").fetchall()
-    return frozenset(word for (word,) in rows)
+    with duckdb.connect() as con:
+        words = con.execute(
+            "select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'"
+        ).fetchall()
+    return frozenset(word for (word,) in words)

@@ -88,8 +88,8 @@ def _values(copy: Copy, file: StagedFile) -> str:
     """A relation of one JSON value (`_value`) for each record, with its number in the file from 1 (`_number`)."""
     if copy.format["TYPE"] == "PARQUET":
         return (
-            f"(select to_json(record) as _value, _number from (select file_row_number + 1 as _number, record from "
-            f"(select file_row_number, struct_pack(columns(* exclude file_row_number)) as record from {_parquet(file)})))"
+            "(select to_json(record) as _value, row_number() over () as _number "
+            f"from read_parquet('{file.path}') as record)"
         )
     form = "array" if copy.format.get("STRIP_OUTER_ARRAY") else "unstructured"
     reader = f"read_json_objects('{file.path}', format = '{form}', maximum_object_size = {_LARGEST_VALUE})"

@@ -1,5 +1,6 @@
 """How a session begins and ends."""
 
+import gzip
 import json
 from typing import Any
 
@@ -41,5 +42,14 @@ def install() -> None:
 
 async def _login(request: Request) -> JSONResponse:
     answer: dict[str, Any] = json.loads((await their_server.login_request(request)).body)
-    answer["data"]["masterToken"] = answer["data"]["token"]
+    token = answer["data"]["token"]
+    their_server.sessions[token].parameters = await _parameters(request)
+    answer["data"]["masterToken"] = token
     return JSONResponse(answer)
+
+
+async def _parameters(request: Request) -> dict[str, str]:
+    """The session parameters that come with a login, of which fakesnow keeps one or two."""
+    body = await request.body()
+    plain = gzip.decompress(body) if request.headers.get("Content-Encoding") == "gzip" else body
+    return {name.upper(): str(value) for name, value in json.loads(plain)["data"]["SESSION_PARAMETERS"].items()}

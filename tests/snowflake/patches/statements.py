@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from string import Template
 from typing import Any
 
+import fakesnow.cursor as their_cursor
 import fakesnow.server as their_server
 from fakesnow import info_schema
 from fakesnow.conn import FakeSnowflakeConnection
@@ -25,6 +26,7 @@ _WITHOUT_EFFECT = [
 ]
 _COMMENTS_AROUND = re.compile(r"\A(\s*(/\*.*?\*/|--[^\n]*\n))+|(\s*/\*((?!\*/).)*\*/\s*)+\Z", re.DOTALL)
 """dbt says in a comment before or behind each statement what it is for."""
+_STRING_OR_MARK = re.compile(r"'(?:[^']|'')*'|\$\$.*?\$\$|\?(?=::)", re.DOTALL)
 _SET = re.compile(r"\s*alter\s+session\s+set\s+(?P<name>\w+)\s*=\s*'?(?P<value>[^']*?)'?\s*;?\s*", re.IGNORECASE)
 _UNSET = re.compile(r"\s*alter\s+session\s+unset\s+(?P<name>\w+)\s*;?\s*", re.IGNORECASE)
 _SHOW = re.compile(r"\s*show\s+parameters\s+like\s+'(?P<name>\w+)'(\s+(in|for)\s+session)?\s*;?\s*", re.IGNORECASE)
@@ -41,11 +43,13 @@ _DONE = "select 'Statement executed successfully.' as status"
 
 
 def install() -> None:
-    """Roles and grants, session parameters, comments, and `drop stage`."""
+    """Roles and grants, session parameters, comments, `drop stage`, and `?::date`."""
     their_server.shared_fs.nop_regexes = _WITHOUT_EFFECT
     around(FakeSnowflakeCursor, "execute", _in_words_that_are_known)
     around(FakeSnowflakeCursor, "_execute", _with_comments)
     around(info_schema, "insert_table_comment_sql", _quoted)
+    for module in (their_server, their_cursor):
+        around(module, "parse_one", _with_marks_apart)
     described = transforms.SQL_DESCRIBE_TABLE.template.replace('NULL::VARCHAR AS "comment"', 'comment AS "comment"')
     transforms.SQL_DESCRIBE_TABLE = Template(described)
 
@@ -58,10 +62,9 @@ def _in_words_that_are_known(theirs: Any, cursor: FakeSnowflakeCursor, command: 
     return theirs(cursor, command, *args, **kwargs)
 
 
-def _parameters(session: FakeSnowflakeConnection) -> dict[str, str]:
-    if not hasattr(session, "parameters"):
-        session.parameters = {}
-    return session.parameters
+def _with_marks_apart(theirs: Any, command: str) -> exp.Expression:
+    """`?::date` binds a value and casts it; sqlglot reads `?::` as an operator of another engine."""
+    return theirs(_STRING_OR_MARK.sub(lambda found: "? " if found[0] == "?" else found[0], command))
 
 
 def _set(session: FakeSnowflakeConnection, said: re.Match[str]) -> str | None:
@@ -69,19 +72,19 @@ def _set(session: FakeSnowflakeConnection, said: re.Match[str]) -> str | None:
     name = said["name"].upper()
     if name in {"AUTOCOMMIT", "QUOTED_IDENTIFIERS_IGNORE_CASE"}:
         return None
-    _parameters(session)[name] = said["value"]
+    session.parameters[name] = said["value"]
     return _DONE
 
 
 def _unset(session: FakeSnowflakeConnection, said: re.Match[str]) -> str:
-    _parameters(session).pop(said["name"].upper(), None)
+    session.parameters.pop(said["name"].upper(), None)
     return _DONE
 
 
 def _show(session: FakeSnowflakeConnection, said: re.Match[str]) -> str:
     """dbt reads the query tag that it is going to change, to set it back."""
     name = said["name"].upper()
-    value = exp.Literal.string(_parameters(session).get(name, "")).sql()
+    value = exp.Literal.string(session.parameters.get(name, "")).sql()
     return f"""select '{name}' as "key", {value} as "value", '' as "default", 'SESSION' as "level" """
 
 
