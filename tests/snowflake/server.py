@@ -28,11 +28,7 @@ from tests.snowflake.patches import (
 )
 
 # Each is put around those before it: an error gets its name last, when all others have had their say.
-<<<<<<< HEAD
-PATCHES = (copying, functions, merging, statements, types, sessions, transactions, temporary, errors, idle)
-=======
-PATCHES = (copying, functions, refusing, merging, statements, types, sessions, transactions, temporary, errors)
->>>>>>> shim
+PATCHES = (copying, functions, refusing, merging, statements, types, sessions, transactions, temporary, errors, idle)
 
 
 class Server(uvicorn.Server):
