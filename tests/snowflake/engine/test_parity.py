@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -34,10 +35,15 @@ def environments(tmp_path: Path, variables: dict[str, str]) -> dict[str, dict[st
     return {"local": local, "aws": variables | {"RECSYS_HOME": str(tmp_path / "aws")}}
 
 
+def may_land(record: dict[str, Any]) -> bool:
+    """A rating out of range makes a rating invalid; with any other event it is a column that the build stops at."""
+    return record.get("properties", {}).get("rating") != 6 or record["event"] == "Book Rated"
+
+
 def land_oddities(hub: Hub, run: int) -> None:
     """A third of the records of a few people who share devices, sign in and out, have aliases, repeat themselves and err."""
     chance = random.Random(ODD_SEED)
-    records = with_repetitions(chance, list(readers_and_devices(chance, 160)))
+    records = [each for each in with_repetitions(chance, list(readers_and_devices(chance, 160))) if may_land(each[1])]
     chance.shuffle(records)
     for source in SOURCES:
         lines = [json.dumps(record) for tracker, record in records[run::3] if tracker == source]
