@@ -142,5 +142,5 @@ def test_a_contract_that_is_broken_stops_the_build(dbt: Dbt, tmp_path: Path) -> 
     dbt("seed")
     model = tmp_path / "models/shelf.sql"
     model.write_text(model.read_text().replace("price from", "cast(price as varchar) as price from"))
-    with pytest.raises(AssertionError, match="contract"):
+    with pytest.raises(AssertionError, match="This model has an enforced"):
         dbt("run", "--select", "books", "shelf")
