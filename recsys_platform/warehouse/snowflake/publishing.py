@@ -5,7 +5,7 @@ All versions of a table stand in `ops.<name>`, told apart by `publication`; the 
 which a statement that defines a view could not promise, since Snowflake commits each by itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -57,14 +57,23 @@ def _refuse_broken(session: Session, names: Mapping[str, str], promises: Mapping
 
 def _define(session: Session, name: str, like: str) -> None:
     """The table of all versions and its view, on the first publication."""
-    session.execute(
+    session.execute(versions_table(name, like))
+    session.execute(live_view(name, session.frame(f"select * from {like} limit 0").column_names))
+
+
+def versions_table(name: str, like: str) -> str:
+    """The statement that makes the table of all versions with the columns of another."""
+    return (
         f"create table if not exists ops.{name} cluster by (publication) as"
         f" select cast(null as varchar) as publication, rows_of.* from {like} as rows_of where false"
     )
-    columns = session.frame(f"select * from {like} limit 0").column_names
-    session.execute(
-        f"create secure view if not exists published.{name} as select {', '.join(columns)} from ops.{name} where publication ="
-        f" (select max(version) from ops.publications where table_name = '{name}' and is_live)"
+
+
+def live_view(name: str, columns: Sequence[str]) -> str:
+    """The statement that makes the view of the live version; secure, since only such views can be shared."""
+    return (
+        f"create secure view if not exists published.{name} as select {', '.join(columns)} from ops.{name}"
+        f" where publication = (select max(version) from ops.publications where table_name = '{name}' and is_live)"
     )
 
 

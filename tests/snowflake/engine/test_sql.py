@@ -1,0 +1,78 @@
+"""What of our Snowflake SQL is proven by running it here, and what is only written down: `docs/snowflake.md` must say the same."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from recsys_platform.defs.dbt.assets import NOT_OURS, variables_for_dbt
+from recsys_platform.defs.dbt.project import DBT, ROOT
+from recsys_platform.settings import Settings
+from recsys_platform.warehouse.snowflake import ddl
+from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
+from recsys_platform.warehouse.snowflake.publishing import live_view, versions_table
+from recsys_platform.warehouse.snowflake.scripts import scripts
+
+DOCS = ROOT.parent / "docs" / "snowflake.md"
+GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def built(settings: Settings, warehouse: SnowflakeWarehouse, tmp_path: Path) -> Path:
+    """What dbt sent to Snowflake to build everything from empty raw tables."""
+    variables = {**variables_for_dbt(settings), "DBT_TARGET_PATH": str(tmp_path), "DBT_LOG_PATH": str(tmp_path)}
+    command = [str(DBT), "build", "--exclude", "resource_type:unit_test", *NOT_OURS.split()]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    return tmp_path
+
+
+def statements(built: Path, settings: Settings) -> Iterator[str]:
+    """Every statement: models as they were run, tests as they were compiled, tables of Python's, scripts for administrators."""
+    for folder in ("run", "compiled"):
+        yield from (path.read_text() for path in sorted((built / folder).rglob("*.sql")))
+    yield from ddl.statements()
+    yield from (versions_table("popular_books", "ops.carried"), live_view("popular_books", ["segment", "book_id"]))
+    yield from scripts(settings, GIVEN).values()
+
+
+# What the server for tests has behind it; of everything else it says that it was done.
+RUN = {"database", "schema", "table", "view", "stage", "file format", "temporary table"}
+_HEAD = re.compile(
+    r"(?P<verb>create|alter|grant|describe|use)\s+(?:or replace\s+|transient\s+|secure\s+|if not exists\s+)*"
+    r"(?P<kind>resource monitor|storage integration|file format|temporary table|\w+)",
+    re.IGNORECASE,
+)
+_PROPERTIES = {
+    exp.TransientProperty: "transient",
+    exp.SecureProperty: "secure",
+    exp.ClusterProperty: "cluster by",
+    exp.CopyGrantsProperty: "copy grants",
+}
+
+
+def only_written(text: str, statement: exp.Expression) -> set[str]:
+    """What of a statement the server for tests takes and does nothing about."""
+    found = {name for kind, name in _PROPERTIES.items() if statement.find(kind)}
+    head = _HEAD.match(text.strip())
+    if head and head["verb"].lower() == "grant":
+        return found | {"grant"}
+    if head and head["kind"].lower() not in RUN:
+        return found | {f"{head['verb']} {head['kind']}".lower()}
+    return found
+
+
+def test_all_snowflake_sql_parses_and_what_is_only_written_is_told_in_the_docs(built: Path, settings: Settings) -> None:
+    found = set[str]()
+    for text in statements(built, settings):
+        for statement in sqlglot.parse(text, dialect="snowflake"):
+            if statement is not None:
+                found |= only_written(statement.sql(dialect="snowflake"), statement)
+    told = re.findall(r"^\| `([a-z ]+)` \|", DOCS.read_text().partition("## Only written")[2], re.MULTILINE)
+    assert sorted(found) == sorted(told)
