@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from recsys_platform.errors import HubError
 from recsys_platform.hub.aws import client, code_of, in_one_sentence
 from recsys_platform.hub.catalogue import Table
-from recsys_platform.hub.hive_tables import HiveTable, hive_table
+from recsys_platform.hub.hive_tables import HiveTable, hive_table, root_of
 from recsys_platform.hub.store import Hub
 
 DATABASE = "recsys"
@@ -52,13 +52,14 @@ class GlueDatabase:
         A table of ours whose objects are all gone from the hub is removed; tables that somebody else made are never touched.
         `HubError` if one of them is in the way, if the hub is not in S3, or if AWS refuses.
         """
-        self._check(hub)
+        self._check()
+        root = root_of(hub)
         wanted = [hive_table(hub, table) for table in tables]
         with in_one_sentence(f"register the tables of the hub in the database {self.name} of Glue"):
             known = self._tables()
             for table in wanted:
                 _check_owner(self.name, table, known.get(table.name))
-            done = Counter(self._removed(hub, known, {table.name for table in wanted}))
+            done = Counter(self._removed(hub, root, known, {table.name for table in wanted}))
             for table in wanted:
                 done.update(self._table(table, known.get(table.name)))
                 done.update(self._partitions(table))
@@ -69,14 +70,10 @@ class GlueDatabase:
         """Glue itself."""
         return client("glue")
 
-    def _check(self, hub: Hub) -> None:
+    def _check(self) -> None:
         if not _A_DATABASE.fullmatch(self.name):
             raise HubError(
                 f"{self.name!r} cannot name a database of Glue: use lower-case letters, digits and underscores."
-            )
-        if not hub.where("").startswith("s3://"):
-            raise HubError(
-                f"Glue cannot read the hub {hub.where('')}: set RECSYS_HUB to s3://bucket/prefix, or unset RECSYS_GLUE_DATABASE."
             )
 
     def _tables(self) -> dict[str, Known]:
@@ -102,9 +99,8 @@ class GlueDatabase:
             self.client.update_table(DatabaseName=self.name, TableInput=given)
             yield "tables_updated"
 
-    def _removed(self, hub: Hub, known: Mapping[str, Known], wanted: set[str]) -> Iterator[str]:
+    def _removed(self, hub: Hub, root: str, known: Mapping[str, Known], wanted: set[str]) -> Iterator[str]:
         """A table that was not found may only be hard to read today: it goes when its last object is gone."""
-        root = hub.where("")
         for name, table in known.items():
             location = _location(table)
             ours = name not in wanted and MARK in table.get("Parameters", {}) and location.startswith(root)

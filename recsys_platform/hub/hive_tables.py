@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from recsys_platform.errors import HubError
 from recsys_platform.hub.catalogue import KnownField, Table
 from recsys_platform.hub.hive_types import columns_of, joined
 from recsys_platform.hub.schemas import Field
@@ -87,9 +88,9 @@ class HiveTable:
 
 
 def hive_table(hub: Hub, table: Table) -> HiveTable:
-    """The table of an entry, its addresses where the hub is."""
+    """The table of an entry, its addresses where the hub is; `HubError` if that is not in S3."""
     is_json = table.format == "json"
-    location = hub.where(table.location)
+    location = root_of(hub) + table.location
     return HiveTable(
         name=plain(table.name),
         source=table.name,
@@ -102,6 +103,14 @@ def hive_table(hub: Hub, table: Table) -> HiveTable:
         properties=_json_properties(table.columns) if is_json else {"serialization.format": "1"},
         partitions={each.day: location + _folder(table, each.day) for each in table.partitions},
     )
+
+
+def root_of(hub: Hub) -> str:
+    """The address of a hub in S3, which ends with `/`."""
+    root = hub.where("")
+    if not root.startswith("s3://"):
+        raise HubError(f"Glue and Athena cannot read the hub {root}: set RECSYS_HUB to s3://bucket/prefix.")
+    return root
 
 
 def plain(name: str) -> str:

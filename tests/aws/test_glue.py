@@ -254,7 +254,7 @@ def test_a_table_of_somebody_else_in_the_way_is_refused_before_anything_is_told(
 
 
 def test_a_hub_in_a_folder_and_a_bad_name_are_refused_in_one_sentence(s3_hub: S3Hub, tmp_path: Path) -> None:
-    with pytest.raises(HubError, match=r"Glue cannot read the hub .*: set RECSYS_HUB"):
+    with pytest.raises(HubError, match=r"Glue and Athena cannot read the hub .*: set RECSYS_HUB"):
         mirror(FolderHub(tmp_path))
     with pytest.raises(HubError, match="'My-Database' cannot name a database of Glue"):
         mirror(s3_hub, "My-Database")
