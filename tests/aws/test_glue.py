@@ -199,6 +199,11 @@ def test_names_are_such_as_hive_takes_and_lead_back_to_the_keys(s3_hub: S3Hub) -
     }
 
 
+def test_a_column_of_a_file_called_like_the_partition_is_left_to_the_path(s3_hub: S3Hub) -> None:
+    pages(s3_hub, FRIDAY, dt=["x"], Last=[{"Page-No": 1}])
+    assert as_hive(s3_hub, "curated/pages").columns == {"book_id": "string", "last": "struct<page_no:bigint>"}
+
+
 def test_partitions_are_sent_by_the_hundred_and_deleted_by_twenty_five(s3_hub: S3Hub) -> None:
     many = [FRIDAY + dt.timedelta(days=number) for number in range(120)]
     pages(s3_hub, *many)
