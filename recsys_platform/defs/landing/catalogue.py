@@ -1,6 +1,7 @@
 """The catalogue of the hub, and the check that tells how its tables' fields changed."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import dagster as dg
 
@@ -9,6 +10,7 @@ from recsys_platform.errors import RecsysError
 from recsys_platform.hub.catalogue import LocalCatalogue, Table
 from recsys_platform.hub.remembering import Recorded, changes, record_tables
 from recsys_platform.hub.store import Hub
+from recsys_platform.settings import Settings
 
 CATALOGUE = dg.AssetKey(["hub", "catalogue"])
 SOURCES = (
@@ -30,15 +32,30 @@ _CHECK = "fields_are_those_of_the_day_before"
     automation_condition=NIGHTLY,
     check_specs=[dg.AssetCheckSpec(_CHECK, asset=CATALOGUE, description="No field came, went or changed its type.")],
 )
-def catalogue(hub: dg.ResourceParam[Hub]) -> dg.MaterializeResult:
-    """Every landing and curated table of the hub with its fields, partitions and figures, from a sample: `catalogue/` in the hub."""
+def catalogue(hub: dg.ResourceParam[Hub], settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+    """Every landing and curated table of the hub with its fields, partitions and figures, from a sample: `catalogue/` in the hub.
+
+    Where `RECSYS_GLUE_DATABASE` is set, Glue is told of them too.
+    """
     try:
         recorded = record_tables(hub, LocalCatalogue(hub))
+        told = _mirrored(hub, recorded, settings.glue_database)
     except RecsysError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": len(recorded), "tables": _overview(recorded)}, check_results=[_judged(recorded)]
+        metadata={"dagster/row_count": len(recorded), "tables": _overview(recorded), **told},
+        check_results=[_judged(recorded)],
     )
+
+
+def _mirrored(hub: Hub, recorded: Sequence[Recorded], database: str | None) -> dict[str, int]:
+    """What Glue was told, in numbers; nothing where there is none."""
+    if database is None:
+        return {}
+    from recsys_platform.hub.glue import GlueDatabase  # boto3 costs half a second, which a laptop need not pay
+
+    changes = GlueDatabase(database).mirror(hub, [each.table for each in recorded])
+    return {f"glue_{name}": number for name, number in asdict(changes).items()}
 
 
 def _overview(recorded: Sequence[Recorded]) -> dg.TableMetadataValue:

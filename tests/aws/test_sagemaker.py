@@ -1,0 +1,314 @@
+"""A model version goes to SageMaker once, under names it takes, and gets the share of traffic it is given."""
+
+import datetime as dt
+import gzip
+import io
+import json
+import shutil
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+
+from recsys_platform.deploy.archive import pack, upload
+from recsys_platform.deploy.errors import DeployError
+from recsys_platform.deploy.sagemaker import (
+    STEPS,
+    Container,
+    Endpoint,
+    SageMaker,
+    Variant,
+    checked_name,
+    model_name,
+    name_of,
+    next_share,
+    shares,
+    weights_for,
+)
+from recsys_platform.errors import HubError
+from recsys_platform.hub.s3 import S3Hub
+from recsys_platform.recommender.errors import RegistryError
+from recsys_platform.recommender.registry import Facts, Registry
+
+ARRAYS = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3), "book_ids": np.array(["b1", "ü"], dtype=object)}
+FACTS = Facts(created_at=dt.datetime(2026, 11, 22, 12, 30), data_hash="abc", code_version="0.1")
+ROLE = "arn:aws:iam::123456789012:role/recsys-endpoint"
+SERVING = Container("123456789012.dkr.ecr.eu-west-1.amazonaws.com/recsys:1", ROLE, {"WORKERS": "2"})
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "models")
+
+
+@pytest.fixture
+def version(registry: Registry) -> str:
+    return registry.log("item_knn", ARRAYS, FACTS)
+
+
+@pytest.fixture
+def sagemaker(bucket: str) -> SageMaker:
+    return SageMaker()
+
+
+@pytest.fixture
+def two(sagemaker: SageMaker) -> Endpoint:
+    """An endpoint in service: all traffic for the champion, none for the challenger."""
+    return put_in_service(sagemaker, Variant("champion", model(sagemaker)), Variant("challenger", model(sagemaker), 0))
+
+
+def model(sagemaker: SageMaker) -> str:
+    return sagemaker.create_model("ease", "20261122T123000-0123456789ab", "s3://b/model.tar.gz", SERVING)
+
+
+def put_in_service(sagemaker: SageMaker, *variants: Variant) -> Endpoint:
+    endpoint = Endpoint("recsys", variants)
+    assert sagemaker.deploy(endpoint) == "created"
+    sagemaker.wait("recsys")
+    return endpoint
+
+
+# The archive
+
+
+def test_an_archive_holds_the_files_of_the_version_at_its_root(registry: Registry, version: str) -> None:
+    with tarfile.open(fileobj=io.BytesIO(pack(registry, "item_knn", version))) as archive:
+        members = archive.getmembers()
+        assert [each.name for each in members] == ["book_ids.parquet", "manifest.json", "vectors.npy"]
+        assert {(each.mtime, each.uid, each.gid, each.uname, each.mode) for each in members} == {(0, 0, 0, "", 0o644)}
+        kept = archive.extractfile("vectors.npy")
+        assert kept is not None
+        assert np.load(io.BytesIO(kept.read())).tolist() == ARRAYS["vectors"].tolist()
+
+
+def test_an_archive_unpacked_is_a_version_that_the_registry_loads(
+    registry: Registry, version: str, tmp_path: Path
+) -> None:
+    unpacked = tmp_path / "opt" / "item_knn" / version
+    with tarfile.open(fileobj=io.BytesIO(pack(registry, "item_knn", version))) as archive:
+        archive.extractall(unpacked, filter="data")
+    found = Registry(tmp_path / "opt").load("item_knn", version)
+    assert found.arrays["book_ids"].tolist() == ["b1", "ü"]
+
+
+def test_the_same_version_gives_the_same_bytes_wherever_and_whenever(
+    registry: Registry, version: str, tmp_path: Path
+) -> None:
+    shutil.copytree(registry.root, tmp_path / "copy", copy_function=shutil.copyfile)
+    once, again = pack(registry, "item_knn", version), pack(Registry(tmp_path / "copy"), "item_knn", version)
+    assert once == again
+    assert once[4:8] == b"\0" * 4  # gzip's own time
+    assert len(gzip.decompress(once)) > len(once)
+
+
+def test_what_was_not_logged_is_not_packed(registry: Registry, version: str, tmp_path: Path) -> None:
+    folder = registry.root / "item_knn" / version
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    for stray in (folder / "zz", folder / ".notes"):
+        stray.symlink_to(secret) if stray.name == "zz" else stray.write_text("x")
+        with pytest.raises(DeployError, match=f"{stray.name} is a link or was not logged"):
+            pack(registry, "item_knn", version)
+        stray.unlink()
+    logged = folder / "vectors.npy"
+    logged.rename(tmp_path / "moved.npy")
+    logged.symlink_to(tmp_path / "moved.npy")
+    with pytest.raises(DeployError, match=r"vectors\.npy is a link"):
+        pack(registry, "item_knn", version)
+
+
+def test_a_damaged_version_is_not_packed(registry: Registry, version: str) -> None:
+    (registry.root / "item_knn" / version / "vectors.npy").write_bytes(b"x")
+    with pytest.raises(RegistryError, match=r"vectors\.npy is missing or was changed"):
+        pack(registry, "item_knn", version)
+
+
+def test_an_archive_is_uploaded_once(registry: Registry, version: str, bucket: str) -> None:
+    models = S3Hub(bucket, "models")
+    address = upload(registry, "item_knn", version, models)
+    assert address == f"s3://{bucket}/models/item_knn/{version}/model.tar.gz"
+    (item,) = models.objects("item_knn/")
+    assert models.get(item.key) == pack(registry, "item_knn", version)
+    shutil.rmtree(registry.root)
+    assert upload(registry, "item_knn", version, models) == address
+
+
+# Names
+
+
+def test_a_model_is_named_by_its_version_and_by_what_runs_it() -> None:
+    version = "20261122T123000-0123456789ab"
+    name = model_name("item_knn", version, "s3://b/k", SERVING)
+    assert name.startswith(f"item-knn-{version}-")
+    assert len(name) == len(f"item-knn-{version}-") + 8
+    others = [
+        model_name("item_knn", version, "s3://b/other", SERVING),
+        model_name("item_knn", version, "s3://b/k", Container(SERVING.image, ROLE)),
+        model_name("item_knn", version, "s3://b/k", Container("recsys:2", ROLE, SERVING.environment)),
+    ]
+    assert len({name, *others}) == 4
+
+
+@pytest.mark.parametrize("name", ["a", "a-b", "A--9", "x" * 63])
+def test_names_that_sagemaker_takes(name: str) -> None:
+    assert checked_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "a_b", "a.b", "ü", "x" * 64, "a\n"])
+def test_names_that_sagemaker_refuses_are_refused_before_it_is_asked(name: str) -> None:
+    with pytest.raises(DeployError, match="cannot be a name in SageMaker"):
+        checked_name(name)
+    with pytest.raises(DeployError):
+        Variant(name, "m")
+
+
+def test_a_name_that_becomes_too_long_is_refused() -> None:
+    with pytest.raises(DeployError, match="at most 63"):
+        name_of("m" * 40, "20261122T123000-0123456789ab")
+    with pytest.raises(DeployError, match="at most 63"):
+        Endpoint("e" * 51, (Variant("a", "m"),))
+
+
+# Models and endpoints
+
+
+def test_a_model_has_image_archive_role_and_environment_and_is_made_once(sagemaker: SageMaker) -> None:
+    name, again = model(sagemaker), model(sagemaker)
+    assert name == again
+    made = boto3.client("sagemaker").describe_model(ModelName=name)
+    told = made["PrimaryContainer"]
+    assert (told["Image"], told["ModelDataUrl"]) == (SERVING.image, "s3://b/model.tar.gz")
+    assert (told["Environment"], made["ExecutionRoleArn"]) == ({"WORKERS": "2"}, ROLE)
+    assert len(boto3.client("sagemaker").list_models()["Models"]) == 1
+    tags = boto3.client("sagemaker").list_tags(ResourceArn=made["ModelArn"])["Tags"]
+    assert {each["Key"]: each["Value"] for each in tags} == {
+        "recsys:model": "ease",
+        "recsys:version": "20261122T123000-0123456789ab",
+    }
+
+
+def test_an_endpoint_is_made_once_and_keeps_the_weights_it_has_by_now(sagemaker: SageMaker, two: Endpoint) -> None:
+    told = boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=two.configuration)
+    assert [
+        (each["VariantName"], each["InitialVariantWeight"], each["InstanceType"], each["InitialInstanceCount"])
+        for each in told["ProductionVariants"]
+    ] == [("champion", 1, "ml.m5.large", 1), ("challenger", 0, "ml.m5.large", 1)]
+    sagemaker.shift("recsys", "challenger", 0.25)
+    assert sagemaker.deploy(two) == "unchanged"
+    assert sagemaker.weights("recsys") == {"champion": 0.75, "challenger": 0.25}
+    assert len(boto3.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]) == 1
+
+
+def test_an_endpoint_that_is_there_is_updated_to_another_configuration(sagemaker: SageMaker, two: Endpoint) -> None:
+    sent: list[dict[str, Any]] = []
+
+    def answer(params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, str]]:  # moto has no such call
+        sent.append(json.loads(params["body"]))
+        return SimpleNamespace(status_code=200), {"EndpointArn": "arn"}
+
+    sagemaker.client.meta.events.register("before-call.sagemaker.UpdateEndpoint", answer)
+    more = Endpoint("recsys", (replace(two.variants[0], instances=2), two.variants[1]))
+    assert sagemaker.deploy(more) == "updated"
+    assert sent == [{"EndpointName": "recsys", "EndpointConfigName": more.configuration}]
+    assert boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=more.configuration)
+
+
+def test_other_contents_are_another_configuration() -> None:
+    one = Endpoint("recsys", (Variant("a", "m"),))
+    assert one.configuration == Endpoint("recsys", (Variant("a", "m"),)).configuration
+    others = [
+        Endpoint("recsys", (Variant("a", "m", instances=2),)),
+        Endpoint("recsys", (Variant("a", "m"),), shadow=Variant("b", "m2")),
+        Endpoint("recsys", (Variant("a", "m2"),)),
+    ]
+    assert len({one.configuration, *(each.configuration for each in others)}) == 4
+
+
+def test_a_shadow_is_told_beside_the_one_variant_it_copies(sagemaker: SageMaker) -> None:
+    shadowed = Endpoint("recsys", (Variant("champion", model(sagemaker)),), Variant("next", model(sagemaker), 0.5))
+    assert [each["VariantName"] for each in shadowed.request["ShadowProductionVariants"]] == ["next"]
+    assert sagemaker.deploy(shadowed) == "created"  # moto takes the request and forgets the shadow
+
+
+def test_what_sagemaker_would_refuse_is_refused_before_it_is_asked() -> None:
+    a, b, c = (Variant(name, "m") for name in "abc")
+    for variants, shadow, said in (
+        ((a, a), None, "share a name"),
+        ((a,), a, "share a name"),
+        ((a, b), c, "shadows one variant"),
+        ((Variant("a", "m", 0.0),), None, "No variant of recsys would get traffic"),
+        ((), None, "No variant"),
+    ):
+        with pytest.raises(DeployError, match=said):
+            Endpoint("recsys", variants, shadow)
+    for weight, instances in ((-1.0, 1), (float("nan"), 1), (1.0, 0)):
+        with pytest.raises(DeployError, match="a weight of 0 or more and at least one instance"):
+            Variant("a", "m", weight, instances=instances)
+
+
+def test_what_aws_refuses_is_one_sentence(sagemaker: SageMaker) -> None:
+    with pytest.raises(HubError, match=r"Cannot deploy the endpoint recsys of SageMaker: AWS says .*") as told:
+        sagemaker.deploy(Endpoint("recsys", (Variant("a", "no-such-model"),)))
+    assert "\n" not in str(told.value)
+    with pytest.raises(HubError, match="Cannot look at the endpoint recsys of SageMaker"):
+        sagemaker.shift("recsys", "a", 0.5)
+
+
+# The ramp
+
+
+@pytest.mark.parametrize(
+    ("weights", "share", "wanted"),
+    [
+        ({"old": 1, "new": 0}, 0.05, {"old": 0.95, "new": 0.05}),
+        ({"old": 95, "new": 5}, 0.25, {"old": 0.75, "new": 0.25}),
+        ({"old": 0.5, "new": 0.5}, 1.0, {"old": 0, "new": 1}),
+        ({"old": 0, "new": 1}, 0.0, {"old": 1, "new": 0}),
+        ({"old": 3, "other": 1, "new": 0}, 0.2, {"old": 0.6, "other": 0.2, "new": 0.2}),
+        ({"old": 0, "other": 0, "new": 1}, 0.0, {"old": 0.5, "other": 0.5, "new": 0}),
+    ],
+)
+def test_a_variant_gets_its_share_and_the_others_the_rest_as_they_had_it(
+    weights: dict[str, float], share: float, wanted: dict[str, float]
+) -> None:
+    assert weights_for(weights, "new", share) == wanted
+
+
+@pytest.mark.parametrize(("weights", "share"), [({"old": 1}, 0.5), ({"new": 1}, 0.5), ({"old": 1, "new": 1}, 1.1)])
+def test_a_share_that_cannot_be_given_is_refused(weights: dict[str, float], share: float) -> None:
+    with pytest.raises(DeployError):
+        weights_for(weights, "new", share)
+
+
+def test_the_ramp_has_four_steps() -> None:
+    climbed = [0.0]
+    while climbed[-1] < 1:
+        climbed.append(next_share(climbed[-1]))
+    assert tuple(climbed[1:]) == STEPS == (0.05, 0.25, 0.5, 1.0)
+    assert [next_share(share) for share in (0.1, 0.25, 1.0)] == [0.25, 0.5, 1.0]
+
+
+def test_a_ramp_goes_up_step_by_step_and_all_the_way_down_and_each_step_counts_once(
+    sagemaker: SageMaker, two: Endpoint
+) -> None:
+    sent: list[dict[str, Any]] = []
+    event = "provide-client-params.sagemaker.UpdateEndpointWeightsAndCapacities"
+    sagemaker.client.meta.events.register(event, lambda params, **_: sent.append(params))
+    for share in STEPS:
+        assert sagemaker.shift("recsys", "challenger", share)
+        assert not sagemaker.shift("recsys", "challenger", share)
+        assert shares(sagemaker.weights("recsys")) == pytest.approx({"champion": 1 - share, "challenger": share})
+    assert sagemaker.roll_back("recsys", "challenger")
+    assert not sagemaker.roll_back("recsys", "challenger")
+    assert sagemaker.weights("recsys") == {"champion": 1, "challenger": 0}
+    assert len(sent) == len(STEPS) + 1
+
+
+def test_a_variant_that_is_not_there_gets_no_share(sagemaker: SageMaker, two: Endpoint) -> None:
+    with pytest.raises(DeployError, match="of which one is nobody: there are champion, challenger"):
+        sagemaker.shift("recsys", "nobody", 0.5)
