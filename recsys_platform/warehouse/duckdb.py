@@ -144,6 +144,11 @@ class DuckDBWarehouse:
         with self.connect() as con, transaction(con):
             return publishing.publish(con, version, tables, promises, given)
 
+    def roll_back(self) -> str:
+        """Show readers again what they saw before the live version, in one transaction; its name."""
+        with self.connect() as con, transaction(con):
+            return publishing.roll_back(con)
+
     @contextmanager
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection that is closed whatever happens; `WarehouseError` if the file is locked, absent or not DuckDB."""

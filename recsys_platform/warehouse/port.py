@@ -94,3 +94,6 @@ class Warehouse(Protocol):
         given: Mapping[str, pa.Table],
     ) -> dict[str, int]:
         """Write a new version beside the live one, check it, swap; rows by table."""
+
+    def roll_back(self) -> str:
+        """Show readers again what they saw before the live version; its name. `PublishError` if there is none."""

@@ -42,6 +42,33 @@ def publish(
     return rows
 
 
+def roll_back(con: duckdb.DuckDBPyConnection) -> str:
+    """Show readers again what they saw before the live version; its name. The caller holds the transaction.
+
+    `PublishError` if there is none. Once more leads back: what counts is what was live last.
+    """
+    earlier = con.execute(EARLIER).fetchall()
+    if not earlier:
+        raise PublishError(NO_EARLIER)
+    [(version,)] = earlier
+    tables = con.execute(
+        "select table_name, versioned_table from ops.publications where version = ?", [version]
+    ).fetchall()
+    for name, table in tables:
+        con.execute(f"create or replace view published.{name} as select * from {table}")
+    con.execute("update ops.publications set is_live = false")
+    con.execute(
+        "update ops.publications set is_live = true, published_at = now()::timestamp where version = ?", [version]
+    )
+    return str(version)
+
+
+EARLIER = """
+    select version from ops.publications group by version
+    having count(case when is_live then 1 end) = 0 order by max(published_at) desc limit 1"""
+NO_EARLIER = "There is no earlier version to go back to: only one was ever published."
+
+
 def versioned(name: str, version: str) -> str:
     """The table that holds one version."""
     return f'ops."{name}__{version}"'

@@ -41,3 +41,24 @@ def test_the_same_version_can_be_written_again(warehouse):
     publish(warehouse, "v1", [1])
     publish(warehouse, "v1", [1])
     assert warehouse.frame("select count(*) as n from ops.publications")["n"][0].as_py() == 1
+
+
+def test_one_step_back_shows_what_was_live_before_and_one_more_leads_back(warehouse):
+    for version, numbers in (("v1", [1]), ("v2", [2])):
+        publish(warehouse, version, numbers)
+    assert (warehouse.roll_back(), live(warehouse), warehouse.live_version()) == ("v1", [1], "v1")
+    assert (warehouse.roll_back(), live(warehouse)) == ("v2", [2])
+
+
+def test_the_version_that_was_gone_back_to_stays_when_the_next_one_comes(warehouse):
+    for version, numbers in (("v1", [1]), ("v2", [2])):
+        publish(warehouse, version, numbers)
+    warehouse.roll_back()
+    publish(warehouse, "v3", [3])
+    assert (warehouse.roll_back(), live(warehouse)) == ("v1", [1])
+
+
+def test_there_is_no_way_back_from_the_only_version(warehouse):
+    publish(warehouse, "v1", [1])
+    with pytest.raises(PublishError, match="no earlier version"):
+        warehouse.roll_back()

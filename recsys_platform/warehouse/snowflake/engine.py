@@ -144,7 +144,7 @@ class SnowflakeWarehouse:
             return publishing.publish(session, self.stage, version, tables, promises, given)
 
     def roll_back(self) -> str:
-        """Show readers the published version before the live one again; its name."""
+        """Show readers again what they saw before the live version; its name."""
         with self.connect() as session:
             return publishing.roll_back(session)
 

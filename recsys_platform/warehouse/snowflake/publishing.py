@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from recsys_platform.errors import PublishError
-from recsys_platform.warehouse.publishing import KEPT_VERSIONS
+from recsys_platform.warehouse.publishing import EARLIER, KEPT_VERSIONS, NO_EARLIER
 from recsys_platform.warehouse.snowflake.carrying import Stage
 from recsys_platform.warehouse.snowflake.connecting import Session
 from recsys_platform.warehouse.snowflake.loading import in_turn
@@ -33,18 +33,22 @@ def publish(
 
 
 def roll_back(session: Session) -> str:
-    """Show readers the version before the live one again; its name. `PublishError` if there is none."""
-    earlier = session.execute(_EARLIER)
+    """Show readers again what they saw before the live version; its name. `PublishError` if there is none."""
+    return in_turn(session, lambda: _swap_back(session))
+
+
+def _swap_back(session: Session) -> str:
+    earlier = session.execute(EARLIER)
     if not earlier:
-        raise PublishError("There is no earlier version to go back to: only one was ever published.")
-    version = str(earlier[0][0])
-    in_turn(session, lambda: session.execute("update ops.publications set is_live = (version = ?)", [version]))
-    return version
-
-
-_EARLIER = """
-    select version from ops.publications group by version
-    having count(case when is_live then 1 end) = 0 order by max(published_at) desc limit 1"""
+        raise PublishError(NO_EARLIER)
+    [(version,)] = earlier
+    session.execute("update ops.publications set is_live = false")
+    session.execute(
+        "update ops.publications set is_live = true, published_at = cast(current_timestamp() as timestamp_ntz)"
+        " where version = ?",
+        [version],
+    )
+    return str(version)
 
 
 def _refuse_broken(session: Session, names: Mapping[str, str], promises: Mapping[str, str]) -> None:

@@ -31,6 +31,8 @@ def test_readers_see_the_newest_version_and_one_step_back_the_one_before(warehou
     assert (warehouse.live_version(), seen(warehouse)) == ("v2", [["c"], ["c"]])
     assert warehouse.roll_back() == "v1"
     assert (warehouse.live_version(), seen(warehouse)) == ("v1", [["a", "b"], ["a", "b"]])
+    publish(warehouse, "v3", "d")
+    assert warehouse.roll_back() == "v1"
 
 
 def test_a_version_that_breaks_a_promise_is_not_seen(warehouse: SnowflakeWarehouse) -> None:
