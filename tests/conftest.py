@@ -1,19 +1,23 @@
-"""What tests of several packages share: a hub and a warehouse in a temporary folder."""
+"""What tests of several packages share: a hub and a warehouse in a temporary folder; AWS on the loopback."""
 
 import datetime as dt
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
+import httpx
 import pytest
 
 from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import Source, landing_key
 from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from tests.servers import made_up_credentials, moto
 
+BUCKET = "recsys-hub"
 DAY = dt.date(2026, 11, 20)
 
 
@@ -59,3 +63,25 @@ def view() -> Callable[..., dict[str, Any]]:
         return base | {"properties": {"book_id": book}} | more
 
     return record
+
+
+@pytest.fixture(scope="session")
+def credentials() -> Iterator[None]:
+    """Made-up credentials for every client of this process and of those it starts."""
+    with made_up_credentials():
+        yield
+
+
+@pytest.fixture(scope="session")
+def aws(credentials: None) -> Iterator[str]:
+    """The address of a server that stands for S3, SQS, Glue, SSM and more."""
+    with moto() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(aws: str) -> Iterator[str]:
+    """An empty bucket; everything that the server remembers is forgotten after the test."""
+    boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    yield BUCKET
+    httpx.post(f"{aws}/moto-api/reset")

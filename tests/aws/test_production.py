@@ -37,7 +37,7 @@ from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, Postgr
 
 from recsys_platform.hub.attributes import store_snapshot
 from recsys_platform.hub.s3 import S3Hub
-from tests.aws.conftest import free_port
+from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "deploy" / "dagster.yaml"

@@ -1,4 +1,4 @@
-"""Snowflake on the loopback: a server that speaks its protocol, and one that speaks S3, started once for all tests of this folder."""
+"""Snowflake on the loopback: a server that speaks its protocol, started once for all tests of this folder."""
 
 import itertools
 import sys
@@ -6,42 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
-import httpx
 import pytest
 from snowflake.connector import SnowflakeConnection, connect
 
-from tests.servers import free_port, made_up_credentials, moto, running
+from tests.servers import free_port, running
 
-BUCKET = "recsys-hub"
 ROOT = Path(__file__).parents[2]
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def credentials() -> Iterator[None]:
-    """Made-up credentials for every client of this process and of those it starts.
+def no_real_account(credentials: None) -> Iterator[None]:
+    """Made-up credentials for every test of this folder.
 
     At every login the connector asks STS and the metadata services of three clouds where it runs, unless told not to.
     """
-    with made_up_credentials(), pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
         yield
-
-
-@pytest.fixture(scope="session")
-def aws(credentials: None) -> Iterator[str]:
-    """The address of a server that stands for S3."""
-    with moto() as address:
-        yield address
-
-
-@pytest.fixture
-def bucket(aws: str) -> Iterator[str]:
-    """An empty bucket, forgotten after the test."""
-    boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    yield BUCKET
-    httpx.post(f"{aws}/moto-api/reset")
 
 
 @pytest.fixture(scope="session")
