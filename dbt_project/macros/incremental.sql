@@ -73,7 +73,9 @@
 
 
 {#
-    Post-hooks of incremental models and seeds: what they were made from and up to which load, in their own transaction.
+    Post-hooks of incremental models and seeds: what they were made from and up to which load, on DuckDB in their own
+    transaction. On Snowflake each commits by itself: a build that dies before them does its last loads again (rows that
+    changed since `built_to` are superseded like any others), one that dies between them is made anew.
 
     Staging is built to the newest load in the ledger, unless a load of its tracker came in after it had read.
 #}

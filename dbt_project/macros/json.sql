@@ -94,31 +94,57 @@
 
 
 {% macro snowflake__json_fields(relation, fields, inside, column, keep, where) -%}
-    {%- set ns = namespace(columns=snowflake__json_columns(fields, column, [''])) -%}
+    {#- The rows of a unit test are texts: only there are they parsed. -#}
+    {%- set record = 'parse_json(cast(' ~ column ~ ' as varchar))' if model.resource_type == 'unit_test' else column -%}
+    {%- set ns = namespace(columns=snowflake__json_columns(fields, 'record_read'), objects=[]) -%}
     {%- for object, its_fields in inside.items() -%}
-        {%- set path = fields[object] -%}
-        {%- set prefixes = [] -%}
-        {%- for option in ([path] if path is string else path) -%}
-            {%- do prefixes.append(option ~ '.') -%}
-        {%- endfor -%}
-        {%- set ns.columns = ns.columns + snowflake__json_columns(its_fields, column, prefixes) -%}
+        {%- do ns.objects.append(snowflake__json_object(fields[object], 'record_read') ~ ' as ' ~ object ~ '_read') -%}
+        {%- set ns.columns = ns.columns + snowflake__json_columns(its_fields, object ~ '_read') -%}
     {%- endfor -%}
+    with records_read as (
+        select
+            {% for name in keep -%}
+            {{ name }},
+            {% endfor -%}
+            {{ record }} as record_read
+        from {{ relation }}
+        where {{ where }}
+    ){% if inside %},
+
+    objects_read as (
+        select
+            *,
+            {{ ns.objects | join(',\n            ') }}
+        from records_read
+    ){% endif %}
+
     select
         {{ (keep + ns.columns) | join(',\n        ') }}
-    from {{ relation }}
-    where {{ where }}
+    from {{ 'objects_read' if inside else 'records_read' }}
 {%- endmacro %}
 
 
-{# A column for each field, read from the top of the record, below one of the prefixes. #}
-{% macro snowflake__json_columns(fields, column, prefixes) -%}
+{# The object at a path, or at the first of some paths that has one, also where it is wrapped up as text. #}
+{% macro snowflake__json_object(path, column) -%}
+    {%- set parts = [] -%}
+    {%- for option in ([path] if path is string else path) -%}
+        {%- set value = "get_path(" ~ column ~ ", '" ~ option ~ "')" -%}
+        {%- do parts.append(
+            "case when as_varchar(" ~ value ~ ") is not null then try_parse_json(as_varchar(" ~ value ~ "))"
+            ~ " when not is_null_value(" ~ value ~ ") then " ~ value ~ " end"
+        ) -%}
+    {%- endfor -%}
+    {{ return(parts[0] if parts | length == 1 else 'coalesce(' ~ parts | join(', ') ~ ')') }}
+{%- endmacro %}
+
+
+{# A column for each field, read from the top of an object. #}
+{% macro snowflake__json_columns(fields, column) -%}
     {%- set ns = namespace(columns=[]) -%}
     {%- for alias, path in fields.items() -%}
         {%- set parts = [] -%}
-        {%- for prefix in prefixes -%}
-            {%- for option in ([path] if path is string else path) -%}
-                {%- do parts.append("nullif(get_path(" ~ column ~ ", '" ~ prefix ~ option ~ "')::varchar, '')") -%}
-            {%- endfor -%}
+        {%- for option in ([path] if path is string else path) -%}
+            {%- do parts.append("nullif(get_path(" ~ column ~ ", '" ~ option ~ "')::varchar, '')") -%}
         {%- endfor -%}
         {%- set value = parts[0] if parts | length == 1 else 'coalesce(' ~ parts | join(', ') ~ ')' -%}
         {%- set ns.columns = ns.columns + [value ~ ' as ' ~ alias] -%}

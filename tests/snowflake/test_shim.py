@@ -453,6 +453,10 @@ def answer(session: SnowflakeConnection, expression: str, text: str | None) -> A
     [
         ("as_array(try_parse_json(x))", '["a"]', '["a"]'),
         ("as_array(try_parse_json(x))", '{"a": 1}', None),
+        ("as_varchar(get_path(try_parse_json(x), 'a'))", '{"a": "{}"}', "{}"),
+        ("as_varchar(get_path(try_parse_json(x), 'a'))", '{"a": {}}', None),
+        ("is_null_value(get_path(try_parse_json(x), 'a'))", '{"a": null}', True),
+        ("is_null_value(get_path(try_parse_json(x), 'b'))", '{"a": null}', None),
         ("coalesce(as_array(try_parse_json(x)), array_construct())", "no json", "[]"),
         ("array_size(as_array(try_parse_json(x)))", '["a", "b"]', 2),
         ("array_size(as_array(try_parse_json(x)))", '{"a": 1}', None),

@@ -1,5 +1,6 @@
 """What of our Snowflake SQL is proven by running it here, and what is only written down: `docs/snowflake.md` must say the same."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from recsys_platform.defs.dbt.assets import NOT_OURS, variables_for_dbt
+from recsys_platform.defs.dbt.assets import variables_for_dbt
 from recsys_platform.defs.dbt.project import DBT, ROOT
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.snowflake import ddl
@@ -25,11 +26,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def built(settings: Settings, warehouse: SnowflakeWarehouse, tmp_path: Path) -> Path:
-    """What dbt sent to Snowflake to build everything from empty raw tables."""
+    """What dbt sent to Snowflake to build everything from empty raw tables, unit tests too."""
     variables = {**variables_for_dbt(settings), "DBT_TARGET_PATH": str(tmp_path), "DBT_LOG_PATH": str(tmp_path)}
-    command = [str(DBT), "build", "--exclude", "resource_type:unit_test", *NOT_OURS.split()]
+    command = [str(DBT), "build", "--exclude", "source:published+"]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+    results = json.loads((tmp_path / "run_results.json").read_text())["results"]
+    kinds = {each["unique_id"].partition(".")[0] for each in results}
+    assert kinds >= {"model", "seed", "snapshot", "test", "unit_test"}
     return tmp_path
 
 

@@ -24,6 +24,10 @@ _OFFSET = r"\s?(Z|[+-]\d{2}(:?\d{2})?)"
 _MACROS = {
     # The array itself, or NULL for any other value.
     "as_array(x)": "case when json_type(x) = 'ARRAY' then x end",
+    # The text itself, or NULL for any other value.
+    "as_varchar(x)": "case when json_type(x) = 'VARCHAR' then json_extract_string(x, '$') end",
+    # Whether a value is JSON's null, which is not SQL's; NULL for that.
+    "is_null_value(x)": "json_type(x) = 'NULL'",
     # Digits alone are seconds since 1970, or milliseconds and so on if they are too many for seconds.
     "_fs_from_epoch(x)": """make_timestamp(case
         when not regexp_full_match(x, '-?\\d+') then null
