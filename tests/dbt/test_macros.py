@@ -89,11 +89,11 @@ def test_snowflake_reads_the_same_paths(world: Any) -> None:
     inside = "{'properties': {'book': ['book_id', 'bookId']}}"
     sql = compile_text(world, f"snowflake__json_fields('raw.t', {fields}, {inside}, 'record', ['landed_at'], 'true')")
 
-    def read(path: str) -> str:
-        return f"nullif(get_path(record, '{path}')::varchar, '')"
+    def read(column: str, path: str) -> str:
+        return f"nullif(get_path({column}, '{path}')::varchar, '')"
 
-    assert f"coalesce({read('messageId')}, {read('message_id')}) as id" in sql
-    assert f"coalesce({read('properties.book_id')}, {read('properties.bookId')}) as book" in sql
+    assert f"coalesce({read('record_read', 'messageId')}, {read('record_read', 'message_id')}) as id" in sql
+    assert f"coalesce({read('properties_read', 'book_id')}, {read('properties_read', 'bookId')}) as book" in sql
 
 
 @pytest.mark.parametrize(

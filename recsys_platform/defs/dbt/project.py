@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
@@ -20,10 +21,18 @@ def dbt_project() -> DbtProject:
     project = DbtProject(ROOT)
     if _is_stale(project.manifest_path):
         sys.stderr.write("Parsing the dbt project…\n")
-        subprocess.run(
-            [str(DBT), "--quiet", "parse"], cwd=ROOT, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"}
-        )
+        _parse(project.manifest_path.parent)
     return project
+
+
+def _parse(target: Path) -> None:
+    """Parse beside the target folder and move the result there: another process may do the same at this moment."""
+    target.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=target) as draft:
+        ours = {"DBT_TARGET_PATH": draft, "PYTHONWARNINGS": "ignore"}
+        subprocess.run([str(DBT), "--quiet", "parse"], cwd=ROOT, check=True, env={**os.environ, **ours})
+        for name in ("partial_parse.msgpack", "manifest.json"):
+            os.replace(Path(draft) / name, target / name)
 
 
 def _is_stale(manifest: Path) -> bool:
