@@ -22,6 +22,7 @@ LONGEST_SUBJECT = 99  # SNS takes fewer than 100 characters, ASCII without line 
 # A tick of Dagster's has a minute for up to five failed runs.
 TIMEOUT_SECONDS, ATTEMPTS = 4.0, 2
 _HIDDEN = "***"
+_LINE = 16  # characters of a secret's line that is hidden by itself; a shorter one is in too many words
 _TALKATIVE = ("httpx", "httpcore.connection", "httpcore.http11")
 
 # What looks like a secret, first what may hold others: user and password in a URL, webhooks, signed queries, words after
@@ -144,11 +145,19 @@ def first_line(error: str, settings: Settings) -> str:
 
 def without_secrets(text: str, settings: Settings) -> str:
     """A text without the secrets of the settings, and without what looks like another."""
-    for value in (settings.pii_salt, settings.alert_webhook):
-        text = text.replace(value.get_secret_value(), _HIDDEN) if value else text
+    for secret in _secrets_of(settings):
+        text = text.replace(secret, _HIDDEN)
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)
     return text
+
+
+def _secrets_of(settings: Settings) -> Iterator[str]:
+    """Every secret setting, and each line of it: of a private key an error may quote a part."""
+    for _, value in settings:
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+            yield from (line for line in value.get_secret_value().splitlines() if len(line) >= _LINE)
 
 
 class _Trouble(Exception):  # noqa: N818 - not an error yet: it may pass

@@ -7,7 +7,7 @@ import difflib
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:  # each engine is imported where it is chosen
     from recsys_platform.warehouse.port import Warehouse
 
 PREFIX = "RECSYS_"
+PLACES = ("RECSYS_PARAMETERS", "RECSYS_SECRET")
+"""Variables that name where in AWS further settings are kept: a path of SSM Parameter Store, a secret of Secrets Manager."""
 _SECRETS = {
     "pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`",
     "snowflake_private_key": "give it the text of a private key in PEM form",
@@ -126,9 +128,8 @@ class Settings(BaseModel):
     def _whole(self) -> "Settings":
         missing = next((name for name in _OF_AWS if self.env == "aws" and getattr(self, name) is None), None)
         if missing:
-            raise ValueError(
-                f"{PREFIX}{missing.upper()} is missing: RECSYS_ENV=aws needs {Settings.model_fields[missing].description}"
-            )
+            what = str(Settings.model_fields[missing].description).partition(";")[0]
+            raise ValueError(f"{PREFIX}{missing.upper()} is missing, which RECSYS_ENV=aws needs: {what}")
         return self
 
     @field_validator("alert_topic")
@@ -183,24 +184,28 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     environ = os.environ if environ is None else environ
     given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
-    given = _with_those_kept_in_aws(given)
+    _refuse_empty(given)
+    given, hidden = _with_those_kept_in_aws(given)
+    _refuse_empty(given)
     _refuse_unknown(given)
     try:
         return Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
     except ValidationError as error:
-        raise SettingsError(_sentence(error)) from error
+        raise SettingsError(_sentence(error, hidden)) from error
 
 
-def _with_those_kept_in_aws(given: Mapping[str, str]) -> dict[str, str]:
-    """The environment has the last word, then the secret, then the parameters."""
+def _with_those_kept_in_aws(given: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """The environment has the last word, then the secret, then the parameters; also, the names of values that nobody may see."""
     own = dict(given)
-    path, secret = own.pop(f"{PREFIX}PARAMETERS", None), own.pop(f"{PREFIX}SECRET", None)
+    path, secret = (own.pop(name, None) for name in PLACES)
     if not (path or secret):
-        return own
+        return own, set()
     from recsys_platform.kept_settings import parameters, secrets
 
     kept = (parameters(path) if path else {}) | (secrets(secret) if secret else {})
-    return {f"{PREFIX}{name.upper()}": value for name, value in kept.items()} | own
+    found = {f"{PREFIX}{name.upper()}": value for name, value in kept.items()}
+    texts = {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in found.items()}
+    return texts | own, {name for name, value in found.items() if isinstance(value, SecretStr)} - own.keys()
 
 
 def hub_of(settings: Settings) -> Hub:
@@ -251,18 +256,21 @@ def _copy_if_other(source: Path, target: Path) -> None:
         os.replace(draft, target)
 
 
-def _refuse_unknown(given: Mapping[str, str]) -> None:
+def _refuse_empty(given: Mapping[str, str]) -> None:
     empty = sorted(name for name, value in given.items() if not value)
     if empty:
         raise SettingsError(f"{empty[0]} is set to nothing: give it a value or unset it.")
+
+
+def _refuse_unknown(given: Mapping[str, str]) -> None:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     for name in sorted(set(given) - set(known)):
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0)
+        close = difflib.get_close_matches(name, [other for other in (*known, *PLACES) if other != name], n=1, cutoff=0)
         raise SettingsError(f"Unknown setting {name}: did you mean {close[0]}? Known are {', '.join(known)}.")
 
 
-def _sentence(error: ValidationError) -> str:
-    """What is wrong with the first bad setting; the value is quoted unless it is a secret."""
+def _sentence(error: ValidationError, hidden: Container[str]) -> str:
+    """What is wrong with the first bad setting; the value is quoted unless it is a secret or was kept like one."""
     first = error.errors()[0]
     if not first["loc"]:
         return first["msg"].removeprefix("Value error, ") + "."
@@ -271,4 +279,5 @@ def _sentence(error: ValidationError) -> str:
     if field in _SECRETS:
         return f"{name} is not valid: {_SECRETS[field]}."
     said = first["msg"].removeprefix("Value error, ")
-    return f"{name}={first['input']!r} is not valid: {said[0].lower()}{said[1:]}."
+    value = "" if name in hidden else f"={first['input']!r}"
+    return f"{name}{value} is not valid: {said[0].lower()}{said[1:]}."

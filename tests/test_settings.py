@@ -8,6 +8,13 @@ from recsys_platform.hub.notifications import LandingQueue
 from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home, queue_of
 
 SALT = "salt-of-the-tests-0123456789"
+AWS = {
+    "RECSYS_ENV": "aws",
+    "RECSYS_HUB": "s3://bucket/world",
+    "RECSYS_SNOWFLAKE_ACCOUNT": "myorg-myaccount",
+    "RECSYS_SNOWFLAKE_USER": "recsys",
+    "RECSYS_SNOWFLAKE_PRIVATE_KEY": "PEM text",
+}
 
 
 def test_an_empty_environment_gives_a_local_world_with_everything_switched_off():
@@ -110,3 +117,42 @@ def test_every_setting_is_documented_with_its_default_and_meaning():
     for name, field in Settings.model_fields.items():
         default = "none" if field.default is None else f"`{field.default}`"
         assert f"| `RECSYS_{name.upper()}` | {default} | {field.description} |" in page
+
+
+def test_the_settings_of_aws_are_enough():
+    assert load_settings(AWS).warehouse_place == "myorg-myaccount/RECSYS"
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("RECSYS_HUB", "data hub in S3, `s3://bucket/prefix`"),
+        ("RECSYS_SNOWFLAKE_ACCOUNT", "account identifier, such as `myorg-myaccount`"),
+        ("RECSYS_SNOWFLAKE_USER", "service user of Snowflake that signs in by key pair"),
+        ("RECSYS_SNOWFLAKE_PRIVATE_KEY", "secret private key of that user, PEM text"),
+    ],
+)
+def test_what_is_missing_for_aws_is_named_with_what_it_is(name, what):
+    with pytest.raises(SettingsError) as error:
+        load_settings({other: value for other, value in AWS.items() if other != name})
+    assert str(error.value) == f"{name} is missing, which RECSYS_ENV=aws needs: {what}."
+
+
+def test_what_is_missing_does_not_bring_the_secrets_that_are_there_to_light():
+    given = {name: value for name, value in AWS.items() if name != "RECSYS_HUB"}
+    with pytest.raises(SettingsError) as error:
+        load_settings(given | {"RECSYS_PII_SALT": SALT, "RECSYS_SNOWFLAKE_PRIVATE_KEY": SALT[::-1]})
+    told = "".join(traceback.format_exception(error.value))
+    assert (SALT in told, SALT[::-1] in told) == (False, False)
+
+
+@pytest.mark.parametrize("name", ["RECSYS_SNOWFLAKE_PRIVATE_KEY", "RECSYS_SNOWFLAKE_PASSPHRASE"])
+def test_a_key_and_its_passphrase_are_never_shown(name):
+    settings = load_settings(AWS | {name: SALT})
+    assert SALT not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize("name", ["RECSYS_PARAMETERS", "RECSYS_SECRET"])
+def test_a_place_of_settings_that_is_misspelt_is_named_with_the_one_that_was_meant(name):
+    with pytest.raises(SettingsError, match=rf"Unknown setting {name}X: did you mean {name}\?"):
+        load_settings({f"{name}X": "x"})

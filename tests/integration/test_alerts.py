@@ -190,6 +190,13 @@ def test_what_is_or_looks_like_a_secret_is_hidden(text, hidden):
     assert without_secrets(text, load_settings({"RECSYS_PII_SALT": "salt-of-the-tests-01"})) == hidden
 
 
+def test_a_private_key_is_hidden_line_by_line():
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\nshort==\n-----END PRIVATE KEY-----\n"
+    settings = load_settings({"RECSYS_SNOWFLAKE_PRIVATE_KEY": key, "RECSYS_SNOWFLAKE_PASSPHRASE": "words of the key"})
+    assert without_secrets(f"cannot read {key}", settings) == "cannot read ***"
+    assert without_secrets("no key: MIIEvQIBADANBgkqhkiG, words of the key", settings) == "no key: ***, ***"
+
+
 @pytest.mark.parametrize(
     "text",
     [

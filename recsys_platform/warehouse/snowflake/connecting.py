@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import snowflake.connector
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from pydantic import SecretStr
 from snowflake.connector import SnowflakeConnection
+from snowflake.connector.backoff_policies import exponential_backoff
 from snowflake.connector.errors import Error
 
 from recsys_platform.errors import WarehouseError
@@ -20,10 +22,14 @@ from recsys_platform.warehouse.snowflake.frames import as_in_the_port
 if TYPE_CHECKING:
     from recsys_platform.settings import Settings
 
-LOGIN_TIMEOUT = 60  # seconds, for all tries of a login
+# Seconds after which a login is not tried again; the connector, left alone, goes on for a minute. The last wait and the last try, of
+# at most ten seconds, come on top.
+LOGIN_TIMEOUT = 15
+LONGEST_WAIT = 4  # seconds, between two tries; at most 16 if left alone
 NETWORK_TIMEOUT = (
     600  # seconds, for all tries of one request; a statement may run longer, its answer is asked for again
 )
+_GIVEN_UP = "Could not connect to Snowflake backend"  # says the connector, and how often it tried
 BUSY = frozenset({625})
 """Errors of a statement that gave up waiting for the lock of another transaction: to be tried again."""
 
@@ -47,11 +53,17 @@ class Account:
         try:
             connection = snowflake.connector.connect(**self._parameters())
         except Error as error:
-            raise WarehouseError(f"Snowflake account {self.account} cannot be reached: {_said(error)}") from error
+            raise WarehouseError(self._why_not(error)) from error
         try:
             yield Session(connection)
         finally:
             connection.close()
+
+    def _why_not(self, error: Error) -> str:
+        if _GIVEN_UP in str(error.msg):
+            where = f" at {self.address}" if self.address else ""
+            return f"Snowflake account {self.account} does not answer{where}: check RECSYS_SNOWFLAKE_ACCOUNT and the network."
+        return f"Snowflake account {self.account} gives {self.user} no session: {_said(error)}"
 
     def _parameters(self) -> dict[str, Any]:
         there = urlsplit(self.address) if self.address else None
@@ -68,20 +80,27 @@ class Account:
             "paramstyle": "qmark",
             "login_timeout": LOGIN_TIMEOUT,
             "network_timeout": NETWORK_TIMEOUT,
+            "backoff_policy": exponential_backoff(cap=LONGEST_WAIT),
             "session_parameters": {"QUERY_TAG": "recsys", "TIMEZONE": "UTC"},
         }
 
     def _der(self) -> bytes:
         """The private key as the connector takes it; `WarehouseError` if the setting holds none."""
         phrase = self.passphrase.get_secret_value().encode() if self.passphrase else None
-        try:
-            key = load_pem_private_key(self.private_key.get_secret_value().encode(), phrase)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            # Without the cause: its text may quote the key.
+        key = _opened(self.private_key.get_secret_value(), phrase)
+        if key is None:
+            # Not raised from the error of opening it, whose text may quote the key.
             raise WarehouseError(
                 "RECSYS_SNOWFLAKE_PRIVATE_KEY is no private key in PEM form that its passphrase opens."
-            ) from None
+            )
         return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _opened(pem: str, phrase: bytes | None) -> PrivateKeyTypes | None:
+    try:
+        return load_pem_private_key(pem.encode(), phrase)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
 
 
 def account_of(settings: "Settings") -> Account:
