@@ -61,7 +61,7 @@ def _parts(given: Given) -> Iterator[pa.Table]:
 
 def _parquet(table: pa.Table) -> bytes:
     out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd", coerce_timestamps="us")
+    pq.write_table(table, out, compression="snappy", coerce_timestamps="us")
     return out.getvalue()
 
 
