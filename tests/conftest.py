@@ -21,6 +21,12 @@ BUCKET = "recsys-hub"
 DAY = dt.date(2026, 11, 20)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: the one that begins last would be waited for by all."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def hub(tmp_path: Path) -> Hub:
     return FolderHub(tmp_path / "hub")
