@@ -15,7 +15,7 @@ use role securityadmin;
 -- The loader: raw and ops, to read and write; nothing of what is made from them.
 grant usage on database <% database %> to role <% database %>_loader;
 grant usage, create table, create stage, create file format, create pipe on schema <% database %>.raw to role <% database %>_loader;
-grant usage, create table, create temporary table on schema <% database %>.ops to role <% database %>_loader;
+grant usage, create table on schema <% database %>.ops to role <% database %>_loader;
 grant select, insert, update, delete on all tables in schema <% database %>.raw to role <% database %>_loader;
 grant select, insert, update, delete on future tables in schema <% database %>.raw to role <% database %>_loader;
 grant select, insert, update, delete on all tables in schema <% database %>.ops to role <% database %>_loader;
@@ -30,7 +30,7 @@ grant usage, create table, create view on schema <% database %>.staging to role 
 grant usage, create table, create view on schema <% database %>.intermediate to role <% database %>_transformer;
 grant usage, create table, create view on schema <% database %>.marts to role <% database %>_transformer;
 grant usage, create table, create view on schema <% database %>.published to role <% database %>_transformer;
-grant usage, create table, create temporary table on schema <% database %>.ops to role <% database %>_transformer;
+grant usage, create table on schema <% database %>.ops to role <% database %>_transformer;
 grant select, insert, update, delete on all tables in schema <% database %>.ops to role <% database %>_transformer;
 grant select, insert, update, delete on future tables in schema <% database %>.ops to role <% database %>_transformer;
 

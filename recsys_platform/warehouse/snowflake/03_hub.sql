@@ -14,4 +14,9 @@ use role <% role %>;
 create file format if not exists <% database %>.raw.landed_json type = json compression = auto strip_outer_array = false;
 create stage if not exists <% database %>.<% stage %> url = '<% hub %>/' storage_integration = <% database %>_hub
     comment = 'The data hub: landing files, and tables on their way in under loading/';
+
+-- In a schema with managed access an owner cannot grant.
+use role securityadmin;
+
+grant usage on stage <% database %>.<% stage %> to role <% database %>_loader;
 grant usage on stage <% database %>.<% stage %> to role <% database %>_transformer;
