@@ -156,3 +156,14 @@ def test_a_key_and_its_passphrase_are_never_shown(name):
 def test_a_place_of_settings_that_is_misspelt_is_named_with_the_one_that_was_meant(name):
     with pytest.raises(SettingsError, match=rf"Unknown setting {name}X: did you mean {name}\?"):
         load_settings({f"{name}X": "x"})
+
+
+def test_the_example_of_an_environment_names_every_setting_and_holds_no_secret():
+    lines = (Path(__file__).parents[1] / ".env.example").read_text().splitlines()
+    named = dict(line.removeprefix("# ").split("=", 1) for line in lines if line.startswith("# RECSYS_"))
+    known = {f"RECSYS_{name.upper()}": field for name, field in Settings.model_fields.items()}
+    assert set(named) == set(known) | {"RECSYS_PARAMETERS", "RECSYS_SECRET"}
+    assert {name: named[name] for name, field in known.items() if field.default is not None} == {
+        name: str(field.default) for name, field in known.items() if field.default is not None
+    }
+    assert [name for name, value in named.items() if value and (name not in known or known[name].default is None)] == []
