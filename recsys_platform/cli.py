@@ -250,6 +250,21 @@ def replay_rejected(
         sys.exit(1)
 
 
+@app.command(name="snowflake-scripts")
+def snowflake_scripts(
+    hub_role_arn: Annotated[str, typer.Option(help="ARN of the role of AWS by which Snowflake reads the bucket.")],
+    public_key: Annotated[Path, typer.Option(help="Public key of the platform's user, a file in PEM form.")],
+    out: Annotated[Path, typer.Option(help="Folder to write them to.")],
+    monthly_credits: Annotated[int, typer.Option(min=1, help="Credits a month that stop the warehouses.")] = 20,
+) -> None:
+    """Write the scripts by which an administrator sets a Snowflake account up, with the names of your settings."""
+    from recsys_platform.warehouse.snowflake.scripts import body_of, scripts, write_scripts
+
+    given = {"hub_role_arn": hub_role_arn, "monthly_credits": str(monthly_credits), "public_key": body_of(public_key)}
+    names = write_scripts(out, scripts(load_settings(), given))
+    OUT.print(f"{len(names)} scripts in {out}: read them, then run them in order as an administrator.", soft_wrap=True)
+
+
 def _prepared(settings: Settings) -> Warehouse:
     """The warehouse of a world with the tables of this version; `WarehouseError` if there is none or it stays held."""
     import stamina

@@ -435,8 +435,21 @@ def test_comments_are_kept_on_columns_of_tables_and_views(session):
         assert [(row[0], row[9] or "") for row in ask(session, f"describe {table}")] == [("A", "it's, a"), ("B", "")]
 
 
+def test_a_schema_is_made_whoever_may_grant_in_it(session):
+    ask(session, "create schema managed with managed access data_retention_time_in_days = 1 comment = 'kept a day'")
+    ask(session, "create table managed.t (a int)")
+
+
 def test_roles_grants_and_warehouses_are_accepted_without_effect(session):
-    for statement in ("create role r", "create warehouse if not exists w", "grant usage on schema ops to role r"):
+    for statement in (
+        "create role r",
+        "create warehouse if not exists w",
+        "grant usage on schema ops to role r",
+        "create user if not exists u type = service",
+        "create share if not exists s",
+        "create pipe if not exists p auto_ingest = true as copy into t from @s",
+        "describe integration i",
+    ):
         assert ask(session, statement) == [("Statement executed successfully.",)]
 
 

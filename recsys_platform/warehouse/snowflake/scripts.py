@@ -30,6 +30,28 @@ def scripts(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
     return {path.name: _rendered(path, values) for path in sorted(FOLDER.glob("*.sql"))}
 
 
+def write_scripts(folder: Path, texts: Mapping[str, str]) -> list[str]:
+    """Write scripts into a folder, made if it is missing; their names."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be written: {error.strerror}.") from error
+    return list(texts)
+
+
+def body_of(public_key: Path) -> str:
+    """A public key in one line without its header and footer, as `alter user` takes it."""
+    try:
+        lines = public_key.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{public_key} cannot be read as a public key in PEM form: {error}.") from error
+    if lines[:1] != ["-----BEGIN PUBLIC KEY-----"]:
+        raise SettingsError(f"{public_key} is no public key in PEM form: make one with `openssl rsa -pubout`.")
+    return "".join(line for line in lines if not line.startswith("-----"))
+
+
 def _rendered(path: Path, values: Mapping[str, str]) -> str:
     text = path.read_text(encoding="utf-8")
     for name in _NAME.findall(text):

@@ -20,8 +20,9 @@ from sqlglot import exp
 from tests.snowflake.patches.replacing import around
 
 _WITHOUT_EFFECT = [
-    r"\s*(create|alter|drop)\s+(or\s+replace\s+)?(warehouse|role|resource\s+monitor|storage\s+integration|network\s+policy)\b",
-    r"\s*(alter|drop)\s+user\b",
+    r"\s*(create|alter|drop)\s+(or\s+replace\s+)?"
+    r"(warehouse|role|user|resource\s+monitor|storage\s+integration|network\s+policy|share|pipe)\b",
+    r"\s*(describe|desc)\s+integration\b",
     r"\s*(grant|revoke)\b",
 ]
 _COMMENTS_AROUND = re.compile(r"\A(\s*(/\*.*?\*/|--[^\n]*\n))+|(\s*/\*((?!\*/).)*\*/\s*)+\Z", re.DOTALL)
@@ -39,6 +40,10 @@ _COLUMN_COMMENT = re.compile(
     r"(column\s+)?(?P<column>\"[^\"]+\"|\w+)\s+comment\s+(\$\$(?P<dollars>.*?)\$\$|'(?P<quoted>([^']|'')*)')",
     re.IGNORECASE | re.DOTALL,
 )
+_SCHEMA_OPTIONS = re.compile(
+    r"(?P<schema>\s*create\s+schema\s+(if\s+not\s+exists\s+)?[\w.$\"]+)\s+with\s.*", re.IGNORECASE | re.DOTALL
+)
+"""Who may grant rights in it and how long it is kept: neither has a meaning here."""
 _DONE = "select 'Statement executed successfully.' as status"
 
 
@@ -55,7 +60,7 @@ def install() -> None:
 
 
 def _in_words_that_are_known(theirs: Any, cursor: FakeSnowflakeCursor, command: str, *args: Any, **kwargs: Any) -> Any:
-    command = _COMMENTS_AROUND.sub("", command)
+    command = _SCHEMA_OPTIONS.sub(lambda said: said["schema"], _COMMENTS_AROUND.sub("", command))
     for pattern, answer in _ANSWERS.items():
         if (said := pattern.fullmatch(command)) and (instead := answer(cursor._conn, said)):
             return theirs(cursor, instead, **{**kwargs, "binding_params": None})
