@@ -9,6 +9,7 @@ import argparse
 import os
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import uvicorn
 from fakesnow.server import app
@@ -19,6 +20,7 @@ from tests.snowflake.patches import (
     functions,
     idle,
     merging,
+    recording,
     refusing,
     sessions,
     statements,
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.s3:
         os.environ["AWS_ENDPOINT_URL"] = options.s3
     install()
+    if options.history:
+        recording.install(options.history)
     Server(uvicorn.Config(app, host="127.0.0.1", port=options.port, log_level="warning")).run()
 
 
@@ -59,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Snowflake's protocol on the loopback, for tests.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--s3", help="address that stands for S3; without it AWS_ENDPOINT_URL, or AWS itself")
+    parser.add_argument("--history", type=Path, help="file to append the text of every statement to")
     return parser
 
 

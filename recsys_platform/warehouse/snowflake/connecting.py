@@ -128,6 +128,15 @@ class Session:
         with self._cursor(sql, parameters) as cursor:
             return [tuple(row) for row in cursor.fetchall()]
 
+    def execute_discreetly(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The same for values that are secret: an error tells its number, since its words and its causes may quote them."""
+        number = None
+        try:
+            return self.execute(sql, parameters)
+        except SnowflakeError as error:
+            number = error.errno
+        raise SnowflakeError(f"Snowflake refuses a statement about a secret, error {number}: {sql}", number)
+
     def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """The answer to a query as the port gives it."""
         with self._cursor(sql, parameters) as cursor:

@@ -113,7 +113,7 @@ class SnowflakeWarehouse:
     def keep_salt(self, salt: str | None) -> bool:
         """Put the secret salt of hashes where SQL reads it, in one transaction; whether that replaced another."""
         with self.connect() as session:
-            return loading.in_turn(session, lambda: keep_salt(session.execute, salt))
+            return loading.in_turn(session, lambda: keep_salt(session.execute_discreetly, salt))
 
     def replace_rows(self, table: str, rows: pa.Table, *, key: str) -> None:
         """Put rows into an ops table in place of those with the same key, in one transaction."""
