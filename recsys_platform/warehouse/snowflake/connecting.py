@@ -30,6 +30,7 @@ NETWORK_TIMEOUT = (
     600  # seconds, for all tries of one request; a statement may run longer, its answer is asked for again
 )
 _GIVEN_UP = "Could not connect to Snowflake backend"  # says the connector, and how often it tried
+LOCK_TIMEOUT = 600  # seconds that a statement waits for another transaction; Snowflake's own default is twelve hours
 BUSY = frozenset({625})
 """Errors of a statement that gave up waiting for the lock of another transaction: to be tried again."""
 
@@ -81,7 +82,7 @@ class Account:
             "login_timeout": LOGIN_TIMEOUT,
             "network_timeout": NETWORK_TIMEOUT,
             "backoff_policy": exponential_backoff(cap=LONGEST_WAIT),
-            "session_parameters": {"QUERY_TAG": "recsys", "TIMEZONE": "UTC"},
+            "session_parameters": {"QUERY_TAG": "recsys", "TIMEZONE": "UTC", "LOCK_TIMEOUT": LOCK_TIMEOUT},
         }
 
     def _der(self) -> bytes:

@@ -1,7 +1,7 @@
 """What Snowflake would keep in its query history: the text of every statement.
 
-Values that are bound to a statement are not part of its text, there as here. What it answers to a statement that fails is not kept here:
-it may quote a value, to whoever sent it.
+Values that are bound to a statement are not part of its text, there as here. What it answers to a statement that fails is not kept
+here: it may quote a value, to whoever sent it.
 """
 
 from pathlib import Path
