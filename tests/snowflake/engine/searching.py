@@ -40,29 +40,25 @@ def forms_of_key(pem: str, phrase: str | None) -> frozenset[bytes]:
     key = load_pem_private_key(pem.encode(), phrase.encode() if phrase else None)
     assert isinstance(key, RSAPrivateKey)
     numbers = key.private_numbers()
-    found = set(_pieces("".join(_body(pem)).encode()))
+    found = set(_pieces(_body(pem)))
     for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
-        found |= set(_pieces("".join(_body(key.private_bytes(Encoding.PEM, form, NoEncryption()).decode())).encode()))
+        plain = _body(key.private_bytes(Encoding.PEM, form, NoEncryption()).decode())
+        found |= set(_pieces(plain[len(plain) // 3 :]))  # what comes before is the public part
     for number in (numbers.p, numbers.q, numbers.d):
         plain = number.to_bytes((number.bit_length() + 7) // 8, "big")
         found |= {plain[8 : 8 + PIECE], *_base64(plain[8 : 8 + PIECE]), plain.hex()[8:40].encode()}
         found |= {plain.hex()[8:40].upper().encode(), str(number)[8:40].encode()}
-    return frozenset(found - set(_pieces(_public_part(key))))
+    return frozenset(found)
 
 
-def _body(pem: str) -> list[str]:
-    return [line for line in pem.splitlines() if line and not line.startswith("-----")]
+def _body(pem: str) -> bytes:
+    return "".join(line for line in pem.splitlines() if not line.startswith("-----")).encode()
 
 
 def _pieces(text: bytes) -> Iterator[bytes]:
     """Pieces so short that wrapped text, at whatever width, has some of them whole; without the first, which all keys share."""
     for start in range(PIECE * 2, len(text) - PIECE, PIECE):
         yield text[start : start + PIECE]
-
-
-def _public_part(key: RSAPrivateKey) -> bytes:
-    modulus = key.public_key().public_numbers().n
-    return base64.b64encode(modulus.to_bytes((modulus.bit_length() + 7) // 8, "big"))
 
 
 def _base64(plain: bytes) -> Iterator[bytes]:
