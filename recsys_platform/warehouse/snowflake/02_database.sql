@@ -3,7 +3,7 @@ use role sysadmin;
 
 create database if not exists <% database %> data_retention_time_in_days = 1
     comment = 'From reading events to measured recommendations';
-create schema if not exists <% database %>.raw with managed access data_retention_time_in_days = 7 comment = 'As landed';
+create schema if not exists <% database %>.raw with managed access comment = 'As landed';
 create schema if not exists <% database %>.staging with managed access;
 create schema if not exists <% database %>.intermediate with managed access;
 create schema if not exists <% database %>.marts with managed access;

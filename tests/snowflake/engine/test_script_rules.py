@@ -1,0 +1,107 @@
+"""Rules of Snowflake's that the server for tests does not know, read from its documentation and held to the text of the scripts."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from recsys_platform.settings import Settings
+from recsys_platform.warehouse.snowflake.scripts import scripts
+
+GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}
+# sqlglot takes these as a word and some text behind it: that they parse says nothing of them.
+ONLY_A_COMMAND = {
+    "alter user",
+    "alter warehouse",
+    "create pipe",
+    "create resource monitor",
+    "create role",
+    "create schema",
+    "create share",
+    "create user",
+    "grant",
+}
+_KIND = re.compile(
+    r"(?:create|alter) (?:resource monitor|storage integration|file format|\w+)|grant|describe|use", re.IGNORECASE
+)
+_OBJECT_IN_SCHEMA = re.compile(r"grant .* on (all |future )?(tables?|views?|stage|file format|pipe) .* to role ")
+
+
+@pytest.fixture
+def texts(settings: Settings) -> dict[str, str]:
+    """With the default names, which must not clash."""
+    names = ("role", "warehouse", "database", "stage")
+    defaults = {f"snowflake_{name}": Settings.model_fields[f"snowflake_{name}"].default for name in names}
+    return scripts(settings.model_copy(update=defaults), GIVEN)
+
+
+def statements(texts: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Role in force, statement on one line without comments."""
+    for text in texts.values():
+        role = ""
+        for said in re.sub(r"--[^\n]*", "", text).split(";"):
+            statement = " ".join(said.split())
+            role = statement.removeprefix("use role ") if statement.startswith("use role ") else role
+            if statement:
+                yield role, statement
+
+
+def test_every_statement_parses_and_those_that_parse_as_a_command_alone_are_known(texts: dict[str, str]) -> None:
+    found = set()
+    for _, statement in statements(texts):
+        kind = _KIND.match(statement)
+        assert kind, statement
+        if isinstance(sqlglot.parse_one(statement, dialect="snowflake"), exp.Command):
+            found.add(kind[0].lower())
+    assert found == ONLY_A_COMMAND
+
+
+def test_no_name_is_left_to_fill_in(texts: dict[str, str]) -> None:
+    assert not [name for name, text in texts.items() if re.search(r"<%|%>|<\w+>|&\{?\w+", text)]
+
+
+def test_every_script_says_first_which_role_it_needs(texts: dict[str, str]) -> None:
+    assert [statement for role, statement in statements(texts) if not role] == []
+
+
+def test_what_is_created_may_be_there_already(texts: dict[str, str]) -> None:
+    created = [statement for _, statement in statements(texts) if statement.startswith("create ")]
+    assert len(created) > 20
+    assert [statement for statement in created if " if not exists " not in statement] == []
+
+
+def test_rights_to_what_is_in_a_schema_with_managed_access_are_granted_by_who_manages_grants(
+    texts: dict[str, str],
+) -> None:
+    granted = [(role, said) for role, said in statements(texts) if _OBJECT_IN_SCHEMA.match(said)]
+    assert len(granted) > 10
+    assert {role for role, _ in granted} == {"securityadmin"}
+
+
+def test_nobody_may_pass_a_right_on_or_has_all_rights(texts: dict[str, str]) -> None:
+    for _, statement in statements(texts):
+        if statement.startswith("grant "):
+            assert not re.search(r"with grant option|ownership|grant all\b|to role public", statement), statement
+
+
+def test_no_role_is_granted_to_itself(texts: dict[str, str]) -> None:
+    pairs = re.findall(r"grant role (\S+) to role (\S+);", "\n".join(texts.values()))
+    assert len(pairs) > 3
+    assert [pair for pair in pairs if pair[0].upper() == pair[1].upper()] == []
+
+
+def test_history_is_kept_no_longer_than_every_edition_allows(texts: dict[str, str]) -> None:
+    """More than one day is refused by the Standard edition."""
+    days = re.findall(r"data_retention_time_in_days = (\d+)", "\n".join(texts.values()))
+    assert days
+    assert max(int(each) for each in days) <= 1
+
+
+def test_a_user_of_a_service_has_no_password(texts: dict[str, str]) -> None:
+    users = [statement for _, statement in statements(texts) if statement.startswith("create user")]
+    assert len(users) == 2
+    for statement in users:
+        assert " type = service " in statement
+        assert "password" not in statement
