@@ -87,7 +87,7 @@ class Settings(BaseModel):
     snowflake_user: str | None = Field(None, description="service user of Snowflake that signs in by key pair")
     snowflake_private_key: SecretStr | None = Field(None, description="secret private key of that user, PEM text")
     snowflake_passphrase: SecretStr | None = Field(None, description="secret passphrase of the key, if it has one")
-    snowflake_role: str = Field("RECSYS_TRANSFORMER", description="role to work in")
+    snowflake_role: str = Field("RECSYS_PLATFORM", description="role to work in")
     snowflake_warehouse: str = Field("RECSYS_TRANSFORM", description="virtual warehouse that computes")
     snowflake_database: str = Field("RECSYS", description="database that holds all schemas")
     snowflake_stage: str = Field("raw.hub", description="external stage through which Snowflake reads the hub")

@@ -1,5 +1,13 @@
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key=['object_key', 'record_index', 'landed_at']) }}
 
+{#- Written out each time: Snowflake has no named windows. -#}
+{% set deliveries_of_event -%}
+(
+            partition by records.event_id
+            order by records.landed_at, records.object_key, records.record_index
+        )
+{%- endset %}
+
 with
 
 arrived as (
@@ -61,18 +69,14 @@ repeated as (
     select
         records.object_key,
         records.record_index,
-        row_number() over deliveries_of_event as delivery_number,
-        first_value(records.content_hash) over deliveries_of_event as first_content_hash,
-        first_value(records.object_key) over deliveries_of_event as first_object_key,
-        first_value(records.record_index) over deliveries_of_event as first_record_index,
+        row_number() over {{ deliveries_of_event }} as delivery_number,
+        first_value(records.content_hash) over {{ deliveries_of_event }} as first_content_hash,
+        first_value(records.object_key) over {{ deliveries_of_event }} as first_object_key,
+        first_value(records.record_index) over {{ deliveries_of_event }} as first_record_index,
         min(records.loaded_at) over (partition by records.event_id) as first_loaded_at
     from records
     inner join repeated_ids on records.event_id = repeated_ids.event_id
     where records.is_valid
-    window deliveries_of_event as (
-        partition by records.event_id
-        order by records.landed_at, records.object_key, records.record_index
-    )
 
 ),
 

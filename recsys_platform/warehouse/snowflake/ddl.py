@@ -1,7 +1,7 @@
 """The tables that Python writes, in Snowflake's types, from the one list of them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from recsys_platform.warehouse.ddl import SCHEMAS, TABLES
 
@@ -11,10 +11,13 @@ TURNS = "create table if not exists ops.turns (taken_at timestamp_ltz not null)"
 _CLUSTERED = {"raw.engagement_events": "cast(loaded_at as date), source"}
 
 
+def schemas(there: Collection[str]) -> Iterator[str]:
+    """Statements that create the schemas that are not there: `if not exists` would want the right to create them all the same."""
+    yield from (f"create schema {schema}" for schema in SCHEMAS if schema not in there)
+
+
 def statements() -> Iterator[str]:
-    """Statements that create what is missing, in order."""
-    for schema in SCHEMAS:
-        yield f"create schema if not exists {schema}"
+    """Statements that create the tables that are missing, in order."""
     for table, columns in TABLES.items():
         clustered = f" cluster by ({_CLUSTERED[table]})" if table in _CLUSTERED else ""
         yield f"create table if not exists {table} ({_in_snowflake(columns)}){clustered}"

@@ -23,6 +23,7 @@ from recsys_platform.warehouse.sql import begins_with_any
 from recsys_platform.warehouse.unpacking import unpacked
 
 _NO_SUCH_OBJECT = 2003
+_SCHEMAS = "select lower(schema_name) from information_schema.schemata"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class SnowflakeWarehouse:
     def prepare(self) -> None:
         """Create the schemas and the tables that Python writes; warehouses, roles and the stage are an administrator's."""
         with self.connect() as session:
-            for statement in ddl.statements():
+            there = {str(name) for (name,) in session.execute(_SCHEMAS)}
+            for statement in (*ddl.schemas(there), *ddl.statements()):
                 session.execute(statement)
             if not session.execute("select 1 from ops.turns"):
                 session.execute("insert into ops.turns (taken_at) values (current_timestamp())")

@@ -27,7 +27,17 @@ def scripts(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
         "stage": settings.snowflake_stage,
         **given,
     }
+    _refuse_own_role(settings)
     return {path.name: _rendered(path, values) for path in sorted(FOLDER.glob("*.sql"))}
+
+
+def _refuse_own_role(settings: Settings) -> None:
+    """The platform's role is granted the roles of the scripts: it cannot be one of them, upper or lower case."""
+    taken = [f"{settings.snowflake_database}_{name}".upper() for name in ("loader", "transformer", "reader")]
+    if settings.snowflake_role.upper() in taken:
+        raise SettingsError(
+            f"RECSYS_SNOWFLAKE_ROLE={settings.snowflake_role} is a role that the scripts make for a part: name another."
+        )
 
 
 def write_scripts(folder: Path, texts: Mapping[str, str]) -> list[str]:

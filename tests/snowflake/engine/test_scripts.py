@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from snowflake.connector import connect
 
 from recsys_platform.errors import SettingsError
-from recsys_platform.settings import Settings
+from recsys_platform.settings import Settings, load_settings
 from recsys_platform.warehouse.snowflake.scripts import scripts
 from tests.integration.conftest import recsys
 
@@ -67,6 +67,12 @@ def test_a_name_that_is_not_one_word_is_refused_in_one_sentence(settings: Settin
         SettingsError, match=r"^04_users\.sql needs a value for public_key, one word without quotes or blanks\.$"
     ):
         scripts(settings, GIVEN | {"public_key": "x'; drop user y; --"})
+
+
+def test_a_role_that_the_scripts_make_for_a_part_is_refused(variables: dict[str, str]) -> None:
+    settings = load_settings(variables | {"RECSYS_SNOWFLAKE_DATABASE": "R", "RECSYS_SNOWFLAKE_ROLE": "r_Loader"})
+    with pytest.raises(SettingsError, match="RECSYS_SNOWFLAKE_ROLE=r_Loader is a role that the scripts make"):
+        scripts(settings, GIVEN)
 
 
 def test_the_command_writes_them_with_the_names_of_the_settings(
