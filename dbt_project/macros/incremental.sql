@@ -182,6 +182,7 @@
 {%- endmacro %}
 
 
+{# Adds the id of a node to a list, and those of all models and seeds above it. #}
 {% macro add_ancestors(unique_id, seen) -%}
     {%- if unique_id in graph.nodes and unique_id not in seen -%}
         {%- do seen.append(unique_id) -%}

@@ -146,6 +146,7 @@ def build_unremembered(world: Any, model: str) -> None:
         con.executemany("insert into ops.model_builds values (?, ?, ?)", before) if before else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "models",
     [
@@ -174,6 +175,7 @@ def refresh_that_dies(world: Any, folder: Path) -> None:
     assert [line.partition(":")[0] for line in failures(result)] == ["fct_events"]
 
 
+@pytest.mark.slow
 def test_a_full_refresh_that_died_half_way_is_made_good_by_the_next_build(world: Any, tmp_path: Path) -> None:
     builds = iter([world.build] * 3 + [lambda: refresh_that_dies(world, tmp_path)] + [world.build] * 2)
     load_in_batches(world, 1, after=lambda: next(builds)())
