@@ -73,50 +73,79 @@
 
 
 {#
-    Post-hooks of incremental models and seeds: what they were made from and up to which load, on DuckDB in their own
-    transaction. On Snowflake each commits by itself: a build that dies before them does its last loads again (rows that
-    changed since `built_to` are superseded like any others), one that dies between them is made anew.
+    The post-hook of incremental models and seeds: what they were made from and up to which load, in one statement, which
+    is done whole or not at all.
 
-    Staging is built to the newest load in the ledger, unless a load of its tracker came in after it had read.
+    On DuckDB it is part of the model's transaction. On Snowflake dbt commits the model first, and a build that dies in
+    between leaves a model that has more than it is noted to have. The next build makes it right: it takes the same loads
+    up again, and each row takes the place of the one with its key; staging of events, which only appends, asks its own
+    rows what is new; and a model that was made whole without a note, or with that of other code, is made whole again.
 #}
-{% macro forget_build() -%}
-    {%- if model.config.materialized in ['incremental', 'seed'] -%}
-        delete from ops.model_builds where model = '{{ model.name }}'
-    {%- endif -%}
-{%- endmacro %}
-
-
 {% macro remember_build() -%}
-    {%- if model.config.materialized == 'seed' -%}
-        insert into ops.model_builds (model, fingerprint, loaded_to)
-        values ('{{ model.name }}', '{{ model.checksum.checksum }}', cast('1970-01-01' as timestamp))
-    {%- elif model.config.materialized == 'incremental' -%}
-        insert into ops.model_builds (model, fingerprint, loaded_to)
-        select
-            '{{ model.name }}',
-            '{{ code_fingerprint() }}',
-            {% if model.name.startswith('stg_attributes__') -%}
-            coalesce(max(loaded_at), cast('1970-01-01' as timestamp))
-        from {{ this }}
-            {%- elif model.name.startswith('stg_') -%}
-            {{ staged_to() }}
-            {%- else -%}
-            {{ news_to(model.name) }}
-            {%- endif %}
+    {%- if model.config.materialized in ['incremental', 'seed'] -%}
+        {%- set is_seed = model.config.materialized == 'seed' -%}
+        merge into ops.model_builds as builds
+        using (
+            select
+                '{{ model.name }}' as model,
+                '{{ model.checksum.checksum if is_seed else code_fingerprint() }}' as fingerprint,
+                {{ loaded_to_now() }} as loaded_to
+        ) as build
+            on builds.model = build.model
+        when matched then update set fingerprint = build.fingerprint, loaded_to = build.loaded_to
+        when not matched then insert (model, fingerprint, loaded_to)
+            values (build.model, build.fingerprint, build.loaded_to)
     {%- endif -%}
 {%- endmacro %}
 
 
+{# The load (a timestamp) up to which this model is built by now; 1970 for a seed, which no load changes. #}
+{% macro loaded_to_now() -%}
+    {%- if model.config.materialized == 'seed' -%}
+        cast('1970-01-01' as timestamp)
+    {%- elif model.name.startswith('stg_attributes__') -%}
+        {{ newest_staged() }}
+    {%- elif model.name.startswith('stg_') -%}
+        {{ staged_to() }}
+    {%- else -%}
+        {{ news_to(model.name) }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# The newest load in the ledger; if a load of this tracker came in after staging had read, the newest that it holds. #}
 {% macro staged_to() -%}
     {%- set tracker = model.name.removeprefix('stg_').removesuffix('__events') -%}
-    {%- set newest = "coalesce((select max(loaded_at) from " ~ this ~ "), cast('1970-01-01' as timestamp))" -%}
     case
-                when exists (
-                    select 1 from raw.engagement_events
-                    where source = '{{ tracker }}' and loaded_at > {{ newest }}
-                ) then {{ newest }}
-                else coalesce((select max(loaded_at) from ops.load_ledger), cast('1970-01-01' as timestamp))
-            end
+                    when exists (
+                        select 1 from raw.engagement_events
+                        where source = '{{ tracker }}' and loaded_at > {{ newest_staged() }}
+                    ) then {{ newest_staged() }}
+                    else coalesce((select max(loaded_at) from ops.load_ledger), cast('1970-01-01' as timestamp))
+                end
+{%- endmacro %}
+
+
+{# The newest load that this staging model holds rows of; 1970 if it is empty. #}
+{% macro newest_staged() -%}
+    coalesce((select max(loaded_at) from {{ this }}), cast('1970-01-01' as timestamp))
+{%- endmacro %}
+
+
+{# The models that know from `int_event_sessions` which of their rows to make again. #}
+{% macro readers_of_the_journal() -%}
+    {{ return(['fct_events', 'fct_sessions', 'int_visitor_days', 'fct_interactions']) }}
+{%- endmacro %}
+
+
+{#
+    A pre-hook of a model that is made whole: those that follow its changes are made whole too, also by a later build if
+    this one dies before them. What they had not heard of yet would be forgotten with it.
+#}
+{% macro forget_builds(models) -%}
+    {%- if not is_incremental() -%}
+        delete from ops.model_builds where model in ('{{ models | join("', '") }}')
+    {%- endif -%}
 {%- endmacro %}
 
 
@@ -153,6 +182,7 @@
 {%- endmacro %}
 
 
+{# Adds the id of a node to a list, and those of all models and seeds above it. #}
 {% macro add_ancestors(unique_id, seen) -%}
     {%- if unique_id in graph.nodes and unique_id not in seen -%}
         {%- do seen.append(unique_id) -%}

@@ -2,10 +2,14 @@
 
 import datetime as dt
 import random
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.dbt.conftest import PROJECT, World, failures
 
 START = dt.datetime(2026, 11, 10)
 BATCHES = 6
@@ -129,6 +133,52 @@ def test_a_build_that_died_half_way_is_made_good_by_the_next(world: Any) -> None
         ]
     )
     load_in_batches(world, 1, after=lambda: world.build(*next(builds)))
+    step_by_step = world.tables()
+    assert world.build("--full-refresh").tables() == step_by_step
+
+
+def build_unremembered(world: Any, model: str) -> None:
+    """Build up to a model and lose the note of it: what a build leaves on Snowflake that dies just after the model."""
+    before = world.rows(f"select * from ops.model_builds where model = '{model}'")
+    world.build("--select", f"+{model}")
+    with world.connect() as con:
+        con.execute("delete from ops.model_builds where model = ?", [model])
+        con.executemany("insert into ops.model_builds values (?, ?, ?)", before) if before else None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "models",
+    [
+        ["stg_segment__events", "int_event_sessions", "int_event_deliveries", "int_event_sessions", "fct_events"],
+        ["int_event_deliveries", "fct_events", "stg_pinpoint__events", "fct_sessions", "int_event_sessions"],
+        ["int_event_sessions", "int_visitor_days", "fct_interactions", "rpt_invalid_events", "int_event_sessions"],
+    ],
+    ids=lambda models: models[0],
+)
+def test_models_that_were_built_and_not_remembered_are_made_good_by_the_next_build(
+    world: Any, models: list[str]
+) -> None:
+    builds = iter([*(lambda model=model: build_unremembered(world, model) for model in models), world.build])
+    load_in_batches(world, 1, after=lambda: next(builds)())
+    step_by_step = world.tables()
+    assert world.build("--full-refresh").tables() == step_by_step
+    assert world.rows("select model from ops.model_builds group by 1 having count(*) > 1") == []
+
+
+def refresh_that_dies(world: Any, folder: Path) -> None:
+    """A full refresh that stops at `fct_events`, before anything that is made of it."""
+    project = shutil.copytree(PROJECT, folder / "project", ignore=shutil.ignore_patterns("target", "logs"))
+    model = project / "models/marts/fct_events.sql"
+    model.write_text(model.read_text() + "{{ exceptions.raise_compiler_error('it dies') if execute }}")
+    result = World(world.home, None, project).dbt("--no-write-json", "run", "--full-refresh")
+    assert [line.partition(":")[0] for line in failures(result)] == ["fct_events"]
+
+
+@pytest.mark.slow
+def test_a_full_refresh_that_died_half_way_is_made_good_by_the_next_build(world: Any, tmp_path: Path) -> None:
+    builds = iter([world.build] * 3 + [lambda: refresh_that_dies(world, tmp_path)] + [world.build] * 2)
+    load_in_batches(world, 1, after=lambda: next(builds)())
     step_by_step = world.tables()
     assert world.build("--full-refresh").tables() == step_by_step
 

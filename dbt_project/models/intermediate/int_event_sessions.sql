@@ -2,6 +2,7 @@
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key=['assignment_id', 'occurred_on'],
+    pre_hook="{{ forget_builds(readers_of_the_journal()) }}",
 ) }}
 
 -- depends_on: {{ ref('int_event_deliveries') }}
@@ -15,7 +16,7 @@
         where is_current
     )
 {%- endset %}
-{% do requires_selected(['fct_events', 'fct_sessions', 'int_visitor_days', 'fct_interactions']) %}
+{% do requires_selected(readers_of_the_journal()) %}
 {#- Rare, and costly to look for in all columns: so first, whether there is any. -#}
 {%- set has_new_aliases = is_incremental() and execute and run_query(
     "select 1 from " ~ standing ~ " as standing left join " ~ ref('int_user_aliases') ~ " as aliases"
@@ -89,7 +90,8 @@ superseded as (
             and loaded_at > {{ built_to() }}
     )
 
-    union all
+    -- Not `union all`: what such a build superseded is both.
+    union
 
     select standing.*
     from {{ standing }} as standing
