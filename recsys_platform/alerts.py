@@ -175,6 +175,8 @@ def _may_pass(error: Exception) -> bool:
 def _post(url: str, text: str) -> None:
     try:
         response = httpx.post(url, json={"text": _plain(text)}, timeout=TIMEOUT_SECONDS)
+    except httpx.InvalidURL:
+        raise _Trouble("is no address", may_pass=False) from None
     except httpx.HTTPError as error:
         raise _Trouble(f"did not answer ({type(error).__name__})", may_pass=True) from None
     if not response.is_success:

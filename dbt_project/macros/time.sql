@@ -32,8 +32,8 @@
     case
         when {{ text }} not like '____-__-__%' then null
         when regexp_like({{ text }}, '.*:[^+-]*([zZ]|[+-][0-9:]+)')
-            then cast(convert_timezone('UTC', try_to_timestamp_tz({{ text }})) as timestamp_ntz)
-        else try_to_timestamp_ntz({{ text }})
+            then cast(convert_timezone('UTC', try_to_timestamp_tz({{ text }})) as timestamp_ntz(6))
+        else cast(try_to_timestamp_ntz({{ text }}) as timestamp_ntz(6))
     end
 {%- endmacro %}
 

@@ -20,7 +20,7 @@ from recsys_platform.recommender.models.trained import TrainedModel
 from recsys_platform.recommender.registry import ModelVersion, Registry
 from recsys_platform.recommender.training import VARIANTS, Variant, production_model
 from recsys_platform.warehouse.port import Warehouse
-from recsys_platform.warehouse.promises import PROMISES
+from recsys_platform.warehouse.promises import GIVEN, PROMISES
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -47,7 +47,8 @@ def publish(
     for _, trained in models.values():
         trained.check_fits(data)
     promises = dict(chain.from_iterable(table.items() for table in PROMISES.values()))
-    given = {**marts, "models": pa.table({"model": list(VARIANTS)})}
+    given = {name: marts[name].select(columns) for name, columns in GIVEN.items()}
+    given["models"] = pa.table({"model": list(VARIANTS)})
     tables = _tables({name: trained for name, (_, trained) in models.items()}, versions, data, list_length, now)
     return Publication(version, versions, warehouse.publish(version, tables, promises=promises, given=given))
 

@@ -58,6 +58,12 @@ POPULAR_BOOKS: Mapping[str, str] = {
         select case when count(case when p.segment = 'all' then 1 end) = 0 then 1 else 0 end from {popular_books} as p
         where (select count(*) from {dim_books} where is_available) > 0""",
 }
+GIVEN: Mapping[str, list[str]] = {
+    "dim_users": ["user_id"],
+    "dim_books": ["book_id", "is_available"],
+    "fct_interactions": ["user_id", "book_id", "is_finished"],
+}
+"""What of the marts the promises read."""
 PROMISES: Mapping[str, Mapping[str, str]] = {
     "user_recommendations": USER_RECOMMENDATIONS,
     "similar_books": SIMILAR_BOOKS,

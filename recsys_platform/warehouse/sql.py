@@ -5,9 +5,9 @@ Those queries keep to what DuckDB and Snowflake have in common: no semi joins, n
 
 from collections.abc import Sequence
 
-ARRIVAL_DAY = """cast(
+ARRIVAL_DAY = """try_cast(
     split_part(object_key, '/', 3) || '-' || split_part(object_key, '/', 4) || '-' || split_part(object_key, '/', 5) as date)"""
-"""The day in the key of a landing object of `engagement_events/`."""
+"""The day in the key of a landing object of `engagement_events/`; NULL for other keys, in whichever order conditions are judged."""
 
 
 def marks(values: Sequence[object]) -> str:

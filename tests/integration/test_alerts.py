@@ -149,6 +149,11 @@ def test_a_webhook_that_is_not_there_is_told_without_its_address():
         Webhook(SecretStr(f"http://127.0.0.1:9/{KEY}")).send(Alert("", "nothing"))
 
 
+def test_a_webhook_with_an_address_that_is_none_is_told_without_it():
+    with pytest.raises(AlertError, match=r"^The webhook in RECSYS_ALERT_WEBHOOK is no address\.$"):
+        Webhook(SecretStr(f"https://hooks.example.com:port/{KEY}")).send(Alert("", "nothing"))
+
+
 def test_no_log_line_tells_the_address_of_the_webhook(slack, caplog):
     caplog.set_level(logging.DEBUG)
     slack.answers = [503]

@@ -466,6 +466,7 @@ def answer(session: SnowflakeConnection, expression: str, text: str | None) -> A
     [
         ("as_array(try_parse_json(x))", '["a"]', '["a"]'),
         ("as_array(try_parse_json(x))", '{"a": 1}', None),
+        ("try_parse_json(x)", '{"a": 1,}', None),
         ("as_varchar(get_path(try_parse_json(x), 'a'))", '{"a": "{}"}', "{}"),
         ("as_varchar(get_path(try_parse_json(x), 'a'))", '{"a": {}}', None),
         ("is_null_value(get_path(try_parse_json(x), 'a'))", '{"a": null}', True),

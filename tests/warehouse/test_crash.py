@@ -50,12 +50,14 @@ def land_many(land, view, count: int) -> None:
         land(f"{number:04}.gz", whole[: -6 if number % 11 == 0 else None], packed=False, hour=number % 24)
 
 
-def kill_at_work(process: subprocess.Popen[str], chance: random.Random) -> None:
-    """Let a loader load a few objects, and kill it at any moment of the next one or two."""
+def kill_at_work(
+    process: subprocess.Popen[str], chance: random.Random, *, objects: int = 8, seconds: float = 0.03
+) -> None:
+    """Let a loader load a few objects, and kill it at any moment of the next one or two, which take so many seconds."""
     begin(process)
-    for _ in range(chance.randint(0, 8)):
+    for _ in range(chance.randint(0, objects)):
         process.stdout.readline()
-    time.sleep(chance.uniform(0, 0.03))
+    time.sleep(chance.uniform(0, seconds))
     process.kill()
     process.communicate()
 

@@ -1,8 +1,9 @@
 """Carry Arrow tables into temporary tables of a session: as Parquet into the hub, then by `COPY INTO` from the external stage."""
 
 import io
+import logging
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,9 +11,12 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recsys_platform.errors import HubError, WarehouseError
 from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.snowflake.connecting import Session
+from recsys_platform.warehouse.snowflake.ddl import LONG_TEXT
 
+_LOG = logging.getLogger(__name__)
 FOLDER = "loading"
 """Where tables lie in the hub on their way. A loader that is killed leaves its folder; a lifecycle rule of the bucket may clear it."""
 
@@ -31,11 +35,23 @@ class Stage:
         """Temporary tables of the session with those rows, by name; their files are removed at the end."""
         folder = f"{FOLDER}/{uuid.uuid4().hex}"
         keys: list[str] = []
+        names: dict[str, str] = {}
         try:
-            yield {name: self._carry(session, f"{folder}/{name}", given, keys) for name, given in tables.items()}
+            for name, given in tables.items():
+                names[name] = self._carry(session, f"{folder}/{name}", given, keys)
+            yield names
+            for table in names.values():
+                session.execute(f"drop table {table}")
         finally:
+            self._tidy(keys)
+
+    def _tidy(self, keys: Sequence[str]) -> None:
+        """Remove files that have been read. What stays behind does no harm: what they brought is committed."""
+        try:
             for key in keys:
                 self.hub.remove(key)
+        except HubError as error:
+            _LOG.warning("%s The folder %s/ may be emptied.", error, FOLDER)
 
     def _carry(self, session: Session, folder: str, given: Given, keys: list[str]) -> str:
         """One table, a file for each batch."""
@@ -45,6 +61,8 @@ class Stage:
                 session.execute(f"create temporary table {table} ({_definitions(part.schema)})")
             keys.append(f"{folder}/{number:05}.parquet")
             self.hub.put(keys[-1], _parquet(part))
+        if not any(key.startswith(f"{folder}/") for key in keys):
+            raise WarehouseError(f"{folder.rpartition('/')[2]} has no rows and no columns: there is nothing to carry.")
         session.execute(
             f"copy into {table} from @{self.name}/{folder}/ file_format = (type = parquet use_logical_type = true)"
             " match_by_column_name = case_insensitive on_error = abort_statement"
@@ -78,10 +96,10 @@ def snowflake_type(kind: pa.DataType) -> str:
 
 
 _TYPES = (
-    (pa.types.is_null, "varchar"),
-    (pa.types.is_string, "varchar"),
-    (pa.types.is_large_string, "varchar"),
-    (pa.types.is_dictionary, "varchar"),
+    (pa.types.is_null, LONG_TEXT),
+    (pa.types.is_string, LONG_TEXT),
+    (pa.types.is_large_string, LONG_TEXT),
+    (pa.types.is_dictionary, LONG_TEXT),
     (pa.types.is_boolean, "boolean"),
     (pa.types.is_integer, "bigint"),
     (pa.types.is_floating, "double"),

@@ -1,7 +1,7 @@
 """A session in a Snowflake account, by key pair; errors are sentences without secrets."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -79,6 +79,7 @@ class Account:
             "warehouse": self.warehouse,
             "database": self.database,
             "paramstyle": "qmark",
+            "arrow_number_to_decimal": True,
             "login_timeout": LOGIN_TIMEOUT,
             "network_timeout": NETWORK_TIMEOUT,
             "backoff_policy": exponential_backoff(cap=LONGEST_WAIT),
@@ -141,7 +142,9 @@ class Session:
     def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """The answer to a query as the port gives it."""
         with self._cursor(sql, parameters) as cursor:
-            return as_in_the_port(cursor.fetch_arrow_all(force_return_table=True), cursor.description)
+            return as_in_the_port(
+                cursor.fetch_arrow_all(force_return_table=True, force_microsecond_precision=True), cursor.description
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -150,7 +153,10 @@ class Session:
         try:
             yield
         except BaseException:
-            self.connection.rollback()
+            with suppress(
+                Error
+            ):  # a connection that is gone has nothing to roll back, and its own error is the one to tell
+                self.connection.rollback()
             raise
         self.execute("commit")
 

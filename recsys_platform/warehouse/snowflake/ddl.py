@@ -5,7 +5,14 @@ from collections.abc import Collection, Iterator
 
 from recsys_platform.warehouse.ddl import SCHEMAS, TABLES
 
-_TYPES = {"json": "variant", "timestamp": "timestamp_ntz(6)", " using compression zstd": ""}
+LONG_TEXT = "varchar(134217728)"
+"""Text of up to 128 MB, as much as Snowflake keeps; without a length it would be 16 MB, and one longer record would stop its chunk."""
+_TYPES = {
+    "json": "variant",
+    "timestamp": "timestamp_ntz(6)",
+    " using compression zstd": "",
+    "payload varchar": f"payload {LONG_TEXT}",
+}
 TURNS = "create table if not exists ops.turns (taken_at timestamp_ltz not null)"
 # What loads delete by and staging reads by; the rest is small.
 _CLUSTERED = {"raw.engagement_events": "cast(loaded_at as date), source"}
@@ -26,5 +33,7 @@ def statements() -> Iterator[str]:
 
 def _in_snowflake(columns: str) -> str:
     return re.sub(
-        r"\b(json|timestamp)\b| using compression zstd", lambda found: _TYPES[found[0]], " ".join(columns.split())
+        r"\b(json|timestamp)\b|payload varchar| using compression zstd",
+        lambda found: _TYPES[found[0]],
+        " ".join(columns.split()),
     )

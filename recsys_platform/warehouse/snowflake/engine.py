@@ -23,6 +23,8 @@ from recsys_platform.warehouse.sql import begins_with_any
 from recsys_platform.warehouse.unpacking import unpacked
 
 _NO_SUCH_OBJECT = 2003
+_HAS_LEDGER = """
+    select 1 from information_schema.tables where lower(table_schema) = 'ops' and lower(table_name) = 'load_ledger'"""
 _SCHEMAS = "select lower(schema_name) from information_schema.schemata"
 
 
@@ -56,7 +58,7 @@ class SnowflakeWarehouse:
                 raise
 
     def row_counts(self, relations: Sequence[str]) -> dict[str, int]:
-        """The number of rows of those relations, named `schema.table`, that are tables: Snowflake knows them without counting."""
+        """The number of rows of those relations, named `schema.table`, that are tables; Snowflake answers from what it noted."""
         sql = "select lower(table_schema || '.' || table_name) from information_schema.tables where table_type = 'BASE TABLE'"
         with self.connect() as session:
             tables = {str(name) for (name,) in session.execute(sql)}
@@ -68,19 +70,15 @@ class SnowflakeWarehouse:
         """Key → etag of every loaded object under one of the prefixes; empty before the first load."""
         below = begins_with_any("object_key", prefixes)
         with self.connect() as session:
-            try:
-                return dict(session.execute(f"select object_key, etag from ops.load_ledger where {below}", prefixes))
-            except SnowflakeError as error:
-                if error.errno == _NO_SUCH_OBJECT:
-                    return {}
-                raise
+            if not session.execute(_HAS_LEDGER):
+                return {}
+            return dict(session.execute(f"select object_key, etag from ops.load_ledger where {below}", prefixes))
 
     def load_events(self, hub: Hub, objects: Sequence[HubObject], *, progress: Progress | None = None) -> LoadReport:
         """Load landing objects in chunks of one source, each chunk with its ledger rows in one transaction."""
         report = LoadReport()
-        known = self.ledger(*sorted({item.key.rpartition("/")[0] + "/" for item in objects}))
-        chunks = shared.chunks(sorted(item for item in set(objects) if item.key not in known), self.chunk_objects)
         with self.connect() as session:
+            chunks = shared.chunks(loading.unknown(session, objects), self.chunk_objects)
             for records in unpacked(hub, chunks):
                 report += loading.load_records(session, self.stage, records)
                 if progress:

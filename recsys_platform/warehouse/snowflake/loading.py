@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import stamina
 
+from recsys_platform.errors import WarehouseError
 from recsys_platform.events.envelope import NOT_VALID
 from recsys_platform.hub.keys import ID_FIELDS, Attributes
 from recsys_platform.hub.store import Hub, HubObject
@@ -26,13 +27,19 @@ TURN_WAIT = 600.0  # seconds
 
 def in_turn(session: Session, work: Callable[[], T]) -> T:
     """Do some work in one transaction while no other writer does; again from the start if the turn did not come."""
-
     retries = stamina.retry_context(on=_is_busy, attempts=None, timeout=TURN_WAIT, wait_initial=0.2, wait_max=5)
     for attempt in retries:
         with attempt, session.transaction():
-            session.execute("update ops.turns set taken_at = current_timestamp()")
+            _take_turn(session)
             return work()
     raise AssertionError("stamina ends with a value or an error")
+
+
+def _take_turn(session: Session) -> None:
+    """Wait for whoever has the turn. An update of nothing would wait for nobody."""
+    [(taken, *_)] = session.execute("update ops.turns set taken_at = current_timestamp()")
+    if taken != 1:
+        raise WarehouseError(f"ops.turns has {taken} rows and not one, by which writers wait for each other: mend it.")
 
 
 def _is_busy(error: Exception) -> bool:
@@ -45,6 +52,18 @@ def next_loaded_at(session: Session) -> dt.datetime:
     return loading.later_than(last)
 
 
+def unknown(session: Session, objects: Sequence[HubObject]) -> list[HubObject]:
+    """Those objects that the ledger does not know, in order. It is asked for the range of their keys: they may be many."""
+    if not objects:
+        return []
+    keys = [item.key for item in objects]
+    found = session.execute(
+        "select object_key from ops.load_ledger where object_key between ? and ?", [min(keys), max(keys)]
+    )
+    known = {str(key) for (key,) in found}
+    return sorted(item for item in set(objects) if item.key not in known)
+
+
 def load_records(session: Session, stage: Stage, records: Records) -> LoadReport:
     """Raw rows, rejected rows and ledger rows of those objects that the ledger does not know yet."""
     with scratch() as con:
@@ -54,23 +73,25 @@ def load_records(session: Session, stage: Stage, records: Records) -> LoadReport
         return in_turn(session, lambda: _take_in(session, names))
 
 
+# Of a key that occurs twice the last value (DuckDB takes the first); without the parameter such a record would not be JSON at all.
+READ = "try_parse_json(record, 'd')"
 _EVENTS = {"accepted": "raw.engagement_events", "rejected": "raw.rejected_records", "objects": "ops.load_ledger"}
 _NEW = "object_key not in (select object_key from ops.load_ledger)"
 # DuckDB takes some more for JSON than Snowflake does: what only the one can read is rejected here.
 _ACCEPT = f"""
     insert into raw.engagement_events (source, object_key, record_index, landed_at, loaded_at, record)
-    select source, object_key, record_index, landed_at, cast(? as timestamp_ntz), parse_json(record)
-    from {{accepted}} where try_parse_json(record) is not null and {_NEW}"""
+    select source, object_key, record_index, landed_at, cast(? as timestamp_ntz), {READ}
+    from {{accepted}} where {READ} is not null and {_NEW}"""
 _REJECT = f"""
     insert into raw.rejected_records (source, object_key, record_index, landed_at, loaded_at, payload, reason)
     select source, object_key, record_index, landed_at, cast(? as timestamp_ntz), payload, reason from {{rejected}} where {_NEW}
     union all
     select source, object_key, record_index, landed_at, cast(? as timestamp_ntz), record, '{NOT_VALID}'
-    from {{accepted}} where try_parse_json(record) is null and {_NEW}"""
+    from {{accepted}} where {READ} is null and {_NEW}"""
 _NOTE = f"""
     insert into ops.load_ledger (object_key, etag, size_bytes, records, accepted, rejected, loaded_at)
     with unreadable as (
-        select object_key, count(*) as n from {{accepted}} where try_parse_json(record) is null group by object_key
+        select object_key, count(*) as n from {{accepted}} where {READ} is null group by object_key
     )
     select o.object_key, o.etag, o.size_bytes, o.records, o.accepted - coalesce(u.n, 0), o.rejected + coalesce(u.n, 0),
         cast(? as timestamp_ntz)
@@ -107,7 +128,7 @@ def _replace_day(session: Session, names: dict[str, str], kind: Attributes, day:
     session.execute(f"delete from raw.{kind} where snapshot_date = cast(? as date)", [day.isoformat()])
     session.execute(
         f"insert into raw.{kind} (snapshot_date, {ID_FIELDS[kind]}, object_key, loaded_at, record)"
-        f" select snapshot_date, {ID_FIELDS[kind]}, object_key, cast(? as timestamp_ntz), parse_json(record) from {names['rows']}",
+        f" select snapshot_date, {ID_FIELDS[kind]}, object_key, cast(? as timestamp_ntz), {READ} from {names['rows']}",
         [loaded_at],
     )
     session.execute("delete from ops.load_ledger where startswith(object_key, ?)", [f"{kind}/dt={day}/"])

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from recsys_platform.errors import PublishError
 from recsys_platform.warehouse.publishing import EARLIER, KEPT_VERSIONS, NO_EARLIER
-from recsys_platform.warehouse.snowflake.carrying import Stage
+from recsys_platform.warehouse.snowflake.carrying import Stage, snowflake_type
 from recsys_platform.warehouse.snowflake.connecting import Session
 from recsys_platform.warehouse.snowflake.loading import in_turn
 
@@ -60,9 +60,16 @@ def _refuse_broken(session: Session, names: Mapping[str, str], promises: Mapping
 
 
 def _define(session: Session, name: str, like: str) -> None:
-    """The table of all versions and its view, on the first publication."""
+    """The table of all versions and its view; a column that is new is added to both."""
     session.execute(versions_table(name, like))
-    session.execute(live_view(name, session.frame(f"select * from {like} limit 0").column_names))
+    kept, new = (session.frame(f"select * from {table} limit 0").schema for table in (f"ops.{name}", like))
+    if gone := sorted(set(kept.names) - {"publication"} - set(new.names)):
+        raise PublishError(
+            f"published.{name} would lose the columns {', '.join(gone)}, which readers may rely on: keep them."
+        )
+    for column in (field for field in new if field.name not in kept.names):
+        session.execute(f"alter table ops.{name} add column {column.name} {snowflake_type(column.type)}")
+    session.execute(live_view(name, new.names))
 
 
 def versions_table(name: str, like: str) -> str:
@@ -76,7 +83,7 @@ def versions_table(name: str, like: str) -> str:
 def live_view(name: str, columns: Sequence[str]) -> str:
     """The statement that makes the view of the live version; secure, since only such views can be shared."""
     return (
-        f"create secure view if not exists published.{name} as select {', '.join(columns)} from ops.{name}"
+        f"create or replace secure view published.{name} copy grants as select {', '.join(columns)} from ops.{name}"
         f" where publication = (select max(version) from ops.publications where table_name = '{name}' and is_live)"
     )
 
@@ -84,7 +91,8 @@ def live_view(name: str, columns: Sequence[str]) -> str:
 def _go_live(session: Session, version: str, name: str, carried: str) -> int:
     """The rows of a version, live; those of versions that nobody can go back to are gone. Number of rows."""
     session.execute(f"delete from ops.{name} where publication = ?", [version])
-    session.execute(f"insert into ops.{name} select ?, c.* from {carried} as c", [version])
+    columns = ", ".join(session.frame(f"select * from {carried} limit 0").column_names)
+    session.execute(f"insert into ops.{name} (publication, {columns}) select ?, {columns} from {carried}", [version])
     [(rows,)] = session.execute(f"select count(*) from {carried}")
     session.execute("delete from ops.publications where version = ? and table_name = ?", [version, name])
     session.execute("update ops.publications set is_live = false where table_name = ?", [name])

@@ -4,7 +4,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from recsys_platform.warehouse.conservation import account
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.snowflake.engine.test_loading import OBJECTS, state
-from tests.warehouse.test_crash import begin, land_many
+from tests.warehouse.test_crash import begin, kill_at_work, land_many
 
 LOADER = str(Path(__file__).with_name("loader_process.py"))
 KILLS, COUNT = 20, 100
@@ -30,16 +29,6 @@ def loader(variables: dict[str, str], chunk: int) -> subprocess.Popen[str]:
     return process
 
 
-def kill_at_work(process: subprocess.Popen[str], chance: random.Random) -> None:
-    """Let a loader load a few objects, and kill it at any moment of the next one."""
-    begin(process)
-    for _ in range(chance.randint(0, 3)):
-        process.stdout.readline()
-    time.sleep(chance.uniform(0, 0.4))
-    process.kill()
-    process.communicate()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_loader_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
@@ -49,7 +38,7 @@ def test_a_loader_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
     chance, progress = random.Random(7), []
     waiting = [loader(variables, 1), loader(variables, 1)]  # the next one starts up while this one works
     for _ in range(KILLS):
-        kill_at_work(waiting.pop(0), chance)
+        kill_at_work(waiting.pop(0), chance, objects=3, seconds=0.4)
         progress.append(len(warehouse.ledger(OBJECTS)))
         waiting.append(loader(variables, 1))
     for process in waiting:

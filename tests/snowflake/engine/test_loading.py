@@ -7,7 +7,8 @@ import json
 import pyarrow as pa
 import pytest
 
-from recsys_platform.errors import InputError
+from recsys_platform.errors import InputError, WarehouseError
+from recsys_platform.events.envelope import NOT_VALID
 from recsys_platform.hub.store import Hub
 from recsys_platform.warehouse.arrivals import arrivals
 from recsys_platform.warehouse.conservation import account
@@ -71,6 +72,35 @@ def test_objects_are_loaded_once_however_often_they_are_asked_for(
     assert [row["loaded_at"] for row in warehouse.frame("select loaded_at from ops.load_ledger").to_pylist()] == sorted(
         {row["loaded_at"] for row in warehouse.frame("select loaded_at from raw.engagement_events").to_pylist()}
     )
+
+
+def test_what_only_duckdb_reads_is_rejected_there_and_stays_so(
+    hub: Hub, warehouse: SnowflakeWarehouse, land, view
+) -> None:
+    comma_too_many = json.dumps(view("m1")).encode()[:-1] + b",}"
+    land("a.gz", comma_too_many, view("m2"))
+    report = warehouse.load_events(hub, hub.objects(OBJECTS))
+    assert (report.records, report.accepted, report.rejected) == (2, 1, 1)
+    assert [(group.reason, group.records) for group in groups(warehouse)] == [(NOT_VALID, 1)]
+    assert account(warehouse).broken == ()
+    assert warehouse.replayable() == []
+    assert replay(hub, warehouse).moved == 0
+
+
+def test_a_turn_that_nobody_can_take_stops_a_writer(hub: Hub, warehouse: SnowflakeWarehouse, land, view) -> None:
+    land("a.gz", view("m1"))
+    with warehouse.connect() as session:
+        session.execute("delete from ops.turns")
+    with pytest.raises(WarehouseError, match=r"^ops\.turns has 0 rows and not one"):
+        warehouse.load_events(hub, hub.objects(OBJECTS))
+    assert warehouse.ledger(OBJECTS) == {}
+
+
+def test_arrays_leave_as_lists_of_texts(warehouse: SnowflakeWarehouse) -> None:
+    found = warehouse.frame(
+        'select parse_json(\'[1, "a", null, {"b": 2}]\') as mixed, parse_json(\'{"a": 1}\') as other'
+    )
+    assert found.to_pylist() == [{"mixed": ["1", "a", None, '{"b":2}'], "other": '{"a":1}'}]
 
 
 def test_nothing_is_left_in_the_hub_of_tables_on_their_way(hub: Hub, warehouse: SnowflakeWarehouse, land, view) -> None:

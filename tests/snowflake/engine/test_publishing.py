@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from recsys_platform.errors import PublishError
+from recsys_platform.errors import PublishError, WarehouseError
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 
 
@@ -33,6 +33,26 @@ def test_readers_see_the_newest_version_and_one_step_back_the_one_before(warehou
     assert (warehouse.live_version(), seen(warehouse)) == ("v1", [["a", "b"], ["a", "b"]])
     publish(warehouse, "v3", "d")
     assert warehouse.roll_back() == "v1"
+
+
+def test_a_column_may_come_and_columns_may_change_places_but_none_may_go(warehouse: SnowflakeWarehouse) -> None:
+    def of(version: str, **columns: list[str]) -> None:
+        batches = {"popular_books": iter(pa.table(columns).to_batches())}
+        warehouse.publish(version, batches, promises={}, given={})
+
+    of("v1", segment=["all"], book_id=["b1"])
+    of("v2", book_id=["b2"], segment=["all"], language=["en"])
+    found = warehouse.frame("select book_id, segment, language from published.popular_books").to_pylist()
+    assert found == [{"book_id": "b2", "segment": "all", "language": "en"}]
+    assert warehouse.roll_back() == "v1"
+    assert warehouse.frame("select segment from published.popular_books")["segment"].to_pylist() == ["all"]
+    with pytest.raises(PublishError, match=r"published\.popular_books would lose the columns language"):
+        of("v3", book_id=["b3"], segment=["all"])
+
+
+def test_a_table_without_any_batch_is_refused_in_one_sentence(warehouse: SnowflakeWarehouse) -> None:
+    with pytest.raises(WarehouseError, match=r"^popular_books has no rows and no columns"):
+        warehouse.publish("v1", {"popular_books": iter([])}, promises={}, given={})
 
 
 def test_a_version_that_breaks_a_promise_is_not_seen(warehouse: SnowflakeWarehouse) -> None:
