@@ -3,10 +3,8 @@
 Belongs here: the words, what is cut out of them, and sending. Does not: which runs failed (defs/automation/alerts.py).
 """
 
-import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +12,7 @@ import httpx
 import stamina
 from pydantic import SecretStr
 
+from recsys_platform.discreet import discreet_http
 from recsys_platform.errors import RecsysError
 from recsys_platform.settings import Settings
 
@@ -23,7 +22,6 @@ LONGEST_SUBJECT = 99  # SNS takes fewer than 100 characters, ASCII without line 
 TIMEOUT_SECONDS, ATTEMPTS = 4.0, 2
 _HIDDEN = "***"
 _LINE = 16  # characters of a secret's line that is hidden by itself; a shorter one is in too many words
-_TALKATIVE = ("httpx", "httpcore.connection", "httpcore.http11")
 
 # What looks like a secret, first what may hold others: user and password in a URL, webhooks, signed queries, words after
 # `Bearer`, values of names like `password`, tokens (JWT), access keys of AWS; and e-mail addresses, as in marts.
@@ -87,7 +85,7 @@ class Webhook:
         try:
             # A context block: the decorator would tell loggers of retries what it calls with.
             for attempt in stamina.retry_context(on=_may_pass, attempts=ATTEMPTS, timeout=None, wait_initial=0.5):
-                with attempt, _discreet():
+                with attempt, discreet_http():
                     _post(self.url.get_secret_value(), alert.text)
         except _Trouble as trouble:
             raise AlertError(f"The webhook in RECSYS_ALERT_WEBHOOK {trouble}.") from None
@@ -187,20 +185,3 @@ def _post(url: str, text: str) -> None:
 def _plain(text: str) -> str:
     """Text that Slack shows as it is: `<!channel>` in an error wakes nobody."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-@contextmanager
-def _discreet() -> Iterator[None]:
-    """No log lines of the HTTP library, which tell whole addresses."""
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
-    for logger in loggers:
-        logger.addFilter(_is_warning)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(_is_warning)
-
-
-def _is_warning(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING

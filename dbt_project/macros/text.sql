@@ -5,7 +5,7 @@
 
 
 {% macro duckdb__integer_from_text(text) -%}
-    try_cast(try_cast({{ text }} as double) as integer)
+    try_cast(round(try_cast({{ text }} as double)) as integer)
 {%- endmacro %}
 
 

@@ -7,10 +7,8 @@ Does not: whether the pages make a complete snapshot, where that is kept (attrib
 import datetime as dt
 import hashlib
 import json
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -18,12 +16,12 @@ from typing import Any
 import httpx
 import stamina
 
+from recsys_platform.discreet import discreet_http
 from recsys_platform.errors import AttributesError
 
 REMEDY = "Check RECSYS_USERS_URL and RECSYS_BOOKS_URL and that the service is up."
 _NOT_A_PAGE = "did not answer with a page of records (page, per_page, total, total_pages, data)"
 _AGAIN = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS}
-_TALKATIVE = ("httpx", "httpcore.connection", "httpcore.http11")
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def walk(endpoint: Endpoint, known: Mapping[str, Page], until: float) -> Iterato
 
     RFC 8288 `next` links are followed where they are sent, else pages are counted. Raises `AttributesError`.
     """
-    with _discreet(), _client(endpoint) as client:
+    with discreet_http(), _client(endpoint) as client:
         visit = _Visit(client, endpoint, known, until)
         url, number, delivered, linked, asked = numbered(endpoint, 1), 1, 0, False, set[str]()
         while url:
@@ -129,23 +127,6 @@ def with_own_query(endpoint: Endpoint, link: str) -> str:
     """Undo `without_own_query`."""
     both = httpx.URL(endpoint.url).params.merge(httpx.URL(link).params)
     return str(httpx.URL(link).copy_with(params=both)) if link else ""
-
-
-@contextmanager
-def _discreet() -> Iterator[None]:
-    """No log lines of the HTTP library, which tell whole URLs and headers: keys may stand there."""
-
-    def loud(record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.WARNING
-
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
-    for logger in loggers:
-        logger.addFilter(loud)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(loud)
 
 
 def _client(endpoint: Endpoint) -> httpx.Client:

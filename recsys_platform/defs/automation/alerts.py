@@ -1,17 +1,13 @@
 """The sensor that tells people of failed runs; the words and the ways to people are in recsys_platform/alerts.py."""
 
-import re
-
 import dagster as dg
-from dagster_shared.error import SerializableErrorInfo
 
 from recsys_platform.alerts import FailedRun, alert_of, channels_of, tell
+from recsys_platform.defs.automation.failures import words_of, words_of_step
 from recsys_platform.settings import Settings
 
 WILL_RETRY = "dagster/will_retry"
 """Tag by which Dagster says that it starts a failed run again by itself."""
-
-_MODULE = re.compile(r"^(?:\w+\.)+(?=\w+:)")
 
 
 def failure_alert(status: dg.DefaultSensorStatus, settings: Settings) -> dg.SensorDefinition:
@@ -40,25 +36,11 @@ def failure_alert(status: dg.DefaultSensorStatus, settings: Settings) -> dg.Sens
 def failed_run(context: dg.RunFailureSensorContext) -> FailedRun:
     """What the event log says of a failed run: its first failed step, or what ended the run if no step failed."""
     run, steps = context.dagster_run, context.get_step_failure_events()
-    step, error = (steps[0].step_key or "", _of_step(steps[0])) if steps else ("", _of_run(context.failure_event))
+    step, error = (steps[0].step_key or "", words_of_step(steps[0])) if steps else ("", _of_run(context.failure_event))
     again = run.tags.get(WILL_RETRY) == "true"
     return FailedRun(run.job_name, run.run_id, step=step, error=error, is_tried_again=again)
 
 
-def _of_step(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return data.user_failure_data.description
-    return _said(data.error)
-
-
 def _of_run(event: dg.DagsterEvent) -> str:
     data = event.job_failure_data  # none where the daemon found the worker dead
-    return _said(data.error if data else None) or event.message or ""
-
-
-def _said(error: SerializableErrorInfo | None) -> str:
-    """The words of an error, or of what caused it as long as it is only Dagster's wrapping."""
-    while error and error.cause and (error.cls_name or "").startswith("Dagster"):
-        error = error.cause
-    return _MODULE.sub("", error.message.strip()) if error else ""
+    return words_of(data.error if data else None) or event.message or ""

@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from recsys_platform.defs.automation.failures import words_of_step
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
 from recsys_platform.defs.automation.triggers import ON_DEMAND, RAW_EVENTS, REFRESH, observed
 from recsys_platform.defs.partitions import FIRST_DAY, stretches
@@ -186,7 +187,7 @@ class Refresher:
             if (
                 event.is_step_failure and not self.report.failures
             ):  # a failed check fails its step too: it was told above
-                self.report.failures.append(_sentence_of_failure(event))
+                self.report.failures.append(f"{event.step_key}: {words_of_step(event) or 'failed'}")
 
 
 def _checked(days: tuple[dt.date, dt.date]) -> tuple[dt.date, dt.date]:
@@ -201,16 +202,6 @@ def _sentence_of_check(check: Any) -> str:
     rows = check.metadata.get("dagster_dbt/failed_row_count")
     why = check.description or (f"{rows.value} rows" if rows else "see its metadata")
     return f"Check {check.check_name} of {check.asset_key.to_user_string()} failed: {why}."
-
-
-def _sentence_of_failure(event: dg.DagsterEvent) -> str:
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return f"{event.step_key}: {data.user_failure_data.description}"
-    error = data.error
-    while error and error.cause:
-        error = error.cause
-    return f"{event.step_key}: {error.message.strip() if error else 'failed'}"
 
 
 def _changed(landed: Arrivals) -> str:

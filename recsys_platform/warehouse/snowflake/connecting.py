@@ -1,5 +1,6 @@
 """A session in a Snowflake account, by key pair; errors are sentences without secrets."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ NETWORK_TIMEOUT = (
 )
 _GIVEN_UP = "Could not connect to Snowflake backend"  # says the connector, and how often it tried
 LOCK_TIMEOUT = 600  # seconds that a statement waits for another transaction; Snowflake's own default is twelve hours
+ABOUT_DATA = range(100_000, 101_000)
+"""Errors of a statement that met a value it cannot take, which they quote: it may be somebody's e-mail address."""
+_QUOTED = re.compile("'.*'")
 BUSY = frozenset({625})
 """Errors of a statement that gave up waiting for the lock of another transaction: to be tried again."""
 
@@ -167,7 +171,8 @@ class Session:
                 cursor.execute(sql, tuple(parameters) or None)
                 yield cursor
         except Error as error:
-            raise SnowflakeError(f"Snowflake: {_said(error)}", error.errno) from error
+            cause = None if error.errno in ABOUT_DATA else error
+            raise SnowflakeError(f"Snowflake: {_said(error)}", error.errno) from cause
 
 
 class SnowflakeError(WarehouseError):
@@ -184,4 +189,5 @@ class SnowflakeError(WarehouseError):
 
 
 def _said(error: Error) -> str:
-    return " ".join(str(error.msg or error).split())[:500]
+    said = " ".join(str(error.msg or error).split())
+    return (_QUOTED.sub("'…'", said) if error.errno in ABOUT_DATA else said)[:500]

@@ -95,6 +95,13 @@ def test_a_key_that_is_no_key_is_one_sentence_without_it(variables: dict[str, st
 
 
 @pytest.mark.slow
+def test_a_value_that_cannot_be_taken_is_not_told(variables: dict[str, str]) -> None:
+    with pytest.raises(WarehouseError, match="Snowflake: ") as error:
+        warehouse_of(load_settings(variables)).frame("select cast('reader@example.org' as integer)")
+    told = "".join(traceback.format_exception(error.value))
+    assert "reader@example.org" not in told.replace("select cast('reader@example.org' as integer)", "")
+
+
 def test_an_account_that_does_not_answer_is_said_soon(variables: dict[str, str]) -> None:
     address, began = f"http://127.0.0.1:{free_port()}", time.monotonic()
     error = refused(variables, address=address)

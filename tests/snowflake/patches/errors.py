@@ -40,6 +40,8 @@ def as_snowflake(error: Exception) -> Error:
     message = str(getattr(error, "msg", None) or error)
     if isinstance(error, duckdb.TransactionException) or "write-write conflict" in message.lower():
         return ProgrammingError(msg=f"Another session {_CONFLICT}. ({message})", errno=625, sqlstate="57014")
+    if isinstance(error, duckdb.ConversionException):
+        return ProgrammingError(msg=message, errno=100038, sqlstate="22018")
     if isinstance(error, duckdb.ConstraintException):
         return ProgrammingError(msg=message, errno=100072, sqlstate="22000")
     if missing := _MISSING.search(message):
