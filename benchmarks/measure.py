@@ -1,7 +1,8 @@
-"""Run a command and watch it: wall time and the peak memory of it and all its children together."""
+"""Run a command and watch it: wall time and the peak memory of it and all its children together; fetch a package; print a table."""
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -49,6 +50,13 @@ def _resident(process: psutil.Process) -> int:
     except psutil.NoSuchProcess:
         pass
     return total
+
+
+def download(requirement: str, folder: Path) -> Path:
+    """The wheel of a package, fetched by pip into a folder."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), requirement]
+    subprocess.run(command, check=True)
+    return next(folder.glob("*.whl"))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

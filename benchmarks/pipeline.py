@@ -41,7 +41,8 @@ from recsys_platform.recommender import curated
 from recsys_platform.recommender.plots import evaluation_plot
 from recsys_platform.recommender.publication import publish
 from recsys_platform.recommender.registry import Registry
-from recsys_platform.recommender.training import VARIANTS, evaluate_variants, train
+from recsys_platform.recommender.training import evaluate_variants, train
+from recsys_platform.recommender.variants import load_variants
 from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home
 from recsys_platform.simulation.server import running_server
 from recsys_platform.simulation.simulate import simulate
@@ -81,10 +82,11 @@ def by_script(settings: Settings) -> None:
     conserved_events(warehouse)
     day = warehouse.frame(curated.NEWEST_DAY)["day"][0].as_py()
     curated.keep(hub, day, {name: warehouse.frame(sql) for name, sql in curated.MARTS.items()})
-    for name in VARIANTS:
-        train(name, curated.newest_dataset(hub), registry, now=now)
+    variants = load_variants()
+    for name in variants:
+        train(name, curated.newest_dataset(hub), registry, variants=variants, now=now)
     data = curated.newest_dataset(hub)
-    result = evaluate_variants(data, params=EVALUATION)
+    result = evaluate_variants(data, variants=variants, params=EVALUATION)
     evaluation_plot(result)
     warehouse.replace_rows("ops.model_evaluations", evaluation_rows(result, data.fingerprint()), key="data_hash")
     publish(curated.newest_marts(hub), registry, warehouse, list_length=settings.list_length, now=now)

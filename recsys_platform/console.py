@@ -93,13 +93,10 @@ def _lines(found: Overview) -> list[tuple[str, str]]:
 def _quality(found: Overview) -> str:
     if not found.quality:
         return "not measured yet"
-    best, by_name = found.quality, dict(found.quality)
-    figures = ", ".join(f"{name} {value:.4f}" for name, value in best)
-    ratio = (
-        f": lightfm is {by_name['lightfm'] / by_name['popularity']:.1f} × popularity"
-        if by_name.get("popularity")
-        else ""
-    )
+    by_name = dict(found.quality)
+    best = max(by_name, key=by_name.__getitem__)
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in found.quality)
+    ratio = f": {best} is {by_name[best] / by_name['popularity']:.1f} × popularity" if by_name.get("popularity") else ""
     return f"NDCG@{found.quality_k} on what {found.test_readers:,} readers liked last: {figures}{ratio}"
 
 

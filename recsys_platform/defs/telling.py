@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Callable
+from typing import ParamSpec
 
-Tell = Callable[[int, int], None]
+Given = ParamSpec("Given")
 
 
-def every_few_seconds(tell: Tell, seconds: float = 3) -> Tell:
+def every_few_seconds(tell: Callable[Given, None], seconds: float = 3) -> Callable[Given, None]:
     """The same, called at most every so many seconds: each line of the log is a row in the event store."""
     last = time.monotonic()
 
-    def told(done: int, total: int) -> None:
+    def told(*args: Given.args, **kwargs: Given.kwargs) -> None:
         nonlocal last
         if time.monotonic() - last >= seconds:
             last = time.monotonic()
-            tell(done, total)
+            tell(*args, **kwargs)
 
     return told

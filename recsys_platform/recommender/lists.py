@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, IdArray, IntArray
 from recsys_platform.recommender.dataset import Dataset, pair_matrix
-from recsys_platform.recommender.models.lightfm import book_similarity
+from recsys_platform.recommender.models.factors import book_similarity
 from recsys_platform.recommender.models.popularity import EVERYONE, Popularity
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.ranking import NONE, Ranked, ranked_blocks

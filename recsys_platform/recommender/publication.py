@@ -18,9 +18,11 @@ from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.lists import Edition, popular_books, similar_books, user_recommendations
 from recsys_platform.recommender.models.trained import TrainedModel
 from recsys_platform.recommender.registry import ModelVersion, Registry
-from recsys_platform.recommender.training import VARIANTS, Variant, production_model
+from recsys_platform.recommender.training import production_model
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.promises import GIVEN, PROMISES
+
+PUBLISHED = ("popularity", "lightfm", "blend")
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -30,7 +32,7 @@ class Publication:
     """What was published, or was live already: rows by table are empty then."""
 
     version: str
-    model_versions: Mapping[Variant, str]
+    model_versions: Mapping[str, str]
     rows: Mapping[str, int]
 
 
@@ -39,7 +41,7 @@ def publish(
 ) -> Publication:
     """Publish the production models' lists for the marts they were trained on; the same models and data only once."""
     data = dataset_of(marts)
-    models = {name: production_model(name, registry) for name in VARIANTS}
+    models = {name: production_model(name, registry) for name in PUBLISHED}
     versions = {name: stored.version for name, (stored, _) in models.items()}
     version = _version(versions, data, list_length, models)
     if warehouse.live_version() == version:
@@ -48,16 +50,16 @@ def publish(
         trained.check_fits(data)
     promises = dict(chain.from_iterable(table.items() for table in PROMISES.values()))
     given = {name: marts[name].select(columns) for name, columns in GIVEN.items()}
-    given["models"] = pa.table({"model": list(VARIANTS)})
+    given["models"] = pa.table({"model": list(PUBLISHED)})
     tables = _tables({name: trained for name, (_, trained) in models.items()}, versions, data, list_length, now)
     return Publication(version, versions, warehouse.publish(version, tables, promises=promises, given=given))
 
 
 def _version(
-    versions: Mapping[Variant, str],
+    versions: Mapping[str, str],
     data: Dataset,
     list_length: int,
-    models: Mapping[Variant, tuple[ModelVersion, TrainedModel]],
+    models: Mapping[str, tuple[ModelVersion, TrainedModel]],
 ) -> str:
     """The newest model's time, so that versions sort, and a hash of all that the lists follow from."""
     newest = max(str(stored.manifest["created_at"]) for stored, _ in models.values())
@@ -66,8 +68,8 @@ def _version(
 
 
 def _tables(
-    models: Mapping[Variant, TrainedModel],
-    versions: Mapping[Variant, str],
+    models: Mapping[str, TrainedModel],
+    versions: Mapping[str, str],
     data: Dataset,
     list_length: int,
     now: dt.datetime,
@@ -83,7 +85,7 @@ def _tables(
 
 
 def _all_lists(
-    models: Mapping[Variant, TrainedModel], editions: Mapping[Variant, Edition], data: Dataset, list_length: int
+    models: Mapping[str, TrainedModel], editions: Mapping[str, Edition], data: Dataset, list_length: int
 ) -> Iterator[pa.RecordBatch]:
     for name, trained in models.items():
         yield from user_recommendations(trained.model, data, editions[name], k=list_length)

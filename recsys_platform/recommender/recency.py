@@ -5,7 +5,8 @@ Belongs here: the decay that all models share. Does not: what an event weighs wh
 
 import numpy as np
 
-from recsys_platform.recommender.arrays import FloatArray, TimeArray
+from recsys_platform.recommender.arrays import FloatArray, IntArray, TimeArray
+from recsys_platform.recommender.dataset import Interactions
 
 
 def decay(last_at: TimeArray, *, half_life_days: float) -> FloatArray:
@@ -17,3 +18,12 @@ def decay(last_at: TimeArray, *, half_life_days: float) -> FloatArray:
         return np.empty(0, np.float32)
     age = (last_at.max() - last_at) / np.timedelta64(1, "D")
     return np.asarray(np.exp2(-age / half_life_days), dtype=np.float32)
+
+
+def newer_of_the_user(rows: Interactions) -> IntArray:
+    """How many newer interactions the same user has, shape of `rows`: age by reading, whatever the calendar says."""
+    oldest_first = np.lexsort((rows.book, rows.last_at, rows.user))
+    counts = np.bincount(rows.user) if len(rows) else np.empty(0, np.int64)
+    age = np.empty(len(rows), dtype=np.int32)
+    age[oldest_first] = np.cumsum(counts)[rows.user[oldest_first]] - 1 - np.arange(len(rows))
+    return age

@@ -18,8 +18,9 @@ from recsys_platform.recommender.lists import (
     similar_books,
     user_recommendations,
 )
+from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.fallback import WithFallback
-from recsys_platform.recommender.models.lightfm import LightFMModel
+from recsys_platform.recommender.models.newcomers import fit_newcomers
 from recsys_platform.recommender.models.popularity import Popularity, PopularityParams, fit_popularity
 
 EDITION = Edition("lightfm", "v1", dt.datetime(2026, 11, 22))
@@ -46,25 +47,27 @@ def popularity(data: Dataset) -> Popularity:
 
 
 @pytest.fixture
-def lightfm(data: Dataset) -> LightFMModel:
+def lightfm(data: Dataset) -> FactorModel:
     vectors = np.array([[1, 0], [0, 1], [1, 1], [-1, 0]], dtype=np.float32)
     users = np.ones((3, 2), dtype=np.float32)
-    return LightFMModel(users, vectors, np.zeros(4, np.float32), known=data.positives_per_user > 0)
+    known = data.positives_per_user > 0
+    return FactorModel("lightfm", users, vectors, np.zeros(4, np.float32), known, np.zeros((3, 2), np.float32), 50)
 
 
-def published(data: Dataset, lightfm: LightFMModel, popularity: Popularity, k: int = 3) -> pd.DataFrame:
-    return user_recommendations(WithFallback(lightfm, popularity), data, EDITION, k=k).read_all().to_pandas()
+def published(data: Dataset, lightfm: FactorModel, popularity: Popularity, k: int = 3) -> pd.DataFrame:
+    model = WithFallback(lightfm, fit_newcomers(data, popularity))
+    return user_recommendations(model, data, EDITION, k=k).read_all().to_pandas()
 
 
 def test_finished_and_unavailable_books_are_left_out(
-    data: Dataset, lightfm: LightFMModel, popularity: Popularity
+    data: Dataset, lightfm: FactorModel, popularity: Popularity
 ) -> None:
     rows = published(data, lightfm, popularity)
     assert rows[rows["user_id"] == "reads"]["book_id"].tolist() == ["b3", "b2"]
     assert "b4" not in rows["book_id"].tolist()
 
 
-def test_every_user_has_a_list_that_says_why(data: Dataset, lightfm: LightFMModel, popularity: Popularity) -> None:
+def test_every_user_has_a_list_that_says_why(data: Dataset, lightfm: FactorModel, popularity: Popularity) -> None:
     rows = published(data, lightfm, popularity, k=2).set_index("user_id")
     assert rows.loc["reads", "reason"].tolist() == ["matches your reading"] * 2
     assert rows.loc["new_de", ["book_id", "reason"]].to_numpy().tolist() == [
@@ -75,7 +78,7 @@ def test_every_user_has_a_list_that_says_why(data: Dataset, lightfm: LightFMMode
     assert rows["rank"].tolist() == [1, 2] * 3
 
 
-def test_batches_keep_the_contract(data: Dataset, lightfm: LightFMModel, popularity: Popularity) -> None:
+def test_batches_keep_the_contract(data: Dataset, lightfm: FactorModel, popularity: Popularity) -> None:
     rows = published(data, lightfm, popularity)
     assert set(rows["model"]) == {"lightfm"}
     assert set(rows["model_version"]) == {"v1"}
@@ -102,7 +105,7 @@ def test_batches_keep_the_contract(data: Dataset, lightfm: LightFMModel, popular
     assert POPULAR_BOOKS.names == ["segment", "rank", "book_id", "score", "model_version", "generated_at"]
 
 
-def test_similar_books_are_available_others_with_the_largest_cosine(data: Dataset, lightfm: LightFMModel) -> None:
+def test_similar_books_are_available_others_with_the_largest_cosine(data: Dataset, lightfm: FactorModel) -> None:
     rows = similar_books(lightfm.book_vectors, data, EDITION, k=5).read_all().to_pandas().set_index("book_id")
     assert rows.loc[["b1"], "similar_book_id"].tolist() == ["b3"]
     assert rows.loc[["b1"], "score"].tolist() == pytest.approx([1 / 2**0.5])

@@ -14,20 +14,28 @@ from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams
-from recsys_platform.recommender.models.lightfm import OnEpoch
+from recsys_platform.recommender.fitting import Listener
 from recsys_platform.recommender.plots import evaluation_plot
 from recsys_platform.recommender.registry import Registry
-from recsys_platform.recommender.training import BASELINE, VARIANTS, Variant, evaluate_variants, train
+from recsys_platform.recommender.training import evaluate_variants, train
+from recsys_platform.recommender.variants import BASELINE, load_variants
 from recsys_platform.warehouse.port import Warehouse
 
 INTERACTIONS = dg.AssetKey(["training", "interactions"])
-LIVE_CANDIDATE = "lightfm"
+LIVE_CANDIDATE = "blend"
+VARIANTS = load_variants()
 EVALUATION = EvaluationParams(max_users=10_000)
-_NOT_WORSE = "lightfm_is_not_worse_than_popularity"
-_DESCRIPTIONS: dict[Variant, str] = {
+_NOT_WORSE = "blend_is_not_worse_than_popularity"
+_DESCRIPTIONS = {
     "popularity": "What everybody reads lately, the books in the reader's language first: the baseline and the fallback.",
-    "lightfm": "Hybrid factor model trained with WARP on everything up to now; popularity for readers without history.",
+    "lightfm": "Hybrid factor model trained with WARP.",
+    "als": "Factors of readers and books by alternating least squares.",
+    "item_knn": "Each book's neighbours, by the readers they share.",
+    "ease": "Which books are liked together: linear autoencoder in closed form.",
+    "sequence": "Which books are liked after which, in closed form.",
+    "blend": "Several variants' scores added on one scale, weights chosen on what readers liked last.",
 }
+"""What a model is, by its kind; all but the baseline fall back on popularity for readers without history."""
 
 
 @dg.asset(
@@ -59,20 +67,20 @@ def _nothing(counts: dict[str, int]) -> str:
     return f"Nothing can be learned while {empty} is empty: load events of signed-in readers and a book snapshot first"
 
 
-def _model_asset(name: Variant) -> dg.AssetsDefinition:
+def _model_asset(name: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["models", name],
         deps=[INTERACTIONS],
         group_name="training",
-        kinds={"lightfm" if name == "lightfm" else "numpy"},
+        kinds={"lightfm" if VARIANTS[name].model == "lightfm" else "numpy"},
         automation_condition=ON_NEWS,
-        description=_DESCRIPTIONS[name],
+        description=_DESCRIPTIONS[VARIANTS[name].model],
     )
     def model(
         context: dg.AssetExecutionContext, hub: dg.ResourceParam[Hub], registry: dg.ResourceParam[Registry]
     ) -> dg.MaterializeResult:
         data = curated.newest_dataset(hub)
-        done = train(name, data, registry, now=_now(), on_epoch=_tell(context, f"training {name}"))
+        done = train(name, data, registry, variants=VARIANTS, now=_now(), listener=_tell(context))
         if not done.is_new:
             context.log.info(f"{done.version} was trained on exactly this data: it stays.")
         users, books = data.shape
@@ -84,14 +92,14 @@ def _model_asset(name: Variant) -> dg.AssetsDefinition:
                 "books": books,
                 "interactions": len(data.interactions),
                 "interactions_with_unknown_books": data.dropped,
-                **dict(registry.load(name, done.version).manifest["params"]),
+                "recipe": dg.MetadataValue.json(VARIANTS[name].recipe(VARIANTS)),
             }
         )
 
     return model
 
 
-popularity, lightfm = (_model_asset(name) for name in VARIANTS)
+models = [_model_asset(name) for name in VARIANTS]
 
 
 @dg.asset(
@@ -109,9 +117,7 @@ def evaluation(
     """Every variant trained again without the last 20 % that each reader liked, and tested on that: full ranking, NDCG and more."""
     data = curated.newest_dataset(hub)
     try:
-        result = evaluate_variants(
-            data, params=EVALUATION, on_epoch=_tell(context, "training on the past of each reader")
-        )
+        result = evaluate_variants(data, variants=VARIANTS, params=EVALUATION, listener=_tell(context))
     except DataError as error:
         return dg.MaterializeResult(
             check_results=[dg.AssetCheckResult(passed=True, description=f"not measured: {error}")]
@@ -147,8 +153,8 @@ def _not_worse(result: Evaluation) -> dg.AssetCheckResult:
     )
 
 
-def _tell(context: dg.AssetExecutionContext, what: str) -> OnEpoch:
-    return every_few_seconds(lambda done, total: context.log.info(f"{what}: {done} of {total} epochs"))
+def _tell(context: dg.AssetExecutionContext) -> Listener:
+    return every_few_seconds(lambda what, done, total: context.log.info(f"training {what}: {done} of {total} epochs"))
 
 
 def _now() -> dt.datetime:

@@ -1,14 +1,31 @@
-"""A personal model for those it knows, popularity for everyone else.
+"""A personal model for those it knows, language and interests for everyone else, and something between for those just met.
 
-Belongs here: the choice between two models, user by user. Does not: either of the models.
+Belongs here: the choice between two models, reader by reader. Does not: either of the models.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from recsys_platform.recommender.models.blend import standardized
+from recsys_platform.recommender.models.histories import Histories
+from recsys_platform.recommender.models.newcomers import Newcomers
 from recsys_platform.recommender.models.protocol import Recommender
 
-PREFIX = "fallback_"
+PREFIX = "fallback."
+PRIOR_BOOKS = 2.0
+"""How many liked books the prior is worth: with as many, a reader's scores are half personal."""
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Readers as they are now, known to training or not: what they liked, and what else is known of each (empty if nothing)."""
+
+    histories: Histories
+    languages: Sequence[str] = ()
+    interests: Sequence[Sequence[str]] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -16,7 +33,7 @@ class WithFallback:
     """`model`, except for users whom it does not know: they get `fallback`. Goes by the model's name."""
 
     model: Recommender
-    fallback: Recommender
+    fallback: Newcomers
 
     @property
     def name(self) -> str:
@@ -31,6 +48,25 @@ class WithFallback:
         scores = self.fallback.scores(users)
         scores[personal] = self.model.scores(users[personal])
         return scores
+
+    def fold_in(self, histories: Histories) -> FloatArray:
+        """As `scores_of`, for readers of whom no more is known."""
+        return self.scores_of(Readers(histories))
+
+    def scores_of(self, readers: Readers) -> FloatArray:
+        """Scores without training, drawn to the prior by histories that are short, shape (n_readers, n_books).
+
+        With n liked books, n / (n + PRIOR_BOOKS) of the model's fold-in and the rest of the fallback, both standardized.
+        """
+        count = len(readers.histories)
+        languages, interests = readers.languages or [""] * count, readers.interests or [()] * count
+        prior = standardized(self.fallback.of_readers(languages, interests))
+        share = (readers.histories.lengths / (readers.histories.lengths + PRIOR_BOOKS)).astype(np.float32)[:, None]
+        return np.asarray(share * standardized(self.model.fold_in(readers.histories)) + (1 - share) * prior)
+
+    def contributions(self, histories: Histories, reader: int) -> FloatArray:
+        """The model's."""
+        return self.model.contributions(histories, reader)
 
     def personal(self, users: IntArray) -> BoolArray:
         """Whether the model knows each user."""

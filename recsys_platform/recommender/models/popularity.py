@@ -3,12 +3,14 @@
 Belongs here: the popularity model. Does not: who gets it instead of a personal model (fallback.py).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IdArray, IntArray
 from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.models.histories import Histories
 from recsys_platform.recommender.recency import decay
 
 EVERYONE = 0
@@ -39,13 +41,27 @@ class Popularity:
         """The scores of each user's segment."""
         return self.table[self.user_segment[users]]
 
+    def fold_in(self, histories: Histories) -> FloatArray:
+        """Everyone's scores, whatever was liked."""
+        return np.repeat(self.table[[EVERYONE]], len(histories), axis=0)
+
+    def contributions(self, histories: Histories, reader: int) -> FloatArray:
+        """Nothing: no liked book changes a score."""
+        return np.zeros((histories.lengths[reader], self.table.shape[1]), np.float32)
+
     def personal(self, users: IntArray) -> BoolArray:
         """Never: it is the same for everyone who shares a language."""
         return np.zeros(len(users), dtype=bool)
 
     def arrays(self) -> dict[str, AnyArray]:
         """The fields."""
-        return dict(vars(self))
+        fields = {key: getattr(self, key) for key in ("table", "languages", "user_segment")}
+        return fields | {"kind": np.array(["popularity"], dtype=object)}
+
+    @classmethod
+    def restore(cls, name: str, arrays: Mapping[str, AnyArray]) -> "Popularity":
+        """The model of `arrays()`."""
+        return cls(arrays["table"], arrays["languages"], arrays["user_segment"])
 
 
 def fit_popularity(data: Dataset, params: PopularityParams) -> Popularity:

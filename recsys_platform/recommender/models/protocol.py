@@ -7,6 +7,7 @@ Belongs here: the protocol, no implementation. Does not: fitting, which differs 
 from typing import Protocol
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from recsys_platform.recommender.models.histories import Histories
 
 
 class Recommender(Protocol):
@@ -19,8 +20,14 @@ class Recommender(Protocol):
     def scores(self, users: IntArray) -> FloatArray:
         """A new array of shape (len(users), n_books): higher is better, comparable within a user only."""
 
+    def fold_in(self, histories: Histories) -> FloatArray:
+        """The same for readers who were not there, or liked more since: shape (len(histories), n_books), without training."""
+
+    def contributions(self, histories: Histories, reader: int) -> FloatArray:
+        """What each book of one history adds to the score of every book, shape (books in the history, n_books)."""
+
     def personal(self, users: IntArray) -> BoolArray:
         """Whether each user's scores rest on what that user did, shape (len(users),)."""
 
     def arrays(self) -> dict[str, AnyArray]:
-        """All that `scores` needs, by name; numbers, flags, or strings as objects."""
+        """All that it needs, by name; numbers, flags, or strings as objects."""

@@ -4,21 +4,27 @@ Belongs here: what is registered as one version and how it is made whole again. 
 (registry.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from recsys_platform.recommender.arrays import AnyArray, IdArray
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.errors import ModelError
+from recsys_platform.recommender.models.blend import Blend
+from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.fallback import PREFIX, WithFallback
-from recsys_platform.recommender.models.lightfm import LightFMModel
+from recsys_platform.recommender.models.items import ItemModel
+from recsys_platform.recommender.models.newcomers import Newcomers
 from recsys_platform.recommender.models.popularity import Popularity
 from recsys_platform.recommender.models.protocol import Recommender
 
-KINDS: dict[str, Any] = {"popularity": Popularity, "lightfm": LightFMModel}
+KINDS: Mapping[str, Callable[[str, Mapping[str, AnyArray]], Recommender]] = {
+    "popularity": Popularity.restore,
+    "factors": FactorModel.restore,
+    "items": ItemModel.restore,
+}
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,24 @@ class TrainedModel:
 
 def restore(name: str, arrays: Mapping[str, AnyArray]) -> TrainedModel:
     """The trained model of that name from what `TrainedModel.arrays` gave; ModelError if they do not fit together."""
-    own = {key: array for key, array in arrays.items() if not key.startswith(PREFIX) and not key.endswith("_ids")}
-    fallback = {key.removeprefix(PREFIX): array for key, array in arrays.items() if key.startswith(PREFIX)}
     try:
-        model: Recommender = KINDS[name](**own)
-        model = WithFallback(model, Popularity(**fallback)) if fallback else model
+        model = _model(name, {key: array for key, array in arrays.items() if not key.startswith(PREFIX)})
+        fallback = _part(arrays, PREFIX)
+        model = WithFallback(model, Newcomers.restore(fallback)) if fallback else model
         return TrainedModel(model, arrays["user_ids"], arrays["book_ids"])
     except (KeyError, TypeError) as error:
         raise ModelError(
             f"The stored arrays are not those of a model named {name}: {error}. Train it again."
         ) from error
+
+
+def _model(name: str, arrays: Mapping[str, AnyArray]) -> Recommender:
+    kind = str(arrays["kind"][0])
+    if kind != "blend":
+        return KINDS[kind](name, arrays)
+    parts = tuple(_model(part, _part(arrays, f"{part}.")) for part in arrays["components"])
+    return Blend(name, parts, arrays["weights"])
+
+
+def _part(arrays: Mapping[str, AnyArray], prefix: str) -> dict[str, AnyArray]:
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}

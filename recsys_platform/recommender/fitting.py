@@ -1,0 +1,104 @@
+"""From a variant and a data set to a fitted model.
+
+Belongs here: which function fits which model, and how a blend finds its weights. Does not: the models, what is stored (training.py).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from recsys_platform.recommender import metrics
+from recsys_platform.recommender.arrays import FloatArray
+from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.models.als import fit_als
+from recsys_platform.recommender.models.blend import Blend, Quality, best_weights, standardized
+from recsys_platform.recommender.models.ease import fit_ease
+from recsys_platform.recommender.models.fallback import WithFallback
+from recsys_platform.recommender.models.item_knn import fit_item_knn
+from recsys_platform.recommender.models.lightfm import OnEpoch, fit_lightfm
+from recsys_platform.recommender.models.newcomers import fit_newcomers
+from recsys_platform.recommender.models.popularity import PopularityParams, fit_popularity
+from recsys_platform.recommender.models.protocol import Recommender
+from recsys_platform.recommender.models.sequence import fit_sequence
+from recsys_platform.recommender.ranking import top_k
+from recsys_platform.recommender.splits import Split, hold_out_latest
+from recsys_platform.recommender.variants import BASELINE, BlendParams, Variant, Variants
+
+Listener = Callable[[str, int, int], None]
+"""Called with the name of what is trained, epochs done, epochs in all."""
+_FITS: Mapping[str, Callable[..., Recommender]] = {
+    "als": fit_als,
+    "item_knn": fit_item_knn,
+    "ease": fit_ease,
+    "sequence": fit_sequence,
+}
+
+
+class Fitter:
+    """Fits variants on one data set; what a blend shares with another variant is fitted once."""
+
+    def __init__(self, data: Dataset, variants: Variants, listener: Listener | None = None) -> None:
+        self.data = data
+        self.variants = variants
+        self.listener = listener
+        self._bare: dict[str, Recommender] = {}
+
+    def fit(self, name: str) -> Recommender:
+        """The variant; users it does not know get popularity in their language, of their interests."""
+        bare = self.bare(name)
+        baseline = self.bare(BASELINE)
+        return bare if name == BASELINE else WithFallback(bare, fit_newcomers(self.data, baseline))  # type: ignore[arg-type]
+
+    def bare(self, name: str) -> Recommender:
+        """The variant without fallback."""
+        if name not in self._bare:
+            self._bare[name] = self._fitted(self.variants[name])
+        return self._bare[name]
+
+    def _fitted(self, variant: Variant) -> Recommender:
+        if isinstance(variant.params, PopularityParams):
+            return fit_popularity(self.data, variant.params)
+        if isinstance(variant.params, BlendParams):
+            return self._blended(variant.name, variant.params)
+        if variant.model == "lightfm":
+            return fit_lightfm(self.data, variant.params, name=variant.name, on_epoch=self._told(variant.name))  # type: ignore[arg-type]
+        return _FITS[variant.model](self.data, variant.params, name=variant.name)
+
+    def _blended(self, name: str, params: BlendParams) -> Blend:
+        weights = self._weights(params)
+        components = tuple(self.bare(part) for part in params.components)
+        return Blend(name, components, weights)
+
+    def _weights(self, params: BlendParams) -> FloatArray:
+        split = hold_out_latest(self.data, fraction=params.held_out, seed=params.seed)
+        if not len(split.test_users):  # too young a world to hold something out
+            return np.ones(len(params.components), np.float32)
+        inner = Fitter(split.train, self.variants, self.listener)
+        return best_weights(
+            blend_quality([inner.bare(part) for part in params.components], split, params), len(params.components)
+        )
+
+    def _told(self, name: str) -> OnEpoch | None:
+        listener = self.listener
+        return (lambda done, total: listener(name, done, total)) if listener else None
+
+
+def blend_quality(components: list[Recommender], split: Split, params: BlendParams) -> Quality:
+    """From weights to the blend's NDCG@k on a sample of a split's test users."""
+    users = split.test_users
+    if len(users) > params.max_users:
+        users = np.sort(np.random.default_rng(params.seed).choice(users, params.max_users, replace=False))
+    parts = [standardized(component.scores(users)) for component in components]
+    seen, test = split.train.pairs()[users], split.test[users]
+    rows, relevant = np.arange(len(users), dtype=np.int32), np.diff(test.indptr)
+
+    def quality(weights: FloatArray) -> float:
+        books = top_k(lambda some: _weighted(parts, weights, some), rows, k=params.k, exclude=seen).books
+        return float(metrics.ndcg(metrics.hits_of(books, test), relevant).mean())
+
+    return quality
+
+
+def _weighted(parts: list[FloatArray], weights: FloatArray, rows: Any) -> FloatArray:
+    return np.asarray(sum(weight * part[rows] for weight, part in zip(weights, parts, strict=True) if weight))

@@ -1,0 +1,65 @@
+"""Matrix factorization for implicit feedback by alternating least squares (Hu, Koren & Volinsky 2008), trained by `implicit`.
+
+Belongs here: its parameters and what is done for books nobody liked yet. Does not: scoring (factors.py).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from recsys_platform.recommender.arrays import FloatArray
+from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.models.content import ContentParams, vectors_of_new_books
+from recsys_platform.recommender.models.factors import FactorModel, map_from_histories
+from recsys_platform.recommender.models.histories import histories_of
+
+
+@dataclass(frozen=True)
+class AlsParams:
+    """`alpha`: confidence of a liked book that is as new as can be. `half_life`: of that confidence, in books liked since."""
+
+    components: int = 64
+    regularization: float = 20.0
+    alpha: float = 5.0
+    iterations: int = 15
+    half_life: float = 50.0
+    seed: int = 0
+    content: ContentParams = field(default_factory=ContentParams)
+
+
+def fit_als(data: Dataset, params: AlsParams, *, name: str = "als") -> FactorModel:
+    """The factors of readers and books; books that nobody liked get theirs from their features. DataError if nobody liked anything."""
+    histories = histories_of(data)
+    if not len(histories.books):
+        raise DataError("Nobody liked a book yet: there is nothing to train ALS on. Load more events first.")
+    users, books = _factors(sparse.csr_matrix(histories.weighted(params.half_life)), params)
+    books = vectors_of_new_books(data, books, params.content)
+    return FactorModel(
+        name=name,
+        user_vectors=users,
+        book_vectors=books,
+        book_bias=np.zeros(len(books), np.float32),
+        known=histories.lengths > 0,
+        from_history=map_from_histories(histories, users, books, params.half_life),
+        half_life=params.half_life,
+    )
+
+
+def _factors(liked: Any, params: AlsParams) -> tuple[FloatArray, FloatArray]:
+    from implicit.als import AlternatingLeastSquares  # takes a while to import, and only training needs it
+
+    with threadpool_limits(1, "blas"):  # implicit has its own threads, which BLAS's would only disturb
+        model = AlternatingLeastSquares(
+            factors=params.components,
+            regularization=params.regularization,
+            alpha=params.alpha,
+            iterations=params.iterations,
+            random_state=params.seed,
+            num_threads=1,
+        )
+        model.fit(liked, show_progress=False)
+    return np.asarray(model.user_factors), np.asarray(model.item_factors)

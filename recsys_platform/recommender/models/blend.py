@@ -1,0 +1,100 @@
+"""Several models' opinions, added on one scale.
+
+Belongs here: the sum and its scale, and how its weights are chosen. Does not: what is blended (training.py), the models.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from recsys_platform.recommender.models.histories import Histories
+from recsys_platform.recommender.models.protocol import Recommender
+
+Quality = Callable[[FloatArray], float]
+"""From weights, one a component, to how good the blend is; higher is better."""
+STEPS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
+"""Weights tried for one component where the others keep theirs; a component starts the search with 1."""
+
+
+@dataclass(frozen=True)
+class Blend:
+    """The sum of the components' scores, each brought to mean 0 and deviation 1 over a user's books, times its weight."""
+
+    name: str
+    components: tuple[Recommender, ...]
+    weights: FloatArray
+
+    def scores(self, users: IntArray) -> FloatArray:
+        """Every component's scores on one scale, weighted."""
+        return self._sum(lambda component: component.scores(users))
+
+    def fold_in(self, histories: Histories) -> FloatArray:
+        """The same of every component's fold-in."""
+        return self._sum(lambda component: component.fold_in(histories))
+
+    def contributions(self, histories: Histories, reader: int) -> FloatArray:
+        """Every component's contributions on the scale of its scores, weighted."""
+        one = histories.take(np.array([reader]))
+        parts = (
+            weight * part.contributions(histories, reader) / _deviation(part.fold_in(one))
+            for part, weight in zip(self.components, self.weights, strict=True)
+        )
+        return np.asarray(reduce(np.add, parts), dtype=np.float32)
+
+    def personal(self, users: IntArray) -> BoolArray:
+        """Whether any component knows each user."""
+        return np.asarray(np.any([component.personal(users) for component in self.components], axis=0))
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """The weights, and every component's arrays with its name before them."""
+        names = np.array([component.name for component in self.components], dtype=object)
+        parts = {
+            f"{component.name}.{key}": array
+            for component in self.components
+            for key, array in component.arrays().items()
+        }
+        return {"kind": np.array(["blend"], dtype=object), "components": names, "weights": self.weights} | parts
+
+    def _sum(self, scores_of: Callable[[Recommender], FloatArray]) -> FloatArray:
+        weighted = zip(self.components, self.weights, strict=True)
+        parts = (weight * standardized(scores_of(component)) for component, weight in weighted if weight)
+        return np.asarray(reduce(np.add, parts), dtype=np.float32)
+
+
+def standardized(scores: FloatArray) -> FloatArray:
+    """Each row with mean 0 and deviation 1; a row of equal scores becomes 0."""
+    centred = scores - scores.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    return np.asarray(centred / _deviation(scores), dtype=np.float32)
+
+
+def _deviation(scores: FloatArray) -> FloatArray:
+    deviation = scores.std(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    return np.where(deviation > 0, deviation, np.float32(1))
+
+
+def best_weights(quality: Quality, count: int, *, rounds: int = 3) -> FloatArray:
+    """Weights found by going through the components in turn, each tried at every step while the others stay.
+
+    The first component keeps weight 1 unless leaving it out is better; ends early when a round changes nothing.
+    """
+    weights = np.ones(count, np.float32)
+    best = quality(weights)
+    for _ in range(rounds):
+        before = weights.copy()
+        for number in range(count):
+            weights, best = _improved(quality, weights, best, number)
+        if np.array_equal(weights, before):
+            break
+    return weights
+
+
+def _improved(quality: Quality, weights: FloatArray, best: float, number: int) -> tuple[FloatArray, float]:
+    for step in STEPS:
+        tried = weights.copy()
+        tried[number] = step
+        if tried.any() and (found := quality(tried)) > best:
+            weights, best = tried, found
+    return weights, best

@@ -1,0 +1,52 @@
+"""Books that nobody liked yet: their vectors from their features.
+
+Belongs here: the ridge map from features to vectors (Gantner et al. 2010). Does not: models trained on features alone (lightfm.py).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import spsolve
+
+from recsys_platform.recommender.arrays import FloatArray, IntArray
+from recsys_platform.recommender.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class ContentParams:
+    """`regularization`: of the map, in books."""
+
+    regularization: float = 10.0
+
+
+def vectors_of_new_books(data: Dataset, vectors: FloatArray, params: ContentParams) -> FloatArray:
+    """`vectors` (n_books, c), those of books that nobody liked replaced by what their features say.
+
+    The map from features to vectors is learned on the other books, by ridge regression.
+    """
+    new = np.flatnonzero(likes_of_books(data) == 0)
+    features = data.book_features.matrix.astype(np.float64)
+    if not len(new) or len(new) == len(vectors) or not features.shape[1]:
+        return vectors
+    known = np.setdiff1d(np.arange(len(vectors)), new)
+    mapped = vectors.copy()
+    mapped[new] = _with_one(features[new]) @ _map(_with_one(features[known]), vectors[known], params)
+    return mapped
+
+
+def likes_of_books(data: Dataset) -> IntArray:
+    """How many users liked each book, shape (n_books,)."""
+    liked = data.interactions.book[data.interactions.positive]
+    return np.bincount(liked, minlength=len(data.book_ids)).astype(np.int32)
+
+
+def _with_one(features: sparse.csr_array) -> sparse.csr_array:
+    one = sparse.csr_array(np.ones((features.shape[0], 1)))
+    return sparse.csr_array(sparse.hstack([features, one], format="csr"))
+
+
+def _map(features: sparse.csr_array, vectors: FloatArray, params: ContentParams) -> FloatArray:
+    gram = features.T @ features + params.regularization * sparse.eye_array(features.shape[1])
+    solved = spsolve(sparse.csc_array(gram), features.T @ vectors.astype(np.float64))
+    return np.asarray(solved, dtype=np.float32).reshape(features.shape[1], -1)

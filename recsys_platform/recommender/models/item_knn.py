@@ -1,0 +1,52 @@
+"""Neighbours of books, by the weighted overlap of their readers; computed by `implicit`.
+
+Belongs here: which weighting, how many neighbours. Does not: scoring (items.py).
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import sparse
+
+from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.models.histories import histories_of
+from recsys_platform.recommender.models.items import ItemModel, most_liked
+
+Weighting = Literal["cosine", "tfidf", "bm25"]
+
+
+@dataclass(frozen=True)
+class ItemKnnParams:
+    """`neighbours` kept of each book; `k1` and `b` are BM25's, of readers as documents. `half_life`: in books liked since."""
+
+    weighting: Weighting = "tfidf"
+    neighbours: int = 400
+    k1: float = 1.2
+    b: float = 0.5
+    half_life: float = 50.0
+
+
+def fit_item_knn(data: Dataset, params: ItemKnnParams, *, name: str = "item_knn") -> ItemModel:
+    """The nearest neighbours of each book. DataError if nobody liked anything."""
+    histories = histories_of(data)
+    chosen = most_liked(histories, histories.n_books)
+    if not len(chosen):
+        raise DataError("Nobody liked a book yet: there are no neighbours to find. Load more events first.")
+    model = _recommender(params)
+    with warnings.catch_warnings():  # it warns of a conversion that it makes itself
+        warnings.simplefilter("ignore")
+        model.fit(sparse.csr_matrix(histories.matrix()[:, chosen]), show_progress=False)
+    similarity = sparse.csr_array(model.similarity, dtype=np.float32)
+    return ItemModel(name, similarity, chosen, histories, params.half_life)
+
+
+def _recommender(params: ItemKnnParams) -> Any:
+    from implicit import nearest_neighbours as near  # takes a while to import, and only training needs it
+
+    size = {"K": params.neighbours + 1, "num_threads": 0}  # a book is its own nearest neighbour
+    if params.weighting == "bm25":
+        return near.BM25Recommender(K1=params.k1, B=params.b, **size)
+    return {"cosine": near.CosineRecommender, "tfidf": near.TFIDFRecommender}[params.weighting](**size)

@@ -1,0 +1,102 @@
+"""Models that know how books go together: a reader's scores are the sum of what the liked books say (Deshpande & Karypis 2004).
+
+Belongs here: scoring by a matrix of books by books, whoever made it. Does not: how it is made (ease.py, sequence.py, item_knn.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray
+from recsys_platform.recommender.models.histories import Histories, fading
+
+
+@dataclass(frozen=True)
+class ItemModel:
+    """`similarity[i, j]`: how much having liked book `chosen[i]` speaks for book `chosen[j]`; other books have no say and score 0.
+
+    Dense or sparse, shape (len(chosen),) * 2. `half_life`: of a liked book's say, in books liked since.
+    """
+
+    name: str
+    similarity: FloatArray | Csr
+    chosen: IntArray
+    histories: Histories
+    half_life: float
+
+    def scores(self, users: IntArray) -> FloatArray:
+        """The sum over each user's own history; a user's row does not depend on who else is asked for."""
+        return self.fold_in(self.histories.take(users))
+
+    def fold_in(self, histories: Histories) -> FloatArray:
+        """The sum over each history."""
+        return self._spread(histories.weighted(self.half_life)[:, self.chosen] @ self.similarity)
+
+    def contributions(self, histories: Histories, reader: int) -> FloatArray:
+        """The terms of that sum."""
+        one = histories.take(np.array([reader]))
+        own = sparse.csr_array(
+            (fading(one.age, self.half_life), (np.arange(len(one.books)), one.books)), (len(one.books), one.n_books)
+        )
+        return self._spread(own[:, self.chosen] @ self.similarity)
+
+    def personal(self, users: IntArray) -> BoolArray:
+        """Whether each user liked a book that has a say."""
+        return self._heard[users]
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """The fields; a sparse matrix as its three arrays."""
+        similarity = (
+            {f"similarity_{part}": getattr(self.similarity, part) for part in ("data", "indices", "indptr")}
+            if sparse.issparse(self.similarity)
+            else {"similarity": self.similarity}
+        )
+        return similarity | {
+            "kind": np.array(["items"], dtype=object),
+            "chosen": self.chosen,
+            "history_starts": self.histories.starts,
+            "history_books": self.histories.books,
+            "n_books": np.array([self.histories.n_books]),
+            "half_life": np.array([self.half_life]),
+        }
+
+    @classmethod
+    def restore(cls, name: str, arrays: Mapping[str, AnyArray]) -> "ItemModel":
+        """The model of `arrays()`."""
+        chosen = arrays["chosen"]
+        return cls(
+            name=name,
+            similarity=_similarity(arrays, len(chosen)),
+            chosen=chosen,
+            histories=Histories(arrays["history_starts"], arrays["history_books"], int(arrays["n_books"][0])),
+            half_life=float(arrays["half_life"][0]),
+        )
+
+    @cached_property
+    def _heard(self) -> BoolArray:
+        return np.diff(self.histories.matrix()[:, self.chosen].indptr) > 0
+
+    def _spread(self, scores: FloatArray | Csr) -> FloatArray:
+        dense = scores.toarray() if sparse.issparse(scores) else scores
+        if len(self.chosen) == self.histories.n_books:
+            return np.ascontiguousarray(dense, dtype=np.float32)
+        everything = np.zeros((dense.shape[0], self.histories.n_books), np.float32)
+        everything[:, self.chosen] = dense
+        return everything
+
+
+def _similarity(arrays: Mapping[str, AnyArray], size: int) -> FloatArray | Csr:
+    if "similarity" in arrays:
+        return arrays["similarity"]
+    parts = tuple(arrays[f"similarity_{part}"] for part in ("data", "indices", "indptr"))
+    return sparse.csr_array(parts, shape=(size, size))
+
+
+def most_liked(histories: Histories, at_most: int) -> IntArray:
+    """The books that were liked at all, the `at_most` most liked of them, ascending."""
+    liked = np.bincount(histories.books, minlength=histories.n_books)
+    best_first = np.argsort(-liked, kind="stable")[: min(at_most, int((liked > 0).sum()))]
+    return np.sort(best_first).astype(np.int32)

@@ -1,0 +1,124 @@
+"""The variants of the recommender: names, models and parameters, from one YAML file.
+
+Belongs here: reading and checking that file, which models there are. Does not: the models (models/), training
+(fitting.py).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from recsys_platform.recommender.errors import ModelError
+from recsys_platform.recommender.models.als import AlsParams
+from recsys_platform.recommender.models.ease import EaseParams
+from recsys_platform.recommender.models.item_knn import ItemKnnParams
+from recsys_platform.recommender.models.lightfm import LightFMParams
+from recsys_platform.recommender.models.popularity import PopularityParams
+from recsys_platform.recommender.models.sequence import SequenceParams
+
+BASELINE = "popularity"
+DEFAULTS = files("recsys_platform.recommender").joinpath("variants.yaml")
+
+
+@dataclass(frozen=True)
+class BlendParams:
+    """`components`: names of other variants.
+
+    Weights are chosen on the latest `held_out` of what each of at most `max_users` readers liked, by NDCG@k.
+    """
+
+    components: tuple[str, ...]
+    held_out: float = 0.2
+    max_users: int = 3_000
+    k: int = 10
+    seed: int = 0
+
+
+Params = PopularityParams | LightFMParams | AlsParams | ItemKnnParams | EaseParams | SequenceParams | BlendParams
+PARAMS: Mapping[str, type[Params]] = {
+    "popularity": PopularityParams,
+    "lightfm": LightFMParams,
+    "als": AlsParams,
+    "item_knn": ItemKnnParams,
+    "ease": EaseParams,
+    "sequence": SequenceParams,
+    "blend": BlendParams,
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A name for a model with parameters."""
+
+    name: str
+    model: str
+    params: Params
+
+    def recipe(self, variants: "Variants") -> dict[str, Any]:
+        """All that the trained model follows from besides data and code, as JSON values; a blend's holds its components'."""
+        own = {"model": self.model, **asdict(self.params)}
+        if isinstance(self.params, BlendParams):
+            own["components"] = {name: variants[name].recipe(variants) for name in self.params.components}
+        return own
+
+
+Variants = Mapping[str, Variant]
+
+
+def load_variants(path: Path | None = None) -> dict[str, Variant]:
+    """The variants of a file, or those that come with the platform; ModelError says what is wrong with which.
+
+    The baseline is always among them, and a blend stands after its components.
+    """
+    where = path or DEFAULTS
+    try:
+        given = yaml.safe_load(where.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ModelError(f"The variants cannot be read from {where}: {' '.join(str(error).split())}") from error
+    if not isinstance(given, dict) or not given:
+        raise ModelError(f"{where} names no variants: write `name: {{model: …, parameter: …}}` lines.")
+    found = {str(name): variant_of(str(name), parameters or {}) for name, parameters in given.items()}
+    baseline = found.pop(BASELINE, None) or variant_of(BASELINE, {})
+    _check_blends({BASELINE: baseline} | found, where)
+    return _in_order({BASELINE: baseline} | found)
+
+
+def variant_of(name: str, parameters: Mapping[str, Any]) -> Variant:
+    """One variant from its name and parameters, `model` among them unless it is the name; ModelError if something is unknown."""
+    own = dict(parameters)
+    model = own.pop("model", name)
+    if model not in PARAMS:
+        raise ModelError(f"Variant {name} is of the unknown model {model!r}: there are {', '.join(PARAMS)}.")
+    kind = PARAMS[model]
+    if unknown := own.keys() - {field.name for field in fields(kind)}:
+        known = ", ".join(field.name for field in fields(kind))
+        raise ModelError(f"Variant {name} has the unknown parameter {min(unknown)!r}: {model} has {known}.")
+    try:
+        params: Params = TypeAdapter(kind).validate_python(own)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ModelError(f"Variant {name}, parameter {where}: {first['msg'].lower()}.") from error
+    return Variant(name, model, params)
+
+
+def _check_blends(variants: Variants, where: Any) -> None:
+    for name, variant in variants.items():
+        for part in _components(variant):
+            if part not in variants or _components(variants[part]):
+                raise ModelError(
+                    f"{where}: the blend {name} has the component {part!r}, which is no variant that can be blended."
+                )
+
+
+def _components(variant: Variant) -> Sequence[str]:
+    return variant.params.components if isinstance(variant.params, BlendParams) else ()
+
+
+def _in_order(variants: Mapping[str, Variant]) -> dict[str, Variant]:
+    return dict(sorted(variants.items(), key=lambda item: bool(_components(item[1]))))

@@ -1,0 +1,176 @@
+"""What every variant must do, in worlds that can be solved by hand, and what the file of variants may say."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.errors import DataError, ModelError
+from recsys_platform.recommender.fitting import Fitter
+from recsys_platform.recommender.interactions import build_dataset
+from recsys_platform.recommender.models.blend import standardized
+from recsys_platform.recommender.models.fallback import Readers, WithFallback
+from recsys_platform.recommender.models.histories import histories_from, histories_of
+from recsys_platform.recommender.models.protocol import Recommender
+from recsys_platform.recommender.models.trained import TrainedModel, restore
+from recsys_platform.recommender.ranking import top_k
+from recsys_platform.recommender.variants import Variant, load_variants, variant_of
+
+Make = Callable[..., Dataset]
+PERSONAL = ["lightfm", "als", "item_knn", "ease", "sequence", "blend"]
+SMALL = {"lightfm": {"components": 8, "epochs": 30, "seed": 1}, "als": {"components": 8}}
+"""Parameters for worlds of twenty books."""
+
+
+def small_variants() -> dict[str, Variant]:
+    return load_variants() | {name: variant_of(name, given) for name, given in SMALL.items()}
+
+
+@pytest.fixture(scope="module")
+def fitter(checkerboard: Any) -> Fitter:
+    return Fitter(checkerboard.data, small_variants())
+
+
+@pytest.mark.parametrize("name", [name for name in PERSONAL if name != "sequence"])
+def test_every_reader_is_offered_the_withheld_book_of_the_own_colour(
+    name: str, fitter: Fitter, checkerboard: Any
+) -> None:
+    users = np.arange(60, dtype=np.int32)
+    offered = top_k(fitter.fit(name).scores, users, k=1, exclude=checkerboard.data.pairs()).books[:, 0]
+    assert offered.tolist() == checkerboard.withheld
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_readers_met_after_training_are_offered_books_of_their_colour(name: str, fitter: Fitter) -> None:
+    newcomers = histories_from([[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 11]], 20)
+    scores = fitter.bare(name).fold_in(newcomers)
+    scores[0, :12:2] = scores[1, 1:12:2] = -np.inf
+    assert (scores.argmax(axis=1) % 2).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["item_knn", "ease", "sequence"])
+def test_folding_in_a_known_history_gives_the_scores_of_training(name: str, fitter: Fitter, checkerboard: Any) -> None:
+    model, histories = fitter.bare(name), histories_of(checkerboard.data)
+    users = np.arange(60, dtype=np.int32)
+    assert (model.fold_in(histories.take(users)) == model.scores(users)).all()
+
+
+@pytest.mark.parametrize("name", ["item_knn", "ease", "sequence", "lightfm", "als", "blend"])
+def test_contributions_of_the_liked_books_add_up_to_the_order_of_the_scores(name: str, fitter: Fitter) -> None:
+    model, one = fitter.bare(name), histories_from([[4, 9, 2, 7]], 20)
+    total, scores = model.contributions(one, 0).sum(axis=0), model.fold_in(one)[0]
+    rest = scores - total  # the same for all books, up to what no liked book has a part in
+    if name in ("item_knn", "ease", "sequence"):
+        assert np.allclose(rest, 0, atol=1e-5)
+    assert total.shape == (20,)
+    assert np.isfinite(total).all()
+
+
+@pytest.mark.parametrize("name", [*PERSONAL, "popularity", "lightfm_content"])
+def test_a_variant_made_of_its_arrays_scores_and_folds_in_the_same(
+    name: str, fitter: Fitter, checkerboard: Any
+) -> None:
+    data, users = checkerboard.data, np.arange(61, dtype=np.int32)
+    model: Any = fitter.fit(name)
+    again: Any = restore(name, TrainedModel(model, data.user_ids, data.book_ids).arrays()).model
+    newcomers = histories_from([[1, 2], []], 20)
+    assert again.name == name
+    assert (again.scores(users) == model.scores(users)).all()
+    assert (again.fold_in(newcomers) == model.fold_in(newcomers)).all()
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_a_users_scores_do_not_depend_on_who_else_is_asked_for(name: str, fitter: Fitter) -> None:
+    model: Recommender = fitter.fit(name)
+    together = model.scores(np.arange(61, dtype=np.int32))
+    alone = np.vstack([model.scores(np.array([user], np.int32)) for user in range(61)])
+    assert (together == alone).all()
+
+
+def test_what_follows_is_learned_from_what_came_before(make_dataset: Make) -> None:
+    books = [f"b{number}" for number in range(6)]
+    rng = np.random.default_rng(0)
+    starts = rng.integers(6, size=80)
+    likes = {f"u{n:02d}": [books[(start + step) % 6] for step in range(4)] for n, start in enumerate(starts)}
+    variants = {"sequence": variant_of("sequence", {"half_life": 1, "regularization": 1})}
+    model = Fitter(make_dataset(likes, books), variants).bare("sequence")
+    following = model.fold_in(histories_from([[number] for number in range(6)], 6)).argmax(axis=1)
+    assert following.tolist() == [1, 2, 3, 4, 5, 0]
+
+
+def test_the_most_liked_books_alone_take_part_where_there_are_too_many(make_dataset: Make) -> None:
+    likes = {"u1": ["b1", "b2"], "u2": ["b1", "b2"], "u3": ["b1", "b2", "b3"]}
+    variants = load_variants() | {"ease": variant_of("ease", {"max_books": 2})}
+    model = Fitter(make_dataset(likes, ["b1", "b2", "b3"]), variants).bare("ease")
+    scores = model.fold_in(histories_from([[0], [2]], 3))
+    assert scores[0, 1] > 0
+    assert scores[:, 2].tolist() == [0, 0]
+    assert scores[1].tolist() == [0, 0, 0]
+
+
+def test_new_readers_get_books_of_their_language_and_interests_first(make_interactions: Callable[..., Any]) -> None:
+    users = pd.DataFrame({"user_id": ["u1", "u2"], "language": ["en", "en"], "interests": [["art", "war"]] * 2})
+    books = pd.DataFrame(
+        {
+            "book_id": ["b1", "b2", "b3", "b4"],
+            "language": ["en", "en", "de", "de"],
+            "categories": [["art"], ["war"], ["art"], ["war"]],
+        }
+    )
+    data = build_dataset(make_interactions({"u1": ["b1"], "u2": ["b1"]}), users, books)
+    model = Fitter(data, small_variants()).fit("lightfm")
+    assert isinstance(model, WithFallback)
+    scores = model.scores_of(Readers(histories_from([[], []], 4), ["de", "en"], [["War "], ["art"]]))
+    assert scores.argmax(axis=1).tolist() == [3, 0]
+
+
+def test_two_liked_books_are_worth_as_much_as_the_prior(fitter: Fitter) -> None:
+    model: Any = fitter.fit("ease")
+    none, two = histories_from([[]], 20), histories_from([[0, 2]], 20)
+    prior = standardized(model.fallback.of_readers([""], [()]))
+    assert np.allclose(model.fold_in(none), prior)
+    assert np.allclose(model.fold_in(two), (prior + standardized(model.model.fold_in(two))) / 2)
+
+
+def test_a_world_in_which_nobody_liked_anything_is_said(make_dataset: Make) -> None:
+    data = make_dataset({"u1": ["b1"]}, ["b1"], is_positive=False)
+    for name in ("als", "item_knn", "ease", "sequence"):
+        with pytest.raises(DataError, match="Nobody liked"):
+            Fitter(data, load_variants()).bare(name)
+
+
+def test_a_blend_takes_the_better_component_and_leaves_out_a_useless_one(checkerboard: Any) -> None:
+    variants = small_variants() | {"blend": variant_of("blend", {"components": ["ease", "popularity"]})}
+    blend: Any = Fitter(checkerboard.data, variants).bare("blend")
+    assert blend.weights[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("lightfm: {componentz: 3}", "unknown parameter 'componentz'"),
+        ("lightfm: {components: many}", "Variant lightfm, parameter components"),
+        ("mine: {}", "unknown model 'mine'"),
+        ("blend: {components: [ease]}", "component 'ease', which is no variant"),
+        ("", "names no variants"),
+        ("a: [", "cannot be read"),
+    ],
+)
+def test_a_mistake_in_the_file_of_variants_is_one_sentence(text: str, complaint: str, tmp_path: Path) -> None:
+    path = tmp_path / "variants.yaml"
+    path.write_text(text)
+    with pytest.raises(ModelError, match=complaint) as error:
+        load_variants(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_variant_is_a_name_for_a_model_with_parameters_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "variants.yaml"
+    path.write_text("wide: {model: lightfm, components: 64}\nmixed: {model: blend, components: [wide]}\n")
+    variants = load_variants(path)
+    assert list(variants) == ["popularity", "wide", "mixed"]
+    assert variants["mixed"].recipe(variants)["components"]["wide"]["components"] == 64
