@@ -15,21 +15,28 @@ seed's training data, each with the same number of trials or seconds; then all a
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import quality_data as sets
-from measure import print_table
-from quality_peers import PEERS
+from measure import print_table, watch
+from quality_peers import PEERS, Scored
+from scipy.stats import rankdata
 
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.fitting import Fitter
+from recsys_platform.recommender.models.histories import histories_of
+from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.splits import Split
 from recsys_platform.recommender.testing import mean_ndcg
 from recsys_platform.recommender.tuning import SPACES, TuningParams, tune_variant
 from recsys_platform.recommender.variants import Variant, load_variants, variant_of
+from recsys_platform.simulation.truth import load_truth, mean_true_affinity
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.warehouse.overview import overview
 
 RECSYS = Path(sys.executable).with_name("recsys")
 TOP = "select user_id, book_id from published.user_recommendations where model = ? and rank <= 10"
@@ -134,6 +141,83 @@ def ml100k_stratified(bench: Bench) -> None:
 def goodbooks(bench: Bench) -> None:
     """Books, at random."""
     show(bench, "goodbooks", compare(bench, sets.goodbooks(bench.given.goodbooks).dataset(at_least=4), sets.at_random))
+
+
+def cold(bench: Bench) -> None:
+    """Books that training has never seen, by their features: AUC among themselves."""
+    data = sets.movielens(bench.given.movielens).dataset(at_least=4)
+    found: Means = {}
+    for seed in bench.seeds:
+        hidden = np.random.default_rng(seed).random(data.shape[1]) < 0.2
+        split = sets.without_books(data, hidden)
+        fitter = Fitter(split.train, seeded(load_variants(), seed))
+        for name in ("lightfm_content", "lightfm", "als"):
+            found.setdefault(name, []).append(auc_among(fitter.bare(name), split, np.flatnonzero(hidden)))
+    show_simply(bench, "cold books, AUC among themselves", found)
+    bench.figures["cold_books_auc"] = max(float(np.mean(values)) for values in found.values())
+
+
+def auc_among(model: Recommender, split: Split, books: np.ndarray) -> float:
+    """The mean over readers of the share of (liked, other) pairs of `books` that stand in the right order; ties count half."""
+    users = split.test_users
+    scores = model.scores(users)[:, books]
+    liked = split.test[users][:, books].toarray()
+    ranks = rankdata(scores, axis=1)
+    n_liked = liked.sum(axis=1)
+    above = (ranks * liked).sum(axis=1) - n_liked * (n_liked + 1) / 2
+    return float(np.mean(above / (n_liked * (len(books) - n_liked))))
+
+
+def fold_in(bench: Bench) -> None:
+    """Readers that training has never seen, by four fifths of what they liked, against training again with these."""
+    data = sets.movielens(bench.given.movielens).dataset(at_least=4)
+    found: Means = {}
+    for seed in bench.seeds:
+        split = sets.at_random(data, seed=seed)
+        new = np.random.default_rng(seed).random(data.shape[0]) < 0.2
+        users = np.flatnonzero(new & (np.diff(split.test.indptr) > 0)).astype(np.int32)
+        variants = seeded(load_variants(), seed)
+        before, after = Fitter(sets.with_users(split.train, ~new), variants), Fitter(split.train, variants)
+        histories = histories_of(split.train)
+        for name in [name for name in variants if name not in ("popularity", "lightfm_content")]:
+            folded, again = before.fit(name).fold_in(histories.take(users)), after.fit(name).scores(users)
+            found.setdefault(name, []).append(ndcg_of(folded, split, users) / ndcg_of(again, split, users))
+    show_simply(bench, "fold-in ÷ training again, NDCG@10", found)
+    bench.figures["fold_in_ratio"] = float(np.mean(found["blend"]))
+
+
+def ndcg_of(scores: np.ndarray, split: Split, users: np.ndarray) -> float:
+    """NDCG@10 of scores that are there already, a row for each of `users`."""
+    return mean_ndcg(Scored(lambda some: scores[some]), sets.rows_of(split, users), K)  # type: ignore[arg-type]
+
+
+def world(bench: Bench) -> None:
+    """The demo's world: the platform's own evaluation, and the readers' true taste."""
+    with tempfile.TemporaryDirectory() as scratch:
+        home = bench.given.home or Path(scratch) / "home"
+        if bench.given.home is None:
+            watch([RECSYS, "demo"], {"RECSYS_HOME": str(home)})
+        warehouse, truth = DuckDBWarehouse(home / "warehouse.duckdb"), load_truth(home / "truth")
+        quality = dict(overview(warehouse).quality)
+        published = warehouse.frame("select distinct model from published.user_recommendations")["model"].to_pylist()
+        liked = {name: affinity_of(name, warehouse, truth) for name in published}
+    show_simply(bench, "world, NDCG@10", {name: [value] for name, value in quality.items()})
+    show_simply(bench, "world, mean true affinity of the first ten", {name: [value] for name, value in liked.items()})
+    bench.figures |= {"world": quality, "true_affinity": liked}
+
+
+def affinity_of(name: str, warehouse: DuckDBWarehouse, truth) -> float:  # noqa: ANN001
+    """Mean true affinity of the first ten books of every list of a variant."""
+    lists = warehouse.frame(TOP, [name])
+    return mean_true_affinity(truth, user_ids=lists["user_id"].to_pylist(), book_ids=lists["book_id"].to_pylist())
+
+
+def show_simply(bench: Bench, what: str, found: Means) -> None:
+    """One row a model."""
+    if not bench.given.json:
+        rows = [[who, f"{np.mean(values):.4f} ± {np.std(values):.4f}"] for who, values in found.items()]
+        print(f"\n{what}")
+        print_table(["model", "mean ± sd"], rows)
 
 
 def show(bench: Bench, name: str, found: Means) -> None:

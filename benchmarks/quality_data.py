@@ -126,3 +126,12 @@ def without_books(data: Dataset, hidden: BoolArray) -> Split:
 def with_users(data: Dataset, users: BoolArray) -> Dataset:
     """The interactions of some users only; a flag a user."""
     return replace(data, interactions=data.interactions.where(users[data.interactions.user]))
+
+
+def rows_of(split: Split, users: np.ndarray) -> Split:
+    """The same split as if these were all the users, by their position among `users`."""
+    train, old = split.train, np.full(split.train.shape[0], -1, np.int32)
+    old[users] = np.arange(len(users), dtype=np.int32)
+    kept = train.interactions.where(old[train.interactions.user] >= 0)
+    some = replace(train, user_ids=train.user_ids[users], interactions=replace(kept, user=old[kept.user]))
+    return Split(train=some, test=split.test[users])

@@ -1,16 +1,19 @@
 """From scores to the best k books of each user.
 
 Belongs here: the one path by which every model, batch or single user, evaluation or publishing, becomes lists.
-Does not: where scores come from (models/), what the lists are for (lists.py, evaluation.py).
+Does not: where scores come from (models/), the loops (topk.py), what the lists are for (lists.py, evaluation.py).
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from recsys_platform.recommender.arrays import BoolArray, Csr, FloatArray, IntArray
 from recsys_platform.recommender.errors import ModelError
+from recsys_platform.recommender.topk import all_exactly, exactly, offer
 
 Score = Callable[[IntArray], FloatArray]
 """From m rows (users, or whatever is ranked for) to fresh scores of shape (m, n_books); -inf is never ranked."""
@@ -18,6 +21,20 @@ NONE = -1
 """The book at a rank that could not be filled."""
 BLOCK = 512
 """Rows scored at once: 20 MB for 10,000 books, and large enough for an efficient product."""
+TILE = 1024
+"""Books a block is scored against at once: block and tile stay in a core's cache until they are ranked."""
+WORKERS = 2
+SPARE = 14
+"""Books beyond k whose scores are computed again in double precision."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """score[u, b] = users[u] · books[b] + bias[b]; float32, shapes (n_users, c), (n_books, c), (n_books,)."""
+
+    users: FloatArray
+    books: FloatArray
+    bias: FloatArray
 
 
 @dataclass(frozen=True)
@@ -29,19 +46,42 @@ class Ranked:
     scores: FloatArray
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """Which books each row may rank: `books[group[row]]` (n_groups, n_books), less the stored entries of `exclude` (all rows, n_books)."""
+
+    books: BoolArray
+    group: IntArray | None = None
+    exclude: Csr | None = None
+
+    def of(self, rows: IntArray) -> "_Rules":
+        """For the kernels: what to add to a row's scores, by group; the group of each row; where its excluded books are."""
+        group = np.zeros(len(rows), np.int32) if self.group is None else self.group[rows]
+        starts, excluded = _excluded(self.exclude, rows)
+        return _Rules(np.where(self.books, np.float32(0), np.float32(-np.inf)), group, starts, excluded)
+
+
+@dataclass(frozen=True)
+class _Rules:
+    bias: FloatArray
+    group: IntArray
+    starts: IntArray
+    excluded: IntArray
+
+
 def top_k(
-    score: Score,
+    score: Score | Factors,
     rows: IntArray,
     *,
     k: int,
     exclude: Csr | None = None,
-    allowed: BoolArray | None = None,
+    allowed: BoolArray | Allowed | None = None,
     block: int = BLOCK,
 ) -> Ranked:
     """The best k of each row, best first, equal scores by ascending book index.
 
-    `exclude`: matrix (all rows, n_books), stored entries are never ranked. `allowed`: flag a book, shape (n_books,).
-    Raises ModelError if a score is not a number.
+    `exclude`: matrix (all rows, n_books), stored entries are never ranked. `allowed`: flag a book, shape (n_books,), or an `Allowed`
+    that says all. Raises ModelError if a score is not a number.
     """
     blocks = list(ranked_blocks(score, rows, k=k, exclude=exclude, allowed=allowed, block=block))
     if not blocks:
@@ -52,61 +92,115 @@ def top_k(
 
 
 def ranked_blocks(
-    score: Score,
+    score: Score | Factors,
     rows: IntArray,
     *,
     k: int,
     exclude: Csr | None = None,
-    allowed: BoolArray | None = None,
+    allowed: BoolArray | Allowed | None = None,
     block: int = BLOCK,
 ) -> Iterator[Ranked]:
-    """As `top_k`, a block of rows at a time, for results that should not be held at once."""
-    for start in range(0, len(rows), block):
-        some = rows[start : start + block]
+    """As `top_k`, a block of rows at a time, for results that should not be held at once.
+
+    The list of a row is the same, to the last bit, whatever rows share its block, if its scores are.
+    """
+    blocks = (rows[start : start + block] for start in range(0, len(rows), block))
+    if isinstance(score, Factors):
+        whole = _whole(allowed, exclude, len(score.books))
+        yield from _side_by_side(lambda some: _best_of_factors(score, some, k, whole), blocks)
+        return
+    for some in blocks:
         scores = score(some)
-        if exclude is not None:
-            _mask(scores, exclude, some)
-        if allowed is not None:
-            scores[:, ~allowed] = -np.inf
-        yield _best(scores, some, k)
+        yield _best(scores, some, k, _whole(allowed, exclude, scores.shape[1]))
 
 
-def _mask(scores: FloatArray, exclude: Csr, rows: IntArray) -> None:
-    starts, stops = exclude.indptr[rows], exclude.indptr[rows + 1]
-    for row, (start, stop) in enumerate(zip(starts, stops, strict=True)):
-        scores[row, exclude.indices[start:stop]] = -np.inf
+def _whole(allowed: BoolArray | Allowed | None, exclude: Csr | None, n_books: int) -> Allowed:
+    if isinstance(allowed, Allowed):
+        return allowed
+    books = np.ones(n_books, dtype=bool) if allowed is None else allowed
+    return Allowed(books[None, :], exclude=exclude)
 
 
-def _best(scores: FloatArray, rows: IntArray, k: int) -> Ranked:
-    width = min(k, scores.shape[1])
-    books = _candidates(scores, width)
-    values = np.take_along_axis(scores, books, axis=1)
-    if np.isnan(values).any():
-        raise ModelError("A model gave a score that is not a number. Train it again with a lower learning rate.")
-    order = np.lexsort((books, -values), axis=1)
-    books, values = np.take_along_axis(books, order, axis=1), np.take_along_axis(values, order, axis=1)
-    books[np.isneginf(values)] = NONE
-    padding = ((0, 0), (0, k - width))
-    return Ranked(
-        rows,
-        np.pad(books, padding, constant_values=NONE).astype(np.int32),
-        np.pad(values, padding, constant_values=-np.inf),
+def _side_by_side(work: Callable[[IntArray], Ranked], blocks: Iterator[IntArray]) -> Iterator[Ranked]:
+    """Blocks in order, as many at a time as there are workers; BLAS keeps to one thread each."""
+    with ThreadpoolController().limit(limits=1, user_api="blas"), ThreadPoolExecutor(WORKERS) as pool:
+        waiting = []
+        for some in blocks:
+            waiting.append(pool.submit(work, some))
+            if len(waiting) > WORKERS:
+                yield waiting.pop(0).result()
+        for done in waiting:
+            yield done.result()
+
+
+def _excluded(exclude: Csr | None, rows: IntArray) -> tuple[IntArray, IntArray]:
+    if exclude is None:
+        return np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int32)
+    some = exclude[rows]
+    some.sort_indices()
+    return some.indptr.astype(np.int64), some.indices.astype(np.int32)
+
+
+def _best(scores: FloatArray, rows: IntArray, k: int, allowed: Allowed) -> Ranked:
+    values, books = _empty(len(rows), k)
+    rules = allowed.of(rows)
+    scores = np.ascontiguousarray(scores, dtype=np.float32)
+    if not offer(scores, 0, rules.bias, rules.group, rules.starts, rules.excluded, values, books):
+        raise ModelError(_NOT_A_NUMBER)
+    return _sorted(rows, books, values, k)
+
+
+def _best_of_factors(factors: Factors, rows: IntArray, k: int, allowed: Allowed) -> Ranked:
+    """Selected by single precision with a few to spare, then ordered by double; a row where that could matter is done again in full."""
+    rules, users = allowed.of(rows), factors.users[rows]
+    rules = _Rules(rules.bias + factors.bias, rules.group, rules.starts, rules.excluded)
+    values, books = _empty(len(rows), k + SPARE)
+    scores = np.empty((len(rows), TILE), np.float32)
+    for first in range(0, len(factors.books), TILE):
+        tile = factors.books[first : first + TILE]
+        product = np.matmul(users, tile.T, out=scores if len(tile) == TILE else None)
+        if not offer(product, first, rules.bias, rules.group, rules.starts, rules.excluded, values, books):
+            raise ModelError(_NOT_A_NUMBER)
+    edge = values[:, 0].copy()
+    exactly(users, factors.books, rules.bias, rules.group, books, values)
+    found = _sorted(rows, books, values, k)
+    _again_where_unsure(found, edge, factors, users, rules)
+    return found
+
+
+def _again_where_unsure(found: Ranked, edge: FloatArray, factors: Factors, users: FloatArray, rules: _Rules) -> None:
+    """Rank anew the rows whose worst place is so near the best book left out that rounding may have swapped them.
+
+    A product of c terms in single precision is wrong by less than c ε Σ|u b| (Higham 2002, section 3.1).
+    """
+    largest = np.abs(factors.books).max(axis=0)
+    error = (
+        2
+        * np.finfo(np.float32).eps
+        * (users.shape[1] + 2)
+        * (np.abs(users) @ largest + np.abs(factors.bias).max(initial=0))
     )
+    for row in np.flatnonzero(found.scores[:, -1] - error <= edge):
+        if np.isneginf(edge[row]):  # nothing was left out
+            continue
+        scores, (values, books) = np.empty(len(factors.books), np.float64), _empty(1, found.books.shape[1])
+        all_exactly(users[row], factors.books, scores)
+        exact = (scores + rules.bias[rules.group[row]]).astype(np.float32)[None, :]
+        inside = rules.excluded[rules.starts[row] : rules.starts[row + 1]]
+        exact[0, inside] = -np.inf
+        nothing = np.zeros((1, len(factors.books)), np.float32)
+        offer(exact, 0, nothing, np.zeros(1, np.int32), np.zeros(2, np.int64), np.empty(0, np.int32), values, books)
+        one = _sorted(found.rows[row : row + 1], books, values, found.books.shape[1])
+        found.books[row], found.scores[row] = one.books[0], one.scores[0]
 
 
-def _candidates(scores: FloatArray, width: int) -> IntArray:
-    """The `width` best columns of each row, in any order; of equal scores at the edge the first columns."""
-    n_books = scores.shape[1]
-    if width == n_books:
-        return np.tile(np.arange(n_books, dtype=np.int32), (len(scores), 1))
-    books = np.argpartition(scores, n_books - width - 1, axis=1)[:, n_books - width - 1 :].astype(np.int32)
-    # The partition puts the best one outside first: a tie with it leaves the choice to chance, so choose again.
-    values = np.take_along_axis(scores, books, axis=1)
-    for row in np.flatnonzero(values[:, 1:].min(axis=1) == values[:, 0]):
-        books[row, 1:] = _first_of_equals(scores[row], values[row, 0], width)
-    return books[:, 1:]
+def _empty(rows: int, k: int) -> tuple[FloatArray, IntArray]:
+    return np.full((rows, k), -np.inf, np.float32), np.full((rows, k), NONE, np.int32)
 
 
-def _first_of_equals(scores: FloatArray, edge: np.float32, width: int) -> IntArray:
-    better = np.flatnonzero(scores > edge)
-    return np.concatenate([better, np.flatnonzero(scores == edge)[: width - len(better)]])
+def _sorted(rows: IntArray, books: IntArray, values: FloatArray, k: int) -> Ranked:
+    order = np.lexsort((books, -values), axis=1)[:, :k]
+    return Ranked(rows, np.take_along_axis(books, order, axis=1), np.take_along_axis(values, order, axis=1))
+
+
+_NOT_A_NUMBER = "A model gave a score that is not a number. Train it again with a lower learning rate."

@@ -1,0 +1,125 @@
+"""The kernels of ranking: the best k of rows of scores, without sorting what cannot be among them.
+
+Belongs here: compiled loops over plain arrays. Does not: what is ranked, what may not be ranked (ranking.py).
+
+A row keeps its k best in a heap whose root is what a score must beat. Scores are compared with it in stretches that the compiler
+turns into vector instructions; nearly all stretches hold nothing better and cost no more than being read.
+"""
+
+import numpy as np
+from numba import njit
+
+from recsys_platform.recommender.arrays import AnyArray
+
+STRETCH = 64
+
+
+@njit(cache=True, nogil=True)
+def offer(
+    scores: AnyArray,
+    first: int,
+    bias: AnyArray,
+    group: AnyArray,
+    starts: AnyArray,
+    excluded: AnyArray,
+    values: AnyArray,
+    books: AnyArray,
+) -> bool:
+    """Let a tile of scores (m, t), of the books from `first` on, compete for the heaps `values` and `books` (m, k).
+
+    `bias[group[i], j]` is added to row i's score of book j, -inf where it may not be ranked; `excluded[starts[i]:starts[i + 1]]`
+    are books that row i may not rank, ascending. A heap begins with -inf and NONE. Tiles must come in ascending order of books: of
+    equal scores the first stays. False if a score is not a number.
+    """
+    for row in range(scores.shape[0]):
+        add = bias[group[row]]
+        for begin in range(0, scores.shape[1], STRETCH):
+            end = min(begin + STRETCH, scores.shape[1])
+            worst = values[row, 0]
+            better = 0
+            for column in range(begin, end):
+                better += not (scores[row, column] + add[first + column] <= worst)
+            if better and not _insert(
+                scores[row], begin, end, first, add, excluded[starts[row] : starts[row + 1]], values[row], books[row]
+            ):
+                return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _insert(
+    scores: AnyArray,
+    begin: int,
+    end: int,
+    first: int,
+    add: AnyArray,
+    excluded: AnyArray,
+    values: AnyArray,
+    books: AnyArray,
+) -> bool:
+    for column in range(begin, end):
+        value = scores[column] + add[first + column]
+        if value != value:
+            return False
+        if value > values[0] and not _holds(excluded, first + column):
+            _replace_root(values, books, value, first + column)
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _holds(ascending: AnyArray, wanted: int) -> bool:
+    low, high = 0, len(ascending)
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low < len(ascending) and ascending[low] == wanted
+
+
+@njit(cache=True, nogil=True)
+def _replace_root(values: AnyArray, books: AnyArray, value: float, book: int) -> None:
+    """Drop the worst of a heap, of equally bad ones that with the highest index, and take in another."""
+    size, at = len(values), 0
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            break
+        right = child + 1
+        if right < size and (
+            values[right] < values[child] or (values[right] == values[child] and books[right] > books[child])
+        ):
+            child = right
+        if value < values[child] or (value == values[child] and book > books[child]):
+            break
+        values[at], books[at] = values[child], books[child]
+        at = child
+    values[at], books[at] = value, book
+
+
+@njit(cache=True, nogil=True)
+def exactly(
+    users: AnyArray, factors: AnyArray, bias: AnyArray, group: AnyArray, books: AnyArray, values: AnyArray
+) -> None:
+    """Replace `values` (m, k) by the scores of `books` (m, k) summed in one fixed order in double precision, whoever else is in the block."""
+    for row in range(books.shape[0]):
+        for place in range(books.shape[1]):
+            book = books[row, place]
+            if book >= 0:
+                values[row, place] = _score(users[row], factors[book]) + bias[group[row], book]
+
+
+@njit(cache=True, nogil=True)
+def all_exactly(user: AnyArray, factors: AnyArray, scores: AnyArray) -> None:
+    """The same for one user and all books, without bias."""
+    for book in range(factors.shape[0]):
+        scores[book] = _score(user, factors[book])
+
+
+@njit(cache=True, nogil=True)
+def _score(user: AnyArray, book: AnyArray) -> float:
+    total = 0.0
+    for component in range(len(user)):
+        total += np.float64(user[component]) * np.float64(book[component])
+    return total
