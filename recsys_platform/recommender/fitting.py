@@ -27,6 +27,7 @@ from recsys_platform.recommender.variants import BASELINE, BlendParams, Variant,
 
 Listener = Callable[[str, int, int], None]
 """Called with the name of what is trained, epochs done, epochs in all."""
+HoldOut = Callable[..., Split]
 _FITS: Mapping[str, Callable[..., Recommender]] = {
     "als": fit_als,
     "item_knn": fit_item_knn,
@@ -36,10 +37,21 @@ _FITS: Mapping[str, Callable[..., Recommender]] = {
 
 
 class Fitter:
-    """Fits variants on one data set; what a blend shares with another variant is fitted once."""
+    """Fits variants on one data set; what a blend shares with another variant is fitted once.
 
-    def __init__(self, data: Dataset, variants: Variants, listener: Listener | None = None) -> None:
+    `hold_out` cuts off what a blend's weights are chosen on: it must ask what the model will be asked.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        variants: Variants,
+        listener: Listener | None = None,
+        *,
+        hold_out: HoldOut = hold_out_latest,
+    ) -> None:
         self.data = data
+        self.hold_out = hold_out
         self.variants = variants
         self.listener = listener
         self._bare: dict[str, Recommender] = {}
@@ -71,7 +83,7 @@ class Fitter:
         return Blend(name, components, weights)
 
     def _weights(self, params: BlendParams) -> FloatArray:
-        split = hold_out_latest(self.data, fraction=params.held_out, seed=params.seed)
+        split = self.hold_out(self.data, fraction=params.held_out, seed=params.seed)
         if not len(split.test_users):  # too young a world to hold something out
             return np.ones(len(params.components), np.float32)
         inner = Fitter(split.train, self.variants, self.listener)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from recsys_platform.recommender.arrays import FloatArray, IntArray
+from recsys_platform.recommender.arrays import Csr, FloatArray, IntArray
 from recsys_platform.recommender.dataset import Dataset
 
 
@@ -17,7 +17,7 @@ from recsys_platform.recommender.dataset import Dataset
 class ContentParams:
     """`regularization`: of the map, in books."""
 
-    regularization: float = 10.0
+    regularization: float = 3.0
 
 
 def vectors_of_new_books(data: Dataset, vectors: FloatArray, params: ContentParams) -> FloatArray:
@@ -26,7 +26,7 @@ def vectors_of_new_books(data: Dataset, vectors: FloatArray, params: ContentPara
     The map from features to vectors is learned on the other books, by ridge regression.
     """
     new = np.flatnonzero(likes_of_books(data) == 0)
-    features = data.book_features.matrix.astype(np.float64)
+    features = _present(data.book_features.matrix)
     if not len(new) or len(new) == len(vectors) or not features.shape[1]:
         return vectors
     known = np.setdiff1d(np.arange(len(vectors)), new)
@@ -39,6 +39,11 @@ def likes_of_books(data: Dataset) -> IntArray:
     """How many users liked each book, shape (n_books,)."""
     liked = data.interactions.book[data.interactions.positive]
     return np.bincount(liked, minlength=len(data.book_ids)).astype(np.int32)
+
+
+def _present(features: Csr) -> Csr:
+    """1 wherever a book has a feature: shares would make a book of many genres look like none of them."""
+    return sparse.csr_array((np.ones(features.nnz), features.indices, features.indptr), shape=features.shape)
 
 
 def _with_one(features: sparse.csr_array) -> sparse.csr_array:
