@@ -48,7 +48,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Allowed:
-    """Which books each row may rank: `books[group[row]]` (n_groups, n_books), less the stored entries of `exclude` (all rows, n_books)."""
+    """Which books each row may rank: `books[group[row]]` (n_groups, n_books), but no stored entry of `exclude` (all rows, n_books)."""
 
     books: BoolArray
     group: IntArray | None = None
@@ -151,7 +151,7 @@ def _best(scores: FloatArray, rows: IntArray, k: int, allowed: Allowed) -> Ranke
 
 
 def _best_of_factors(factors: Factors, rows: IntArray, k: int, allowed: Allowed) -> Ranked:
-    """Selected by single precision with a few to spare, then ordered by double; a row where that could matter is done again in full."""
+    """Selected by single precision with a few to spare, then ordered by double; where that could matter, done again in full."""
     rules, users = allowed.of(rows), factors.users[rows]
     rules = _Rules(rules.bias + factors.bias, rules.group, rules.starts, rules.excluded)
     values, books = _empty(len(rows), k + SPARE)

@@ -102,7 +102,7 @@ def _replace_root(values: AnyArray, books: AnyArray, value: float, book: int) ->
 def exactly(
     users: AnyArray, factors: AnyArray, bias: AnyArray, group: AnyArray, books: AnyArray, values: AnyArray
 ) -> None:
-    """Replace `values` (m, k) by the scores of `books` (m, k) summed in one fixed order in double precision, whoever else is in the block."""
+    """Replace `values` (m, k) by the scores of `books` (m, k), summed in double precision and always in the same order."""
     for row in range(books.shape[0]):
         for place in range(books.shape[1]):
             book = books[row, place]

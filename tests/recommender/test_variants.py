@@ -13,7 +13,7 @@ from recsys_platform.recommender.errors import DataError, ModelError
 from recsys_platform.recommender.fitting import Fitter
 from recsys_platform.recommender.interactions import build_dataset
 from recsys_platform.recommender.models.blend import standardized
-from recsys_platform.recommender.models.fallback import Readers, WithFallback
+from recsys_platform.recommender.models.fallback import PRIOR_BOOKS, Readers, WithFallback
 from recsys_platform.recommender.models.histories import histories_from, histories_of
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
@@ -128,12 +128,13 @@ def test_new_readers_get_books_of_their_language_and_interests_first(make_intera
     assert scores.argmax(axis=1).tolist() == [3, 0]
 
 
-def test_two_liked_books_are_worth_as_much_as_the_prior(fitter: Fitter) -> None:
+def test_the_shorter_a_history_the_more_the_prior_counts(fitter: Fitter) -> None:
     model: Any = fitter.fit("ease")
-    none, two = histories_from([[]], 20), histories_from([[0, 2]], 20)
     prior = standardized(model.fallback.of_readers([""], [()]))
-    assert np.allclose(model.fold_in(none), prior)
-    assert np.allclose(model.fold_in(two), (prior + standardized(model.model.fold_in(two))) / 2)
+    for books in ([], [0], [0, 2, 4]):
+        history = histories_from([books], 20)
+        own = len(books) / (len(books) + PRIOR_BOOKS)
+        assert np.allclose(model.fold_in(history), own * standardized(model.model.fold_in(history)) + (1 - own) * prior)
 
 
 def test_a_world_in_which_nobody_liked_anything_is_said(make_dataset: Make) -> None:

@@ -15,8 +15,8 @@ from recsys_platform.recommender.models.newcomers import Newcomers
 from recsys_platform.recommender.models.protocol import Recommender
 
 PREFIX = "fallback."
-PRIOR_BOOKS = 2.0
-"""How many liked books the prior is worth: with as many, a reader's scores are half personal."""
+PRIOR_BOOKS = 0.5
+"""How many liked books the prior is worth; more would make readers met lately worse off than those trained on."""
 
 
 @dataclass(frozen=True)
