@@ -29,7 +29,7 @@ from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.run import Refresher, instance_of
 from recsys_platform.defs.dbt.assets import BUILD, NOT_OURS, environment_for_dbt
 from recsys_platform.defs.dbt.project import DBT, ROOT
-from recsys_platform.defs.training.assets import EVALUATION, evaluation_rows
+from recsys_platform.defs.training.assets import EVALUATION, GATE
 from recsys_platform.hub.attributes import fetch_snapshot, last_fetch, store_fetched
 from recsys_platform.hub.catalogue import LocalCatalogue
 from recsys_platform.hub.endpoint import Endpoint
@@ -38,10 +38,12 @@ from recsys_platform.hub.keys import ID_FIELDS, attributes_prefix
 from recsys_platform.hub.remembering import record_tables
 from recsys_platform.hub.snapshots import snapshot_drift
 from recsys_platform.recommender import curated
+from recsys_platform.recommender.measured import keep, measured_on
 from recsys_platform.recommender.plots import evaluation_plot
+from recsys_platform.recommender.promotion import judge
 from recsys_platform.recommender.publication import publish
 from recsys_platform.recommender.registry import Registry
-from recsys_platform.recommender.training import evaluate_variants, train
+from recsys_platform.recommender.training import candidates_of, evaluate_variants, live_recipe, train
 from recsys_platform.recommender.variants import load_variants
 from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home
 from recsys_platform.simulation.server import running_server
@@ -82,13 +84,15 @@ def by_script(settings: Settings) -> None:
     conserved_events(warehouse)
     day = warehouse.frame(curated.NEWEST_DAY)["day"][0].as_py()
     curated.keep(hub, day, {name: warehouse.frame(sql) for name, sql in curated.MARTS.items()})
-    variants = load_variants()
+    data = curated.newest_dataset(hub)
+    variants, live = live_recipe(load_variants(), registry)
+    result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live)
+    evaluation_plot(result)
+    keep(result, data.fingerprint(), warehouse, now)
     for name in variants:
         train(name, curated.newest_dataset(hub), registry, variants=variants, now=now)
-    data = curated.newest_dataset(hub)
-    result = evaluate_variants(data, variants=variants, params=EVALUATION)
-    evaluation_plot(result)
-    warehouse.replace_rows("ops.model_evaluations", evaluation_rows(result, data.fingerprint()), key="data_hash")
+    measured = measured_on(data.fingerprint(), warehouse)
+    judge(candidates_of(data, variants, live, registry, now), live, measured, registry, GATE)
     publish(curated.newest_marts(hub), registry, warehouse, list_length=settings.list_length, now=now)
     for table in DAILY_TABLES:
         keep_days(hub, warehouse, table)

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from recsys_platform.errors import InputError, RecsysError
-from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home, warehouse_of
+from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home, registry_of, warehouse_of
 from recsys_platform.warehouse.port import Warehouse
 
 app = typer.Typer(
@@ -223,6 +223,47 @@ def rejected(
             f"`recsys replay-rejected --corrections {export}`",
             soft_wrap=True,
         )
+
+
+@app.command()
+def models(
+    history: Annotated[bool, typer.Option("--history", help="Who put which version into use, when and why.")] = False,
+) -> None:
+    """The model versions: variant, data, what its recipe reached, which one is live."""
+    from recsys_platform.console_models import print_history, print_models
+
+    registry = registry_of(_world())
+    if history:
+        print_history(OUT, registry.history())
+    else:
+        print_models(OUT, registry.versions())
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="A version that `recsys models` lists.")],
+    alias: Annotated[Literal["production", "challenger"], typer.Option("--as", help="What it becomes.")] = "production",
+    why: Annotated[str, typer.Option(help="For the history.")] = "decided by a person",
+) -> None:
+    """Put a model version into production, or make it the challenger."""
+    from recsys_platform.console_models import print_promoted
+    from recsys_platform.recommender.curated import newest_dataset
+    from recsys_platform.recommender.promotion import promote as put
+
+    settings = _world()
+    catalogue = newest_dataset(hub_of(settings)).catalogue_hash
+    print_promoted(OUT, put(registry_of(settings), version, alias=alias, why=why, catalogue_hash=catalogue), alias)
+
+
+@app.command()
+def rollback(
+    why: Annotated[str, typer.Option(help="For the history.")] = "decided by a person",
+) -> None:
+    """Put the production version before the present one into production again."""
+    from recsys_platform.console_models import print_rolled_back
+    from recsys_platform.recommender.promotion import roll_back
+
+    print_rolled_back(OUT, *roll_back(registry_of(_world()), why=why))
 
 
 @app.command(name="replay-rejected")

@@ -10,8 +10,7 @@ import dagster as dg
 
 from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.dbt.project import DBT, PROJECT, InstalledDbt
-from recsys_platform.recommender.registry import Registry
-from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home, warehouse_of
+from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home, registry_of, warehouse_of
 
 FRESH_DAILY = {"landing", "marts", "published"}
 ENGINES = {"local": "duckdb", "aws": "snowflake"}
@@ -41,7 +40,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
         "settings": settings,
         "hub": hub_of(settings),
         "warehouse": warehouse_of(settings),
-        "registry": Registry(settings.models_root),
+        "registry": registry_of(settings),
         "dbt": InstalledDbt(project_dir=PROJECT, dbt_executable=str(DBT)),  # type: ignore[arg-type]
     }
 

@@ -29,6 +29,7 @@ from recsys_platform.hub.store import Hub
 
 if TYPE_CHECKING:  # each engine is imported where it is chosen
     from recsys_platform.hub.notifications import LandingQueue
+    from recsys_platform.recommender.registry import Registry
     from recsys_platform.warehouse.port import Warehouse
 
 PREFIX = "RECSYS_"
@@ -98,6 +99,10 @@ class Settings(BaseModel):
         None,
         description="database of the Glue Data Catalog that the tables of the hub are registered in; by default none",
     )
+    mlflow_uri: str | None = Field(
+        None,
+        description="where MLflow keeps model versions: address of a server, by default a SQLite file in the home",
+    )
     automation: Literal["on", "off"] = Field("off", description="whether schedules and sensors start switched on")
     alert_topic: str | None = Field(None, description="ARN of the standard SNS topic that is told of failed runs")
     alert_webhook: SecretStr | None = Field(
@@ -163,7 +168,7 @@ class Settings(BaseModel):
 
     @property
     def models_root(self) -> Path:
-        """The folder of model versions."""
+        """The folder of the model registry: MLflow's database and artifacts, or copies of those of a server."""
         return self.home / "models"
 
     @property
@@ -224,6 +229,13 @@ def warehouse_of(settings: Settings) -> "Warehouse":
     from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 
     return SnowflakeWarehouse(account_of(settings), Stage(settings.snowflake_stage, hub_of(settings)))
+
+
+def registry_of(settings: Settings) -> "Registry":
+    """The model registry of a world."""
+    from recsys_platform.recommender.registry import Registry
+
+    return Registry(settings.models_root, settings.mlflow_uri)
 
 
 def queue_of(settings: Settings) -> "LandingQueue | None":

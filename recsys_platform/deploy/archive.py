@@ -10,23 +10,25 @@ from pathlib import Path
 
 from recsys_platform.deploy.errors import DeployError
 from recsys_platform.hub.s3 import S3Hub
-from recsys_platform.recommender.registry import MANIFEST, Registry
+from recsys_platform.recommender.model_files import MANIFEST
+from recsys_platform.recommender.registry import Registry
 
 ARCHIVE = "model.tar.gz"
 
 
-def upload(registry: Registry, name: str, version: str, to: S3Hub) -> str:
-    """Put the archive of a version at `{name}/{version}/model.tar.gz` unless it is there; its address."""
-    key = f"{name}/{version}/{ARCHIVE}"
+def upload(registry: Registry, version: str, to: S3Hub) -> str:
+    """Put the archive of a version at `{variant}-v{version}-{hash}/model.tar.gz` unless it is there; its address."""
+    listed = registry.listed(version)
+    key = f"{listed.label}-{listed.content[:12]}/{ARCHIVE}"  # other registries count their versions from 1 as well
     if not to.exists(key):
-        to.put(key, pack(registry, name, version))
+        to.put(key, pack(registry, version))
     return to.where(key)
 
 
-def pack(registry: Registry, name: str, version: str) -> bytes:
+def pack(registry: Registry, version: str) -> bytes:
     """The archive of a version; `RegistryError` if it is damaged, `DeployError` if it holds what was not logged."""
-    listed = registry.load(name, version).manifest["files"]
-    files = _files(registry.root / name / version, {MANIFEST, *listed})
+    listed = registry.load(version).manifest["files"]
+    files = _files(registry.folder(version), {MANIFEST, *listed})
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=6, mtime=0) as packed,

@@ -87,6 +87,11 @@ class Dataset:
         """The same users and books with some of the interactions."""
         return replace(self, interactions=self.interactions.where(keep))
 
+    @property
+    def catalogue_hash(self) -> str:
+        """A SHA-256 of the ids of all books: models speak of books by their place among them."""
+        return hashlib.sha256(json.dumps(self.book_ids.tolist()).encode()).hexdigest()
+
     def fingerprint(self) -> str:
         """A SHA-256 of everything in it: equal data sets have equal fingerprints, on any machine."""
         digest = hashlib.sha256()

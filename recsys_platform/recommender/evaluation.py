@@ -5,7 +5,7 @@ Does not: the metrics (metrics.py), the figure (plots.py), what is promoted beca
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 
 from recsys_platform.recommender import metrics
 from recsys_platform.recommender.arrays import BoolArray, DoubleArray, IntArray
+from recsys_platform.recommender.comparison import Difference
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.ranking import top_k
@@ -45,13 +46,27 @@ class EvaluationParams:
 class Evaluation:
     """`table`: model, segment, metric, value, low, high, users. `ratios`: model, baseline, segment, value, low, high.
 
-    A ratio is the NDCG divided by the baseline's on the same users. `low` to `high` is the 95 % interval; coverage has
-    none (NaN).
+    A ratio is the NDCG divided by the baseline's on the same users. `differences`: the fields of `Difference`, a row each.
+    `low` to `high` is the 95 % interval; coverage has none (NaN).
     """
 
     k: int
     table: pd.DataFrame
     ratios: pd.DataFrame
+    differences: pd.DataFrame
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The segments that somebody is in, all users first."""
+        return tuple(self.table["segment"].drop_duplicates())
+
+    def difference(self, model: str, baseline: str, *, metric: str = "ndcg", segment: str = ALL) -> Difference:
+        """How a model differs from a baseline on the same users; KeyError if it was not measured."""
+        asked = "model == @model and baseline == @baseline and metric == @metric and segment == @segment"
+        found = self.differences.query(asked)
+        if found.empty:
+            raise KeyError(f"{metric} of {model} less that of {baseline} in segment {segment} was not measured")
+        return Difference(**{str(name): value for name, value in found.iloc[0].items()})
 
     def value(self, model: str, metric: str = "ndcg", segment: str = ALL) -> float:
         """One figure; KeyError if it was not measured."""
@@ -90,11 +105,13 @@ class Evaluation:
 RATIO_COLUMNS = ["model", "baseline", "segment", "value", "low", "high"]
 
 
-def evaluate(models: Sequence[Recommender], split: Split, params: EvaluationParams, *, baseline: str) -> Evaluation:
+def evaluate(
+    models: Sequence[Recommender], split: Split, params: EvaluationParams, *, baselines: Sequence[str]
+) -> Evaluation:
     """Rank all books that are not in a user's training data, for a sample of the test users, with every model.
 
     Books that are unavailable now are ranked too: they were there when they were read.
-    Raises DataError if nobody can be tested, KeyError if no model is named `baseline`.
+    Raises DataError if nobody can be tested, KeyError if no model is named as one of `baselines`.
     """
     users = _sample(split.test_users, params)
     if not len(users):
@@ -104,8 +121,15 @@ def evaluate(models: Sequence[Recommender], split: Split, params: EvaluationPara
     means = {name: _resampled(per_user, segments, params) for name, (per_user, _) in figures.items()}
     shares = {name: share for name, (_, share) in figures.items()}
     table = pd.DataFrame([row for name in figures for row in _rows(name, means[name], segments, shares[name])])
-    ratios = [row for name in figures if name != baseline for row in _ratios(name, baseline, means)]
-    return Evaluation(k=params.k, table=table, ratios=pd.DataFrame(ratios, columns=RATIO_COLUMNS))
+    pairs = [(name, baseline) for baseline in baselines for name in figures if name != baseline]
+    ratios = [row for name, baseline in pairs for row in _ratios(name, baseline, means)]
+    differences = [row for name, baseline in pairs for row in _differences(name, baseline, means, segments)]
+    return Evaluation(
+        k=params.k,
+        table=table,
+        ratios=pd.DataFrame(ratios, columns=RATIO_COLUMNS),
+        differences=pd.DataFrame(differences, columns=[each.name for each in fields(Difference)]),
+    )
 
 
 Means = Mapping[str, tuple[DoubleArray, DoubleArray]]
@@ -162,6 +186,19 @@ def _ratios(model: str, baseline: str, means: Mapping[str, Means]) -> Iterator[d
         low, high = _interval(_divided(draws[:, ndcg], base_draws[:, ndcg]))
         ratio = float(_divided(value[ndcg], base_value[ndcg]))
         yield {"model": model, "baseline": baseline, "segment": segment, "value": ratio, "low": low, "high": high}
+
+
+def _differences(
+    model: str, baseline: str, means: Mapping[str, Means], segments: Mapping[str, BoolArray]
+) -> Iterator[dict[str, Any]]:
+    """The paired bootstrap: both models on the same resampled users, one less the other."""
+    for segment, (value, draws) in means[model].items():
+        base_value, base_draws = means[baseline][segment]
+        low, high = _interval(draws - base_draws)
+        users = int(segments[segment].sum())
+        for number, metric in enumerate(PER_USER):
+            found = {"value": value[number] - base_value[number], "low": low[number], "high": high[number]}
+            yield {"model": model, "baseline": baseline, "metric": metric, "segment": segment, **found, "users": users}
 
 
 def _divided(value: DoubleArray, base: DoubleArray) -> DoubleArray:

@@ -67,9 +67,8 @@ def decide(
     if candidate != params.baseline:
         refusals += _not_better(candidate, params.baseline, measured, params)
     unjudged: tuple[str, ...] = ()
-    if incumbent not in (None, candidate, params.baseline):
-        refusals += _not_better(candidate, incumbent, measured, params)
-    if incumbent not in (None, candidate):
+    if incumbent is not None and incumbent != candidate:
+        refusals += [] if incumbent == params.baseline else _not_better(candidate, incumbent, measured, params)
         worse, unjudged = _worse_segments(candidate, incumbent, measured, params)
         refusals += worse
     return Decision(
@@ -117,7 +116,7 @@ def _worse_segments(
 
 
 def _praise(candidate: str, incumbent: str | None, measured: Measured, params: GateParams) -> str:
-    rival = params.baseline if incumbent in (None, candidate) else incumbent
+    rival = params.baseline if incumbent is None or incumbent == candidate else incumbent
     if rival == candidate:
         return f"{candidate} is live and stays, on newer data."
     return _sentence(measured.difference(candidate, rival, metric=params.metric)) + "."

@@ -43,10 +43,13 @@ class Facts:
 
     @property
     def recipe_hash(self) -> str:
-        """Equal for equal parameters and code."""
-        return hashlib.sha256(
-            json.dumps([self.params, self.code_version], default=plain, sort_keys=True).encode()
-        ).hexdigest()
+        """Equal for equal recipes."""
+        return recipe_hash(self.params)
+
+
+def recipe_hash(recipe: Mapping[str, Any]) -> str:
+    """A SHA-256 of a variant's recipe, written as JSON."""
+    return hashlib.sha256(json.dumps(recipe, default=plain, sort_keys=True).encode()).hexdigest()
 
 
 def write_model(folder: Path, variant: str, arrays: Mapping[str, AnyArray], facts: Facts) -> str:

@@ -17,19 +17,21 @@ from recsys_platform.recommender.curated import dataset_of
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.lists import Edition, popular_books, similar_books, user_recommendations
 from recsys_platform.recommender.models.trained import TrainedModel
-from recsys_platform.recommender.registry import ModelVersion, Registry
-from recsys_platform.recommender.training import production_model
+from recsys_platform.recommender.registry import ALIASES, Registry
+from recsys_platform.recommender.training import load_model
+from recsys_platform.recommender.variants import BASELINE
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.promises import GIVEN, PROMISES
 
-PUBLISHED = ("popularity", "lightfm", "blend")
+SIMILAR_BY = "lightfm"
+"""The variant whose book vectors tell which books are alike."""
 
 Batches = Iterable[pa.RecordBatch]
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What was published, or was live already: rows by table are empty then."""
+    """What was published, or was live already: rows by table are empty then. `model_versions`: labels by variant."""
 
     version: str
     model_versions: Mapping[str, str]
@@ -39,48 +41,56 @@ class Publication:
 def publish(
     marts: Mapping[str, pa.Table], registry: Registry, warehouse: Warehouse, *, list_length: int, now: dt.datetime
 ) -> Publication:
-    """Publish the production models' lists for the marts they were trained on; the same models and data only once."""
+    """Publish the lists of the production model, the challenger and the baseline; the same models and data only once.
+
+    Raises ModelError if one of them was trained on other readers or books than there are in the marts.
+    """
     data = dataset_of(marts)
-    models = {name: production_model(name, registry) for name in PUBLISHED}
-    versions = {name: stored.version for name, (stored, _) in models.items()}
-    version = _version(versions, data, list_length, models)
-    if warehouse.live_version() == version:
-        return Publication(version, versions, {})
-    for _, trained in models.values():
+    versions = versions_to_publish(registry)
+    labels = {variant: f"{variant}-v{version}" for variant, version in versions.items()}
+    similar = registry.newest(SIMILAR_BY)
+    version = _version(labels, similar, data, list_length, now)
+    if _same(warehouse.live_version(), version):
+        return Publication(str(warehouse.live_version()), labels, {})
+    models = {variant: load_model(each, registry) for variant, each in versions.items()}
+    for trained in models.values():
         trained.check_fits(data)
     promises = dict(chain.from_iterable(table.items() for table in PROMISES.values()))
     given = {name: marts[name].select(columns) for name, columns in GIVEN.items()}
-    given["models"] = pa.table({"model": list(PUBLISHED)})
-    tables = _tables({name: trained for name, (_, trained) in models.items()}, versions, data, list_length, now)
-    return Publication(version, versions, warehouse.publish(version, tables, promises=promises, given=given))
+    given["models"] = pa.table({"model": list(models)})
+    editions = {variant: Edition(variant, label, now) for variant, label in labels.items()}
+    tables = _tables(models, editions, data, list_length)
+    if similar:
+        alike, edition = load_model(similar, registry), Edition(SIMILAR_BY, f"{SIMILAR_BY}-v{similar}", now)
+        tables["similar_books"] = similar_books(alike.model.arrays()["book_vectors"], data, edition, k=list_length)
+    return Publication(version, labels, warehouse.publish(version, tables, promises=promises, given=given))
 
 
-def _version(
-    versions: Mapping[str, str],
-    data: Dataset,
-    list_length: int,
-    models: Mapping[str, tuple[ModelVersion, TrainedModel]],
-) -> str:
-    """The newest model's time, so that versions sort, and a hash of all that the lists follow from."""
-    newest = max(str(stored.manifest["created_at"]) for stored, _ in models.values())
-    facts = json.dumps([sorted(versions.items()), data.fingerprint(), list_length])
-    return f"{dt.datetime.fromisoformat(newest):%Y%m%dT%H%M%S}_{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+def versions_to_publish(registry: Registry) -> dict[str, str]:
+    """Version by variant: production, challenger, and the newest of the baseline."""
+    listed = {each.version: each for each in registry.versions()}
+    chosen = [version for alias in ALIASES if (version := registry.version_of(alias))]
+    newest = registry.newest(BASELINE)
+    return {listed[version].variant: version for version in (newest, *reversed(chosen)) if version}
+
+
+def _version(labels: Mapping[str, str], similar: str | None, data: Dataset, list_length: int, now: dt.datetime) -> str:
+    """The time, so that versions sort, and a hash of all that the lists follow from."""
+    facts = json.dumps([sorted(labels.items()), similar, data.fingerprint(), list_length])
+    return f"{now:%Y%m%dT%H%M%S}_{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+
+
+def _same(live: str | None, version: str) -> bool:
+    return live is not None and live.rpartition("_")[2] == version.rpartition("_")[2]
 
 
 def _tables(
-    models: Mapping[str, TrainedModel],
-    versions: Mapping[str, str],
-    data: Dataset,
-    list_length: int,
-    now: dt.datetime,
+    models: Mapping[str, TrainedModel], editions: Mapping[str, Edition], data: Dataset, list_length: int
 ) -> dict[str, Batches]:
-    editions = {name: Edition(name, versions[name], now) for name in models}
-    lightfm, popularity = models["lightfm"].model, models["popularity"].model
-    vectors = lightfm.arrays()["book_vectors"]
+    popularity = models[BASELINE].model
     return {
         "user_recommendations": _all_lists(models, editions, data, list_length),
-        "similar_books": similar_books(vectors, data, editions["lightfm"], k=list_length),
-        "popular_books": popular_books(popularity, data, editions["popularity"], k=list_length),  # type: ignore[arg-type]
+        "popular_books": popular_books(popularity, data, editions[BASELINE], k=list_length),  # type: ignore[arg-type]
     }
 
 

@@ -1,7 +1,7 @@
 """The model registry: immutable versions in MLflow, and which of them are in use.
 
-Belongs here: the only place that talks to MLflow. Does not: what is in a version (model_files.py), whether a version deserves to be used
-(gate.py). MLflow is imported where it is used: that takes seconds, and most commands do without.
+Belongs here: the only place that talks to MLflow. Does not: what is in a version (model_files.py), whether a version
+deserves to be used (gate.py). MLflow is imported where it is used: that takes seconds, and most commands do without.
 
 All variants are versions of one registered model; a version's tags say what it is. The aliases PRODUCTION and CHALLENGER point at
 versions; each change of one is a run in an experiment of its own, which nothing overwrites.
@@ -40,11 +40,16 @@ _ROLLED_BACK = "rolled_back"
 
 @dataclass(frozen=True)
 class Listed:
-    """A version without its arrays. `metrics`: of its recipe, trained on the past alone. `rolled_back`: taken out of production by a person."""
+    """A version without its arrays.
+
+    `metrics`: of its recipe, trained on the past alone. `rolled_back`: a person took it out of production. `content`: the hash of
+    all that is in it.
+    """
 
     version: str
     variant: str
     created_at: dt.datetime
+    content: str
     data_hash: str
     recipe_hash: str
     catalogue_hash: str
@@ -97,13 +102,22 @@ class Registry:
 
     def load(self, version: str) -> ModelVersion:
         """Read a version; RegistryError if it is not there or not what was logged."""
-        listed, digest, folder = self._found(version)
-        manifest = read_manifest(folder, digest)
+        listed, folder = self._found(version)
+        manifest = read_manifest(folder, listed.content)
         return ModelVersion(listed, manifest, read_arrays(folder, manifest))
+
+    def listed(self, version: str) -> Listed:
+        """One version; RegistryError if it is not there."""
+        return self._found(version)[0]
+
+    def manifest(self, version: str) -> Mapping[str, Any]:
+        """What is written of a version, without its arrays."""
+        listed, folder = self._found(version)
+        return read_manifest(folder, listed.content)
 
     def folder(self, version: str) -> Path:
         """Where the files of a version can be read."""
-        return self._found(version)[2]
+        return self._found(version)[1]
 
     def versions(self) -> list[Listed]:
         """All versions, newest first."""
@@ -111,7 +125,12 @@ class Registry:
 
     def find(self, variant: str, facts: Facts) -> str | None:
         """The newest version of a variant that came from the same data, recipe and code, None if there is none."""
-        same = self._search(variant=variant, data_hash=facts.data_hash, recipe_hash=facts.recipe_hash)
+        same = self._search(
+            variant=variant,
+            data_hash=facts.data_hash,
+            recipe_hash=facts.recipe_hash,
+            code_version=facts.code_version,
+        )
         return same[0].version if same else None
 
     def newest(self, variant: str) -> str | None:
@@ -166,11 +185,12 @@ class Registry:
             return client
 
     def _experiment(self, name: str) -> str:
+        place = None if self.uri else (self.root / "artifacts").as_uri()
+        if self._client.get_experiment_by_name(name) is None:
+            _unless_there(lambda: self._client.create_experiment(name, artifact_location=place))
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            place = None if self.uri else (self.root / "artifacts").as_uri()
-            _unless_there(lambda: self._client.create_experiment(name, artifact_location=place))
-            found = self._client.get_experiment_by_name(name)
+            raise RegistryError(f"The experiment {name} was deleted from the model registry: restore it.")
         return str(found.experiment_id)
 
     def _store(self, draft: Path, variant: str, facts: Facts, digest: str) -> str:
@@ -199,7 +219,7 @@ class Registry:
             found = self._client.get_registered_model(MODEL).aliases
         return {str(alias): str(version) for alias, version in found.items()}
 
-    def _found(self, version: str) -> tuple[Listed, str, Path]:
+    def _found(self, version: str) -> tuple[Listed, Path]:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -208,10 +228,10 @@ class Registry:
             raise RegistryError(
                 f"There is no model version {version}: `recsys models` lists those there are."
             ) from error
-        return _listed(theirs, self._aliases()), theirs.tags["content"], self._local(theirs)
+        return _listed(theirs, self._aliases()), self._local(theirs)
 
     def _local(self, theirs: "Theirs") -> Path:
-        there = urlsplit(theirs.source)
+        there = urlsplit(str(theirs.source))
         if there.scheme in ("", "file"):
             return Path(url2pathname(there.path))
         copy = self.root / "copies" / theirs.tags["content"]
@@ -255,7 +275,7 @@ def _listed(theirs: "Theirs", aliases: Mapping[str, str]) -> Listed:
         metrics=json.loads(tags["metrics"]),
         aliases=tuple(alias for alias, version in sorted(aliases.items()) if version == str(theirs.version)),
         rolled_back=tags.get(_ROLLED_BACK) == "yes",
-        **{key: tags[key] for key in ("data_hash", "recipe_hash", "catalogue_hash", "data_from", "data_to")},
+        **{key: tags[key] for key in ("content", "data_hash", "recipe_hash", "catalogue_hash", "data_from", "data_to")},
     )
 
 

@@ -1,7 +1,7 @@
-"""From a data set to registered models and their evaluation: the variants, and how each is fitted.
+"""From a data set to evaluated and registered models.
 
-Belongs here: which variants there are, when a version can be used again, what an evaluation compares. Does not: the models
-themselves (models/), storage (registry.py).
+Belongs here: what an evaluation compares, when a version can be used again, what is registered with it. Does not: fitting
+(fitting.py), storage (registry.py), which version goes live (gate.py, promotion.py).
 """
 
 import datetime as dt
@@ -15,15 +15,16 @@ import numpy as np
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams, evaluate
 from recsys_platform.recommender.fitting import Fitter, Listener
+from recsys_platform.recommender.model_files import Facts, recipe_hash
 from recsys_platform.recommender.models.trained import TrainedModel, restore
-from recsys_platform.recommender.registry import Facts, ModelVersion, Registry
+from recsys_platform.recommender.registry import PRODUCTION, Registry
 from recsys_platform.recommender.splits import hold_out_latest
-from recsys_platform.recommender.variants import BASELINE, Variants
+from recsys_platform.recommender.variants import BASELINE, Variants, variants_of_recipe
 
 
 @dataclass(frozen=True)
 class Registered:
-    """A version of a variant; `is_new` is false where the same data, parameters and code had given it before."""
+    """A version of a variant; `is_new` is false where the same data, recipe and code had given it before."""
 
     name: str
     version: str
@@ -37,55 +38,87 @@ def train(
     *,
     variants: Variants,
     now: dt.datetime,
+    metrics: Mapping[str, float] | None = None,
+    as_variant: str | None = None,
     listener: Listener | None = None,
 ) -> Registered:
-    """Fit, register and put into production; training is deterministic, so what was trained before is used again."""
-    facts = _facts(variants[name].recipe(variants), data, now)
-    known = _same_as_production(registry, name, facts)
+    """Fit on everything and register; training is deterministic, so what was trained before is used again.
+
+    `metrics`: what the recipe reached in the evaluation on this data. `as_variant`: what it is registered as, if not by its name.
+    """
+    variant = as_variant or name
+    facts = _facts(variants[name].recipe(variants), data, now, metrics or {})
+    known = registry.find(variant, facts)
     if known:
         return Registered(name, known, is_new=False)
     trained = TrainedModel(Fitter(data, variants, listener).fit(name), data.user_ids, data.book_ids)
-    version = registry.log(name, trained.arrays(), facts)
-    registry.set_alias(name, version)
-    return Registered(name, version, is_new=True)
+    return Registered(name, registry.log(variant, trained.arrays(), facts), is_new=True)
 
 
-def production_model(name: str, registry: Registry) -> tuple[ModelVersion, TrainedModel]:
-    """The version in production, made whole; `RegistryError` if there is none."""
-    stored = registry.load(name, registry.version_of(name) or "in production")
-    return stored, restore(name, stored.arrays)
+def load_model(version: str, registry: Registry) -> TrainedModel:
+    """A version made whole; `RegistryError` if there is none."""
+    stored = registry.load(version)
+    return restore(stored.listed.variant, stored.arrays)
+
+
+def live_recipe(variants: Variants, registry: Registry) -> tuple[Variants, str | None]:
+    """The variants with the recipe that is live among them, and its name there; None if nothing is live.
+
+    It is one of the variants, unless the file of variants was changed since: then it is added as `production`.
+    """
+    version = registry.version_of(PRODUCTION)
+    if version is None:
+        return variants, None
+    live = registry.manifest(version)
+    for name, variant in variants.items():
+        if recipe_hash(variant.recipe(variants)) == live["recipe_hash"]:
+            return variants, name
+    return {**variants, **variants_of_recipe(PRODUCTION, live["params"])}, PRODUCTION
+
+
+def candidates_of(
+    data: Dataset, variants: Variants, live: str | None, registry: Registry, now: dt.datetime
+) -> dict[str, str]:
+    """Version by variant, for the gate: the newest of each, and the live recipe trained on this data if it is none of them."""
+    newest = {name: registry.newest(name) for name in variants if not name.startswith(PRODUCTION)}
+    found = {name: version for name, version in newest.items() if version}
+    present = registry.version_of(PRODUCTION)
+    if live == PRODUCTION and present:
+        done = train(
+            PRODUCTION, data, registry, variants=variants, now=now, as_variant=registry.listed(present).variant
+        )
+        found[PRODUCTION] = done.version
+    return found
 
 
 def evaluate_variants(
-    data: Dataset, *, variants: Variants, params: EvaluationParams, listener: Listener | None = None
+    data: Dataset,
+    *,
+    variants: Variants,
+    params: EvaluationParams,
+    live: str | None = None,
+    listener: Listener | None = None,
 ) -> Evaluation:
-    """Every variant, trained on the past of each user and tested on the books liked last."""
+    """Every variant, trained on the past and tested on what came after, against the baseline and the live recipe."""
     split = hold_out_latest(data)
     fitter = Fitter(split.train, variants, listener)
-    models = [fitter.fit(name) for name in variants]
-    return evaluate(models, split, params, baseline=BASELINE)
+    models = [fitter.fit(name) for name in variants if not name.startswith(f"{PRODUCTION}.")]
+    return evaluate(models, split, params, baselines=tuple(dict.fromkeys((BASELINE, live or BASELINE))))
 
 
-def _facts(recipe: Mapping[str, Any], data: Dataset, now: dt.datetime) -> Facts:
+def _facts(recipe: Mapping[str, Any], data: Dataset, now: dt.datetime, metrics: Mapping[str, float]) -> Facts:
     first, last = (_moment(time) for time in data.window or (None, None))
     return Facts(
         created_at=now,
         data_hash=data.fingerprint(),
+        catalogue_hash=data.catalogue_hash,
         code_version=version_of_package("recsys-platform"),
         data_from=first,
         data_to=last,
         params=recipe,
+        metrics=metrics,
     )
 
 
 def _moment(time: np.datetime64 | None) -> dt.datetime | None:
     return None if time is None else time.astype("datetime64[us]").item()
-
-
-def _same_as_production(registry: Registry, name: str, facts: Facts) -> str | None:
-    version = registry.version_of(name)
-    if version is None:
-        return None
-    manifest = registry.load(name, version).manifest
-    same = all(manifest[key] == getattr(facts, key) for key in ("data_hash", "code_version", "params"))
-    return version if same else None

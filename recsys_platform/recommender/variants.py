@@ -107,6 +107,16 @@ def variant_of(name: str, parameters: Mapping[str, Any]) -> Variant:
     return Variant(name, model, params)
 
 
+def variants_of_recipe(name: str, recipe: Mapping[str, Any]) -> dict[str, Variant]:
+    """Undo `Variant.recipe`: the variant, and a blend's components, under names that begin with its own."""
+    parts = recipe.get("components")
+    if not isinstance(parts, Mapping):
+        return {name: variant_of(name, recipe)}
+    named = {f"{name}.{part}": parameters for part, parameters in parts.items()}
+    components = {part: variant_of(part, parameters) for part, parameters in named.items()}
+    return components | {name: variant_of(name, {**recipe, "components": tuple(named)})}
+
+
 def _check_blends(variants: Variants, where: Any) -> None:
     for name, variant in variants.items():
         for part in _components(variant):

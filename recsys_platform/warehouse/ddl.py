@@ -29,6 +29,10 @@ TABLES = {
         data_hash varchar not null, evaluated_at timestamp not null, model varchar not null, segment varchar not null,
         metric varchar not null, k integer not null, users bigint not null,
         value double, low double, high double""",
+    "ops.model_differences": """
+        data_hash varchar not null, evaluated_at timestamp not null, model varchar not null, baseline varchar not null,
+        segment varchar not null, metric varchar not null, users bigint not null,
+        value double, low double, high double""",
 }
 ADDED_COLUMNS = (("raw.rejected_records", "corrected_by varchar"),)
 """Columns that tables of an older warehouse lack."""

@@ -4,7 +4,6 @@ import datetime as dt
 import gzip
 import io
 import json
-import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,8 @@ from recsys_platform.deploy.sagemaker import (
 from recsys_platform.errors import HubError
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.registry import Facts, Registry
+from recsys_platform.recommender.model_files import Facts, read_arrays, read_manifest
+from recsys_platform.recommender.registry import Registry
 
 ARRAYS = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3), "book_ids": np.array(["b1", "ü"], dtype=object)}
 FACTS = Facts(created_at=dt.datetime(2026, 11, 22, 12, 30), data_hash="abc", code_version="0.1")
@@ -77,7 +77,7 @@ def put_in_service(sagemaker: SageMaker, *variants: Variant) -> Endpoint:
 
 
 def test_an_archive_holds_the_files_of_the_version_at_its_root(registry: Registry, version: str) -> None:
-    with tarfile.open(fileobj=io.BytesIO(pack(registry, "item_knn", version))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(pack(registry, version))) as archive:
         members = archive.getmembers()
         assert [each.name for each in members] == ["book_ids.parquet", "manifest.json", "vectors.npy"]
         assert {(each.mtime, each.uid, each.gid, each.uname, each.mode) for each in members} == {(0, 0, 0, "", 0o644)}
@@ -86,56 +86,54 @@ def test_an_archive_holds_the_files_of_the_version_at_its_root(registry: Registr
         assert np.load(io.BytesIO(kept.read())).tolist() == ARRAYS["vectors"].tolist()
 
 
-def test_an_archive_unpacked_is_a_version_that_the_registry_loads(
-    registry: Registry, version: str, tmp_path: Path
-) -> None:
-    unpacked = tmp_path / "opt" / "item_knn" / version
-    with tarfile.open(fileobj=io.BytesIO(pack(registry, "item_knn", version))) as archive:
+def test_an_archive_unpacked_is_read_without_the_registry(registry: Registry, version: str, tmp_path: Path) -> None:
+    unpacked = tmp_path / "opt"
+    with tarfile.open(fileobj=io.BytesIO(pack(registry, version))) as archive:
         archive.extractall(unpacked, filter="data")
-    found = Registry(tmp_path / "opt").load("item_knn", version)
-    assert found.arrays["book_ids"].tolist() == ["b1", "ü"]
+    manifest = read_manifest(unpacked, registry.listed(version).content)
+    assert read_arrays(unpacked, manifest)["book_ids"].tolist() == ["b1", "ü"]
 
 
 def test_the_same_version_gives_the_same_bytes_wherever_and_whenever(
     registry: Registry, version: str, tmp_path: Path
 ) -> None:
-    shutil.copytree(registry.root, tmp_path / "copy", copy_function=shutil.copyfile)
-    once, again = pack(registry, "item_knn", version), pack(Registry(tmp_path / "copy"), "item_knn", version)
+    other = Registry(tmp_path / "other")
+    once, again = pack(registry, version), pack(other, other.log("item_knn", ARRAYS, FACTS))
     assert once == again
     assert once[4:8] == b"\0" * 4  # gzip's own time
     assert len(gzip.decompress(once)) > len(once)
 
 
 def test_what_was_not_logged_is_not_packed(registry: Registry, version: str, tmp_path: Path) -> None:
-    folder = registry.root / "item_knn" / version
+    folder = registry.folder(version)
     secret = tmp_path / "secret"
     secret.write_text("x")
     for stray in (folder / "zz", folder / ".notes"):
         stray.symlink_to(secret) if stray.name == "zz" else stray.write_text("x")
         with pytest.raises(DeployError, match=f"{stray.name} is a link or was not logged"):
-            pack(registry, "item_knn", version)
+            pack(registry, version)
         stray.unlink()
     logged = folder / "vectors.npy"
     logged.rename(tmp_path / "moved.npy")
     logged.symlink_to(tmp_path / "moved.npy")
     with pytest.raises(DeployError, match=r"vectors\.npy is a link"):
-        pack(registry, "item_knn", version)
+        pack(registry, version)
 
 
 def test_a_damaged_version_is_not_packed(registry: Registry, version: str) -> None:
-    (registry.root / "item_knn" / version / "vectors.npy").write_bytes(b"x")
+    (registry.folder(version) / "vectors.npy").write_bytes(b"x")
     with pytest.raises(RegistryError, match=r"vectors\.npy is missing or was changed"):
-        pack(registry, "item_knn", version)
+        pack(registry, version)
 
 
 def test_an_archive_is_uploaded_once(registry: Registry, version: str, bucket: str) -> None:
     models = S3Hub(bucket, "models")
-    address = upload(registry, "item_knn", version, models)
-    assert address == f"s3://{bucket}/models/item_knn/{version}/model.tar.gz"
-    (item,) = models.objects("item_knn/")
-    assert models.get(item.key) == pack(registry, "item_knn", version)
-    shutil.rmtree(registry.root)
-    assert upload(registry, "item_knn", version, models) == address
+    address = upload(registry, version, models)
+    assert address == f"s3://{bucket}/models/item_knn-v1-{registry.listed(version).content[:12]}/model.tar.gz"
+    (item,) = models.objects("item_knn-v1")
+    assert models.get(item.key) == pack(registry, version)
+    (registry.folder(version) / "vectors.npy").unlink()  # it is not packed again
+    assert upload(registry, version, models) == address
 
 
 # Names

@@ -43,7 +43,7 @@ def test_every_record_is_accounted_for(world):
 
 def test_every_reader_has_lists_without_finished_or_unavailable_books(world):
     assert query(world, "select count(*) from marts.dim_users") == query(
-        world, "select count(distinct user_id) from published.user_recommendations where model = 'lightfm'"
+        world, "select count(distinct user_id) from published.user_recommendations where model = 'blend'"
     )
     lists = "select count(*) from published.user_recommendations semi join "
     finished = lists + "(from marts.fct_interactions where is_finished) using (user_id, book_id)"
@@ -53,7 +53,7 @@ def test_every_reader_has_lists_without_finished_or_unavailable_books(world):
 
 def test_readers_without_history_get_what_is_popular(world):
     cold = """select count(*), count(*) filter (reason not like 'popular%') from published.user_recommendations
-        where model = 'lightfm' and user_id in (
+        where model = 'blend' and user_id in (
             select user_id from marts.dim_users anti join (from marts.fct_interactions where is_positive) using (user_id))"""
     ((lists, odd),) = query(world, cold)
     assert lists > 0

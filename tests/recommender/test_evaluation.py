@@ -47,7 +47,7 @@ def split(make_dataset: Callable[..., Dataset]) -> Split:
 
 @pytest.fixture
 def result(split: Split) -> Evaluation:
-    return evaluate([LAST, FIRST], split, EvaluationParams(resamples=200), baseline="last")
+    return evaluate([LAST, FIRST], split, EvaluationParams(resamples=200), baselines=["last"])
 
 
 def test_a_model_is_judged_by_what_it_ranks_first_among_the_books_not_seen_in_training(result: Evaluation) -> None:
@@ -61,7 +61,7 @@ def test_a_model_is_judged_by_what_it_ranks_first_among_the_books_not_seen_in_tr
 
 def test_ndcg_counts_the_rank(split: Split) -> None:
     second = Fixed("second", np.eye(30, dtype=np.float32)[4] + 2 * np.eye(30, dtype=np.float32)[10])
-    result = evaluate([second], split, EvaluationParams(), baseline="second")
+    result = evaluate([second], split, EvaluationParams(), baselines=["second"])
     assert result.value("second", segment="1-4") == pytest.approx(1 / log2(3))
 
 
@@ -79,25 +79,25 @@ def test_coverage_is_of_the_whole_catalogue(result: Evaluation) -> None:
 def test_intervals_hold_the_value_and_are_the_same_each_time(split: Split, result: Evaluation) -> None:
     rows = result.table.dropna()
     assert ((rows["low"] <= rows["value"]) & (rows["value"] <= rows["high"])).all()
-    again = evaluate([LAST, FIRST], split, EvaluationParams(resamples=200), baseline="last")
+    again = evaluate([LAST, FIRST], split, EvaluationParams(resamples=200), baselines=["last"])
     assert again.table.equals(result.table)
 
 
 def test_a_model_is_exactly_as_good_as_its_twin(split: Split) -> None:
-    result = evaluate([FIRST, Fixed("twin", FIRST.values)], split, EvaluationParams(), baseline="first")
+    result = evaluate([FIRST, Fixed("twin", FIRST.values)], split, EvaluationParams(), baselines=["first"])
     overall = result.ratios.set_index("segment").loc["all"]
     assert (overall["value"], overall["low"], overall["high"]) == (1, 1, 1)
 
 
 def test_a_sample_of_users_is_as_large_as_asked(split: Split) -> None:
-    result = evaluate([FIRST], split, EvaluationParams(max_users=2), baseline="first")
+    result = evaluate([FIRST], split, EvaluationParams(max_users=2), baselines=["first"])
     assert result.table.query("segment == 'all'")["users"].unique().tolist() == [2]
 
 
 def test_nobody_to_test_on_is_said(make_dataset: Callable[..., Dataset]) -> None:
     split = hold_out_latest(make_dataset({"u1": ["b00"]}, BOOKS))
     with pytest.raises(DataError, match="Nobody has enough"):
-        evaluate([FIRST], split, EvaluationParams(), baseline="first")
+        evaluate([FIRST], split, EvaluationParams(), baselines=["first"])
 
 
 def test_the_tables_for_people_and_for_programs(result: Evaluation) -> None:
@@ -107,11 +107,11 @@ def test_the_tables_for_people_and_for_programs(result: Evaluation) -> None:
 
 def test_the_headline_says_what_the_figure_shows(split: Split, result: Evaluation) -> None:
     assert headline(result, "last") == "No model is clearly better than last"
-    alone = evaluate([FIRST], split, EvaluationParams(), baseline="first")
+    alone = evaluate([FIRST], split, EvaluationParams(), baselines=["first"])
     assert headline(alone, "first") == "How well first ranks the held-out books"
 
 
 def test_the_figure_is_a_png_even_if_nothing_was_found(split: Split, result: Evaluation) -> None:
-    blind = evaluate([Fixed("a", FIRST.values * 0), LAST], split, EvaluationParams(k=1), baseline="a")
+    blind = evaluate([Fixed("a", FIRST.values * 0), LAST], split, EvaluationParams(k=1), baselines=["a"])
     assert evaluation_plot(result, baseline="last").startswith(PNG)
     assert evaluation_plot(blind, baseline="a").startswith(PNG)

@@ -12,7 +12,7 @@ from recsys_platform.defs.tables import table_metadata
 from recsys_platform.errors import PublishError
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.curated import newest_marts
-from recsys_platform.recommender.publication import PUBLISHED, Publication, publish
+from recsys_platform.recommender.publication import Publication, publish
 from recsys_platform.recommender.registry import Registry
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.port import Warehouse
@@ -31,7 +31,7 @@ _CHECK = "keeps_its_promises"
     specs=[
         dg.AssetSpec(
             key,
-            deps=[dg.AssetKey(["models", name]) for name in (*PUBLISHED, "evaluation")],
+            deps=[dg.AssetKey(["models", "promotion"])],
             group_name="published",
             kinds={"duckdb"},
             description=_DESCRIPTIONS[name],

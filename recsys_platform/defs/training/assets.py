@@ -5,27 +5,31 @@ import datetime as dt
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.telling import every_few_seconds
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated
+from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams
 from recsys_platform.recommender.fitting import Listener
+from recsys_platform.recommender.gate import GateParams
+from recsys_platform.recommender.measured import keep, measured_on
 from recsys_platform.recommender.plots import evaluation_plot
+from recsys_platform.recommender.promotion import Judgement, judge
 from recsys_platform.recommender.registry import Registry
-from recsys_platform.recommender.training import evaluate_variants, train
+from recsys_platform.recommender.training import Registered, candidates_of, evaluate_variants, live_recipe, train
 from recsys_platform.recommender.variants import BASELINE, load_variants
 from recsys_platform.warehouse.port import Warehouse
 
 INTERACTIONS = dg.AssetKey(["training", "interactions"])
-LIVE_CANDIDATE = "blend"
+EVALUATION_KEY, PROMOTION = dg.AssetKey(["models", "evaluation"]), dg.AssetKey(["models", "promotion"])
 VARIANTS = load_variants()
 EVALUATION = EvaluationParams(max_users=10_000)
-_NOT_WORSE = "blend_is_not_worse_than_popularity"
+GATE = GateParams()
+_BETTER = "what_is_live_beats_popularity"
 _DESCRIPTIONS = {
     "popularity": "What everybody reads lately, the books in the reader's language first: the baseline and the fallback.",
     "lightfm": "Hybrid factor model trained with WARP.",
@@ -67,69 +71,123 @@ def _nothing(counts: dict[str, int]) -> str:
     return f"Nothing can be learned while {empty} is empty: load events of signed-in readers and a book snapshot first"
 
 
+@dg.asset(
+    key=EVALUATION_KEY,
+    deps=[INTERACTIONS],
+    group_name="training",
+    kinds={"numpy"},
+    pool=WAREHOUSE_WRITER,
+    automation_condition=ON_NEWS,
+)
+def evaluation(
+    context: dg.AssetExecutionContext,
+    hub: dg.ResourceParam[Hub],
+    warehouse: dg.ResourceParam[Warehouse],
+    registry: dg.ResourceParam[Registry],
+) -> dg.MaterializeResult:
+    """Every recipe trained without the last 20 % that each reader liked, and tested on that: full ranking, NDCG and more."""
+    data = curated.newest_dataset(hub)
+    variants, live = live_recipe(VARIANTS, registry)
+    try:
+        result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live, listener=_tell(context))
+    except DataError as error:
+        return dg.MaterializeResult(metadata={"not measured": str(error)})
+    keep(result, data.fingerprint(), warehouse, _now())
+    return dg.MaterializeResult(metadata=_evaluation_metadata(result))
+
+
 def _model_asset(name: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["models", name],
-        deps=[INTERACTIONS],
+        deps=[INTERACTIONS, EVALUATION_KEY],
         group_name="training",
         kinds={"lightfm" if VARIANTS[name].model == "lightfm" else "numpy"},
         automation_condition=ON_NEWS,
         description=_DESCRIPTIONS[VARIANTS[name].model],
     )
     def model(
-        context: dg.AssetExecutionContext, hub: dg.ResourceParam[Hub], registry: dg.ResourceParam[Registry]
+        context: dg.AssetExecutionContext,
+        hub: dg.ResourceParam[Hub],
+        warehouse: dg.ResourceParam[Warehouse],
+        registry: dg.ResourceParam[Registry],
     ) -> dg.MaterializeResult:
         data = curated.newest_dataset(hub)
-        done = train(name, data, registry, variants=VARIANTS, now=_now(), listener=_tell(context))
+        measured = measured_on(data.fingerprint(), warehouse)
+        metrics = measured.metrics(name) if measured and name in measured.models else {}
+        listener = _tell(context)
+        done = train(name, data, registry, variants=VARIANTS, now=_now(), metrics=metrics, listener=listener)
         if not done.is_new:
-            context.log.info(f"{done.version} was trained on exactly this data: it stays.")
-        users, books = data.shape
-        return dg.MaterializeResult(
-            metadata={
-                "version": done.version,
-                "trained_now": done.is_new,
-                "readers": users,
-                "books": books,
-                "interactions": len(data.interactions),
-                "interactions_with_unknown_books": data.dropped,
-                "recipe": dg.MetadataValue.json(VARIANTS[name].recipe(VARIANTS)),
-            }
-        )
+            context.log.info(f"Version {done.version} was trained on exactly this data: it stays.")
+        return dg.MaterializeResult(metadata=_model_metadata(done, data))
 
     return model
+
+
+def _model_metadata(done: Registered, data: Dataset) -> dict[str, Any]:
+    users, books = data.shape
+    return {
+        "version": done.version,
+        "trained_now": done.is_new,
+        "readers": users,
+        "books": books,
+        "interactions": len(data.interactions),
+        "interactions_with_unknown_books": data.dropped,
+        "recipe": dg.MetadataValue.json(VARIANTS[done.name].recipe(VARIANTS)),
+    }
 
 
 models = [_model_asset(name) for name in VARIANTS]
 
 
 @dg.asset(
-    key=["models", "evaluation"],
-    deps=[INTERACTIONS, *(dg.AssetKey(["models", name]) for name in VARIANTS)],
+    key=PROMOTION,
+    deps=[EVALUATION_KEY, *(dg.AssetKey(["models", name]) for name in VARIANTS)],
     group_name="training",
-    kinds={"numpy"},
+    kinds={"mlflow"},
     pool=WAREHOUSE_WRITER,
     automation_condition=ON_NEWS,
-    check_specs=[dg.AssetCheckSpec(_NOT_WORSE, asset=["models", "evaluation"])],
+    check_specs=[
+        dg.AssetCheckSpec(_BETTER, asset=PROMOTION, description="What is live was measured and beats popularity")
+    ],
 )
-def evaluation(
-    context: dg.AssetExecutionContext, hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]
+def promotion(
+    context: dg.AssetExecutionContext,
+    hub: dg.ResourceParam[Hub],
+    warehouse: dg.ResourceParam[Warehouse],
+    registry: dg.ResourceParam[Registry],
 ) -> dg.MaterializeResult:
-    """Every variant trained again without the last 20 % that each reader liked, and tested on that: full ranking, NDCG and more."""
+    """The gate: what is better than popularity and than what is live goes live; every other candidate is told why not."""
     data = curated.newest_dataset(hub)
-    try:
-        result = evaluate_variants(data, variants=VARIANTS, params=EVALUATION, listener=_tell(context))
-    except DataError as error:
-        return dg.MaterializeResult(
-            check_results=[dg.AssetCheckResult(passed=True, description=f"not measured: {error}")]
-        )
-    warehouse.replace_rows("ops.model_evaluations", evaluation_rows(result, data.fingerprint()), key="data_hash")
-    return dg.MaterializeResult(metadata=_evaluation_metadata(result), check_results=[_not_worse(result)])
+    variants, live = live_recipe(VARIANTS, registry)
+    candidates = candidates_of(data, variants, live, registry, _now())
+    done = judge(candidates, live, measured_on(data.fingerprint(), warehouse), registry, GATE)
+    for decision in done.decisions:
+        context.log.info(f"{decision.candidate}: " + " ".join(decision.reasons))
+    return dg.MaterializeResult(metadata=_promotion_metadata(done), check_results=[_is_better(done)])
 
 
-def evaluation_rows(result: Evaluation, data_hash: str) -> pa.Table:
-    """The table of an evaluation as rows of `ops.model_evaluations`."""
-    frame = result.table.assign(data_hash=data_hash, evaluated_at=_now(), k=result.k)
-    return pa.Table.from_pandas(frame, preserve_index=False)
+def _promotion_metadata(done: Judgement) -> dict[str, Any]:
+    rows = [
+        f"| {each.candidate} | {'may go live' if each.promote else 'refused'} | {' '.join(each.reasons)} |"
+        for each in done.decisions
+    ]
+    return {
+        "production": done.production or "none",
+        "challenger": done.challenger or "none",
+        "decisions": dg.MetadataValue.md("\n".join(["| candidate | decision | why |", "| --- | --- | --- |", *rows])),
+    }
+
+
+def _is_better(done: Judgement) -> dg.AssetCheckResult:
+    may = [each.candidate for each in done.decisions if each.promote and each.candidate != BASELINE]
+    refused = (
+        "Nothing was measured: too few readers liked enough books" if done.unmeasured else "No recipe beats popularity"
+    )
+    return dg.AssetCheckResult(
+        passed=done.unmeasured or bool(may),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"May go live: {', '.join(may)}" if may else refused,
+    )
 
 
 def _evaluation_metadata(result: Evaluation) -> dict[str, Any]:
@@ -139,18 +197,6 @@ def _evaluation_metadata(result: Evaluation) -> dict[str, Any]:
         "plot": dg.MetadataValue.md(f"![NDCG of each model](data:image/png;base64,{picture})"),
         **{f"ndcg_{name}": result.value(name) for name in VARIANTS},
     }
-
-
-def _not_worse(result: Evaluation) -> dg.AssetCheckResult:
-    """Worse means: even the upper end of the interval of the ratio lies below 1."""
-    ratio = result.ratios.query("model == @LIVE_CANDIDATE and segment == 'all'").iloc[0]
-    sentence = f"NDCG@{result.k} of {LIVE_CANDIDATE} is {ratio['value']:.2f} × {BASELINE} ({ratio['low']:.2f} to {ratio['high']:.2f})"
-    return dg.AssetCheckResult(
-        passed=bool(ratio["high"] >= 1),
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={"ratio": float(ratio["value"])},
-        description=sentence,
-    )
 
 
 def _tell(context: dg.AssetExecutionContext) -> Listener:

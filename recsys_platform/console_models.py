@@ -1,0 +1,59 @@
+"""What `recsys models`, `recsys promote` and `recsys rollback` print."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from recsys_platform.recommender.registry import Change, Listed
+
+_NEXT = "Published tables follow at the next `recsys run`."
+
+
+def print_models(out: Console, versions: Sequence[Listed]) -> None:
+    """Versions, newest first, with what their recipe reached and which of them is live."""
+    if not versions:
+        out.print("There is no model version yet: `recsys run` trains the variants.")
+        return
+    table = Table(
+        "version", "variant", "trained (UTC)", "data to", "NDCG", "coverage", "", box=None, header_style="dim"
+    )
+    for each in versions:
+        figures = [f"{each.metrics[name]:.4f}" if name in each.metrics else "" for name in ("ndcg", "coverage")]
+        notes = [*each.aliases, *(["rolled back"] if each.rolled_back else [])]
+        table.add_row(
+            each.version,
+            each.variant,
+            f"{each.created_at:%Y-%m-%d %H:%M}",
+            each.data_to[:10],
+            *figures,
+            ", ".join(notes),
+        )
+    out.print(table)
+
+
+def print_history(out: Console, changes: Sequence[Change]) -> None:
+    """Who changed which alias, when and why."""
+    if not changes:
+        out.print("Nothing was ever put into production.")
+        return
+    table = Table("when (UTC)", "who", "alias", "from", "to", "why", box=None, header_style="dim")
+    for each in changes:
+        row = (f"{each.at:%Y-%m-%d %H:%M}", each.who, each.alias, each.before or "none", each.after or "none", each.why)
+        table.add_row(*map(escape, row))
+    out.print(table)
+
+
+def print_promoted(out: Console, version: Listed, alias: str) -> None:
+    """What a promotion did."""
+    out.print(f"{version.label} is {alias} now. {_NEXT}")
+
+
+def print_rolled_back(out: Console, before: Listed, after: Listed) -> None:
+    """What a rollback did."""
+    out.print(
+        f"{after.label} is in production again instead of {before.label}, whose recipe the gate leaves alone until "
+        f"somebody promotes it. {_NEXT}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,107 @@
+"""What follows from the gate's decisions: which versions the aliases mean.
+
+Belongs here: judging all candidates and moving the aliases, by the gate or by a person. Does not: the decision about one (gate.py),
+where aliases are kept (registry.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recsys_platform.recommender.errors import RegistryError
+from recsys_platform.recommender.gate import Decision, GateParams, Measured, best_of, challenger_of, decide
+from recsys_platform.recommender.registry import CHALLENGER, PRODUCTION, Listed, Registry
+
+GATE = "gate"
+"""Who it is that changes an alias where no person does."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Every decision, and what the aliases mean after it."""
+
+    decisions: tuple[Decision, ...]
+    production: str | None
+    challenger: str | None
+    unmeasured: bool = False
+
+
+def judge(
+    candidates: Mapping[str, str],
+    live: str | None,
+    measured: Measured | None,
+    registry: Registry,
+    params: GateParams,
+) -> Judgement:
+    """Judge the newest version of each variant (`candidates`: variant → version) and move the aliases.
+
+    `live`: the name under which the live recipe was measured, None if nothing is live. Where nothing was measured nothing changes,
+    but that the baseline goes live if nothing is.
+    """
+    if measured is None:
+        if registry.version_of(PRODUCTION) is None:
+            _promote(registry, candidates[params.baseline], "Nothing is live and nothing could be measured yet.")
+        return _as_it_is(registry, (), unmeasured=True)
+    gone = _rolled_back(registry)
+    recipes = {each.version: each.recipe_hash for each in registry.versions()}
+    decisions = tuple(
+        decide(name, live, measured, params, rolled_back=recipes[version] in gone)
+        for name, version in candidates.items()
+    )
+    best = best_of(decisions, measured, params)
+    if best:
+        _promote(registry, candidates[best.candidate], best.reasons[0])
+    now_live = best.candidate if best else live
+    challenger = challenger_of([each for each in decisions if not _is_gone(each)], now_live, measured, params)
+    why = (
+        f"The best besides {now_live} that beats {params.baseline}."
+        if challenger
+        else "Nothing besides it beats the baseline."
+    )
+    registry.set_alias(CHALLENGER, candidates[challenger] if challenger else None, why=why, who=GATE)
+    return _as_it_is(registry, decisions)
+
+
+def promote(registry: Registry, version: str, *, alias: str, why: str, catalogue_hash: str) -> Listed:
+    """What a person decides: let an alias mean a version, whose files are checked before and whose books must be those of today."""
+    found = registry.load(version).listed
+    if found.catalogue_hash != catalogue_hash:
+        raise RegistryError(
+            f"{found.label} was trained on another catalogue than today's and cannot become {alias}: "
+            "`recsys run` trains its variant again."
+        )
+    registry.set_alias(alias, version, why=why)
+    if found.rolled_back:
+        registry.mark_rolled_back(version, rolled_back=False)
+    return found
+
+
+def roll_back(registry: Registry, *, why: str) -> tuple[Listed, Listed]:
+    """Put the production version before the present one live again; (the one taken out, the one that is live now)."""
+    versions = {each.version: each for each in registry.versions()}
+    present = registry.version_of(PRODUCTION)
+    former = [change.after for change in registry.history() if change.alias == PRODUCTION and change.after]
+    usable = [version for version in former if version != present and not versions[version].rolled_back]
+    if present is None or not usable:
+        raise RegistryError(
+            "There is no earlier production version to go back to: `recsys models --history` tells what was live."
+        )
+    registry.mark_rolled_back(present, rolled_back=True)
+    registry.set_alias(PRODUCTION, usable[0], why=why)
+    return versions[present], versions[usable[0]]
+
+
+def _promote(registry: Registry, version: str, why: str) -> None:
+    registry.set_alias(PRODUCTION, version, why=why, who=GATE)
+
+
+def _as_it_is(registry: Registry, decisions: tuple[Decision, ...], *, unmeasured: bool = False) -> Judgement:
+    return Judgement(decisions, registry.version_of(PRODUCTION), registry.version_of(CHALLENGER), unmeasured)
+
+
+def _rolled_back(registry: Registry) -> set[str]:
+    """Recipes that a person took out of production and nobody brought back."""
+    return {each.recipe_hash for each in registry.versions() if each.rolled_back}
+
+
+def _is_gone(decision: Decision) -> bool:
+    return any("was rolled back" in reason for reason in decision.reasons)
