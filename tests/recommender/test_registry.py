@@ -1,94 +1,164 @@
-"""Versions that cannot change and tell when they were changed."""
+"""Versions that cannot change and tell when they were changed, and who put which of them into use."""
 
 import datetime as dt
 import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recsys_platform.recommender import registry as module
 from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.registry import Facts, Registry
+from recsys_platform.recommender.model_files import Facts
+from recsys_platform.recommender.registry import CHALLENGER, PRODUCTION, Registry
 
 ARRAYS = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3), "book_ids": np.array(["b1", "ü"], dtype=object)}
 FACTS = Facts(
     created_at=dt.datetime(2026, 11, 22, 12, 30),
     data_hash="abc",
+    catalogue_hash="books",
     code_version="0.1",
     data_to=dt.datetime(2026, 11, 21),
     params={"epochs": 3, "rate": np.float32(0.5)},
+    metrics={"ndcg": 0.25},
 )
+_numbers = iter(range(1, 10_000))
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(tmp_path / "models")
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """One store for all tests, since making one takes a second: each test logs contents of its own."""
+    return Registry(tmp_path_factory.mktemp("registry") / "models")
+
+
+def another(registry: Registry, variant: str = "lightfm", **facts: object) -> str:
+    """A version unlike all others."""
+    return registry.log(variant, ARRAYS | {"number": np.array([next(_numbers)])}, replace(FACTS, **facts))  # type: ignore[arg-type]
 
 
 def test_what_was_logged_is_loaded(registry: Registry) -> None:
-    found = registry.load("lightfm", registry.log("lightfm", ARRAYS, FACTS))
+    found = registry.load(registry.log("lightfm", ARRAYS, FACTS))
     assert found.arrays["vectors"].tolist() == ARRAYS["vectors"].tolist()
     assert found.arrays["vectors"].dtype == np.float32
     assert found.arrays["book_ids"].tolist() == ["b1", "ü"]
     assert found.manifest["params"] == {"epochs": 3, "rate": 0.5}
     assert found.manifest["data_to"] == "2026-11-21T00:00:00"
+    assert (found.listed.variant, found.listed.metrics, found.listed.catalogue_hash) == (
+        "lightfm",
+        {"ndcg": 0.25},
+        "books",
+    )
 
 
-def test_a_version_is_named_by_its_time_and_content(registry: Registry) -> None:
-    once, again = registry.log("lightfm", ARRAYS, FACTS), registry.log("lightfm", ARRAYS, FACTS)
-    other = registry.log("lightfm", ARRAYS | {"vectors": np.zeros(1)}, FACTS)
+def test_the_same_content_is_the_same_version_and_other_content_another(registry: Registry) -> None:
+    once, again = registry.log("als", ARRAYS, FACTS), registry.log("als", ARRAYS, FACTS)
     assert once == again
-    assert once.startswith("20261122T123000-")
-    assert registry.versions("lightfm") == sorted([once, other])
+    assert registry.log("als", ARRAYS | {"vectors": np.zeros(1)}, FACTS) != once
+    assert registry.log("ease", ARRAYS, FACTS) != once
 
 
-def test_an_alias_moves_from_version_to_version(registry: Registry) -> None:
-    first, second = (registry.log("lightfm", {"a": np.array([n])}, FACTS) for n in (1, 2))
-    assert registry.version_of("lightfm") is None
-    for version in (first, second, first):
-        registry.set_alias("lightfm", version)
-        assert registry.version_of("lightfm") == version
-    assert registry.versions("lightfm") == sorted([first, second])
+def test_versions_are_listed_newest_first_with_what_they_are_called(registry: Registry) -> None:
+    first, second = another(registry), another(registry, "ease")
+    newest, before = registry.versions()[:2]
+    assert (newest.version, before.version) == (second, first)
+    assert newest.label == f"ease-v{second}"
+    assert registry.newest("ease") == second
+    assert registry.newest("no_such") is None
+
+
+def test_what_came_from_the_same_data_recipe_and_code_is_found(registry: Registry) -> None:
+    facts = replace(FACTS, data_hash="found by data")
+    version = another(registry, data_hash="found by data")
+    assert registry.find("lightfm", facts) == version
+    for other in (
+        replace(facts, params={"epochs": 4}),
+        replace(facts, data_hash="other"),
+        replace(facts, code_version="0.2"),
+    ):
+        assert registry.find("lightfm", other) is None
+
+
+def test_every_change_of_an_alias_is_written_down(registry: Registry) -> None:
+    first, second = another(registry), another(registry)
+    for version, who in ((first, "gate"), (second, "anna"), (second, "nobody"), (None, "anna")):
+        registry.set_alias(CHALLENGER, version, why="to see", who=who)
+        assert registry.version_of(CHALLENGER) == version
+    told = [(each.who, each.before, each.after, each.why) for each in registry.history() if each.alias == CHALLENGER]
+    assert told[:3] == [
+        ("anna", second, None, "to see"),
+        ("anna", first, second, "to see"),
+        ("gate", None, first, "to see"),
+    ]
+
+
+def test_an_alias_shows_at_its_version(registry: Registry) -> None:
+    version = another(registry)
+    registry.set_alias(PRODUCTION, version, why="")
+    assert registry.listed(version).aliases == (PRODUCTION,)
 
 
 @pytest.mark.parametrize("file", ["vectors.npy", "book_ids.parquet", "manifest.json"])
 @pytest.mark.parametrize("harm", ["changed", "removed"])
 def test_a_file_that_was_changed_or_removed_is_named(registry: Registry, file: str, harm: str) -> None:
-    version = registry.log("lightfm", ARRAYS, FACTS)
-    path = registry.root / "lightfm" / version / file
+    version = another(registry)
+    path = registry.folder(version) / file
     path.write_bytes(path.read_bytes().replace(b"0", b"1") + b" ") if harm == "changed" else path.unlink()
     with pytest.raises(RegistryError, match=f"{file} is missing or was changed"):
-        registry.load("lightfm", version)
+        registry.load(version)
 
 
 def test_a_manifest_rewritten_to_fit_other_arrays_is_noticed(registry: Registry) -> None:
-    version, other = registry.log("lightfm", ARRAYS, FACTS), registry.log("lightfm", {"vectors": np.ones(2)}, FACTS)
-    folder = registry.root / "lightfm"
-    forged = json.loads((folder / other / "manifest.json").read_text())
-    (folder / version / "manifest.json").write_text(json.dumps(forged))
+    version, other = another(registry), another(registry)
+    forged = json.loads((registry.folder(other) / "manifest.json").read_text())
+    (registry.folder(version) / "manifest.json").write_text(json.dumps(forged))
     with pytest.raises(RegistryError, match=r"manifest\.json is missing or was changed"):
-        registry.load("lightfm", version)
+        registry.load(version)
 
 
-def test_a_log_that_fails_leaves_nothing_behind(registry: Registry) -> None:
+def test_a_log_that_is_killed_half_way_leaves_no_version(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = registry.versions()
+
+    def killed(*_: object) -> dict[str, str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_tags", killed)
+    with pytest.raises(KeyboardInterrupt):
+        another(registry)
+    assert registry.versions() == before
+
+
+def test_a_log_that_fails_leaves_no_version(registry: Registry) -> None:
+    before = registry.versions()
     with pytest.raises(TypeError):
-        registry.log(
-            "lightfm",
-            ARRAYS,
-            Facts(created_at=dt.datetime(2026, 1, 1), data_hash="", code_version="", params={"a": {1}}),
-        )
-    assert registry.versions("lightfm") == []
-    assert list((registry.root / "lightfm").iterdir()) == []
+        another(registry, params={"a": {1}})
+    assert registry.versions() == before
 
 
 @pytest.mark.parametrize("name", ["../escape", "Light FM", ".hidden", ""])
-def test_a_name_cannot_leave_the_folder(registry: Registry, name: str) -> None:
+def test_a_name_is_no_path(registry: Registry, name: str) -> None:
     with pytest.raises(RegistryError, match="cannot name"):
         registry.log(name, ARRAYS, FACTS)
 
 
 def test_a_version_that_is_not_there_is_named(registry: Registry) -> None:
-    with pytest.raises(RegistryError, match="no version 2026 of lightfm"):
-        registry.load("lightfm", "2026")
+    with pytest.raises(RegistryError, match="There is no model version 2026: `recsys models`"):
+        registry.load("2026")
     with pytest.raises(RegistryError, match="cannot become production"):
-        registry.set_alias("lightfm", "2026")
+        registry.set_alias(PRODUCTION, "2026", why="")
+
+
+def test_two_who_open_a_new_registry_at_once_share_it(tmp_path: Path) -> None:
+    both = [Registry(tmp_path / "models") for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        versions = list(pool.map(lambda each: another(each), both))
+    assert sorted(versions) == ["1", "2"]
+    assert [each.version for each in both[0].versions()] == ["2", "1"]
+
+
+def test_versions_of_a_server_are_copied_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = Registry(tmp_path / "here", f"sqlite:///{tmp_path / 'there.db'}")
+    monkeypatch.chdir(tmp_path)  # MLflow puts artifacts of an address without a place below the working folder
+    version = another(remote)
+    assert remote.load(version).arrays["vectors"].tolist() == ARRAYS["vectors"].tolist()

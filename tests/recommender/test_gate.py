@@ -1,0 +1,176 @@
+"""What the gate lets through, from figures made by hand, and what follows for the aliases."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys_platform.recommender.comparison import Difference
+from recsys_platform.recommender.errors import RegistryError
+from recsys_platform.recommender.gate import GateParams, decide
+from recsys_platform.recommender.model_files import Facts
+from recsys_platform.recommender.promotion import Judgement, judge, promote, roll_back
+from recsys_platform.recommender.registry import CHALLENGER, PRODUCTION, Registry
+
+PARAMS = GateParams()
+
+
+@dataclass(frozen=True)
+class Figures:
+    """NDCG by model; every difference is sure to ± `spread`, in segments as given by `worse`: (model, segment) → difference."""
+
+    ndcg: Mapping[str, float]
+    spread: float = 0.01
+    worse: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    users: int = 1000
+    segments: Sequence[str] = ("all", "1-4")
+
+    def value(self, model: str, metric: str = "ndcg", segment: str = "all") -> float:
+        return self.ndcg[model]
+
+    def difference(self, model: str, baseline: str, *, metric: str = "ndcg", segment: str = "all") -> Difference:
+        gap = self.worse.get((model, segment), self.ndcg[model] - self.ndcg[baseline])
+        return Difference(model, baseline, metric, segment, gap, gap - self.spread, gap + self.spread, self.users)
+
+
+def test_what_beats_popularity_and_what_is_live_may_go_live() -> None:
+    found = decide("blend", "lightfm", Figures({"popularity": 0.1, "lightfm": 0.2, "blend": 0.25}), PARAMS)
+    assert found.promote
+    assert found.reasons == ("NDCG of blend is +0.0500 (+0.0400 to +0.0600) against lightfm, on 1,000 readers.",)
+
+
+def test_what_is_not_surely_better_than_what_is_live_is_refused() -> None:
+    found = decide("blend", "lightfm", Figures({"popularity": 0.1, "lightfm": 0.2, "blend": 0.205}), PARAMS)
+    assert not found.promote
+    assert found.reasons == (
+        "NDCG of blend is +0.0050 (-0.0050 to +0.0150) against lightfm, on 1,000 readers: that is not surely better.",
+    )
+
+
+def test_what_is_not_better_than_popularity_is_refused_even_if_nothing_is_live() -> None:
+    figures = Figures({"popularity": 0.1, "ease": 0.1})
+    assert not decide("ease", None, figures, PARAMS).promote
+    assert decide("popularity", None, figures, PARAMS).promote
+
+
+def test_what_is_clearly_worse_in_a_segment_is_refused_by_name() -> None:
+    figures = Figures({"popularity": 0.1, "lightfm": 0.2, "blend": 0.3}, worse={("blend", "1-4"): -0.03})
+    found = decide("blend", "lightfm", figures, PARAMS)
+    assert found.reasons == (
+        "NDCG of blend is -0.0300 (-0.0400 to -0.0200) against lightfm in segment 1-4, on 1,000 readers: more than 5% worse.",
+    )
+
+
+def test_a_segment_may_fall_behind_within_the_margin_and_is_not_judged_on_few_readers() -> None:
+    ndcg = {"popularity": 0.1, "lightfm": 0.2, "blend": 0.3}
+    assert decide("blend", "lightfm", Figures(ndcg, worse={("blend", "1-4"): -0.018}), PARAMS).promote
+    few = decide("blend", "lightfm", Figures(ndcg, worse={("blend", "1-4"): -0.1}, users=49), PARAMS)
+    assert few.promote
+    assert few.unjudged == ("1-4",)
+
+
+def test_the_live_recipe_on_newer_data_need_only_beat_popularity() -> None:
+    figures = Figures({"popularity": 0.1, "lightfm": 0.2})
+    assert decide("lightfm", "lightfm", figures, PARAMS).promote
+    assert not decide("lightfm", "lightfm", Figures({"popularity": 0.1, "lightfm": 0.1}), PARAMS).promote
+
+
+@given(
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(0.0001, 0.2),
+    st.sampled_from([None, "live", "popularity"]),
+)
+def test_nothing_goes_live_that_is_not_surely_above_popularity(
+    popular: float, live: float, candidate: float, spread: float, incumbent: str | None
+) -> None:
+    figures = Figures({"popularity": popular, "live": live, "new": candidate}, spread)
+    found = decide("new", incumbent, figures, PARAMS)
+    assert found.reasons
+    assert all("\n" not in reason for reason in found.reasons)
+    if found.promote:
+        assert candidate - spread > popular
+        assert incumbent is None or candidate - spread > figures.ndcg[incumbent]
+
+
+@pytest.fixture
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return Registry(tmp_path_factory.mktemp("registry") / "models")
+
+
+def trained(registry: Registry, data: str = "monday", **recipes: int) -> dict[str, str]:
+    """Versions of variants on some data: the number stands for the recipe."""
+    return {
+        name: registry.log(
+            name,
+            {"a": np.array([1])},
+            Facts(dt.datetime(2026, 1, 1), data, "0.1", params={"recipe": recipe}, catalogue_hash="books"),
+        )
+        for name, recipe in recipes.items()
+    }
+
+
+def judged(registry: Registry, candidates: Mapping[str, str], live: str | None, **ndcg: float) -> Judgement:
+    return judge(candidates, live, Figures(ndcg), registry, PARAMS)
+
+
+def test_the_best_goes_live_the_next_best_becomes_the_challenger(registry: Registry) -> None:
+    versions = trained(registry, popularity=0, lightfm=1, blend=2)
+    done = judged(registry, versions, None, popularity=0.1, lightfm=0.2, blend=0.3)
+    assert (done.production, done.challenger) == (versions["blend"], versions["lightfm"])
+
+
+def test_an_over_fitted_model_is_refused_a_better_one_goes_live_and_one_command_goes_back(registry: Registry) -> None:
+    first = trained(registry, popularity=0, lightfm=1)
+    judged(registry, first, None, popularity=0.1, lightfm=0.2)
+    over_fitted = trained(registry, "tuesday", popularity=0, lightfm=1, wide=64)
+    done = judged(registry, over_fitted, "lightfm", popularity=0.1, lightfm=0.2, wide=0.15)
+    assert registry.version_of(PRODUCTION) == over_fitted["lightfm"]  # the live recipe on newer data
+    assert [each.candidate for each in done.decisions if not each.promote] == ["popularity", "wide"]
+    better = trained(registry, "wednesday", popularity=0, lightfm=1, blend=2)
+    assert judged(registry, better, "lightfm", popularity=0.1, lightfm=0.2, blend=0.3).production == better["blend"]
+    before, after = roll_back(registry, why="readers complained")
+    assert (before.version, after.version) == (better["blend"], over_fitted["lightfm"])
+    assert registry.history()[0].why == "readers complained"
+
+
+def test_what_a_person_rolled_back_stays_out_until_a_person_brings_it_back(registry: Registry) -> None:
+    versions = trained(registry, popularity=0, lightfm=1)
+    judged(registry, versions, None, popularity=0.1, lightfm=0.2)
+    both = versions | trained(registry, blend=2)
+    judged(registry, both, "lightfm", popularity=0.1, lightfm=0.2, blend=0.3)
+    roll_back(registry, why="")
+    again = trained(registry, "tuesday", popularity=0, lightfm=1, blend=2)
+    done = judged(registry, again, "lightfm", popularity=0.1, lightfm=0.2, blend=0.3)
+    assert done.production == again["lightfm"]
+    assert done.challenger is None
+    promote(registry, both["blend"], alias=PRODUCTION, why="it was not the model", catalogue_hash="books")
+    assert registry.version_of(PRODUCTION) == both["blend"]
+    assert judged(registry, again, "blend", popularity=0.1, lightfm=0.2, blend=0.3).production == again["blend"]
+
+
+def test_where_nothing_was_measured_popularity_begins_and_nothing_else_changes(registry: Registry) -> None:
+    versions = trained(registry, popularity=0, lightfm=1)
+    done = judge(versions, None, None, registry, PARAMS)
+    assert (done.production, done.unmeasured) == (versions["popularity"], True)
+    newer = trained(registry, "tuesday", popularity=0, lightfm=1)
+    assert judge(newer, "popularity", None, registry, PARAMS).production == versions["popularity"]
+
+
+def test_a_model_of_another_catalogue_is_not_promoted(registry: Registry) -> None:
+    version = trained(registry, lightfm=1)["lightfm"]
+    with pytest.raises(RegistryError, match="trained on another catalogue than today's and cannot become challenger"):
+        promote(registry, version, alias=CHALLENGER, why="", catalogue_hash="others")
+
+
+def test_there_is_nothing_to_go_back_to_before_the_second_promotion(registry: Registry) -> None:
+    with pytest.raises(RegistryError, match="no earlier production version"):
+        roll_back(registry, why="")
+    judged(registry, trained(registry, popularity=0, lightfm=1), None, popularity=0.1, lightfm=0.2)
+    with pytest.raises(RegistryError, match="no earlier production version"):
+        roll_back(registry, why="")
