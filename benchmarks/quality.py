@@ -87,7 +87,7 @@ def compare(bench: Bench, data: Dataset, cut: Cut) -> Means:
 
 def tuned_variants(bench: Bench, inner: Split) -> dict[str, Variant]:
     """The platform's variants with the parameters that are best on the inner split."""
-    variants = {name: _on_positives(variant) for name, variant in load_variants().items()}
+    variants = {name: _for_public_data(variant) for name, variant in load_variants().items()}
     for name, variant in variants.items():
         if variant.model in SPACES:
             tuned = tune_variant(name, variants, inner, bench.tuning, progress(bench))
@@ -99,9 +99,10 @@ def tuned_variants(bench: Bench, inner: Split) -> dict[str, Variant]:
     return variants
 
 
-def _on_positives(variant: Variant) -> Variant:
-    """Popularity counts all that was liked alike: these sets have no days, or too few readers a day."""
-    return variant_of(variant.name, {"half_life_days": 3650}) if variant.model == "popularity" else variant
+def _for_public_data(variant: Variant) -> Variant:
+    """Popularity counts all that was liked alike, since these sets have no days or too few readers a day; EASE takes all books."""
+    own = {"popularity": {"half_life_days": 3650.0}, "ease": {"max_books": 10_000}}.get(variant.model, {})
+    return replace(variant, params=replace(variant.params, **own))
 
 
 def seeded(variants: Mapping[str, Variant], seed: int) -> dict[str, Variant]:

@@ -11,32 +11,42 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recsys_platform.recommender import metrics
 from recsys_platform.recommender.arrays import BoolArray, DoubleArray, IntArray
 from recsys_platform.recommender.comparison import Difference
 from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.intervals import Means, interval, resamples_of
+from recsys_platform.recommender.measuring import OF_HITS, PerUser, Yardstick
 from recsys_platform.recommender.models.protocol import Recommender
-from recsys_platform.recommender.ranking import top_k
 from recsys_platform.recommender.splits import Split
+from recsys_platform.recommender.testing import sample
 
-PER_USER = {
-    "ndcg": metrics.ndcg,
-    "map": metrics.average_precision,
-    "precision": metrics.precision,
-    "recall": metrics.recall,
-    "hit_rate": metrics.hit_rate,
-}
 ALL = "all"
-SEGMENTS = {"1-4": (1, 4), "5-19": (5, 19), "20+": (20, np.inf)}
+COLD = "cold books"
+"""The segment in which only books count that nobody liked in training, for those who liked one in the test."""
+SEGMENTS = {"0": (0, 0), "1-4": (1, 4), "5-19": (5, 19), "20+": (20, np.inf)}
 """Users by how many books they liked in training, both ends included."""
-CONFIDENCE = 0.95
+SHOWN = (
+    "ndcg",
+    "map",
+    "precision",
+    "recall",
+    "hit_rate",
+    "mrr",
+    "auc",
+    "coverage",
+    "novelty",
+    "diversity",
+    "popularity_lift",
+)
+"""What the table for people holds of all that is measured."""
 
 
 @dataclass(frozen=True)
 class EvaluationParams:
-    """`max_users`: test on a seeded sample of so many users, None for all. `resamples`: of the bootstrap."""
+    """`max_users`: test on a seeded sample of so many users, None for all. `resamples`: of the bootstrap. `ks`: measured besides k."""
 
     k: int = 10
+    ks: tuple[int, ...] = (5, 20)
     max_users: int | None = None
     resamples: int = 500
     seed: int = 0
@@ -80,12 +90,12 @@ class Evaluation:
         return "\n\n".join([self._overall(), self._by_history(), self._compared()])
 
     def _overall(self) -> str:
-        rows = self.table[self.table["segment"] == ALL]
-        names = [f"{metric}@{self.k}" for metric in (*PER_USER, "coverage")]
+        rows = self.table[(self.table["segment"] == ALL) & self.table["metric"].isin(SHOWN)]
         body = [
-            [str(model), *map(_with_interval, some.itertuples())] for model, some in rows.groupby("model", sort=False)
+            [str(model), *map(_with_interval, some.set_index("metric").loc[list(SHOWN)].itertuples())]
+            for model, some in rows.groupby("model", sort=False)
         ]
-        return _markdown(["model", *names], body)
+        return _markdown([f"k = {self.k}", *SHOWN], body)
 
     def _by_history(self) -> str:
         rows = self.table[(self.table["metric"] == "ndcg") & (self.table["segment"] != ALL)]
@@ -93,7 +103,7 @@ class Evaluation:
             [str(model), *map(_with_interval, some.itertuples())] for model, some in rows.groupby("model", sort=False)
         ]
         sizes = rows.drop_duplicates("segment")
-        names = [f"{row.segment} liked ({row.users} users)" for row in sizes.itertuples()]
+        names = [f"{row.segment} ({row.users} users)" for row in sizes.itertuples()]
         return _markdown([f"ndcg@{self.k}", *names], body)
 
     def _compared(self) -> str:
@@ -113,105 +123,78 @@ def evaluate(
     Books that are unavailable now are ranked too: they were there when they were read.
     Raises DataError if nobody can be tested, KeyError if no model is named as one of `baselines`.
     """
-    users = _sample(split.test_users, params)
+    users = sample(split.test_users, params.max_users, params.seed)
     if not len(users):
         raise DataError("Nobody has enough liked books to hold some out. Load more events before evaluating.")
-    figures = {model.name: _per_user(model, split, users, params.k) for model in models}
-    segments = _segments(split.train.positives_per_user[users])
-    means = {name: _resampled(per_user, segments, params) for name, (per_user, _) in figures.items()}
-    shares = {name: share for name, (_, share) in figures.items()}
-    table = pd.DataFrame([row for name in figures for row in _rows(name, means[name], segments, shares[name])])
-    pairs = [(name, baseline) for baseline in baselines for name in figures if name != baseline]
+    yardstick = Yardstick(split, users, params.k, params.ks)
+    segments = _segments(split.train.positives_per_user[users], yardstick.has_cold)
+    resamples = resamples_of(segments, params.resamples, params.seed)
+    found = {model.name: yardstick.measure(model) for model in models}
+    means = {name: resamples.means(_by_segment(each, segments)) for name, each in found.items()}
+    sizes = {segment: int(chosen.sum()) for segment, chosen in segments.items()}
+    rows = [
+        row for name, each in found.items() for row in _rows(name, means[name], yardstick.names, sizes, each.coverage)
+    ]
+    pairs = [(name, baseline) for baseline in baselines for name in found if name != baseline]
     ratios = [row for name, baseline in pairs for row in _ratios(name, baseline, means)]
-    differences = [row for name, baseline in pairs for row in _differences(name, baseline, means, segments)]
+    differences = [row for name, baseline in pairs for row in _differences(name, baseline, means, sizes)]
     return Evaluation(
         k=params.k,
-        table=table,
+        table=pd.DataFrame(rows),
         ratios=pd.DataFrame(ratios, columns=RATIO_COLUMNS),
         differences=pd.DataFrame(differences, columns=[each.name for each in fields(Difference)]),
     )
 
 
-Means = Mapping[str, tuple[DoubleArray, DoubleArray]]
-"""For each segment the mean of every metric (n_metrics,) and of every resample (resamples, n_metrics)."""
-
-
-def _sample(users: IntArray, params: EvaluationParams) -> IntArray:
-    if params.max_users is None or len(users) <= params.max_users:
-        return users
-    return np.sort(np.random.default_rng(params.seed).choice(users, params.max_users, replace=False))
-
-
-def _per_user(model: Recommender, split: Split, users: IntArray, k: int) -> tuple[DoubleArray, float]:
-    """Every metric of every user, shape (n_users, n_metrics), and the coverage."""
-    books = top_k(model.scores, users, k=k, exclude=split.train.pairs()).books
-    test = split.test[users]
-    hits, relevant = metrics.hits_of(books, test), np.diff(test.indptr)
-    per_user = np.column_stack([metric(hits, relevant) for metric in PER_USER.values()])
-    return per_user, metrics.coverage(books, len(split.train.book_ids))
-
-
-def _segments(history: IntArray) -> dict[str, BoolArray]:
+def _segments(history: IntArray, has_cold: BoolArray) -> dict[str, BoolArray]:
     by_history = {name: (history >= low) & (history <= high) for name, (low, high) in SEGMENTS.items()}
-    return {name: chosen for name, chosen in ({ALL: history >= 0} | by_history).items() if chosen.any()}
+    named = {ALL: history >= 0} | by_history | {COLD: has_cold}
+    return {name: chosen for name, chosen in named.items() if chosen.any()}
 
 
-def _resampled(per_user: DoubleArray, segments: Mapping[str, BoolArray], params: EvaluationParams) -> Means:
-    """The bootstrap of the mean (Efron 1979), with one seed: all models are compared on the same resampled users."""
-    return {name: _bootstrap(per_user[chosen], params) for name, chosen in segments.items()}
+def _by_segment(found: PerUser, segments: Mapping[str, BoolArray]) -> dict[str, DoubleArray]:
+    return {name: (found.cold if name == COLD else found.values)[chosen] for name, chosen in segments.items()}
 
 
-def _bootstrap(values: DoubleArray, params: EvaluationParams) -> tuple[DoubleArray, DoubleArray]:
-    random = np.random.default_rng(params.seed)
-    draws = (random.integers(len(values), size=len(values)) for _ in range(params.resamples))
-    means = [np.bincount(draw, minlength=len(values)) @ values / len(values) for draw in draws]
-    return values.mean(axis=0), np.array(means).reshape(-1, values.shape[1])
-
-
-def _rows(model: str, means: Means, segments: Mapping[str, BoolArray], share: float) -> Iterator[dict[str, Any]]:
+def _rows(
+    model: str, means: Means, names: Sequence[str], sizes: Mapping[str, int], coverage: float
+) -> Iterator[dict[str, Any]]:
     for segment, (value, draws) in means.items():
-        low, high = _interval(draws)
-        for number, metric in enumerate(PER_USER):
+        low, high = interval(draws)
+        for number, metric in enumerate(names[: len(value)]):
             found = {"value": value[number], "low": low[number], "high": high[number]}
-            yield {"model": model, "segment": segment, "metric": metric, **found, "users": int(segments[segment].sum())}
+            yield {"model": model, "segment": segment, "metric": metric, **found, "users": sizes[segment]}
         if segment == ALL:
-            found = {"value": share, "low": np.nan, "high": np.nan}
-            yield {"model": model, "segment": ALL, "metric": "coverage", **found, "users": int(segments[ALL].sum())}
+            found = {"value": coverage, "low": np.nan, "high": np.nan}
+            yield {"model": model, "segment": ALL, "metric": "coverage", **found, "users": sizes[ALL]}
 
 
 def _ratios(model: str, baseline: str, means: Mapping[str, Means]) -> Iterator[dict[str, Any]]:
-    ndcg = list(PER_USER).index("ndcg")
+    ndcg = list(OF_HITS).index("ndcg")
     for segment, (value, draws) in means[model].items():
         base_value, base_draws = means[baseline][segment]
-        low, high = _interval(_divided(draws[:, ndcg], base_draws[:, ndcg]))
+        low, high = interval(_divided(draws[:, ndcg], base_draws[:, ndcg]))
         ratio = float(_divided(value[ndcg], base_value[ndcg]))
         yield {"model": model, "baseline": baseline, "segment": segment, "value": ratio, "low": low, "high": high}
 
 
 def _differences(
-    model: str, baseline: str, means: Mapping[str, Means], segments: Mapping[str, BoolArray]
+    model: str, baseline: str, means: Mapping[str, Means], sizes: Mapping[str, int]
 ) -> Iterator[dict[str, Any]]:
     """The paired bootstrap: both models on the same resampled users, one less the other."""
     for segment, (value, draws) in means[model].items():
         base_value, base_draws = means[baseline][segment]
-        low, high = _interval(draws - base_draws)
-        users = int(segments[segment].sum())
-        for number, metric in enumerate(PER_USER):
+        low, high = interval(draws - base_draws)
+        for number, metric in enumerate(OF_HITS):
             found = {"value": value[number] - base_value[number], "low": low[number], "high": high[number]}
-            yield {"model": model, "baseline": baseline, "metric": metric, "segment": segment, **found, "users": users}
+            named = {"model": model, "baseline": baseline, "metric": metric, "segment": segment}
+            yield {**named, **found, "users": sizes[segment]}
 
 
 def _divided(value: DoubleArray, base: DoubleArray) -> DoubleArray:
     """The ratio; 1 where both are zero: two models that find nothing are equally good."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((value == 0) & (base == 0), 1.0, value / base)
-
-
-def _interval(draws: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-    """The middle 95 % of the resampled values (axis 0), by nearest rank so that an infinite ratio stays one."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail], axis=0, method="nearest")
-    return low, high
 
 
 def _with_interval(row: Any, digits: int = 4) -> str:

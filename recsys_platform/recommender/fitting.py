@@ -22,7 +22,7 @@ from recsys_platform.recommender.models.popularity import PopularityParams, fit_
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.sequence import fit_sequence
 from recsys_platform.recommender.ranking import top_k
-from recsys_platform.recommender.splits import Split, hold_out_latest
+from recsys_platform.recommender.splits import Split, hold_out_after
 from recsys_platform.recommender.variants import BASELINE, BlendParams, Variant, Variants
 
 Listener = Callable[[str, int, int], None]
@@ -48,7 +48,7 @@ class Fitter:
         variants: Variants,
         listener: Listener | None = None,
         *,
-        hold_out: HoldOut = hold_out_latest,
+        hold_out: HoldOut = hold_out_after,
     ) -> None:
         self.data = data
         self.hold_out = hold_out

@@ -111,7 +111,7 @@ def ranked_blocks(
         return
     for some in blocks:
         scores = score(some)
-        yield _best(scores, some, k, _whole(allowed, exclude, scores.shape[1]))
+        yield select(scores, some, k, _whole(allowed, exclude, scores.shape[1]))
 
 
 def _whole(allowed: BoolArray | Allowed | None, exclude: Csr | None, n_books: int) -> Allowed:
@@ -141,7 +141,8 @@ def _excluded(exclude: Csr | None, rows: IntArray) -> tuple[IntArray, IntArray]:
     return some.indptr.astype(np.int64), some.indices.astype(np.int32)
 
 
-def _best(scores: FloatArray, rows: IntArray, k: int, allowed: Allowed) -> Ranked:
+def select(scores: FloatArray, rows: IntArray, k: int, allowed: Allowed) -> Ranked:
+    """The best k of scores that are there already, shape (len(rows), n_books)."""
     values, books = _empty(len(rows), k)
     rules = allowed.of(rows)
     scores = np.ascontiguousarray(scores, dtype=np.float32)

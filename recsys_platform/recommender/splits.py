@@ -24,6 +24,35 @@ class Split:
         return np.flatnonzero(np.diff(self.test.indptr)).astype(np.int32)
 
 
+def hold_out_after(data: Dataset, *, fraction: float = 0.2, seed: int = 0) -> Split:
+    """Hold out what was liked after one moment for everybody: the earliest after which `fraction` of all that was liked lies or less.
+
+    What was not liked after that moment is left out of training as well: nobody knew of it. This is how a model is used, readers
+    without history included (Meng et al. 2020: splits by user let models see the future).
+    """
+    rows = data.interactions
+    liked = np.sort(rows.last_at[rows.positive])
+    if not len(liked):
+        return Split(train=data, test=data.pairs(rows.positive))
+    moment = liked[min(int(np.ceil(len(liked) * (1 - fraction))), len(liked) - 1)]
+    later = rows.last_at >= moment
+    return Split(train=data.with_interactions(~later), test=data.pairs(later & rows.positive))
+
+
+def hold_out_random(data: Dataset, *, fraction: float = 0.2, seed: int = 0) -> Split:
+    """Hold out a random `fraction` of all that was liked: for data without times."""
+    positive = data.interactions.positive
+    held = positive & (np.random.default_rng(seed).random(len(positive)) < fraction)
+    return Split(train=data.with_interactions(~held), test=data.pairs(held))
+
+
+def hide_books(data: Dataset, *, fraction: float = 0.2, seed: int = 0) -> Split:
+    """Hold out everything about a random `fraction` of the books, as if they came tomorrow; only these are the test."""
+    hidden = np.random.default_rng(seed).random(data.shape[1]) < fraction
+    about = hidden[data.interactions.book]
+    return Split(train=data.with_interactions(~about), test=data.pairs(about & data.interactions.positive))
+
+
 def hold_out_latest(data: Dataset, *, fraction: float = 0.2, at_least: int = 5, seed: int = 0) -> Split:
     """Hold out the latest `fraction` of each user's positive books, at least one, for users with `at_least` positives.
 

@@ -123,3 +123,42 @@ def _score(user: AnyArray, book: AnyArray) -> float:
     for component in range(len(user)):
         total += np.float64(user[component]) * np.float64(book[component])
     return total
+
+
+@njit(cache=True, nogil=True)
+def wrongly_ordered(
+    scores: AnyArray,
+    test_starts: AnyArray,
+    test: AnyArray,
+    seen_starts: AnyArray,
+    seen: AnyArray,
+    wrong: AnyArray,
+) -> None:
+    """For each row the pairs of a relevant and another book in which the other scores higher, a tie counting half.
+
+    Books of `seen` are no part of a pair; both lists are rows as in a CSR matrix and share no book.
+    """
+    for row in range(scores.shape[0]):
+        total = 0.0
+        relevant = test[test_starts[row] : test_starts[row + 1]]
+        for book in relevant:
+            total += _above(scores[row], scores[row, book])
+            for other in relevant:
+                total -= _worth(scores[row, other], scores[row, book])
+            for other in seen[seen_starts[row] : seen_starts[row + 1]]:
+                total -= _worth(scores[row, other], scores[row, book])
+        wrong[row] = total
+
+
+@njit(cache=True, nogil=True)
+def _above(scores: AnyArray, own: float) -> float:
+    higher, equal = 0, 0
+    for column in range(len(scores)):
+        higher += scores[column] > own
+        equal += scores[column] == own
+    return higher + 0.5 * equal
+
+
+@njit(cache=True, nogil=True)
+def _worth(other: float, own: float) -> float:
+    return 1.0 if other > own else 0.5 if other == own else 0.0

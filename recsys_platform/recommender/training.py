@@ -18,7 +18,7 @@ from recsys_platform.recommender.fitting import Fitter, Listener
 from recsys_platform.recommender.model_files import Facts, recipe_hash
 from recsys_platform.recommender.models.trained import TrainedModel, restore
 from recsys_platform.recommender.registry import PRODUCTION, Registry
-from recsys_platform.recommender.splits import hold_out_latest
+from recsys_platform.recommender.splits import hold_out_after
 from recsys_platform.recommender.variants import BASELINE, Variants, variants_of_recipe
 
 
@@ -100,7 +100,7 @@ def evaluate_variants(
     listener: Listener | None = None,
 ) -> Evaluation:
     """Every variant, trained on the past and tested on what came after, against the baseline and the live recipe."""
-    split = hold_out_latest(data)
+    split = hold_out_after(data)
     fitter = Fitter(split.train, variants, listener)
     models = [fitter.fit(name) for name in variants if not name.startswith(f"{PRODUCTION}.")]
     return evaluate(models, split, params, baselines=tuple(dict.fromkeys((BASELINE, live or BASELINE))))

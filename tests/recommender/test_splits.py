@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.interactions import build_dataset
-from recsys_platform.recommender.splits import hold_out_latest
+from recsys_platform.recommender.splits import hide_books, hold_out_after, hold_out_latest, hold_out_random
 
 BOOKS = [f"b{number:02d}" for number in range(20)]
 
@@ -58,3 +58,46 @@ def test_training_and_test_pairs_are_together_all_pairs_and_share_none(likes: di
     train, test = split.train.pairs().toarray(), split.test.toarray()
     assert not (train & test).any()
     assert ((train | test) == data.pairs().toarray()).all()
+
+
+def test_after_one_moment_everything_is_held_out_for_everybody(make_dataset: Callable[..., Dataset]) -> None:
+    # One book a day: u1 from day 0, u2 the same, so days 8 and 9 hold a fifth of the twenty likes.
+    data = make_dataset({"u1": BOOKS[:10], "u2": BOOKS[10:]}, BOOKS)
+    split = hold_out_after(data)
+    assert [np.flatnonzero(row).tolist() for row in split.test.toarray()] == [[8, 9], [18, 19]]
+    assert split.train.interactions.last_at.max() < data.interactions.last_at[data.interactions.book == 8][0]
+
+
+def test_readers_without_a_past_are_tested_too_and_what_was_not_liked_later_is_no_past(
+    make_dataset: Callable[..., Dataset],
+) -> None:
+    likes = {"old": BOOKS[:8], "new": BOOKS[8:10]}
+    times = pd.to_datetime(["2026-01-01"] * 8 + ["2026-02-01"] * 2)
+    data = make_dataset(likes, BOOKS, last_at=times, is_positive=[True] * 9 + [False])
+    split = hold_out_after(data, fraction=0.1)
+    new = data.user_ids.tolist().index("new")
+    assert split.test_users.tolist() == [new]
+    assert split.test[[new]].nnz == 1
+    assert split.train.pairs()[[new]].nnz == 0
+
+
+@given(fraction=st.floats(0.01, 0.99), seed=st.integers(0, 99))
+def test_no_split_trains_on_what_it_tests(fraction: float, seed: int) -> None:
+    rows = pd.DataFrame(
+        [(f"u{n}", book, n) for n in range(6) for book in BOOKS[n : n + 7]], columns=["user_id", "book_id", "n"]
+    )
+    rows = rows.assign(
+        weight=1.0, is_positive=rows["n"] != 3, last_at=pd.Timestamp("2026-01-01") + pd.to_timedelta(rows["n"], "D")
+    )
+    data = build_dataset(rows, pd.DataFrame({"user_id": rows["user_id"].unique()}), pd.DataFrame({"book_id": BOOKS}))
+    for cut in (hold_out_after, hold_out_latest, hold_out_random, hide_books):
+        split = cut(data, fraction=fraction, seed=seed)
+        assert split.train.pairs().multiply(split.test).nnz == 0
+        assert split.test.nnz + len(split.train.interactions) <= len(data.interactions)
+
+
+def test_hidden_books_are_unknown_to_training(make_dataset: Callable[..., Dataset]) -> None:
+    split = hide_books(make_dataset({f"u{n}": BOOKS for n in range(3)}, BOOKS), fraction=0.3)
+    tested = set(split.test.indices.tolist())
+    assert tested
+    assert tested.isdisjoint(split.train.interactions.book.tolist())

@@ -16,7 +16,7 @@ from recsys_platform.recommender.models.protocol import Recommender
 Quality = Callable[[FloatArray], float]
 """From weights, one a component, to how good the blend is; higher is better."""
 STEPS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
-"""Weights tried for one component where the others keep theirs; a component starts the search with 1."""
+"""Weights tried for one component while the others keep theirs."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,11 @@ def _deviation(scores: FloatArray) -> FloatArray:
 def best_weights(quality: Quality, count: int, *, rounds: int = 3) -> FloatArray:
     """Weights found by going through the components in turn, each tried at every step while the others stay.
 
-    The first component keeps weight 1 unless leaving it out is better; ends early when a round changes nothing.
+    The search begins with the best of all components alike and each alone, and ends early when a round changes nothing.
     """
-    weights = np.ones(count, np.float32)
-    best = quality(weights)
+    starts = [np.ones(count, np.float32), *np.eye(count, dtype=np.float32)]
+    best, first = max((quality(start), -number) for number, start in enumerate(starts))
+    weights = starts[-first]
     for _ in range(rounds):
         before = weights.copy()
         for number in range(count):

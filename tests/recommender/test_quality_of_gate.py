@@ -1,0 +1,85 @@
+"""The gate with real models: what over-fits is refused, what is better goes live, and one command goes back."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.evaluation import EvaluationParams
+from recsys_platform.recommender.gate import GateParams
+from recsys_platform.recommender.interactions import build_dataset
+from recsys_platform.recommender.promotion import Judgement, judge, roll_back
+from recsys_platform.recommender.registry import PRODUCTION, Registry
+from recsys_platform.recommender.training import candidates_of, evaluate_variants, live_recipe, train
+from recsys_platform.recommender.variants import Variant, variant_of
+
+POPULARITY = variant_of("popularity", {"half_life_days": 365})
+SOUND = variant_of("lightfm", {"components": 8, "epochs": 3, "feature_weight": 0})
+OVER_FITTED = variant_of(
+    "deep", {"model": "lightfm", "components": 64, "epochs": 60, "learning_rate": 0.1, "feature_weight": 0}
+)
+BETTER = variant_of("ease", {"regularization": 200})
+
+
+@pytest.fixture(scope="module")
+def noisy(request: pytest.FixtureRequest) -> Dataset:
+    """400 readers of one of four tastes among 120 books, each with a fifth of their reading by chance."""
+    random = np.random.default_rng(5)
+    rows = []
+    for reader in range(400):
+        taste = reader % 4
+        own = np.arange(taste * 30, taste * 30 + 30)
+        weights = 1 / (np.arange(30) + 3)
+        liked = random.choice(own, size=10, replace=False, p=weights / weights.sum())
+        chance = random.choice(120, size=3, replace=False)
+        books = random.permutation(np.unique(np.concatenate([liked, chance])))
+        rows += [(f"u{reader:03d}", f"b{book:03d}", reader % 7 + 3 * at) for at, book in enumerate(books)]
+    frame = pd.DataFrame(rows, columns=["user_id", "book_id", "day"])
+    frame["last_at"] = pd.Timestamp("2026-01-01") + pd.to_timedelta(frame["day"], "D")
+    frame = frame.assign(weight=5.0, is_positive=True, is_finished=True)
+    books_frame = pd.DataFrame({"book_id": [f"b{book:03d}" for book in range(120)]})
+    books_frame["categories"] = [[f"taste {book // 30}"] for book in range(120)]
+    return build_dataset(frame, pd.DataFrame({"user_id": frame["user_id"].unique()}), books_frame)
+
+
+def night(data: Dataset, registry: Registry, *variants: Variant) -> Judgement:
+    """What a night's run does: measure, train, judge."""
+    now = dt.datetime(2026, 3, 1)
+    known, live = live_recipe({each.name: each for each in (POPULARITY, *variants)}, registry)
+    measured = evaluate_variants(data, variants=known, params=EvaluationParams(resamples=200), live=live)
+    for name in known:
+        if not name.startswith(PRODUCTION):
+            train(name, data, registry, variants=known, now=now, metrics={"ndcg": measured.value(name)})
+    return judge(candidates_of(data, known, live, registry, now), live, measured, registry, GateParams())
+
+
+def test_what_over_fits_is_refused_what_is_better_goes_live_and_one_command_goes_back(
+    noisy: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    registry = Registry(tmp_path_factory.mktemp("gate") / "models")
+    assert registry.listed(night(noisy, registry, SOUND).production or "").variant == "lightfm"
+    second = night(noisy, registry, SOUND, OVER_FITTED)
+    assert registry.listed(second.production or "").variant == "lightfm"
+    refused = {each.candidate: each.reasons for each in second.decisions if not each.promote}
+    assert "against lightfm" in " ".join(refused["deep"])
+    third = night(noisy, registry, SOUND, OVER_FITTED, BETTER)
+    assert registry.listed(third.production or "").variant == "ease"
+    before, after = roll_back(registry, why="")
+    assert (before.variant, after.variant) == ("ease", "lightfm")
+    assert registry.version_of(PRODUCTION) == after.version
+    assert registry.listed(night(noisy, registry, SOUND, BETTER).production or "").variant == "lightfm"
+
+
+def test_a_live_recipe_that_left_the_file_of_variants_is_measured_and_trained_on(
+    noisy: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    registry = Registry(tmp_path_factory.mktemp("gate") / "models")
+    night(noisy, registry, BETTER)
+    other = variant_of("ease", {"half_life": 0.2})
+    done = night(noisy, registry, other)
+    assert {each.candidate for each in done.decisions} == {"popularity", "ease", "production"}
+    live = registry.listed(done.production or "")
+    assert live.variant == "ease"
+    assert registry.manifest(live.version)["params"]["regularization"] == 200
