@@ -4,9 +4,10 @@ Belongs here: the one path by which every model, batch or single user, evaluatio
 Does not: where scores come from (models/), the loops (topk.py), what the lists are for (lists.py, evaluation.py).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -35,6 +36,11 @@ class Factors:
     users: FloatArray
     books: FloatArray
     bias: FloatArray
+
+    @cached_property
+    def largest(self) -> tuple[FloatArray, float]:
+        """The largest magnitude of each component over the books, shape (c,), and of a bias."""
+        return np.abs(self.books).max(axis=0, initial=0), float(np.abs(self.bias).max(initial=0))
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ def ranked_blocks(
 
     The list of a row is the same, to the last bit, whatever rows share its block, if its scores are.
     """
-    blocks = (rows[start : start + block] for start in range(0, len(rows), block))
+    blocks = [rows[start : start + block] for start in range(0, len(rows), block)]
     if isinstance(score, Factors):
         whole = _whole(allowed, exclude, len(score.books))
         yield from _side_by_side(lambda some: _best_of_factors(score, some, k, whole), blocks)
@@ -121,9 +127,12 @@ def _whole(allowed: BoolArray | Allowed | None, exclude: Csr | None, n_books: in
     return Allowed(books[None, :], exclude=exclude)
 
 
-def _side_by_side(work: Callable[[IntArray], Ranked], blocks: Iterator[IntArray]) -> Iterator[Ranked]:
+def _side_by_side(work: Callable[[IntArray], Ranked], blocks: Sequence[IntArray]) -> Iterator[Ranked]:
     """Blocks in order, as many at a time as there are workers; BLAS keeps to one thread each."""
-    with ThreadpoolController().limit(limits=1, user_api="blas"), ThreadPoolExecutor(WORKERS) as pool:
+    if len(blocks) == 1:  # one reader is answered sooner than a thread is started
+        yield work(blocks[0])
+        return
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(WORKERS) as pool:
         waiting = []
         for some in blocks:
             waiting.append(pool.submit(work, some))
@@ -131,6 +140,12 @@ def _side_by_side(work: Callable[[IntArray], Ranked], blocks: Iterator[IntArray]
                 yield waiting.pop(0).result()
         for done in waiting:
             yield done.result()
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The libraries with threads of their own; to find them takes milliseconds."""
+    return ThreadpoolController()
 
 
 def _excluded(exclude: Csr | None, rows: IntArray) -> tuple[IntArray, IntArray]:
@@ -174,13 +189,8 @@ def _again_where_unsure(found: Ranked, edge: FloatArray, factors: Factors, users
 
     A product of c terms in single precision is wrong by less than c ε Σ|u b| (Higham 2002, section 3.1).
     """
-    largest = np.abs(factors.books).max(axis=0)
-    error = (
-        2
-        * np.finfo(np.float32).eps
-        * (users.shape[1] + 2)
-        * (np.abs(users) @ largest + np.abs(factors.bias).max(initial=0))
-    )
+    largest, largest_bias = factors.largest
+    error = 2 * np.finfo(np.float32).eps * (users.shape[1] + 2) * (np.abs(users) @ largest + largest_bias)
     for row in np.flatnonzero(found.scores[:, -1] - error <= edge):
         if np.isneginf(edge[row]):  # nothing was left out
             continue

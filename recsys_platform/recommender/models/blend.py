@@ -82,7 +82,7 @@ def best_weights(quality: Quality, count: int, *, rounds: int = 3) -> FloatArray
     """
     starts = [np.ones(count, np.float32), *np.eye(count, dtype=np.float32)]
     best, first = max((quality(start), -number) for number, start in enumerate(starts))
-    weights = starts[-first]
+    weights: FloatArray = starts[-first]
     for _ in range(rounds):
         before = weights.copy()
         for number in range(count):

@@ -1,0 +1,114 @@
+"""The same lists by whatever way: brute force, in blocks, one reader at a time, by vectors or by scores."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from recsys_platform.recommender.errors import ModelError
+from recsys_platform.recommender.ranking import NONE, Allowed, Factors, top_k
+
+seeds = st.integers(0, 10_000)
+patient = settings(deadline=None)
+"""The loops are compiled in the first case."""
+
+
+def by_hand(scores: Any, k: int) -> list[list[int]]:
+    """Sorted by score, then book; what is -inf is not ranked."""
+    lists = [sorted(np.flatnonzero(~np.isneginf(row)), key=lambda book, row=row: (-row[book], book)) for row in scores]
+    return [[*map(int, books[:k]), *[NONE] * (k - len(books))] for books in lists]
+
+
+def world(seed: int, *, users: int = 7, books: int = 150) -> tuple[Any, Any]:
+    """Scores of few distinct values, so that there are ties, and books that users may not rank."""
+    random = np.random.default_rng(seed)
+    scores = random.integers(-3, 4, size=(users, books)).astype(np.float32)
+    scores[random.random(scores.shape) < 0.1] = -np.inf
+    return scores, sparse.csr_array(random.random(scores.shape) < 0.2)
+
+
+@patient
+@given(seed=seeds, k=st.sampled_from([1, 3, 64, 150, 200]), block=st.integers(1, 8))
+def test_scores_in_any_blocks_give_the_lists_sorted_by_hand(seed: int, k: int, block: int) -> None:
+    scores, exclude = world(seed)
+    allowed = np.random.default_rng(seed).random(150) < 0.9
+    found = top_k(
+        lambda rows: scores[rows].copy(),
+        np.arange(7, dtype=np.int32),
+        k=k,
+        exclude=exclude,
+        allowed=allowed,
+        block=block,
+    )
+    expected = np.where(exclude.toarray() | ~allowed, -np.inf, scores)
+    assert found.books.tolist() == by_hand(expected, k)
+
+
+def factors(seed: int, *, integers: bool, books: int = 2100) -> Factors:
+    """More books than a tile holds; of small integers, so that products are exact and often equal."""
+    random = np.random.default_rng(seed)
+    if integers:
+        users, items = (random.integers(-2, 3, size=(n, 4)).astype(np.float32) for n in (9, books))
+        return Factors(users, items, random.integers(0, 2, books).astype(np.float32))
+    users, items = (random.standard_normal((n, 16), dtype=np.float32) for n in (9, books))
+    return Factors(users, items, random.standard_normal(books, dtype=np.float32))
+
+
+@patient
+@given(seed=seeds, integers=st.booleans(), k=st.sampled_from([1, 10, 50]))
+def test_vectors_give_the_lists_of_their_product(seed: int, integers: bool, k: int) -> None:
+    given_factors = factors(seed, integers=integers)
+    product = (given_factors.users.astype(np.float64) @ given_factors.books.T.astype(np.float64)).astype(np.float64)
+    scores = (product + given_factors.bias).astype(np.float32)
+    found = top_k(given_factors, np.arange(9, dtype=np.int32), k=k)
+    assert found.books.tolist() == by_hand(scores, k)
+
+
+@patient
+@given(seed=seeds, integers=st.booleans(), block=st.integers(1, 9))
+def test_a_readers_list_is_the_same_to_the_last_bit_in_any_company(seed: int, integers: bool, block: int) -> None:
+    given_factors = factors(seed, integers=integers)
+    everyone = np.arange(9, dtype=np.int32)
+    exclude = sparse.csr_array(np.random.default_rng(seed).random((9, 2100)) < 0.01)
+    whole = top_k(given_factors, everyone, k=20, exclude=exclude)
+    parts = top_k(given_factors, everyone, k=20, exclude=exclude, block=block)
+    assert (whole.books == parts.books).all()
+    assert (whole.scores == parts.scores).all()
+    assert not exclude[np.repeat(everyone, 20), whole.books.ravel()].any()
+
+
+def test_books_that_are_the_same_come_in_their_order() -> None:
+    random = np.random.default_rng(0)
+    one = random.standard_normal((1, 16), dtype=np.float32)
+    same = Factors(
+        random.standard_normal((3, 16), dtype=np.float32), np.repeat(one, 1500, axis=0), np.zeros(1500, np.float32)
+    )
+    assert top_k(same, np.arange(3, dtype=np.int32), k=5).books.tolist() == [[0, 1, 2, 3, 4]] * 3
+
+
+def test_groups_of_readers_may_rank_different_books() -> None:
+    scores = np.tile(np.arange(6, dtype=np.float32), (3, 1))
+    allowed = Allowed(
+        np.array([[1, 1, 1, 1, 1, 1], [1, 0, 1, 0, 1, 0]], dtype=bool), group=np.array([0, 1, 1], np.int32)
+    )
+    rows = np.array([2, 0], np.int32)
+    assert top_k(lambda some: scores[some], rows, k=3, allowed=allowed).books.tolist() == [[4, 2, 0], [5, 4, 3]]
+
+
+def test_nobody_to_rank_for_is_no_list() -> None:
+    assert top_k(factors(0, integers=True), np.empty(0, np.int32), k=3).books.shape == (0, 3)
+
+
+@pytest.mark.parametrize("where", [0, 149])
+def test_a_score_that_is_no_number_is_an_error(where: int) -> None:
+    scores = np.zeros((1, 150), np.float32)
+    scores[0, where] = np.nan
+    with pytest.raises(ModelError, match="not a number"):
+        top_k(lambda rows: scores[rows], np.array([0], np.int32), k=3)
+    broken = factors(0, integers=False)
+    broken.books[where] = np.nan
+    with pytest.raises(ModelError, match="not a number"):
+        top_k(broken, np.array([0], np.int32), k=3)
