@@ -18,13 +18,17 @@ from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatAr
 
 @dataclass(frozen=True)
 class Interactions:
-    """One row a user and book, sorted by user, then book; every array has the same length."""
+    """One row a user and book, sorted by user, then book; every array has the same length.
+
+    `rejected`: the last thing the user did to the book was to remove or dismiss it.
+    """
 
     user: IntArray
     book: IntArray
     weight: FloatArray
     positive: BoolArray
     finished: BoolArray
+    rejected: BoolArray
     last_at: TimeArray
 
     def __len__(self) -> int:
@@ -47,8 +51,8 @@ class Features:
 class Dataset:
     """All users and books, with or without interactions; their position in `user_ids` and `book_ids` is their index.
 
-    Languages are primary subtags (`en`), empty where unknown. `dropped` counts interactions with an unknown user or
-    book.
+    Languages are primary subtags (`en`), empty where unknown. `premium`: books that users with `is_free` may not open.
+    `dropped` counts interactions with an unknown user or book.
     """
 
     user_ids: IdArray
@@ -56,6 +60,8 @@ class Dataset:
     user_language: IdArray
     book_language: IdArray
     available: BoolArray
+    premium: BoolArray
+    is_free: BoolArray
     user_features: Features
     book_features: Features
     interactions: Interactions
@@ -110,7 +116,8 @@ def _parts(data: Dataset) -> Iterator[tuple[str, bytes]]:
     """Every piece of a data set as bytes that do not depend on the machine's byte order or on chunking."""
     for name in ("user_ids", "book_ids", "user_language", "book_language"):
         yield name, json.dumps(getattr(data, name).tolist()).encode()
-    yield "available", data.available.tobytes()
+    for name in ("available", "premium", "is_free"):
+        yield name, getattr(data, name).tobytes()
     for name, features in (("user_features", data.user_features), ("book_features", data.book_features)):
         yield name, json.dumps(features.names).encode()
         yield name, _little(features.matrix.indptr.astype(np.int64)) + _little(features.matrix.indices.astype(np.int64))

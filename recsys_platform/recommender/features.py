@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from recsys_platform.recommender.arrays import IdArray, IntArray
+from recsys_platform.recommender.arrays import Csr, IdArray, IntArray
 from recsys_platform.recommender.dataset import Features
 
 YEARS_A_PERIOD = 5
@@ -33,6 +33,13 @@ def feature_matrix(table: pa.Table, columns: Mapping[str, tuple[str, Read]]) -> 
     none = sparse.csr_array((len(table), 0), dtype=np.float32)
     matrix = sparse.hstack([none, *(part.matrix for part in parts)], format="csr")
     return Features(sparse.csr_array(matrix), tuple(name for part in parts for name in part.names))
+
+
+def unit_rows(matrix: Csr) -> Csr:
+    """Rows of length 1, so that their products are cosines; a row of nothing stays so."""
+    length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    scale = np.divide(1.0, length, out=np.zeros(len(length)), where=length > 0)
+    return sparse.csr_array(sparse.diags_array(scale) @ matrix)
 
 
 def _features(rows: IntArray, labels: IdArray, n_rows: int) -> Features:

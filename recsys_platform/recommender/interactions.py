@@ -18,6 +18,7 @@ from recsys_platform.recommender.features import feature_matrix, language, one, 
 
 Frame: TypeAlias = "pd.DataFrame | pa.Table"
 
+REJECTIONS = {"Book Removed", "Recommendation Dismissed"}
 USER_FEATURES = {
     "language": ("language", language),
     "country": ("country", one),
@@ -48,6 +49,8 @@ def build_dataset(interactions: Frame, users: Frame, books: Frame) -> Dataset:
         user_language=_languages(people),
         book_language=_languages(catalogue),
         available=_flags(catalogue, "is_available", missing=True),
+        premium=_flags(catalogue, "is_premium", missing=False),
+        is_free=_is_one_of(people, "tier", {"free"}),
         user_features=feature_matrix(people, USER_FEATURES),
         book_features=feature_matrix(catalogue, BOOK_FEATURES),
         interactions=rows,
@@ -80,6 +83,7 @@ def _rows(table: pa.Table, user_ids: pa.ChunkedArray, book_ids: pa.ChunkedArray)
         weight=weight,
         positive=_flags(table, "is_positive", missing=False),
         finished=_flags(table, "is_finished", missing=False),
+        rejected=_is_one_of(table, "last_action", REJECTIONS),
         last_at=_times(_column(table, "last_at", "interactions")),
     )
     known = (user >= 0) & (book >= 0)
@@ -117,6 +121,13 @@ def _flags(table: pa.Table, name: str, *, missing: bool) -> BoolArray:
     if name not in table.column_names:
         return np.full(len(table), missing)
     return np.asarray(table[name].cast(pa.bool_()).fill_null(missing))
+
+
+def _is_one_of(table: pa.Table, name: str, values: set[str]) -> BoolArray:
+    if name not in table.column_names:
+        return np.zeros(len(table), dtype=bool)
+    found = pc.is_in(table[name].cast(pa.string()), value_set=pa.array(sorted(values)))
+    return np.asarray(found, dtype=bool)
 
 
 def _languages(table: pa.Table) -> IdArray:

@@ -17,7 +17,9 @@ from recsys_platform.recommender.models.factors import book_similarity
 from recsys_platform.recommender.models.popularity import EVERYONE, Popularity
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.ranking import NONE, Ranked, ranked_blocks
+from recsys_platform.recommender.rules import Rules, allowed_by
 
+RULES = Rules()
 MATCHES, OWN_LANGUAGE, POPULAR = 0, 1, 2
 REASONS = ("matches your reading", "popular in your language", "popular")
 
@@ -50,14 +52,15 @@ class Edition:
     generated_at: dt.datetime
 
 
-def user_recommendations(model: Recommender, data: Dataset, edition: Edition, *, k: int) -> pa.RecordBatchReader:
-    """Up to k books for every user, without those the user finished and those that are unavailable.
+def user_recommendations(
+    model: Recommender, data: Dataset, edition: Edition, *, k: int, rules: Rules = RULES
+) -> pa.RecordBatchReader:
+    """Up to k books for every user, of those that the rules allow.
 
     `model` must have been fitted on the users and books of `data` (`TrainedModel.check_fits`).
     """
     everyone = np.arange(len(data.user_ids), dtype=np.int32)
-    finished = data.pairs(data.interactions.finished)
-    blocks = ranked_blocks(model.scores, everyone, k=k, exclude=finished, allowed=data.available)
+    blocks = ranked_blocks(model.scores, everyone, k=k, allowed=allowed_by(rules, data))
     users, books = pa.array(data.user_ids, pa.string()), pa.array(data.book_ids, pa.string())
 
     def columns(rows: "_Rows") -> dict[str, pa.Array]:

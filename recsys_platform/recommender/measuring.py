@@ -12,6 +12,7 @@ from scipy import sparse
 
 from recsys_platform.recommender import metrics
 from recsys_platform.recommender.arrays import BoolArray, Csr, DoubleArray, IntArray
+from recsys_platform.recommender.features import unit_rows
 from recsys_platform.recommender.models.content import likes_of_books
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.ranking import BLOCK, Allowed, select
@@ -51,7 +52,7 @@ class Yardstick:
         self.is_cold = likes == 0
         self.percentile = np.searchsorted(np.sort(likes), likes) / max(len(likes), 1)
         self.own = _mean_of_liked(split, self.percentile)
-        self.features = _unit_rows(split.train.book_features.matrix)
+        self.features = unit_rows(split.train.book_features.matrix)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,9 +126,3 @@ def _mean_of_liked(split: Split, percentile: DoubleArray) -> DoubleArray:
     overall = percentile[rows.book].mean() if len(rows) else 0.0
     count = split.train.positives_per_user
     return np.where(count > 0, total / np.maximum(count, 1), overall)
-
-
-def _unit_rows(matrix: Csr) -> Csr:
-    length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
-    scale = np.divide(1.0, length, out=np.zeros(len(length)), where=length > 0)
-    return sparse.csr_array(sparse.diags_array(scale) @ matrix)

@@ -8,20 +8,36 @@
 from collections.abc import Mapping
 
 USER_RECOMMENDATIONS: Mapping[str, str] = {
-    "every reader with an unread book left has a list of every model": """
-        with finished as (
+    "every reader with a book left that the rules allow has a list of every model": """
+        with gone as (
             select i.user_id, count(*) as books
-            from {fct_interactions} as i inner join {dim_books} as b on i.book_id = b.book_id
-            where i.is_finished and b.is_available group by i.user_id
+            from {fct_interactions} as i
+            inner join {dim_books} as b on i.book_id = b.book_id
+            inner join {dim_users} as u on i.user_id = u.user_id
+            where (i.is_finished or i.last_action in ('Book Removed', 'Recommendation Dismissed'))
+                and b.is_available and not (coalesce(b.is_premium, false) and coalesce(u.tier = 'free', false))
+            group by i.user_id
+        ),
+        offered as (
+            select count(*) as books, count(case when not coalesce(is_premium, false) then 1 end) as free_books
+            from {dim_books} where is_available
         ),
         left_over as (
-            select u.user_id from {dim_users} as u left join finished as f on f.user_id = u.user_id
-            where coalesce(f.books, 0) < (select count(*) from {dim_books} where is_available)
+            select u.user_id from {dim_users} as u cross join offered as o left join gone as g on g.user_id = u.user_id
+            where coalesce(g.books, 0) < case when coalesce(u.tier = 'free', false) then o.free_books else o.books end
         ),
         expected as (select l.user_id, m.model from left_over as l cross join {models} as m),
         listed as (select distinct user_id, model from {user_recommendations})
         select count(*) from expected as e left join listed as r on r.user_id = e.user_id and r.model = e.model
         where r.user_id is null""",
+    "no list holds a book that its reader removed or dismissed last": """
+        select count(*) from {user_recommendations} as r
+        where (r.user_id, r.book_id) in (select user_id, book_id from {fct_interactions}
+            where last_action in ('Book Removed', 'Recommendation Dismissed'))""",
+    "no reader on the free tier is offered a premium book": """
+        select count(*) from {user_recommendations} as r
+        inner join {dim_users} as u on u.user_id = r.user_id and u.tier = 'free'
+        inner join {dim_books} as b on b.book_id = r.book_id and b.is_premium""",
     "no list holds a book that its reader has finished": """
         select count(*) from {user_recommendations} as r
         where (r.user_id, r.book_id) in (select user_id, book_id from {fct_interactions} where is_finished)""",
@@ -59,9 +75,9 @@ POPULAR_BOOKS: Mapping[str, str] = {
         where (select count(*) from {dim_books} where is_available) > 0""",
 }
 GIVEN: Mapping[str, list[str]] = {
-    "dim_users": ["user_id"],
-    "dim_books": ["book_id", "is_available"],
-    "fct_interactions": ["user_id", "book_id", "is_finished"],
+    "dim_users": ["user_id", "tier"],
+    "dim_books": ["book_id", "is_available", "is_premium"],
+    "fct_interactions": ["user_id", "book_id", "is_finished", "last_action"],
 }
 """What of the marts the promises read."""
 PROMISES: Mapping[str, Mapping[str, str]] = {

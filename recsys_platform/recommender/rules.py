@@ -1,0 +1,65 @@
+"""What may be recommended to whom.
+
+Belongs here: rules that take books out before ranking, for all readers at once. Does not: rules about a list as a whole
+(reranking.py).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import sparse
+
+from recsys_platform.recommender.arrays import Csr, IntArray
+from recsys_platform.recommender.dataset import Dataset, pair_matrix
+from recsys_platform.recommender.ranking import Allowed
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which books are left out of a reader's list.
+
+    `finished`: those the reader finished. `rejected`: those whose last action was to remove or dismiss them. `unavailable`:
+    those that cannot be opened now. `premium`: premium books, for readers on the free tier. `language`: `own` leaves only books
+    in the reader's language, where it is known and there are any.
+    """
+
+    finished: bool = True
+    rejected: bool = True
+    unavailable: bool = True
+    premium: bool = True
+    language: Literal["any", "own"] = "any"
+
+
+def allowed_by(rules: Rules, data: Dataset, *, exclude: Csr | None = None) -> Allowed:
+    """The rules as masks by group of readers, a group for each language and tier, and as pairs that are left out.
+
+    `exclude` (n_users, n_books): further pairs, such as what was shown just now.
+    """
+    language, languages = _languages(rules, data)
+    free = data.is_free if rules.premium else np.zeros(data.shape[0], dtype=bool)
+    group = (2 * language + free).astype(np.int32)
+    speaks = np.ones((len(languages), data.shape[1]), dtype=bool)
+    for number, name in enumerate(languages):
+        own = data.book_language == name
+        if name and own.any():
+            speaks[number] = own
+    books = np.repeat(speaks, 2, axis=0)
+    books[1::2] &= ~data.premium
+    if rules.unavailable:
+        books &= data.available
+    return Allowed(books, group, _pairs(rules, data, exclude))
+
+
+def _languages(rules: Rules, data: Dataset) -> tuple[IntArray, list[str]]:
+    if rules.language == "any":
+        return np.zeros(data.shape[0], dtype=np.int32), [""]
+    names, places = np.unique(data.user_language.astype(str), return_inverse=True)
+    return places.astype(np.int32), names.tolist()
+
+
+def _pairs(rules: Rules, data: Dataset, exclude: Csr | None) -> Csr:
+    rows = data.interactions
+    out = (rows.finished & rules.finished) | (rows.rejected & rules.rejected)
+    pairs = pair_matrix(rows.user[out], rows.book[out], data.shape)
+    return pairs if exclude is None else sparse.csr_array(pairs + exclude.astype(bool))

@@ -1,0 +1,150 @@
+"""What may be recommended, how a list is put together, and what is tried out at random with which probability."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.exploration import explore
+from recsys_platform.recommender.interactions import build_dataset
+from recsys_platform.recommender.ranking import NONE, Ranked, top_k
+from recsys_platform.recommender.reranking import Reranking, rerank
+from recsys_platform.recommender.rules import Rules, allowed_by
+
+USERS = pd.DataFrame({"user_id": ["free", "paying"], "tier": ["free", "premium"], "language": ["en", "xx"]})
+BOOKS = pd.DataFrame(
+    {
+        "book_id": ["b0", "b1", "b2", "b3", "b4", "b5"],
+        "language": ["en", "en", "de", "de", "en", "en"],
+        "is_available": [True, True, True, True, True, False],
+        "is_premium": [False, True, False, False, False, False],
+    }
+)
+SCORES = -np.tile(np.arange(6, dtype=np.float32), (2, 1))  # the books in their order
+
+
+@pytest.fixture
+def data(make_interactions: Callable[..., pd.DataFrame]) -> Dataset:
+    """`free` finished b0, removed b3 last and dismissed nothing else."""
+    rows = make_interactions(
+        {"free": ["b0", "b3", "b4"]},
+        is_finished=[True, False, False],
+        last_action=["Book Finished", "Book Removed", "Book Viewed"],
+    )
+    return build_dataset(rows, USERS, BOOKS)
+
+
+def lists(data: Dataset, rules: Rules, **more: Any) -> list[list[int]]:
+    found = top_k(lambda rows: SCORES[rows], np.array([0, 1], np.int32), k=6, allowed=allowed_by(rules, data, **more))
+    return [[book for book in books if book != NONE] for books in found.books.tolist()]
+
+
+def test_by_default_all_rules_but_language_hold(data: Dataset) -> None:
+    assert lists(data, Rules()) == [[2, 4], [0, 1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("rules", "free", "paying"),
+    [
+        (Rules(finished=False), [0, 2, 4], [0, 1, 2, 3, 4]),
+        (Rules(rejected=False), [2, 3, 4], [0, 1, 2, 3, 4]),
+        (Rules(premium=False), [1, 2, 4], [0, 1, 2, 3, 4]),
+        (Rules(unavailable=False), [2, 4, 5], [0, 1, 2, 3, 4, 5]),
+        (Rules(language="own"), [4], [0, 1, 2, 3, 4]),  # there is no book in xx
+    ],
+)
+def test_each_rule_can_be_changed_alone(data: Dataset, rules: Rules, free: list[int], paying: list[int]) -> None:
+    assert lists(data, rules) == [free, paying]
+
+
+def test_further_pairs_can_be_left_out(data: Dataset) -> None:
+    shown = sparse.csr_array(np.array([[0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]], dtype=bool))
+    assert lists(data, Rules(), exclude=shown) == [[4], [1, 2, 3, 4]]
+
+
+POOL = Ranked(np.array([0]), np.array([[0, 1, 2, 3]], np.int32), np.array([[4, 3, 2, 1]], np.float32))
+KINDS = sparse.csr_array(np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.float32))
+
+
+def test_without_wishes_the_order_stays() -> None:
+    assert rerank(POOL, 3, KINDS, Reranking()).books.tolist() == [[0, 1, 2]]
+    assert rerank(POOL, 3, KINDS, Reranking()).scores.tolist() == [[4, 3, 2]]
+
+
+def test_with_diversity_what_is_unlike_comes_sooner() -> None:
+    # 0.5 · 2/3 - 0.5 · 1 for book 1, 0.5 · 0 - 0.5 · 0 for book 3.
+    assert rerank(POOL, 4, KINDS, Reranking(diversity=0.5)).books.tolist() == [[0, 3, 1, 2]]
+
+
+def test_no_category_stands_in_a_list_more_often_than_it_may() -> None:
+    found = rerank(POOL, 4, KINDS, Reranking(most_of_a_category=2))
+    assert found.books.tolist() == [[0, 1, 3, NONE]]
+    assert found.scores[0, 3] == -np.inf
+
+
+def test_a_promoted_book_stands_at_its_rank_and_nowhere_else(data: Dataset) -> None:
+    assert rerank(POOL, 3, KINDS, Reranking(promoted={2: 3})).books.tolist() == [[0, 3, 1]]
+    assert rerank(POOL, 4, KINDS, Reranking(promoted={2: 3})).books.tolist() == [[0, 3, 1, 2]]
+    assert rerank(POOL, 3, KINDS, Reranking(promoted={3: 0})).books.tolist() == [[1, 2, 0]]
+
+
+def test_a_promoted_book_is_not_offered_to_whom_it_may_not_be(data: Dataset) -> None:
+    pool = Ranked(
+        np.array([0, 1], np.int32), np.array([[2, 4, NONE], [0, 2, 3]], np.int32), np.zeros((2, 3), np.float32)
+    )
+    kinds = sparse.csr_array((6, 1), dtype=np.float32)
+    found = rerank(pool, 3, kinds, Reranking(promoted={1: 1}), allowed=allowed_by(Rules(), data))
+    assert found.books.tolist() == [[2, 4, NONE], [1, 0, 2]]
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 999), diversity=st.floats(0, 1), most=st.sampled_from([None, 1, 3]))
+def test_one_readers_list_is_that_of_the_batch_and_holds_books_of_the_pool_once(
+    seed: int, diversity: float, most: int | None
+) -> None:
+    random = np.random.default_rng(seed)
+    books = np.array([random.permutation(30)[:12] for _ in range(5)], dtype=np.int32)
+    scores = -np.sort(-random.standard_normal((5, 12)).astype(np.float32), axis=1)
+    kinds = sparse.csr_array(random.random((30, 4)) < 0.4).astype(np.float32)
+    params = Reranking(diversity=diversity, most_of_a_category=most, promoted={2: 7})
+    whole = rerank(Ranked(np.arange(5, dtype=np.int32), books, scores), 6, kinds, params)
+    for row in range(5):
+        one = rerank(Ranked(np.array([row], np.int32), books[[row]], scores[[row]]), 6, kinds, params)
+        assert one.books.tolist() == [whole.books[row].tolist()]
+        listed = [book for book in whole.books[row].tolist() if book != NONE]
+        assert len(set(listed)) == len(listed)
+        assert set(listed) <= {*books[row].tolist(), 7}
+
+
+def test_slots_are_filled_by_what_is_left_over_each_with_the_stated_probability() -> None:
+    pool = np.tile(np.arange(8, dtype=np.int32), (20_000, 1))
+    shown = explore(pool, 4, slots=[2, 4], seeds=range(20_000))
+    assert (shown.books[:, [0, 2]] == [0, 1]).all()
+    assert (shown.propensity == [1, 1 / 6, 1, 1 / 6]).all()
+    for place in (1, 3):
+        seen = Counter(shown.books[:, place].tolist())
+        assert set(seen) == {2, 3, 4, 5, 6, 7}
+        assert all(abs(count / 20_000 - 1 / 6) < 0.012 for count in seen.values())
+    assert (shown.books[:, 1] != shown.books[:, 3]).all()
+
+
+def test_the_same_seed_draws_the_same_whoever_else_is_asked_for() -> None:
+    pool = np.array([[0, 1, 2, 3, 4, 5], [9, 8, 7, 6, 5, 4]], dtype=np.int32)
+    both = explore(pool, 3, slots=[3], seeds=[11, 12])
+    alone = explore(pool[1:], 3, slots=[3], seeds=[12])
+    assert both.books[1].tolist() == alone.books[0].tolist()
+    assert both.propensity.tolist() == [[1, 1, 1 / 4]] * 2
+
+
+def test_where_nothing_is_left_to_try_nothing_is_drawn() -> None:
+    pool = np.array([[0, 1, 2, NONE, NONE], [0, 1, NONE, NONE, NONE]], dtype=np.int32)
+    shown = explore(pool, 3, slots=[3], seeds=[1, 2])
+    assert shown.books.tolist() == [[0, 1, 2], [0, 1, NONE]]
+    assert shown.propensity.tolist() == [[1, 1, 1], [1, 1, 0]]
