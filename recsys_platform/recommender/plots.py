@@ -17,8 +17,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from recsys_platform.recommender.evaluation import ALL, SEGMENTS, Evaluation
 
 INK, MUTED, GRID = "#222222", "#6b6b6b", "#e3e3e3"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe & Ito's palette, which colour-blind readers can tell apart; the baseline is grey."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#44AA99")
+"""Okabe & Ito's palette, which colour-blind readers can tell apart, and two of Tol's; the baseline is grey."""
 
 
 def evaluation_plot(result: Evaluation, *, baseline: str = "popularity") -> bytes:

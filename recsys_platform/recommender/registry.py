@@ -200,7 +200,7 @@ class Registry:
         for name, value in facts.params.items():
             client.log_param(run.run_id, name, json.dumps(value, default=plain))
         for name, value in facts.metrics.items():
-            client.log_metric(run.run_id, name, value)
+            client.log_metric(run.run_id, name.replace("@", "/"), value)  # MLflow takes no @ in names
         client.log_artifacts(run.run_id, str(draft), _ARTIFACTS)
         client.set_terminated(run.run_id)
         source = f"{run.artifact_uri}/{_ARTIFACTS}"

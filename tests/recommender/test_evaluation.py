@@ -1,5 +1,6 @@
 """Averages over users, their intervals, and what people read of them."""
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log2
@@ -12,6 +13,7 @@ from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams, evaluate
 from recsys_platform.recommender.plots import evaluation_plot, headline
+from recsys_platform.recommender.report import evaluation_page
 from recsys_platform.recommender.splits import Split, hold_out_latest
 
 BOOKS = [f"b{number:02d}" for number in range(30)]
@@ -115,3 +117,14 @@ def test_the_figure_is_a_png_even_if_nothing_was_found(split: Split, result: Eva
     blind = evaluate([Fixed("a", FIRST.values * 0), LAST], split, EvaluationParams(k=1), baselines=["a"])
     assert evaluation_plot(result, baseline="last").startswith(PNG)
     assert evaluation_plot(blind, baseline="a").startswith(PNG)
+
+
+def test_the_page_holds_every_figure_and_runs_nothing(split: Split, result: Evaluation) -> None:
+    recipes = {"first": {"model": "<script>"}, "last": {"model": "popularity"}}
+    page = evaluation_page(
+        result, data_hash="abc", recipes=recipes, window=split.train.window, now=dt.datetime(2026, 1, 1)
+    )
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    for text in ("All readers", "NDCG by history", "NDCG less that of last", "0.6667", "2026-01-01 00:00 UTC"):
+        assert text in page

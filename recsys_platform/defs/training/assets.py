@@ -20,6 +20,7 @@ from recsys_platform.recommender.measured import keep, measured_on
 from recsys_platform.recommender.plots import evaluation_plot
 from recsys_platform.recommender.promotion import Judgement, judge
 from recsys_platform.recommender.registry import Registry
+from recsys_platform.recommender.report import evaluation_page
 from recsys_platform.recommender.training import Registered, candidates_of, evaluate_variants, live_recipe, train
 from recsys_platform.recommender.variants import BASELINE, load_variants
 from recsys_platform.warehouse.port import Warehouse
@@ -29,6 +30,7 @@ EVALUATION_KEY, PROMOTION = dg.AssetKey(["models", "evaluation"]), dg.AssetKey([
 VARIANTS = load_variants()
 EVALUATION = EvaluationParams(max_users=10_000)
 GATE = GateParams()
+REPORT = "reports/evaluation.html"
 _BETTER = "what_is_live_beats_popularity"
 _DESCRIPTIONS = {
     "popularity": "What everybody reads lately, the books in the reader's language first: the baseline and the fallback.",
@@ -93,7 +95,10 @@ def evaluation(
     except DataError as error:
         return dg.MaterializeResult(metadata={"not measured": str(error)})
     keep(result, data.fingerprint(), warehouse, _now())
-    return dg.MaterializeResult(metadata=_evaluation_metadata(result))
+    recipes = {name: variant.recipe(variants) for name, variant in variants.items()}
+    page = evaluation_page(result, data_hash=data.fingerprint(), recipes=recipes, window=data.window, now=_now())
+    hub.put(REPORT, page.encode())
+    return dg.MaterializeResult(metadata={"report": hub.where(REPORT), **_evaluation_metadata(result)})
 
 
 def _model_asset(name: str) -> dg.AssetsDefinition:
