@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.spark import BOOKS, spark_lists
 
@@ -38,7 +40,8 @@ def write_lists(spark: Any, given: argparse.Namespace) -> dict[str, int]:
     count = users.count()
     if not count:
         raise DataError(f"There are no users in {given.users}: write them before ranking.")
-    books = spark.read.parquet(given.books).toArrow().select(BOOKS.names).cast(BOOKS)
+    # Row by row, as `toArrow` came with Spark 4 and Glue has 3.5.
+    books = pa.Table.from_pylist([row.asDict() for row in spark.read.parquet(given.books).collect()], BOOKS)
     spark_lists(users, books, k=given.k).write.mode("overwrite").parquet(given.lists)
     return {"users": count, "books": len(books), "rows": spark.read.parquet(given.lists).count()}
 

