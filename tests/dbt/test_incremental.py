@@ -249,61 +249,51 @@ def test_a_case_is_the_same_in_steps_and_whole(world: Any, batches: list[list[Re
     assert world.rows("select count(*) from marts.fct_events where user_id = 'u1'") > [(0,)]
 
 
-def recommended(key: str, name: str, request: str, hour: str, *books: str, position: int = 1) -> Record:
-    said = {"request_id": request, "book_id": books[0], "position": position, "items": [{"book_id": b} for b in books]}
+def recommended(key: str, name: str, request: str, *books: str, landed: str = "10") -> tuple[str, Record]:
+    """A record about an answer of these books, or about the first of them, and the hour in which it landed."""
+    said = {"request_id": request, "book_id": books[0], "position": 1, "items": [{"book_id": book} for book in books]}
     where = dict.fromkeys(("surface", "model", "model_version", "experiment", "variant"), "any")
-    return {**page(key, f"20T{hour}:00:00", user="u1", name=name), "properties": {**said, **where}}
+    return landed, {**page(key, "20T08:00:00", user="u1", name=f"Recommend{name}"), "properties": {**said, **where}}
 
 
-EXPOSURES: dict[str, tuple[list[list[tuple[Record, str]]], list[tuple[str, str, bool]]]] = {
+VIEWED, CLICKED = "ations Viewed", "ation Clicked"
+EXPOSED: dict[str, tuple[list[tuple[str, Record]], list[tuple[str, Record]], list[tuple[str, str, bool]]]] = {
     "a click that comes the day after": (
-        [
-            [(recommended("m1", "Recommendations Viewed", "r1", "10", "b1", "b2"), "10")],
-            [(recommended("m2", "Recommendation Clicked", "r1", "11", "b2"), "11")],
-        ],
-        [("r1", "b1", False), ("r1", "b2", True)],
+        [recommended("a1", VIEWED, "a", "b1", "b2")],
+        [recommended("a2", CLICKED, "a", "b2", landed="11")],
+        [("a", "b1", False), ("a", "b2", True)],
     ),
     "a click that comes before what was shown": (
-        [
-            [(recommended("m2", "Recommendation Clicked", "r1", "11", "b2"), "11")],
-            [(recommended("m1", "Recommendations Viewed", "r1", "10", "b1", "b2"), "12")],
-        ],
-        [("r1", "b1", False), ("r1", "b2", True)],
+        [recommended("b2", CLICKED, "b", "b2")],
+        [recommended("b1", VIEWED, "b", "b1", "b2", landed="11")],
+        [("b", "b1", False), ("b", "b2", True)],
     ),
     "an earlier delivery says that another request was clicked": (
-        [
-            [(recommended(f"m{n}", "Recommendations Viewed", f"r{n}", "10", "b1"), "10") for n in (1, 2)],
-            [(recommended("m3", "Recommendation Clicked", "r1", "11", "b1"), "11")],
-            [(recommended("m3", "Recommendation Clicked", "r2", "11", "b1"), "09")],
-        ],
-        [("r1", "b1", False), ("r2", "b1", True)],
+        [*(recommended(f"c{n}", VIEWED, f"c{n}", "b1") for n in (1, 2)), recommended("c3", CLICKED, "c1", "b1")],
+        [recommended("c3", CLICKED, "c2", "b1", landed="09")],
+        [("c1", "b1", False), ("c2", "b1", True)],
     ),
     "an earlier delivery shows another list": (
-        [
-            [(recommended("m1", "Recommendations Viewed", "r1", "10", "b1", "b2"), "10")],
-            [(recommended("m1", "Recommendations Viewed", "r2", "10", "b2"), "09")],
-        ],
-        [("r2", "b2", False)],
+        [recommended("d", VIEWED, "d1", "b1", "b2")],
+        [recommended("d", VIEWED, "d2", "b2", landed="09")],
+        [("d2", "b2", False)],
     ),
     "an earlier delivery shows nothing that we know": (
-        [
-            [(recommended("m1", "Recommendations Viewed", "r1", "10", "b1"), "10")],
-            [(recommended("m1", "Recommendations Viewed", "r1", "10", ""), "09")],
-        ],
+        [recommended("e", VIEWED, "e", "b1")],
+        [recommended("e", VIEWED, "e", "", landed="09")],
         [],
     ),
 }
 
 
-@pytest.mark.parametrize(("batches", "expected"), EXPOSURES.values(), ids=EXPOSURES)
-def test_what_was_shown_and_clicked_is_the_same_in_steps_and_whole(
-    world: Any, batches: list[list[tuple[Record, str]]], expected: list[tuple[str, str, bool]]
-) -> None:
-    for records in batches:
-        for record, hour in records:
-            world.load("segment", record, hour=f"2026/11/20/{hour}")
+def test_what_was_shown_and_clicked_is_the_same_in_steps_and_whole(world: Any) -> None:
+    for step in (0, 1):
+        for case in EXPOSED.values():
+            for landed, record in case[step]:
+                world.load("segment", record, hour=f"2026/11/20/{landed}")
         world.build()
     step_by_step = world.tables()
+    expected = [row for case in EXPOSED.values() for row in case[2]]
     assert world.rows("select request_id, book_id, is_clicked from marts.fct_exposures order by all") == expected
     assert world.build("--full-refresh").tables() == step_by_step
 
