@@ -169,6 +169,77 @@
 {%- endmacro %}
 
 
+{#
+    A whole `select` with a row for each element of the JSON array in a text column; none for a text that is none.
+
+    relation   where to read from
+    column     the text column
+    fields     alias → key of an element that is an object; text, NULL like those of `json_fields`
+    keep       columns handed on as they are
+    where      predicate on the relation's own columns
+
+    `item_number` counts from 1.
+#}
+{% macro json_items(relation, column, fields, keep=[], where='true') -%}
+    {{ return(adapter.dispatch('json_items')(relation, column, fields, keep, where)) }}
+{%- endmacro %}
+
+
+{% macro duckdb__json_items(relation, column, fields, keep, where) -%}
+    {%- set columns = [] -%}
+    {%- for alias, key in fields.items() -%}
+        {%- do columns.append("nullif(json_extract_string(item, '$." ~ key ~ "'), '') as " ~ alias) -%}
+    {%- endfor -%}
+    with lists as (
+        select
+            {% for name in keep -%}
+            {{ name }},
+            {% endfor -%}
+            try_cast(try_cast({{ column }} as json) as json[]) as elements
+        from {{ relation }}
+        where {{ where }}
+    ),
+
+    items as (
+        select
+            {% for name in keep -%}
+            {{ name }},
+            {% endfor -%}
+            unnest(elements) as item,
+            generate_subscripts(elements, 1) as item_number
+        from lists
+    )
+
+    select
+        {{ (keep + ['item_number'] + columns) | join(',\n        ') }}
+    from items
+{%- endmacro %}
+
+
+{% macro snowflake__json_items(relation, column, fields, keep, where) -%}
+    {%- set columns = [] -%}
+    {%- for alias, key in fields.items() -%}
+        {%- do columns.append("nullif(get_path(item.value, '" ~ key ~ "')::varchar, '') as " ~ alias) -%}
+    {%- endfor -%}
+    with lists as (
+        select
+            {% for name in keep -%}
+            {{ name }},
+            {% endfor -%}
+            as_array(try_parse_json({{ column }})) as elements
+        from {{ relation }}
+        where {{ where }}
+    )
+
+    select
+        {% for name in keep -%}
+        lists.{{ name }},
+        {% endfor -%}
+        {{ (['item.index + 1 as item_number'] + columns) | join(',\n        ') }}
+    from lists, lateral flatten(input => lists.elements) as item
+{%- endmacro %}
+
+
 {# How many elements the text of a JSON array has; NULL for anything else. #}
 {% macro array_length(text) -%}
     {{ return(adapter.dispatch('array_length')(text)) }}

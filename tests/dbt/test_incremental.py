@@ -13,6 +13,7 @@ from tests.dbt.conftest import PROJECT, World, failures
 
 START = dt.datetime(2026, 11, 10)
 BATCHES = 6
+ABOUT_LISTS = ["Recommendations Viewed", "Recommendation Clicked", "Recommendation Dismissed"]
 Record = dict[str, Any]
 
 
@@ -33,12 +34,18 @@ def readers_and_devices(chance: random.Random, events: int) -> Iterator[tuple[st
 
 
 def segment(chance: random.Random, number: int, at: dt.datetime, user: str | None, device: str, book: str) -> Record:
-    name = chance.choice(["Book Viewed", "Book Rated", "Book Saved", "Book Removed", "Book Finished", "Signed Out"])
+    name = chance.choice(
+        ["Book Viewed", "Book Rated", "Book Saved", "Book Removed", "Book Finished", "Signed Out", *ABOUT_LISTS]
+    )
     base = {"type": "track", "event": name, "messageId": f"m{number}", "userId": user, "anonymousId": device}
     record = {
         **base,
         "timestamp": at.isoformat() + "Z",
-        "properties": {"book_id": book, "rating": chance.randint(1, 6)},
+        "properties": {
+            "book_id": book,
+            "rating": chance.randint(1, 6),
+            **answer(chance, name),
+        },
     }
     if user and number % 40 == 7:
         return {
@@ -48,6 +55,21 @@ def segment(chance: random.Random, number: int, at: dt.datetime, user: str | Non
             "previousId": chance.choice(["old", "u3"]),
         }
     return record
+
+
+def answer(chance: random.Random, name: str) -> Record:
+    """What an event says of one of a few lists, if it is about one: two books, one of them perhaps not told."""
+    if name not in ABOUT_LISTS:
+        return {}
+    likely, said = (
+        chance.choice([0.1, 0.5, 1]),
+        {"request_id": f"r{chance.randrange(8)}", "position": chance.randint(1, 2)},
+    )
+    if name != "Recommendations Viewed":
+        return {"book_id": chance.choice(["b1", "b2"]), **said}
+    items = [{"book_id": book, "propensity": likely} for book in chance.choices(["b1", "b2", None], k=2)]
+    where = dict.fromkeys(("surface", "model", "model_version", "experiment", "variant"), "any")
+    return {"book_id": None, "items": items, **said, **where}
 
 
 def pinpoint(chance: random.Random, number: int, at: dt.datetime, user: str | None, device: str, book: str) -> Record:
@@ -82,7 +104,8 @@ def with_repetitions(chance: random.Random, records: list[tuple[str, Record]]) -
     again = [(tracker, dict(record)) for tracker, record in records if chance.random() < 0.15]
     for tracker, record in again:
         if tracker == "segment" and chance.random() < 0.5:
-            record["userId"], record["properties"] = chance.choice(["u1", "u2"]), {"book_id": "b9", "rating": 3}
+            other = {"book_id": "b9", "rating": 3, **answer(chance, record["event"])}
+            record["userId"], record["properties"] = chance.choice(["u1", "u2"]), other
             record["timestamp"] = (START + dt.timedelta(minutes=chance.randrange(4 * 24 * 60))).isoformat()
     return records + again
 
@@ -111,6 +134,7 @@ def test_runs_over_shuffled_late_and_repeated_records_give_the_tables_of_one_ful
     assert len(whole["marts.fct_events"]) > 100
     assert whole["marts.rpt_conflicting_duplicates"]
     assert whole["intermediate.int_user_aliases"]
+    assert len({row[1] for row in whole["marts.fct_exposures"]}) > 1
 
 
 def test_loads_that_are_built_together_give_the_same_tables_as_one_by_one(world: Any, new_world: Any) -> None:
@@ -153,6 +177,13 @@ def build_unremembered(world: Any, model: str) -> None:
         ["stg_segment__events", "int_event_sessions", "int_event_deliveries", "int_event_sessions", "fct_events"],
         ["int_event_deliveries", "fct_events", "stg_pinpoint__events", "fct_sessions", "int_event_sessions"],
         ["int_event_sessions", "int_visitor_days", "fct_interactions", "rpt_invalid_events", "int_event_sessions"],
+        [
+            "int_recommendation_items",
+            "fct_exposures",
+            "int_event_sessions",
+            "fct_exposures",
+            "int_recommendation_items",
+        ],
     ],
     ids=lambda models: models[0],
 )
@@ -216,6 +247,55 @@ def test_a_case_is_the_same_in_steps_and_whole(world: Any, batches: list[list[Re
     step_by_step = world.tables()
     assert world.build("--full-refresh").tables() == step_by_step
     assert world.rows("select count(*) from marts.fct_events where user_id = 'u1'") > [(0,)]
+
+
+def recommended(key: str, name: str, request: str, *books: str, landed: str = "10") -> tuple[str, Record]:
+    """A record about an answer of these books, or about the first of them, and the hour in which it landed."""
+    said = {"request_id": request, "book_id": books[0], "position": 1, "items": [{"book_id": book} for book in books]}
+    where = dict.fromkeys(("surface", "model", "model_version", "experiment", "variant"), "any")
+    return landed, {**page(key, "20T08:00:00", user="u1", name=f"Recommend{name}"), "properties": {**said, **where}}
+
+
+VIEWED, CLICKED = "ations Viewed", "ation Clicked"
+EXPOSED: dict[str, tuple[list[tuple[str, Record]], list[tuple[str, Record]], list[tuple[str, str, bool]]]] = {
+    "a click that comes the day after": (
+        [recommended("a1", VIEWED, "a", "b1", "b2")],
+        [recommended("a2", CLICKED, "a", "b2", landed="11")],
+        [("a", "b1", False), ("a", "b2", True)],
+    ),
+    "a click that comes before what was shown": (
+        [recommended("b2", CLICKED, "b", "b2")],
+        [recommended("b1", VIEWED, "b", "b1", "b2", landed="11")],
+        [("b", "b1", False), ("b", "b2", True)],
+    ),
+    "an earlier delivery says that another request was clicked": (
+        [*(recommended(f"c{n}", VIEWED, f"c{n}", "b1") for n in (1, 2)), recommended("c3", CLICKED, "c1", "b1")],
+        [recommended("c3", CLICKED, "c2", "b1", landed="09")],
+        [("c1", "b1", False), ("c2", "b1", True)],
+    ),
+    "an earlier delivery shows another list": (
+        [recommended("d", VIEWED, "d1", "b1", "b2")],
+        [recommended("d", VIEWED, "d2", "b2", landed="09")],
+        [("d2", "b2", False)],
+    ),
+    "an earlier delivery shows nothing that we know": (
+        [recommended("e", VIEWED, "e", "b1")],
+        [recommended("e", VIEWED, "e", "", landed="09")],
+        [],
+    ),
+}
+
+
+def test_what_was_shown_and_clicked_is_the_same_in_steps_and_whole(world: Any) -> None:
+    for step in (0, 1):
+        for case in EXPOSED.values():
+            for landed, record in case[step]:
+                world.load("segment", record, hour=f"2026/11/20/{landed}")
+        world.build()
+    step_by_step = world.tables()
+    expected = [row for case in EXPOSED.values() for row in case[2]]
+    assert world.rows("select request_id, book_id, is_clicked from marts.fct_exposures order by all") == expected
+    assert world.build("--full-refresh").tables() == step_by_step
 
 
 def test_a_tracker_that_was_not_staged_is_taken_up_later(world: Any) -> None:

@@ -73,6 +73,16 @@ def personal_records() -> dict[str, list[Record]]:
             segment(
                 "s10", properties=dict.fromkeys(("book_id", "request_id", "surface", "model", "variant"), f"at {ann}")
             ),
+            segment(
+                "s11",
+                event="Recommendations Viewed",
+                properties={
+                    **dict.fromkeys(
+                        ("request_id", "surface", "model", "model_version", "experiment", "variant"), "any"
+                    ),
+                    "items": [{"book_id": ann}, {"book_id": quoted, "label": ann}],
+                },
+            ),
         ],
         "pinpoint": [
             pinpoint(endpoint={"Address": ann, "User": {"UserId": "u1", "UserAttributes": {"email": [ann]}}}),
@@ -127,7 +137,7 @@ def private(new_world: NewWorld) -> Any:
 def test_no_address_leaves_raw(private: Any) -> None:
     tables = private.tables()
     text = json.dumps(tables, default=str, ensure_ascii=False)
-    assert len(tables["marts.fct_events"]) == 21
+    assert len(tables["marts.fct_events"]) == 22
     assert "[email]" in text
     assert [address for address in ADDRESSES if address in text] == []
 

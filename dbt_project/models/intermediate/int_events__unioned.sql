@@ -2,7 +2,7 @@
     'event_id', 'source', 'object_key', 'record_index', 'user_id', 'anonymous_id', 'previous_id', 'book_id', 'request_id',
     'record_type', 'source_event', 'query', 'plan', 'currency', 'store',
     'surface', 'model', 'model_version', 'experiment', 'variant', 'label',
-    'value_text', 'platform', 'locale', 'app_version', 'ip_hash', 'content_hash', 'is_bot',
+    'value_text', 'items', 'platform', 'locale', 'app_version', 'ip_hash', 'content_hash', 'is_bot',
     'rating', 'chapter', 'chapters', 'position', 'item_count', 'price',
     'occurred_at', 'landed_at', 'loaded_at',
 ] -%}
@@ -76,6 +76,7 @@ final as (
         experiment,
         variant,
         label,
+        items,
         platform,
         locale,
         app_version,

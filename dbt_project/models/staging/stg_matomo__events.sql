@@ -103,6 +103,7 @@ final as (
         cast(null as varchar) as variant,
         {{ redact_emails('label') }} as label,
         coalesce({{ redact_emails('event_value') }}, revenue) as value_text,
+        cast(null as varchar) as items,
         'web' as platform,
         -- `lang` is the browser's whole Accept-Language header; its first language is the reader's.
         replace(trim(split_part(split_part(language, ',', 1), ';', 1)), '_', '-') as locale,

@@ -111,6 +111,7 @@ final as (
         cast(null as varchar) as variant,
         cast(null as varchar) as label,
         cast(null as varchar) as value_text,
+        cast(null as varchar) as items,
         lower(platform) as platform,
         replace(locale, '_', '-') as locale,
         {{ redact_emails('app_version') }} as app_version,

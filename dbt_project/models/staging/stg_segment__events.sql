@@ -103,6 +103,7 @@ final as (
             else {{ redact_emails('page_name') }}
         end as label,
         {{ redact_emails('value') }} as value_text,
+        {{ redact_emails('items') }} as items,
         case
             when device_type is not null then lower(device_type)
             when library_name = 'analytics.js' then 'web'

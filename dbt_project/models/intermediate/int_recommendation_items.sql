@@ -1,0 +1,91 @@
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key=['object_key', 'record_index']) }}
+
+-- depends_on: {{ ref('stg_segment__events') }}
+-- depends_on: {{ ref('stg_pinpoint__events') }}
+-- depends_on: {{ ref('stg_matomo__events') }}
+
+with
+
+events as (
+
+    select *
+    from {{ ref('int_events__validated') }}
+    where event_name in ('Recommendations Viewed', 'Recommendation Clicked', 'Recommendation Dismissed')
+        and invalid_reason is null
+        and {{ arrived_since('loaded_at') }}
+
+),
+
+listed as (
+
+    {{ json_items(
+        'events',
+        column='items',
+        fields={'book_id': 'book_id', 'position_text': 'position', 'propensity_text': 'propensity'},
+        keep=['object_key', 'record_index', 'event_id', 'request_id', 'event_name', 'occurred_at', 'landed_at', 'loaded_at'],
+        where="event_name = 'Recommendations Viewed'",
+    ) }}
+
+),
+
+unioned as (
+
+    select
+        object_key,
+        record_index,
+        event_id,
+        request_id,
+        book_id,
+        event_name,
+        item_number,
+        coalesce({{ integer_from_text('position_text') }}, item_number) as position,
+        try_cast(propensity_text as double) as propensity,
+        occurred_at,
+        landed_at,
+        loaded_at
+    from listed
+    where book_id is not null
+
+    union all
+
+    select
+        object_key,
+        record_index,
+        event_id,
+        request_id,
+        book_id,
+        event_name,
+        1 as item_number,
+        position,
+        cast(null as double) as propensity,
+        occurred_at,
+        landed_at,
+        loaded_at
+    from events
+    where event_name in ('Recommendation Clicked', 'Recommendation Dismissed')
+
+),
+
+final as (
+
+    select
+        object_key,
+        record_index,
+        event_id,
+        request_id,
+        book_id,
+
+        event_name,
+
+        cast(item_number as bigint) as item_number,
+        cast(position as integer) as position,
+        propensity,
+
+        cast(occurred_at as date) as occurred_on,
+        landed_at,
+        loaded_at
+    from unioned
+
+)
+
+select * from final
