@@ -35,7 +35,17 @@ def newest_marts(hub: Hub) -> dict[str, pa.Table]:
     days = hub.folders("curated/fct_interactions")
     if not days:
         raise DataError("There is no training data in the hub yet: materialize `training/interactions` first.")
-    day = dt.date.fromisoformat(days[-1].removeprefix("dt="))
+    return _marts(hub, dt.date.fromisoformat(days[-1].removeprefix("dt=")))
+
+
+def marts_trained_on(hub: Hub, data_to: str) -> dict[str, pa.Table] | None:
+    """The marts of the first day that was kept from a version's last interaction on (ISO text), None if there are none any more."""
+    kept = [dt.date.fromisoformat(folder.removeprefix("dt=")) for folder in hub.folders("curated/fct_interactions")]
+    since = [day for day in sorted(kept) if data_to and day >= dt.date.fromisoformat(data_to[:10])]
+    return _marts(hub, since[0]) if since else None
+
+
+def _marts(hub: Hub, day: dt.date) -> dict[str, pa.Table]:
     return {name: pq.read_table(io.BytesIO(hub.get(curated_key(name, day)))) for name in MARTS}
 
 

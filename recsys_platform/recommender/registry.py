@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 PRODUCTION, CHALLENGER = "production", "challenger"
 ALIASES = (PRODUCTION, CHALLENGER)
 MODEL = "recommender"
-CHANGES = "recommender-aliases"
+CHANGES, TUNING = "recommender-aliases", "recommender-tuning"
 _ARTIFACTS = "model"
 _ROLLED_BACK = "rolled_back"
 
@@ -162,6 +162,16 @@ class Registry:
         """Remember that a person took a version out of production, or forget it."""
         self._client.set_model_version_tag(MODEL, version, _ROLLED_BACK, "yes" if rolled_back else "no")
 
+    def note_tuning(self, name: str, parameters: Mapping[str, Any], figures: Mapping[str, float]) -> None:
+        """Keep what a search found as a run of an experiment of its own."""
+        with _told(f"Cannot keep what tuning {name} found"):
+            run = self._client.create_run(self._experiment(TUNING), run_name=name, tags={"variant": name}).info.run_id
+            for key, value in parameters.items():
+                self._client.log_param(run, key, value)
+            for key, figure in figures.items():
+                self._client.log_metric(run, key, figure)
+            self._client.set_terminated(run)
+
     def history(self) -> list[Change]:
         """Every change of an alias, newest first."""
         with _told("Cannot read the history of the aliases"):
@@ -232,6 +242,8 @@ class Registry:
 
     def _local(self, theirs: "Theirs") -> Path:
         there = urlsplit(str(theirs.source))
+        if self.uri is None:  # by its place in the world, which may have been moved since
+            return self.root / "artifacts" / there.path.partition("/artifacts/")[2]
         if there.scheme in ("", "file"):
             return Path(url2pathname(there.path))
         copy = self.root / "copies" / theirs.tags["content"]

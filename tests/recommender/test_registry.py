@@ -162,3 +162,12 @@ def test_versions_of_a_server_are_copied_before_they_are_read(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)  # MLflow puts artifacts of an address without a place below the working folder
     version = another(remote)
     assert remote.load(version).arrays["vectors"].tolist() == ARRAYS["vectors"].tolist()
+
+
+def test_a_world_that_was_moved_reads_its_own_files(tmp_path: Path) -> None:
+    before = Registry(tmp_path / "before" / "models")
+    version = another(before)
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = Registry(tmp_path / "after" / "models")
+    assert moved.load(version).arrays["vectors"].tolist() == ARRAYS["vectors"].tolist()
+    assert moved.folder(version).is_relative_to(tmp_path / "after")

@@ -5,6 +5,7 @@ import datetime as dt
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
@@ -12,6 +13,7 @@ from recsys_platform.defs.telling import every_few_seconds
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated
 from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.drift import drift
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams
 from recsys_platform.recommender.fitting import Listener
@@ -19,7 +21,7 @@ from recsys_platform.recommender.gate import GateParams
 from recsys_platform.recommender.measured import keep, measured_on
 from recsys_platform.recommender.plots import evaluation_plot
 from recsys_platform.recommender.promotion import Judgement, judge
-from recsys_platform.recommender.registry import Registry
+from recsys_platform.recommender.registry import PRODUCTION, Registry
 from recsys_platform.recommender.report import evaluation_page
 from recsys_platform.recommender.training import Registered, candidates_of, evaluate_variants, live_recipe, train
 from recsys_platform.recommender.variants import BASELINE, load_variants
@@ -31,7 +33,7 @@ VARIANTS = load_variants()
 EVALUATION = EvaluationParams(max_users=10_000)
 GATE = GateParams()
 REPORT = "reports/evaluation.html"
-_BETTER = "what_is_live_beats_popularity"
+_BETTER, _LIKE = "what_is_live_beats_popularity", "readers_and_books_are_like_those_trained_on"
 _DESCRIPTIONS = {
     "popularity": "What everybody reads lately, the books in the reader's language first: the baseline and the fallback.",
     "lightfm": "Hybrid factor model trained with WARP.",
@@ -152,7 +154,8 @@ models = [_model_asset(name) for name in VARIANTS]
     pool=WAREHOUSE_WRITER,
     automation_condition=ON_NEWS,
     check_specs=[
-        dg.AssetCheckSpec(_BETTER, asset=PROMOTION, description="What is live was measured and beats popularity")
+        dg.AssetCheckSpec(_BETTER, asset=PROMOTION, description="A recipe beats popularity"),
+        dg.AssetCheckSpec(_LIKE, asset=PROMOTION, description="Nothing has drifted since the live model was trained"),
     ],
 )
 def promotion(
@@ -164,11 +167,42 @@ def promotion(
     """The gate: what is better than popularity and than what is live goes live; every other candidate is told why not."""
     data = curated.newest_dataset(hub)
     variants, live = live_recipe(VARIANTS, registry)
+    moved = _drift(hub, registry)
     candidates = candidates_of(data, variants, live, registry, _now())
     done = judge(candidates, live, measured_on(data.fingerprint(), warehouse), registry, GATE)
     for decision in done.decisions:
         context.log.info(f"{decision.candidate}: " + " ".join(decision.reasons))
-    return dg.MaterializeResult(metadata=_promotion_metadata(done), check_results=[_is_better(done)])
+    return dg.MaterializeResult(metadata=_promotion_metadata(done), check_results=[_is_better(done), _is_like(moved)])
+
+
+def _drift(hub: Hub, registry: Registry) -> pd.DataFrame | None:
+    """How far the world has moved since the live model was trained; None if nothing is live or its data are not kept."""
+    version = registry.version_of(PRODUCTION)
+    reference = curated.marts_trained_on(hub, registry.listed(version).data_to) if version else None
+    try:
+        return drift(reference, curated.newest_marts(hub)) if reference else None
+    except DataError:
+        return None
+
+
+def _is_like(moved: pd.DataFrame | None) -> dg.AssetCheckResult:
+    if moved is None:
+        return dg.AssetCheckResult(passed=True, check_name=_LIKE, description="Nothing is live yet to compare with")
+    drifted = moved.loc[moved["verdict"] == "drifted", "what"].tolist()
+    return dg.AssetCheckResult(
+        passed=not drifted,
+        check_name=_LIKE,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"Drifted since training: {', '.join(drifted)}"
+        if drifted
+        else "Nothing has drifted since training",
+        metadata={"population stability": dg.MetadataValue.md(_markdown(moved))},
+    )
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.round(3).astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _promotion_metadata(done: Judgement) -> dict[str, Any]:
@@ -190,6 +224,7 @@ def _is_better(done: Judgement) -> dg.AssetCheckResult:
     )
     return dg.AssetCheckResult(
         passed=done.unmeasured or bool(may),
+        check_name=_BETTER,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"May go live: {', '.join(may)}" if may else refused,
     )

@@ -1,0 +1,73 @@
+"""Better parameters for the variants, searched for when somebody asks."""
+
+import dagster as dg
+import yaml
+from pydantic import Field
+
+from recsys_platform.defs.automation.triggers import ON_DEMAND
+from recsys_platform.defs.training.assets import INTERACTIONS, VARIANTS
+from recsys_platform.hub.store import Hub
+from recsys_platform.recommender import curated
+from recsys_platform.recommender.registry import Registry
+from recsys_platform.recommender.splits import hold_out_after
+from recsys_platform.recommender.tuning import SPACES, Tuned, TuningParams, tune_variant
+from recsys_platform.recommender.variants import Variant
+
+
+class TuningConfig(dg.Config):
+    """What to search, and how long for each variant; no variants means all that can be tuned."""
+
+    variants: list[str] = Field(default_factory=list)
+    trials: int = 30
+    seconds: float = 300
+    seed: int = 0
+
+
+@dg.asset(
+    key=["training", "tuning"],
+    deps=[INTERACTIONS],
+    group_name="training",
+    kinds={"optuna", "mlflow"},
+    tags={ON_DEMAND: "true"},
+)
+def tuning(
+    context: dg.AssetExecutionContext,
+    config: TuningConfig,
+    hub: dg.ResourceParam[Hub],
+    registry: dg.ResourceParam[Registry],
+) -> dg.MaterializeResult:
+    """Optuna on an inner split: what the evaluation tests on is left out, the latest of the rest is what trials are measured on."""
+    inner = hold_out_after(hold_out_after(curated.newest_dataset(hub)).train)
+    params = TuningParams(trials=config.trials, seconds=config.seconds, seed=config.seed)
+    names = config.variants or [name for name, variant in VARIANTS.items() if variant.model in SPACES]
+
+    def tell(name: str, done: int, best: float) -> None:
+        context.log.info(f"{name}: {done} trials, NDCG@{params.k} {best:.4f} so far")
+
+    found = [tune_variant(name, VARIANTS, inner, params, tell) for name in names]
+    for each in found:
+        figures = {"ndcg": each.value, "ndcg_before": each.untuned, "trials": float(each.trials)}
+        registry.note_tuning(each.name, each.parameters, figures)
+    return dg.MaterializeResult(
+        metadata={
+            "found": dg.MetadataValue.md(_table(found)),
+            "for variants.yaml": dg.MetadataValue.md(f"```yaml\n{_yaml(found)}```"),
+        }
+    )
+
+
+def _table(found: list[Tuned]) -> str:
+    rows = [f"| {each.name} | {each.untuned:.4f} | {each.value:.4f} | {each.trials} |" for each in found]
+    return "\n".join(["| variant | NDCG@10 as it is | best found | trials |", "| --- | --- | --- | --- |", *rows])
+
+
+def _yaml(found: list[Tuned]) -> str:
+    return yaml.safe_dump({each.name: _named(VARIANTS[each.name], each) for each in found}, sort_keys=False)
+
+
+def _named(variant: Variant, tuned: Tuned) -> dict[str, object]:
+    own = {} if variant.model == variant.name else {"model": variant.model}
+    return {
+        **own,
+        **{key: round(value, 6) if isinstance(value, float) else value for key, value in tuned.parameters.items()},
+    }

@@ -1,0 +1,19 @@
+"""The search for better parameters, on a small world's own data."""
+
+import dagster as dg
+import pytest
+
+from recsys_platform.defs.training.tuning import TuningConfig, tuning
+from recsys_platform.settings import hub_of, load_settings, registry_of
+
+pytestmark = pytest.mark.slow
+
+
+def test_what_is_found_is_kept_in_mlflow_and_shown_as_yaml(world):
+    settings = load_settings({"RECSYS_HOME": str(world)})
+    registry = registry_of(settings)
+    config = TuningConfig(variants=["ease", "lightfm"], trials=3, seconds=20)
+    with dg.build_asset_context() as context:
+        found = tuning(context, config, hub=hub_of(settings), registry=registry)
+    assert "ease:\n  regularization:" in found.metadata["for variants.yaml"].value
+    assert "| lightfm |" in found.metadata["found"].value
