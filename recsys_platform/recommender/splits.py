@@ -29,6 +29,9 @@ def hold_out_after(data: Dataset, *, fraction: float = 0.2, seed: int = 0) -> Sp
 
     What was not liked after that moment is left out of training as well: nobody knew of it. This is how a model is used, readers
     without history included (Meng et al. 2020: splits by user let models see the future).
+
+    Data in which so much was liked at that very moment that more than twice the fraction would be held out have no real times: the
+    latest of each user are held out instead.
     """
     rows = data.interactions
     liked = np.sort(rows.last_at[rows.positive])
@@ -36,6 +39,8 @@ def hold_out_after(data: Dataset, *, fraction: float = 0.2, seed: int = 0) -> Sp
         return Split(train=data, test=data.pairs(rows.positive))
     moment = liked[min(int(np.ceil(len(liked) * (1 - fraction))), len(liked) - 1)]
     later = rows.last_at >= moment
+    if later[rows.positive].mean() > 2 * fraction:
+        return hold_out_latest(data, fraction=fraction, seed=seed)
     return Split(train=data.with_interactions(~later), test=data.pairs(later & rows.positive))
 
 

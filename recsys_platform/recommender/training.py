@@ -5,9 +5,12 @@ Belongs here: what an evaluation compares, when a version can be used again, wha
 """
 
 import datetime as dt
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version as version_of_package
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,13 +109,22 @@ def evaluate_variants(
     return evaluate(models, split, params, baselines=tuple(dict.fromkeys((BASELINE, live or BASELINE))))
 
 
+@cache
+def code_version() -> str:
+    """The platform's version and a hash of the recommender's source: other code is another model."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return f"{version_of_package('recsys-platform')}+{digest.hexdigest()[:12]}"
+
+
 def _facts(recipe: Mapping[str, Any], data: Dataset, now: dt.datetime, metrics: Mapping[str, float]) -> Facts:
     first, last = (_moment(time) for time in data.window or (None, None))
     return Facts(
         created_at=now,
         data_hash=data.fingerprint(),
         catalogue_hash=data.catalogue_hash,
-        code_version=version_of_package("recsys-platform"),
+        code_version=code_version(),
         data_from=first,
         data_to=last,
         params=recipe,

@@ -101,3 +101,10 @@ def test_hidden_books_are_unknown_to_training(make_dataset: Callable[..., Datase
     tested = set(split.test.indices.tolist())
     assert tested
     assert tested.isdisjoint(split.train.interactions.book.tolist())
+
+
+def test_data_without_times_are_split_by_reader(make_dataset: Callable[..., Dataset]) -> None:
+    data = make_dataset({"u1": BOOKS[:10], "u2": BOOKS[10:]}, BOOKS, last_at=pd.Timestamp("2026-01-01"))
+    split = hold_out_after(data)
+    assert np.diff(split.test.indptr).tolist() == [2, 2]
+    assert split.train.positives_per_user.tolist() == [8, 8]
