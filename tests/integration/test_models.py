@@ -1,0 +1,39 @@
+"""What a person can do about models from the command line, in a finished world that was copied to another place."""
+
+from recsys_platform.recommender.registry import PRODUCTION
+from recsys_platform.settings import load_settings, registry_of
+
+
+def test_versions_are_listed_put_into_use_and_taken_back(world, run_recsys):
+    registry = registry_of(load_settings({"RECSYS_HOME": str(world)}))
+    live = registry.listed(registry.version_of(PRODUCTION))
+    other = next(each for each in registry.versions() if each.variant not in {live.variant, "popularity"})
+    code, said = run_recsys("models")
+    assert code == 0
+    assert "production" in said
+    assert live.variant in said
+
+    code, said = run_recsys("promote", other.version, "--why", "a trial")
+    assert (code, f"{other.label} is production now." in said) == (0, True)
+    code, said = run_recsys("models", "--history")
+    assert (code, "a trial" in said) == (0, True)
+
+    code, said = run_recsys("rollback", "--why", "it was worse")
+    assert code == 0
+    assert f"{live.label} is in production again instead of {other.label}" in said
+    assert registry.version_of(PRODUCTION) == live.version
+    code, said = run_recsys("models")
+    assert "rolled back" in said
+
+
+def test_what_cannot_be_put_into_use_is_one_sentence(world, run_recsys):
+    code, said = run_recsys("promote", "999")
+    assert (code, "There is no model version 999" in said) == (1, True)
+    code, said = run_recsys("rollback")
+    assert (code, "There is no earlier production version" in said) == (1, True)
+
+
+def test_the_page_of_the_evaluation_is_in_the_hub(world):
+    page = (world / "hub" / "reports" / "evaluation.html").read_text(encoding="utf-8")
+    assert "NDCG by history" in page
+    assert "<script" not in page
