@@ -12,7 +12,7 @@ from recsys_platform.recommender import metrics
 from recsys_platform.recommender.arrays import FloatArray
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.models.als import fit_als
-from recsys_platform.recommender.models.blend import Blend, Quality, best_weights, standardized
+from recsys_platform.recommender.models.blend import Blend, Quality, best_weights, mean_deviation, standardized
 from recsys_platform.recommender.models.ease import fit_ease
 from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.item_knn import fit_item_knn
@@ -23,10 +23,13 @@ from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.sequence import fit_sequence
 from recsys_platform.recommender.ranking import top_k
 from recsys_platform.recommender.splits import Split, hold_out_after
+from recsys_platform.recommender.testing import sample
 from recsys_platform.recommender.variants import BASELINE, BlendParams, Variant, Variants
 
 Listener = Callable[[str, int, int], None]
 """Called with the name of what is trained, epochs done, epochs in all."""
+SCALED_ON = 200
+"""Users whose scores tell the scale of a blend's components."""
 HoldOut = Callable[..., Split]
 _FITS: Mapping[str, Callable[..., Recommender]] = {
     "als": fit_als,
@@ -80,7 +83,9 @@ class Fitter:
     def _blended(self, name: str, params: BlendParams) -> Blend:
         weights = self._weights(params)
         components = tuple(self.bare(part) for part in params.components)
-        return Blend(name, components, weights)
+        some = sample(np.flatnonzero(self.data.positives_per_user).astype(np.int32), SCALED_ON, params.seed)
+        scales = np.array([mean_deviation(component, some) for component in components], dtype=np.float32)
+        return Blend(name, components, weights, scales)
 
     def _weights(self, params: BlendParams) -> FloatArray:
         split = self.hold_out(self.data, fraction=params.held_out, seed=params.seed)
@@ -98,9 +103,7 @@ class Fitter:
 
 def blend_quality(components: list[Recommender], split: Split, params: BlendParams) -> Quality:
     """From weights to the blend's NDCG@k on a sample of a split's test users."""
-    users = split.test_users
-    if len(users) > params.max_users:
-        users = np.sort(np.random.default_rng(params.seed).choice(users, params.max_users, replace=False))
+    users = sample(split.test_users, params.max_users, params.seed)
     parts = [standardized(component.scores(users)) for component in components]
     seen, test = split.train.pairs()[users], split.test[users]
     rows, relevant = np.arange(len(users), dtype=np.int32), np.diff(test.indptr)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, IdArray, IntArray
 from recsys_platform.recommender.dataset import Dataset, pair_matrix
+from recsys_platform.recommender.explanations import Explainer
 from recsys_platform.recommender.models.factors import book_similarity
 from recsys_platform.recommender.models.popularity import EVERYONE, Popularity
 from recsys_platform.recommender.models.protocol import Recommender
@@ -28,7 +29,14 @@ _WORD = pa.dictionary(pa.int8(), pa.string())
 _STAMP = [("model_version", _WORD), ("generated_at", pa.timestamp("us"))]
 _RANKED = [("rank", pa.int32()), ("book_id", pa.string()), ("score", pa.float64())]
 USER_RECOMMENDATIONS = pa.schema(
-    [("user_id", pa.string()), ("model", _WORD), *_RANKED, ("reason", _WORD), *_STAMP],
+    [
+        ("user_id", pa.string()),
+        ("model", _WORD),
+        *_RANKED,
+        ("reason", _WORD),
+        ("because_book_id", pa.string()),
+        *_STAMP,
+    ],
 )
 SIMILAR_BOOKS = pa.schema(
     [
@@ -69,9 +77,10 @@ def user_recommendations(
             "user_id": users.take(pa.array(rows.row)),
             "book_id": books.take(pa.array(rows.book)),
             "reason": pa.DictionaryArray.from_arrays(pa.array(reasons, pa.int8()), list(REASONS)),
+            "because_book_id": books.take(pa.array(rows.because, mask=rows.because == NONE)),
         }
 
-    return _reader(USER_RECOMMENDATIONS, blocks, edition, columns)
+    return _reader(USER_RECOMMENDATIONS, blocks, edition, columns, explainer=Explainer(model, data))
 
 
 def similar_books(book_vectors: FloatArray, data: Dataset, edition: Edition, *, k: int) -> pa.RecordBatchReader:
@@ -110,19 +119,25 @@ def popular_books(popularity: Popularity, data: Dataset, edition: Edition, *, k:
 
 @dataclass(frozen=True)
 class _Rows:
-    """A block of lists as rows: whose, which book, at which rank (from 1), with which score; one length."""
+    """A block of lists as rows: whose, which book, at which rank (from 1), with which score, because of which; one length."""
 
     row: IntArray
     book: IntArray
     rank: IntArray
     score: FloatArray
+    because: IntArray
 
 
 def _reader(
-    schema: pa.Schema, blocks: Iterator[Ranked], edition: Edition, columns: Callable[[_Rows], dict[str, pa.Array]]
+    schema: pa.Schema,
+    blocks: Iterator[Ranked],
+    edition: Edition,
+    columns: Callable[[_Rows], dict[str, pa.Array]],
+    *,
+    explainer: Explainer | None = None,
 ) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(
-        schema, (_batch(schema, _flat(block), edition, columns) for block in blocks)
+        schema, (_batch(schema, _flat(block, explainer), edition, columns) for block in blocks)
     )
 
 
@@ -141,13 +156,15 @@ def _batch(
     return pa.record_batch([found[name] for name in schema.names], schema=schema)
 
 
-def _flat(block: Ranked) -> _Rows:
+def _flat(block: Ranked, explainer: Explainer | None) -> _Rows:
+    because = explainer.because(block) if explainer else np.full(block.books.shape, NONE, np.int32)
     list_number, position = np.nonzero(block.books != NONE)
     return _Rows(
         row=block.rows[list_number],
         book=block.books[list_number, position],
         rank=(position + 1).astype(np.int32),
         score=block.scores[list_number, position],
+        because=because[list_number, position],
     )
 
 

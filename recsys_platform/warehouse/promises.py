@@ -45,6 +45,10 @@ USER_RECOMMENDATIONS: Mapping[str, str] = {
         select count(*) from {user_recommendations} as r
         left join {dim_books} as b on b.book_id = r.book_id and b.is_available
         where b.book_id is null""",
+    "a book that is given as the reason was finished by its reader": """
+        select count(*) from {user_recommendations} as r
+        where r.because_book_id is not null and (r.user_id, r.because_book_id) not in (
+            select user_id, book_id from {fct_interactions} where is_finished)""",
     "ranks run from 1 without a gap and no book stands twice in a list": """
         select count(*) from (
             select user_id, model from {user_recommendations} group by user_id, model

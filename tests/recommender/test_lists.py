@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.fitting import Fitter
 from recsys_platform.recommender.interactions import build_dataset
 from recsys_platform.recommender.lists import (
     POPULAR_BOOKS,
@@ -22,6 +23,7 @@ from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.newcomers import fit_newcomers
 from recsys_platform.recommender.models.popularity import Popularity, PopularityParams, fit_popularity
+from recsys_platform.recommender.variants import variant_of
 
 EDITION = Edition("lightfm", "v1", dt.datetime(2026, 11, 22))
 USERS = pd.DataFrame({"user_id": ["reads", "new_de", "new"], "language": ["en", "de", None]})
@@ -90,6 +92,7 @@ def test_batches_keep_the_contract(data: Dataset, lightfm: FactorModel, populari
         "book_id",
         "score",
         "reason",
+        "because_book_id",
         "model_version",
         "generated_at",
     ]
@@ -118,3 +121,16 @@ def test_popular_books_are_listed_for_all_and_for_each_language(data: Dataset, p
     lists = rows.groupby("segment")["book_id"].apply(list).to_dict()
     assert lists == {"all": ["b3", "b1"], "language=de": ["b2"], "language=en": ["b3", "b1"]}
     assert rows[rows["segment"] == "language=en"]["score"].tolist() == pytest.approx([2 / 9, 1 / 9])
+
+
+def test_a_list_tells_which_finished_book_it_rests_on(make_interactions: Callable[..., pd.DataFrame]) -> None:
+    likes = {f"u{n}": ["a1", "a2", "a3"] if n % 2 else ["z1", "z2", "z3"] for n in range(8)}
+    likes |= {"both": ["z1", "a1", "a2"], "only_saved": ["a1"]}
+    finished = [book != "a2" and user != "only_saved" for user, books in likes.items() for book in books]
+    books = pd.DataFrame({"book_id": ["a1", "a2", "a3", "z1", "z2", "z3"]})
+    data = build_dataset(make_interactions(likes, is_finished=finished), pd.DataFrame({"user_id": list(likes)}), books)
+    fitter = Fitter(data, {name: variant_of(name, {}) for name in ("popularity", "item_knn")})
+    rows = user_recommendations(fitter.fit("item_knn"), data, EDITION, k=6).read_all().to_pandas()
+    because = rows[rows["user_id"] == "both"].set_index("book_id")["because_book_id"]
+    assert (because["a3"], because["z2"]) == ("a1", "z1")
+    assert rows[rows["user_id"] == "only_saved"]["because_book_id"].isna().all()

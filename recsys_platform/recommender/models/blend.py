@@ -21,11 +21,15 @@ STEPS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
 
 @dataclass(frozen=True)
 class Blend:
-    """The sum of the components' scores, each brought to mean 0 and deviation 1 over a user's books, times its weight."""
+    """The sum of the components' scores, each brought to mean 0 and deviation 1 over a user's books, times its weight.
+
+    `scales`: the mean of that deviation, by component.
+    """
 
     name: str
     components: tuple[Recommender, ...]
     weights: FloatArray
+    scales: FloatArray
 
     def scores(self, users: IntArray) -> FloatArray:
         """Every component's scores on one scale, weighted."""
@@ -35,12 +39,12 @@ class Blend:
         """The same of every component's fold-in."""
         return self._sum(lambda component: component.fold_in(histories))
 
-    def contributions(self, histories: Histories, reader: int) -> FloatArray:
-        """Every component's contributions on the scale of its scores, weighted."""
-        one = histories.take(np.array([reader]))
+    def contributions(self, history: Histories, books: IntArray) -> FloatArray:
+        """Every component's contributions, weighted, on the scale that its scores have on average."""
         parts = (
-            weight * part.contributions(histories, reader) / _deviation(part.fold_in(one))
-            for part, weight in zip(self.components, self.weights, strict=True)
+            weight / scale * part.contributions(history, books)
+            for part, weight, scale in zip(self.components, self.weights, self.scales, strict=True)
+            if weight
         )
         return np.asarray(reduce(np.add, parts), dtype=np.float32)
 
@@ -56,12 +60,22 @@ class Blend:
             for component in self.components
             for key, array in component.arrays().items()
         }
-        return {"kind": np.array(["blend"], dtype=object), "components": names, "weights": self.weights} | parts
+        return {
+            "kind": np.array(["blend"], dtype=object),
+            "components": names,
+            "weights": self.weights,
+            "scales": self.scales,
+        } | parts
 
     def _sum(self, scores_of: Callable[[Recommender], FloatArray]) -> FloatArray:
         weighted = zip(self.components, self.weights, strict=True)
         parts = (weight * standardized(scores_of(component)) for component, weight in weighted if weight)
         return np.asarray(reduce(np.add, parts), dtype=np.float32)
+
+
+def mean_deviation(component: Recommender, users: IntArray) -> float:
+    """The mean over users of the deviation of a component's scores, 1 if there are none."""
+    return float(_deviation(component.scores(users)).mean()) if len(users) else 1.0
 
 
 def standardized(scores: FloatArray) -> FloatArray:

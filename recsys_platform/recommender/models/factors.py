@@ -42,12 +42,11 @@ class FactorModel:
         means = history_means(histories, self.book_vectors, self.half_life)
         return self._against_books(means @ self.from_history[:-1] + self.from_history[-1])
 
-    def contributions(self, histories: Histories, reader: int) -> FloatArray:
-        """What each liked book adds to the reader's vector, times the vectors of all books."""
-        one = histories.take(np.array([reader]))
-        shares = fading(one.age, self.half_life)
-        own = self.book_vectors[one.books] * (shares / max(shares.sum(), 1e-9))[:, None]
-        return np.asarray(own @ self.from_history[:-1] @ self.book_vectors.T)
+    def contributions(self, history: Histories, books: IntArray) -> FloatArray:
+        """What each liked book adds to the reader's vector, times the vectors of the books."""
+        shares = fading(history.age, self.half_life)
+        own = self.book_vectors[history.books] * (shares / max(shares.sum(), 1e-9))[:, None]
+        return np.asarray(own @ self.from_history[:-1] @ self.book_vectors[books].T)
 
     def personal(self, users: IntArray) -> BoolArray:
         """Whether each user liked something in training."""

@@ -64,9 +64,9 @@ class WithFallback:
         share = (readers.histories.lengths / (readers.histories.lengths + PRIOR_BOOKS)).astype(np.float32)[:, None]
         return np.asarray(share * standardized(self.model.fold_in(readers.histories)) + (1 - share) * prior)
 
-    def contributions(self, histories: Histories, reader: int) -> FloatArray:
+    def contributions(self, history: Histories, books: IntArray) -> FloatArray:
         """The model's."""
-        return self.model.contributions(histories, reader)
+        return self.model.contributions(history, books)
 
     def personal(self, users: IntArray) -> BoolArray:
         """Whether the model knows each user."""

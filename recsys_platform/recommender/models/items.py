@@ -35,13 +35,13 @@ class ItemModel:
         """The sum over each history."""
         return self._spread(histories.weighted(self.half_life)[:, self.chosen] @ self.similarity)
 
-    def contributions(self, histories: Histories, reader: int) -> FloatArray:
+    def contributions(self, history: Histories, books: IntArray) -> FloatArray:
         """The terms of that sum."""
-        one = histories.take(np.array([reader]))
-        own = sparse.csr_array(
-            (fading(one.age, self.half_life), (np.arange(len(one.books)), one.books)), (len(one.books), one.n_books)
-        )
-        return self._spread(own[:, self.chosen] @ self.similarity)
+        own, listed = self._place[history.books], self._place[books]
+        found = self.similarity[np.maximum(own, 0)][:, np.maximum(listed, 0)]
+        terms = found.toarray() if sparse.issparse(found) else found
+        known = (own >= 0)[:, None] & (listed >= 0)[None, :]
+        return np.asarray(terms * known * fading(history.age, self.half_life)[:, None], dtype=np.float32)
 
     def personal(self, users: IntArray) -> BoolArray:
         """Whether each user liked a book that has a say."""
@@ -74,6 +74,13 @@ class ItemModel:
             histories=Histories(arrays["history_starts"], arrays["history_books"], int(arrays["n_books"][0])),
             half_life=float(arrays["half_life"][0]),
         )
+
+    @cached_property
+    def _place(self) -> IntArray:
+        """Where each book stands among the chosen ones, -1 if it is none of them."""
+        place = np.full(self.histories.n_books, -1, np.int32)
+        place[self.chosen] = np.arange(len(self.chosen), dtype=np.int32)
+        return place
 
     @cached_property
     def _heard(self) -> BoolArray:

@@ -45,9 +45,9 @@ class Popularity:
         """Everyone's scores, whatever was liked."""
         return np.repeat(self.table[[EVERYONE]], len(histories), axis=0)
 
-    def contributions(self, histories: Histories, reader: int) -> FloatArray:
+    def contributions(self, history: Histories, books: IntArray) -> FloatArray:
         """Nothing: no liked book changes a score."""
-        return np.zeros((histories.lengths[reader], self.table.shape[1]), np.float32)
+        return np.zeros((len(history.books), len(books)), np.float32)
 
     def personal(self, users: IntArray) -> BoolArray:
         """Never: it is the same for everyone who shares a language."""

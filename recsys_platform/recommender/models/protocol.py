@@ -23,8 +23,8 @@ class Recommender(Protocol):
     def fold_in(self, histories: Histories) -> FloatArray:
         """The same for readers who were not there, or liked more since: shape (len(histories), n_books), without training."""
 
-    def contributions(self, histories: Histories, reader: int) -> FloatArray:
-        """What each book of one history adds to the score of every book, shape (books in the history, n_books)."""
+    def contributions(self, history: Histories, books: IntArray) -> FloatArray:
+        """What each book of one reader's history adds to the scores of some books, shape (books in the history, len(books))."""
 
     def personal(self, users: IntArray) -> BoolArray:
         """Whether each user's scores rest on what that user did, shape (len(users),)."""

@@ -70,7 +70,7 @@ def _model(name: str, arrays: Mapping[str, AnyArray]) -> Recommender:
     if kind != "blend":
         return KINDS[kind](name, arrays)
     parts = tuple(_model(part, _part(arrays, f"{part}.")) for part in arrays["components"])
-    return Blend(name, parts, arrays["weights"])
+    return Blend(name, parts, arrays["weights"], arrays["scales"])
 
 
 def _part(arrays: Mapping[str, AnyArray], prefix: str) -> dict[str, AnyArray]:
