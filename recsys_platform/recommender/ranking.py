@@ -60,11 +60,22 @@ class Allowed:
     group: IntArray | None = None
     exclude: Csr | None = None
 
-    def of(self, rows: IntArray) -> "_Rules":
-        """For the kernels: what to add to a row's scores, by group; the group of each row; where its excluded books are."""
-        group = np.zeros(len(rows), np.int32) if self.group is None else self.group[rows]
+    def of(self, rows: IntArray, n_books: int) -> "_Rules":
+        """For the kernels: what to add to a row's scores, by group; the group of each row; where its excluded books are.
+
+        Only groups that are there get a row of their own. Raises ModelError unless all is about `n_books` books: the kernels read
+        where they are told to.
+        """
+        about = {self.books.shape[1], n_books if self.exclude is None else self.exclude.shape[1]}
+        if about != {n_books}:
+            raise ModelError(
+                f"The rules are about {' and '.join(f'{n:,}' for n in sorted(about))} books and the scores about {n_books:,}: "
+                "make both from one data set."
+            )
+        present, group = np.unique(np.zeros(len(rows)) if self.group is None else self.group[rows], return_inverse=True)
+        books = self.books[present.astype(np.int32)]
         starts, excluded = _excluded(self.exclude, rows)
-        return _Rules(np.where(self.books, np.float32(0), np.float32(-np.inf)), group, starts, excluded)
+        return _Rules(np.where(books, np.float32(0), np.float32(-np.inf)), group.astype(np.int32), starts, excluded)
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ def top_k(
     """The best k of each row, best first, equal scores by ascending book index.
 
     `exclude`: matrix (all rows, n_books), stored entries are never ranked. `allowed`: flag a book, shape (n_books,), or an `Allowed`
-    that says all. Raises ModelError if a score is not a number.
+    that says all, `exclude` included. Raises ModelError if a score is not a number or if masks and scores are about different books.
     """
     blocks = list(ranked_blocks(score, rows, k=k, exclude=exclude, allowed=allowed, block=block))
     if not blocks:
@@ -110,6 +121,10 @@ def ranked_blocks(
 
     The list of a row is the same, to the last bit, whatever rows share its block, if its scores are.
     """
+    if k < 1:
+        raise ValueError(f"A list holds at least one book, not {k}.")
+    if isinstance(allowed, Allowed) and exclude is not None:
+        raise ValueError("What is excluded belongs in `Allowed` where there is one.")
     blocks = [rows[start : start + block] for start in range(0, len(rows), block)]
     if isinstance(score, Factors):
         whole = _whole(allowed, exclude, len(score.books))
@@ -159,7 +174,7 @@ def _excluded(exclude: Csr | None, rows: IntArray) -> tuple[IntArray, IntArray]:
 def select(scores: FloatArray, rows: IntArray, k: int, allowed: Allowed) -> Ranked:
     """The best k of scores that are there already, shape (len(rows), n_books)."""
     values, books = _empty(len(rows), k)
-    rules = allowed.of(rows)
+    rules = allowed.of(rows, scores.shape[1])
     scores = np.ascontiguousarray(scores, dtype=np.float32)
     if not offer(scores, 0, rules.bias, rules.group, rules.starts, rules.excluded, values, books):
         raise ModelError(_NOT_A_NUMBER)
@@ -168,7 +183,7 @@ def select(scores: FloatArray, rows: IntArray, k: int, allowed: Allowed) -> Rank
 
 def _best_of_factors(factors: Factors, rows: IntArray, k: int, allowed: Allowed) -> Ranked:
     """Selected by single precision with a few to spare, then ordered by double; where that could matter, done again in full."""
-    rules, users = allowed.of(rows), factors.users[rows]
+    rules, users = allowed.of(rows, len(factors.books)), factors.users[rows]
     rules = _Rules(rules.bias + factors.bias, rules.group, rules.starts, rules.excluded)
     values, books = _empty(len(rows), k + SPARE)
     scores = np.empty((len(rows), TILE), np.float32)

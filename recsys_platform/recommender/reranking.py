@@ -4,7 +4,7 @@ Belongs here: what concerns a list as a whole, the same for one reader and for a
 trying out books at random (exploration.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +20,19 @@ class Reranking:
     """How a list is put together.
 
     `diversity`: weight of being unlike the books above against the score, 0 to 1. `most_of_a_category`: in one list, None for any
-    number. `promoted`: book index by rank, from 1; a book that a reader may not be offered is left out of that reader's list.
+    number. `promoted`: book index by rank, from 1; a book that a reader may not be offered is left out of that reader's list. Promoted
+    books do not count as one of their category.
     """
 
     diversity: float = 0.0
     most_of_a_category: int | None = None
     promoted: Mapping[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        """ValueError if a rank is below 1 or a book is promoted twice."""
+        ranks, books = list(self.promoted or {}), list((self.promoted or {}).values())
+        if min(ranks, default=1) < 1 or len(set(books)) < len(books):
+            raise ValueError("A promoted book has one rank, from 1 on.")
 
 
 def rerank(pool: Ranked, k: int, categories: Csr, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
@@ -33,7 +40,8 @@ def rerank(pool: Ranked, k: int, categories: Csr, params: Reranking, *, allowed:
 
     The next book is the one with the largest (1 - d) · score - d · largest cosine to a book above it, scores brought to 0 to 1 within
     the pool. A book whose category stands in the list often enough is passed over. `categories`: (n_books, n_categories), above 0
-    where a book has one. `allowed` says who may be offered which promoted book; all may if it is None.
+    where a book has one. `allowed` says who may be offered which promoted book; all may if it is None. The score of a promoted book
+    that is not in the pool is NaN.
     """
     unit = np.asarray(unit_rows(categories).toarray(), dtype=np.float32)
     places = np.full((len(pool.rows), k), NONE, np.int32)
@@ -43,7 +51,7 @@ def rerank(pool: Ranked, k: int, categories: Csr, params: Reranking, *, allowed:
     books = np.where(places == NONE, NONE, np.take_along_axis(pool.books, at, axis=1)).astype(np.int32)
     scores = np.where(places == NONE, np.float32(-np.inf), np.take_along_axis(pool.scores, at, axis=1))
     ranked = Ranked(pool.rows, books, scores)
-    return _with_promoted(ranked, params.promoted, allowed) if params.promoted else ranked
+    return _with_promoted(pool, ranked, params.promoted, allowed) if params.promoted else ranked
 
 
 def _zero_to_one(scores: FloatArray) -> FloatArray:
@@ -93,11 +101,13 @@ def _take_account(
             passed[candidate] = ((other > 0) & (count >= most)).any()
 
 
-def _with_promoted(ranked: Ranked, promoted: Mapping[int, int], allowed: Allowed | None) -> Ranked:
-    books, scores = ranked.books, ranked.scores
-    for rank, book in sorted(promoted.items()):
-        may = _may(ranked.rows, book, allowed)
-        books, scores = _inserted(books, scores, rank - 1, book, may)
+def _with_promoted(pool: Ranked, ranked: Ranked, promoted: Mapping[int, int], allowed: Allowed | None) -> Ranked:
+    """The others first, in their order, then one promoted book after another at its rank, the best rank first."""
+    offers = [(rank - 1, book, _may(pool.rows, book, allowed)) for rank, book in sorted(promoted.items())]
+    books, scores = _without(ranked, offers)
+    for place, book, may in offers:
+        if place < books.shape[1]:
+            books, scores = _inserted(books, scores, place, book, np.where(may, _score_of(pool, book), np.nan), may)
     return Ranked(ranked.rows, books, scores)
 
 
@@ -111,16 +121,30 @@ def _may(rows: IntArray, book: int, allowed: Allowed | None) -> AnyArray:
     return np.asarray(may)
 
 
-def _inserted(books: IntArray, scores: FloatArray, place: int, book: int, may: AnyArray) -> tuple[IntArray, FloatArray]:
-    """The book at its place, those from there on one further down; its former place, or the last, is given up."""
-    if place >= books.shape[1]:
-        return books, scores
-    k = books.shape[1]
-    former = np.where((books == book).any(axis=1), (books == book).argmax(axis=1), k - 1)[:, None]
-    to = np.arange(k)[None, :]
-    source = np.where((to > place) & (to <= former), to - 1, np.where((to < place) & (to >= former), to + 1, to))
+def _without(ranked: Ranked, offers: Sequence[tuple[int, int, AnyArray]]) -> tuple[IntArray, FloatArray]:
+    """The lists without what is promoted in each, those below moved up."""
+    out = np.zeros(ranked.books.shape, dtype=bool)
+    for _, book, may in offers:
+        out |= (ranked.books == book) & may[:, None]
+    order = np.argsort(out, axis=1, kind="stable")
+    books, scores = (np.take_along_axis(each, order, axis=1) for each in (ranked.books, ranked.scores))
+    gone = np.take_along_axis(out, order, axis=1)
+    return np.where(gone, np.int32(NONE), books), np.where(gone, np.float32(-np.inf), scores)
+
+
+def _score_of(pool: Ranked, book: int) -> FloatArray:
+    """What the book scored in each pool, NaN where it is not in it."""
+    score = np.where(pool.books == book, pool.scores, -np.inf).max(axis=1, initial=-np.inf)
+    return np.where(np.isneginf(score), np.float32(np.nan), score)
+
+
+def _inserted(
+    books: IntArray, scores: FloatArray, place: int, book: int, score: FloatArray, may: AnyArray
+) -> tuple[IntArray, FloatArray]:
+    """The book at its place, or behind the last of a shorter list; those from there on one further down, the last given up."""
+    to, count = np.arange(books.shape[1])[None, :], (books != NONE).sum(axis=1, keepdims=True)
+    own = np.where(may[:, None], np.minimum(place, count), books.shape[1])
+    source = to - (to > own)
     moved_books, moved_scores = (np.take_along_axis(each, source, axis=1) for each in (books, scores))
-    own = np.take_along_axis(scores, former, axis=1)[:, 0]
-    moved_books[:, place] = book
-    moved_scores[:, place] = np.where((books == book).any(axis=1), own, np.nan)
-    return np.where(may[:, None], moved_books, books), np.where(may[:, None], moved_scores, scores)
+    here = to == own
+    return np.where(here, np.int32(book), moved_books), np.where(here, score[:, None].astype(np.float32), moved_scores)

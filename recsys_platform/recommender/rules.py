@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
-from recsys_platform.recommender.arrays import Csr, IntArray
+from recsys_platform.recommender.arrays import BoolArray, Csr, IntArray
 from recsys_platform.recommender.dataset import Dataset, pair_matrix
 from recsys_platform.recommender.ranking import Allowed
 
@@ -21,7 +21,7 @@ class Rules:
 
     `finished`: those the reader finished. `rejected`: those whose last action was to remove or dismiss them. `unavailable`:
     those that cannot be opened now. `premium`: premium books, for readers on the free tier. `language`: `own` leaves only books
-    in the reader's language, where it is known and there are any.
+    in the reader's language, where it is known and any of them is offered.
     """
 
     finished: bool = True
@@ -39,23 +39,23 @@ def allowed_by(rules: Rules, data: Dataset, *, exclude: Csr | None = None) -> Al
     language, languages = _languages(rules, data)
     free = data.is_free if rules.premium else np.zeros(data.shape[0], dtype=bool)
     group = (2 * language + free).astype(np.int32)
-    speaks = np.ones((len(languages), data.shape[1]), dtype=bool)
-    for number, name in enumerate(languages):
-        own = data.book_language == name
-        if name and own.any():
-            speaks[number] = own
-    books = np.repeat(speaks, 2, axis=0)
-    books[1::2] &= ~data.premium
-    if rules.unavailable:
-        books &= data.available
+    offered = np.repeat(data.available[None, :] | (not rules.unavailable), 2, axis=0)
+    offered[1] &= ~data.premium
+    books = np.concatenate([_in_language(name, offered, data) for name in languages])
     return Allowed(books, group, _pairs(rules, data, exclude))
+
+
+def _in_language(name: str, offered: BoolArray, data: Dataset) -> BoolArray:
+    """Of the books offered to each tier (2, n_books) those in a language, or all of them where that leaves none."""
+    own = offered & (data.book_language == name)
+    return np.where(own.any(axis=1, keepdims=True) & (name != ""), own, offered)
 
 
 def _languages(rules: Rules, data: Dataset) -> tuple[IntArray, list[str]]:
     if rules.language == "any":
         return np.zeros(data.shape[0], dtype=np.int32), [""]
     names, places = np.unique(data.user_language.astype(str), return_inverse=True)
-    return places.astype(np.int32), names.tolist()
+    return places.astype(np.int32), names.tolist() or [""]
 
 
 def _pairs(rules: Rules, data: Dataset, exclude: Csr | None) -> Csr:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,11 @@ def test_each_rule_can_be_changed_alone(data: Dataset, rules: Rules, free: list[
     assert lists(data, rules) == [free, paying]
 
 
+def test_a_language_of_which_nothing_is_offered_does_not_leave_a_reader_without_a_list(data: Dataset) -> None:
+    english_is_premium = replace(data, premium=data.book_language == "en")
+    assert lists(english_is_premium, Rules(language="own")) == [[2], [0, 1, 2, 3, 4]]
+
+
 def test_further_pairs_can_be_left_out(data: Dataset) -> None:
     shown = sparse.csr_array(np.array([[0, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]], dtype=bool))
     assert lists(data, Rules(), exclude=shown) == [[4], [1, 2, 3, 4]]
@@ -102,6 +108,49 @@ def test_a_promoted_book_is_not_offered_to_whom_it_may_not_be(data: Dataset) -> 
     kinds = sparse.csr_array((6, 1), dtype=np.float32)
     found = rerank(pool, 3, kinds, Reranking(promoted={1: 1}), allowed=allowed_by(Rules(), data))
     assert found.books.tolist() == [[2, 4, NONE], [1, 0, 2]]
+
+
+def test_promoted_books_do_not_push_each_other_from_their_ranks() -> None:
+    # Book 0 leaves the first rank for the fourth; book 3 must not move up with those between.
+    assert rerank(POOL, 4, KINDS, Reranking(promoted={2: 3, 4: 0})).books.tolist() == [[1, 3, 2, 0]]
+
+
+def test_a_book_promoted_beyond_a_short_list_stands_at_its_end_without_a_gap() -> None:
+    short = Ranked(POOL.rows, np.array([[0, NONE, NONE]], np.int32), np.array([[4, -np.inf, -np.inf]], np.float32))
+    found = rerank(short, 3, KINDS, Reranking(promoted={3: 2}))
+    assert found.books.tolist() == [[0, 2, NONE]]
+    assert np.isnan(found.scores[0, 1])
+    assert found.scores[0, 2] == -np.inf
+
+
+@pytest.mark.parametrize("promoted", [{0: 1}, {1: 3, 2: 3}])
+def test_a_promotion_without_one_rank_is_an_error(promoted: dict[int, int]) -> None:
+    with pytest.raises(ValueError, match="one rank, from 1 on"):
+        Reranking(promoted=promoted)
+
+
+def promoted_by_hand(books: list[int], promoted: dict[int, int], k: int) -> list[int]:
+    listed = [book for book in books if book not in promoted.values()]
+    for rank, book in sorted(promoted.items()):
+        if rank <= k:
+            listed.insert(rank - 1, book)  # Python appends what is beyond the end
+    return (listed + [NONE] * k)[:k]
+
+
+@settings(deadline=None)
+@given(
+    books=st.lists(st.integers(0, 11), unique=True, min_size=1, max_size=6),
+    promoted=st.dictionaries(st.integers(1, 7), st.integers(0, 11)).filter(lambda d: len(set(d.values())) == len(d)),
+)
+def test_promotions_are_as_by_hand_in_lists_of_any_length(books: list[int], promoted: dict[int, int]) -> None:
+    pool = np.array([books + [NONE] * (6 - len(books))], np.int32)
+    scores = np.where(pool == NONE, -np.inf, 100 - np.arange(6)).astype(np.float32)
+    ranked = Ranked(np.array([0], np.int32), pool, scores)
+    found = rerank(ranked, 6, sparse.csr_array((12, 1), dtype=np.float32), Reranking(promoted=promoted))
+    assert found.books.tolist() == [promoted_by_hand(books, promoted, 6)]
+    for book, score in zip(found.books[0], found.scores[0], strict=True):
+        was = scores[0, pool[0] == book] if book != NONE else [-np.inf]
+        assert score == was[0] if len(was) else np.isnan(score)
 
 
 @settings(deadline=None)

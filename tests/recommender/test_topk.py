@@ -98,6 +98,76 @@ def test_groups_of_readers_may_rank_different_books() -> None:
     assert top_k(lambda some: scores[some], rows, k=3, allowed=allowed).books.tolist() == [[4, 2, 0], [5, 4, 3]]
 
 
+@patient
+@given(seed=seeds, integers=st.booleans(), block=st.sampled_from([1, 4, 9]))
+def test_groups_and_exclusions_hold_for_vectors_as_for_scores(seed: int, integers: bool, block: int) -> None:
+    given_factors, random = factors(seed, integers=integers), np.random.default_rng(seed)
+    exclude = sparse.csr_array(random.random((9, 2100)) < 0.3)
+    allowed = Allowed(random.random((4, 2100)) < 0.5, random.integers(0, 4, 9).astype(np.int32), exclude)
+    rows = random.permutation(9).astype(np.int32)
+    product = given_factors.users.astype(np.float64) @ given_factors.books.T.astype(np.float64) + given_factors.bias
+    scores = np.where(allowed.books[allowed.group] & ~exclude.toarray(), product, -np.inf).astype(np.float32)
+    by_vectors = top_k(given_factors, rows, k=30, allowed=allowed, block=block)
+    by_scores = top_k(lambda some: scores[some], rows, k=30, allowed=allowed, block=block)
+    assert by_vectors.books.tolist() == by_scores.books.tolist() == by_hand(scores[rows], 30)
+
+
+def test_an_order_that_single_precision_cannot_see_is_found_all_the_same() -> None:
+    # 2²⁴ + share - 2²⁴ is 0 for all of them in single precision, and there are more of them than are kept in reserve.
+    share = np.arange(1500, dtype=np.float32) / 4000
+    large = np.full(1500, 2**24, np.float32)
+    near = Factors(np.ones((2, 3), np.float32), np.column_stack([large, share, -large]), np.zeros(1500, np.float32))
+    barred = sparse.csr_array((np.ones(1, bool), ([1], [1499])), shape=(2, 1500))
+    found = top_k(near, np.arange(2, dtype=np.int32), k=3, exclude=barred)
+    assert found.books.tolist() == [[1499, 1498, 1497], [1498, 1497, 1496]]
+    assert found.scores[0].tolist() == share[[1499, 1498, 1497]].tolist()
+
+
+def test_more_books_of_one_vector_than_are_kept_in_reserve_are_ranked_in_full() -> None:
+    random = np.random.default_rng(1)
+    books = random.standard_normal((3000, 16), dtype=np.float32) * np.float32(0.1)
+    alike = np.sort(random.permutation(3000)[:200])
+    books[alike] = 1  # ahead of all others, and spread over three tiles
+    one = Factors(np.ones((1, 16), np.float32), books, np.zeros(3000, np.float32))
+    barred = sparse.csr_array((np.ones(5, bool), (np.zeros(5, int), alike[:5])), shape=(1, 3000))
+    assert top_k(one, np.array([0], np.int32), k=10, exclude=barred).books.tolist() == [alike[5:15].tolist()]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"allowed": np.ones(5, dtype=bool)},
+        {"allowed": Allowed(np.ones((2, 2200), dtype=bool))},
+        {"exclude": sparse.csr_array((9, 5), dtype=bool)},
+    ],
+)
+def test_rules_about_other_books_are_an_error(rules: dict[str, Any]) -> None:
+    some = factors(0, integers=True)
+    for score in (some, lambda rows: np.zeros((len(rows), 2100), np.float32)):
+        with pytest.raises(ModelError, match=r"rules are about .* and the scores about 2,100"):
+            top_k(score, np.arange(9, dtype=np.int32), k=3, **rules)
+
+
+def test_a_group_without_a_mask_is_an_error() -> None:
+    allowed = Allowed(np.ones((1, 2100), dtype=bool), group=np.full(9, 3, np.int32))
+    with pytest.raises(IndexError):
+        top_k(factors(0, integers=True), np.arange(9, dtype=np.int32), k=3, allowed=allowed)
+
+
+def test_exclusions_beside_rules_that_say_all_and_lists_of_nothing_are_errors() -> None:
+    some, everyone = factors(0, integers=True), np.arange(9, dtype=np.int32)
+    with pytest.raises(ValueError, match="belongs in `Allowed`"):
+        top_k(
+            some,
+            everyone,
+            k=3,
+            allowed=Allowed(np.ones((1, 2100), dtype=bool)),
+            exclude=sparse.csr_array((9, 2100), dtype=bool),
+        )
+    with pytest.raises(ValueError, match="at least one book"):
+        top_k(some, everyone, k=0)
+
+
 def test_nobody_to_rank_for_is_no_list() -> None:
     assert top_k(factors(0, integers=True), np.empty(0, np.int32), k=3).books.shape == (0, 3)
 
