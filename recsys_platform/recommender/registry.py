@@ -12,6 +12,7 @@ import getpass
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from recsys_platform.recommender.errors import RegistryError
 from recsys_platform.recommender.model_files import Facts, checked_name, plain, read_arrays, read_manifest, write_model
 
 if TYPE_CHECKING:
+    from mlflow.entities import RunInfo
     from mlflow.entities.model_registry import ModelVersion as Theirs
     from mlflow.tracking import MlflowClient
 
@@ -211,11 +213,20 @@ class Registry:
             client.log_param(run.run_id, name, json.dumps(value, default=plain))
         for name, value in facts.metrics.items():
             client.log_metric(run.run_id, name.replace("@", "/"), value)  # MLflow takes no @ in names
-        client.log_artifacts(run.run_id, str(draft), _ARTIFACTS)
+        source = self._put(draft, run)
         client.set_terminated(run.run_id)
-        source = f"{run.artifact_uri}/{_ARTIFACTS}"
         made = client.create_model_version(MODEL, source=source, run_id=run.run_id, tags=_tags(variant, facts, digest))
         return str(made.version)
+
+    def _put(self, draft: Path, run: "RunInfo") -> str:
+        """The files of a run, in the world itself where there is no server: MLflow would go on writing to where a moved world was."""
+        if self.uri:
+            self._client.log_artifacts(run.run_id, str(draft), _ARTIFACTS)
+            return f"{run.artifact_uri}/{_ARTIFACTS}"
+        place: Path = self.root / "artifacts" / run.run_id / "artifacts" / _ARTIFACTS
+        shutil.copytree(draft, place)
+        place.chmod(0o755)  # temporary folders can be read by their owner alone
+        return place.as_uri()
 
     def _search(self, **tags: str) -> list[Listed]:
         wanted = " and ".join([f"name = '{MODEL}'", *(f"tags.{key} = '{value}'" for key, value in tags.items())])

@@ -171,3 +171,5 @@ def test_a_world_that_was_moved_reads_its_own_files(tmp_path: Path) -> None:
     moved = Registry(tmp_path / "after" / "models")
     assert moved.load(version).arrays["vectors"].tolist() == ARRAYS["vectors"].tolist()
     assert moved.folder(version).is_relative_to(tmp_path / "after")
+    assert moved.load(another(moved)).arrays["vectors"].tolist() == ARRAYS["vectors"].tolist()
+    assert not (tmp_path / "before").exists()
