@@ -4,7 +4,9 @@ Belongs here: drawing, and the exact propensities that off-policy evaluation (of
 shown (rules.py), logging (serving).
 """
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,30 +23,41 @@ class Shown:
     propensity: DoubleArray
 
 
-def explore(pool: IntArray, k: int, slots: Sequence[int], seeds: Sequence[int]) -> Shown:
+def seed_of(*parts: str) -> int:
+    """A seed of 64 bits that the same texts, such as reader and request, give on any machine."""
+    return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:8])
+
+
+def explore(
+    pool: IntArray, k: int, slots: Sequence[int], seeds: Sequence[int], *, staying: Collection[int] = ()
+) -> Shown:
     """Lists of k from pools of ranked books (m, p), the ranks in `slots` (from 1) filled by chance, by one seed a list.
 
-    The best k - len(slots) books of the pool keep their order around the slots. Each slot gets one of the books that are left, all
-    with the same probability and none twice: a book left over stands at a given slot with probability 1 / (books left over).
-    The same seed gives the same list, whoever else is in the block. Where fewer books are left over than there are slots, nothing
-    is drawn.
+    What stands at the ranks in `staying`, such as promoted books, stays there; such a rank is no slot. The best of the others keep
+    their order around both. Each slot gets one of the books that are left, all with the same probability and none twice: a book
+    left over stands at a given slot with probability 1 / (books left over). The same seed gives the same list, whoever else is in
+    the block. Where no more books are left over than there are slots, nothing is drawn.
     """
-    places = np.array(sorted({slot - 1 for slot in slots if 1 <= slot <= k}), dtype=np.int64)
-    count = (pool != NONE).sum(axis=1)
-    fixed = k - len(places)
-    left = np.maximum(count - fixed, 0)
     books = _padded(pool, k)
     propensity = (books != NONE).astype(np.float64)
-    draws = left > len(places)
-    if not len(places) or not draws.any():
+    stay, places, others = _kinds_of_places(k, slots, staying)
+    rest = np.delete(pool, stay[stay < pool.shape[1]], axis=1)
+    left = np.maximum((rest != NONE).sum(axis=1) - len(others), 0)
+    draws = np.flatnonzero(left > len(places))
+    if not len(places) or not len(draws):
         return Shown(books, propensity)
-    others = np.setdiff1d(np.arange(k), places)
-    drawn = _drawn(pool[draws], fixed, left[draws], np.asarray(seeds, dtype=np.uint64)[draws], len(places))
-    mixed = np.empty((int(draws.sum()), k), np.int32)
-    mixed[:, others], mixed[:, places] = pool[draws][:, :fixed], drawn
-    books[draws] = mixed
+    seeds_of_draws = np.asarray(seeds, dtype=np.uint64)[draws]
+    books[np.ix_(draws, others)] = rest[draws][:, : len(others)]
+    books[np.ix_(draws, places)] = _drawn(rest[draws], len(others), left[draws], seeds_of_draws, len(places))
     propensity[np.ix_(draws, places)] = 1 / left[draws][:, None]
     return Shown(books, propensity)
+
+
+def _kinds_of_places(k: int, slots: Sequence[int], staying: Collection[int]) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """The places of a list, from 0: those that stay, those that are drawn, and the others."""
+    stay = np.array(sorted({rank - 1 for rank in staying if 1 <= rank <= k}), dtype=np.int64)
+    drawn = np.setdiff1d(np.array([slot - 1 for slot in slots if 1 <= slot <= k], dtype=np.int64), stay)
+    return stay, drawn, np.setdiff1d(np.arange(k), np.concatenate([stay, drawn]))
 
 
 def _padded(pool: IntArray, k: int) -> IntArray:

@@ -15,7 +15,13 @@ import pyarrow as pa
 
 from recsys_platform.recommender.curated import dataset_of
 from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.lists import Edition, popular_books, similar_books, user_recommendations
+from recsys_platform.recommender.lists import (
+    USER_RECOMMENDATIONS,
+    Edition,
+    popular_books,
+    similar_books,
+    user_recommendations,
+)
 from recsys_platform.recommender.models.trained import TrainedModel
 from recsys_platform.recommender.registry import ALIASES, Registry
 from recsys_platform.recommender.training import load_model
@@ -76,7 +82,7 @@ def versions_to_publish(registry: Registry) -> dict[str, str]:
 
 def _version(labels: Mapping[str, str], similar: str | None, data: Dataset, list_length: int, now: dt.datetime) -> str:
     """The time, so that versions sort, and a hash of all that the lists follow from."""
-    facts = json.dumps([sorted(labels.items()), similar, data.fingerprint(), list_length])
+    facts = json.dumps([sorted(labels.items()), similar, data.fingerprint(), list_length, USER_RECOMMENDATIONS.names])
     return f"{now:%Y%m%dT%H%M%S}_{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
 
 

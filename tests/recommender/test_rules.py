@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.exploration import explore
+from recsys_platform.recommender.exploration import explore, seed_of
 from recsys_platform.recommender.interactions import build_dataset
 from recsys_platform.recommender.ranking import NONE, Ranked, top_k
 from recsys_platform.recommender.reranking import Reranking, rerank
@@ -182,6 +182,49 @@ def test_slots_are_filled_by_what_is_left_over_each_with_the_stated_probability(
         assert set(seen) == {2, 3, 4, 5, 6, 7}
         assert all(abs(count / 20_000 - 1 / 6) < 0.012 for count in seen.values())
     assert (shown.books[:, 1] != shown.books[:, 3]).all()
+
+
+def test_promoted_books_stay_where_they_are_and_what_is_drawn_around_them_has_its_probability() -> None:
+    pool = np.tile(np.arange(8, dtype=np.int32), (12_000, 1))
+    shown = explore(pool, 5, slots=[1, 3, 4], seeds=range(12_000), staying=[3, 5])
+    assert (
+        shown.books[:, [1, 2, 4]] == [0, 2, 4]
+    ).all()  # book 0 has given the first rank to chance; rank 3 is no slot
+    assert (shown.propensity == [1 / 5, 1, 1, 1 / 5, 1]).all()
+    for place in (0, 3):
+        seen = Counter(shown.books[:, place].tolist())
+        assert set(seen) == {1, 3, 5, 6, 7}
+        assert all(abs(count / 12_000 - 1 / 5) < 0.015 for count in seen.values())
+
+
+@settings(deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 9), min_size=1, max_size=4),
+    slots=st.sets(st.integers(1, 6)),
+    staying=st.sets(st.integers(1, 6)),
+    seed=st.integers(0, 2**63),
+)
+def test_explored_lists_have_no_gap_no_book_twice_and_are_the_same_for_one_reader(
+    counts: list[int], slots: set[int], staying: set[int], seed: int
+) -> None:
+    pool = np.array([[*range(count), *[NONE] * (9 - count)] for count in counts], np.int32)
+    seeds = [seed + row for row in range(len(counts))]
+    shown = explore(pool, 5, sorted(slots), seeds, staying=staying)
+    for row, count in enumerate(counts):
+        books, size = shown.books[row].tolist(), min(count, 5)
+        assert NONE not in books[:size]
+        assert books[size:] == [NONE] * (5 - size)
+        assert len(set(books[:size])) == size
+        assert all(books[rank - 1] == rank - 1 for rank in staying if rank <= size)
+        one = explore(pool[[row]], 5, sorted(slots), seeds[row : row + 1], staying=staying)
+        assert one.books.tolist() == [books]
+        assert one.propensity.tolist() == [shown.propensity[row].tolist()]
+        assert ((shown.propensity[row] > 0) == (shown.books[row] != NONE)).all()
+
+
+def test_a_seed_follows_from_reader_and_request_alone() -> None:
+    assert seed_of("u1", "r1") == 2921295682448092543
+    assert len({seed_of("u1", "r1"), seed_of("u1", "r2"), seed_of("u", "1r1"), seed_of("u1r1")}) == 4
 
 
 def test_the_same_seed_draws_the_same_whoever_else_is_asked_for() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.errors import DataError, ModelError
@@ -15,6 +16,7 @@ from recsys_platform.recommender.interactions import build_dataset
 from recsys_platform.recommender.models.blend import standardized
 from recsys_platform.recommender.models.fallback import PRIOR_BOOKS, Readers, WithFallback
 from recsys_platform.recommender.models.histories import histories_from, histories_of
+from recsys_platform.recommender.models.items import ItemModel
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
 from recsys_platform.recommender.ranking import top_k
@@ -64,6 +66,23 @@ def test_the_contributions_of_the_liked_books_add_up_to_the_scores(name: str, fi
     model, one = fitter.bare(name), histories_from([[4, 9, 2, 7]], 20)
     books = np.array([0, 3, 19])
     assert np.allclose(model.contributions(one, books).sum(axis=0), model.fold_in(one)[0, books], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["lightfm", "als"])
+def test_with_vectors_they_add_up_to_what_a_reader_of_nothing_does_not_score(name: str, fitter: Fitter) -> None:
+    model, one, books = fitter.bare(name), histories_from([[4, 9, 2, 7]], 20), np.arange(20)
+    gained = model.fold_in(one)[0] - model.fold_in(histories_from([[]], 20))[0]
+    assert np.allclose(model.contributions(one, books).sum(axis=0), gained, atol=1e-5)
+
+
+@pytest.mark.parametrize("sparsely", [False, True])
+def test_books_without_a_say_add_nothing_and_nothing_adds_to_them(*, sparsely: bool) -> None:
+    similarity = np.array([[0, 2], [3, 0]], np.float32)
+    one = histories_from([[1, 0, 3]], 4)
+    chosen = np.array([1, 3], np.int32)  # not 0 and 2
+    model = ItemModel("some", sparse.csr_array(similarity) if sparsely else similarity, chosen, one, half_life=1)
+    found = model.contributions(one, np.array([3, 2, 1], np.int32))
+    assert found.tolist() == [[2 / 4, 0, 0], [0, 0, 0], [0, 0, 3]]
 
 
 @pytest.mark.parametrize("name", PERSONAL)

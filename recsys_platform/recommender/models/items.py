@@ -38,8 +38,11 @@ class ItemModel:
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:
         """The terms of that sum."""
         own, listed = self._place[history.books], self._place[books]
-        found = self.similarity[np.maximum(own, 0)][:, np.maximum(listed, 0)]
-        terms = found.toarray() if sparse.issparse(found) else found
+        rows, columns = np.maximum(own, 0), np.maximum(listed, 0)
+        if isinstance(self.similarity, np.ndarray):
+            terms = self.similarity[rows[:, None], columns]  # not [rows][:, columns]: that copies whole rows first
+        else:
+            terms = self.similarity[rows][:, columns].toarray()
         known = (own >= 0)[:, None] & (listed >= 0)[None, :]
         return np.asarray(terms * known * fading(history.age, self.half_life)[:, None], dtype=np.float32)
 
