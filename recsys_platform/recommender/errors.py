@@ -10,6 +10,10 @@ class DataError(RecsysError):
     """The interactions, users or books cannot be trained on."""
 
 
+class NothingToLearnError(DataError):
+    """The world is too young for one model; others may do."""
+
+
 class ModelError(RecsysError):
     """A model gave something that cannot be ranked, or its arrays do not fit it."""
 

@@ -70,6 +70,11 @@ class Evaluation:
         """The segments that somebody is in, all users first."""
         return tuple(self.table["segment"].drop_duplicates())
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model that was measured."""
+        return tuple(self.table["model"].drop_duplicates())
+
     def difference(self, model: str, baseline: str, *, metric: str = "ndcg", segment: str = ALL) -> Difference:
         """How a model differs from a baseline on the same users; KeyError if it was not measured."""
         asked = "model == @model and baseline == @baseline and metric == @metric and segment == @segment"

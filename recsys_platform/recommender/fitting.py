@@ -3,7 +3,7 @@
 Belongs here: which function fits which model, and how a blend finds its weights. Does not: the models, what is stored (training.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from recsys_platform.recommender import metrics
 from recsys_platform.recommender.arrays import FloatArray
 from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.als import fit_als
 from recsys_platform.recommender.models.blend import Blend, Quality, best_weights, mean_deviation, standardized
 from recsys_platform.recommender.models.ease import fit_ease
@@ -65,8 +66,16 @@ class Fitter:
         baseline = self.bare(BASELINE)
         return bare if name == BASELINE else WithFallback(bare, fit_newcomers(self.data, baseline))  # type: ignore[arg-type]
 
+    def fit_all(self, names: Iterable[str]) -> list[Recommender]:
+        """Those variants that have something to learn from."""
+        return [self.fit(name) for name in self.learnable(names)]
+
+    def learnable(self, names: Iterable[str]) -> list[str]:
+        """Those variants that have something to learn from; they are fitted."""
+        return [name for name in names if self._can_learn(name)]
+
     def bare(self, name: str) -> Recommender:
-        """The variant without fallback."""
+        """The variant without fallback; NothingToLearnError if the world is too young for it."""
         if name not in self._bare:
             self._bare[name] = self._fitted(self.variants[name])
         return self._bare[name]
@@ -80,21 +89,29 @@ class Fitter:
             return fit_lightfm(self.data, variant.params, name=variant.name, on_epoch=self._told(variant.name))  # type: ignore[arg-type]
         return _FITS[variant.model](self.data, variant.params, name=variant.name)
 
+    def _can_learn(self, name: str) -> bool:
+        try:
+            self.bare(name)
+        except NothingToLearnError:
+            return False
+        return True
+
     def _blended(self, name: str, params: BlendParams) -> Blend:
-        weights = self._weights(params)
-        components = tuple(self.bare(part) for part in params.components)
+        parts = self.learnable(params.components)
+        if not parts:
+            raise NothingToLearnError(f"No component of {name} has anything to learn from. Load more events first.")
+        weights = self._weights(parts, params)
+        components = tuple(self.bare(part) for part in parts)
         some = sample(np.flatnonzero(self.data.positives_per_user).astype(np.int32), SCALED_ON, params.seed)
         scales = np.array([mean_deviation(component, some) for component in components], dtype=np.float32)
         return Blend(name, components, weights, scales)
 
-    def _weights(self, params: BlendParams) -> FloatArray:
+    def _weights(self, parts: list[str], params: BlendParams) -> FloatArray:
         split = self.hold_out(self.data, fraction=params.held_out, seed=params.seed)
-        if not len(split.test_users):  # too young a world to hold something out
-            return np.ones(len(params.components), np.float32)
         inner = Fitter(split.train, self.variants, self.listener)
-        return best_weights(
-            blend_quality([inner.bare(part) for part in params.components], split, params), len(params.components)
-        )
+        if not len(split.test_users) or inner.learnable(parts) != parts:  # too young a world to hold something out
+            return np.ones(len(parts), np.float32)
+        return best_weights(blend_quality([inner.bare(part) for part in parts], split, params), len(parts))
 
     def _told(self, name: str) -> OnEpoch | None:
         listener = self.listener

@@ -19,6 +19,10 @@ class Measured(Protocol):
     """What the gate asks of an evaluation."""
 
     @property
+    def models(self) -> Sequence[str]:
+        """The recipes that were measured."""
+
+    @property
     def segments(self) -> Sequence[str]:
         """The segments that were measured, `all` among them."""
 
@@ -63,6 +67,8 @@ def decide(
     """
     if candidate == params.baseline and incumbent is None:
         return Decision(candidate, promote=True, reasons=(f"Nothing is live yet: {candidate} is where to begin.",))
+    if candidate not in measured.models:
+        return Decision(candidate, promote=False, reasons=(_unmeasured(candidate),))
     refusals = [_rolled_back(candidate)] if rolled_back else []
     if candidate != params.baseline:
         refusals += _not_better(candidate, params.baseline, measured, params)
@@ -89,7 +95,8 @@ def challenger_of(
     others = [
         decision.candidate
         for decision in decisions
-        if decision.candidate not in (live, params.baseline)
+        if decision.candidate in measured.models
+        and decision.candidate not in (live, params.baseline)
         and measured.difference(decision.candidate, params.baseline, metric=params.metric).low > 0
     ]
     return max(others, key=lambda name: measured.value(name, params.metric), default=None)
@@ -124,6 +131,10 @@ def _praise(candidate: str, incumbent: str | None, measured: Measured, params: G
 
 def _rolled_back(candidate: str) -> str:
     return f"{candidate} was rolled back: `recsys promote` brings it back, or another recipe."
+
+
+def _unmeasured(candidate: str) -> str:
+    return f"{candidate} was not measured: too little was liked in the past that it would be tested on."
 
 
 def _sentence(found: Difference) -> str:

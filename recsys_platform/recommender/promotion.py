@@ -34,10 +34,10 @@ def judge(
 ) -> Judgement:
     """Judge the newest version of each variant (`candidates`: variant → version) and move the aliases.
 
-    `live`: the name under which the live recipe was measured, None if nothing is live. Where nothing was measured nothing changes,
-    but that the baseline goes live if nothing is.
+    `live`: the name under which the live recipe was measured, None if nothing is live. Where nothing was measured, or what is live was
+    not, nothing changes but that the baseline goes live if nothing is.
     """
-    if measured is None:
+    if measured is None or (live is not None and live not in measured.models):
         if registry.version_of(PRODUCTION) is None:
             _promote(registry, candidates[params.baseline], "Nothing is live and nothing could be measured yet.")
         return _as_it_is(registry, (), unmeasured=True)

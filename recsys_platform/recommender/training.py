@@ -102,11 +102,15 @@ def evaluate_variants(
     live: str | None = None,
     listener: Listener | None = None,
 ) -> Evaluation:
-    """Every variant, trained on the past and tested on what came after, against the baseline and the live recipe."""
+    """Every variant, trained on the past and tested on what came after, against the baseline and the live recipe.
+
+    Variants that have nothing to learn from in that past are left out.
+    """
     split = hold_out_after(data)
     fitter = Fitter(split.train, variants, listener)
-    models = [fitter.fit(name) for name in variants if not name.startswith(f"{PRODUCTION}.")]
-    return evaluate(models, split, params, baselines=tuple(dict.fromkeys((BASELINE, live or BASELINE))))
+    models = fitter.fit_all(name for name in variants if not name.startswith(f"{PRODUCTION}."))
+    baselines = [model.name for model in models if model.name in (BASELINE, live)]
+    return evaluate(models, split, params, baselines=baselines)
 
 
 @cache

@@ -29,6 +29,10 @@ class Figures:
     users: int = 1000
     segments: Sequence[str] = ("all", "1-4")
 
+    @property
+    def models(self) -> Sequence[str]:
+        return tuple(self.ndcg)
+
     def value(self, model: str, metric: str = "ndcg", segment: str = "all") -> float:
         return self.ndcg[model]
 
@@ -160,6 +164,16 @@ def test_where_nothing_was_measured_popularity_begins_and_nothing_else_changes(r
     assert (done.production, done.unmeasured) == (versions["popularity"], True)
     newer = trained(registry, "tuesday", popularity=0, lightfm=1)
     assert judge(newer, "popularity", None, registry, PARAMS).production == versions["popularity"]
+
+
+def test_what_was_too_young_to_be_measured_is_refused_and_if_it_is_live_nothing_changes(registry: Registry) -> None:
+    versions = trained(registry, popularity=0, lightfm=1, sequence=2)
+    done = judged(registry, versions, None, popularity=0.1, lightfm=0.2)
+    assert (done.production, done.challenger) == (versions["lightfm"], None)
+    assert "sequence was not measured" in done.decisions[2].reasons[0]
+    newer = trained(registry, "tuesday", popularity=0, lightfm=1)
+    assert judged(registry, newer, "lightfm", popularity=0.1).unmeasured
+    assert registry.version_of(PRODUCTION) == versions["lightfm"]
 
 
 def test_a_model_of_another_catalogue_is_not_promoted(registry: Registry) -> None:

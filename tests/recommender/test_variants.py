@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.errors import DataError, ModelError
+from recsys_platform.recommender.errors import DataError, ModelError, NothingToLearnError
 from recsys_platform.recommender.fitting import Fitter
 from recsys_platform.recommender.interactions import build_dataset
 from recsys_platform.recommender.models.blend import standardized
@@ -165,6 +165,16 @@ def test_a_world_in_which_nobody_liked_anything_is_said(make_dataset: Make) -> N
     for name in ("als", "item_knn", "ease", "sequence"):
         with pytest.raises(DataError, match="Nobody liked"):
             Fitter(data, load_variants()).bare(name)
+
+
+def test_in_a_young_world_a_blend_is_of_what_can_learn_and_the_rest_is_left_out(make_dataset: Make) -> None:
+    data = make_dataset({"u1": ["b1"], "u2": ["b2"]}, ["b1", "b2", "b3"])
+    fitter = Fitter(data, load_variants())
+    blend: Any = fitter.fit("blend")
+    assert {part.name for part in blend.model.components} == {*PERSONAL, "lightfm_content"} - {"blend", "sequence"}
+    assert [model.name for model in fitter.fit_all(["popularity", "sequence", "ease"])] == ["popularity", "ease"]
+    with pytest.raises(NothingToLearnError, match="No component of blend has anything to learn from"):
+        Fitter(data, load_variants() | {"blend": variant_of("blend", {"components": ["sequence"]})}).bare("blend")
 
 
 def test_a_blend_takes_the_better_component_and_leaves_out_a_useless_one(checkerboard: Any) -> None:

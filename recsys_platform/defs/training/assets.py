@@ -14,7 +14,7 @@ from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.drift import drift
-from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams
 from recsys_platform.recommender.fitting import Listener
 from recsys_platform.recommender.gate import GateParams
@@ -122,7 +122,10 @@ def _model_asset(name: str) -> dg.AssetsDefinition:
         measured = measured_on(data.fingerprint(), warehouse)
         metrics = measured.metrics(name) if measured and name in measured.models else {}
         listener = _tell(context)
-        done = train(name, data, registry, variants=VARIANTS, now=_now(), metrics=metrics, listener=listener)
+        try:
+            done = train(name, data, registry, variants=VARIANTS, now=_now(), metrics=metrics, listener=listener)
+        except NothingToLearnError as error:
+            return dg.MaterializeResult(metadata={"not trained": str(error)})
         if not done.is_new:
             context.log.info(f"Version {done.version} was trained on exactly this data: it stays.")
         return dg.MaterializeResult(metadata=_model_metadata(done, data))
@@ -235,7 +238,7 @@ def _evaluation_metadata(result: Evaluation) -> dict[str, Any]:
     return {
         "comparison": dg.MetadataValue.md(result.markdown()),
         "plot": dg.MetadataValue.md(f"![NDCG of each model](data:image/png;base64,{picture})"),
-        **{f"ndcg_{name}": result.value(name) for name in VARIANTS},
+        **{f"ndcg_{name}": result.value(name) for name in result.models},
     }
 
 

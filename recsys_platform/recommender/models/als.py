@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from recsys_platform.recommender.arrays import FloatArray
 from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.content import ContentParams, vectors_of_new_books
 from recsys_platform.recommender.models.factors import FactorModel, map_from_histories
 from recsys_platform.recommender.models.histories import histories_of
@@ -32,10 +32,13 @@ class AlsParams:
 
 
 def fit_als(data: Dataset, params: AlsParams, *, name: str = "als") -> FactorModel:
-    """The factors of readers and books; books that nobody liked get theirs from their features. DataError if nobody liked anything."""
+    """The factors of readers and books; books that nobody liked get theirs from their features.
+
+    NothingToLearnError if nobody liked anything.
+    """
     histories = histories_of(data)
     if not len(histories.books):
-        raise DataError("Nobody liked a book yet: there is nothing to train ALS on. Load more events first.")
+        raise NothingToLearnError("Nobody liked a book yet: there is nothing to train ALS on. Load more events first.")
     users, books = _factors(sparse.csr_matrix(histories.weighted(params.half_life)), params)
     books = vectors_of_new_books(data, books, params.content)
     return FactorModel(

@@ -10,7 +10,7 @@ from scipy import linalg
 
 from recsys_platform.recommender.arrays import DoubleArray, FloatArray
 from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.models.items import ItemModel, most_liked
 
@@ -29,11 +29,14 @@ class EaseParams:
 
 
 def fit_ease(data: Dataset, params: EaseParams, *, name: str = "ease") -> ItemModel:
-    """B = I - P / diag(P) with P = (XᵀX + λI)⁻¹, X the readers' liked books without weights. DataError if nobody liked anything."""
+    """B = I - P / diag(P) with P = (XᵀX + λI)⁻¹, X the readers' liked books without weights.
+
+    NothingToLearnError if nobody liked anything.
+    """
     histories = histories_of(data)
     chosen = most_liked(histories, params.max_books)
     if not len(chosen):
-        raise DataError("Nobody liked a book yet: there is nothing to train EASE on. Load more events first.")
+        raise NothingToLearnError("Nobody liked a book yet: there is nothing to train EASE on. Load more events first.")
     liked = histories.matrix()[:, chosen]
     gram = np.asarray((liked.T @ liked).toarray(), dtype=np.float64, order="F")
     gram[np.diag_indices_from(gram)] += params.regularization

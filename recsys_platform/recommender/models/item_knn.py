@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.models.items import ItemModel, most_liked
 
@@ -30,11 +30,11 @@ class ItemKnnParams:
 
 
 def fit_item_knn(data: Dataset, params: ItemKnnParams, *, name: str = "item_knn") -> ItemModel:
-    """The nearest neighbours of each book. DataError if nobody liked anything."""
+    """The nearest neighbours of each book. NothingToLearnError if nobody liked anything."""
     histories = histories_of(data)
     chosen = most_liked(histories, histories.n_books)
     if not len(chosen):
-        raise DataError("Nobody liked a book yet: there are no neighbours to find. Load more events first.")
+        raise NothingToLearnError("Nobody liked a book yet: there are no neighbours to find. Load more events first.")
     model = _recommender(params)
     with warnings.catch_warnings():  # it warns of a conversion that it makes itself
         warnings.simplefilter("ignore")

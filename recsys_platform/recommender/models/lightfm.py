@@ -13,7 +13,7 @@ from scipy import sparse
 
 from recsys_platform.recommender.arrays import FloatArray
 from recsys_platform.recommender.dataset import Dataset, Features, Interactions
-from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.content import ContentParams, vectors_of_new_books
 from recsys_platform.recommender.models.factors import FactorModel, map_from_histories
 from recsys_platform.recommender.models.histories import fading, histories_of
@@ -59,11 +59,11 @@ def fit_lightfm(
 ) -> FactorModel:
     """Train on the interactions that weigh enough; the same data, parameters and seed give the same model.
 
-    Raises DataError if there is nothing to train on.
+    Raises NothingToLearnError if there is nothing to train on.
     """
     rows = data.interactions.where(data.interactions.weight > params.weight_above)
     if not len(rows):
-        raise DataError("There is no interaction to train LightFM on. Load events of signed-in users first.")
+        raise NothingToLearnError("There is no interaction to train LightFM on. Load events of signed-in users first.")
     users = with_identity(data.user_features, params)
     books = with_identity(data.book_features, params) if params.book_identity else _alone(data.book_features)
     model = bare_model(params)

@@ -10,7 +10,7 @@ from scipy import linalg
 
 from recsys_platform.recommender.arrays import AnyArray, DoubleArray, IntArray
 from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.histories import Histories, histories_of
 from recsys_platform.recommender.models.items import ItemModel, most_liked
 
@@ -28,12 +28,12 @@ def fit_sequence(data: Dataset, params: SequenceParams, *, name: str = "sequence
     """B = (PᵀP + λI)⁻¹ PᵀF: from the past P to the future F at every moment of every history, its diagonal 0.
 
     A history is cut at each of its books; what lies before and behind the cut fades with its distance from it, and a history's
-    cuts weigh 1 together. DataError if nobody liked two books.
+    cuts weigh 1 together. NothingToLearnError if nobody liked two books.
     """
     histories = histories_of(data)
     chosen = most_liked(histories, params.max_books)
     if not (histories.lengths > 1).any():
-        raise DataError("Nobody liked two books yet: there is no order to learn from. Load more events first.")
+        raise NothingToLearnError("Nobody liked two books yet: there is no order to learn from. Load more events first.")
     past, future = _moments(histories, chosen, params.half_life)
     past[np.diag_indices_from(past)] += params.regularization
     weights = linalg.solve(past, future, assume_a="pos", overwrite_a=True, overwrite_b=True, check_finite=False)
