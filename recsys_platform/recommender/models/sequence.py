@@ -33,7 +33,9 @@ def fit_sequence(data: Dataset, params: SequenceParams, *, name: str = "sequence
     histories = histories_of(data)
     chosen = most_liked(histories, params.max_books)
     if not (histories.lengths > 1).any():
-        raise NothingToLearnError("Nobody liked two books yet: there is no order to learn from. Load more events first.")
+        raise NothingToLearnError(
+            "Nobody liked two books yet: there is no order to learn from. Load more events first."
+        )
     past, future = _moments(histories, chosen, params.half_life)
     past[np.diag_indices_from(past)] += params.regularization
     weights = linalg.solve(past, future, assume_a="pos", overwrite_a=True, overwrite_b=True, check_finite=False)
