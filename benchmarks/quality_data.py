@@ -61,7 +61,7 @@ def _reader(folder: Path | None) -> Callable[[str], pd.DataFrame]:
 
 def goodbooks(folder: Path) -> Ratings:
     """goodbooks-10k: the first author and the genres that weigh more than a tenth; it has no times."""
-    rows = pd.read_csv(folder / "ratings.csv.gz").rename(columns={"book_id": "book_id", "user_id": "user_id"})
+    rows = pd.read_csv(folder / "ratings.csv.gz")
     rows["last_at"] = pd.Timestamp("2017-01-01")
     books, genres = pd.read_csv(folder / "books.csv.gz"), pd.read_csv(folder / "genres.csv.gz")
     named = genres.columns.to_numpy()

@@ -233,6 +233,22 @@
 
 
 {#
+    A pre-hook: deletes the rows for keys of events that changed since the model was built: what came to a key may be nothing
+    that makes a row. What is left of them is made again in the same build, as after `drop_retired`.
+#}
+{% macro drop_changed(keys) -%}
+    {%- if is_incremental() -%}
+        delete from {{ this }}
+        where ({{ keys | join(', ') }}) in (
+            select {{ keys | join(', ') }}
+            from {{ ref('int_event_sessions') }}
+            where changed_to > {{ built_to() }}
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
     A pre-hook: deletes the rows of all requests that changed since the model was built. What is left of them is made again in
     the same build, as after `drop_retired`.
 #}

@@ -43,7 +43,8 @@ _FITS: Mapping[str, Callable[..., Recommender]] = {
 class Fitter:
     """Fits variants on one data set; what a blend shares with another variant is fitted once.
 
-    `hold_out` cuts off what a blend's weights are chosen on: it must ask what the model will be asked.
+    `fitted`: models on this data by variant, without fallback, that need not be fitted. `hold_out` cuts off what a blend's weights
+    are chosen on: it must ask what the model will be asked.
     """
 
     def __init__(
@@ -53,12 +54,13 @@ class Fitter:
         listener: Listener | None = None,
         *,
         hold_out: HoldOut = hold_out_after,
+        fitted: Mapping[str, Recommender] | None = None,
     ) -> None:
         self.data = data
         self.hold_out = hold_out
         self.variants = variants
         self.listener = listener
-        self._bare: dict[str, Recommender] = {}
+        self._bare: dict[str, Recommender] = dict(fitted or {})
 
     def fit(self, name: str) -> Recommender:
         """The variant; users it does not know get popularity in their language, of their interests."""

@@ -19,10 +19,12 @@ from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams, evaluate
 from recsys_platform.recommender.fitting import Fitter, Listener
 from recsys_platform.recommender.model_files import Facts, recipe_hash
+from recsys_platform.recommender.models.fallback import bare
+from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
 from recsys_platform.recommender.registry import PRODUCTION, Registry
 from recsys_platform.recommender.splits import hold_out_after
-from recsys_platform.recommender.variants import BASELINE, Variants, variants_of_recipe
+from recsys_platform.recommender.variants import BASELINE, Variants, components_of, variants_of_recipe
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,21 @@ def train(
     known = registry.find(variant, facts)
     if known:
         return Registered(name, known, is_new=False)
-    trained = TrainedModel(Fitter(data, variants, listener).fit(name), data.user_ids, data.book_ids)
+    fitter = Fitter(data, variants, listener, fitted=_trained_components(name, data, registry, variants, now))
+    trained = TrainedModel(fitter.fit(name), data.user_ids, data.book_ids)
     return Registered(name, registry.log(variant, trained.arrays(), facts), is_new=True)
+
+
+def _trained_components(
+    name: str, data: Dataset, registry: Registry, variants: Variants, now: dt.datetime
+) -> dict[str, Recommender]:
+    """What a blend is made of, as far as it was registered on this data by this code."""
+    found = {}
+    for part in components_of(variants[name]):
+        version = registry.find(part, _facts(variants[part].recipe(variants), data, now, {}))
+        if version:
+            found[part] = bare(load_model(version, registry).model)
+    return found
 
 
 def load_model(version: str, registry: Registry) -> TrainedModel:

@@ -119,16 +119,17 @@ def variants_of_recipe(name: str, recipe: Mapping[str, Any]) -> dict[str, Varian
 
 def _check_blends(variants: Variants, where: Any) -> None:
     for name, variant in variants.items():
-        for part in _components(variant):
-            if part not in variants or _components(variants[part]):
+        for part in components_of(variant):
+            if part not in variants or components_of(variants[part]):
                 raise ModelError(
                     f"{where}: the blend {name} has the component {part!r}, which is no variant that can be blended."
                 )
 
 
-def _components(variant: Variant) -> Sequence[str]:
+def components_of(variant: Variant) -> Sequence[str]:
+    """The names of the variants that a blend is made of; none for any other variant."""
     return variant.params.components if isinstance(variant.params, BlendParams) else ()
 
 
 def _in_order(variants: Mapping[str, Variant]) -> dict[str, Variant]:
-    return dict(sorted(variants.items(), key=lambda item: bool(_components(item[1]))))
+    return dict(sorted(variants.items(), key=lambda item: bool(components_of(item[1]))))

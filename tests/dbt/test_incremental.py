@@ -219,6 +219,10 @@ def page(key: str, time: str, *, user: str | None = None, device: str = "d", nam
     return {**base, "timestamp": f"2026-11-{time}Z", "properties": {}}
 
 
+def about_a_book(key: str, time: str, name: str) -> Record:
+    return {**page(key, time, user="u1", name=name), "properties": {"book_id": "b1"}}
+
+
 CASES: dict[str, list[list[Record]]] = {
     "a session that loses its end": [
         [page("m1", "20T23:50:00"), page("m2", "20T23:58:00", name="Signed Out"), page("m3", "21T00:05:00")],
@@ -236,13 +240,17 @@ CASES: dict[str, list[list[Record]]] = {
         [page("m1", "20T10:00:00", device="a1")],
         [{"type": "alias", "messageId": "m2", "userId": "u1", "previousId": "a1", "timestamp": "2026-11-20T10:05:00Z"}],
     ],
+    "an earlier delivery that is nothing to a book": [
+        [about_a_book("m1", "20T10:00:00", "Book Finished")],
+        [about_a_book("m1", "20T09:00:00", "Confetti Thrown")],
+    ],
 }
 
 
 @pytest.mark.parametrize("batches", CASES.values(), ids=CASES)
 def test_a_case_is_the_same_in_steps_and_whole(world: Any, batches: list[list[Record]]) -> None:
-    for records in batches:
-        world.load("segment", *records, hour="2026/11/21/10")
+    for hour, records in zip(("10", "09"), batches, strict=True):  # what is loaded later landed earlier
+        world.load("segment", *records, hour=f"2026/11/21/{hour}")
         world.build()
     step_by_step = world.tables()
     assert world.build("--full-refresh").tables() == step_by_step

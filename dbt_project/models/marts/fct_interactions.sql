@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key=['user_id', 'book_id'],
-    pre_hook="{{ drop_retired(['user_id', 'book_id']) }}",
+    pre_hook="{{ drop_changed(['user_id', 'book_id']) }}",
 ) }}
 
 -- depends_on: {{ ref('int_event_sessions') }}

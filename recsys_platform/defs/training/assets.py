@@ -24,7 +24,7 @@ from recsys_platform.recommender.promotion import Judgement, judge
 from recsys_platform.recommender.registry import PRODUCTION, Registry
 from recsys_platform.recommender.report import evaluation_page
 from recsys_platform.recommender.training import Registered, candidates_of, evaluate_variants, live_recipe, train
-from recsys_platform.recommender.variants import BASELINE, load_variants
+from recsys_platform.recommender.variants import BASELINE, components_of, load_variants
 from recsys_platform.warehouse.port import Warehouse
 
 INTERACTIONS = dg.AssetKey(["training", "interactions"])
@@ -106,7 +106,7 @@ def evaluation(
 def _model_asset(name: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["models", name],
-        deps=[INTERACTIONS, EVALUATION_KEY],
+        deps=[INTERACTIONS, EVALUATION_KEY, *(dg.AssetKey(["models", part]) for part in components_of(VARIANTS[name]))],
         group_name="training",
         kinds={"lightfm" if VARIANTS[name].model == "lightfm" else "numpy"},
         automation_condition=ON_NEWS,

@@ -28,6 +28,11 @@ class Readers:
     interests: Sequence[Sequence[str]] = field(default=())
 
 
+def bare(model: Recommender) -> Recommender:
+    """The model without its fallback, if it has one."""
+    return model.model if isinstance(model, WithFallback) else model
+
+
 @dataclass(frozen=True)
 class WithFallback:
     """`model`, except for users whom it does not know: they get `fallback`. Goes by the model's name."""
