@@ -142,7 +142,9 @@ def ml100k_stratified(bench: Bench) -> None:
 def goodbooks(bench: Bench) -> None:
     """Books, at random; left out where the folder is not given."""
     if bench.given.goodbooks is None:
-        bench.tell("goodbooks is left out: name its folder (ratings.csv.gz, books.csv.gz, genres.csv.gz) with --goodbooks")
+        bench.tell(
+            "goodbooks is left out: name its folder (ratings.csv.gz, books.csv.gz, genres.csv.gz) with --goodbooks"
+        )
         return
     show(bench, "goodbooks", compare(bench, sets.goodbooks(bench.given.goodbooks).dataset(at_least=4), sets.at_random))
 

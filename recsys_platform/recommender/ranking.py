@@ -25,7 +25,7 @@ BLOCK = 512
 TILE = 1024
 """Books a block is scored against at once: block and tile stay in a core's cache until they are ranked."""
 WORKERS = 2
-SPARE = 14
+SPARE = 6
 """Books beyond k whose scores are computed again in double precision."""
 
 
@@ -190,6 +190,8 @@ def _best_of_factors(factors: Factors, rows: IntArray, k: int, allowed: Allowed)
     for first in range(0, len(factors.books), TILE):
         tile = factors.books[first : first + TILE]
         product = np.matmul(users, tile.T, out=scores if len(tile) == TILE else None)
+        if not first:
+            values[:] = _floor(product, rules, values.shape[1])
         if not offer(product, first, rules.bias, rules.group, rules.starts, rules.excluded, values, books):
             raise ModelError(_NOT_A_NUMBER)
     edge = values[:, 0].copy()
@@ -218,6 +220,20 @@ def _again_where_unsure(found: Ranked, edge: FloatArray, factors: Factors, users
         offer(exact, 0, nothing, np.zeros(1, np.int32), np.zeros(2, np.int64), np.empty(0, np.int32), values, books)
         one = _sorted(found.rows[row : row + 1], books, values, found.books.shape[1])
         found.books[row], found.scores[row] = one.books[0], one.scores[0]
+
+
+def _floor(scores: FloatArray, rules: _Rules, k: int) -> FloatArray:
+    """For each row a value just below the k-th best of some scores, shape (m, 1), -inf if there are not so many.
+
+    What is no better is not among the k best of all: heaps that begin with it are spared the climb.
+    """
+    if scores.shape[1] < k:
+        return np.full((len(scores), 1), -np.inf, np.float32)
+    ranked = scores + rules.bias[rules.group, : scores.shape[1]]
+    inside = rules.excluded < scores.shape[1]
+    ranked[np.repeat(np.arange(len(scores)), np.diff(rules.starts))[inside], rules.excluded[inside]] = -np.inf
+    ranked.partition(scores.shape[1] - k, axis=1)
+    return np.nextafter(ranked[:, scores.shape[1] - k, None], np.float32(-np.inf))
 
 
 def _empty(rows: int, k: int) -> tuple[FloatArray, IntArray]:

@@ -31,19 +31,26 @@ def offer(
     are books that row i may not rank, ascending. A heap begins with -inf and NONE. Tiles must come in ascending order of books: of
     equal scores the first stays. False if a score is not a number.
     """
+    width = scores.shape[1]
     for row in range(scores.shape[0]):
-        add = bias[group[row]]
-        for begin in range(0, scores.shape[1], STRETCH):
-            end = min(begin + STRETCH, scores.shape[1])
-            worst = values[row, 0]
-            better = 0
-            for column in range(begin, end):
-                better += not (scores[row, column] + add[first + column] <= worst)
-            if better and not _insert(
-                scores[row], begin, end, first, add, excluded[starts[row] : starts[row + 1]], values[row], books[row]
-            ):
+        own, add, inside = scores[row], bias[group[row]], excluded[starts[row] : starts[row + 1]]
+        for begin in range(0, width, STRETCH):
+            end = min(begin + STRETCH, width)
+            nothing = end - begin == STRETCH and _none_better(
+                own[begin:end], add[first + begin : first + end], values[row, 0]
+            )
+            if not nothing and not _insert(own, begin, end, first, add, inside, values[row], books[row]):
                 return False
     return True
+
+
+@njit(cache=True, nogil=True)
+def _none_better(scores: AnyArray, add: AnyArray, worst: float) -> bool:
+    """Whether a whole stretch has no score above the worst; of a fixed length and without a branch, so that it becomes vector code."""
+    better = np.int32(0)
+    for column in range(STRETCH):
+        better = np.int32(better | (np.int32(0) if scores[column] + add[column] <= worst else np.int32(1)))
+    return better == 0
 
 
 @njit(cache=True, nogil=True)
@@ -57,12 +64,16 @@ def _insert(
     values: AnyArray,
     books: AnyArray,
 ) -> bool:
+    worst = values[0]
     for column in range(begin, end):
         value = scores[column] + add[first + column]
+        if value <= worst:
+            continue
         if value != value:
             return False
-        if value > values[0] and not _holds(excluded, first + column):
+        if not _holds(excluded, first + column):
             _replace_root(values, books, value, first + column)
+            worst = values[0]
     return True
 
 
