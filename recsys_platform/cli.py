@@ -259,7 +259,7 @@ def promote(
 def rollback(
     why: Annotated[str, typer.Option(help="For the history.")] = "decided by a person",
 ) -> None:
-    """Put the production version before the present one into production again."""
+    """Put the recipe before the present one into production again, its newest version."""
     from recsys_platform.console_models import print_rolled_back
     from recsys_platform.recommender.promotion import roll_back
 

@@ -75,6 +75,11 @@ class Evaluation:
         """Every model that was measured."""
         return tuple(self.table["model"].drop_duplicates())
 
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """Every model that the others were compared with."""
+        return tuple(self.differences["baseline"].drop_duplicates())
+
     def difference(self, model: str, baseline: str, *, metric: str = "ndcg", segment: str = ALL) -> Difference:
         """How a model differs from a baseline on the same users; KeyError if it was not measured."""
         asked = "model == @model and baseline == @baseline and metric == @metric and segment == @segment"

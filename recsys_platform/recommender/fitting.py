@@ -19,7 +19,7 @@ from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.item_knn import fit_item_knn
 from recsys_platform.recommender.models.lightfm import OnEpoch, fit_lightfm
 from recsys_platform.recommender.models.newcomers import fit_newcomers
-from recsys_platform.recommender.models.popularity import PopularityParams, fit_popularity
+from recsys_platform.recommender.models.popularity import Popularity, PopularityParams, fit_popularity
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.sequence import fit_sequence
 from recsys_platform.recommender.ranking import top_k
@@ -66,7 +66,7 @@ class Fitter:
         """The variant; users it does not know get popularity in their language, of their interests."""
         bare = self.bare(name)
         baseline = self.bare(BASELINE)
-        return bare if name == BASELINE else WithFallback(bare, fit_newcomers(self.data, baseline))  # type: ignore[arg-type]
+        return bare if isinstance(bare, Popularity) else WithFallback(bare, fit_newcomers(self.data, baseline))  # type: ignore[arg-type]
 
     def fit_all(self, names: Iterable[str]) -> list[Recommender]:
         """Those variants that have something to learn from."""
@@ -84,7 +84,7 @@ class Fitter:
 
     def _fitted(self, variant: Variant) -> Recommender:
         if isinstance(variant.params, PopularityParams):
-            return fit_popularity(self.data, variant.params)
+            return fit_popularity(self.data, variant.params, name=variant.name)
         if isinstance(variant.params, BlendParams):
             return self._blended(variant.name, variant.params)
         if variant.model == "lightfm":

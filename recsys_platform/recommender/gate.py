@@ -23,6 +23,10 @@ class Measured(Protocol):
         """The recipes that were measured."""
 
     @property
+    def baselines(self) -> Sequence[str]:
+        """The recipes that all others were compared with."""
+
+    @property
     def segments(self) -> Sequence[str]:
         """The segments that were measured, `all` among them."""
 
@@ -59,7 +63,7 @@ class Decision:
 def decide(
     candidate: str, incumbent: str | None, measured: Measured, params: GateParams, *, rolled_back: bool = False
 ) -> Decision:
-    """Judge one candidate against the baseline and what is live (None if nothing is).
+    """Judge one candidate against the baseline and what is live (None if nothing is: then the baseline stands for it).
 
     Better: the 95 % interval of the paired difference over all readers lies above 0. Clearly worse in a segment: the upper end of its
     interval lies below -margin × what the incumbent reaches there. A candidate with the incumbent's own recipe need only
@@ -73,9 +77,10 @@ def decide(
     if candidate != params.baseline:
         refusals += _not_better(candidate, params.baseline, measured, params)
     unjudged: tuple[str, ...] = ()
-    if incumbent is not None and incumbent != candidate:
-        refusals += [] if incumbent == params.baseline else _not_better(candidate, incumbent, measured, params)
-        worse, unjudged = _worse_segments(candidate, incumbent, measured, params)
+    rival = incumbent or params.baseline
+    if rival != candidate:
+        refusals += [] if rival == params.baseline else _not_better(candidate, rival, measured, params)
+        worse, unjudged = _worse_segments(candidate, rival, measured, params)
         refusals += worse
     return Decision(
         candidate, not refusals, tuple(refusals) or (_praise(candidate, incumbent, measured, params),), unjudged

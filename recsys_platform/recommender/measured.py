@@ -35,6 +35,11 @@ class MeasuredRows:
         """Every recipe that was measured."""
         return [str(model) for model in self.values["model"].unique()]
 
+    @property
+    def baselines(self) -> list[str]:
+        """Every recipe that the others were compared with."""
+        return [str(baseline) for baseline in self.differences["baseline"].unique()]
+
     def value(self, model: str, metric: str = "ndcg", segment: str = ALL) -> float:
         """One figure; KeyError if it was not measured."""
         found = self.values.query("model == @model and metric == @metric and segment == @segment")

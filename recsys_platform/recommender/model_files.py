@@ -26,6 +26,15 @@ _REMEDY = "Use another version or train the model again."
 
 
 @dataclass(frozen=True)
+class Identity:
+    """What a model follows from, training being deterministic."""
+
+    data_hash: str
+    recipe_hash: str
+    code_version: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """Where a model comes from. `created_at`, `data_from` and `data_to` are UTC without offset.
 
@@ -45,6 +54,11 @@ class Facts:
     def recipe_hash(self) -> str:
         """Equal for equal recipes."""
         return recipe_hash(self.params)
+
+    @property
+    def identity(self) -> Identity:
+        """Equal for models that are the same."""
+        return Identity(self.data_hash, self.recipe_hash, self.code_version)
 
 
 def recipe_hash(recipe: Mapping[str, Any]) -> str:

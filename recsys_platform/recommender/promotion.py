@@ -34,12 +34,13 @@ def judge(
 ) -> Judgement:
     """Judge the newest version of each variant (`candidates`: variant → version) and move the aliases.
 
-    `live`: the name under which the live recipe was measured, None if nothing is live. Where nothing was measured, or what is live was
-    not, nothing changes but that the baseline goes live if nothing is.
+    `live`: the name under which the live recipe was measured, None if nothing is live. What is live follows the data: where nothing
+    replaces it, its recipe's version of today takes the place of yesterday's. Where nothing was measured, or nothing was compared with
+    what is live, that is all that happens, but that the baseline goes live if nothing is.
     """
-    if measured is None or (live is not None and live not in measured.models):
-        if registry.version_of(PRODUCTION) is None:
-            _promote(registry, candidates[params.baseline], "Nothing is live and nothing could be measured yet.")
+    if measured is None or (live is not None and live not in measured.baselines):
+        _stay(registry, candidates, live, params)
+        _challenge(registry, candidates, None, "Nothing could be measured.")
         return _as_it_is(registry, (), unmeasured=True)
     gone = _rolled_back(registry)
     recipes = {each.version: each.recipe_hash for each in registry.versions()}
@@ -50,6 +51,8 @@ def judge(
     best = best_of(decisions, measured, params)
     if best:
         _promote(registry, candidates[best.candidate], best.reasons[0])
+    else:
+        _stay(registry, candidates, live, params)
     now_live = best.candidate if best else live
     challenger = challenger_of([each for each in decisions if not _is_gone(each)], now_live, measured, params)
     why = (
@@ -57,7 +60,7 @@ def judge(
         if challenger
         else "Nothing besides it beats the baseline."
     )
-    registry.set_alias(CHALLENGER, candidates[challenger] if challenger else None, why=why, who=GATE)
+    _challenge(registry, candidates, challenger, why)
     return _as_it_is(registry, decisions)
 
 
@@ -70,28 +73,59 @@ def promote(registry: Registry, version: str, *, alias: str, why: str, catalogue
             "`recsys run` trains its variant again."
         )
     registry.set_alias(alias, version, why=why)
-    if found.rolled_back:
-        registry.mark_rolled_back(version, rolled_back=False)
+    if alias == PRODUCTION:
+        for each in registry.versions():
+            if each.rolled_back and each.recipe_hash == found.recipe_hash:
+                registry.mark_rolled_back(each.version, rolled_back=False)
     return found
 
 
 def roll_back(registry: Registry, *, why: str) -> tuple[Listed, Listed]:
-    """Put the production version before the present one live again; (the one taken out, the one that is live now)."""
+    """Put the recipe before the present one live again, its newest version; (the version taken out, the one that is live now).
+
+    Yesterday's version of the present recipe is nothing to go back to: the gate leaves the recipe alone from now on.
+    """
     versions = {each.version: each for each in registry.versions()}
     present = registry.version_of(PRODUCTION)
-    former = [change.after for change in registry.history() if change.alias == PRODUCTION and change.after]
-    usable = [version for version in former if version != present and not versions[version].rolled_back]
-    if present is None or not usable:
+    gone = _rolled_back(registry) | ({versions[present].recipe_hash} if present else set())
+    former = [versions[change.after] for change in registry.history() if change.alias == PRODUCTION and change.after]
+    recipe = next((each.recipe_hash for each in former if each.recipe_hash not in gone), None)
+    if present is None or recipe is None:
         raise RegistryError(
-            "There is no earlier production version to go back to: `recsys models --history` tells what was live."
+            "There is no earlier recipe in production to go back to: `recsys models --history` tells what was live."
         )
+    after = next(each for each in versions.values() if each.recipe_hash == recipe)
+    registry.set_alias(PRODUCTION, after.version, why=why)
     registry.mark_rolled_back(present, rolled_back=True)
-    registry.set_alias(PRODUCTION, usable[0], why=why)
-    return versions[present], versions[usable[0]]
+    return versions[present], after
 
 
 def _promote(registry: Registry, version: str, why: str) -> None:
     registry.set_alias(PRODUCTION, version, why=why, who=GATE)
+
+
+def _stay(registry: Registry, candidates: Mapping[str, str], live: str | None, params: GateParams) -> None:
+    """What is live stays, on today's data; the baseline begins where nothing is."""
+    if registry.version_of(PRODUCTION) is None:
+        _promote(registry, candidates[params.baseline], "Nothing is live and nothing could be measured yet.")
+    elif live is not None and live in candidates:
+        _promote(registry, candidates[live], f"{live} stays live, on newer data: nothing may replace it.")
+
+
+def _challenge(registry: Registry, candidates: Mapping[str, str], chosen: str | None, why: str) -> None:
+    """Let the challenger be the gate's choice; a person's choice stays, on today's data."""
+    last = next((change for change in registry.history() if change.alias == CHALLENGER), None)
+    if last and last.after and last.who != GATE:
+        own = _of_same_recipe(registry, last.after, candidates)
+        if own and own != registry.version_of(PRODUCTION):
+            registry.set_alias(CHALLENGER, own, why=last.why, who=last.who)
+            return
+    registry.set_alias(CHALLENGER, candidates[chosen] if chosen else None, why=why, who=GATE)
+
+
+def _of_same_recipe(registry: Registry, version: str, candidates: Mapping[str, str]) -> str | None:
+    recipes = {each.version: each.recipe_hash for each in registry.versions()}
+    return next((each for each in candidates.values() if recipes[each] == recipes[version]), None)
 
 
 def _as_it_is(registry: Registry, decisions: tuple[Decision, ...], *, unmeasured: bool = False) -> Judgement:

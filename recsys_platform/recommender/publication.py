@@ -24,13 +24,14 @@ from recsys_platform.recommender.lists import (
 )
 from recsys_platform.recommender.models.trained import TrainedModel
 from recsys_platform.recommender.registry import ALIASES, Registry
-from recsys_platform.recommender.training import load_model
-from recsys_platform.recommender.variants import BASELINE
+from recsys_platform.recommender.training import load_model, trained_on
+from recsys_platform.recommender.variants import BASELINE, load_variants
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.promises import GIVEN, PROMISES
 
+VARIANTS = load_variants()
 SIMILAR_BY = "lightfm"
-"""The variant whose book vectors tell which books are alike."""
+"""The variant whose book vectors tell which books are alike; where it was not trained on these data, what was published stays."""
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -52,16 +53,16 @@ def publish(
     Raises ModelError if one of them was trained on other readers or books than there are in the marts.
     """
     data = dataset_of(marts)
-    versions = versions_to_publish(registry)
-    labels = {variant: f"{variant}-v{version}" for variant, version in versions.items()}
-    similar = registry.newest(SIMILAR_BY)
+    baseline = trained_on(BASELINE, data, VARIANTS, registry) or registry.newest(BASELINE)
+    versions = versions_to_publish(registry, baseline)
+    labels = {name: registry.listed(version).label for name, version in versions.items()}
+    similar = trained_on(SIMILAR_BY, data, VARIANTS, registry) if SIMILAR_BY in VARIANTS else None
     version = _version(labels, similar, data, list_length, now)
     if _same(warehouse.live_version(), version):
         return Publication(str(warehouse.live_version()), labels, {})
     models = {variant: load_model(each, registry) for variant, each in versions.items()}
     for trained in models.values():
         trained.check_fits(data)
-    promises = dict(chain.from_iterable(table.items() for table in PROMISES.values()))
     given = {name: marts[name].select(columns) for name, columns in GIVEN.items()}
     given["models"] = pa.table({"model": list(models)})
     editions = {variant: Edition(variant, label, now) for variant, label in labels.items()}
@@ -69,15 +70,22 @@ def publish(
     if similar:
         alike, edition = load_model(similar, registry), Edition(SIMILAR_BY, f"{SIMILAR_BY}-v{similar}", now)
         tables["similar_books"] = similar_books(alike.model.arrays()["book_vectors"], data, edition, k=list_length)
+    promises = dict(chain.from_iterable(PROMISES[name].items() for name in tables))
     return Publication(version, labels, warehouse.publish(version, tables, promises=promises, given=given))
 
 
-def versions_to_publish(registry: Registry) -> dict[str, str]:
-    """Version by variant: production, challenger, and the newest of the baseline."""
-    listed = {each.version: each for each in registry.versions()}
-    chosen = [version for alias in ALIASES if (version := registry.version_of(alias))]
-    newest = registry.newest(BASELINE)
-    return {listed[version].variant: version for version in (newest, *reversed(chosen)) if version}
+def versions_to_publish(registry: Registry, baseline: str | None) -> dict[str, str]:
+    """Version by the name of its lists: the baseline, production and challenger.
+
+    That name is the variant's; where another recipe of the same variant has it already, the alias is added: `blend_challenger`.
+    """
+    found = {BASELINE: baseline} if baseline else {}
+    for alias in ALIASES:
+        version = registry.version_of(alias)
+        if version and version not in found.values():
+            variant = registry.listed(version).variant
+            found[f"{variant}_{alias}" if variant in found else variant] = version
+    return found
 
 
 def _version(labels: Mapping[str, str], similar: str | None, data: Dataset, list_length: int, now: dt.datetime) -> str:

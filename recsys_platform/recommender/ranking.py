@@ -233,7 +233,7 @@ def _floor(scores: FloatArray, rules: _Rules, k: int) -> FloatArray:
     inside = rules.excluded < scores.shape[1]
     ranked[np.repeat(np.arange(len(scores)), np.diff(rules.starts))[inside], rules.excluded[inside]] = -np.inf
     ranked.partition(scores.shape[1] - k, axis=1)
-    return np.nextafter(ranked[:, scores.shape[1] - k, None], np.float32(-np.inf))
+    return np.asarray(np.nextafter(ranked[:, scores.shape[1] - k, None], np.float32(-np.inf)))
 
 
 def _empty(rows: int, k: int) -> tuple[FloatArray, IntArray]:

@@ -16,16 +16,24 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from recsys_platform.recommender.arrays import AnyArray
 from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.model_files import Facts, checked_name, plain, read_arrays, read_manifest, write_model
+from recsys_platform.recommender.model_files import (
+    Facts,
+    Identity,
+    checked_name,
+    plain,
+    read_arrays,
+    read_manifest,
+    write_model,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import RunInfo
@@ -125,14 +133,9 @@ class Registry:
         """All versions, newest first."""
         return self._search()
 
-    def find(self, variant: str, facts: Facts) -> str | None:
+    def find(self, variant: str, identity: Identity) -> str | None:
         """The newest version of a variant that came from the same data, recipe and code, None if there is none."""
-        same = self._search(
-            variant=variant,
-            data_hash=facts.data_hash,
-            recipe_hash=facts.recipe_hash,
-            code_version=facts.code_version,
-        )
+        same = self._search(variant=variant, **asdict(identity))
         return same[0].version if same else None
 
     def newest(self, variant: str) -> str | None:
@@ -154,7 +157,7 @@ class Registry:
                 f"Version {version} cannot become {alias}: there is none. `recsys models` lists those there are."
             )
         with _told(f"Cannot change {alias}"):
-            self._write_down(Change(_now(), who or getpass.getuser(), alias, before, version, why))
+            self._write_down(Change(_now(), who or _somebody(), alias, before, version, why))
             if version is None:
                 self._client.delete_registered_model_alias(MODEL, alias)
             else:
@@ -162,7 +165,8 @@ class Registry:
 
     def mark_rolled_back(self, version: str, *, rolled_back: bool) -> None:
         """Remember that a person took a version out of production, or forget it."""
-        self._client.set_model_version_tag(MODEL, version, _ROLLED_BACK, "yes" if rolled_back else "no")
+        with _told(f"Cannot mark version {version}"):
+            self._client.set_model_version_tag(MODEL, version, _ROLLED_BACK, "yes" if rolled_back else "no")
 
     def note_tuning(self, name: str, parameters: Mapping[str, Any], figures: Mapping[str, float]) -> None:
         """Keep what a search found as a run of an experiment of its own."""
@@ -254,7 +258,7 @@ class Registry:
     def _local(self, theirs: "Theirs") -> Path:
         there = urlsplit(str(theirs.source))
         if self.uri is None:  # by its place in the world, which may have been moved since
-            return self.root / "artifacts" / there.path.partition("/artifacts/")[2]
+            return self.root / "artifacts" / Path(*PurePosixPath(there.path).parts[-3:])
         if there.scheme in ("", "file"):
             return Path(url2pathname(there.path))
         copy = self.root / "copies" / theirs.tags["content"]
@@ -338,6 +342,14 @@ def _told(what: str) -> Iterator[None]:
     except (MlflowException, OSError) as error:
         words = " ".join(str(error).split())[:300]
         raise RegistryError(f"{what}: {words}") from error
+
+
+def _somebody() -> str:
+    """The user's name; in a container without one, the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _now() -> dt.datetime:

@@ -50,7 +50,7 @@ def _none_better(scores: AnyArray, add: AnyArray, worst: float) -> bool:
     better = np.int32(0)
     for column in range(STRETCH):
         better = np.int32(better | (np.int32(0) if scores[column] + add[column] <= worst else np.int32(1)))
-    return better == 0
+    return bool(better == 0)
 
 
 @njit(cache=True, nogil=True)

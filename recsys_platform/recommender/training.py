@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.errors import ModelError
 from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams, evaluate
 from recsys_platform.recommender.fitting import Fitter, Listener
-from recsys_platform.recommender.model_files import Facts, recipe_hash
+from recsys_platform.recommender.model_files import Facts, Identity, recipe_hash
 from recsys_platform.recommender.models.fallback import bare
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
@@ -53,21 +54,25 @@ def train(
     """
     variant = as_variant or name
     facts = _facts(variants[name].recipe(variants), data, now, metrics or {})
-    known = registry.find(variant, facts)
+    known = registry.find(variant, facts.identity)
     if known:
         return Registered(name, known, is_new=False)
-    fitter = Fitter(data, variants, listener, fitted=_trained_components(name, data, registry, variants, now))
+    fitter = Fitter(data, variants, listener, fitted=_trained_components(name, data, registry, variants))
     trained = TrainedModel(fitter.fit(name), data.user_ids, data.book_ids)
     return Registered(name, registry.log(variant, trained.arrays(), facts), is_new=True)
 
 
-def _trained_components(
-    name: str, data: Dataset, registry: Registry, variants: Variants, now: dt.datetime
-) -> dict[str, Recommender]:
+def trained_on(name: str, data: Dataset, variants: Variants, registry: Registry) -> str | None:
+    """The version of a variant's present recipe on this data, by this code; None if it was not trained."""
+    recipe = variants[name].recipe(variants)
+    return registry.find(name, Identity(data.fingerprint(), recipe_hash(recipe), code_version()))
+
+
+def _trained_components(name: str, data: Dataset, registry: Registry, variants: Variants) -> dict[str, Recommender]:
     """What a blend is made of, as far as it was registered on this data by this code."""
     found = {}
     for part in components_of(variants[name]):
-        version = registry.find(part, _facts(variants[part].recipe(variants), data, now, {}))
+        version = trained_on(part, data, variants, registry)
         if version:
             found[part] = bare(load_model(version, registry).model)
     return found
@@ -82,7 +87,8 @@ def load_model(version: str, registry: Registry) -> TrainedModel:
 def live_recipe(variants: Variants, registry: Registry) -> tuple[Variants, str | None]:
     """The variants with the recipe that is live among them, and its name there; None if nothing is live.
 
-    It is one of the variants, unless the file of variants was changed since: then it is added as `production`.
+    It is one of the variants, unless the file of variants was changed since: then it is added as `production`. A recipe that this
+    code cannot read any more counts as nothing: it cannot be trained on newer data.
     """
     version = registry.version_of(PRODUCTION)
     if version is None:
@@ -91,15 +97,18 @@ def live_recipe(variants: Variants, registry: Registry) -> tuple[Variants, str |
     for name, variant in variants.items():
         if recipe_hash(variant.recipe(variants)) == live["recipe_hash"]:
             return variants, name
-    return {**variants, **variants_of_recipe(PRODUCTION, live["params"])}, PRODUCTION
+    try:
+        return {**variants, **variants_of_recipe(PRODUCTION, live["params"])}, PRODUCTION
+    except ModelError:
+        return variants, None
 
 
 def candidates_of(
     data: Dataset, variants: Variants, live: str | None, registry: Registry, now: dt.datetime
 ) -> dict[str, str]:
-    """Version by variant, for the gate: the newest of each, and the live recipe trained on this data if it is none of them."""
-    newest = {name: registry.newest(name) for name in variants if not name.startswith(PRODUCTION)}
-    found = {name: version for name, version in newest.items() if version}
+    """Version by variant, for the gate: of each its recipe on this data, and the live recipe too if it is none of them."""
+    known = {name: trained_on(name, data, variants, registry) for name in variants if not name.startswith(PRODUCTION)}
+    found = {name: version for name, version in known.items() if version}
     present = registry.version_of(PRODUCTION)
     if live == PRODUCTION and present:
         done = train(

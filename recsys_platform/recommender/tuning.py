@@ -29,7 +29,7 @@ STAGE = 5
 
 @dataclass(frozen=True)
 class TuningParams:
-    """The search ends after `trials` trials or `seconds`, whatever comes first; the first trial is the variant as it is."""
+    """The search ends after `trials` trials or `seconds`, whatever comes first."""
 
     trials: int = 30
     seconds: float = 600.0
@@ -54,6 +54,8 @@ def tune_variant(
 ) -> Tuned:
     """Search the space of a variant's model on one split; the same split, seed and number of trials give the same result.
 
+    Where nothing better than the variant as it is was found, no parameters are.
+
     Raises ModelError if there is nothing to tune about it.
     """
     variant = variants[name]
@@ -66,7 +68,11 @@ def tune_variant(
             return _by_stages(tried, split, params, trial)
         return mean_ndcg(Fitter(split.train, {**variants, name: tried}).bare(name), split, params.k, params.max_users)
 
-    return search(name, objective, params, start=_start(variant), progress=progress)
+    found = search(name, objective, params, start=_start(variant), progress=progress)
+    untuned = mean_ndcg(Fitter(split.train, variants).bare(name), split, params.k, params.max_users)
+    if found.value > untuned:
+        return replace(found, untuned=untuned)
+    return replace(found, parameters={}, value=untuned, untuned=untuned)
 
 
 def search(
@@ -77,7 +83,7 @@ def search(
     start: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Maximise a figure; `start` is tried first."""
+    """Maximise a figure; `start` is tried first. `untuned` is the figure of the first trial."""
     import optuna
 
     optuna.logging.set_verbosity(logging.WARNING)

@@ -29,7 +29,7 @@ DEFAULTS = files("recsys_platform.recommender").joinpath("variants.yaml")
 class BlendParams:
     """`components`: names of other variants.
 
-    Weights are chosen on the latest `held_out` of what each of at most `max_users` readers liked, by NDCG@k.
+    Weights are chosen on the latest `held_out` of all that was liked, by NDCG@k of at most `max_users` readers.
     """
 
     components: tuple[str, ...]
@@ -60,10 +60,16 @@ class Variant:
     params: Params
 
     def recipe(self, variants: "Variants") -> dict[str, Any]:
-        """All that the trained model follows from besides data and code, as JSON values; a blend's holds its components'."""
+        """All that the trained model follows from besides data and code, as JSON values; a blend's holds its components'.
+
+        What `variants_of_recipe` names after the blend has its first name here, so that a recipe stays the same however often it is
+        stored and read.
+        """
         own = {"model": self.model, **asdict(self.params)}
         if isinstance(self.params, BlendParams):
-            own["components"] = {name: variants[name].recipe(variants) for name in self.params.components}
+            own["components"] = {
+                name.rpartition(".")[2]: variants[name].recipe(variants) for name in self.params.components
+            }
         return own
 
 

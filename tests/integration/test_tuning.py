@@ -2,8 +2,10 @@
 
 import dagster as dg
 import pytest
+import yaml
 
 from recsys_platform.defs.training.tuning import TuningConfig, tuning
+from recsys_platform.recommender.variants import variant_of
 from recsys_platform.settings import hub_of, load_settings, registry_of
 
 pytestmark = pytest.mark.slow
@@ -15,5 +17,7 @@ def test_what_is_found_is_kept_in_mlflow_and_shown_as_yaml(world):
     config = TuningConfig(variants=["ease", "lightfm"], trials=3, seconds=20)
     with dg.build_asset_context() as context:
         found = tuning(context, config, hub=hub_of(settings), registry=registry)
-    assert "ease:\n  regularization:" in found.metadata["for variants.yaml"].value
+    lines = found.metadata["for variants.yaml"].value.removeprefix("```yaml\n").removesuffix("```")
+    assert {variant_of(name, given).model for name, given in yaml.safe_load(lines).items()} == {"ease", "lightfm"}
+    assert "feature_weight" in lines  # what the file says already is not lost
     assert "| lightfm |" in found.metadata["found"].value

@@ -29,9 +29,15 @@ class Figures:
     users: int = 1000
     segments: Sequence[str] = ("all", "1-4")
 
+    against: Sequence[str] | None = None
+
     @property
     def models(self) -> Sequence[str]:
         return tuple(self.ndcg)
+
+    @property
+    def baselines(self) -> Sequence[str]:
+        return self.models if self.against is None else self.against
 
     def value(self, model: str, metric: str = "ndcg", segment: str = "all") -> float:
         return self.ndcg[model]
@@ -139,7 +145,7 @@ def test_an_over_fitted_model_is_refused_a_better_one_goes_live_and_one_command_
     better = trained(registry, "wednesday", popularity=0, lightfm=1, blend=2)
     assert judged(registry, better, "lightfm", popularity=0.1, lightfm=0.2, blend=0.3).production == better["blend"]
     before, after = roll_back(registry, why="readers complained")
-    assert (before.version, after.version) == (better["blend"], over_fitted["lightfm"])
+    assert (before.version, after.version) == (better["blend"], better["lightfm"])
     assert registry.history()[0].why == "readers complained"
 
 
@@ -158,22 +164,74 @@ def test_what_a_person_rolled_back_stays_out_until_a_person_brings_it_back(regis
     assert judged(registry, again, "blend", popularity=0.1, lightfm=0.2, blend=0.3).production == again["blend"]
 
 
-def test_where_nothing_was_measured_popularity_begins_and_nothing_else_changes(registry: Registry) -> None:
+def test_where_nothing_was_measured_popularity_begins_and_follows_the_data(registry: Registry) -> None:
     versions = trained(registry, popularity=0, lightfm=1)
     done = judge(versions, None, None, registry, PARAMS)
     assert (done.production, done.unmeasured) == (versions["popularity"], True)
     newer = trained(registry, "tuesday", popularity=0, lightfm=1)
-    assert judge(newer, "popularity", None, registry, PARAMS).production == versions["popularity"]
+    assert judge(newer, "popularity", None, registry, PARAMS).production == newer["popularity"]
 
 
-def test_what_was_too_young_to_be_measured_is_refused_and_if_it_is_live_nothing_changes(registry: Registry) -> None:
+def test_what_is_live_and_refused_stays_live_on_newer_data_where_nothing_may_replace_it(registry: Registry) -> None:
+    judged(registry, trained(registry, popularity=0, lightfm=1), None, popularity=0.1, lightfm=0.2)
+    newer = trained(registry, "tuesday", popularity=0, lightfm=1)
+    done = judged(registry, newer, "lightfm", popularity=0.1, lightfm=0.105)
+    assert not any(each.promote for each in done.decisions)
+    assert done.production == newer["lightfm"]
+
+
+def test_what_went_live_after_the_measuring_waits_for_the_next(registry: Registry) -> None:
+    versions = trained(registry, popularity=0, lightfm=1, blend=2)
+    promote(registry, versions["lightfm"], alias=PRODUCTION, why="", catalogue_hash="books")
+    figures = Figures({"popularity": 0.1, "lightfm": 0.2, "blend": 0.3}, against=["popularity"])
+    done = judge(versions, "lightfm", figures, registry, PARAMS)
+    assert (done.unmeasured, done.production) == (True, versions["lightfm"])
+
+
+def test_with_nothing_live_a_segment_is_held_against_popularity() -> None:
+    figures = Figures({"popularity": 0.1, "blend": 0.2}, worse={("blend", "1-4"): -0.09})
+    assert not decide("blend", None, figures, PARAMS).promote
+
+
+def test_a_roll_back_goes_to_another_recipe_and_not_to_yesterday(registry: Registry) -> None:
+    judged(registry, trained(registry, popularity=0, lightfm=1), None, popularity=0.1, lightfm=0.2)
+    monday = trained(registry, "tuesday", popularity=0, lightfm=1, blend=2)
+    judged(registry, monday, "lightfm", popularity=0.1, lightfm=0.2, blend=0.3)
+    tuesday = trained(registry, "wednesday", popularity=0, lightfm=1, blend=2)
+    judged(registry, tuesday, "blend", popularity=0.1, lightfm=0.2, blend=0.3)
+    before, after = roll_back(registry, why="")
+    assert (before.version, after.version) == (tuesday["blend"], tuesday["lightfm"])
+
+
+def test_any_version_of_a_recipe_brings_it_back_but_not_as_challenger(registry: Registry) -> None:
+    versions = trained(registry, popularity=0, lightfm=1, blend=2)
+    judged(registry, versions, None, popularity=0.1, lightfm=0.2)
+    promote(registry, versions["blend"], alias=PRODUCTION, why="", catalogue_hash="books")
+    roll_back(registry, why="")
+    newer = trained(registry, "tuesday", popularity=0, lightfm=1, blend=2)
+    promote(registry, newer["blend"], alias=CHALLENGER, why="", catalogue_hash="books")
+    assert registry.listed(versions["blend"]).rolled_back
+    promote(registry, newer["blend"], alias=PRODUCTION, why="", catalogue_hash="books")
+    assert not any(each.rolled_back for each in registry.versions())
+
+
+def test_a_challenger_that_a_person_chose_stays_on_newer_data(registry: Registry) -> None:
+    versions = trained(registry, popularity=0, lightfm=1, blend=2, ease=3)
+    judged(registry, versions, None, popularity=0.1, lightfm=0.2, blend=0.3, ease=0.15)
+    promote(registry, versions["ease"], alias=CHALLENGER, why="a hunch", catalogue_hash="books")
+    newer = trained(registry, "tuesday", popularity=0, lightfm=1, blend=2, ease=3)
+    done = judged(registry, newer, "blend", popularity=0.1, lightfm=0.2, blend=0.3, ease=0.15)
+    assert (done.production, done.challenger) == (newer["blend"], newer["ease"])
+
+
+def test_what_was_too_young_to_be_measured_is_refused_and_if_it_is_live_it_stays(registry: Registry) -> None:
     versions = trained(registry, popularity=0, lightfm=1, sequence=2)
     done = judged(registry, versions, None, popularity=0.1, lightfm=0.2)
     assert (done.production, done.challenger) == (versions["lightfm"], None)
     assert "sequence was not measured" in done.decisions[2].reasons[0]
     newer = trained(registry, "tuesday", popularity=0, lightfm=1)
     assert judged(registry, newer, "lightfm", popularity=0.1).unmeasured
-    assert registry.version_of(PRODUCTION) == versions["lightfm"]
+    assert registry.version_of(PRODUCTION) == newer["lightfm"]
 
 
 def test_a_model_of_another_catalogue_is_not_promoted(registry: Registry) -> None:
@@ -183,8 +241,8 @@ def test_a_model_of_another_catalogue_is_not_promoted(registry: Registry) -> Non
 
 
 def test_there_is_nothing_to_go_back_to_before_the_second_promotion(registry: Registry) -> None:
-    with pytest.raises(RegistryError, match="no earlier production version"):
+    with pytest.raises(RegistryError, match="no earlier recipe in production"):
         roll_back(registry, why="")
     judged(registry, trained(registry, popularity=0, lightfm=1), None, popularity=0.1, lightfm=0.2)
-    with pytest.raises(RegistryError, match="no earlier production version"):
+    with pytest.raises(RegistryError, match="no earlier recipe in production"):
         roll_back(registry, why="")

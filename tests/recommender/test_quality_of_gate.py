@@ -1,6 +1,7 @@
 """The gate with real models: what over-fits is refused, what is better goes live, and one command goes back."""
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.evaluation import EvaluationParams
 from recsys_platform.recommender.gate import GateParams
 from recsys_platform.recommender.interactions import build_dataset
-from recsys_platform.recommender.promotion import Judgement, judge, roll_back
+from recsys_platform.recommender.model_files import Facts
+from recsys_platform.recommender.promotion import Judgement, judge, promote, roll_back
 from recsys_platform.recommender.registry import PRODUCTION, Registry
 from recsys_platform.recommender.training import candidates_of, evaluate_variants, live_recipe, train
 from recsys_platform.recommender.variants import Variant, variant_of
@@ -70,6 +72,38 @@ def test_what_over_fits_is_refused_what_is_better_goes_live_and_one_command_goes
     assert (before.variant, after.variant) == ("ease", "lightfm")
     assert registry.version_of(PRODUCTION) == after.version
     assert registry.listed(night(noisy, registry, SOUND, BETTER).production or "").variant == "lightfm"
+
+
+def test_the_recipe_of_today_is_judged_not_the_newest_version(noisy: Dataset, tmp_path: Path) -> None:
+    registry, tried = Registry(tmp_path / "models"), variant_of("ease", {"regularization": 1e6})
+    first = night(noisy, registry, BETTER).production
+    night(noisy, registry, tried)
+    assert night(noisy, registry, BETTER).production == first
+
+
+def test_a_live_blend_keeps_its_recipe_from_night_to_night(noisy: Dataset, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "artifacts" / "models")
+    blend = variant_of("blend", {"components": ["ease"]})
+    night(noisy, registry, BETTER, blend)
+    promote(registry, registry.newest("blend") or "", alias=PRODUCTION, why="", catalogue_hash=noisy.catalogue_hash)
+    other = variant_of("ease", {"regularization": 1e6})
+    once = night(noisy, registry, other, blend).production
+    assert registry.listed(once or "").variant == "blend"
+    assert night(noisy, registry, other, blend).production == once
+
+
+def test_two_popularities_are_two_variants(noisy: Dataset, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    month = variant_of("popularity_month", {"model": "popularity", "half_life_days": 30})
+    done = night(noisy, registry, month)
+    assert {each.candidate for each in done.decisions} == {"popularity", "popularity_month"}
+
+
+def test_a_live_recipe_that_this_code_cannot_read_counts_as_nothing(noisy: Dataset, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    facts = Facts(dt.datetime(2026, 1, 1), "data", "0.0", params={"model": "ease", "gone": 1})
+    registry.set_alias(PRODUCTION, registry.log("ease", {"a": np.array([1])}, facts), why="")
+    assert registry.listed(night(noisy, registry, BETTER).production or "").recipe_hash != facts.recipe_hash
 
 
 def test_a_live_recipe_that_left_the_file_of_variants_is_measured_and_trained_on(

@@ -71,13 +71,13 @@ def test_versions_are_listed_newest_first_with_what_they_are_called(registry: Re
 def test_what_came_from_the_same_data_recipe_and_code_is_found(registry: Registry) -> None:
     facts = replace(FACTS, data_hash="found by data")
     version = another(registry, data_hash="found by data")
-    assert registry.find("lightfm", facts) == version
+    assert registry.find("lightfm", facts.identity) == version
     for other in (
         replace(facts, params={"epochs": 4}),
         replace(facts, data_hash="other"),
         replace(facts, code_version="0.2"),
     ):
-        assert registry.find("lightfm", other) is None
+        assert registry.find("lightfm", other.identity) is None
 
 
 def test_every_change_of_an_alias_is_written_down(registry: Registry) -> None:

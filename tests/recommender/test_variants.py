@@ -177,6 +177,19 @@ def test_in_a_young_world_a_blend_is_of_what_can_learn_and_the_rest_is_left_out(
         Fitter(data, load_variants() | {"blend": variant_of("blend", {"components": ["sequence"]})}).bare("blend")
 
 
+def test_a_reader_whose_only_book_says_nothing_of_others_is_not_known(make_dataset: Make) -> None:
+    liked = {"u1": ["b1", "b2"], "u2": ["b1", "b2"], "u3": ["b3"], "u4": ["b4"], "u5": ["b5"]}
+    data = make_dataset(liked, ["b1", "b2", "b3", "b4", "b5"])
+    for name in ("ease", "item_knn"):
+        model = Fitter(data, load_variants()).bare(name)
+        assert model.personal(np.arange(3, dtype=np.int32)).tolist() == [True, True, False]
+
+
+def test_neighbours_of_readers_who_liked_nearly_everything_are_numbers(make_dataset: Make) -> None:
+    data = make_dataset({"a": ["b1", "b2", "b3", "b4", "b5"], "b": ["b0"]}, [f"b{n}" for n in range(6)])
+    assert np.isfinite(Fitter(data, load_variants()).bare("item_knn").scores(np.array([0, 1], np.int32))).all()
+
+
 def test_a_blend_takes_the_better_component_and_leaves_out_a_useless_one(checkerboard: Any) -> None:
     variants = small_variants() | {"blend": variant_of("blend", {"components": ["ease", "popularity"]})}
     blend: Any = Fitter(checkerboard.data, variants).bare("blend")

@@ -34,6 +34,7 @@ EVALUATION = EvaluationParams(max_users=10_000)
 GATE = GateParams()
 REPORT = "reports/evaluation.html"
 _BETTER, _LIKE = "what_is_live_beats_popularity", "readers_and_books_are_like_those_trained_on"
+_UNCOMPARED = "Not compared: nothing is live yet, or the data that it was trained on are not kept (any more)"
 _DESCRIPTIONS = {
     "popularity": "What everybody reads lately, the books in the reader's language first: the baseline and the fallback.",
     "lightfm": "Hybrid factor model trained with WARP.",
@@ -89,7 +90,7 @@ def evaluation(
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[Registry],
 ) -> dg.MaterializeResult:
-    """Every recipe trained without the last 20 % that each reader liked, and tested on that: full ranking, NDCG and more."""
+    """Every recipe trained on what came before one moment and tested on the last 20 % that was liked: full ranking, NDCG and more."""
     data = curated.newest_dataset(hub)
     variants, live = live_recipe(VARIANTS, registry)
     try:
@@ -190,7 +191,7 @@ def _drift(hub: Hub, registry: Registry) -> pd.DataFrame | None:
 
 def _is_like(moved: pd.DataFrame | None) -> dg.AssetCheckResult:
     if moved is None:
-        return dg.AssetCheckResult(passed=True, check_name=_LIKE, description="Nothing is live yet to compare with")
+        return dg.AssetCheckResult(passed=True, check_name=_LIKE, description=_UNCOMPARED)
     drifted = moved.loc[moved["verdict"] == "drifted", "what"].tolist()
     return dg.AssetCheckResult(
         passed=not drifted,

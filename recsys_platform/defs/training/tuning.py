@@ -11,7 +11,7 @@ from recsys_platform.recommender import curated
 from recsys_platform.recommender.registry import Registry
 from recsys_platform.recommender.splits import hold_out_after
 from recsys_platform.recommender.tuning import SPACES, Tuned, TuningParams, tune_variant
-from recsys_platform.recommender.variants import Variant
+from recsys_platform.recommender.variants import Variant, variant_of
 
 
 class TuningConfig(dg.Config):
@@ -67,7 +67,9 @@ def _yaml(found: list[Tuned]) -> str:
 
 def _named(variant: Variant, tuned: Tuned) -> dict[str, object]:
     own = {} if variant.model == variant.name else {"model": variant.model}
-    return {
-        **own,
-        **{key: round(value, 6) if isinstance(value, float) else value for key, value in tuned.parameters.items()},
+    as_it_is, defaults = vars(variant.params), vars(variant_of(variant.name, {"model": variant.model}).params)
+    kept = {key: value for key, value in as_it_is.items() if value != defaults[key]}
+    return own | {
+        key: round(value, 6) if isinstance(value, float) else value
+        for key, value in (kept | dict(tuned.parameters)).items()
     }

@@ -49,8 +49,9 @@ class Blend:
         return np.asarray(reduce(np.add, parts), dtype=np.float32)
 
     def personal(self, users: IntArray) -> BoolArray:
-        """Whether any component knows each user."""
-        return np.asarray(np.any([component.personal(users) for component in self.components], axis=0))
+        """Whether any component that counts knows each user."""
+        counting = [part for part, weight in zip(self.components, self.weights, strict=True) if weight]
+        return np.asarray(np.any([component.personal(users) for component in counting], axis=0))
 
     def arrays(self) -> dict[str, AnyArray]:
         """The weights, and every component's arrays with its name before them."""

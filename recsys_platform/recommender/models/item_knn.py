@@ -40,6 +40,7 @@ def fit_item_knn(data: Dataset, params: ItemKnnParams, *, name: str = "item_knn"
         warnings.simplefilter("ignore")
         model.fit(sparse.csr_matrix(histories.matrix()[:, chosen]), show_progress=False)
     similarity = sparse.csr_array(model.similarity, dtype=np.float32)
+    similarity.data[~np.isfinite(similarity.data)] = 0  # 0 / 0: a book's only readers liked nearly every book
     return ItemModel(name, similarity, chosen, histories, params.half_life)
 
 

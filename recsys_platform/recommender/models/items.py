@@ -6,6 +6,7 @@ Belongs here: scoring by a matrix of books by books, whoever made it. Does not: 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -47,7 +48,7 @@ class ItemModel:
         return np.asarray(terms * known * fading(history.age, self.half_life)[:, None], dtype=np.float32)
 
     def personal(self, users: IntArray) -> BoolArray:
-        """Whether each user liked a book that has a say."""
+        """Whether each user liked a book that has a say in others."""
         return self._heard[users]
 
     def arrays(self) -> dict[str, AnyArray]:
@@ -87,7 +88,14 @@ class ItemModel:
 
     @cached_property
     def _heard(self) -> BoolArray:
-        return np.diff(self.histories.matrix()[:, self.chosen].indptr) > 0
+        return np.diff(self.histories.matrix()[:, self.chosen[self._speaks]].indptr) > 0
+
+    @cached_property
+    def _speaks(self) -> BoolArray:
+        """Whether each chosen book says anything of another."""
+        said: Any = self.similarity != 0
+        of_others = np.asarray(said.sum(axis=1)).ravel() - np.asarray(said.diagonal(), dtype=np.int64)
+        return np.asarray(of_others > 0)
 
     def _spread(self, scores: FloatArray | Csr) -> FloatArray:
         dense = scores.toarray() if sparse.issparse(scores) else scores

@@ -34,8 +34,7 @@ class Popularity:
     table: FloatArray
     languages: IdArray
     user_segment: IntArray
-
-    name = "popularity"
+    name: str = "popularity"
 
     def scores(self, users: IntArray) -> FloatArray:
         """The scores of each user's segment."""
@@ -61,10 +60,10 @@ class Popularity:
     @classmethod
     def restore(cls, name: str, arrays: Mapping[str, AnyArray]) -> "Popularity":
         """The model of `arrays()`."""
-        return cls(arrays["table"], arrays["languages"], arrays["user_segment"])
+        return cls(arrays["table"], arrays["languages"], arrays["user_segment"], name)
 
 
-def fit_popularity(data: Dataset, params: PopularityParams) -> Popularity:
+def fit_popularity(data: Dataset, params: PopularityParams, *, name: str = "popularity") -> Popularity:
     """Sum the weights above zero of each book's interactions, newer ones counting more."""
     share = _share_of_best(_totals(data, params))
     spoken = sorted(set(data.book_language.tolist()) - {""})
@@ -76,6 +75,7 @@ def fit_popularity(data: Dataset, params: PopularityParams) -> Popularity:
         table=(share + own).astype(np.float32),
         languages=languages,
         user_segment=np.array([segments.get(language, EVERYONE) for language in data.user_language], dtype=np.int32),
+        name=name,
     )
 
 
