@@ -1,13 +1,13 @@
 """How good the recommendations are: every variant against its peers on public data, and against the simulated readers' true taste.
 
     python benchmarks/quality.py [--only ml100k,ml100k_stratified,cold,fold_in,goodbooks,world] [--goodbooks FOLDER]
-                                 [--movielens FOLDER] [--home FOLDER] [--trials N] [--seconds S] [--seeds N] [--json]
+                                 [--movielens FOLDER] [--home FOLDER] [--trials N] [--seconds S] [--seeds N] [--folds N] [--json]
 
 `ml100k`: MovieLens-100K, ratings from 4 up are liked, each reader's latest fifth is held out, NDCG@10, what was liked before is
 filtered.
 `ml100k_stratified`: the protocol of Microsoft's `recommenders`: all ratings are liked, a quarter of each film's is held out.
-`cold`: a fifth of the books is hidden from training, AUC among themselves. `fold_in`: a fifth of the readers is hidden, then known by
-80 % of what they liked: NDCG@10 without training again ÷ with. `goodbooks`: goodbooks-10k, a random fifth of each reader's ratings
+`cold`: a fifth of the books is hidden from training, AUC among themselves. `fold_in`: in each of so many folds some readers are hidden,
+then known by 80 % of what they liked: NDCG@10 without training again ÷ with. `goodbooks`: goodbooks-10k, a random fifth of each reader's ratings
 from 4 up. `world`: the demo's world, as the platform itself measures it. Variants and peers are tuned on an inner split of the first
 seed's training data, each with the same number of trials or seconds; then all are trained on every seed's split.
 """
@@ -40,7 +40,7 @@ from recsys_platform.warehouse.overview import overview
 
 RECSYS = Path(sys.executable).with_name("recsys")
 TOP = "select user_id, book_id from published.user_recommendations where model = ? and rank <= 10"
-K, FOLDS = 10, 5
+K = 10
 PARTS = ("ml100k", "ml100k_stratified", "cold", "fold_in", "goodbooks", "world")
 Cut = Callable[..., Split]
 
@@ -175,15 +175,15 @@ def auc_among(model: Recommender, split: Split, books: np.ndarray) -> float:
 
 
 def fold_in(bench: Bench) -> None:
-    """A fifth of the readers at a time: known by four fifths of what they liked alone, against training again with these."""
+    """A part of the readers at a time: known by four fifths of what they liked alone, against training again with these."""
     data = sets.movielens(bench.given.movielens).dataset(at_least=4)
     split = sets.at_random(data, seed=0)
     histories = histories_of(split.train)
-    fold = np.random.default_rng(0).permutation(data.shape[0]) % FOLDS
+    fold = np.random.default_rng(0).permutation(data.shape[0]) % bench.given.folds
     variants = load_variants()
     after = Fitter(split.train, variants, hold_out=sets.at_random)
     found: dict[str, list[tuple[float, float]]] = {}
-    for number in range(FOLDS):
+    for number in range(bench.given.folds):
         users = np.flatnonzero((fold == number) & (np.diff(split.test.indptr) > 0)).astype(np.int32)
         before = Fitter(sets.with_users(split.train, fold != number), variants, hold_out=sets.at_random)
         for name in [name for name in variants if name not in ("popularity", "lightfm_content")]:
@@ -192,7 +192,7 @@ def fold_in(bench: Bench) -> None:
             found.setdefault(name, []).append((figures[0], figures[1]))
     sums = {name: np.sum(values, axis=0) for name, values in found.items()}
     ratios = {name: [float(folded / again)] for name, (folded, again) in sums.items()}
-    show_simply(bench, f"fold-in ÷ training again, NDCG@10 of all readers, in {FOLDS} folds", ratios)
+    show_simply(bench, f"fold-in ÷ training again, NDCG@10 of all readers, in {bench.given.folds} folds", ratios)
     bench.figures["fold_in_ratio"] = ratios["blend"][0]
 
 
@@ -257,6 +257,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     bench = Bench(given, TuningParams(trials=given.trials, seconds=given.seconds, k=K))
