@@ -6,10 +6,11 @@
 `ml100k`: MovieLens-100K, ratings from 4 up are liked, each reader's latest fifth is held out, NDCG@10, what was liked before is
 filtered.
 `ml100k_stratified`: the protocol of Microsoft's `recommenders`: all ratings are liked, a quarter of each film's is held out.
-`cold`: a fifth of the books is hidden from training, AUC among themselves. `fold_in`: in each of so many folds some readers are hidden,
-then known by 80 % of what they liked: NDCG@10 without training again ÷ with. `goodbooks`: goodbooks-10k, a random fifth of each reader's ratings
-from 4 up. `world`: the demo's world, as the platform itself measures it. Variants and peers are tuned on an inner split of the first
-seed's training data, each with the same number of trials or seconds; then all are trained on every seed's split.
+`cold`: a fifth of the books is hidden from training, AUC among themselves. `fold_in`: in each of so many folds some readers are
+hidden, then known by 80 % of what they liked: NDCG@10 without training again ÷ with. `goodbooks`: goodbooks-10k, a random fifth
+of each reader's ratings from 4 up. `world`: the demo's world, as the platform itself measures it. Variants and peers are tuned
+on an inner split of the first seed's training data, each with the same number of trials or seconds; then all are trained on
+every seed's split.
 """
 
 import argparse
