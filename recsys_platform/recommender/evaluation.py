@@ -4,8 +4,8 @@ Belongs here: full ranking of the test users by several models, averages, bootst
 Does not: the metrics (metrics.py), the figure (plots.py), what is promoted because of it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,15 @@ class Evaluation:
         if found.empty:
             raise KeyError(f"{metric} of {model} in segment {segment} was not measured")
         return float(found["value"].iloc[0])
+
+    def with_values(self, values: Iterable[tuple[str, str, float]], segment: str) -> "Evaluation":
+        """The same with more figures: model, metric and value, without interval, of one segment."""
+        users = int(self.table.loc[self.table["segment"] == segment, "users"].max())
+        rows = [
+            {"model": model, "segment": segment, "metric": metric, "value": value, "users": users}
+            for model, metric, value in values
+        ]
+        return replace(self, table=pd.concat([self.table, pd.DataFrame(rows)], ignore_index=True)) if rows else self
 
     def markdown(self) -> str:
         """One row a model over all users, then NDCG by history, then the ratios."""

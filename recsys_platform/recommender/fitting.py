@@ -4,6 +4,7 @@ Belongs here: which function fits which model, and how a blend finds its weights
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,11 +41,23 @@ _FITS: Mapping[str, Callable[..., Recommender]] = {
 }
 
 
+@dataclass(frozen=True)
+class Given:
+    """What is there already and need not be made again; with or without it, models come out the same.
+
+    `fitted`: models on the data by variant, without fallback. `weights`: of blends, by component. `inner`: a fitter for the data
+    without what is held out of them.
+    """
+
+    fitted: Mapping[str, Recommender] = field(default_factory=dict)
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    inner: "Fitter | None" = None
+
+
 class Fitter:
     """Fits variants on one data set; what a blend shares with another variant is fitted once.
 
-    `fitted`: models on this data by variant, without fallback, that need not be fitted. `hold_out` cuts off what a blend's weights
-    are chosen on: it must ask what the model will be asked.
+    `hold_out` cuts off what a blend's weights are chosen on: it must ask what the model will be asked.
     """
 
     def __init__(
@@ -54,13 +67,14 @@ class Fitter:
         listener: Listener | None = None,
         *,
         hold_out: HoldOut = hold_out_after,
-        fitted: Mapping[str, Recommender] | None = None,
+        given: "Given | None" = None,
     ) -> None:
         self.data = data
         self.hold_out = hold_out
         self.variants = variants
         self.listener = listener
-        self._bare: dict[str, Recommender] = dict(fitted or {})
+        self.given = given or Given()
+        self._bare: dict[str, Recommender] = dict(self.given.fitted)
 
     def fit(self, name: str) -> Recommender:
         """The variant; users it does not know get popularity in their language, of their interests."""
@@ -102,18 +116,29 @@ class Fitter:
         parts = self.learnable(params.components)
         if not parts:
             raise NothingToLearnError(f"No component of {name} has anything to learn from. Load more events first.")
-        weights = self._weights(parts, params)
+        chosen = self.given.weights.get(name) or self.weights(name, params)
+        even = set(chosen) != set(parts)  # too young a world to hold something out
+        weights = np.array([1 if even else chosen[part] for part in parts], np.float32)
         components = tuple(self.bare(part) for part in parts)
         some = sample(np.flatnonzero(self.data.positives_per_user).astype(np.int32), SCALED_ON, params.seed)
         scales = np.array([mean_deviation(component, some) for component in components], dtype=np.float32)
         return Blend(name, components, weights, scales)
 
-    def _weights(self, parts: list[str], params: BlendParams) -> FloatArray:
+    def weights(self, name: str, params: BlendParams) -> dict[str, float]:
+        """A blend's weights by component, chosen on what is held out of the data; none if nothing can be held out."""
         split = self.hold_out(self.data, fraction=params.held_out, seed=params.seed)
-        inner = Fitter(split.train, self.variants, self.listener)
-        if not len(split.test_users) or inner.learnable(parts) != parts:  # too young a world to hold something out
-            return np.ones(len(parts), np.float32)
-        return best_weights(blend_quality([inner.bare(part) for part in parts], split, params), len(parts))
+        inner = self._inner(split)
+        parts = inner.learnable(params.components)
+        if not (parts and len(split.test_users)):
+            return {}
+        quality = blend_quality([inner.bare(part) for part in parts], split, params)
+        return dict(zip(parts, best_weights(quality, len(parts)).tolist(), strict=True))
+
+    def _inner(self, split: Split) -> "Fitter":
+        given = self.given.inner
+        if given and given.data.fingerprint() == split.train.fingerprint():
+            return given
+        return Fitter(split.train, self.variants, self.listener)
 
     def _told(self, name: str) -> OnEpoch | None:
         listener = self.listener

@@ -6,7 +6,7 @@ Belongs here: what an evaluation compares, when a version can be used again, wha
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version as version_of_package
@@ -17,15 +17,18 @@ import numpy as np
 
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.errors import ModelError
-from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams, evaluate
-from recsys_platform.recommender.fitting import Fitter, Listener
+from recsys_platform.recommender.evaluation import ALL, Evaluation, EvaluationParams, evaluate
+from recsys_platform.recommender.fitting import Fitter, Given, Listener
 from recsys_platform.recommender.model_files import Facts, Identity, recipe_hash
 from recsys_platform.recommender.models.fallback import bare
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
 from recsys_platform.recommender.registry import PRODUCTION, Registry
 from recsys_platform.recommender.splits import hold_out_after
-from recsys_platform.recommender.variants import BASELINE, Variants, components_of, variants_of_recipe
+from recsys_platform.recommender.variants import BASELINE, BlendParams, Variants, components_of, variants_of_recipe
+
+WEIGHT = "weight_"
+"""Before a component's name: the figure that tells its weight in a blend."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,11 @@ def train(
     known = registry.find(variant, facts.identity)
     if known:
         return Registered(name, known, is_new=False)
-    fitter = Fitter(data, variants, listener, fitted=_trained_components(name, data, registry, variants))
+    known_weights = {
+        part: facts.metrics[WEIGHT + part] for part in components_of(variants[name]) if WEIGHT + part in facts.metrics
+    }
+    given = Given(fitted=_trained_components(name, data, registry, variants), weights={name: known_weights})
+    fitter = Fitter(data, variants, listener, given=given)
     trained = TrainedModel(fitter.fit(name), data.user_ids, data.book_ids)
     return Registered(name, registry.log(variant, trained.arrays(), facts), is_new=True)
 
@@ -128,13 +135,24 @@ def evaluate_variants(
 ) -> Evaluation:
     """Every variant, trained on the past and tested on what came after, against the baseline and the live recipe.
 
-    Variants that have nothing to learn from in that past are left out.
+    Variants that have nothing to learn from in that past are left out. A blend's weights for today's model are among its figures,
+    as `weight_<component>`.
     """
     split = hold_out_after(data)
     fitter = Fitter(split.train, variants, listener)
     models = fitter.fit_all(name for name in variants if not name.startswith(f"{PRODUCTION}."))
     baselines = [model.name for model in models if model.name in (BASELINE, live)]
-    return evaluate(models, split, params, baselines=baselines)
+    found = evaluate(models, split, params, baselines=baselines)
+    return found.with_values(_weights(models, Fitter(data, variants, listener, given=Given(inner=fitter))), ALL)
+
+
+def _weights(models: Sequence[Recommender], whole: Fitter) -> Iterator[tuple[str, str, float]]:
+    """Of blends that will be trained on the whole data: their weights are chosen with the split's models, which are there now."""
+    for model in models:
+        params = whole.variants[model.name].params
+        if isinstance(params, BlendParams):
+            for part, weight in whole.weights(model.name, params).items():
+                yield model.name, WEIGHT + part, weight
 
 
 @cache

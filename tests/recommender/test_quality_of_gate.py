@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,14 +10,16 @@ import pytest
 
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.evaluation import EvaluationParams
+from recsys_platform.recommender.fitting import Fitter
 from recsys_platform.recommender.gate import GateParams
 from recsys_platform.recommender.interactions import build_dataset
 from recsys_platform.recommender.model_files import Facts
 from recsys_platform.recommender.promotion import Judgement, judge, promote, roll_back
 from recsys_platform.recommender.registry import PRODUCTION, Registry
-from recsys_platform.recommender.training import candidates_of, evaluate_variants, live_recipe, train
+from recsys_platform.recommender.training import candidates_of, evaluate_variants, live_recipe, load_model, train
 from recsys_platform.recommender.variants import Variant, variant_of
 
+NOW = dt.datetime(2026, 3, 1)
 POPULARITY = variant_of("popularity", {"half_life_days": 365})
 SOUND = variant_of("lightfm", {"components": 8, "epochs": 3, "feature_weight": 0})
 OVER_FITTED = variant_of(
@@ -48,13 +51,12 @@ def noisy(request: pytest.FixtureRequest) -> Dataset:
 
 def night(data: Dataset, registry: Registry, *variants: Variant) -> Judgement:
     """What a night's run does: measure, train, judge."""
-    now = dt.datetime(2026, 3, 1)
     known, live = live_recipe({each.name: each for each in (POPULARITY, *variants)}, registry)
     measured = evaluate_variants(data, variants=known, params=EvaluationParams(resamples=200), live=live)
     for name in known:
         if not name.startswith(PRODUCTION):
-            train(name, data, registry, variants=known, now=now, metrics={"ndcg": measured.value(name)})
-    return judge(candidates_of(data, known, live, registry, now), live, measured, registry, GateParams())
+            train(name, data, registry, variants=known, now=NOW, metrics={"ndcg": measured.value(name)})
+    return judge(candidates_of(data, known, live, registry, NOW), live, measured, registry, GateParams())
 
 
 def test_what_over_fits_is_refused_what_is_better_goes_live_and_one_command_goes_back(
@@ -90,6 +92,24 @@ def test_a_live_blend_keeps_its_recipe_from_night_to_night(noisy: Dataset, tmp_p
     once = night(noisy, registry, other, blend).production
     assert registry.listed(once or "").variant == "blend"
     assert night(noisy, registry, other, blend).production == once
+
+
+def test_a_blend_is_the_same_with_and_without_what_the_evaluation_found(noisy: Dataset, tmp_path: Path) -> None:
+    known = {
+        each.name: each
+        for each in (POPULARITY, SOUND, BETTER, variant_of("blend", {"components": ["lightfm", "ease"]}))
+    }
+    measured = evaluate_variants(noisy, variants=known, params=EvaluationParams(resamples=10))
+    alone: Any = Fitter(noisy, known).bare("blend")
+    assert [measured.value("blend", f"weight_{part}") for part in ("lightfm", "ease")] == alone.weights.tolist()
+    registry = Registry(tmp_path / "models")
+    figures = {f"weight_{part}": measured.value("blend", f"weight_{part}") for part in ("lightfm", "ease")}
+    for name in ("lightfm", "ease"):
+        train(name, noisy, registry, variants=known, now=NOW)
+    version = train("blend", noisy, registry, variants=known, now=NOW, metrics=figures).version
+    trained: Any = load_model(version, registry).model
+    everybody = np.arange(noisy.shape[0], dtype=np.int32)
+    assert np.array_equal(trained.model.scores(everybody), alone.scores(everybody))
 
 
 def test_two_popularities_are_two_variants(noisy: Dataset, tmp_path: Path) -> None:
