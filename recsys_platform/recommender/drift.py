@@ -6,15 +6,20 @@ done about it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys_platform.recommender.arrays import AnyArray, DoubleArray
+from recsys_platform.recommender.arrays import AnyArray, DoubleArray, FloatArray
+from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.features import primary_language
+from recsys_platform.recommender.models.histories import histories_from, histories_of
+from recsys_platform.recommender.models.trained import TrainedModel
+from recsys_platform.recommender.testing import sample
 
 BINS = 10
 """Of numbers: quantiles of the reference."""
@@ -24,6 +29,8 @@ STABLE, DRIFTED = 0.1, 0.25
 """The customary limits (Siddiqi 2006, "Credit Risk Scorecards"): below the first stable, above the second drifted."""
 DAYS = 28
 """How long before the newest interaction a window begins: whole weeks, so that weekends weigh alike."""
+READERS = 1_000
+"""Whose scores are compared: enough for an index that chance does not move."""
 
 Marts = Mapping[str, pa.Table]
 """`fct_interactions` and `dim_books` by name, as of a day."""
@@ -47,14 +54,28 @@ def drift(
     """One row a thing that may drift, with the columns of `Shift`.
 
     `reference`: the marts that the production model was trained on; `current`: those of now. Of each, the last `days` before its
-    newest interaction are compared: windows of one length, seen at the same distance. `scores`: the published ones of then and now,
-    of one model version. Raises DataError if a mart lacks a column or there are no interactions.
+    newest interaction are compared: windows of one length, seen at the same distance. `scores`: of one model
+    version, of then and now. Raises DataError if a mart lacks a column or there are no interactions.
     """
     then, now = _window(reference, days), _window(current, days)
     shifts = [*_interactions(then, now), *_catalogue(reference, current)]
     if scores is not None:
         shifts.append(_of_numbers("scores", "score", *scores))
     return pd.DataFrame([vars(shift) for shift in shifts])
+
+
+def best_scores(model: TrainedModel, data: Dataset, *, readers: int = READERS, seed: int = 0) -> FloatArray:
+    """The best score of each reader of a data set, by what the reader liked of the books that the model knows, shape (n_readers,).
+
+    `readers`: a seeded sample of those who liked anything. The data set may be of another day than the model's.
+    """
+    liked = sample(np.flatnonzero(data.positives_per_user).astype(np.int32), readers, seed)
+    place = {book: at for at, book in enumerate(model.book_ids)}
+    known = np.array([place.get(book, -1) for book in data.book_ids], dtype=np.int32)
+    histories = histories_of(data).take(liked)
+    of_each = [known[histories.books[begin:end]] for begin, end in pairwise(histories.starts)]
+    mapped = histories_from([books[books >= 0].tolist() for books in of_each], len(model.book_ids))
+    return np.asarray(model.model.fold_in(mapped).max(axis=1, initial=-np.inf))
 
 
 def psi(reference: DoubleArray, current: DoubleArray) -> float:

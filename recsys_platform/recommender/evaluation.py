@@ -6,7 +6,7 @@ Does not: the metrics (metrics.py), the figure (plots.py), what is promoted beca
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -43,10 +43,14 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class EvaluationParams:
-    """`max_users`: test on a seeded sample of so many users, None for all. `resamples`: of the bootstrap. `ks`: measured besides k."""
+    """`max_users`: test on a seeded sample of so many users, None for all. `resamples`: of the bootstrap. `ks`: measured besides k.
+
+    `by`: what is held out: all after one `moment`, or each `reader`'s latest.
+    """
 
     k: int = 10
     ks: tuple[int, ...] = (5, 20)
+    by: Literal["moment", "reader"] = "moment"
     max_users: int | None = None
     resamples: int = 500
     seed: int = 0

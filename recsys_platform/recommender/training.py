@@ -24,7 +24,7 @@ from recsys_platform.recommender.models.fallback import bare
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
 from recsys_platform.recommender.registry import PRODUCTION, Registry
-from recsys_platform.recommender.splits import hold_out_after
+from recsys_platform.recommender.splits import hold_out_after, hold_out_latest
 from recsys_platform.recommender.variants import BASELINE, BlendParams, Variants, components_of, variants_of_recipe
 
 WEIGHT = "weight_"
@@ -138,7 +138,7 @@ def evaluate_variants(
     Variants that have nothing to learn from in that past are left out. A blend's weights for today's model are among its figures,
     as `weight_<component>`.
     """
-    split = hold_out_after(data)
+    split = (hold_out_after if params.by == "moment" else hold_out_latest)(data)
     fitter = Fitter(split.train, variants, listener)
     models = fitter.fit_all(name for name in variants if not name.startswith(f"{PRODUCTION}."))
     baselines = [model.name for model in models if model.name in (BASELINE, live)]

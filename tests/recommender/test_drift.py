@@ -1,5 +1,6 @@
 """Worlds that stand still, and worlds of which one thing moves."""
 
+from collections.abc import Callable
 from math import inf, log
 
 import numpy as np
@@ -8,8 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_platform.recommender.drift import drift, name_counts, noise, number_counts, psi, verdict
+from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.drift import best_scores, drift, name_counts, noise, number_counts, psi, verdict
 from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.fitting import Fitter
+from recsys_platform.recommender.models.histories import histories_from
+from recsys_platform.recommender.models.trained import TrainedModel
+from recsys_platform.recommender.variants import load_variants
 
 DAY = np.timedelta64(1, "D")
 NOW = np.datetime64("2026-11-20T12:00:00", "us")
@@ -65,6 +71,14 @@ def test_the_index_is_never_negative_and_the_same_both_ways(bins: list[tuple[int
     assert psi(then, now) >= -1e-12
     assert psi(then, now) == pytest.approx(psi(now, then))
     assert psi(then, then) == pytest.approx(0)
+
+
+def test_best_scores_are_of_the_books_that_the_model_knows(make_dataset: Callable[..., Dataset]) -> None:
+    old = make_dataset({"u1": ["b1", "b2"], "u2": ["b1", "b2"], "u3": ["b2"]}, ["b1", "b2", "b3"])
+    model = TrainedModel(Fitter(old, load_variants()).bare("ease"), old.user_ids, old.book_ids)
+    new = make_dataset({"u9": ["a0"], "u4": ["a0", "b2"]}, ["a0", "b2"])
+    expected = model.model.fold_in(histories_from([[1], []], 3)).max(axis=1)
+    assert best_scores(model, new).tolist() == expected.tolist()
 
 
 def test_a_bin_empty_in_both_says_nothing() -> None:

@@ -112,6 +112,15 @@ def test_a_blend_is_the_same_with_and_without_what_the_evaluation_found(noisy: D
     assert np.array_equal(trained.model.scores(everybody), alone.scores(everybody))
 
 
+def test_an_evaluation_may_hold_out_each_readers_latest(noisy: Dataset) -> None:
+    known = {"popularity": POPULARITY}
+    users = [
+        evaluate_variants(noisy, variants=known, params=EvaluationParams(resamples=10, by=by)).table["users"].max()
+        for by in ("moment", "reader")
+    ]
+    assert users[0] < users[1] == noisy.shape[0]
+
+
 def test_two_popularities_are_two_variants(noisy: Dataset, tmp_path: Path) -> None:
     registry = Registry(tmp_path / "models")
     month = variant_of("popularity_month", {"model": "popularity", "half_life_days": 30})

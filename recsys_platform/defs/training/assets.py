@@ -13,7 +13,7 @@ from recsys_platform.defs.telling import every_few_seconds
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated
 from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.drift import drift
+from recsys_platform.recommender.drift import best_scores, drift
 from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams
 from recsys_platform.recommender.fitting import Listener
@@ -23,7 +23,14 @@ from recsys_platform.recommender.plots import evaluation_plot
 from recsys_platform.recommender.promotion import Judgement, judge
 from recsys_platform.recommender.registry import PRODUCTION, Registry
 from recsys_platform.recommender.report import evaluation_page
-from recsys_platform.recommender.training import Registered, candidates_of, evaluate_variants, live_recipe, train
+from recsys_platform.recommender.training import (
+    Registered,
+    candidates_of,
+    evaluate_variants,
+    live_recipe,
+    load_model,
+    train,
+)
 from recsys_platform.recommender.variants import BASELINE, components_of, load_variants
 from recsys_platform.warehouse.port import Warehouse
 
@@ -183,8 +190,12 @@ def _drift(hub: Hub, registry: Registry) -> pd.DataFrame | None:
     """How far the world has moved since the live model was trained; None if nothing is live or its data are not kept."""
     version = registry.version_of(PRODUCTION)
     reference = curated.marts_trained_on(hub, registry.listed(version).data_to) if version else None
+    if not (version and reference):
+        return None
+    model, current = load_model(version, registry), curated.newest_marts(hub)
+    scores = [best_scores(model, curated.dataset_of(marts)) for marts in (reference, current)]
     try:
-        return drift(reference, curated.newest_marts(hub)) if reference else None
+        return drift(reference, current, scores=(scores[0], scores[1]))
     except DataError:
         return None
 
