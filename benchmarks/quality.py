@@ -10,7 +10,7 @@ filtered.
 hidden, then known by 80 % of what they liked: NDCG@10 without training again ÷ with. `goodbooks`: goodbooks-10k, a random fifth
 of each reader's ratings from 4 up. `world`: the demo's world, as the platform itself measures it. Variants and peers are tuned
 on an inner split of the first seed's training data, each with the same number of trials or seconds; then all are trained on
-every seed's split.
+every seed's split. What the searches found is kept in the folder of `--tuned`, and the next run goes on from there.
 """
 
 import argparse
@@ -20,11 +20,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import quality_data as sets
 from measure import print_table, watch
-from quality_peers import PEERS, Scored
+from quality_peers import PEERS, Found, Scored
 from scipy.stats import rankdata
 
 from recsys_platform.recommender.dataset import Dataset
@@ -67,13 +68,18 @@ class Bench:
 Means = dict[str, list[float]]
 
 
-def compare(bench: Bench, data: Dataset, cut: Cut) -> Means:
+def compare(bench: Bench, name: str, data: Dataset, cut: Cut) -> None:
     """NDCG@10 of every variant and peer, by seed."""
     inner = cut(cut(data, seed=0).train, seed=0)
-    variants = tuned_variants(bench, inner)
-    peers = {name: peer.tuned(name, inner, bench.tuning, progress(bench)) for name, peer in PEERS.items()}
-    for name, found in peers.items():
-        bench.tell(f"{name}: {dict(found)}")
+    variants = tuned_variants(bench, name, inner)
+    peers = {who: kept(bench, name, who, tuned_peer(bench, who, inner)) for who in PEERS}
+    show(bench, name, measured(bench, data, cut, variants, peers))
+
+
+def measured(
+    bench: Bench, data: Dataset, cut: Cut, variants: Mapping[str, Variant], peers: Mapping[str, Found]
+) -> Means:
+    """NDCG@10 of all, with the parameters that were found, on every seed's split."""
     found: Means = {}
     for seed in bench.seeds:
         split = cut(data, seed=seed)
@@ -86,18 +92,37 @@ def compare(bench: Bench, data: Dataset, cut: Cut) -> Means:
     return found
 
 
-def tuned_variants(bench: Bench, inner: Split) -> dict[str, Variant]:
+def tuned_variants(bench: Bench, what: str, inner: Split) -> dict[str, Variant]:
     """The platform's variants with the parameters that are best on the inner split."""
     variants = {name: _for_public_data(variant) for name, variant in load_variants().items()}
     for name, variant in variants.items():
         if variant.model in SPACES:
-            tuned = tune_variant(name, variants, inner, bench.tuning, progress(bench))
-            own = {key: value for key, value in vars(variant.params).items()} | dict(tuned.parameters)
+            own = vars(variant.params) | kept(bench, what, name, tuned_variant(bench, name, variants, inner))
             variants[name] = variant_of(name, {"model": variant.model, **own})
-            bench.tell(
-                f"{name}: {tuned.value:.4f} after {tuned.trials} trials, {tuned.untuned:.4f} before: {dict(tuned.parameters)}"
-            )
     return variants
+
+
+def tuned_variant(bench: Bench, name: str, variants: Mapping[str, Variant], inner: Split) -> Callable[[], Found]:
+    """The search for one variant, to be made if it was not before."""
+    return lambda: tune_variant(name, variants, inner, bench.tuning, progress(bench)).parameters
+
+
+def tuned_peer(bench: Bench, name: str, inner: Split) -> Callable[[], Found]:
+    """The search for one peer, to be made if it was not before."""
+    return lambda: PEERS[name].tuned(name, inner, bench.tuning, progress(bench))
+
+
+def kept(bench: Bench, what: str, name: str, search: Callable[[], Found]) -> dict[str, Any]:
+    """What a search finds, or found in an earlier run with the same folder of `--tuned`."""
+    path = bench.given.tuned / f"{what}-{name}.json" if bench.given.tuned else None
+    if path and path.exists():
+        return json.loads(path.read_text())
+    found = dict(search())
+    bench.tell(f"{name}: {found}")
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found))
+    return found
 
 
 def _for_public_data(variant: Variant) -> Variant:
@@ -128,16 +153,12 @@ def progress(bench: Bench) -> Callable[[str, int, float], None]:
 
 def ml100k(bench: Bench) -> None:
     """The chronological protocol."""
-    show(bench, "ml100k", compare(bench, sets.movielens(bench.given.movielens).dataset(at_least=4), sets.latest))
+    compare(bench, "ml100k", sets.movielens(bench.given.movielens).dataset(at_least=4), sets.latest)
 
 
 def ml100k_stratified(bench: Bench) -> None:
     """The protocol of `recommenders`."""
-    show(
-        bench,
-        "ml100k_stratified",
-        compare(bench, sets.movielens(bench.given.movielens).dataset(at_least=1), sets.by_item),
-    )
+    compare(bench, "ml100k_stratified", sets.movielens(bench.given.movielens).dataset(at_least=1), sets.by_item)
 
 
 def goodbooks(bench: Bench) -> None:
@@ -147,7 +168,7 @@ def goodbooks(bench: Bench) -> None:
             "goodbooks is left out: name its folder (ratings.csv.gz, books.csv.gz, genres.csv.gz) with --goodbooks"
         )
         return
-    show(bench, "goodbooks", compare(bench, sets.goodbooks(bench.given.goodbooks).dataset(at_least=4), sets.at_random))
+    compare(bench, "goodbooks", sets.goodbooks(bench.given.goodbooks).dataset(at_least=4), sets.at_random)
 
 
 def cold(bench: Bench) -> None:
@@ -255,6 +276,7 @@ def main() -> None:
     parser.add_argument("--goodbooks", type=Path, default=None)
     parser.add_argument("--movielens", type=Path, default=None)
     parser.add_argument("--home", type=Path, default=None)
+    parser.add_argument("--tuned", type=Path, default=None)
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seeds", type=int, default=5)
