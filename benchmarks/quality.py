@@ -199,23 +199,30 @@ def auc_among(model: Recommender, split: Split, books: np.ndarray) -> float:
 def fold_in(bench: Bench) -> None:
     """A part of the readers at a time: known by four fifths of what they liked alone, against training again with these."""
     data = sets.movielens(bench.given.movielens).dataset(at_least=4)
-    split = sets.at_random(data, seed=0)
+    found: Means = {}
+    for seed in bench.seeds:
+        for name, ratio in folded_by_again(bench, data, seed).items():
+            found.setdefault(name, []).append(ratio)
+        bench.tell(f"fold-in, seed {seed}: " + ", ".join(f"{name} {values[-1]:.4f}" for name, values in found.items()))
+    show_simply(bench, f"fold-in ÷ training again, NDCG@10 of all readers, in {bench.given.folds} folds", found)
+    bench.figures["fold_in_ratio"] = float(np.mean(found["blend"]))
+
+
+def folded_by_again(bench: Bench, data: Dataset, seed: int) -> dict[str, float]:
+    """Of every variant that folds in, for one split and one way to put readers into folds."""
+    split = sets.at_random(data, seed=seed)
     histories = histories_of(split.train)
-    fold = np.random.default_rng(0).permutation(data.shape[0]) % bench.given.folds
-    variants = load_variants()
+    fold = np.random.default_rng(seed).permutation(data.shape[0]) % bench.given.folds
+    variants = seeded(load_variants(), seed)
     after = Fitter(split.train, variants, hold_out=sets.at_random)
-    found: dict[str, list[tuple[float, float]]] = {}
+    sums = {name: np.zeros(2) for name in variants if name not in ("popularity", "lightfm_content")}
     for number in range(bench.given.folds):
         users = np.flatnonzero((fold == number) & (np.diff(split.test.indptr) > 0)).astype(np.int32)
         before = Fitter(sets.with_users(split.train, fold != number), variants, hold_out=sets.at_random)
-        for name in [name for name in variants if name not in ("popularity", "lightfm_content")]:
+        for name, both in sums.items():
             folded, again = before.fit(name).fold_in(histories.take(users)), after.fit(name).scores(users)
-            figures = [len(users) * ndcg_of(scores, split, users) for scores in (folded, again)]
-            found.setdefault(name, []).append((figures[0], figures[1]))
-    sums = {name: np.sum(values, axis=0) for name, values in found.items()}
-    ratios = {name: [float(folded / again)] for name, (folded, again) in sums.items()}
-    show_simply(bench, f"fold-in ÷ training again, NDCG@10 of all readers, in {bench.given.folds} folds", ratios)
-    bench.figures["fold_in_ratio"] = ratios["blend"][0]
+            both += [len(users) * ndcg_of(scores, split, users) for scores in (folded, again)]
+    return {name: float(folded / again) for name, (folded, again) in sums.items()}
 
 
 def ndcg_of(scores: np.ndarray, split: Split, users: np.ndarray) -> float:
