@@ -45,7 +45,8 @@ from recsys_platform.recommender.publication import publish
 from recsys_platform.recommender.registry import Registry
 from recsys_platform.recommender.training import candidates_of, evaluate_variants, live_recipe, train
 from recsys_platform.recommender.variants import load_variants
-from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home
+from recsys_platform.resources import hub_of, prepare_home
+from recsys_platform.settings import Settings, load_settings
 from recsys_platform.simulation.server import running_server
 from recsys_platform.simulation.simulate import simulate
 from recsys_platform.warehouse.arrivals import all_arrivals

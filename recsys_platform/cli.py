@@ -16,7 +16,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from recsys_platform.errors import InputError, RecsysError
-from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home, registry_of, warehouse_of
+from recsys_platform.resources import hub_of, prepare_home, registry_of, warehouse_of
+from recsys_platform.settings import Settings, load_settings
 from recsys_platform.warehouse.port import Warehouse
 
 app = typer.Typer(

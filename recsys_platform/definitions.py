@@ -10,7 +10,8 @@ import dagster as dg
 
 from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.dbt.project import DBT, PROJECT, InstalledDbt
-from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home, registry_of, warehouse_of
+from recsys_platform.resources import hub_of, prepare_home, registry_of, warehouse_of
+from recsys_platform.settings import Settings, load_settings
 
 FRESH_DAILY = {"landing", "marts", "published"}
 ENGINES = {"local": "duckdb", "aws": "snowflake"}

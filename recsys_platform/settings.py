@@ -1,15 +1,15 @@
 """One validated settings object; the environment is read here, once, and nowhere else.
 
-Belongs here: names, types, defaults and checks of settings, and the paths that follow from them. Does not: model parameters.
+Belongs here: names, types, defaults and checks of settings, and the paths that follow from them. Does not: what they name
+(resources.py), model parameters.
 """
 
 import difflib
 import os
 import re
-import shutil
 from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import (
     BaseModel,
@@ -24,13 +24,7 @@ from pydantic import (
 )
 
 from recsys_platform.errors import SettingsError
-from recsys_platform.hub.places import hub_at, is_s3_address, prefix_of
-from recsys_platform.hub.store import Hub
-
-if TYPE_CHECKING:  # each engine is imported where it is chosen
-    from recsys_platform.hub.notifications import LandingQueue
-    from recsys_platform.recommender.registry import Registry
-    from recsys_platform.warehouse.port import Warehouse
+from recsys_platform.hub.places import is_s3_address
 
 PREFIX = "RECSYS_"
 PLACES = ("RECSYS_PARAMETERS", "RECSYS_SECRET")
@@ -46,7 +40,6 @@ _OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key"
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", re.ASCII)
 # Without TLS only to this machine: the address is the key to the channel.
 _WEBHOOK = re.compile(r"(https://[^\s/]+|http://(127\.0\.0\.1|localhost)(:\d+)?)/\S+")
-DAGSTER_YAML = Path(__file__).parent.parent / "dagster.yaml"
 
 
 class Settings(BaseModel):
@@ -211,61 +204,6 @@ def _with_those_kept_in_aws(given: Mapping[str, str]) -> tuple[dict[str, str], s
     found = {f"{PREFIX}{name.upper()}": value for name, value in kept.items()}
     texts = {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in found.items()}
     return texts | own, {name for name, value in found.items() if isinstance(value, SecretStr)} - own.keys()
-
-
-def hub_of(settings: Settings) -> Hub:
-    """The data hub of a world."""
-    return hub_at(settings.hub_place, kms_key=settings.hub_kms_key)
-
-
-def warehouse_of(settings: Settings) -> "Warehouse":
-    """The warehouse of a world: a file, or a database in Snowflake."""
-    if settings.env == "local":
-        from recsys_platform.warehouse.duckdb import DuckDBWarehouse
-
-        return DuckDBWarehouse(settings.warehouse_path)
-    from recsys_platform.warehouse.snowflake.carrying import Stage
-    from recsys_platform.warehouse.snowflake.connecting import account_of
-    from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
-
-    return SnowflakeWarehouse(account_of(settings), Stage(settings.snowflake_stage, hub_of(settings)))
-
-
-def registry_of(settings: Settings) -> "Registry":
-    """The model registry of a world."""
-    from recsys_platform.recommender.registry import Registry
-
-    return Registry(settings.models_root, settings.mlflow_uri)
-
-
-def queue_of(settings: Settings) -> "LandingQueue | None":
-    """The queue that tells of new objects, if there is one."""
-    if settings.landing_queue is None:
-        return None
-    from recsys_platform.hub.notifications import LandingQueue
-
-    return LandingQueue(str(settings.landing_queue), prefix_of(settings.hub or ""))
-
-
-def prepare_home(settings: Settings) -> None:
-    """Create the folders of a world and give it its `dagster.yaml`; `SettingsError` if that is not possible."""
-    try:
-        for folder in (settings.hub_place, settings.models_root, settings.dagster_home):
-            if isinstance(folder, Path):
-                folder.mkdir(parents=True, exist_ok=True)
-        _copy_if_other(DAGSTER_YAML, settings.dagster_home / "dagster.yaml")
-    except OSError as error:
-        raise SettingsError(
-            f"RECSYS_HOME={settings.home} cannot be written: {error.strerror}. Choose a folder you may write to."
-        ) from error
-
-
-def _copy_if_other(source: Path, target: Path) -> None:
-    """Copy in one step, so that a process that reads the file at this moment finds it whole."""
-    if not target.exists() or target.read_bytes() != source.read_bytes():
-        draft = target.with_suffix(f".{os.getpid()}")
-        shutil.copyfile(source, draft)
-        os.replace(draft, target)
 
 
 def _refuse_empty(given: Mapping[str, str]) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from recsys_platform.errors import SettingsError
 from recsys_platform.hub.notifications import LandingQueue
-from recsys_platform.settings import Settings, hub_of, load_settings, prepare_home, queue_of
+from recsys_platform.resources import hub_of, prepare_home, queue_of
+from recsys_platform.settings import Settings, load_settings
 
 SALT = "salt-of-the-tests-0123456789"
 AWS = {

@@ -155,7 +155,8 @@ def test_a_killed_run_gives_its_slot_back(tmp_path):
     from recsys_platform.defs.automation.run import give_up_dead_runs, instance_of
     from recsys_platform.defs.automation.triggers import REFRESH
     from recsys_platform.defs.pools import PROCESS, WAREHOUSE_WRITER
-    from recsys_platform.settings import load_settings, prepare_home
+    from recsys_platform.resources import prepare_home
+    from recsys_platform.settings import load_settings
 
     settings = load_settings({"RECSYS_HOME": str(tmp_path)})
     prepare_home(settings)

@@ -6,7 +6,8 @@ import yaml
 
 from recsys_platform.defs.training.tuning import TuningConfig, tuning
 from recsys_platform.recommender.variants import variant_of
-from recsys_platform.settings import hub_of, load_settings, registry_of
+from recsys_platform.resources import hub_of, registry_of
+from recsys_platform.settings import load_settings
 
 pytestmark = pytest.mark.slow
 

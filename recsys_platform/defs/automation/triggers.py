@@ -11,7 +11,8 @@ from recsys_platform.defs.partitions import FIRST_DAY
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.notifications import LandingQueue
 from recsys_platform.hub.store import Hub, HubObject
-from recsys_platform.settings import Settings, queue_of
+from recsys_platform.resources import queue_of
+from recsys_platform.settings import Settings
 from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, announced, by_day
 from recsys_platform.warehouse.port import Warehouse
 

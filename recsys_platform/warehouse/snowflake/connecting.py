@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -18,10 +18,8 @@ from snowflake.connector.backoff_policies import exponential_backoff
 from snowflake.connector.errors import Error
 
 from recsys_platform.errors import WarehouseError
+from recsys_platform.settings import Settings
 from recsys_platform.warehouse.snowflake.frames import as_in_the_port
-
-if TYPE_CHECKING:
-    from recsys_platform.settings import Settings
 
 # Seconds after which a login is not tried again; the connector, left alone, goes on for a minute. The last wait and the last try, of
 # at most ten seconds, come on top.
@@ -109,7 +107,7 @@ def _opened(pem: str, phrase: bytes | None) -> PrivateKeyTypes | None:
         return None
 
 
-def account_of(settings: "Settings") -> Account:
+def account_of(settings: Settings) -> Account:
     """The account that the settings name; they are those of the environment `aws`."""
     return Account(
         account=settings.snowflake_account or "",

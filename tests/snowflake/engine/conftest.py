@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from snowflake.connector import connect
 
 from recsys_platform.hub.store import Hub
-from recsys_platform.settings import PREFIX, Settings, hub_of, load_settings, warehouse_of
+from recsys_platform.resources import hub_of, warehouse_of
+from recsys_platform.settings import PREFIX, Settings, load_settings
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 
 SALT = "a salt that only tests know"

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from recsys_platform.errors import WarehouseError
-from recsys_platform.settings import load_settings, warehouse_of
+from recsys_platform.resources import warehouse_of
+from recsys_platform.settings import load_settings
 from tests.servers import free_port
 
 PHRASE = "the passphrase of the tests"
