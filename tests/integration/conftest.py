@@ -1,5 +1,6 @@
 """A small simulated world that has been run once, copied for every test that changes it."""
 
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -19,12 +20,17 @@ def clean_environment(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def finished_world(tmp_path_factory) -> Path:
-    """The home of a world on which `recsys demo` has run."""
-    home = tmp_path_factory.mktemp("finished") / "home"
-    with pytest.MonkeyPatch.context() as patch:
+def finished_world(tmp_path_factory, worker_id) -> Path:
+    """The home of a world on which `recsys demo` has run, once for all processes that share these tests."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    home = shared / "finished"
+    with (shared / "finished.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         patch.setenv("RECSYS_HOME", str(home))
-        assert recsys("demo", "--readers", "150", "--books", "80", "--days", "4", patch=patch) == 0
+        if not (shared / "finished.done").exists():
+            assert recsys("demo", "--readers", "150", "--books", "80", "--days", "4", patch=patch) == 0
+            (shared / "finished.done").touch()
     return home
 
 

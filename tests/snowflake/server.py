@@ -20,6 +20,7 @@ from tests.snowflake.patches import (
     functions,
     idle,
     merging,
+    once,
     recording,
     refusing,
     sessions,
@@ -30,7 +31,20 @@ from tests.snowflake.patches import (
 )
 
 # Each is put around those before it: an error gets its name last, when all others have had their say.
-PATCHES = (copying, functions, refusing, merging, statements, types, sessions, transactions, temporary, errors, idle)
+PATCHES = (
+    once,
+    copying,
+    functions,
+    refusing,
+    merging,
+    statements,
+    types,
+    sessions,
+    transactions,
+    temporary,
+    errors,
+    idle,
+)
 
 
 class Server(uvicorn.Server):

@@ -1,17 +1,19 @@
 """A session in a Snowflake account, by key pair; errors are sentences without secrets."""
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 import snowflake.connector
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 from snowflake.connector import SnowflakeConnection
 from snowflake.connector.backoff_policies import exponential_backoff
@@ -27,6 +29,9 @@ LOGIN_TIMEOUT = 15
 LONGEST_WAIT = 4  # seconds, between two tries; at most 16 if left alone
 NETWORK_TIMEOUT = (
     600  # seconds, for all tries of one request; a statement may run longer, its answer is asked for again
+)
+IDLE_FOR = (
+    60  # seconds that a session is left for the next who asks; it may have ended at the other end if it was longer
 )
 _GIVEN_UP = "Could not connect to Snowflake backend"  # says the connector, and how often it tried
 LOCK_TIMEOUT = 600  # seconds that a statement waits for another transaction; Snowflake's own default is twelve hours
@@ -52,15 +57,40 @@ class Account:
 
     @contextmanager
     def connect(self) -> Iterator["Session"]:
-        """A session that is closed whatever happens; `WarehouseError` if there is none to be had."""
+        """A session of one's own; `WarehouseError` if there is none to be had.
+
+        It is left for whoever asks within `IDLE_FOR`, since signing in takes longer than most statements, and closed if the block
+        fails.
+        """
+        session = self._left_by_another() or self._signed_in()
         try:
-            connection = snowflake.connector.connect(**self._parameters())
+            yield session
+        except BaseException:
+            session.connection.close()
+            raise
+        self._idle.append((time.monotonic(), session))
+
+    @cached_property
+    def _idle(self) -> list[tuple[float, "Session"]]:
+        """Sessions that nobody has, and since when."""
+        return []
+
+    def _left_by_another(self) -> "Session | None":
+        while self._idle:
+            try:
+                since, session = self._idle.pop()
+            except IndexError:  # another thread was faster
+                return None
+            if time.monotonic() - since < IDLE_FOR:
+                return session
+            session.connection.close()
+        return None
+
+    def _signed_in(self) -> "Session":
+        try:
+            return Session(snowflake.connector.connect(**self._parameters()))
         except Error as error:
             raise WarehouseError(self._why_not(error)) from error
-        try:
-            yield Session(connection)
-        finally:
-            connection.close()
 
     def _why_not(self, error: Error) -> str:
         if _GIVEN_UP in str(error.msg):
@@ -76,7 +106,7 @@ class Account:
             "account": self.account,
             "user": self.user,
             "authenticator": "SNOWFLAKE_JWT",
-            "private_key": self._der(),
+            "private_key": self._key,
             "role": self.role,
             "warehouse": self.warehouse,
             "database": self.database,
@@ -88,8 +118,9 @@ class Account:
             "session_parameters": {"QUERY_TAG": "recsys", "TIMEZONE": "UTC", "LOCK_TIMEOUT": LOCK_TIMEOUT},
         }
 
-    def _der(self) -> bytes:
-        """The private key as the connector takes it; `WarehouseError` if the setting holds none."""
+    @cached_property
+    def _key(self) -> RSAPrivateKey:
+        """The private key, opened once; `WarehouseError` if the setting holds none."""
         phrase = self.passphrase.get_secret_value().encode() if self.passphrase else None
         key = _opened(self.private_key.get_secret_value(), phrase)
         if key is None:
@@ -97,14 +128,15 @@ class Account:
             raise WarehouseError(
                 "RECSYS_SNOWFLAKE_PRIVATE_KEY is no private key in PEM form that its passphrase opens."
             )
-        return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return key
 
 
-def _opened(pem: str, phrase: bytes | None) -> PrivateKeyTypes | None:
+def _opened(pem: str, phrase: bytes | None) -> RSAPrivateKey | None:
     try:
-        return load_pem_private_key(pem.encode(), phrase)
+        key = load_pem_private_key(pem.encode(), phrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
+    return key if isinstance(key, RSAPrivateKey) else None
 
 
 def account_of(settings: Settings) -> Account:

@@ -150,6 +150,6 @@ class SnowflakeWarehouse:
 
     @contextmanager
     def connect(self) -> Iterator[Session]:
-        """A session that is closed whatever happens."""
+        """A session of one's own."""
         with self.account.connect() as session:
             yield session

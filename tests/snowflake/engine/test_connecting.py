@@ -4,6 +4,7 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
@@ -54,6 +55,38 @@ def lines_of(key: str) -> list[str]:
 def test_a_key_behind_a_passphrase_signs_in(variables: dict[str, str], locked_key: str) -> None:
     given = {"RECSYS_SNOWFLAKE_PRIVATE_KEY": locked_key, "RECSYS_SNOWFLAKE_PASSPHRASE": PHRASE}
     assert warehouse_of(load_settings(variables | given)).frame("select 1 as one").to_pylist() == [{"one": 1}]
+
+
+def connection_of(warehouse: Any) -> Any:
+    with warehouse.connect() as session:
+        return session.connection
+
+
+def test_a_session_is_left_for_the_next_and_two_at_a_time_are_two(variables: dict[str, str]) -> None:
+    warehouse = warehouse_of(load_settings(variables))
+    first = connection_of(warehouse)
+    with warehouse.connect() as session:
+        assert session.connection is first
+        assert connection_of(warehouse) is not first
+
+
+def test_a_session_in_which_something_failed_is_not_used_again(variables: dict[str, str]) -> None:
+    warehouse = warehouse_of(load_settings(variables))
+    first = connection_of(warehouse)
+    with pytest.raises(WarehouseError):
+        warehouse.frame("select * from nowhere")
+    assert first.is_closed()
+    assert connection_of(warehouse) is not first
+
+
+def test_a_session_that_was_left_long_ago_is_not_used_again(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recsys_platform.warehouse.snowflake.connecting.IDLE_FOR", 0)
+    warehouse = warehouse_of(load_settings(variables))
+    first, second = connection_of(warehouse), connection_of(warehouse)
+    assert second is not first
+    assert first.is_closed()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from recsys_platform.hub.store import Hub
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.conftest import DAY
+from tests.snowflake.engine.statements import assert_all_parses_and_the_docs_tell_what_is_only_written
 
 KINDS = {"exposure", "model", "seed", "snapshot", "test", "unit_test"}
 pytestmark = pytest.mark.slow
@@ -99,7 +100,7 @@ def lose_note(warehouse: SnowflakeWarehouse, model: str) -> None:
         session.execute("update ops.model_builds set loaded_to = '1970-01-01' where model = ?", [model])
 
 
-def test_everything_is_built_and_tested_and_again_after_another_load(
+def test_everything_is_built_and_tested_and_again_after_another_load_and_all_sql_parses(
     hub: Hub, warehouse: SnowflakeWarehouse, settings: Settings, land, view, tmp_path: Path
 ) -> None:
     warehouse.keep_salt("a salt that only tests know")
@@ -108,6 +109,7 @@ def test_everything_is_built_and_tested_and_again_after_another_load(
     land("c.gz", matomo(1), source="matomo")
     load(hub, warehouse)
     first, noted = build(settings, tmp_path), notes(warehouse)
+    assert_all_parses_and_the_docs_tell_what_is_only_written(tmp_path, settings)
     assert events(warehouse) == {"matomo": 1, "pinpoint": 1, "segment": 2}
 
     lose_note(warehouse, "int_event_sessions")
