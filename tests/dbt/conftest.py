@@ -95,10 +95,13 @@ class World:
         names = self.rows(
             f"select table_schema || '.' || table_name from information_schema.tables where table_schema in {BUILT_SCHEMAS}"
         )
-        return {
-            name: self.rows(f"select {WHAT.get(name, '*')} from {name} {WHICH.get(name, '')} order by all")
-            for (name,) in sorted(names)
-        }
+        with self.connect() as con:
+            return {
+                name: con.execute(
+                    f"select {WHAT.get(name, '*')} from {name} {WHICH.get(name, '')} order by all"
+                ).fetchall()
+                for (name,) in sorted(names)
+            }
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
