@@ -28,10 +28,10 @@ status: $(READY) ## What is loaded, how fresh, which model is live
 	@$(BIN)/recsys status
 
 test: $(READY) ## All tests
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 8
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8
 
 test-aws: $(READY) ## Tests against servers that speak AWS and Snowflake
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 8 tests/aws tests/snowflake
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 tests/aws tests/snowflake
 
 lint: $(READY) ## Style, formatting and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
