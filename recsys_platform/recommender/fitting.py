@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recsys_platform.recommender import metrics
-from recsys_platform.recommender.arrays import FloatArray
+from recsys_platform.recommender.arrays import DoubleArray, FloatArray
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.als import fit_als
@@ -146,15 +146,15 @@ class Fitter:
 
 
 def blend_quality(components: list[Recommender], split: Split, params: BlendParams) -> Quality:
-    """From weights to the blend's NDCG@k on a sample of a split's test users."""
+    """From weights to the blend's NDCG@k for each of a sample of a split's test users."""
     users = sample(split.test_users, params.max_users, params.seed)
     parts = [standardized(component.scores(users)) for component in components]
     seen, test = split.train.pairs()[users], split.test[users]
     rows, relevant = np.arange(len(users), dtype=np.int32), np.diff(test.indptr)
 
-    def quality(weights: FloatArray) -> float:
+    def quality(weights: FloatArray) -> DoubleArray:
         books = top_k(lambda some: _weighted(parts, weights, some), rows, k=params.k, exclude=seen).books
-        return float(metrics.ndcg(metrics.hits_of(books, test), relevant).mean())
+        return metrics.ndcg(metrics.hits_of(books, test), relevant)
 
     return quality
 

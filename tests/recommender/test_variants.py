@@ -13,7 +13,7 @@ from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.errors import DataError, ModelError, NothingToLearnError
 from recsys_platform.recommender.fitting import Fitter
 from recsys_platform.recommender.interactions import build_dataset
-from recsys_platform.recommender.models.blend import standardized
+from recsys_platform.recommender.models.blend import best_weights, standardized
 from recsys_platform.recommender.models.fallback import PRIOR_BOOKS, Readers, WithFallback
 from recsys_platform.recommender.models.histories import histories_from, histories_of
 from recsys_platform.recommender.models.items import ItemModel
@@ -188,6 +188,17 @@ def test_a_reader_whose_only_book_says_nothing_of_others_is_not_known(make_datas
 def test_neighbours_of_readers_who_liked_nearly_everything_are_numbers(make_dataset: Make) -> None:
     data = make_dataset({"a": ["b1", "b2", "b3", "b4", "b5"], "b": ["b0"]}, [f"b{n}" for n in range(6)])
     assert np.isfinite(Fitter(data, load_variants()).bare("item_knn").scores(np.array([0, 1], np.int32))).all()
+
+
+def test_a_weight_is_moved_for_what_is_surely_better_and_not_for_chance() -> None:
+    chance = np.random.default_rng(3).normal(0, 1, 400)
+    chance += 0.02 - chance.mean()  # a gain of less than half its standard error
+
+    def quality(weights: Any) -> Any:
+        first, second, third = weights
+        return 0.2 * (first > 0) - 0.1 * (second - 0.35) ** 2 + third * chance
+
+    assert best_weights(quality, 3).tolist() == pytest.approx([1, 0.35, 0])
 
 
 def test_a_blend_takes_the_better_component_and_leaves_out_a_useless_one(checkerboard: Any) -> None:

@@ -5,16 +5,17 @@ Belongs here: the sum and its scale, and how its weights are chosen. Does not: w
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 
 import numpy as np
 
-from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from recsys_platform.recommender.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
 from recsys_platform.recommender.models.histories import Histories
 from recsys_platform.recommender.models.protocol import Recommender
 
-Quality = Callable[[FloatArray], float]
-"""From weights, one a component, to how good the blend is; higher is better."""
+Quality = Callable[[FloatArray], DoubleArray]
+"""From weights, one a component, to how good the blend is for each of some users; higher is better."""
+Weights = tuple[float, ...]
 STEPS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
 """Weights tried for one component while the others keep theirs."""
 
@@ -93,24 +94,31 @@ def _deviation(scores: FloatArray) -> FloatArray:
 def best_weights(quality: Quality, count: int, *, rounds: int = 3) -> FloatArray:
     """Weights found by going through the components in turn, each tried at every step while the others stay.
 
-    The search begins with the best of all components alike and each alone, and ends early when a round changes nothing.
+    The search begins with the best of all components alike and each alone, and ends early when a round changes nothing. Of the steps
+    that are no worse than the best one by more than a standard error, the nearest is taken (Breiman et al. 1984, Classification and
+    Regression Trees, 3.4.3): a weight is not moved for what the held-out users cannot tell apart.
     """
-    starts = [np.ones(count, np.float32), *np.eye(count, dtype=np.float32)]
-    best, first = max((quality(start), -number) for number, start in enumerate(starts))
-    weights: FloatArray = starts[-first]
+    measured = cache(lambda weights: quality(np.array(weights, np.float32)))
+    starts = [(1.0,) * count, *(tuple(row) for row in np.eye(count).tolist())]
+    weights = max(starts, key=lambda start: measured(start).mean())
     for _ in range(rounds):
-        before = weights.copy()
+        before = weights
         for number in range(count):
-            weights, best = _improved(quality, weights, best, number)
-        if np.array_equal(weights, before):
+            weights = _moved(measured, weights, number)
+        if weights == before:
             break
-    return weights
+    return np.array(weights, np.float32)
 
 
-def _improved(quality: Quality, weights: FloatArray, best: float, number: int) -> tuple[FloatArray, float]:
-    for step in STEPS:
-        tried = weights.copy()
-        tried[number] = step
-        if tried.any() and (found := quality(tried)) > best:
-            weights, best = tried, found
-    return weights, best
+def _moved(measured: Callable[[Weights], DoubleArray], weights: Weights, number: int) -> Weights:
+    steps = sorted(STEPS, key=lambda step: abs(step - weights[number]))
+    tried = [(*weights[:number], step, *weights[number + 1 :]) for step in steps]
+    tried = [each for each in tried if any(each)]
+    best = max((measured(each) for each in tried), key=np.mean)
+    return next(each for each in tried if not _is_worse(measured(each), best))
+
+
+def _is_worse(one: DoubleArray, other: DoubleArray) -> bool:
+    """By more than the standard error of the mean difference."""
+    difference = other - one
+    return bool(difference.mean() > difference.std() / np.sqrt(len(difference)))
