@@ -242,7 +242,7 @@ def world(bench: Bench) -> None:
         liked = {name: affinity_of(name, warehouse, truth) for name in published}
     show_simply(bench, "world, NDCG@10", {name: [value] for name, value in quality.items()})
     show_simply(bench, "world, mean true affinity of the first ten", {name: [value] for name, value in liked.items()})
-    bench.figures |= {"world": quality, "true_affinity": liked}
+    bench.figures.update({"world": quality, "true_affinity": liked})
 
 
 def affinity_of(name: str, warehouse: DuckDBWarehouse, truth) -> float:  # noqa: ANN001
