@@ -85,6 +85,14 @@ def test_books_without_a_say_add_nothing_and_nothing_adds_to_them(*, sparsely: b
     assert found.tolist() == [[2 / 4, 0, 0], [0, 0, 0], [0, 0, 3]]
 
 
+@pytest.mark.parametrize("name", ["ease", "sequence"])
+def test_rows_of_a_dense_matrix_are_in_one_piece_so_that_folding_one_reader_in_copies_none_of_it(
+    name: str, fitter: Fitter
+) -> None:
+    model: Any = fitter.bare(name)
+    assert model.similarity.flags.c_contiguous
+
+
 @pytest.mark.parametrize("name", PERSONAL)
 def test_a_book_is_explained_by_a_book_of_its_colour(name: str, fitter: Fitter) -> None:
     model, one = fitter.bare(name), histories_from([[0, 1, 2, 3, 4, 5]], 20)

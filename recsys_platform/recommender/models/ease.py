@@ -45,7 +45,8 @@ def fit_ease(data: Dataset, params: EaseParams, *, name: str = "ease") -> ItemMo
 
 def _weights(gram: DoubleArray) -> FloatArray:
     precision = inverse_of_positive(gram)
-    weights = (precision / -np.diag(precision)).astype(np.float32)
+    # Rows in one piece: SciPy would copy the whole matrix for every product with it.
+    weights = (precision / -np.diag(precision)).astype(np.float32, order="C")
     np.fill_diagonal(weights, 0)
     return weights
 
