@@ -1,5 +1,6 @@
 """Snowflake on the loopback: a server that speaks its protocol, started once for all tests of this folder."""
 
+import gc
 import itertools
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,9 @@ def snowflake_port(aws: str) -> Iterator[int]:
     command = [sys.executable, "-m", "tests.snowflake.server", "--port", str(port), "--s3", aws]
     with running(command, f"http://127.0.0.1:{port}/", folder=ROOT):
         yield port
+        # Sessions that were left for the next who asks would otherwise be closed when nobody answers any more.
+        for each in [each for each in gc.get_objects() if type(each) is SnowflakeConnection]:
+            each.close()
 
 
 @pytest.fixture(scope="session")
