@@ -1,7 +1,8 @@
 """How good the recommendations are: every variant against its peers on public data, and against the simulated readers' true taste.
 
     python benchmarks/quality.py [--only ml100k,ml100k_stratified,cold,fold_in,goodbooks,world] [--goodbooks FOLDER]
-                                 [--movielens FOLDER] [--home FOLDER] [--trials N] [--seconds S] [--seeds N] [--folds N] [--json]
+                                 [--movielens FOLDER] [--home FOLDER] [--tuned FOLDER]
+                                 [--trials N] [--seconds S] [--seeds N] [--folds N] [--json]
 
 `ml100k`: MovieLens-100K, ratings from 4 up are liked, each reader's latest fifth is held out, NDCG@10, what was liked before is
 filtered.

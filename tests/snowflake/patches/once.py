@@ -1,4 +1,4 @@
-"""What fakesnow does twice for every statement, done once: half of a test's time went there.
+"""What fakesnow does twice for every statement, done once: about a quarter of the server's time went there.
 
 Belongs here: ways that are shorter and end at the same place. Does not: other answers.
 """
