@@ -21,6 +21,7 @@ from recsys_platform.recommender.lists import (
 )
 from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.fallback import WithFallback
+from recsys_platform.recommender.models.folding import MeanMap
 from recsys_platform.recommender.models.newcomers import fit_newcomers
 from recsys_platform.recommender.models.popularity import Popularity, PopularityParams, fit_popularity
 from recsys_platform.recommender.variants import variant_of
@@ -53,7 +54,9 @@ def lightfm(data: Dataset) -> FactorModel:
     vectors = np.array([[1, 0], [0, 1], [1, 1], [-1, 0]], dtype=np.float32)
     users = np.ones((3, 2), dtype=np.float32)
     known = data.positives_per_user > 0
-    return FactorModel("lightfm", users, vectors, np.zeros(4, np.float32), known, np.zeros((3, 2), np.float32), 50)
+    return FactorModel(
+        "lightfm", users, vectors, np.zeros(4, np.float32), known, MeanMap(np.zeros((3, 2), np.float32), 50)
+    )
 
 
 def published(data: Dataset, lightfm: FactorModel, popularity: Popularity, k: int = 3) -> pd.DataFrame:

@@ -14,7 +14,8 @@ from recsys_platform.recommender.arrays import FloatArray
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.content import ContentParams, vectors_of_new_books
-from recsys_platform.recommender.models.factors import FactorModel, map_from_histories
+from recsys_platform.recommender.models.factors import FactorModel
+from recsys_platform.recommender.models.folding import LeastSquares
 from recsys_platform.recommender.models.histories import histories_of
 
 
@@ -40,6 +41,8 @@ def fit_als(data: Dataset, params: AlsParams, *, name: str = "als") -> FactorMod
     if not len(histories.books):
         raise NothingToLearnError("Nobody liked a book yet: there is nothing to train ALS on. Load more events first.")
     users, books = _factors(sparse.csr_matrix(histories.weighted(params.half_life)), params)
+    double = books.astype(np.float64)
+    gram = double.T @ double + params.regularization * np.eye(books.shape[1])
     books = vectors_of_new_books(data, books, params.content)
     return FactorModel(
         name=name,
@@ -47,8 +50,7 @@ def fit_als(data: Dataset, params: AlsParams, *, name: str = "als") -> FactorMod
         book_vectors=books,
         book_bias=np.zeros(len(books), np.float32),
         known=histories.lengths > 0,
-        from_history=map_from_histories(histories, users, books, params.half_life),
-        half_life=params.half_life,
+        folding=LeastSquares(gram, params.alpha, params.half_life),
     )
 
 

@@ -3,7 +3,7 @@
 Belongs here: the sum and its scale, and how its weights are chosen. Does not: what is blended (training.py), the models.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, reduce
 
@@ -12,6 +12,7 @@ import numpy as np
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
 from recsys_platform.recommender.models.histories import Histories
 from recsys_platform.recommender.models.protocol import Recommender
+from recsys_platform.recommender.models.scoring import add_standardized, mean_and_deviation
 
 Quality = Callable[[FloatArray], DoubleArray]
 """From weights, one a component, to how good the blend is for each of some users; higher is better."""
@@ -34,11 +35,11 @@ class Blend:
 
     def scores(self, users: IntArray) -> FloatArray:
         """Every component's scores on one scale, weighted."""
-        return self._sum(lambda component: component.scores(users))
+        return self._sum(len(users), lambda component: component.scores(users))
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The same of every component's fold-in."""
-        return self._sum(lambda component: component.fold_in(histories))
+        return self._sum(len(histories), lambda component: component.fold_in(histories))
 
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:
         """Every component's contributions, weighted, on the scale that its scores have on average."""
@@ -69,26 +70,30 @@ class Blend:
             "scales": self.scales,
         } | parts
 
-    def _sum(self, scores_of: Callable[[Recommender], FloatArray]) -> FloatArray:
+    def _sum(self, count: int, scores_of: Callable[[Recommender], FloatArray]) -> FloatArray:
         weighted = zip(self.components, self.weights, strict=True)
-        parts = (weight * standardized(scores_of(component)) for component, weight in weighted if weight)
-        return np.asarray(reduce(np.add, parts), dtype=np.float32)
+        return weighted_sum((scores_of(component), np.full(count, weight)) for component, weight in weighted if weight)
 
 
 def mean_deviation(component: Recommender, users: IntArray) -> float:
     """The mean over users of the deviation of a component's scores, 1 if there are none."""
-    return float(_deviation(component.scores(users)).mean()) if len(users) else 1.0
+    return float(np.mean([mean_and_deviation(row)[1] for row in component.scores(users)])) if len(users) else 1.0
 
 
 def standardized(scores: FloatArray) -> FloatArray:
     """Each row with mean 0 and deviation 1; a row of equal scores becomes 0."""
-    centred = scores - scores.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    return np.asarray(centred / _deviation(scores), dtype=np.float32)
+    return weighted_sum([(scores, np.ones(len(scores), np.float32))])
 
 
-def _deviation(scores: FloatArray) -> FloatArray:
-    deviation = scores.std(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    return np.where(deviation > 0, deviation, np.float32(1))
+def weighted_sum(parts: Iterable[tuple[FloatArray, FloatArray]]) -> FloatArray:
+    """Of at least one (scores (m, n), weights (m,)), each row of scores with mean 0 and deviation 1."""
+    total: FloatArray | None = None
+    for scores, weights in parts:
+        total = np.zeros(scores.shape, np.float32) if total is None else total
+        add_standardized(scores, weights, total)
+    if total is None:
+        raise ValueError("There is nothing to add.")
+    return total
 
 
 def best_weights(quality: Quality, count: int, *, rounds: int = 3) -> FloatArray:

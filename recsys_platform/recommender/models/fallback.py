@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, IntArray
-from recsys_platform.recommender.models.blend import standardized
+from recsys_platform.recommender.models.blend import weighted_sum
 from recsys_platform.recommender.models.histories import Histories
 from recsys_platform.recommender.models.newcomers import Newcomers
 from recsys_platform.recommender.models.protocol import Recommender
@@ -65,9 +65,9 @@ class WithFallback:
         """
         count = len(readers.histories)
         languages, interests = readers.languages or [""] * count, readers.interests or [()] * count
-        prior = standardized(self.fallback.of_readers(languages, interests))
-        share = (readers.histories.lengths / (readers.histories.lengths + PRIOR_BOOKS)).astype(np.float32)[:, None]
-        return np.asarray(share * standardized(self.model.fold_in(readers.histories)) + (1 - share) * prior)
+        prior = self.fallback.of_readers(languages, interests)
+        share = (readers.histories.lengths / (readers.histories.lengths + PRIOR_BOOKS)).astype(np.float32)
+        return weighted_sum([(self.model.fold_in(readers.histories), share), (prior, 1 - share)])
 
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:
         """The model's."""

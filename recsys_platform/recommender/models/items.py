@@ -13,6 +13,7 @@ from scipy import sparse
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray
 from recsys_platform.recommender.models.histories import Histories, fading
+from recsys_platform.recommender.models.scoring import add_rows, add_sparse_rows
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,13 @@ class ItemModel:
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The sum over each history."""
-        return self._spread(histories.weighted(self.half_life)[:, self.chosen] @ self.similarity)
+        scores = np.zeros((len(histories), len(self.chosen)), np.float32)
+        said = (histories.starts, self._place[histories.books], fading(histories.age, self.half_life))
+        if isinstance(self.similarity, np.ndarray):
+            add_rows(*said, self.similarity, scores)
+        else:
+            add_sparse_rows(*said, self.similarity.data, self.similarity.indices, self.similarity.indptr, scores)
+        return self._spread(scores)
 
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:
         """The terms of that sum."""
@@ -97,12 +104,11 @@ class ItemModel:
         of_others = np.asarray(said.sum(axis=1)).ravel() - np.asarray(said.diagonal(), dtype=np.int64)
         return np.asarray(of_others > 0)
 
-    def _spread(self, scores: FloatArray | Csr) -> FloatArray:
-        dense = scores.toarray() if sparse.issparse(scores) else scores
+    def _spread(self, scores: FloatArray) -> FloatArray:
         if len(self.chosen) == self.histories.n_books:
-            return np.ascontiguousarray(dense, dtype=np.float32)
-        everything = np.zeros((dense.shape[0], self.histories.n_books), np.float32)
-        everything[:, self.chosen] = dense
+            return scores
+        everything = np.zeros((len(scores), self.histories.n_books), np.float32)
+        everything[:, self.chosen] = scores
         return everything
 
 

@@ -15,7 +15,8 @@ from recsys_platform.recommender.arrays import FloatArray
 from recsys_platform.recommender.dataset import Dataset, Features, Interactions
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.content import ContentParams, vectors_of_new_books
-from recsys_platform.recommender.models.factors import FactorModel, map_from_histories
+from recsys_platform.recommender.models.factors import FactorModel
+from recsys_platform.recommender.models.folding import map_from_histories
 from recsys_platform.recommender.models.histories import fading, histories_of
 from recsys_platform.recommender.recency import newer_of_the_user
 
@@ -145,6 +146,5 @@ def _reduced(
         book_vectors=book_vectors,
         book_bias=bias,
         known=data.positives_per_user > 0,
-        from_history=map_from_histories(histories, user_vectors, book_vectors, params.half_life),
-        half_life=params.half_life,
+        folding=map_from_histories(histories, user_vectors, book_vectors, params.half_life),
     )

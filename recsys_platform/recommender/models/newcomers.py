@@ -14,8 +14,10 @@ from scipy import sparse
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IdArray, IntArray
 from recsys_platform.recommender.dataset import Dataset, Features
 from recsys_platform.recommender.models.popularity import EVERYONE, Popularity
+from recsys_platform.recommender.models.scoring import add_rows
 
 INTEREST, CATEGORY = "interest=", "category="
+_NONE = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,15 @@ class Newcomers:
 
     def scores(self, users: IntArray) -> FloatArray:
         """By each user's language and interests."""
-        return self._with_interests(self.popularity.scores(users), self.user_topics[users])
+        topics = self.user_topics[users]
+        return self._with_interests(self.popularity.scores(users), topics.indptr, topics.indices)
 
     def of_readers(self, languages: Sequence[str], interests: Sequence[Sequence[str]]) -> FloatArray:
         """The same for readers whom no data set knows; an unknown language or interest has no effect."""
         segments = np.array([self._segments.get(language, EVERYONE) for language in languages], dtype=np.int32)
-        return self._with_interests(self.popularity.table[segments], self._topics_of(interests))
+        topics = [self._topics_of(some) for some in interests]
+        starts = np.concatenate([[0], np.cumsum([len(some) for some in topics])])
+        return self._with_interests(self.popularity.table[segments], starts, np.concatenate([*topics, _NONE]))
 
     def personal(self, users: IntArray) -> BoolArray:
         """Never: it does not rest on what anybody did."""
@@ -67,21 +72,24 @@ class Newcomers:
     def _segments(self) -> dict[str, int]:
         return {language: number for number, language in enumerate(self.popularity.languages)}
 
-    def _topics_of(self, interests: Sequence[Sequence[str]]) -> Csr:
-        place = {topic: number for number, topic in enumerate(self.topics)}
-        found = [
-            (reader, place[topic])
-            for reader, some in enumerate(interests)
-            for topic in {each.strip().lower() for each in some}
-            if topic in place
-        ]
-        rows, columns = np.array(found, dtype=np.int32).reshape(-1, 2).T
-        ones = np.ones(len(rows), np.float32)
-        return sparse.csr_array((ones, (rows, columns)), shape=(len(interests), len(self.topics)))
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {topic: number for number, topic in enumerate(self.topics)}
 
-    def _with_interests(self, scores: FloatArray, topics: Csr) -> FloatArray:
-        wanted = np.maximum(np.asarray(topics.sum(axis=1)).reshape(-1, 1), 1)
-        return np.asarray(scores + (topics @ self.book_topics.T).toarray() / wanted, dtype=np.float32)
+    @cached_property
+    def _serving(self) -> FloatArray:
+        """Which books serve each topic, a row a topic."""
+        return np.ascontiguousarray(self.book_topics.toarray().T, dtype=np.float32)
+
+    def _topics_of(self, interests: Sequence[str]) -> IntArray:
+        names = {each.strip().lower() for each in interests}
+        return np.array(sorted(self._place[name] for name in names & self._place.keys()), dtype=np.int32)
+
+    def _with_interests(self, scores: FloatArray, starts: IntArray, topics: IntArray) -> FloatArray:
+        """`scores` and more for `topics[starts[i]:starts[i + 1]]` of each reader i."""
+        wanted = np.diff(starts)
+        add_rows(starts, topics, np.repeat(1 / np.maximum(wanted, 1), wanted).astype(np.float32), self._serving, scores)
+        return scores
 
 
 def fit_newcomers(data: Dataset, popularity: Popularity) -> Newcomers:

@@ -1,0 +1,85 @@
+"""The compiled loops of scoring: a reader's scores from vectors or from rows of a matrix, and the sum of several models'.
+
+Belongs here: loops over plain arrays that libraries have as well, but whose calls cost one reader more than the work. Does not: what
+is scored by what (factors.py, items.py, blend.py).
+"""
+
+import numpy as np
+from numba import njit
+
+from recsys_platform.recommender.arrays import AnyArray
+
+TILE = 2048
+"""Books that are scored at a time: their sums stay in the nearest cache."""
+
+
+@njit(cache=True, nogil=True)
+def multiply(vectors: AnyArray, books: AnyArray, bias: AnyArray, scores: AnyArray) -> None:
+    """Set `scores` (m, n), float32, to `vectors` (m, c) · `books` (c, n) + `bias` (n,), summed in double precision."""
+    total = np.empty(TILE, np.float64)
+    for row in range(vectors.shape[0]):
+        for first in range(0, books.shape[1], TILE):
+            size = min(TILE, books.shape[1] - first)
+            total[:] = 0
+            for component in range(vectors.shape[1]):
+                factor, tile = np.float64(vectors[row, component]), books[component, first : first + size]
+                for column in range(size):
+                    total[column] += factor * tile[column]
+            for column in range(size):
+                scores[row, first + column] = total[column] + bias[first + column]
+
+
+@njit(cache=True, nogil=True)
+def add_rows(starts: AnyArray, at: AnyArray, weights: AnyArray, matrix: AnyArray, scores: AnyArray) -> None:
+    """To row i of `scores` (m, n) add `weights[e]` times row `at[e]` of `matrix`, for e from `starts[i]` to `starts[i + 1]`.
+
+    Below 0, `at` stands for no row.
+    """
+    for row in range(scores.shape[0]):
+        own = scores[row]
+        for entry in range(starts[row], starts[row + 1]):
+            if at[entry] >= 0:
+                weight, added = weights[entry], matrix[at[entry]]
+                for column in range(len(own)):
+                    own[column] += weight * added[column]
+
+
+@njit(cache=True, nogil=True)
+def add_sparse_rows(
+    starts: AnyArray,
+    at: AnyArray,
+    weights: AnyArray,
+    data: AnyArray,
+    indices: AnyArray,
+    indptr: AnyArray,
+    scores: AnyArray,
+) -> None:
+    """The same, of a matrix in the three arrays of compressed rows."""
+    for row in range(scores.shape[0]):
+        for entry in range(starts[row], starts[row + 1]):
+            if at[entry] >= 0:
+                for place in range(indptr[at[entry]], indptr[at[entry] + 1]):
+                    scores[row, indices[place]] += weights[entry] * data[place]
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
+def mean_and_deviation(scores: AnyArray) -> tuple[np.float32, np.float32]:
+    """Of one row, summed in double precision; a deviation of 0 is given as 1."""
+    total, squares = 0.0, 0.0
+    for score in scores:
+        total += score
+    mean = np.float32(total / len(scores))  # rounded, so that a row of equal scores has no deviation
+    for score in scores:
+        squares += np.float64(score - mean) ** 2
+    deviation = np.float32(np.sqrt(squares / len(scores)))
+    return mean, deviation if deviation > 0 else np.float32(1)
+
+
+@njit(cache=True, nogil=True)
+def add_standardized(scores: AnyArray, weights: AnyArray, total: AnyArray) -> None:
+    """To each row of `total` (m, n) add that of `scores`, brought to mean 0 and deviation 1, times its weight (m,)."""
+    for row in range(scores.shape[0]):
+        mean, deviation = mean_and_deviation(scores[row])
+        factor = np.float32(weights[row] / deviation)
+        for column in range(scores.shape[1]):
+            total[row, column] += factor * (scores[row, column] - mean)

@@ -1,0 +1,59 @@
+"""Vectors of readers whom training has not met."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from recsys_platform.recommender.interactions import build_dataset
+from recsys_platform.recommender.models.als import AlsParams, fit_als
+from recsys_platform.recommender.models.folding import LeastSquares, MeanMap
+from recsys_platform.recommender.models.histories import histories_from
+
+LIKED = histories_from([[0, 2, 4], [], [1, 3]], 5)
+
+
+@pytest.fixture
+def books() -> Any:
+    return np.random.default_rng(0).standard_normal((5, 3), dtype=np.float32)
+
+
+def test_a_reader_folded_in_gets_the_vector_that_implicit_would_train(books: Any) -> None:
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    params = AlsParams(components=3, regularization=2.0, alpha=5.0, half_life=2.0)
+    theirs = AlternatingLeastSquares(factors=3, regularization=2.0, alpha=1.0, use_cg=False, num_threads=1)
+    theirs.item_factors = books
+    gram = books.T.astype(np.float64) @ books + params.regularization * np.eye(3)
+    ours = LeastSquares(gram, params.alpha, params.half_life).vectors(LIKED, books)
+    confidence = sparse.csr_matrix(params.alpha * LIKED.weighted(params.half_life))
+    for reader in (0, 2):
+        assert ours[reader] == pytest.approx(theirs.recalculate_user(0, confidence[reader]), rel=1e-4)
+    assert ours[1].tolist() == [0, 0, 0]
+
+
+def test_readers_are_solved_against_the_books_of_training_and_not_against_those_that_came_since(
+    make_interactions: Callable[..., pd.DataFrame],
+) -> None:
+    rows = make_interactions({"u1": ["b1", "b2"], "u2": ["b2"]})
+    books = pd.DataFrame({"book_id": ["b1", "b2", "new"], "categories": [["art"], ["war"], ["art"]]})
+    model = fit_als(build_dataset(rows, pd.DataFrame({"user_id": ["u1", "u2"]}), books), AlsParams(components=4))
+    assert np.abs(model.book_vectors[2]).max() > 0
+    known, folding = model.book_vectors[:2].astype(np.float64), model.folding
+    assert isinstance(folding, LeastSquares)
+    assert folding.gram == pytest.approx(known.T @ known + AlsParams().regularization * np.eye(4), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "folding",
+    [LeastSquares(np.eye(3) * 3, 4.0, 2.0), MeanMap(np.vstack([np.eye(3), np.zeros(3)]).astype(np.float32), 2.0)],
+)
+def test_what_the_liked_books_add_is_the_vector(folding: Any, books: Any) -> None:
+    for reader in range(3):
+        one = LIKED.take(np.array([reader], np.int32))
+        shares = folding.shares(one, books)
+        assert shares.shape == (len(one.books), 3)
+        assert shares.sum(axis=0) == pytest.approx(folding.vectors(LIKED, books)[reader], abs=1e-6)

@@ -1,0 +1,79 @@
+"""The compiled loops give what the formulas say, for one reader as for many."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from recsys_platform.recommender.models.blend import standardized, weighted_sum
+from recsys_platform.recommender.models.factors import FEW, FactorModel
+from recsys_platform.recommender.models.folding import MeanMap, history_means
+from recsys_platform.recommender.models.histories import fading, histories_from
+from recsys_platform.recommender.models.scoring import TILE, add_rows, add_sparse_rows, multiply
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def a_model(random: np.random.Generator, users: int, books: int) -> FactorModel:
+    vectors = [random.standard_normal((n, 5), dtype=np.float32) for n in (users, books)]
+    bias, known = random.standard_normal(books, dtype=np.float32), np.ones(users, dtype=bool)
+    return FactorModel("m", *vectors, bias, known, MeanMap(np.zeros((6, 5), np.float32), 50.0))
+
+
+@settings(deadline=None)  # the first compiles
+@given(SEEDS, st.sampled_from([1, 7, TILE, TILE + 1, 2 * TILE + 5]))
+def test_the_product_is_that_of_double_precision_whatever_the_number_of_books(seed: int, books: int) -> None:
+    random = np.random.default_rng(seed)
+    vectors, matrix = random.standard_normal((2, 3)), random.standard_normal((3, books), dtype=np.float32)
+    bias, scores = random.standard_normal(books, dtype=np.float32), np.empty((2, books), np.float32)
+    multiply(vectors, matrix, bias, scores)
+    assert np.allclose(scores, vectors @ matrix.astype(np.float64) + bias, rtol=1e-6, atol=1e-6)
+
+
+def test_a_reader_alone_has_the_same_scores_as_in_company() -> None:
+    model, everyone = a_model(np.random.default_rng(0), 300, 700), np.arange(300, dtype=np.int32)
+    alone = np.concatenate([model.scores(everyone[user : user + 1]) for user in everyone])
+    few = np.concatenate([model.scores(everyone[user : user + FEW]) for user in range(0, 300, FEW)])
+    assert (alone == model.scores(everyone)).all()
+    assert (few == alone).all()
+
+
+@settings(deadline=None)  # the first compiles
+@given(SEEDS)
+def test_rows_that_are_added_are_a_product_of_sparse_matrices(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    matrix = random.standard_normal((6, 9), dtype=np.float32) * (random.random((6, 9)) < 0.5)
+    starts, at = np.array([0, 2, 2, 5], np.int32), random.integers(-1, 6, 5).astype(np.int32)
+    weights = random.standard_normal(5, dtype=np.float32)
+    dense, thin = np.ones((3, 9), np.float32), np.ones((3, 9), np.float32)
+    add_rows(starts, at, weights, matrix, dense)
+    rows = sparse.csr_array(matrix)
+    add_sparse_rows(starts, at, weights, rows.data, rows.indices, rows.indptr, thin)
+    known = at >= 0
+    whose = np.repeat(np.arange(3), np.diff(starts))
+    wanted = sparse.csr_array((weights[known], (whose[known], at[known])), shape=(3, 6)) @ matrix
+    assert np.allclose(dense, 1 + wanted, atol=1e-5)
+    assert np.allclose(thin, dense, atol=1e-5)
+
+
+def test_a_history_mean_weighs_newer_books_more_and_is_nothing_for_no_history() -> None:
+    vectors = np.array([[1, 0], [0, 1], [5, 5]], np.float32)
+    means = history_means(histories_from([[0, 1], []], 3), vectors, 1.0)
+    assert means.tolist() == [pytest.approx([1 / 3, 2 / 3]), [0, 0]]
+    assert fading(np.array([0, 1], np.int32), 1.0).tolist() == [1, 0.5]
+
+
+def test_standardized_rows_have_mean_0_and_deviation_1_and_equal_scores_become_0() -> None:
+    random = np.random.default_rng(0)
+    rows = standardized((random.standard_normal((3, 1000)) * 7 + 100).astype(np.float32))
+    assert np.allclose(rows.mean(axis=1), 0, atol=1e-4)
+    assert np.allclose(rows.std(axis=1), 1, atol=1e-4)
+    assert (standardized(np.full((2, 1001), 0.1, np.float32)) == 0).all()
+
+
+def test_a_weighted_sum_adds_standardized_rows_by_the_weight_of_each() -> None:
+    one, other = np.array([[1, 3], [0, 8]], np.float32), np.array([[9, 5], [2, 2]], np.float32)
+    total = weighted_sum([(one, np.array([1, 2], np.float32)), (other, np.array([3, 4], np.float32))])
+    assert total.tolist() == [[-1 + 3, 1 - 3], [-2, 2]]
+    assert one.tolist() == [[1, 3], [0, 8]]
