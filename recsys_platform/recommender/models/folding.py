@@ -79,7 +79,8 @@ class LeastSquares:
 
     def shares(self, history: Histories, books: FloatArray) -> FloatArray:
         """The solution is linear in the liked books, so that each has its own: confidence · (gram + Yᵀ(C - I)Y)⁻¹ y."""
-        own, confidence = books[history.books].astype(np.float64), self.alpha * fading(history.age, self.half_life)
+        own = books[history.books].astype(np.float64)
+        confidence = self.alpha * fading(history.age, self.half_life).astype(np.float64)
         return np.asarray(self._solved(own, confidence, own.T * confidence).T, dtype=np.float32)
 
     def _solved(self, own: DoubleArray, confidence: DoubleArray, wanted: DoubleArray) -> DoubleArray:
