@@ -67,7 +67,8 @@ def test_a_list_is_judged_by_the_book_that_it_has_in_the_place_of_chance(warehou
 
 def test_what_was_certain_and_what_bots_saw_is_left_out_and_counted(warehouse, log):
     publish(warehouse, "v1", LISTS)
-    log(shown("b"), shown("a", position=1, propensity=1.0, clicked=True), shown("b", is_bot=True), shown("b"))
+    log(shown("b"), shown("a", position=1, propensity=1.0, clicked=True), shown("b", is_bot=True, clicked=True))
+    log(shown("b"))
     report = judge_published(warehouse)
     assert report.used == 2
     assert report.left_out["where nothing was left to chance"] == 1
@@ -112,11 +113,11 @@ def test_a_list_does_not_judge_itself_by_clicks_that_it_has_learnt_from(warehous
 def test_each_exposure_is_judged_by_the_list_of_its_time(warehouse, log):
     publish(warehouse, "v1", LISTS)
     publish(warehouse, "v2", {"m": {"u1": ["a", "d"]}, "young": {"u1": ["a", "d"]}}, made=MADE + 2 * DAY)
-    # The first agrees with the first list only, the second with the second only.
-    log(shown("b", at=MADE + DAY, clicked=True), shown("d", at=MADE + 3 * DAY, clicked=True))
+    # The first agrees with the first list only, the others are judged by the second.
+    log(shown("b", at=MADE + DAY), shown("d", at=MADE + 3 * DAY), shown("b", at=MADE + 4 * DAY))
     old, young = judge_published(warehouse).models
-    assert (old.model, old.agreeing, old.versions) == ("m", 2, ("m-v1", "m-v2"))
-    assert (young.model, young.agreeing, young.exposures, young.early) == ("young", 1, 1, 1)
+    assert (old.model, old.exposures, old.agreeing, old.versions) == ("m", 3, 2, ("m-v1", "m-v2"))
+    assert (young.model, young.agreeing, young.exposures, young.early) == ("young", 1, 2, 1)
 
 
 def test_readers_without_a_list_that_long_are_left_out_and_counted(warehouse, log):
