@@ -1,8 +1,9 @@
-"""What people look at first in a table: how many rows, which columns."""
+"""What people look at first in a table: how many rows, which columns; and small tables whole."""
 
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from recsys_platform.warehouse.port import Warehouse
 
@@ -20,3 +21,9 @@ def table_metadata(warehouse: Warehouse, relation: str) -> dict[str, Any]:
             [dg.TableColumn(row["column_name"], row["data_type"]) for row in columns]
         ),
     }
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A small table for people."""
+    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.round(3).astype(str).to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from recsys_platform.defs.tables import markdown
 from recsys_platform.defs.telling import every_few_seconds
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated
@@ -211,13 +212,8 @@ def _is_like(moved: pd.DataFrame | None) -> dg.AssetCheckResult:
         description=f"Drifted since training: {', '.join(drifted)}"
         if drifted
         else "Nothing has drifted since training",
-        metadata={"population stability": dg.MetadataValue.md(_markdown(moved))},
+        metadata={"population stability": dg.MetadataValue.md(markdown(moved))},
     )
-
-
-def _markdown(frame: pd.DataFrame) -> str:
-    lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.round(3).astype(str).to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _promotion_metadata(done: Judgement) -> dict[str, Any]:
