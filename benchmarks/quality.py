@@ -30,6 +30,7 @@ from quality_peers import PEERS, Found, Scored
 from scipy.stats import rankdata
 
 from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.fitting import Fitter
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.models.protocol import Recommender
@@ -85,7 +86,7 @@ def measured(
     for seed in bench.seeds:
         split = cut(data, seed=seed)
         fitter = Fitter(split.train, seeded(variants, seed), hold_out=cut)
-        for name in variants:
+        for name in fitter.learnable(variants):
             found.setdefault(name, []).append(mean_ndcg(fitter.bare(name), split, K))
         for name, peer in PEERS.items():
             found.setdefault(name, []).append(mean_ndcg(peer.on(split, peers[name], seed), split, K))  # type: ignore[arg-type]
@@ -104,8 +105,16 @@ def tuned_variants(bench: Bench, what: str, inner: Split) -> dict[str, Variant]:
 
 
 def tuned_variant(bench: Bench, name: str, variants: Mapping[str, Variant], inner: Split) -> Callable[[], Found]:
-    """The search for one variant, to be made if it was not before."""
-    return lambda: tune_variant(name, variants, inner, bench.tuning, progress(bench)).parameters
+    """The search for one variant, to be made if it was not before; it finds nothing for one that cannot learn from these data."""
+
+    def search() -> Found:
+        try:
+            return tune_variant(name, variants, inner, bench.tuning, progress(bench)).parameters
+        except NothingToLearnError as error:
+            bench.tell(f"{name} is left out: {error}")
+            return {}
+
+    return search
 
 
 def tuned_peer(bench: Bench, name: str, inner: Split) -> Callable[[], Found]:

@@ -21,9 +21,15 @@ def decay(last_at: TimeArray, *, half_life_days: float) -> FloatArray:
 
 
 def newer_of_the_user(rows: Interactions) -> IntArray:
-    """How many newer interactions the same user has, shape of `rows`: age by reading, whatever the calendar says."""
-    oldest_first = np.lexsort((rows.book, rows.last_at, rows.user))
-    counts = np.bincount(rows.user) if len(rows) else np.empty(0, np.int64)
+    """How many newer interactions the same user has, shape of `rows`: age by reading, whatever the calendar says.
+
+    Those of one moment have the same age, so that data without times know no age at all.
+    """
+    oldest_first = np.lexsort((rows.last_at, rows.user))
+    user, moment = rows.user[oldest_first], rows.last_at[oldest_first]
+    begins = np.ones(len(rows), dtype=bool)
+    begins[1:] = (user[1:] != user[:-1]) | (moment[1:] != moment[:-1])
+    ends = np.append(np.flatnonzero(begins)[1:], len(rows)) - 1  # the last of each moment
     age = np.empty(len(rows), dtype=np.int32)
-    age[oldest_first] = np.cumsum(counts)[rows.user[oldest_first]] - 1 - np.arange(len(rows))
+    age[oldest_first] = np.cumsum(np.bincount(user))[user] - 1 - ends[np.cumsum(begins) - 1]
     return age

@@ -8,10 +8,14 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.interactions import build_dataset
 from recsys_platform.recommender.models.als import AlsParams, fit_als
 from recsys_platform.recommender.models.folding import LeastSquares, MeanMap
-from recsys_platform.recommender.models.histories import histories_from
+from recsys_platform.recommender.models.histories import histories_from, histories_of
+from recsys_platform.recommender.models.item_knn import ItemKnnParams, fit_item_knn
+from recsys_platform.recommender.models.sequence import SequenceParams, fit_sequence
 
 LIKED = histories_from([[0, 2, 4], [], [1, 3]], 5)
 
@@ -57,3 +61,30 @@ def test_what_the_liked_books_add_is_the_vector(folding: Any, books: Any) -> Non
         shares = folding.shares(one, books)
         assert shares.shape == (len(one.books), 3)
         assert shares.sum(axis=0) == pytest.approx(folding.vectors(LIKED, books)[reader], abs=1e-6)
+
+
+def test_books_liked_at_one_moment_are_of_one_age_and_others_as_old_as_there_are_newer_ones(
+    make_dataset: Callable[..., Dataset],
+) -> None:
+    days = pd.to_datetime(["2026-01-03", "2026-01-01", "2026-01-03", "2026-01-02", "2026-01-01"])
+    data = make_dataset({"u1": ["b1", "b2", "b3", "b4"], "u2": ["b1"]}, ["b1", "b2", "b3", "b4"], last_at=days)
+    histories = histories_of(data)
+    assert histories.books.tolist() == [1, 3, 0, 2, 0]
+    assert histories.age.tolist() == [3, 2, 0, 0, 0]
+    assert histories.take(np.array([1, 0], np.int32)).age.tolist() == [0, 3, 2, 0, 0]
+
+
+def test_without_times_all_books_count_alike_and_there_is_no_order_to_learn_from(
+    make_dataset: Callable[..., Dataset],
+) -> None:
+    likes = {"u1": ["b1", "b2", "b3"], "u2": ["b2", "b3"], "u3": ["b1", "b3"]}
+    data = make_dataset(likes, ["b1", "b2", "b3"], last_at=pd.Timestamp("2026-01-01"))
+    slow, fast = (fit_item_knn(data, ItemKnnParams(half_life=half_life)) for half_life in (1e9, 0.1))
+    everyone = np.arange(3, dtype=np.int32)
+    assert (slow.scores(everyone) == fast.scores(everyone)).all()
+    with pytest.raises(NothingToLearnError, match="no order to learn from"):
+        fit_sequence(data, SequenceParams())
+
+
+def test_histories_that_are_given_in_order_have_the_ages_of_that_order() -> None:
+    assert LIKED.age.tolist() == [2, 1, 0, 1, 0]

@@ -12,14 +12,19 @@ from scipy import sparse
 
 from recsys_platform.recommender.arrays import Csr, FloatArray, IntArray
 from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.recency import newer_of_the_user
 
 
 @dataclass(frozen=True)
 class Histories:
-    """Reader i liked `books[starts[i]:starts[i + 1]]`, oldest first; indices of a catalogue of `n_books`."""
+    """Reader i liked `books[starts[i]:starts[i + 1]]`, oldest first; indices of a catalogue of `n_books`.
+
+    `age`: how many newer books the reader of each of `books` liked: age by reading, whatever the calendar says.
+    """
 
     starts: IntArray
     books: IntArray
+    age: IntArray
     n_books: int
 
     def __len__(self) -> int:
@@ -35,22 +40,13 @@ class Histories:
         """Whose each of `books` is."""
         return np.repeat(np.arange(len(self), dtype=np.int32), self.lengths)
 
-    @cached_property
-    def position(self) -> IntArray:
-        """How many older books the reader of each of `books` liked."""
-        return np.arange(len(self.books), dtype=np.int32) - self.starts[:-1][self.reader]
-
-    @cached_property
-    def age(self) -> IntArray:
-        """How many newer books the reader of each of `books` liked: age by reading, whatever the calendar says."""
-        return self.lengths[self.reader] - 1 - self.position
-
     def take(self, readers: IntArray) -> "Histories":
         """The histories of some readers, in the order given."""
         lengths = self.lengths[readers]
         starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
         inside = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
-        return Histories(starts, self.books[np.repeat(self.starts[readers], lengths) + inside], self.n_books)
+        where = np.repeat(self.starts[readers], lengths) + inside
+        return Histories(starts, self.books[where], self.age[where], self.n_books)
 
     def weighted(self, half_life: float) -> Csr:
         """Each history as a row of shape (n_books,): 1 for the newest book, 0.5 for one that is `half_life` books older."""
@@ -68,17 +64,23 @@ def fading(age: IntArray, half_life: float) -> FloatArray:
 
 
 def histories_of(data: Dataset) -> Histories:
-    """What each user of a data set liked; of books liked at the same moment the one with the lower index counts as older."""
+    """What each user of a data set liked; books liked at the same moment are of the same age, the one with the lower index first."""
     liked = data.interactions.where(data.interactions.positive)
     order = np.lexsort((liked.book, liked.last_at, liked.user))
-    return Histories(_starts(data.positives_per_user), liked.book[order], len(data.book_ids))
+    age = newer_of_the_user(liked)[order]
+    return Histories(_starts(data.positives_per_user), liked.book[order], age, len(data.book_ids))
 
 
 def histories_from(lists: Sequence[Sequence[int]], n_books: int) -> Histories:
     """Histories of readers that no data set knows: books by index, oldest first."""
     lengths = np.array([len(each) for each in lists], dtype=np.int32)
     books = np.array([book for each in lists for book in each], dtype=np.int32)
-    return Histories(_starts(lengths), books, n_books)
+    return Histories(_starts(lengths), books, ages_in_order(lengths), n_books)
+
+
+def ages_in_order(lengths: IntArray) -> IntArray:
+    """The ages of the books of histories of such lengths, each book newer than the one before."""
+    return np.repeat(np.cumsum(lengths), lengths).astype(np.int32) - 1 - np.arange(lengths.sum(), dtype=np.int32)
 
 
 def _starts(lengths: IntArray) -> IntArray:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray
-from recsys_platform.recommender.models.histories import Histories, fading
+from recsys_platform.recommender.models.histories import Histories, ages_in_order, fading
 from recsys_platform.recommender.models.scoring import add_rows, add_sparse_rows
 
 
@@ -70,6 +70,7 @@ class ItemModel:
             "chosen": self.chosen,
             "history_starts": self.histories.starts,
             "history_books": self.histories.books,
+            "history_ages": self.histories.age,
             "n_books": np.array([self.histories.n_books]),
             "half_life": np.array([self.half_life]),
         }
@@ -82,7 +83,7 @@ class ItemModel:
             name=name,
             similarity=_similarity(arrays, len(chosen)),
             chosen=chosen,
-            histories=Histories(arrays["history_starts"], arrays["history_books"], int(arrays["n_books"][0])),
+            histories=_histories(arrays),
             half_life=float(arrays["half_life"][0]),
         )
 
@@ -110,6 +111,13 @@ class ItemModel:
         everything = np.zeros((len(scores), self.histories.n_books), np.float32)
         everything[:, self.chosen] = scores
         return everything
+
+
+def _histories(arrays: Mapping[str, AnyArray]) -> Histories:
+    starts = arrays["history_starts"]
+    ages = arrays.get("history_ages")  # not there in models that were stored before books of one moment had one age
+    age = ages_in_order(np.diff(starts)) if ages is None else ages
+    return Histories(starts, arrays["history_books"], age, int(arrays["n_books"][0]))
 
 
 def _similarity(arrays: Mapping[str, AnyArray], size: int) -> FloatArray | Csr:

@@ -28,13 +28,13 @@ def fit_sequence(data: Dataset, params: SequenceParams, *, name: str = "sequence
     """B = (PᵀP + λI)⁻¹ PᵀF: from the past P to the future F at every moment of every history, its diagonal 0.
 
     A history is cut at each of its books; what lies before and behind the cut fades with its distance from it, and a history's
-    cuts weigh 1 together. NothingToLearnError if nobody liked two books.
+    cuts weigh 1 together. NothingToLearnError if nobody liked two books, one after the other.
     """
     histories = histories_of(data)
     chosen = most_liked(histories, params.max_books)
-    if not (histories.lengths > 1).any():
+    if not histories.age.any():
         raise NothingToLearnError(
-            "Nobody liked two books yet: there is no order to learn from. Load more events first."
+            "Nobody liked two books one after the other: there is no order to learn from. Load events with times first."
         )
     past, future = _moments(histories, chosen, params.half_life)
     past[np.diag_indices_from(past)] += params.regularization
