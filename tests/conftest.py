@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import Source, landing_key
 from recsys_platform.hub.store import Hub
+from recsys_platform.recommender.registry import Registry
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 from tests.servers import made_up_credentials, moto
 
@@ -69,6 +71,20 @@ def view() -> Callable[..., dict[str, Any]]:
         return base | {"properties": {"book_id": book}} | more
 
     return record
+
+
+@pytest.fixture(scope="session")
+def empty_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a registry that knows no version, made once: MLflow takes two seconds for its tables."""
+    root = tmp_path_factory.mktemp("empty") / "models"
+    assert Registry(root).versions() == []
+    return root
+
+
+@pytest.fixture(scope="session")
+def new_registry(empty_models: Path) -> Callable[[Path], Registry]:
+    """Makes registries of their own."""
+    return lambda root: Registry(Path(shutil.copytree(empty_models, root)))
 
 
 @pytest.fixture(scope="session")
