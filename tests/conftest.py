@@ -24,9 +24,19 @@ DAY = dt.date(2026, 11, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: the one that begins last would be waited for by all."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files with slow tests first, those before all that may take longest: the one that begins last would be waited for by all."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        longest[item.path] = max(longest.get(item.path, 0), seconds_allowed(item))
+    items.sort(key=lambda item: -longest[item.path])
+
+
+def seconds_allowed(item: pytest.Item) -> float:
+    """How long a slow test may take, 0 for others."""
+    if not item.get_closest_marker("slow"):
+        return 0
+    limit = item.get_closest_marker("timeout")
+    return float(limit.args[0] if limit else item.config.getini("timeout"))
 
 
 @pytest.fixture
