@@ -36,7 +36,7 @@ def parsed_before(file: Path, env: str) -> "Manifest | None":
     from dbt.version import __version__
 
     raw = file.read_bytes()
-    found = extended_mashumuro_decoder(raw)
+    found = extended_mashumuro_decoder(raw)  # type: ignore[no-untyped-call]
     kind, version = (found["metadata"][name] for name in ("adapter_type", "dbt_version"))
     roots = {node["root_path"] for node in found["nodes"].values() if node["resource_type"] == "seed"}
     if (kind, version, roots) != ("duckdb", __version__, {str(ROOT)}):
