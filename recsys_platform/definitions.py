@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from recsys_platform.defs.automation.triggers import triggers
-from recsys_platform.defs.dbt.project import DBT, PROJECT, InstalledDbt
+from recsys_platform.defs.dbt.project import OUR_DBT, PROJECT, InstalledDbt
 from recsys_platform.resources import hub_of, prepare_home, registry_of, warehouse_of
 from recsys_platform.settings import Settings, load_settings
 
@@ -42,7 +42,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
         "hub": hub_of(settings),
         "warehouse": warehouse_of(settings),
         "registry": registry_of(settings),
-        "dbt": InstalledDbt(project_dir=PROJECT, dbt_executable=str(DBT)),  # type: ignore[arg-type]
+        "dbt": InstalledDbt(project_dir=PROJECT, dbt_executable=str(OUR_DBT)),  # type: ignore[arg-type]
     }
 
 

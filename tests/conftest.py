@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import Source, landing_key
 from recsys_platform.hub.store import Hub
+from recsys_platform.recommender.registry import Registry
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 from tests.servers import made_up_credentials, moto
 
@@ -22,9 +24,19 @@ DAY = dt.date(2026, 11, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: the one that begins last would be waited for by all."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files with slow tests first, those before all that may take longest: the one that begins last would be waited for by all."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        longest[item.path] = max(longest.get(item.path, 0), seconds_allowed(item))
+    items.sort(key=lambda item: -longest[item.path])
+
+
+def seconds_allowed(item: pytest.Item) -> float:
+    """How long a slow test may take, 0 for others."""
+    if not item.get_closest_marker("slow"):
+        return 0
+    limit = item.get_closest_marker("timeout")
+    return float(limit.args[0] if limit else item.config.getini("timeout"))
 
 
 @pytest.fixture
@@ -69,6 +81,20 @@ def view() -> Callable[..., dict[str, Any]]:
         return base | {"properties": {"book_id": book}} | more
 
     return record
+
+
+@pytest.fixture(scope="session")
+def empty_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a registry that knows no version, made once: MLflow takes two seconds for its tables."""
+    root = tmp_path_factory.mktemp("empty") / "models"
+    assert Registry(root).versions() == []
+    return root
+
+
+@pytest.fixture(scope="session")
+def new_registry(empty_models: Path) -> Callable[[Path], Registry]:
+    """Makes registries of their own."""
+    return lambda root: Registry(Path(shutil.copytree(empty_models, root)))
 
 
 @pytest.fixture(scope="session")

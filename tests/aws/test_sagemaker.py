@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,8 +43,8 @@ SERVING = Container("123456789012.dkr.ecr.eu-west-1.amazonaws.com/recsys:1", ROL
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    return Registry(tmp_path / "models")
+def registry(new_registry: Callable[[Path], Registry], tmp_path: Path) -> Registry:
+    return new_registry(tmp_path / "models")
 
 
 @pytest.fixture
@@ -95,9 +96,9 @@ def test_an_archive_unpacked_is_read_without_the_registry(registry: Registry, ve
 
 
 def test_the_same_version_gives_the_same_bytes_wherever_and_whenever(
-    registry: Registry, version: str, tmp_path: Path
+    registry: Registry, version: str, new_registry: Callable[[Path], Registry], tmp_path: Path
 ) -> None:
-    other = Registry(tmp_path / "other")
+    other = new_registry(tmp_path / "other")
     once, again = pack(registry, version), pack(other, other.log("item_knn", ARRAYS, FACTS))
     assert once == again
     assert once[4:8] == b"\0" * 4  # gzip's own time

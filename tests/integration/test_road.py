@@ -76,10 +76,10 @@ def test_no_email_and_no_address_passes_raw(world):
 
 
 def test_the_published_tables_pass_their_dbt_tests(world):
-    from recsys_platform.defs.dbt.project import DBT, ROOT
+    from recsys_platform.defs.dbt.project import OUR_DBT, ROOT
 
     paths = {"DBT_TARGET_PATH": str(world / "dbt"), "DBT_LOG_PATH": str(world / "dbt")}
-    command = [DBT, "test", "--selector", "published"]
+    command = [OUR_DBT, "test", "--selector", "published"]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | paths, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "ERROR=0" in done.stdout

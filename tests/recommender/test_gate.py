@@ -1,8 +1,9 @@
 """What the gate lets through, from figures made by hand, and what follows for the aliases."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,8 +110,8 @@ def test_nothing_goes_live_that_is_not_surely_above_popularity(
 
 
 @pytest.fixture
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    return Registry(tmp_path_factory.mktemp("registry") / "models")
+def registry(new_registry: Callable[[Path], Registry], tmp_path: Path) -> Registry:
+    return new_registry(tmp_path / "models")
 
 
 def trained(registry: Registry, data: str = "monday", **recipes: int) -> dict[str, str]:

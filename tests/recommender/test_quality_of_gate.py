@@ -1,6 +1,7 @@
 """The gate with real models: what over-fits is refused, what is better goes live, and one command goes back."""
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,14 @@ def night(data: Dataset, registry: Registry, *variants: Variant) -> Judgement:
     return judge(candidates_of(data, known, live, registry, NOW), live, measured, registry, GateParams())
 
 
+@pytest.fixture
+def registry(new_registry: Callable[[Path], Registry], tmp_path: Path) -> Registry:
+    return new_registry(tmp_path / "models")
+
+
 def test_what_over_fits_is_refused_what_is_better_goes_live_and_one_command_goes_back(
-    noisy: Dataset, tmp_path_factory: pytest.TempPathFactory
+    noisy: Dataset, registry: Registry
 ) -> None:
-    registry = Registry(tmp_path_factory.mktemp("gate") / "models")
     assert registry.listed(night(noisy, registry, SOUND).production or "").variant == "lightfm"
     second = night(noisy, registry, SOUND, OVER_FITTED)
     assert registry.listed(second.production or "").variant == "lightfm"
@@ -76,15 +81,17 @@ def test_what_over_fits_is_refused_what_is_better_goes_live_and_one_command_goes
     assert registry.listed(night(noisy, registry, SOUND, BETTER).production or "").variant == "lightfm"
 
 
-def test_the_recipe_of_today_is_judged_not_the_newest_version(noisy: Dataset, tmp_path: Path) -> None:
-    registry, tried = Registry(tmp_path / "models"), variant_of("ease", {"regularization": 1e6})
+def test_the_recipe_of_today_is_judged_not_the_newest_version(noisy: Dataset, registry: Registry) -> None:
+    tried = variant_of("ease", {"regularization": 1e6})
     first = night(noisy, registry, BETTER).production
     night(noisy, registry, tried)
     assert night(noisy, registry, BETTER).production == first
 
 
-def test_a_live_blend_keeps_its_recipe_from_night_to_night(noisy: Dataset, tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "artifacts" / "models")
+def test_a_live_blend_keeps_its_recipe_from_night_to_night(
+    noisy: Dataset, new_registry: Callable[[Path], Registry], tmp_path: Path
+) -> None:
+    registry = new_registry(tmp_path / "artifacts" / "models")
     blend = variant_of("blend", {"components": ["ease"]})
     night(noisy, registry, BETTER, blend)
     promote(registry, registry.newest("blend") or "", alias=PRODUCTION, why="", catalogue_hash=noisy.catalogue_hash)
@@ -94,7 +101,7 @@ def test_a_live_blend_keeps_its_recipe_from_night_to_night(noisy: Dataset, tmp_p
     assert night(noisy, registry, other, blend).production == once
 
 
-def test_a_blend_is_the_same_with_and_without_what_the_evaluation_found(noisy: Dataset, tmp_path: Path) -> None:
+def test_a_blend_is_the_same_with_and_without_what_the_evaluation_found(noisy: Dataset, registry: Registry) -> None:
     known = {
         each.name: each
         for each in (POPULARITY, SOUND, BETTER, variant_of("blend", {"components": ["lightfm", "ease"]}))
@@ -102,7 +109,6 @@ def test_a_blend_is_the_same_with_and_without_what_the_evaluation_found(noisy: D
     measured = evaluate_variants(noisy, variants=known, params=EvaluationParams(resamples=10))
     alone: Any = Fitter(noisy, known).bare("blend")
     assert [measured.value("blend", f"weight_{part}") for part in ("lightfm", "ease")] == alone.weights.tolist()
-    registry = Registry(tmp_path / "models")
     figures = {f"weight_{part}": measured.value("blend", f"weight_{part}") for part in ("lightfm", "ease")}
     for name in ("lightfm", "ease"):
         train(name, noisy, registry, variants=known, now=NOW)
@@ -121,24 +127,21 @@ def test_an_evaluation_may_hold_out_each_readers_latest(noisy: Dataset) -> None:
     assert users[0] < users[1] == noisy.shape[0]
 
 
-def test_two_popularities_are_two_variants(noisy: Dataset, tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "models")
+def test_two_popularities_are_two_variants(noisy: Dataset, registry: Registry) -> None:
     month = variant_of("popularity_month", {"model": "popularity", "half_life_days": 30})
     done = night(noisy, registry, month)
     assert {each.candidate for each in done.decisions} == {"popularity", "popularity_month"}
 
 
-def test_a_live_recipe_that_this_code_cannot_read_counts_as_nothing(noisy: Dataset, tmp_path: Path) -> None:
-    registry = Registry(tmp_path / "models")
+def test_a_live_recipe_that_this_code_cannot_read_counts_as_nothing(noisy: Dataset, registry: Registry) -> None:
     facts = Facts(dt.datetime(2026, 1, 1), "data", "0.0", params={"model": "ease", "gone": 1})
     registry.set_alias(PRODUCTION, registry.log("ease", {"a": np.array([1])}, facts), why="")
     assert registry.listed(night(noisy, registry, BETTER).production or "").recipe_hash != facts.recipe_hash
 
 
 def test_a_live_recipe_that_left_the_file_of_variants_is_measured_and_trained_on(
-    noisy: Dataset, tmp_path_factory: pytest.TempPathFactory
+    noisy: Dataset, registry: Registry
 ) -> None:
-    registry = Registry(tmp_path_factory.mktemp("gate") / "models")
     night(noisy, registry, BETTER)
     other = variant_of("ease", {"half_life": 0.2})
     done = night(noisy, registry, other)

@@ -21,6 +21,7 @@ from tests.snowflake.patches import (
     idle,
     merging,
     once,
+    passes,
     recording,
     refusing,
     sessions,
@@ -32,6 +33,7 @@ from tests.snowflake.patches import (
 
 # Each is put around those before it: an error gets its name last, when all others have had their say.
 PATCHES = (
+    passes,
     once,
     copying,
     functions,

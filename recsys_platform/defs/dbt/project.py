@@ -11,15 +11,16 @@ from tempfile import TemporaryDirectory
 from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
 
-ROOT = Path(__file__).parents[3] / "dbt_project"
+from recsys_platform.warehouse.dbt import ROOT, is_older_than_the_project
+
 DBT = Path(sys.executable).with_name("dbt")
-_SOURCES = ("*.yml", "*.sql", "*.csv", "*.md")
+OUR_DBT = Path(sys.executable).with_name("recsys-dbt")
 
 
 def dbt_project() -> DbtProject:
     """The project, parsed again when a file of it is newer than the manifest."""
     project = DbtProject(ROOT)
-    if _is_stale(project.manifest_path):
+    if is_older_than_the_project(project.manifest_path):
         sys.stderr.write("Parsing the dbt project…\n")
         _parse(project.manifest_path.parent)
     return project
@@ -33,13 +34,6 @@ def _parse(target: Path) -> None:
         subprocess.run([str(DBT), "--quiet", "parse"], cwd=ROOT, check=True, env={**os.environ, **ours})
         for name in ("partial_parse.msgpack", "manifest.json"):
             os.replace(Path(draft) / name, target / name)
-
-
-def _is_stale(manifest: Path) -> bool:
-    if not manifest.exists():
-        return True
-    files = (path for pattern in _SOURCES for path in ROOT.rglob(pattern) if "target" not in path.parts)
-    return max(path.stat().st_mtime for path in files) > manifest.stat().st_mtime
 
 
 class InstalledDbt(DbtCliResource):

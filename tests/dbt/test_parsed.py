@@ -1,0 +1,54 @@
+"""What dbt found in the project is handed to it again as long as it would find the same."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dbt.contracts.graph.manifest import Manifest
+from dbt.parser.manifest import extended_mashumaro_encoder
+
+from recsys_platform.warehouse.dbt import ROOT, parsed_before
+
+
+@pytest.fixture
+def parsed(manifest: Manifest, tmp_path: Path) -> Path:
+    file = tmp_path / "partial_parse.msgpack"
+    file.write_bytes(manifest.to_msgpack(extended_mashumaro_encoder))
+    return file
+
+
+def test_every_duckdb_file_gets_what_was_parsed_for_another(parsed: Path, manifest: Manifest) -> None:
+    found = parsed_before(parsed, "local")
+    assert found is not None
+    assert found.nodes.keys() == manifest.nodes.keys()
+    assert {name: node.depends_on_nodes for name, node in found.nodes.items()} == {
+        name: node.depends_on_nodes for name, node in manifest.nodes.items()
+    }
+
+
+def test_snowflake_whose_database_is_part_of_it_does_not(parsed: Path) -> None:
+    assert parsed_before(parsed, "aws") is None
+
+
+def test_a_project_that_was_never_parsed_or_has_changed_since_is_parsed(parsed: Path, tmp_path: Path) -> None:
+    assert parsed_before(tmp_path / "nothing", "local") is None
+    newest = max(file.stat().st_mtime for file in ROOT.rglob("*.sql") if "target" not in file.parts)
+    os.utime(parsed, (newest - 1, newest - 1))
+    assert parsed_before(parsed, "local") is None
+
+
+@pytest.mark.parametrize("other", [{"adapter_type": "snowflake"}, {"dbt_version": "1.10.0"}])
+def test_what_another_adapter_or_another_dbt_found_is_not_taken(
+    parsed: Path, manifest: Manifest, other: dict[str, str]
+) -> None:
+    parsed.write_bytes(
+        replace(manifest, metadata=replace(manifest.metadata, **other)).to_msgpack(extended_mashumaro_encoder)
+    )
+    assert parsed_before(parsed, "local") is None
+
+
+def test_what_was_found_in_a_project_that_has_moved_is_not_taken(parsed: Path) -> None:
+    here = str(ROOT).encode()
+    parsed.write_bytes(parsed.read_bytes().replace(here, here[:-1] + b"_"))
+    assert parsed_before(parsed, "local") is None
