@@ -15,7 +15,7 @@ from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.exploration import Shown, explore
 from recsys_platform.recommender.list_rules import Exploration, ListRules
 from recsys_platform.recommender.ranking import BLOCK, NONE, Allowed, Factors, Ranked, Score, ranked_blocks, top_k
-from recsys_platform.recommender.reranking import Reranking, kinds_of, rerank
+from recsys_platform.recommender.reranking import Reranking, chosen, kinds_of, with_promoted
 from recsys_platform.recommender.rules import Rules, allowed_by, allowed_to_one
 
 CATEGORY = "category="
@@ -71,7 +71,7 @@ def best_lists(
     whole_pools = -(-k // making.reranking.pool) * making.reranking.pool
     width = min(whole_pools, max(1, making.allowed.books.shape[1]))
     for best in ranked_blocks(score, rows, k=width, allowed=making.allowed, block=block):
-        yield _put_together(score, best, making, k)
+        yield with_promoted(_chosen(score, best, making, k), making.reranking, allowed=making.allowed)
 
 
 def live_lists(score: Score | Factors, rows: IntArray, making: ListMaking, *, k: int, seeds: Sequence[int]) -> Shown:
@@ -139,14 +139,14 @@ def _some(ids: Iterable[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
-def _put_together(score: Score | Factors, best: Ranked, making: ListMaking, k: int) -> Ranked:
-    """Lists of some readers' best books; from more of them for those whose list caps have left short."""
-    found = rerank(best, k, making.kinds, making.reranking, allowed=making.allowed)
+def _chosen(score: Score | Factors, best: Ranked, making: ListMaking, k: int) -> Ranked:
+    """Of some readers' best books those for their lists; of more of them for readers whose list caps have left short."""
+    found = chosen(best, k, making.kinds, making.reranking, allowed=making.allowed)
     width, n_books = best.books.shape[1], making.allowed.books.shape[1]
     short = (found.books[:, -1] == NONE) & (best.books[:, -1] != NONE)
     if width < n_books and short.any():
         wider = top_k(score, best.rows[short], k=min(WIDER * width, n_books), allowed=making.allowed)
-        again = _put_together(score, wider, making, k)
+        again = _chosen(score, wider, making, k)
         found.books[short], found.scores[short] = again.books, again.scores
     return found
 

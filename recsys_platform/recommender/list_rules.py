@@ -112,7 +112,7 @@ def _place(loc: tuple[int | str, ...]) -> str:
 def _complaint(error: Any) -> str:
     if error["type"] == "string_type":
         return f"a book's id is a text: write {str(error['input'])!r} with its quotes"
-    said = str(error["msg"])
+    said = str(error["msg"]).replace("a valid tuple", "a list")
     return f"{said[0].lower()}{said[1:]}, not {error['input']!r}"
 
 

@@ -52,28 +52,30 @@ def kinds_of(categories: Csr) -> FloatArray:
     return np.ascontiguousarray(unit_rows(categories).toarray(), dtype=np.float32)
 
 
-def rerank(best: Ranked, k: int, kinds: FloatArray, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
-    """Choose k of each reader's best books, one after another, by maximal marginal relevance (Carbonell & Goldstein 1998).
+def chosen(best: Ranked, k: int, kinds: FloatArray, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
+    """Choose k books that are not promoted, one after another, by maximal marginal relevance (Carbonell & Goldstein 1998).
 
     The next book is the one with the largest (1 - d) · score - d · largest cosine to a book above it, among the first `pool` of
     `best`, whose scores are brought to 0 to 1; where these give out, among the next as many. A book whose category stands in the list
-    often enough is passed over. So a shorter list is the beginning of a longer one, and more books in `best` than are needed change
-    nothing, if there are whole pools of them. `kinds`: of `kinds_of`. `allowed` says who may be offered which promoted book; all may
-    if it is None. A promoted book has no score: NaN.
+    often enough is passed over. So fewer are the beginning of more, and more whole pools in `best` only lengthen what was too short.
+    `kinds`: of `kinds_of`. `allowed` says who may be offered which promoted book; all may if it is None.
     """
-    offers = [
-        (rank - 1, book, _may(best.rows, book, allowed)) for rank, book in sorted((params.promoted or {}).items())
-    ]
     places = np.full((len(best.rows), k), NONE, np.int32)
     most = np.iinfo(np.int32).max if params.most_of_a_category is None else params.most_of_a_category
-    scores = _zero_to_one(best.scores, params.pool)
-    _choose(_without(best.books, offers), scores, kinds, float(params.diversity), most, params.pool, places)
+    others = _without(best.books, _offers(params, best.rows, allowed))
+    _choose(others, _zero_to_one(best.scores, params.pool), kinds, float(params.diversity), most, params.pool, places)
     at = np.maximum(places, 0)
     books = np.where(places == NONE, NONE, np.take_along_axis(best.books, at, axis=1)).astype(np.int32)
-    values = np.where(places == NONE, np.float32(-np.inf), np.take_along_axis(best.scores, at, axis=1))
-    for place, book, may in offers:
-        books, values = _inserted(books, values, place, book, may)
-    return Ranked(best.rows, books, values)
+    scores = np.where(places == NONE, np.float32(-np.inf), np.take_along_axis(best.scores, at, axis=1))
+    return Ranked(best.rows, books, scores)
+
+
+def with_promoted(lists: Ranked, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
+    """Lists of other books with one promoted book after another at its rank, the best rank first; no score (NaN) led to it."""
+    books, scores = lists.books, lists.scores
+    for place, book, may in _offers(params, lists.rows, allowed):
+        books, scores = _inserted(books, scores, place, book, may)
+    return Ranked(lists.rows, books, scores)
 
 
 def _zero_to_one(scores: FloatArray, pool: int) -> FloatArray:
@@ -138,6 +140,10 @@ def _take_account(
 
 Offer = tuple[int, int, BoolArray]
 """A promoted book: its place, from 0, the book, and which rows may be offered it."""
+
+
+def _offers(params: Reranking, rows: IntArray, allowed: Allowed | None) -> list[Offer]:
+    return [(rank - 1, book, _may(rows, book, allowed)) for rank, book in sorted((params.promoted or {}).items())]
 
 
 def _may(rows: IntArray, book: int, allowed: Allowed | None) -> BoolArray:

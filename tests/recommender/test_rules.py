@@ -16,7 +16,7 @@ from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.exploration import explore, seed_of
 from recsys_platform.recommender.interactions import build_dataset
 from recsys_platform.recommender.ranking import NONE, Ranked, top_k
-from recsys_platform.recommender.reranking import Reranking, kinds_of, rerank
+from recsys_platform.recommender.reranking import Reranking, chosen, kinds_of, with_promoted
 from recsys_platform.recommender.rules import Rules, allowed_by
 
 USERS = pd.DataFrame({"user_id": ["free", "paying"], "tier": ["free", "premium"], "language": ["en", "xx"]})
@@ -77,6 +77,10 @@ def test_further_pairs_can_be_left_out(data: Dataset) -> None:
 
 POOL = Ranked(np.array([0]), np.array([[0, 1, 2, 3]], np.int32), np.array([[4, 3, 2, 1]], np.float32))
 KINDS = kinds_of(sparse.csr_array(np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.float32)))
+
+
+def rerank(best: Ranked, k: int, kinds: Any, params: Reranking, **more: Any) -> Ranked:
+    return with_promoted(chosen(best, k, kinds, params, **more), params, **more)
 
 
 def test_without_wishes_the_order_stays() -> None:
