@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from recsys_platform.recommender.arrays import BoolArray, Csr, FloatArray, IntArray
+from recsys_platform.recommender.arrays import BoolArray, Csr, IntArray
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.exploration import Shown, explore
 from recsys_platform.recommender.list_rules import Exploration, ListRules
@@ -34,7 +34,7 @@ class ListMaking:
     never: BoolArray
     allowed: Allowed
     reranking: Reranking
-    kinds: FloatArray
+    kinds: Csr
     exploration: Exploration
 
 
@@ -46,9 +46,7 @@ def list_making(rules: ListRules, data: Dataset) -> ListMaking:
     reranking = Reranking(order.diversity, order.most_of_a_category, promoted, order.pool)
     never = excluded_books(rules, data)
     allowed = allowed_by(rules.rules, data, never=never)
-    by_kind = bool(order.diversity) or order.most_of_a_category is not None
-    kinds = kinds_of(categories_of(data)) if by_kind else np.empty((data.shape[1], 0), np.float32)
-    return ListMaking(rules.rules, never, allowed, reranking, kinds, rules.exploration)
+    return ListMaking(rules.rules, never, allowed, reranking, kinds_of(categories_of(data)), rules.exploration)
 
 
 def for_one_reader(making: ListMaking, data: Dataset, *, language: str, free: bool, out: Sequence[int]) -> ListMaking:
@@ -65,12 +63,12 @@ def best_lists(
     The list of a row is the same whatever rows share its block, if its scores are, and a shorter list is the beginning of a longer
     one. The score of a promoted book is NaN: it does not stand there because of one.
     """
+    if k < 1:
+        raise ValueError(f"A list holds at least one book, not {k}.")
     if making.reranking.changes_nothing:
         yield from ranked_blocks(score, rows, k=k, allowed=making.allowed, block=block)
         return
-    whole_pools = -(-k // making.reranking.pool) * making.reranking.pool
-    width = min(whole_pools, max(1, making.allowed.books.shape[1]))
-    for best in ranked_blocks(score, rows, k=width, allowed=making.allowed, block=block):
+    for best in ranked_blocks(score, rows, k=_width(making, k), allowed=making.allowed, block=block):
         yield with_promoted(_chosen(score, best, making, k), making.reranking, allowed=making.allowed)
 
 
@@ -137,6 +135,13 @@ def _some(ids: Iterable[str]) -> str:
     """The first ids, and how many more there are."""
     names = sorted(ids)
     return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+
+
+def _width(making: ListMaking, k: int) -> int:
+    """How many best books to choose from at first: whole pools, or just enough where all are taken in their order."""
+    params, n_books = making.reranking, int(making.allowed.books.shape[1])
+    enough = -(-k // params.pool) * params.pool if params.by_kind else k + len(params.promoted or {})
+    return min(enough, max(n_books, 1))
 
 
 def _chosen(score: Score | Factors, best: Ranked, making: ListMaking, k: int) -> Ranked:

@@ -6,6 +6,7 @@ trying out books at random (exploration.py).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -42,17 +43,24 @@ class Reranking:
             raise ValueError(f"A pool holds at least one book, not {self.pool}.")
 
     @property
+    def by_kind(self) -> bool:
+        """Whether categories matter."""
+        return bool(self.diversity) or self.most_of_a_category is not None
+
+    @property
     def changes_nothing(self) -> bool:
         """Whether lists are the best books in their order."""
-        return not self.diversity and self.most_of_a_category is None and not self.promoted
+        return not self.by_kind and not self.promoted
 
 
-def kinds_of(categories: Csr) -> FloatArray:
+def kinds_of(categories: Csr) -> Csr:
     """Categories (n_books, n_categories) as rows of length 1 to compare books by; a book without any is like no other."""
-    return np.ascontiguousarray(unit_rows(categories).toarray(), dtype=np.float32)
+    kinds = unit_rows(categories).astype(np.float32)
+    kinds.eliminate_zeros()
+    return kinds
 
 
-def chosen(best: Ranked, k: int, kinds: FloatArray, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
+def chosen(best: Ranked, k: int, kinds: Csr, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
     """Choose k books that are not promoted, one after another, by maximal marginal relevance (Carbonell & Goldstein 1998).
 
     The next book is the one with the largest (1 - d) · score - d · largest cosine to a book above it, among the first `pool` of
@@ -63,11 +71,13 @@ def chosen(best: Ranked, k: int, kinds: FloatArray, params: Reranking, *, allowe
     places = np.full((len(best.rows), k), NONE, np.int32)
     most = np.iinfo(np.int32).max if params.most_of_a_category is None else params.most_of_a_category
     others = _without(best.books, _offers(params, best.rows, allowed))
-    _choose(others, _zero_to_one(best.scores, params.pool), kinds, float(params.diversity), most, params.pool, places)
+    scores = _zero_to_one(best.scores, params.pool)
+    whose = (kinds.indptr, kinds.indices, kinds.data, np.zeros(kinds.shape[1], np.float32))
+    _choose(others, scores, whose, float(params.diversity), most, params.pool, places)
     at = np.maximum(places, 0)
     books = np.where(places == NONE, NONE, np.take_along_axis(best.books, at, axis=1)).astype(np.int32)
-    scores = np.where(places == NONE, np.float32(-np.inf), np.take_along_axis(best.scores, at, axis=1))
-    return Ranked(best.rows, books, scores)
+    values = np.where(places == NONE, np.float32(-np.inf), np.take_along_axis(best.scores, at, axis=1))
+    return Ranked(best.rows, books, values)
 
 
 def with_promoted(lists: Ranked, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
@@ -89,13 +99,15 @@ def _zero_to_one(scores: FloatArray, pool: int) -> FloatArray:
 
 @njit(cache=True)
 def _choose(
-    books: AnyArray, scores: AnyArray, kinds: AnyArray, diversity: float, most: int, pool: int, places: AnyArray
+    books: AnyArray, scores: AnyArray, kinds: Any, diversity: float, most: int, pool: int, places: AnyArray
 ) -> None:
+    """Fill `places` (m, k) with columns of `books`; `kinds`: what a CSR matrix consists of, and room for a row of zeros."""
+    starts, names, _, room = kinds
     width = books.shape[1]
     for row in range(books.shape[0]):
         likeness = np.zeros(width, np.float32)
         passed = books[row] < 0
-        count = np.zeros(kinds.shape[1], np.int32)
+        count = np.zeros(len(room), np.int32)
         end = min(pool, width)
         for rank in range(places.shape[1]):
             best = _next(scores[row, :end], likeness, passed, diversity)
@@ -106,10 +118,9 @@ def _choose(
                 break
             places[row, rank] = best
             passed[best] = True
-            own = kinds[books[row, best]]
-            for kind in range(len(own)):
-                count[kind] += own[kind] > 0
-            _take_account(books[row], own, kinds, count, most, likeness, passed)
+            for entry in range(starts[books[row, best]], starts[books[row, best] + 1]):
+                count[names[entry]] += 1
+            _take_account(books[row], books[row, best], kinds, count, most, likeness, passed)
 
 
 @njit(cache=True)
@@ -124,18 +135,22 @@ def _next(scores: AnyArray, likeness: AnyArray, passed: AnyArray, diversity: flo
 
 @njit(cache=True)
 def _take_account(
-    books: AnyArray, own: AnyArray, kinds: AnyArray, count: AnyArray, most: int, likeness: AnyArray, passed: AnyArray
+    books: AnyArray, last: int, kinds: Any, count: AnyArray, most: int, likeness: AnyArray, passed: AnyArray
 ) -> None:
     """Of the book chosen last: who is like it, and whose category is full now."""
+    starts, names, values, own = kinds
+    for entry in range(starts[last], starts[last + 1]):
+        own[names[entry]] = values[entry]
     for candidate in range(len(books)):
         if not passed[candidate]:
-            other = kinds[books[candidate]]
             like, full = np.float32(0), False
-            for kind in range(len(own)):
-                like += other[kind] * own[kind]
-                full = full or (other[kind] > 0 and count[kind] >= most)
+            for entry in range(starts[books[candidate]], starts[books[candidate] + 1]):
+                like += values[entry] * own[names[entry]]
+                full = full or count[names[entry]] >= most
             likeness[candidate] = max(likeness[candidate], like)
             passed[candidate] = full
+    for entry in range(starts[last], starts[last + 1]):
+        own[names[entry]] = 0
 
 
 Offer = tuple[int, int, BoolArray]

@@ -309,6 +309,6 @@ def test_where_the_pool_is_no_longer_than_the_list_nothing_is_drawn() -> None:
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_a_list_of_nothing_is_an_error(k: int) -> None:
-    for rules in (ListRules(), ListRules(reranking=Order(diversity=0.5))):
+    for rules in (ListRules(), ListRules(reranking=Order(promoted=(Promotion("b01", 1),)))):
         with pytest.raises(ValueError, match="at least one book"):
             made(ORDERED, [0], list_making(rules, WORLD), k=k)

@@ -36,6 +36,15 @@ exploration: {slots: [5, 10]}
     assert load_list_rules(path) == ListRules()
 
 
+def test_the_file_in_the_documentation_can_be_used(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "lists.md").read_text(encoding="utf-8")
+    path = tmp_path / "list_rules.yaml"
+    path.write_text(text.split("```yaml")[1].split("```")[0], encoding="utf-8")
+    rules = load_list_rules(path)
+    assert rules.reranking.promoted == (Promotion("b0007", 1),)
+    assert rules.exploration == Exploration((5, 10), 60)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -165,7 +165,7 @@ def test_promotions_are_as_by_hand_in_lists_of_any_length(books: list[int], prom
     pool = np.array([books + [NONE] * (6 - len(books))], np.int32)
     scores = np.where(pool == NONE, -np.inf, 100 - np.arange(6)).astype(np.float32)
     ranked = Ranked(np.array([0], np.int32), pool, scores)
-    found = rerank(ranked, 6, np.zeros((12, 1), np.float32), Reranking(promoted=promoted))
+    found = rerank(ranked, 6, kinds_of(sparse.csr_array((12, 1), dtype=np.float32)), Reranking(promoted=promoted))
     assert found.books.tolist() == [promoted_by_hand(books, promoted, 6)]
     for book, score in zip(found.books[0], found.scores[0], strict=True):
         if book in promoted.values():
