@@ -15,7 +15,7 @@ from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.exploration import Shown, explore
 from recsys_platform.recommender.list_rules import Exploration, ListRules
 from recsys_platform.recommender.ranking import BLOCK, NONE, Allowed, Factors, Ranked, Score, ranked_blocks, top_k
-from recsys_platform.recommender.reranking import Reranking, chosen, kinds_of, with_promoted
+from recsys_platform.recommender.reranking import Reranking, chosen, kinds_of, offers, with_promoted
 from recsys_platform.recommender.rules import Rules, allowed_by, allowed_to_one
 
 CATEGORY = "category="
@@ -63,24 +63,33 @@ def best_lists(
     The list of a row is the same whatever rows share its block, if its scores are, and a shorter list is the beginning of a longer
     one. The score of a promoted book is NaN: it does not stand there because of one.
     """
+    yield from _lists(score, rows, making, k, enough=k, block=block)
+
+
+def _lists(
+    score: Score | Factors, rows: IntArray, making: ListMaking, k: int, *, enough: int, block: int
+) -> Iterator[Ranked]:
+    """As `best_lists`, but what `enough` books are found for is not made any longer by looking at more."""
     if k < 1:
         raise ValueError(f"A list holds at least one book, not {k}.")
     if making.reranking.changes_nothing:
         yield from ranked_blocks(score, rows, k=k, allowed=making.allowed, block=block)
         return
     for best in ranked_blocks(score, rows, k=_width(making, k), allowed=making.allowed, block=block):
-        yield with_promoted(_chosen(score, best, making, k), making.reranking, allowed=making.allowed)
+        lists = _chosen(score, best, making, k, enough)
+        yield with_promoted(lists, offers(making.reranking, best.rows, making.allowed))
 
 
 def live_lists(score: Score | Factors, rows: IntArray, making: ListMaking, *, k: int, seeds: Sequence[int]) -> Shown:
     """What live answers show: the rows' lists with the slots of exploration filled by chance, by one seed a row (`seed_of`).
 
-    Books and propensities have the shape (len(rows), k). What is drawn comes from the same list, made longer, so it breaks no cap;
-    promoted books are never moved or drawn. Without slots, or where nothing is left to try, it is what `best_lists` gives.
+    Books and propensities have the shape (len(rows), k). What is drawn comes from the same list, made longer as far as the books
+    looked at for it allow, so it breaks no cap; promoted books are never moved or drawn. Without slots, or where nothing is left to
+    try, it is what `best_lists` gives.
     """
     slots = making.exploration.slots
     length = max(k, making.exploration.pool) if slots else k
-    blocks = list(best_lists(score, rows, making, k=length))
+    blocks = list(_lists(score, rows, making, length, enough=k, block=BLOCK))
     pool = np.concatenate([_to_draw_from(block, k) for block in blocks] or [np.empty((0, length), np.int32)])
     return explore(pool, k, slots, seeds, staying=(making.reranking.promoted or {}).keys())
 
@@ -144,14 +153,15 @@ def _width(making: ListMaking, k: int) -> int:
     return min(enough, max(n_books, 1))
 
 
-def _chosen(score: Score | Factors, best: Ranked, making: ListMaking, k: int) -> Ranked:
+def _chosen(score: Score | Factors, best: Ranked, making: ListMaking, k: int, enough: int) -> Ranked:
     """Of some readers' best books those for their lists; of more of them for readers whose list caps have left short."""
-    found = chosen(best, k, making.kinds, making.reranking, allowed=making.allowed)
+    promoted = offers(making.reranking, best.rows, making.allowed)
+    found = chosen(best, k, making.kinds, making.reranking, promoted)
     width, n_books = best.books.shape[1], making.allowed.books.shape[1]
-    short = (found.books[:, -1] == NONE) & (best.books[:, -1] != NONE)
+    short = (found.books[:, enough - 1] == NONE) & (best.books[:, -1] != NONE)
     if width < n_books and short.any():
         wider = top_k(score, best.rows[short], k=min(WIDER * width, n_books), allowed=making.allowed)
-        again = _chosen(score, wider, making, k)
+        again = _chosen(score, wider, making, k, enough)
         found.books[short], found.scores[short] = again.books, again.scores
     return found
 

@@ -60,17 +60,39 @@ def kinds_of(categories: Csr) -> Csr:
     return kinds
 
 
-def chosen(best: Ranked, k: int, kinds: Csr, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
+Offer = tuple[int, int, BoolArray]
+"""A promoted book: its place, from 0, the book, and which rows of a block may be offered it."""
+
+
+def offers(params: Reranking, rows: IntArray, allowed: Allowed) -> list[Offer]:
+    """What is promoted to some rows, the best rank first."""
+    promoted = sorted((params.promoted or {}).items())
+    if not promoted:
+        return []
+    group = np.zeros(len(rows), np.int32) if allowed.group is None else allowed.group[rows]
+    row, out = allowed.exclude[rows].nonzero() if allowed.exclude is not None else (rows[:0], rows[:0])
+    return [
+        (rank - 1, book, allowed.books[group, book] & _others(len(rows), row[out == book])) for rank, book in promoted
+    ]
+
+
+def _others(n_rows: int, some: IntArray) -> BoolArray:
+    flags = np.ones(n_rows, dtype=bool)
+    flags[some] = False
+    return flags
+
+
+def chosen(best: Ranked, k: int, kinds: Csr, params: Reranking, promoted: Sequence[Offer] = ()) -> Ranked:
     """Choose k books that are not promoted, one after another, by maximal marginal relevance (Carbonell & Goldstein 1998).
 
     The next book is the one with the largest (1 - d) · score - d · largest cosine to a book above it, among the first `pool` of
     `best`, whose scores are brought to 0 to 1; where these give out, among the next as many. A book whose category stands in the list
     often enough is passed over. So fewer are the beginning of more, and more whole pools in `best` only lengthen what was too short.
-    `kinds`: of `kinds_of`. `allowed` says who may be offered which promoted book; all may if it is None.
+    `kinds`: of `kinds_of`. `promoted`: the `offers` to these rows.
     """
     places = np.full((len(best.rows), k), NONE, np.int32)
     most = np.iinfo(np.int32).max if params.most_of_a_category is None else params.most_of_a_category
-    others = _without(best.books, _offers(params, best.rows, allowed))
+    others = _without(best.books, promoted)
     scores = _zero_to_one(best.scores, params.pool)
     whose = (kinds.indptr, kinds.indices, kinds.data, np.zeros(kinds.shape[1], np.float32))
     _choose(others, scores, whose, float(params.diversity), most, params.pool, places)
@@ -80,10 +102,10 @@ def chosen(best: Ranked, k: int, kinds: Csr, params: Reranking, *, allowed: Allo
     return Ranked(best.rows, books, values)
 
 
-def with_promoted(lists: Ranked, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
-    """Lists of other books with one promoted book after another at its rank, the best rank first; no score (NaN) led to it."""
+def with_promoted(lists: Ranked, promoted: Sequence[Offer]) -> Ranked:
+    """Lists of other books with one promoted book after another at its rank; no score (NaN) led to it."""
     books, scores = lists.books, lists.scores
-    for place, book, may in _offers(params, lists.rows, allowed):
+    for place, book, may in promoted:
         books, scores = _inserted(books, scores, place, book, may)
     return Ranked(lists.rows, books, scores)
 
@@ -153,27 +175,9 @@ def _take_account(
         own[names[entry]] = 0
 
 
-Offer = tuple[int, int, BoolArray]
-"""A promoted book: its place, from 0, the book, and which rows may be offered it."""
-
-
-def _offers(params: Reranking, rows: IntArray, allowed: Allowed | None) -> list[Offer]:
-    return [(rank - 1, book, _may(rows, book, allowed)) for rank, book in sorted((params.promoted or {}).items())]
-
-
-def _may(rows: IntArray, book: int, allowed: Allowed | None) -> BoolArray:
-    if allowed is None:
-        return np.ones(len(rows), dtype=bool)
-    group = np.zeros(len(rows), np.int32) if allowed.group is None else allowed.group[rows]
-    may = allowed.books[group, book]
-    if allowed.exclude is not None:
-        may = may & ~np.asarray(allowed.exclude[rows][:, [book]].toarray(), dtype=bool).ravel()
-    return np.asarray(may)
-
-
-def _without(books: IntArray, offers: Sequence[Offer]) -> IntArray:
+def _without(books: IntArray, promoted: Sequence[Offer]) -> IntArray:
     """The books of each row, NONE instead of what is promoted to it: that has its place, and takes none of its category's."""
-    for _, book, may in offers:
+    for _, book, may in promoted:
         books = np.where((books == book) & may[:, None], np.int32(NONE), books)
     return books
 

@@ -15,8 +15,8 @@ from scipy import sparse
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.exploration import explore, seed_of
 from recsys_platform.recommender.interactions import build_dataset
-from recsys_platform.recommender.ranking import NONE, Ranked, top_k
-from recsys_platform.recommender.reranking import Reranking, chosen, kinds_of, with_promoted
+from recsys_platform.recommender.ranking import NONE, Allowed, Ranked, top_k
+from recsys_platform.recommender.reranking import Reranking, chosen, kinds_of, offers, with_promoted
 from recsys_platform.recommender.rules import Rules, allowed_by
 
 USERS = pd.DataFrame({"user_id": ["free", "paying"], "tier": ["free", "premium"], "language": ["en", "xx"]})
@@ -79,8 +79,10 @@ POOL = Ranked(np.array([0]), np.array([[0, 1, 2, 3]], np.int32), np.array([[4, 3
 KINDS = kinds_of(sparse.csr_array(np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.float32)))
 
 
-def rerank(best: Ranked, k: int, kinds: Any, params: Reranking, **more: Any) -> Ranked:
-    return with_promoted(chosen(best, k, kinds, params, **more), params, **more)
+def rerank(best: Ranked, k: int, kinds: Any, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
+    everything = Allowed(np.ones((1, kinds.shape[0]), dtype=bool))
+    promoted = offers(params, best.rows, allowed or everything)
+    return with_promoted(chosen(best, k, kinds, params, promoted), promoted)
 
 
 def test_without_wishes_the_order_stays() -> None:
