@@ -151,8 +151,8 @@ def _version(
 ) -> str:
     """The time, so that versions sort, and a hash of all that the lists follow from; exploration is for live answers."""
     models = [sorted(labels.items()), similar]
-    made_by = {name: value for name, value in asdict(rules).items() if name != "exploration"}
-    facts = json.dumps([*models, data.fingerprint(), list_length, USER_RECOMMENDATIONS.names, made_by])
+    said = {name: value for name, value in asdict(rules).items() if name != "exploration"}
+    facts = json.dumps([*models, data.fingerprint(), list_length, USER_RECOMMENDATIONS.names, said])
     return f"{now:%Y%m%dT%H%M%S}_{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
 
 
