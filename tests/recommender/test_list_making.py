@@ -69,6 +69,10 @@ FACTORS = Factors(*(RANDOM.standard_normal(shape).astype(np.float32) for shape i
 KNN = Fitter(WORLD, {name: variant_of(name, {}) for name in ("popularity", "item_knn")}).fit("item_knn")
 SCORES: dict[str, Score | Factors] = {"tied": lambda rows: TIED[rows], "factors": FACTORS, "item_knn": KNN.scores}
 IDS = [f"b{number:02d}" for number in range(BOOKS)]
+KINDS = [
+    [name for name, has in zip(WORLD.book_features.names, row, strict=True) if has and name.startswith("category=")]
+    for row in WORLD.book_features.matrix.toarray()
+]
 
 
 @st.composite
@@ -155,12 +159,9 @@ def by_hand(scores: Any, reader: int, rules: ListRules, k: int) -> list[int]:
     listed: list[int] = []
     count: Counter[str] = Counter()
     for book in sorted(may - set(promoted.values()), key=lambda book: (-scores[book], book)):
-        columns = WORLD.book_features.matrix[[book]].indices
-        kinds = [WORLD.book_features.names[each] for each in columns]
-        kinds = [name for name in kinds if name.startswith("category=")]
-        if all(count[name] < (rules.reranking.most_of_a_category or 99) for name in kinds):
+        if all(count[name] < (rules.reranking.most_of_a_category or 99) for name in KINDS[book]):
             listed.append(book)
-            count.update(kinds)
+            count.update(KINDS[book])
     for rank, book in promoted.items():
         listed.insert(rank - 1, book)
     return (listed + [NONE] * k)[:k]
