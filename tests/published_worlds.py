@@ -1,46 +1,71 @@
 """Published tables that keep every promise, and some that break each of them, for the tests of both engines."""
 
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
+from recsys_platform.warehouse.promises import Made, promises_of
+
 Rows = list[tuple[Any, ...]]
-USERS: Rows = [("u1", "free"), ("u2", "premium")]
-BOOKS: Rows = [("b1", True, False), ("b2", True, False), ("b3", True, True), ("b4", False, False), ("b5", True, False)]
+USERS: Rows = [("u1", "free", "en-GB"), ("u2", "premium", None)]
+BOOKS: Rows = [
+    ("b1", True, False, "en"),
+    ("b2", True, False, "EN"),
+    ("b3", True, True, "de"),
+    ("b4", False, False, "en"),
+    ("b5", True, False, "en_US"),
+    ("b6", True, False, "en"),
+    ("b7", True, False, None),
+]
 INTERACTIONS: Rows = [("u1", "b1", True, "Book Finished"), ("u1", "b5", False, "Book Removed")]
 GIVEN = {
-    "dim_users": (["user_id", "tier"], USERS),
-    "dim_books": (["book_id", "is_available", "is_premium"], BOOKS),
+    "dim_users": (["user_id", "tier", "language"], USERS),
+    "dim_books": (["book_id", "is_available", "is_premium", "language"], BOOKS),
     "fct_interactions": (["user_id", "book_id", "is_finished", "last_action"], INTERACTIONS),
     "models": (["model"], [("m",)]),
+    "excluded": (["book_id"], [("b6",)]),
+    "promoted": (["book_id", "rank"], [("b7", 2)]),
+    "book_categories": (["book_id", "category"], [("b1", 1), ("b3", 1), ("b2", 1), ("b7", 1)]),
 }
 COLUMNS = {
-    "user_recommendations": ["user_id", "model", "rank", "book_id", "because_book_id"],
+    "user_recommendations": ["user_id", "model", "rank", "book_id", "score", "reason", "because_book_id"],
     "similar_books": ["book_id", "model", "rank", "similar_book_id"],
     "popular_books": ["segment", "rank", "book_id"],
 }
+MADE = Made(own_language=True, excluding=True, promoting=True, most_of_a_category=2)
+"""By rules that make every promise."""
+ALL = dict(chain.from_iterable(table.items() for table in promises_of(MADE).values()))
 KEPT: dict[str, Rows] = {
-    "user_recommendations": [("u1", "m", 1, "b2", "b1"), ("u2", "m", 1, "b3", None), ("u2", "m", 2, "b1", None)],
+    "user_recommendations": [
+        ("u1", "m", 1, "b2", 0.5, "matches your reading", "b1"),
+        ("u2", "m", 1, "b3", 0.5, "popular", None),
+        ("u2", "m", 2, "b7", None, "promoted", None),
+        ("u2", "m", 3, "b1", 0.4, "popular", None),
+    ],
     "similar_books": [("b1", "m", 1, "b2"), ("b1", "m", 2, "b3")],
     "popular_books": [("all", 1, "b1"), ("all", 2, "b3"), ("language=en", 1, "b2")],
 }
 BROKEN: dict[str, Rows] = {
-    # u2 has no list; u1's has what was removed, premium, finished and unavailable, a gap, and a reason that was not finished.
+    # u2 has no list; u1's has what was removed, premium and not English, finished, unavailable, excluded, promoted too far down,
+    # three of a category, a gap, a book without a score, and a reason that was not finished.
     "user_recommendations": [
-        ("u1", "m", 1, "b5", "b1"),
-        ("u1", "m", 2, "b3", None),
-        ("u1", "m", 3, "b1", None),
-        ("u1", "m", 4, "b4", None),
-        ("u1", "m", 6, "b2", "b3"),
+        ("u1", "m", 1, "b5", 0.9, "popular", "b1"),
+        ("u1", "m", 2, "b3", 0.8, "popular", None),
+        ("u1", "m", 3, "b1", 0.7, "popular", None),
+        ("u1", "m", 4, "b4", None, "popular", None),
+        ("u1", "m", 6, "b2", 0.6, "popular", "b3"),
+        ("u1", "m", 7, "b6", 0.5, "popular", None),
+        ("u1", "m", 8, "b7", None, "promoted", None),
     ],
-    "similar_books": [("b1", "m", 1, "b1"), ("b1", "m", 3, "b4")],
-    "popular_books": [("language=en", 1, "b4"), ("language=en", 3, "b1")],
+    "similar_books": [("b1", "m", 1, "b1"), ("b1", "m", 3, "b4"), ("b1", "m", 4, "b6")],
+    "popular_books": [("language=en", 1, "b4"), ("language=en", 3, "b1"), ("language=en", 4, "b6")],
 }
 
 
-def given() -> dict[str, pa.Table]:
-    """What the promises are judged against."""
-    return {name: _table(columns, rows) for name, (columns, rows) in GIVEN.items()}
+def given(**instead: Rows) -> dict[str, pa.Table]:
+    """What the promises are judged against, with other rows for some of the tables."""
+    return {name: _table(columns, instead.get(name, rows)) for name, (columns, rows) in GIVEN.items()}
 
 
 def published(tables: dict[str, Rows]) -> dict[str, list[pa.RecordBatch]]:

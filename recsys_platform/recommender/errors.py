@@ -18,5 +18,9 @@ class ModelError(RecsysError):
     """A model gave something that cannot be ranked, or its arrays do not fit it."""
 
 
+class ListRulesError(RecsysError):
+    """The file that says how lists are made has a mistake in it."""
+
+
 class RegistryError(RecsysError):
     """A model version is missing, damaged or would be overwritten."""

@@ -14,15 +14,17 @@ import pyarrow as pa
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, IdArray, IntArray
 from recsys_platform.recommender.dataset import Dataset, pair_matrix
 from recsys_platform.recommender.explanations import Explainer
+from recsys_platform.recommender.list_making import best_lists, excluded_books, list_making
+from recsys_platform.recommender.list_rules import ListRules
 from recsys_platform.recommender.models.factors import book_similarity
 from recsys_platform.recommender.models.popularity import EVERYONE, Popularity
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.ranking import NONE, Ranked, ranked_blocks
-from recsys_platform.recommender.rules import Rules, allowed_by
+from recsys_platform.warehouse.promises import REASON_OF_PROMOTED
 
-RULES = Rules()
-MATCHES, OWN_LANGUAGE, POPULAR = 0, 1, 2
-REASONS = ("matches your reading", "popular in your language", "popular")
+RULES = ListRules()
+MATCHES, OWN_LANGUAGE, POPULAR, PROMOTED = 0, 1, 2, 3
+REASONS = ("matches your reading", "popular in your language", "popular", REASON_OF_PROMOTED)
 
 _WORD = pa.dictionary(pa.int8(), pa.string())
 """For columns with a handful of values: a byte a row."""
@@ -61,14 +63,14 @@ class Edition:
 
 
 def user_recommendations(
-    model: Recommender, data: Dataset, edition: Edition, *, k: int, rules: Rules = RULES
+    model: Recommender, data: Dataset, edition: Edition, *, k: int, rules: ListRules = RULES
 ) -> pa.RecordBatchReader:
-    """Up to k books for every user, of those that the rules allow.
+    """Up to k books for every user, by the list rules; a promoted book has neither a score nor a book it rests on.
 
     `model` must have been fitted on the users and books of `data` (`TrainedModel.check_fits`).
     """
     everyone = np.arange(len(data.user_ids), dtype=np.int32)
-    blocks = ranked_blocks(model.scores, everyone, k=k, allowed=allowed_by(rules, data))
+    blocks = best_lists(model.scores, everyone, list_making(rules, data), k=k)
     users, books = pa.array(data.user_ids, pa.string()), pa.array(data.book_ids, pa.string())
 
     def columns(rows: "_Rows") -> dict[str, pa.Array]:
@@ -83,11 +85,15 @@ def user_recommendations(
     return _reader(USER_RECOMMENDATIONS, blocks, edition, columns, explainer=Explainer(model, data))
 
 
-def similar_books(book_vectors: FloatArray, data: Dataset, edition: Edition, *, k: int) -> pa.RecordBatchReader:
-    """Up to k available books for every book, the most similar by the cosine of their vectors first."""
+def similar_books(
+    book_vectors: FloatArray, data: Dataset, edition: Edition, *, k: int, rules: ListRules = RULES
+) -> pa.RecordBatchReader:
+    """Up to k available books that are not excluded for every book, the most similar by the cosine of their vectors first."""
     everything = np.arange(len(data.book_ids), dtype=np.int32)
     itself = pair_matrix(everything, everything, (len(everything), len(everything)))
-    blocks = ranked_blocks(book_similarity(book_vectors), everything, k=k, exclude=itself, allowed=data.available)
+    blocks = ranked_blocks(
+        book_similarity(book_vectors), everything, k=k, exclude=itself, allowed=_offered(rules, data)
+    )
     books = pa.array(data.book_ids, pa.string())
 
     def columns(rows: "_Rows") -> dict[str, pa.Array]:
@@ -96,8 +102,10 @@ def similar_books(book_vectors: FloatArray, data: Dataset, edition: Edition, *, 
     return _reader(SIMILAR_BOOKS, blocks, edition, columns)
 
 
-def popular_books(popularity: Popularity, data: Dataset, edition: Edition, *, k: int) -> pa.RecordBatchReader:
-    """Up to k available books for `all`, and for each language (`language=en`) up to k books in it."""
+def popular_books(
+    popularity: Popularity, data: Dataset, edition: Edition, *, k: int, rules: ListRules = RULES
+) -> pa.RecordBatchReader:
+    """Up to k available books that are not excluded for `all`, and for each language (`language=en`) up to k books in it."""
     languages = popularity.languages
     foreign = (data.book_language[None, :] != languages[:, None]) & (languages != "")[:, None]
     segment, book = (index.astype(np.int32) for index in np.nonzero(foreign))
@@ -106,7 +114,7 @@ def popular_books(popularity: Popularity, data: Dataset, edition: Edition, *, k:
         np.arange(len(languages), dtype=np.int32),
         k=k,
         exclude=pair_matrix(segment, book, foreign.shape),
-        allowed=data.available,
+        allowed=_offered(rules, data),
     )
     names = pa.array([f"language={language}" if language else "all" for language in languages], pa.string())
     books = pa.array(data.book_ids, pa.string())
@@ -117,15 +125,27 @@ def popular_books(popularity: Popularity, data: Dataset, edition: Edition, *, k:
     return _reader(POPULAR_BOOKS, blocks, edition, columns)
 
 
+def _offered(rules: ListRules, data: Dataset) -> BoolArray:
+    return np.asarray(data.available & ~excluded_books(rules, data))
+
+
 @dataclass(frozen=True)
 class _Rows:
-    """A block of lists as rows: whose, which book, at which rank (from 1), with which score, because of which; one length."""
+    """A block of lists as rows: whose, which book, at which rank (from 1), with which score, because of which; one length.
+
+    The score of a promoted book is NaN, and NULL in the tables.
+    """
 
     row: IntArray
     book: IntArray
     rank: IntArray
     score: FloatArray
     because: IntArray
+
+    @property
+    def promoted(self) -> BoolArray:
+        """Which rows hold a promoted book."""
+        return np.isnan(self.score)
 
 
 def _reader(
@@ -148,7 +168,7 @@ def _batch(
     common = {
         "model": _constant(edition.model, n),
         "rank": pa.array(rows.rank),
-        "score": pa.array(rows.score.astype(np.float64)),
+        "score": pa.array(rows.score.astype(np.float64), mask=rows.promoted),
         "model_version": _constant(edition.model_version, n),
         "generated_at": pa.repeat(pa.scalar(edition.generated_at, pa.timestamp("us")), n),
     }
@@ -158,6 +178,7 @@ def _batch(
 
 def _flat(block: Ranked, explainer: Explainer | None) -> _Rows:
     because = explainer.because(block) if explainer else np.full(block.books.shape, NONE, np.int32)
+    because = np.where(np.isnan(block.scores), NONE, because)
     list_number, position = np.nonzero(block.books != NONE)
     return _Rows(
         row=block.rows[list_number],
@@ -171,7 +192,8 @@ def _flat(block: Ranked, explainer: Explainer | None) -> _Rows:
 def _reasons(data: Dataset, personal: BoolArray, rows: _Rows) -> AnyArray:
     language: IdArray = data.user_language[rows.row]
     own = (language == data.book_language[rows.book]) & (language != "")
-    return np.where(personal, MATCHES, np.where(own, OWN_LANGUAGE, POPULAR))
+    unpromoted = np.where(personal, MATCHES, np.where(own, OWN_LANGUAGE, POPULAR))
+    return np.where(rows.promoted, PROMOTED, unpromoted)
 
 
 def _constant(text: str, n: int) -> pa.DictionaryArray:

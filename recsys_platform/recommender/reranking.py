@@ -6,13 +6,17 @@ trying out books at random (exploration.py).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-from recsys_platform.recommender.arrays import AnyArray, Csr, FloatArray, IntArray
+from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray
 from recsys_platform.recommender.features import unit_rows
 from recsys_platform.recommender.ranking import NONE, Allowed, Ranked
+
+POOL = 100
+"""Five lists of the usual length: room for other kinds of books, and still the best 1 % of a catalogue of 10,000."""
 
 
 @dataclass(frozen=True)
@@ -21,62 +25,124 @@ class Reranking:
 
     `diversity`: weight of being unlike the books above against the score, 0 to 1. `most_of_a_category`: in one list, None for any
     number. `promoted`: book index by rank, from 1; a book that a reader may not be offered is left out of that reader's list. Promoted
-    books do not count as one of their category.
+    books do not count as one of their category. `pool`: of how many of the best books the next one is chosen; where they give out,
+    as many more follow.
     """
 
     diversity: float = 0.0
     most_of_a_category: int | None = None
     promoted: Mapping[int, int] | None = None
+    pool: int = POOL
 
     def __post_init__(self) -> None:
-        """ValueError if a rank is below 1 or a book is promoted twice."""
+        """ValueError if a rank is below 1, a book is promoted twice or the pool is empty."""
         ranks, books = list(self.promoted or {}), list((self.promoted or {}).values())
         if min(ranks, default=1) < 1 or len(set(books)) < len(books):
             raise ValueError("A promoted book has one rank, from 1 on.")
+        if self.pool < 1:
+            raise ValueError(f"A pool holds at least one book, not {self.pool}.")
+
+    @property
+    def by_kind(self) -> bool:
+        """Whether categories matter."""
+        return bool(self.diversity) or self.most_of_a_category is not None
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether lists are the best books in their order."""
+        return not self.by_kind and not self.promoted
 
 
-def rerank(pool: Ranked, k: int, categories: Csr, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
-    """Choose k of each pool's books, one after another, by maximal marginal relevance (Carbonell & Goldstein 1998).
+def kinds_of(categories: Csr) -> Csr:
+    """Categories (n_books, n_categories) as rows of length 1 to compare books by; a book without any is like no other."""
+    kinds = unit_rows(categories).astype(np.float32)
+    kinds.eliminate_zeros()
+    return kinds
 
-    The next book is the one with the largest (1 - d) · score - d · largest cosine to a book above it, scores brought to 0 to 1 within
-    the pool. A book whose category stands in the list often enough is passed over. `categories`: (n_books, n_categories), above 0
-    where a book has one. `allowed` says who may be offered which promoted book; all may if it is None. The score of a promoted book
-    that is not in the pool is NaN.
+
+Offer = tuple[int, int, BoolArray]
+"""A promoted book: its place, from 0, the book, and which rows of a block may be offered it."""
+
+
+def offers(params: Reranking, rows: IntArray, allowed: Allowed) -> list[Offer]:
+    """What is promoted to some rows, the best rank first."""
+    promoted = sorted((params.promoted or {}).items())
+    if not promoted:
+        return []
+    group = np.zeros(len(rows), np.int32) if allowed.group is None else allowed.group[rows]
+    row, out = allowed.exclude[rows].nonzero() if allowed.exclude is not None else (rows[:0], rows[:0])
+    return [
+        (rank - 1, book, allowed.books[group, book] & _others(len(rows), row[out == book])) for rank, book in promoted
+    ]
+
+
+def _others(n_rows: int, some: IntArray) -> BoolArray:
+    flags = np.ones(n_rows, dtype=bool)
+    flags[some] = False
+    return flags
+
+
+def chosen(best: Ranked, k: int, kinds: Csr, params: Reranking, promoted: Sequence[Offer] = ()) -> Ranked:
+    """Choose k books that are not promoted, one after another, by maximal marginal relevance (Carbonell & Goldstein 1998).
+
+    The next book is the one with the largest (1 - d) · score - d · largest cosine to a book above it, among the first `pool` of
+    `best`, whose scores are brought to 0 to 1; where these give out, among the next as many. A book whose category stands in the list
+    often enough is passed over. So fewer are the beginning of more, and more whole pools in `best` only lengthen what was too short.
+    `kinds`: of `kinds_of`. `promoted`: the `offers` to these rows.
     """
-    unit = np.asarray(unit_rows(categories).toarray(), dtype=np.float32)
-    places = np.full((len(pool.rows), k), NONE, np.int32)
-    most = k if params.most_of_a_category is None else params.most_of_a_category
-    _choose(pool.books, _zero_to_one(pool.scores), unit, float(params.diversity), most, places)
+    places = np.full((len(best.rows), k), NONE, np.int32)
+    most = np.iinfo(np.int32).max if params.most_of_a_category is None else params.most_of_a_category
+    others = _without(best.books, promoted)
+    scores = _zero_to_one(best.scores, params.pool)
+    whose = (kinds.indptr, kinds.indices, kinds.data, np.zeros(kinds.shape[1], np.float32))
+    _choose(others, scores, whose, float(params.diversity), most, params.pool, places)
     at = np.maximum(places, 0)
-    books = np.where(places == NONE, NONE, np.take_along_axis(pool.books, at, axis=1)).astype(np.int32)
-    scores = np.where(places == NONE, np.float32(-np.inf), np.take_along_axis(pool.scores, at, axis=1))
-    ranked = Ranked(pool.rows, books, scores)
-    return _with_promoted(pool, ranked, params.promoted, allowed) if params.promoted else ranked
+    books = np.where(places == NONE, NONE, np.take_along_axis(best.books, at, axis=1)).astype(np.int32)
+    values = np.where(places == NONE, np.float32(-np.inf), np.take_along_axis(best.scores, at, axis=1))
+    return Ranked(best.rows, books, values)
 
 
-def _zero_to_one(scores: FloatArray) -> FloatArray:
-    known = np.isfinite(scores)
-    low = np.where(known, scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
-    high = np.where(known, scores, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
+def with_promoted(lists: Ranked, promoted: Sequence[Offer]) -> Ranked:
+    """Lists of other books with one promoted book after another at its rank; no score (NaN) led to it."""
+    books, scores = lists.books, lists.scores
+    for place, book, may in promoted:
+        books, scores = _inserted(books, scores, place, book, may)
+    return Ranked(lists.rows, books, scores)
+
+
+def _zero_to_one(scores: FloatArray, pool: int) -> FloatArray:
+    """Scores with those of the first pool between 0 and 1, those of later ones below."""
+    known, first = np.isfinite(scores), scores[:, :pool]
+    low = np.where(known[:, :pool], first, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    high = np.where(known[:, :pool], first, -np.inf).max(axis=1, keepdims=True, initial=-np.inf)
     span = np.where(high > low, high - low, 1)
     return np.asarray(np.where(known, (np.where(known, scores, 0) - low) / span, 0), dtype=np.float32)
 
 
 @njit(cache=True)
-def _choose(books: AnyArray, scores: AnyArray, unit: AnyArray, diversity: float, most: int, places: AnyArray) -> None:
+def _choose(
+    books: AnyArray, scores: AnyArray, kinds: Any, diversity: float, most: int, pool: int, places: AnyArray
+) -> None:
+    """Fill `places` (m, k) with columns of `books`; `kinds`: what a CSR matrix consists of, and room for a row of zeros."""
+    starts, names, _, room = kinds
+    width = books.shape[1]
     for row in range(books.shape[0]):
-        likeness = np.zeros(books.shape[1], np.float32)
+        likeness = np.zeros(width, np.float32)
         passed = books[row] < 0
-        count = np.zeros(unit.shape[1], np.int32)
+        count = np.zeros(len(room), np.int32)
+        end = min(pool, width)
         for rank in range(places.shape[1]):
-            best = _next(scores[row], likeness, passed, diversity)
+            best = _next(scores[row, :end], likeness, passed, diversity)
+            while best < 0 and end < width:
+                end = min(end + pool, width)
+                best = _next(scores[row, :end], likeness, passed, diversity)
             if best < 0:
                 break
             places[row, rank] = best
             passed[best] = True
-            own = unit[books[row, best]]
-            count += own > 0
-            _take_account(books[row], own, unit, count, most, likeness, passed)
+            for entry in range(starts[books[row, best]], starts[books[row, best] + 1]):
+                count[names[entry]] += 1
+            _take_account(books[row], books[row, best], kinds, count, most, likeness, passed)
 
 
 @njit(cache=True)
@@ -91,55 +157,33 @@ def _next(scores: AnyArray, likeness: AnyArray, passed: AnyArray, diversity: flo
 
 @njit(cache=True)
 def _take_account(
-    books: AnyArray, own: AnyArray, unit: AnyArray, count: AnyArray, most: int, likeness: AnyArray, passed: AnyArray
+    books: AnyArray, last: int, kinds: Any, count: AnyArray, most: int, likeness: AnyArray, passed: AnyArray
 ) -> None:
     """Of the book chosen last: who is like it, and whose category is full now."""
+    starts, names, values, own = kinds
+    for entry in range(starts[last], starts[last + 1]):
+        own[names[entry]] = values[entry]
     for candidate in range(len(books)):
         if not passed[candidate]:
-            other = unit[books[candidate]]
-            likeness[candidate] = max(likeness[candidate], (other * own).sum())
-            passed[candidate] = ((other > 0) & (count >= most)).any()
+            like, full = np.float32(0), False
+            for entry in range(starts[books[candidate]], starts[books[candidate] + 1]):
+                like += values[entry] * own[names[entry]]
+                full = full or count[names[entry]] >= most
+            likeness[candidate] = max(likeness[candidate], like)
+            passed[candidate] = full
+    for entry in range(starts[last], starts[last + 1]):
+        own[names[entry]] = 0
 
 
-def _with_promoted(pool: Ranked, ranked: Ranked, promoted: Mapping[int, int], allowed: Allowed | None) -> Ranked:
-    """The others first, in their order, then one promoted book after another at its rank, the best rank first."""
-    offers = [(rank - 1, book, _may(pool.rows, book, allowed)) for rank, book in sorted(promoted.items())]
-    books, scores = _without(ranked, offers)
-    for place, book, may in offers:
-        if place < books.shape[1]:
-            books, scores = _inserted(books, scores, place, book, np.where(may, _score_of(pool, book), np.nan), may)
-    return Ranked(ranked.rows, books, scores)
-
-
-def _may(rows: IntArray, book: int, allowed: Allowed | None) -> AnyArray:
-    if allowed is None:
-        return np.ones(len(rows), dtype=bool)
-    group = np.zeros(len(rows), np.int32) if allowed.group is None else allowed.group[rows]
-    may = allowed.books[group, book]
-    if allowed.exclude is not None:
-        may = may & ~np.asarray(allowed.exclude[rows][:, [book]].toarray(), dtype=bool).ravel()
-    return np.asarray(may)
-
-
-def _without(ranked: Ranked, offers: Sequence[tuple[int, int, AnyArray]]) -> tuple[IntArray, FloatArray]:
-    """The lists without what is promoted in each, those below moved up."""
-    out = np.zeros(ranked.books.shape, dtype=bool)
-    for _, book, may in offers:
-        out |= (ranked.books == book) & may[:, None]
-    order = np.argsort(out, axis=1, kind="stable")
-    books, scores = (np.take_along_axis(each, order, axis=1) for each in (ranked.books, ranked.scores))
-    gone = np.take_along_axis(out, order, axis=1)
-    return np.where(gone, np.int32(NONE), books), np.where(gone, np.float32(-np.inf), scores)
-
-
-def _score_of(pool: Ranked, book: int) -> FloatArray:
-    """What the book scored in each pool, NaN where it is not in it."""
-    score = np.where(pool.books == book, pool.scores, -np.inf).max(axis=1, initial=-np.inf)
-    return np.where(np.isneginf(score), np.float32(np.nan), score)
+def _without(books: IntArray, promoted: Sequence[Offer]) -> IntArray:
+    """The books of each row, NONE instead of what is promoted to it: that has its place, and takes none of its category's."""
+    for _, book, may in promoted:
+        books = np.where((books == book) & may[:, None], np.int32(NONE), books)
+    return books
 
 
 def _inserted(
-    books: IntArray, scores: FloatArray, place: int, book: int, score: FloatArray, may: AnyArray
+    books: IntArray, scores: FloatArray, place: int, book: int, may: BoolArray
 ) -> tuple[IntArray, FloatArray]:
     """The book at its place, or behind the last of a shorter list; those from there on one further down, the last given up."""
     to, count = np.arange(books.shape[1])[None, :], (books != NONE).sum(axis=1, keepdims=True)
@@ -147,4 +191,4 @@ def _inserted(
     source = to - (to > own)
     moved_books, moved_scores = (np.take_along_axis(each, source, axis=1) for each in (books, scores))
     here = to == own
-    return np.where(here, np.int32(book), moved_books), np.where(here, score[:, None].astype(np.float32), moved_scores)
+    return np.where(here, np.int32(book), moved_books), np.where(here, np.float32(np.nan), moved_scores)

@@ -4,6 +4,7 @@ Belongs here: rules that take books out before ranking, for all readers at once.
 (reranking.py).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,18 +32,39 @@ class Rules:
     language: Literal["any", "own"] = "any"
 
 
-def allowed_by(rules: Rules, data: Dataset, *, exclude: Csr | None = None) -> Allowed:
+def allowed_by(rules: Rules, data: Dataset, *, never: BoolArray | None = None, exclude: Csr | None = None) -> Allowed:
     """The rules as masks by group of readers, a group for each language and tier, and as pairs that are left out.
 
-    `exclude` (n_users, n_books): further pairs, such as what was shown just now.
+    `never` (n_books,): books that nobody is offered. `exclude` (n_users, n_books): further pairs, such as what was shown just now.
     """
     language, languages = _languages(rules, data)
     free = data.is_free if rules.premium else np.zeros(data.shape[0], dtype=bool)
     group = (2 * language + free).astype(np.int32)
-    offered = np.repeat(data.available[None, :] | (not rules.unavailable), 2, axis=0)
-    offered[1] &= ~data.premium
+    offered = _offered(rules, data, never)
     books = np.concatenate([_in_language(name, offered, data) for name in languages])
     return Allowed(books, group, _pairs(rules, data, exclude))
+
+
+def allowed_to_one(
+    rules: Rules, data: Dataset, *, language: str, free: bool, out: Sequence[int], never: BoolArray | None = None
+) -> Allowed:
+    """The same for one reader as of now, whether the data set knows that reader or not; about row 0 and no other.
+
+    `language`: the primary subtag, empty if unknown. `out`: the books that the reader finished, removed or dismissed, as far as
+    the rules leave them out, and any further ones.
+    """
+    books = _in_language(language if rules.language == "own" else "", _offered(rules, data, never), data)
+    pairs = pair_matrix(np.zeros(len(out), np.int32), np.asarray(out, np.int32), (1, data.shape[1]))
+    return Allowed(books[[int(free and rules.premium)]], exclude=pairs)
+
+
+def _offered(rules: Rules, data: Dataset, never: BoolArray | None) -> BoolArray:
+    """Which books are offered to premium and to free readers, shape (2, n_books)."""
+    offered = np.repeat(data.available[None, :] | (not rules.unavailable), 2, axis=0)
+    if never is not None:
+        offered &= ~never
+    offered[1] &= ~data.premium
+    return offered
 
 
 def _in_language(name: str, offered: BoolArray, data: Dataset) -> BoolArray:

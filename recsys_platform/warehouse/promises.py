@@ -2,59 +2,183 @@
 
 `{user_recommendations}`, `{similar_books}` and `{popular_books}` stand for the tables of the version to be published, `{dim_users}`,
 `{dim_books}` and `{fct_interactions}` for the marts that the lists were made from (the live ones may have gone on since), and
-`{models}` for the names of the models published.
+`{models}` for the names of the models published. Only what the list rules say is promised; where they exclude, promote or cap,
+`{excluded}` (book_id), `{promoted}` (book_id, rank) and `{book_categories}` (book_id, category) hold what they name.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Template
 
-USER_RECOMMENDATIONS: Mapping[str, str] = {
-    "every reader with a book left that the rules allow has a list of every model": """
-        with gone as (
+REASON_OF_PROMOTED = "promoted"
+TABLES = ("user_recommendations", "similar_books", "popular_books")
+Promises = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Made:
+    """By which rules lists were made; the defaults are those of the platform.
+
+    `finished`, `rejected`, `unavailable`, `premium`: what is left out. `own_language`: whether readers get books in their language
+    alone. `excluding`, `promoting`: whether any book is. `most_of_a_category`: in one list, None for any number.
+    """
+
+    finished: bool = True
+    rejected: bool = True
+    unavailable: bool = True
+    premium: bool = True
+    own_language: bool = False
+    excluding: bool = False
+    promoting: bool = False
+    most_of_a_category: int | None = None
+
+
+def promises_of(made: Made) -> Mapping[str, Promises]:
+    """By table, what lists that were made by these rules promise."""
+    return {
+        "user_recommendations": _of_lists(made),
+        "similar_books": {**_SIMILAR_BOOKS, **(_NO_EXCLUDED_SIMILAR if made.excluding else {})},
+        "popular_books": _of_popular(made),
+    }
+
+
+def _of_lists(made: Made) -> Promises:
+    found = {
+        "every reader with a book left that the rules allow has a list of every model": _filled(_EVERY_READER, made)
+    }
+    kept = {
+        _NOT_REJECTED: made.rejected,
+        _NOT_PREMIUM: made.premium,
+        _NOT_FINISHED: made.finished,
+        _AVAILABLE: made.unavailable,
+        _OWN_LANGUAGE: made.own_language,
+        _NOT_EXCLUDED: made.excluding,
+        _PROMOTED: made.promoting,
+    }
+    found |= {sentence: _filled(_BY_RULE[sentence], made) for sentence, holds in kept.items() if holds}
+    if made.most_of_a_category is not None:
+        most = str(made.most_of_a_category)
+        found[f"no list holds more than {most} books of a category besides promoted ones"] = Template(_CAP).substitute(
+            most=most
+        )
+    return {**found, **_ALWAYS}
+
+
+def _of_popular(made: Made) -> Promises:
+    found = dict(_POPULAR_BOOKS)
+    found["there is a list for everyone"] = _filled(_FOR_EVERYONE, made)
+    return {**found, **(_NO_EXCLUDED_POPULAR if made.excluding else {})}
+
+
+def _filled(sql: str, made: Made) -> str:
+    gone = [text for text, holds in ((_FINISHED, made.finished), (_REJECTED, made.rejected)) if holds]
+    with_rules = Template(sql).safe_substitute(allowed=_ALLOWED)
+    return Template(with_rules).substitute(
+        gone=" or ".join(gone) or "false",
+        available="is_available" if made.unavailable else "true",
+        unexcluded="book_id not in (select book_id from {excluded})" if made.excluding else "true",
+        is_free="coalesce(tier = 'free', false)" if made.premium else "false",
+        language=_PRIMARY_LANGUAGE if made.own_language else "''",
+    )
+
+
+_FINISHED, _REJECTED = "i.is_finished", "i.last_action in ('Book Removed', 'Recommendation Dismissed')"
+_PRIMARY_LANGUAGE = "lower(trim(split_part(split_part(coalesce(language, ''), '-', 1), '_', 1)))"
+# By kind of reader, not by reader: readers times books would be too many rows.
+_ALLOWED = """
+        with readers as (select user_id, $is_free as is_free, $language as language from {dim_users}),
+        books as (
+            select book_id, coalesce(is_premium, false) as is_premium, $language as language from {dim_books}
+            where $available and $unexcluded
+        ),
+        offers as (
+            select s.language, s.is_free, b.book_id, s.language <> '' and b.language = s.language as is_own
+            from (select distinct language, is_free from readers) as s cross join books as b
+            where not (b.is_premium and s.is_free)
+        ),
+        own as (select distinct language, is_free from offers where is_own),
+        allowed as (
+            select o.language, o.is_free, o.book_id
+            from offers as o left join own on own.language = o.language and own.is_free = o.is_free
+            where o.is_own or own.language is null
+        )"""
+_EVERY_READER = """$allowed,
+        gone as (
             select i.user_id, count(*) as books
             from {fct_interactions} as i
-            inner join {dim_books} as b on i.book_id = b.book_id
-            inner join {dim_users} as u on i.user_id = u.user_id
-            where (i.is_finished or i.last_action in ('Book Removed', 'Recommendation Dismissed'))
-                and b.is_available and not (coalesce(b.is_premium, false) and coalesce(u.tier = 'free', false))
+            inner join readers as r on i.user_id = r.user_id
+            inner join allowed as a on a.book_id = i.book_id and a.language = r.language and a.is_free = r.is_free
+            where $gone
             group by i.user_id
         ),
-        offered as (
-            select count(*) as books, count(case when not coalesce(is_premium, false) then 1 end) as free_books
-            from {dim_books} where is_available
-        ),
+        counts as (select language, is_free, count(*) as books from allowed group by language, is_free),
         left_over as (
-            select u.user_id from {dim_users} as u cross join offered as o left join gone as g on g.user_id = u.user_id
-            where coalesce(g.books, 0) < case when coalesce(u.tier = 'free', false) then o.free_books else o.books end
+            select r.user_id
+            from readers as r
+            inner join counts as c on c.language = r.language and c.is_free = r.is_free
+            left join gone as g on g.user_id = r.user_id
+            where coalesce(g.books, 0) < c.books
         ),
         expected as (select l.user_id, m.model from left_over as l cross join {models} as m),
         listed as (select distinct user_id, model from {user_recommendations})
         select count(*) from expected as e left join listed as r on r.user_id = e.user_id and r.model = e.model
-        where r.user_id is null""",
-    "no list holds a book that its reader removed or dismissed last": """
+        where r.user_id is null"""
+
+_NOT_REJECTED = "no list holds a book that its reader removed or dismissed last"
+_NOT_PREMIUM = "no reader on the free tier is offered a premium book"
+_NOT_FINISHED = "no list holds a book that its reader has finished"
+_AVAILABLE = "every recommended book is available"
+_OWN_LANGUAGE = "readers are offered books in their language alone, where it is known and any is offered in it"
+_NOT_EXCLUDED = "no list holds an excluded book"
+_PROMOTED = "promoted books, and no others, say so, and none stands below its rank"
+_BY_RULE: Promises = {
+    _NOT_REJECTED: """
         select count(*) from {user_recommendations} as r
         where (r.user_id, r.book_id) in (select user_id, book_id from {fct_interactions}
             where last_action in ('Book Removed', 'Recommendation Dismissed'))""",
-    "no reader on the free tier is offered a premium book": """
+    _NOT_PREMIUM: """
         select count(*) from {user_recommendations} as r
         inner join {dim_users} as u on u.user_id = r.user_id and u.tier = 'free'
         inner join {dim_books} as b on b.book_id = r.book_id and b.is_premium""",
-    "no list holds a book that its reader has finished": """
+    _NOT_FINISHED: """
         select count(*) from {user_recommendations} as r
         where (r.user_id, r.book_id) in (select user_id, book_id from {fct_interactions} where is_finished)""",
-    "every recommended book is available": """
+    _AVAILABLE: """
         select count(*) from {user_recommendations} as r
         left join {dim_books} as b on b.book_id = r.book_id and b.is_available
         where b.book_id is null""",
+    _OWN_LANGUAGE: """$allowed
+        select count(*) from {user_recommendations} as r
+        inner join readers as u on u.user_id = r.user_id
+        inner join own on own.language = u.language and own.is_free = u.is_free
+        left join allowed as a on a.book_id = r.book_id and a.language = u.language and a.is_free = u.is_free
+        where a.book_id is null""",
+    _NOT_EXCLUDED: "select count(*) from {user_recommendations} where book_id in (select book_id from {excluded})",
+    _PROMOTED: """
+        select count(*) from {user_recommendations} as r left join {promoted} as p on p.book_id = r.book_id
+        where (p.book_id is not null) <> (coalesce(r.reason, '') = 'promoted') or r.rank > p.rank""",
+}
+_CAP = """
+        select count(*) from (
+            select r.user_id, r.model, c.category
+            from {user_recommendations} as r inner join {book_categories} as c on c.book_id = r.book_id
+            where r.reason <> 'promoted'
+            group by r.user_id, r.model, c.category having count(*) > $most) as too_many"""
+_ALWAYS: Promises = {
     "a book that is given as the reason was finished by its reader": """
         select count(*) from {user_recommendations} as r
         where r.because_book_id is not null and (r.user_id, r.because_book_id) not in (
             select user_id, book_id from {fct_interactions} where is_finished)""",
+    "every book has a score, but a promoted one, which rests on no score and no other book": """
+        select count(*) from {user_recommendations} as r
+        where (r.score is null) <> (coalesce(r.reason, '') = 'promoted')
+            or (r.reason = 'promoted' and r.because_book_id is not null)""",
     "ranks run from 1 without a gap and no book stands twice in a list": """
         select count(*) from (
             select user_id, model from {user_recommendations} group by user_id, model
             having max(rank) <> count(*) or count(distinct rank) <> count(*) or count(distinct book_id) <> count(*)) as uneven""",
 }
-SIMILAR_BOOKS: Mapping[str, str] = {
+_SIMILAR_BOOKS: Promises = {
     "ranks of similar books run from 1 without a gap": """
         select count(*) from (
             select book_id, model from {similar_books} group by book_id, model
@@ -65,7 +189,11 @@ SIMILAR_BOOKS: Mapping[str, str] = {
         left join {dim_books} as b on b.book_id = s.similar_book_id
         where s.book_id = s.similar_book_id or not coalesce(b.is_available, false)""",
 }
-POPULAR_BOOKS: Mapping[str, str] = {
+_NO_EXCLUDED_SIMILAR: Promises = {
+    "no excluded book is similar to another": """
+        select count(*) from {similar_books} where similar_book_id in (select book_id from {excluded})""",
+}
+_POPULAR_BOOKS: Promises = {
     "ranks of popular books run from 1 without a gap": """
         select count(*) from (
             select segment from {popular_books} group by segment
@@ -74,18 +202,17 @@ POPULAR_BOOKS: Mapping[str, str] = {
         select count(*) from {popular_books} as p
         left join {dim_books} as b on b.book_id = p.book_id and b.is_available
         where b.book_id is null""",
-    "there is a list for everyone": """
+}
+_FOR_EVERYONE = """
         select case when count(case when p.segment = 'all' then 1 end) = 0 then 1 else 0 end from {popular_books} as p
-        where (select count(*) from {dim_books} where is_available) > 0""",
+        where (select count(*) from {dim_books} where is_available and $unexcluded) > 0"""
+_NO_EXCLUDED_POPULAR: Promises = {
+    "no excluded book is popular": """
+        select count(*) from {popular_books} where book_id in (select book_id from {excluded})""",
 }
 GIVEN: Mapping[str, list[str]] = {
-    "dim_users": ["user_id", "tier"],
-    "dim_books": ["book_id", "is_available", "is_premium"],
+    "dim_users": ["user_id", "tier", "language"],
+    "dim_books": ["book_id", "is_available", "is_premium", "language"],
     "fct_interactions": ["user_id", "book_id", "is_finished", "last_action"],
 }
 """What of the marts the promises read."""
-PROMISES: Mapping[str, Mapping[str, str]] = {
-    "user_recommendations": USER_RECOMMENDATIONS,
-    "similar_books": SIMILAR_BOOKS,
-    "popular_books": POPULAR_BOOKS,
-}

@@ -21,7 +21,7 @@ BOOK = {
 }
 MADE = "1 as rank, .5 as score, 'v1' as model_version, timestamp '2026-11-22 12:00:00' as generated_at"
 PUBLISHED = {
-    "user_recommendations": "'u1' as user_id, 'lightfm' as model, 'b1' as book_id, 'liked by many' as reason, "
+    "user_recommendations": "'u1' as user_id, 'lightfm' as model, 'b1' as book_id, 'popular' as reason, "
     "'b2' as because_book_id",
     "similar_books": "'b1' as book_id, 'lightfm' as model, 'b2' as similar_book_id",
     "popular_books": "'all' as segment, 'b1' as book_id",

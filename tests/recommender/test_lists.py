@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.fitting import Fitter
 from recsys_platform.recommender.interactions import build_dataset
+from recsys_platform.recommender.list_rules import list_rules_of
 from recsys_platform.recommender.lists import (
     POPULAR_BOOKS,
     SIMILAR_BOOKS,
@@ -59,9 +61,9 @@ def lightfm(data: Dataset) -> FactorModel:
     )
 
 
-def published(data: Dataset, lightfm: FactorModel, popularity: Popularity, k: int = 3) -> pd.DataFrame:
+def published(data: Dataset, lightfm: FactorModel, popularity: Popularity, k: int = 3, **given: Any) -> pd.DataFrame:
     model = WithFallback(lightfm, fit_newcomers(data, popularity))
-    return user_recommendations(model, data, EDITION, k=k).read_all().to_pandas()
+    return user_recommendations(model, data, EDITION, k=k, rules=list_rules_of(given)).read_all().to_pandas()
 
 
 def test_finished_and_unavailable_books_are_left_out(
@@ -81,6 +83,40 @@ def test_every_user_has_a_list_that_says_why(data: Dataset, lightfm: FactorModel
     ]
     assert rows.loc["new", "reason"].tolist() == ["popular"] * 2
     assert rows["rank"].tolist() == [1, 2] * 3
+
+
+def test_a_promoted_book_says_so_and_has_neither_a_score_nor_a_book_it_rests_on(
+    data: Dataset, lightfm: FactorModel, popularity: Popularity
+) -> None:
+    rows = published(data, lightfm, popularity, reranking={"promoted": [{"book_id": "b2", "rank": 1}]})
+    assert rows.groupby("user_id")["book_id"].apply(list).to_dict() == {
+        "reads": ["b2", "b3"],
+        "new_de": ["b2", "b3", "b1"],
+        "new": ["b2", "b3", "b1"],
+    }
+    promoted = rows["book_id"] == "b2"
+    assert set(rows[promoted]["reason"]) == {"promoted"}
+    assert "promoted" not in set(rows[~promoted]["reason"])
+    assert rows["score"].isna().tolist() == promoted.tolist()
+    assert rows[promoted]["because_book_id"].isna().all()
+
+
+def test_the_score_of_a_promoted_book_is_null_and_not_a_number_that_is_none(
+    data: Dataset, lightfm: FactorModel, popularity: Popularity
+) -> None:
+    rules = list_rules_of({"reranking": {"promoted": [{"book_id": "b2", "rank": 1}]}})
+    model = WithFallback(lightfm, fit_newcomers(data, popularity))
+    assert user_recommendations(model, data, EDITION, k=2, rules=rules).read_all()["score"].null_count == 3
+
+
+def test_an_excluded_book_is_in_no_table(data: Dataset, lightfm: FactorModel, popularity: Popularity) -> None:
+    rules = list_rules_of({"exclude": ["b3"]})
+    similar = similar_books(lightfm.book_vectors, data, EDITION, k=5, rules=rules).read_all().to_pandas()
+    popular = popular_books(popularity, data, EDITION, k=5, rules=rules).read_all().to_pandas()
+    assert "b3" not in published(data, lightfm, popularity, exclude=["b3"])["book_id"].tolist()
+    assert "b3" not in similar["similar_book_id"].tolist()
+    assert "b3" in similar["book_id"].tolist()  # who reads it still finds others
+    assert "b3" not in popular["book_id"].tolist()
 
 
 def test_batches_keep_the_contract(data: Dataset, lightfm: FactorModel, popularity: Popularity) -> None:

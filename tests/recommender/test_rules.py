@@ -15,8 +15,8 @@ from scipy import sparse
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.exploration import explore, seed_of
 from recsys_platform.recommender.interactions import build_dataset
-from recsys_platform.recommender.ranking import NONE, Ranked, top_k
-from recsys_platform.recommender.reranking import Reranking, rerank
+from recsys_platform.recommender.ranking import NONE, Allowed, Ranked, top_k
+from recsys_platform.recommender.reranking import Reranking, chosen, kinds_of, offers, with_promoted
 from recsys_platform.recommender.rules import Rules, allowed_by
 
 USERS = pd.DataFrame({"user_id": ["free", "paying"], "tier": ["free", "premium"], "language": ["en", "xx"]})
@@ -76,7 +76,13 @@ def test_further_pairs_can_be_left_out(data: Dataset) -> None:
 
 
 POOL = Ranked(np.array([0]), np.array([[0, 1, 2, 3]], np.int32), np.array([[4, 3, 2, 1]], np.float32))
-KINDS = sparse.csr_array(np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.float32))
+KINDS = kinds_of(sparse.csr_array(np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.float32)))
+
+
+def rerank(best: Ranked, k: int, kinds: Any, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
+    everything = Allowed(np.ones((1, kinds.shape[0]), dtype=bool))
+    promoted = offers(params, best.rows, allowed or everything)
+    return with_promoted(chosen(best, k, kinds, params, promoted), promoted)
 
 
 def test_without_wishes_the_order_stays() -> None:
@@ -95,6 +101,17 @@ def test_no_category_stands_in_a_list_more_often_than_it_may() -> None:
     assert found.scores[0, 3] == -np.inf
 
 
+def test_a_promoted_book_takes_none_of_its_categorys_places() -> None:
+    found = rerank(POOL, 4, KINDS, Reranking(most_of_a_category=2, promoted={4: 0}))
+    assert found.books.tolist() == [[1, 2, 3, 0]]
+
+
+def test_where_a_pool_gives_out_the_next_one_follows() -> None:
+    # Of books 0 and 1 first; book 3, unlike them, is only looked at then, and comes before book 2.
+    assert rerank(POOL, 4, KINDS, Reranking(diversity=0.9, pool=2)).books.tolist() == [[0, 1, 3, 2]]
+    assert rerank(POOL, 3, KINDS, Reranking(most_of_a_category=1, pool=1)).books.tolist() == [[0, 3, NONE]]
+
+
 def test_a_promoted_book_stands_at_its_rank_and_nowhere_else(data: Dataset) -> None:
     assert rerank(POOL, 3, KINDS, Reranking(promoted={2: 3})).books.tolist() == [[0, 3, 1]]
     assert rerank(POOL, 4, KINDS, Reranking(promoted={2: 3})).books.tolist() == [[0, 3, 1, 2]]
@@ -105,7 +122,7 @@ def test_a_promoted_book_is_not_offered_to_whom_it_may_not_be(data: Dataset) -> 
     pool = Ranked(
         np.array([0, 1], np.int32), np.array([[2, 4, NONE], [0, 2, 3]], np.int32), np.zeros((2, 3), np.float32)
     )
-    kinds = sparse.csr_array((6, 1), dtype=np.float32)
+    kinds = kinds_of(sparse.csr_array((6, 1), dtype=np.float32))
     found = rerank(pool, 3, kinds, Reranking(promoted={1: 1}), allowed=allowed_by(Rules(), data))
     assert found.books.tolist() == [[2, 4, NONE], [1, 0, 2]]
 
@@ -129,11 +146,15 @@ def test_a_promotion_without_one_rank_is_an_error(promoted: dict[int, int]) -> N
         Reranking(promoted=promoted)
 
 
+def test_a_pool_of_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="at least one book, not 0"):
+        Reranking(pool=0)
+
+
 def promoted_by_hand(books: list[int], promoted: dict[int, int], k: int) -> list[int]:
     listed = [book for book in books if book not in promoted.values()]
     for rank, book in sorted(promoted.items()):
-        if rank <= k:
-            listed.insert(rank - 1, book)  # Python appends what is beyond the end
+        listed.insert(rank - 1, book)  # Python appends what is beyond the end
     return (listed + [NONE] * k)[:k]
 
 
@@ -146,11 +167,13 @@ def test_promotions_are_as_by_hand_in_lists_of_any_length(books: list[int], prom
     pool = np.array([books + [NONE] * (6 - len(books))], np.int32)
     scores = np.where(pool == NONE, -np.inf, 100 - np.arange(6)).astype(np.float32)
     ranked = Ranked(np.array([0], np.int32), pool, scores)
-    found = rerank(ranked, 6, sparse.csr_array((12, 1), dtype=np.float32), Reranking(promoted=promoted))
+    found = rerank(ranked, 6, kinds_of(sparse.csr_array((12, 1), dtype=np.float32)), Reranking(promoted=promoted))
     assert found.books.tolist() == [promoted_by_hand(books, promoted, 6)]
     for book, score in zip(found.books[0], found.scores[0], strict=True):
-        was = scores[0, pool[0] == book] if book != NONE else [-np.inf]
-        assert score == was[0] if len(was) else np.isnan(score)
+        if book in promoted.values():
+            assert np.isnan(score)
+        else:
+            assert score == (scores[0, pool[0] == book][0] if book != NONE else -np.inf)
 
 
 @settings(deadline=None)
@@ -161,7 +184,7 @@ def test_one_readers_list_is_that_of_the_batch_and_holds_books_of_the_pool_once(
     random = np.random.default_rng(seed)
     books = np.array([random.permutation(30)[:12] for _ in range(5)], dtype=np.int32)
     scores = -np.sort(-random.standard_normal((5, 12)).astype(np.float32), axis=1)
-    kinds = sparse.csr_array(random.random((30, 4)) < 0.4).astype(np.float32)
+    kinds = kinds_of(sparse.csr_array(random.random((30, 4)) < 0.4).astype(np.float32))
     params = Reranking(diversity=diversity, most_of_a_category=most, promoted={2: 7})
     whole = rerank(Ranked(np.arange(5, dtype=np.int32), books, scores), 6, kinds, params)
     for row in range(5):

@@ -1,20 +1,21 @@
 """What published tables promise is held against them before they are shown."""
 
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import pytest
 
 from recsys_platform.errors import PublishError
-from recsys_platform.warehouse.promises import PROMISES
-from tests.published_worlds import BROKEN, KEPT, given, published
+from recsys_platform.warehouse.promises import Made, promises_of
+from tests.published_worlds import ALL, BROKEN, KEPT, MADE, given, published
 
-ALL = dict(chain.from_iterable(table.items() for table in PROMISES.values()))
+EVERY_READER = "every reader with a book left that the rules allow has a list of every model"
 
 
 def test_tables_that_keep_their_promises_are_published(warehouse: Any) -> None:
     rows = warehouse.publish("v1", published(KEPT), promises=ALL, given=given())
-    assert rows == {"user_recommendations": 3, "similar_books": 2, "popular_books": 3}
+    assert rows == {"user_recommendations": 4, "similar_books": 2, "popular_books": 3}
 
 
 @pytest.mark.parametrize("sentence", ALL)
@@ -23,3 +24,67 @@ def test_each_promise_can_be_broken_and_then_nothing_is_published(warehouse: Any
         warehouse.publish("v1", published(BROKEN), promises={sentence: ALL[sentence]}, given=given())
     assert sentence in str(refused.value)
     assert warehouse.live_version() is None
+
+
+def test_a_promoted_book_that_does_not_say_so_and_another_that_does_break_a_promise(warehouse: Any) -> None:
+    sentence = next(each for each in ALL if each.startswith("promoted books"))
+    first, *others = KEPT["user_recommendations"]
+    for row in (("u1", "m", 1, "b7", 0.5, "popular", None), ("u1", "m", 1, "b2", None, "promoted", None)):
+        lists = {**KEPT, "user_recommendations": [row, *others]}
+        with pytest.raises(PublishError, match=r"\(1 rows do not\)"):
+            warehouse.publish("v1", published(lists), promises={sentence: ALL[sentence]}, given=given())
+    assert first[3] == "b2"
+
+
+@pytest.mark.parametrize(
+    ("made", "dropped"),
+    [
+        ({"finished": False}, "no list holds a book that its reader has finished"),
+        ({"rejected": False}, "no list holds a book that its reader removed or dismissed last"),
+        ({"unavailable": False}, "every recommended book is available"),
+        ({"premium": False}, "no reader on the free tier is offered a premium book"),
+    ],
+)
+def test_what_a_rule_does_not_ask_for_is_not_promised(made: dict[str, bool], dropped: str) -> None:
+    before, after = (_sentences(each) for each in (Made(), replace(Made(), **made)))
+    assert before - after == {dropped}
+    assert after < before
+
+
+def test_by_default_nothing_is_promised_of_exclusions_promotions_caps_and_languages() -> None:
+    more = _sentences(MADE) - _sentences(Made())
+    assert len(more) == 6
+    assert _sentences(Made()) < _sentences(MADE)
+
+
+def _sentences(made: Made) -> set[str]:
+    return set(chain.from_iterable(promises_of(made).values()))
+
+
+@pytest.mark.parametrize(
+    ("made", "owed"),
+    [
+        (Made(), True),  # b7 and others are left
+        (Made(own_language=True), False),  # all English books are finished; b3 is another language's
+        (Made(own_language=True, finished=False), True),
+        (Made(own_language=True, unavailable=False), True),  # b4
+    ],
+)
+def test_a_list_is_owed_to_readers_for_whom_the_rules_leave_a_book(warehouse: Any, made: Made, *, owed: bool) -> None:
+    english = [("u1", book, True, "Book Finished") for book in ("b1", "b2", "b5", "b6")]
+    sql = promises_of(made)["user_recommendations"][EVERY_READER]
+    judged = given(fct_interactions=english, dim_users=[("u1", "free", "en")])
+    tables = published({**KEPT, "user_recommendations": [("someone", "m", 1, "b1", 0.5, "popular", None)]})
+    if owed:
+        with pytest.raises(PublishError, match=r"\(1 rows do not\)"):
+            warehouse.publish("v1", tables, promises={EVERY_READER: sql}, given=judged)
+    else:
+        warehouse.publish("v1", tables, promises={EVERY_READER: sql}, given=judged)
+
+
+def test_a_reader_of_whom_only_excluded_books_are_left_is_owed_no_list(warehouse: Any) -> None:
+    sql = promises_of(Made(excluding=True))["user_recommendations"][EVERY_READER]
+    met = [("u1", book, True, "Book Finished") for book in ("b1", "b2", "b5", "b7")]
+    judged = given(fct_interactions=met, dim_users=[("u1", "free", "en")])
+    tables = published({**KEPT, "user_recommendations": [("someone", "m", 1, "b1", 0.5, "popular", None)]})
+    warehouse.publish("v1", tables, promises={EVERY_READER: sql}, given=judged)

@@ -12,18 +12,19 @@ from recsys_platform.defs.tables import table_metadata
 from recsys_platform.errors import PublishError
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.curated import newest_marts
-from recsys_platform.recommender.publication import Publication, publish
+from recsys_platform.recommender.publication import LIST_RULES, Publication, made_by, publish
 from recsys_platform.recommender.registry import Registry
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.port import Warehouse
-from recsys_platform.warehouse.promises import PROMISES
+from recsys_platform.warehouse.promises import TABLES, promises_of
 
 _DESCRIPTIONS = {
-    "user_recommendations": "One row per reader, model and rank: what to offer, without finished and unavailable books.",
+    "user_recommendations": "One row per reader, model and rank: what to offer, by the rules in recommender/list_rules.yaml.",
     "similar_books": "One row per book and rank: the books nearest to it in the model's space.",
     "popular_books": "One row per segment and rank: what everybody, or everybody of a language, reads.",
 }
-_KEYS = {name: dg.AssetKey(["published", name]) for name in PROMISES}
+_KEYS = {name: dg.AssetKey(["published", name]) for name in TABLES}
+_PROMISES = promises_of(made_by(LIST_RULES))
 _CHECK = "keeps_its_promises"
 
 
@@ -40,7 +41,7 @@ _CHECK = "keeps_its_promises"
         for name, key in _KEYS.items()
     ],
     check_specs=[
-        dg.AssetCheckSpec(_CHECK, asset=key, blocking=True, description="; ".join(PROMISES[name]))
+        dg.AssetCheckSpec(_CHECK, asset=key, blocking=True, description="; ".join(_PROMISES[name]))
         for name, key in _KEYS.items()
     ],
     pool=WAREHOUSE_WRITER,
@@ -56,17 +57,21 @@ def published_tables(
     """Write, check and swap the three tables together."""
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     try:
-        done = publish(newest_marts(hub), registry, warehouse, list_length=settings.list_length, now=now)
+        done = publish(
+            newest_marts(hub), registry, warehouse, list_length=settings.list_length, now=now, rules=LIST_RULES
+        )
     except PublishError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     context.log.info(_sentence(done))
+    for said in done.unheeded:
+        context.log.warning("The list rules ask for what changes no list. %s", said)
     for name, key in _KEYS.items():
         yield dg.MaterializeResult(
             asset_key=key,
             metadata=_metadata(warehouse, name, done),
             check_results=[
                 dg.AssetCheckResult(
-                    asset_key=key, check_name=_CHECK, passed=True, metadata={"promises": list(PROMISES[name])}
+                    asset_key=key, check_name=_CHECK, passed=True, metadata={"promises": list(_PROMISES[name])}
                 )
             ],
         )
@@ -77,6 +82,7 @@ def _metadata(warehouse: Warehouse, name: str, done: Publication) -> dict[str, A
         **table_metadata(warehouse, f"published.{name}"),
         "version": done.version,
         "published_now": bool(done.rows),
+        **({"list_rules_that_change_nothing": " ".join(done.unheeded)} if done.unheeded else {}),
         **{str(model): version for model, version in done.model_versions.items()},
     }
 

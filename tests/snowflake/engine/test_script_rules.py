@@ -8,7 +8,7 @@ import sqlglot
 from sqlglot import exp
 
 from recsys_platform.settings import Settings
-from recsys_platform.warehouse.promises import PROMISES
+from recsys_platform.warehouse.promises import TABLES
 from recsys_platform.warehouse.snowflake.scripts import scripts
 
 GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}
@@ -84,7 +84,7 @@ def test_rights_to_what_is_in_a_schema_with_managed_access_are_granted_by_who_ma
 def test_views_are_shared_one_by_one(texts: dict[str, str]) -> None:
     """A share takes all views of a schema at once only if it may hold views that are not secure."""
     shared = [said for _, said in statements(texts) if said.startswith("grant select") and " to share " in said]
-    assert sorted(said.split()[4] for said in shared) == sorted(f"RECSYS.published.{name}" for name in PROMISES)
+    assert sorted(said.split()[4] for said in shared) == sorted(f"RECSYS.published.{name}" for name in TABLES)
 
 
 def test_nobody_may_pass_a_right_on_or_has_all_rights(texts: dict[str, str]) -> None:

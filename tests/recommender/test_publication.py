@@ -1,0 +1,129 @@
+"""One publication: lists by any file of rules keep what that file promises, and are published once."""
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from recsys_platform.recommender.curated import dataset_of
+from recsys_platform.recommender.list_rules import ListRules, list_rules_of
+from recsys_platform.recommender.publication import VARIANTS, Publication, publish
+from recsys_platform.recommender.registry import PRODUCTION, Registry
+from recsys_platform.recommender.training import train
+from tests.recommender.test_list_making import IDS, world
+
+NOW = dt.datetime(2026, 11, 22)
+READERS = 14
+
+
+def marts_of_world() -> dict[str, pa.Table]:
+    """The world of the lists' tests as marts."""
+    data = world()
+    rows = data.interactions
+    users = {
+        "user_id": data.user_ids,
+        "tier": np.where(data.is_free, "free", "premium"),
+        "language": data.user_language,
+    }
+    books = {
+        "book_id": data.book_ids,
+        "language": data.book_language,
+        "is_available": data.available,
+        "is_premium": data.premium,
+        "categories": [["art"] if number % 3 else ["art", "war"] for number in range(len(data.book_ids))],
+    }
+    actions = {
+        "user_id": data.user_ids[rows.user],
+        "book_id": data.book_ids[rows.book],
+        "weight": rows.weight,
+        "is_positive": rows.positive,
+        "is_finished": rows.finished,
+        "last_action": np.where(rows.rejected, "Book Removed", "Book Viewed"),
+        "last_at": rows.last_at.astype("datetime64[us]"),
+    }
+    tables = {"dim_users": users, "dim_books": books, "fct_interactions": actions}
+    return {name: pa.Table.from_pandas(pd.DataFrame(columns)) for name, columns in tables.items()}
+
+
+MARTS = marts_of_world()
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    made, data = Registry(tmp_path_factory.mktemp("registry")), dataset_of(MARTS)
+    train("popularity", data, made, variants=VARIANTS, now=NOW)
+    version = train("item_knn", data, made, variants=VARIANTS, now=NOW).version
+    made.set_alias(PRODUCTION, version, why="a test")
+    return made
+
+
+def published(registry: Registry, warehouse: Any, rules: ListRules, minutes: int = 0) -> Publication:
+    now = NOW + dt.timedelta(minutes=minutes)
+    return publish(MARTS, registry, warehouse, list_length=8, now=now, rules=rules)
+
+
+PROMOTED = [{"book_id": IDS[3], "rank": 2}, {"book_id": IDS[9], "rank": 7}, {"book_id": "gone", "rank": 1}]
+FILES: dict[str, dict[str, Any]] = {
+    "nothing is said": {},
+    "finished books may come again": {"rules": {"finished": False}},
+    "rejected books may come again": {"rules": {"rejected": False}},
+    "unavailable books are shown": {"rules": {"unavailable": False}},
+    "premium books are shown to all": {"rules": {"premium": False}},
+    "own language": {"rules": {"language": "own"}},
+    "own language, nothing else": {
+        "rules": {"finished": False, "rejected": False, "unavailable": False, "premium": False, "language": "own"}
+    },
+    "most are excluded": {"exclude": [*IDS[4:], "gone"], "rules": {"language": "own"}},
+    "promoted": {"reranking": {"promoted": PROMOTED}},
+    "capped": {"reranking": {"most_of_a_category": 2, "pool": 5}},
+    "all": {
+        "rules": {"language": "own", "unavailable": False},
+        "exclude": IDS[10:15],
+        "reranking": {"diversity": 0.5, "most_of_a_category": 3, "promoted": PROMOTED, "pool": 5},
+    },
+}
+
+
+@pytest.mark.parametrize("said", FILES)
+def test_lists_by_any_file_of_rules_keep_what_it_promises(said: str, registry: Registry, warehouse: Any) -> None:
+    done = published(registry, warehouse, list_rules_of(FILES[said]))
+    assert done.rows["user_recommendations"] > READERS
+    assert set(done.model_versions) == {"popularity", "item_knn"}
+
+
+def test_a_changed_file_is_published_anew_and_the_same_one_only_once(registry: Registry, warehouse: Any) -> None:
+    first = published(registry, warehouse, ListRules())
+    assert first.rows
+    assert not published(registry, warehouse, ListRules(), 1).rows
+    assert not published(
+        registry, warehouse, list_rules_of({"exploration": {"slots": [3]}}), 2
+    ).rows  # live answers alone
+    assert published(registry, warehouse, list_rules_of({"reranking": {"diversity": 0.3}}), 3).rows
+    assert published(registry, warehouse, ListRules(), 4).rows
+    assert not published(registry, warehouse, replace(ListRules()), 5).rows
+
+
+def test_what_the_file_asks_for_in_vain_is_told_also_where_nothing_is_new(registry: Registry, warehouse: Any) -> None:
+    rules = list_rules_of({"exclude": ["gone"]})
+    for minutes in (0, 1):
+        done = published(registry, warehouse, rules, minutes)
+        assert done.unheeded == ["Excluded, but not in the catalogue: gone."]
+    assert not done.rows
+
+
+def test_a_promoted_book_stands_at_its_rank_of_every_list_that_is_long_enough(
+    registry: Registry, warehouse: Any
+) -> None:
+    published(registry, warehouse, list_rules_of(FILES["promoted"]))
+    found = warehouse.frame(
+        "select book_id, min(rank) as first, max(rank) as last, count(score) as scores"
+        " from published.user_recommendations where reason = 'promoted' group by book_id order by book_id"
+    ).to_pylist()
+    assert found == [
+        {"book_id": IDS[3], "first": 2, "last": 2, "scores": 0},
+        {"book_id": IDS[9], "first": 7, "last": 7, "scores": 0},
+    ]
