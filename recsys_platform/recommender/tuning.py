@@ -5,11 +5,11 @@ training (fitting.py), what is done with the result.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from recsys_platform.recommender.errors import ModelError
+from recsys_platform.recommender.errors import ModelError, NothingToLearnError
 from recsys_platform.recommender.fitting import Fitter
 from recsys_platform.recommender.models.lightfm import LightFMParams, fit_lightfm
 from recsys_platform.recommender.models.protocol import Recommender
@@ -56,7 +56,7 @@ def tune_variant(
 
     Where nothing better than the variant as it is was found, no parameters are.
 
-    Raises ModelError if there is nothing to tune about it.
+    Raises ModelError if there is nothing to tune about it, NothingToLearnError if the data have nothing for it to learn from.
     """
     variant = variants[name]
     if variant.model not in SPACES:
@@ -68,11 +68,24 @@ def tune_variant(
             return _by_stages(tried, split, params, trial)
         return mean_ndcg(Fitter(split.train, {**variants, name: tried}).bare(name), split, params.k, params.max_users)
 
-    found = search(name, objective, params, start=_start(variant), progress=progress)
     untuned = mean_ndcg(Fitter(split.train, variants).bare(name), split, params.k, params.max_users)
+    found = search(name, objective, params, start=_start(variant), progress=progress)
     if found.value > untuned:
         return replace(found, untuned=untuned)
     return replace(found, parameters={}, value=untuned, untuned=untuned)
+
+
+def tune_all(
+    names: Iterable[str], variants: Variants, split: Split, params: TuningParams, progress: Progress | None = None
+) -> tuple[list[Tuned], list[str]]:
+    """What was found for each variant, and a sentence for each that has nothing to learn from."""
+    found, not_tuned = [], []
+    for name in names:
+        try:
+            found.append(tune_variant(name, variants, split, params, progress))
+        except NothingToLearnError as error:
+            not_tuned.append(f"{name} is not tuned: {error}")
+    return found, not_tuned
 
 
 def search(

@@ -20,6 +20,8 @@ from recsys_platform.recommender.models.items import ItemModel
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
 from recsys_platform.recommender.ranking import top_k
+from recsys_platform.recommender.splits import hold_out_random
+from recsys_platform.recommender.tuning import TuningParams, tune_all
 from recsys_platform.recommender.variants import Variant, load_variants, variant_of
 
 Make = Callable[..., Dataset]
@@ -240,3 +242,14 @@ def test_a_variant_is_a_name_for_a_model_with_parameters_of_its_own(tmp_path: Pa
     variants = load_variants(path)
     assert list(variants) == ["popularity", "wide", "mixed"]
     assert variants["mixed"].recipe(variants)["components"]["wide"]["components"] == 64
+
+
+def test_what_has_nothing_to_learn_from_is_named_and_the_rest_is_tuned(make_dataset: Make) -> None:
+    likes = {f"u{number}": ["b1", "b2", "b3", "b4"] for number in range(9)}
+    data = make_dataset(likes, ["b1", "b2", "b3", "b4"], last_at=pd.Timestamp("2026-01-01"))
+    found, not_tuned = tune_all(["sequence", "ease"], load_variants(), hold_out_random(data), TuningParams(trials=1))
+    assert [each.name for each in found] == ["ease"]
+    assert not_tuned == [
+        "sequence is not tuned: Nobody liked two books one after the other: there is no order to learn from. "
+        "Load events with times first."
+    ]

@@ -10,7 +10,7 @@ from recsys_platform.hub.store import Hub
 from recsys_platform.recommender import curated
 from recsys_platform.recommender.registry import Registry
 from recsys_platform.recommender.splits import hold_out_after
-from recsys_platform.recommender.tuning import SPACES, Tuned, TuningParams, tune_variant
+from recsys_platform.recommender.tuning import SPACES, Tuned, TuningParams, tune_all
 from recsys_platform.recommender.variants import Variant, variant_of
 
 
@@ -44,7 +44,7 @@ def tuning(
     def tell(name: str, done: int, best: float) -> None:
         context.log.info(f"{name}: {done} trials, NDCG@{params.k} {best:.4f} so far")
 
-    found = [tune_variant(name, VARIANTS, inner, params, tell) for name in names]
+    found, not_tuned = tune_all(names, VARIANTS, inner, params, tell)
     for each in found:
         figures = {"ndcg": each.value, "ndcg_before": each.untuned, "trials": float(each.trials)}
         registry.note_tuning(each.name, each.parameters, figures)
@@ -52,6 +52,7 @@ def tuning(
         metadata={
             "found": dg.MetadataValue.md(_table(found)),
             "for variants.yaml": dg.MetadataValue.md(f"```yaml\n{_yaml(found)}```"),
+            **({"not tuned": " ".join(not_tuned)} if not_tuned else {}),
         }
     )
 
