@@ -117,8 +117,9 @@ class Fitter:
         if not parts:
             raise NothingToLearnError(f"No component of {name} has anything to learn from. Load more events first.")
         chosen = self.given.weights.get(name) or self.weights(name, params)
-        even = set(chosen) != set(parts)  # too young a world to hold something out
-        weights = np.array([1 if even else chosen[part] for part in parts], np.float32)
+        weights = np.array([chosen.get(part, 0) for part in parts], np.float32)
+        if not weights.any():  # too young a world to hold something out
+            weights[:] = 1
         components = tuple(self.bare(part) for part in parts)
         some = sample(np.flatnonzero(self.data.positives_per_user).astype(np.int32), SCALED_ON, params.seed)
         scales = np.array([mean_deviation(component, some) for component in components], dtype=np.float32)

@@ -114,13 +114,13 @@ def places_of(ids: Sequence[str], data: Dataset) -> dict[str, int]:
 
 
 def unheeded(rules: ListRules, data: Dataset, *, list_length: int) -> list[str]:
-    """A sentence for each part of the list rules that changes nothing on these data, in lists of that many books."""
+    """A sentence for each part of the list rules that does not do what it says on these data, in lists of that many books."""
     found = [
         ("Excluded, but not in the catalogue", _missing(rules.exclude, data)),
         ("Promoted, but not in the catalogue", _missing([each.book_id for each in rules.reranking.promoted], data)),
         ("Promoted, but not available now", _shut(rules, data)),
         (
-            f"Promoted to a rank beyond the {list_length} that are published",
+            f"Promoted to a rank beyond the {list_length} that are published, and so on no full list",
             [each.book_id for each in rules.reranking.promoted if each.rank > list_length],
         ),
     ]

@@ -75,11 +75,18 @@ ROWS = """
     ),
 
     made as (
-        select model, generated_at from lists group by 1, 2
+        select generated_at from lists group by 1
+    ),
+
+    lasted as (
+        select generated_at, lead(generated_at) over (order by generated_at) as replaced_at from made
     ),
 
     editions as (
-        select model, generated_at, lead(generated_at) over (partition by model order by generated_at) as replaced_at from made
+        select lists.model, lasted.generated_at, lasted.replaced_at
+        from lists
+        inner join lasted on lists.generated_at = lasted.generated_at
+        group by 1, 2, 3
     ),
 
     shown as (
@@ -113,14 +120,15 @@ ROWS = """
 class Judged:
     """One model: its estimates by ips, snips and doubly_robust, empty if its lists show nothing of what was shown.
 
-    `exposures`: judged by so many. `early`, `unlisted`: left out, because its first list was made later, because the reader has no
-    list that long. `agreeing`: so many exposures show the book of the list, with `clicks` of them clicked. `versions`: of the model.
+    `exposures`: judged by so many. Left out: `unpublished`, because the newest lists of then had none of the model, and `unlisted`,
+    because the reader has no list that long. `agreeing`: so many exposures show the book of the list, with `clicks` of them
+    clicked. `versions`: of the model.
     """
 
     model: str
     versions: tuple[str, ...]
     exposures: int
-    early: int
+    unpublished: int
     unlisted: int
     agreeing: int
     clicks: int
@@ -201,7 +209,7 @@ def judged(model: str, rows: pa.Table, *, used: int, versions: Sequence[str] = (
         model=model,
         versions=tuple(versions),
         exposures=len(listed),
-        early=used - len(rows),
+        unpublished=used - len(rows),
         unlisted=len(rows) - len(listed),
         agreeing=int(agrees.sum()),
         clicks=clicks,
@@ -285,7 +293,11 @@ def _rows_of(each: Judged) -> list[dict[str, object]]:
         "versions": ", ".join(each.versions),
         "exposures": f"{each.exposures:,}",
     }
-    about |= {"no list yet": f"{each.early:,}", "no such rank": f"{each.unlisted:,}", "agreeing": f"{each.agreeing:,}"}
+    about |= {
+        "not published then": f"{each.unpublished:,}",
+        "no such rank": f"{each.unlisted:,}",
+        "agreeing": f"{each.agreeing:,}",
+    }
     if not each.estimates:
         return [
             about | dict.fromkeys(_FIGURES, "") | {"doubts": "Its lists show none of the books that chance showed."}

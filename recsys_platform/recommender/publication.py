@@ -35,7 +35,7 @@ from recsys_platform.warehouse.promises import GIVEN, Made, promises_of
 VARIANTS = load_variants()
 LIST_RULES = load_list_rules()
 SIMILAR_BY = "lightfm"
-"""The variant whose book vectors tell which books are alike; where it was not trained on these data, what was published stays."""
+"""The variant whose book vectors tell which books are alike; where no version knows this catalogue, what was published stays."""
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -70,7 +70,7 @@ def publish(
     baseline = trained_on(BASELINE, data, VARIANTS, registry) or registry.newest(BASELINE)
     versions = versions_to_publish(registry, baseline)
     labels = {name: registry.listed(version).label for name, version in versions.items()}
-    similar = trained_on(SIMILAR_BY, data, VARIANTS, registry) if SIMILAR_BY in VARIANTS else None
+    similar = _similar_by(data, registry)
     version = _version(labels, similar, data, list_length, rules, now)
     in_vain = unheeded(rules, data, list_length=list_length)
     if _same(warehouse.live_version(), version):
@@ -88,6 +88,13 @@ def publish(
     promises = dict(chain.from_iterable(kept[name].items() for name in tables))
     rows = warehouse.publish(version, tables, promises=promises, given=_given(marts, data, models, rules))
     return Publication(version, labels, rows, in_vain)
+
+
+def _similar_by(data: Dataset, registry: Registry) -> str | None:
+    """The version trained on these data, or else the newest one if it is about the same books."""
+    present = trained_on(SIMILAR_BY, data, VARIANTS, registry) if SIMILAR_BY in VARIANTS else None
+    newest = present or registry.newest(SIMILAR_BY)
+    return newest if newest and registry.listed(newest).catalogue_hash == data.catalogue_hash else None
 
 
 def made_by(rules: ListRules) -> Made:

@@ -8,6 +8,7 @@ dbt parses as ever, once for a home.
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2] / "dbt_project"
 PARSED = ROOT / "target" / "partial_parse.msgpack"
 _SOURCES = ("*.yml", "*.sql", "*.csv", "*.md")
+_ADAPTERS = ("dbt-adapters", "dbt-duckdb")
+"""Their macros are part of what is parsed."""
 
 
 def main() -> None:
@@ -36,7 +39,10 @@ def parsed_before(file: Path, env: str) -> "Manifest | None":
     from dbt.version import __version__
 
     raw = file.read_bytes()
-    found = extended_mashumuro_decoder(raw)  # type: ignore[no-untyped-call]
+    try:
+        found = extended_mashumuro_decoder(raw)  # type: ignore[no-untyped-call]
+    except ValueError:  # dbt was stopped, or is at it, and writes in place
+        return None
     kind, version = (found["metadata"][name] for name in ("adapter_type", "dbt_version"))
     roots = {node["root_path"] for node in found["nodes"].values() if node["resource_type"] == "seed"}
     if (kind, version, roots) != ("duckdb", __version__, {str(ROOT)}):
@@ -46,8 +52,19 @@ def parsed_before(file: Path, env: str) -> "Manifest | None":
 
 
 def is_older_than_the_project(parsed: Path, sources: Sequence[str] = _SOURCES) -> bool:
-    """Whether a file of the project changed after it was parsed, or it never was."""
+    """Whether the project, or what dbt itself brings along, changed after it was parsed, or it never was.
+
+    A file that went or was renamed shows in its folder alone.
+    """
     if not parsed.exists():
         return True
-    files = (path for pattern in sources for path in ROOT.rglob(pattern) if "target" not in path.parts)
-    return max(path.stat().st_mtime for path in files) > parsed.stat().st_mtime
+    files = (path for pattern in sources for path in ROOT.rglob(pattern))
+    folders = (path for path in ROOT.rglob("*/") if path.is_dir())
+    ours = (path for path in (*files, *folders) if not {"target", "logs"} & set(path.relative_to(ROOT).parts))
+    return max(path.stat().st_mtime for path in (*ours, *_installed())) > parsed.stat().st_mtime
+
+
+def _installed() -> list[Path]:
+    """The folders that say which adapter is installed, made when it was."""
+    found = (distribution(name) for name in _ADAPTERS)
+    return [Path(str(each.locate_file(f"{each.name.replace('-', '_')}-{each.version}.dist-info"))) for each in found]

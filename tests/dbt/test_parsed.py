@@ -4,11 +4,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import dbt.adapters.duckdb
 import pytest
 from dbt.contracts.graph.manifest import Manifest
 from dbt.parser.manifest import extended_mashumaro_encoder
 
-from recsys_platform.warehouse.dbt import ROOT, parsed_before
+from recsys_platform.warehouse.dbt import ROOT, is_older_than_the_project, parsed_before
 
 
 @pytest.fixture
@@ -52,3 +53,29 @@ def test_what_was_found_in_a_project_that_has_moved_is_not_taken(parsed: Path) -
     here = str(ROOT).encode()
     parsed.write_bytes(parsed.read_bytes().replace(here, here[:-1] + b"_"))
     assert parsed_before(parsed, "local") is None
+
+
+def test_a_file_that_went_or_was_renamed_is_noticed(parsed: Path) -> None:
+    scratch = ROOT / "macros" / "renamed_by_a_test.txt"  # nothing that dbt reads
+    before = ROOT.joinpath("macros").stat()
+    try:
+        scratch.touch()
+        os.utime(scratch.parent, (parsed.stat().st_mtime + 1,) * 2)
+        assert parsed_before(parsed, "local") is None
+    finally:
+        scratch.unlink()
+        os.utime(scratch.parent, (before.st_atime, before.st_mtime))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_what_was_written_in_part_is_not_taken(parsed: Path, share: float) -> None:
+    whole = parsed.read_bytes()
+    parsed.write_bytes(whole[: int(share * len(whole))])
+    assert parsed_before(parsed, "local") is None
+
+
+def test_what_was_parsed_before_an_adapter_was_installed_is_not_taken(parsed: Path) -> None:
+    [adapter] = Path(dbt.adapters.duckdb.__file__).parents[3].glob("dbt_duckdb-*.dist-info")
+    installed = adapter.stat().st_mtime
+    os.utime(parsed, (installed - 1, installed - 1))
+    assert is_older_than_the_project(parsed, sources=())

@@ -45,7 +45,7 @@ def test_it_shows_estimates_and_a_plot_and_tells_what_was_left_out(run):
     assert (told["exposures used"], told["exposures left out"], told["snips_m"]) == (2, 1, 0.5)
     head, _, *rows = told["policies"].splitlines()
     assert [column.strip() for column in head.strip("|").split("|")] == [
-        *("model", "versions", "exposures", "no list yet", "no such rank", "agreeing"),
+        *("model", "versions", "exposures", "not published then", "no such rank", "agreeing"),
         *("estimator", "value", "95 %", "gain", "gain 95 %", "could be shown", "doubts"),
     ]
     assert [row.split(" | ")[6] for row in rows] == ["ips", "snips", "dr", ""]

@@ -117,7 +117,16 @@ def test_each_exposure_is_judged_by_the_list_of_its_time(warehouse, log):
     log(shown("b", at=MADE + DAY), shown("d", at=MADE + 3 * DAY), shown("b", at=MADE + 4 * DAY))
     old, young = judge_published(warehouse).models
     assert (old.model, old.exposures, old.agreeing, old.versions) == ("m", 3, 2, ("m-v1", "m-v2"))
-    assert (young.model, young.agreeing, young.exposures, young.early) == ("young", 1, 2, 1)
+    assert (young.model, young.agreeing, young.exposures, young.unpublished) == ("young", 1, 2, 1)
+
+
+def test_a_model_that_is_no_longer_published_is_not_judged_by_what_came_after(warehouse, log):
+    publish(warehouse, "v1", LISTS | {"old": {"u1": ["a", "b"]}})
+    publish(warehouse, "v2", LISTS, made=MADE + 2 * DAY)
+    log(shown("b", at=MADE + DAY), shown("b", at=MADE + 3 * DAY))
+    still, old = judge_published(warehouse).models
+    assert (still.model, still.exposures, still.unpublished) == ("m", 2, 0)
+    assert (old.model, old.exposures, old.unpublished) == ("old", 1, 1)
 
 
 def test_readers_without_a_list_that_long_are_left_out_and_counted(warehouse, log):

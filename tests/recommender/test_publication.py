@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from recsys_platform.recommender.list_rules import ListRules, list_rules_of
 from recsys_platform.recommender.publication import VARIANTS, Publication, publish
 from recsys_platform.recommender.registry import PRODUCTION, Registry
 from recsys_platform.recommender.training import train
+from recsys_platform.recommender.variants import variant_of
 from tests.recommender.test_list_making import IDS, world
 
 NOW = dt.datetime(2026, 11, 22)
@@ -93,6 +95,18 @@ def test_lists_by_any_file_of_rules_keep_what_it_promises(said: str, registry: R
     done = published(registry, warehouse, list_rules_of(FILES[said]))
     assert done.rows["user_recommendations"] > READERS
     assert set(done.model_versions) == {"popularity", "item_knn"}
+
+
+def test_books_are_alike_by_the_newest_version_that_knows_the_catalogue_and_none_of_them_is_excluded(
+    tmp_path: Path, warehouse: Any
+) -> None:
+    data, registry = dataset_of(MARTS), Registry(tmp_path)
+    train("popularity", data, registry, variants=VARIANTS, now=NOW)
+    yesterday = data.with_interactions(np.arange(len(data.interactions)) > 0)
+    hurried = {**VARIANTS, "lightfm": variant_of("lightfm", {"epochs": 1})}
+    train("lightfm", yesterday, registry, variants=hurried, now=NOW)
+    assert published(registry, warehouse, list_rules_of({"exclude": [IDS[0]]})).rows["similar_books"]
+    assert warehouse.frame("select * from published.similar_books where similar_book_id = ?", [IDS[0]]).num_rows == 0
 
 
 def test_a_changed_file_is_published_anew_and_the_same_one_only_once(registry: Registry, warehouse: Any) -> None:

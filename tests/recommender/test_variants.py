@@ -253,3 +253,52 @@ def test_what_has_nothing_to_learn_from_is_named_and_the_rest_is_tuned(make_data
         "sequence is not tuned: Nobody liked two books one after the other: there is no order to learn from. "
         "Load events with times first."
     ]
+
+
+def test_a_component_that_could_not_be_judged_counts_nothing_and_others_keep_their_weights(make_dataset: Make) -> None:
+    class Chosen(Fitter):
+        def weights(self, name: str, params: Any) -> dict[str, float]:
+            return {"ease": 1.0, "item_knn": 0.0}
+
+    liked = {f"u{number}": ["b1", "b2", "b3"] for number in range(5)}
+    blend: Any = Chosen(make_dataset(liked, ["b1", "b2", "b3"]), load_variants()).bare("blend")
+    weights = {part.name: float(weight) for part, weight in zip(blend.components, blend.weights, strict=True)}
+    assert weights.pop("ease") == 1
+    assert weights.keys() >= {"item_knn", "sequence"}
+    assert set(weights.values()) == {0}
+
+
+def test_books_of_one_moment_say_nothing_of_what_follows_which(make_dataset: Make) -> None:
+    at_once = {f"u{number}": ["b1", "b2", "b3"] for number in range(30)}
+    days = [*["2026-01-01"] * 90, "2026-01-01", "2026-01-02"]
+    data = make_dataset({**at_once, "v": ["b4", "b5"]}, ["b1", "b2", "b3", "b4", "b5"], last_at=pd.to_datetime(days))
+    scores = Fitter(data, load_variants()).bare("sequence").fold_in(histories_from([[0], [3]], 5))
+    assert scores[0].tolist() == [0, 0, 0, 0, 0]
+    assert scores[1].argmax() == 4
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_histories_of_another_catalogue_are_refused_and_of_nobody_are_nothing(name: str, fitter: Fitter) -> None:
+    model = fitter.fit(name)
+    with pytest.raises(ModelError, match="about 21 books and the model about 20"):
+        model.fold_in(histories_from([[20]], 21))
+    assert model.fold_in(histories_from([], 20)).shape == (0, 20)
+
+
+def test_a_history_of_books_that_do_not_exist_is_refused() -> None:
+    for book in (-1, 3):
+        with pytest.raises(ModelError, match="none of the 3 of the catalogue"):
+            histories_from([[0, book]], 3)
+
+
+def test_an_item_model_stored_before_ages_were_is_read_with_those_of_its_order(fitter: Fitter) -> None:
+    model: Any = fitter.bare("ease")
+    stored = model.arrays()
+    del stored["history_ages"]
+    again = type(model).restore("ease", stored)
+    assert again.histories.age.tolist() == model.histories.age.tolist()
+
+
+def test_als_without_regularization_is_a_mistake_in_the_file() -> None:
+    with pytest.raises(ModelError, match=r"Variant als, parameter regularization: .* greater than 0"):
+        variant_of("als", {"regularization": 0})

@@ -28,12 +28,11 @@ def test_each_promise_can_be_broken_and_then_nothing_is_published(warehouse: Any
 
 def test_a_promoted_book_that_does_not_say_so_and_another_that_does_break_a_promise(warehouse: Any) -> None:
     sentence = next(each for each in ALL if each.startswith("promoted books"))
-    first, *others = KEPT["user_recommendations"]
+    others = KEPT["user_recommendations"][1:]
     for row in (("u1", "m", 1, "b7", 0.5, "popular", None), ("u1", "m", 1, "b2", None, "promoted", None)):
         lists = {**KEPT, "user_recommendations": [row, *others]}
         with pytest.raises(PublishError, match=r"\(1 rows do not\)"):
             warehouse.publish("v1", published(lists), promises={sentence: ALL[sentence]}, given=given())
-    assert first[3] == "b2"
 
 
 @pytest.mark.parametrize(

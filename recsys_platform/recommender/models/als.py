@@ -4,9 +4,10 @@ Belongs here: its parameters and what is done for books nobody liked yet. Does n
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -21,10 +22,13 @@ from recsys_platform.recommender.models.histories import histories_of
 
 @dataclass(frozen=True)
 class AlsParams:
-    """`alpha`: confidence of a liked book that is as new as can be. `half_life`: of that confidence, in books liked since."""
+    """`alpha`: confidence of a liked book that is as new as can be. `half_life`: of that confidence, in books liked since.
+
+    `regularization` is above 0: without it a reader of few books has no single best vector.
+    """
 
     components: int = 64
-    regularization: float = 20.0
+    regularization: Annotated[float, Field(gt=0)] = 20.0
     alpha: float = 5.0
     iterations: int = 15
     half_life: float = 50.0

@@ -40,7 +40,8 @@ class FactorModel:
         return self._against_books(self.user_vectors[users])
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The product with vectors made of histories."""
+        """The product with vectors made of histories; ModelError if they are about another catalogue."""
+        histories.check_about(len(self.book_vectors))
         return self._against_books(self.folding.vectors(histories, self.book_vectors))
 
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from recsys_platform.recommender.arrays import Csr, FloatArray, IntArray
 from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.errors import ModelError
 from recsys_platform.recommender.recency import newer_of_the_user
 
 
@@ -48,6 +49,14 @@ class Histories:
         where = np.repeat(self.starts[readers], lengths) + inside
         return Histories(starts, self.books[where], self.age[where], self.n_books)
 
+    def check_about(self, n_books: int) -> None:
+        """Raise ModelError unless they are about a catalogue of so many books: kernels read where they are told to."""
+        if self.n_books != n_books:
+            raise ModelError(
+                f"The histories are about {self.n_books:,} books and the model about {n_books:,}: leave out the books that came "
+                "since it was trained."
+            )
+
     def weighted(self, half_life: float) -> Csr:
         """Each history as a row of shape (n_books,): 1 for the newest book, 0.5 for one that is `half_life` books older."""
         return self.matrix(fading(self.age, half_life))
@@ -72,9 +81,11 @@ def histories_of(data: Dataset) -> Histories:
 
 
 def histories_from(lists: Sequence[Sequence[int]], n_books: int) -> Histories:
-    """Histories of readers that no data set knows: books by index, oldest first."""
+    """Histories of readers that no data set knows: books by index, oldest first. ModelError if there is no such book."""
     lengths = np.array([len(each) for each in lists], dtype=np.int32)
     books = np.array([book for each in lists for book in each], dtype=np.int32)
+    if len(books) and not 0 <= books.min() <= books.max() < n_books:
+        raise ModelError(f"A history holds a book that is none of the {n_books:,} of the catalogue: leave it out.")
     return Histories(_starts(lengths), books, ages_in_order(lengths), n_books)
 
 

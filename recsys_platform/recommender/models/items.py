@@ -34,7 +34,8 @@ class ItemModel:
         return self.fold_in(self.histories.take(users))
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The sum over each history."""
+        """The sum over each history; ModelError if they are about another catalogue."""
+        histories.check_about(self.histories.n_books)
         scores = np.zeros((len(histories), len(self.chosen)), np.float32)
         said = (histories.starts, self._place[histories.books], fading(histories.age, self.half_life))
         if isinstance(self.similarity, np.ndarray):

@@ -44,7 +44,7 @@ class Newcomers:
         """The same for readers whom no data set knows; an unknown language or interest has no effect."""
         segments = np.array([self._segments.get(language, EVERYONE) for language in languages], dtype=np.int32)
         topics = [self._topics_of(some) for some in interests]
-        starts = np.concatenate([[0], np.cumsum([len(some) for some in topics])])
+        starts = np.cumsum([0, *map(len, topics)], dtype=np.int32)
         return self._with_interests(self.popularity.table[segments], starts, np.concatenate([*topics, _NONE]))
 
     def personal(self, users: IntArray) -> BoolArray:

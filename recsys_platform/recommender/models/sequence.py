@@ -27,8 +27,10 @@ class SequenceParams:
 def fit_sequence(data: Dataset, params: SequenceParams, *, name: str = "sequence") -> ItemModel:
     """B = (PᵀP + λI)⁻¹ PᵀF: from the past P to the future F at every moment of every history, its diagonal 0.
 
-    A history is cut at each of its books; what lies before and behind the cut fades with its distance from it, and a history's
-    cuts weigh 1 together. NothingToLearnError if nobody liked two books, one after the other.
+    A history is cut at each of its books, and books of one moment lie on the same side of a cut. What lies before and behind it fades
+    with its distance from it, and a history's cuts weigh 1 together.
+
+    NothingToLearnError if nobody liked two books, one after the other.
     """
     histories = histories_of(data)
     chosen = most_liked(histories, params.max_books)
@@ -53,7 +55,8 @@ def _moments(histories: Histories, chosen: IntArray, half_life: float) -> tuple[
         known = np.flatnonzero(books >= 0)
         if len(books) > 1 and len(known):
             where = np.ix_(books[known], books[known])
-            of_past, of_future = _closed_forms(known, len(books), half_life)
+            at = len(books) - 1 - histories.age[start:stop][known]  # the same for books of one moment
+            of_past, of_future = _closed_forms(at, len(books), half_life)
             past[where] += of_past
             future[where] += of_future
     return past, future
