@@ -233,7 +233,7 @@ def test_what_the_rules_ask_for_in_vain_is_said() -> None:
         "Excluded, but not in the catalogue: x0, x1, x2, x3, x4 and 2 more.",
         "Promoted, but not in the catalogue: gone.",
         f"Promoted, but not available now: {shut}.",
-        f"Promoted to a rank beyond the 20 that are published: {open_}.",
+        f"Promoted to a rank beyond the 20 that are published, and so on no full list: {open_}.",
     ]
     assert unheeded(ListRules(), WORLD, list_length=20) == []
     bare = replace(WORLD, book_features=replace(WORLD.book_features, names=("",) * len(WORLD.book_features.names)))
