@@ -237,11 +237,12 @@ def _each(work: Callable[[Any], object], things: list[Any]) -> None:
 
 
 def random_data(*, readers: int, books: int, liked: int) -> Dataset:
-    """So many readers who liked so many books at random, five books an author."""
+    """So many readers who liked so many books at random, a book a day, five books an author."""
     random = np.random.default_rng(0)
     users, those = np.repeat(np.arange(readers), liked), random.integers(books, size=readers * liked)
     rows = pd.DataFrame({"user_id": users, "book_id": those}).drop_duplicates().astype(str)
-    rows = rows.assign(weight=1.0, is_positive=True, is_finished=True, last_at=pd.Timestamp("2026-01-01"))
+    days = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(len(rows)) % liked, unit="D")
+    rows = rows.assign(weight=1.0, is_positive=True, is_finished=True, last_at=days)
     catalogue = pd.DataFrame(
         {"book_id": [str(book) for book in range(books)], "author": [f"a{book // 5}" for book in range(books)]}
     )
