@@ -19,7 +19,7 @@ OFF_POLICY = dg.AssetKey(["models", "off_policy"])
 @dg.asset(
     key=OFF_POLICY,
     deps=[dg.AssetKey(["marts", "fct_exposures"]), dg.AssetKey(["published", "user_recommendations"])],
-    group_name="training",
+    group_name="experiments",
     kinds={"numpy"},
     pool=WAREHOUSE_WRITER,
     automation_condition=NIGHTLY,
