@@ -21,12 +21,25 @@ def multiply(vectors: AnyArray, books: AnyArray, bias: AnyArray, scores: AnyArra
         for first in range(0, books.shape[1], TILE):
             size = min(TILE, books.shape[1] - first)
             total[:] = 0
-            for component in range(vectors.shape[1]):
-                factor, tile = np.float64(vectors[row, component]), books[component, first : first + size]
-                for column in range(size):
-                    total[column] += factor * tile[column]
+            _add_components(vectors[row].astype(np.float64), books, first, size, total)
             for column in range(size):
                 scores[row, first + column] = total[column] + bias[first + column]
+
+
+@njit(cache=True, nogil=True)
+def _add_components(vector: AnyArray, books: AnyArray, begin: int, size: int, total: AnyArray) -> None:
+    """Add `vector` (c,) · some columns of `books` (c, n), four components at a time: sums are fetched a quarter as often."""
+    end, whole = begin + size, len(vector) // 4 * 4
+    for at in range(0, whole, 4):
+        one, two, three, four = vector[at], vector[at + 1], vector[at + 2], vector[at + 3]
+        first, second = books[at, begin:end], books[at + 1, begin:end]
+        third, fourth = books[at + 2, begin:end], books[at + 3, begin:end]
+        for column in range(size):
+            total[column] += one * first[column] + two * second[column] + three * third[column] + four * fourth[column]
+    for at in range(whole, len(vector)):
+        factor, own = vector[at], books[at, begin:end]
+        for column in range(size):
+            total[column] += factor * own[column]
 
 
 @njit(cache=True, nogil=True)
