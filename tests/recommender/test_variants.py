@@ -124,6 +124,14 @@ def test_a_users_scores_do_not_depend_on_who_else_is_asked_for(name: str, fitter
     assert (together == alone).all()
 
 
+@pytest.mark.parametrize("name", [*PERSONAL, "lightfm_content"])
+def test_a_reader_folded_in_alone_has_the_scores_of_company(name: str, fitter: Fitter, checkerboard: Any) -> None:
+    model, histories = fitter.fit(name), histories_of(checkerboard.data)
+    together = model.fold_in(histories)
+    alone = np.vstack([model.fold_in(histories.take(np.array([user], np.int32))) for user in range(61)])
+    assert (together == alone).all()
+
+
 def test_what_follows_is_learned_from_what_came_before(make_dataset: Make) -> None:
     books = [f"b{number}" for number in range(6)]
     rng = np.random.default_rng(0)

@@ -42,8 +42,8 @@ class MeanMap:
 
     def vectors(self, histories: Histories, books: FloatArray) -> FloatArray:
         """The mapped means."""
-        means = history_means(histories, books, self.half_life)
-        return np.asarray(means @ self.from_history[:-1] + self.from_history[-1])
+        means = history_means(histories, books, self.half_life).astype(np.float64)  # one row and many round alike
+        return np.asarray(means @ self.from_history[:-1] + self.from_history[-1], dtype=np.float32)
 
     def shares(self, history: Histories, books: FloatArray) -> FloatArray:
         """Each book's part of the mean, mapped; what is added for everyone is nobody's."""
