@@ -88,7 +88,7 @@ def _metadata(warehouse: Warehouse, name: str, done: Publication) -> dict[str, A
         **table_metadata(warehouse, f"published.{name}"),
         "version": done.version,
         "published_now": bool(done.rows),
-        **({"list_rules_that_change_nothing": " ".join(done.unheeded)} if done.unheeded else {}),
+        **({"list_rules_in_vain": " ".join(done.unheeded)} if done.unheeded else {}),
         **{str(model): version for model, version in done.model_versions.items()},
     }
 
