@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py [--only ml100k,ml100k_stratified,cold,fold_in,goodbooks,world] [--goodbooks FOLDER]
                                  [--movielens FOLDER] [--home FOLDER] [--tuned FOLDER]
-                                 [--trials N] [--seconds S] [--seeds N] [--folds N] [--json]
+                                 [--trials N] [--seconds S] [--seeds N] [--jobs N] [--folds N] [--json]
 
 `ml100k`: MovieLens-100K, ratings from 4 up are liked, each reader's latest fifth is held out, NDCG@10, what was liked before is
 filtered.
@@ -11,7 +11,8 @@ filtered.
 hidden, then known by 80 % of what they liked: NDCG@10 without training again ÷ with. `goodbooks`: goodbooks-10k, a random fifth
 of each reader's ratings from 4 up. `world`: the demo's world, as the platform itself measures it. Variants and peers are tuned
 on an inner split of the first seed's training data, each with the same number of trials or seconds; then all are trained on
-every seed's split. What the searches found is kept in the folder of `--tuned`, and the next run goes on from there.
+every seed's split, `--jobs` seeds at a time, each on one core. What the searches found is kept in the folder of `--tuned`, and the
+next run goes on from there.
 """
 
 import argparse
@@ -19,15 +20,20 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import quality_data as sets
 from measure import print_table, watch
 from quality_peers import PEERS, Found, Scored
 from scipy.stats import rankdata
+from threadpoolctl import threadpool_limits
 
 from recsys_platform.recommender.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
@@ -83,15 +89,30 @@ def measured(
 ) -> Means:
     """NDCG@10 of all, with the parameters that were found, on every seed's split."""
     found: Means = {}
-    for seed in bench.seeds:
-        split = cut(data, seed=seed)
-        fitter = Fitter(split.train, seeded(variants, seed), hold_out=cut)
-        for name in fitter.learnable(variants):
-            found.setdefault(name, []).append(mean_ndcg(fitter.bare(name), split, K))
-        for name, peer in PEERS.items():
-            found.setdefault(name, []).append(mean_ndcg(peer.on(split, peers[name], seed), split, K))  # type: ignore[arg-type]
-        bench.tell(f"seed {seed}: " + ", ".join(f"{name} {values[-1]:.4f}" for name, values in found.items()))
+    with ProcessPoolExecutor(bench.given.jobs, get_context("spawn"), one_core) as pool:
+        all_seeds = pool.map(partial(of_seed, data, cut, variants, peers), bench.seeds)
+        for seed, ours in zip(bench.seeds, all_seeds, strict=True):
+            for name, value in ours.items():
+                found.setdefault(name, []).append(value)
+            bench.tell(f"seed {seed}: " + ", ".join(f"{name} {value:.4f}" for name, value in ours.items()))
     return found
+
+
+def one_core() -> None:
+    """Beside other seeds, more threads would only wait for each other."""
+    threadpool_limits(1)
+    numba.set_num_threads(1)
+
+
+def of_seed(
+    data: Dataset, cut: Cut, variants: Mapping[str, Variant], peers: Mapping[str, Found], seed: int
+) -> dict[str, float]:
+    """NDCG@10 of all on one seed's split."""
+    split = cut(data, seed=seed)
+    fitter = Fitter(split.train, seeded(variants, seed), hold_out=cut)
+    models = {name: fitter.bare(name) for name in fitter.learnable(variants)}
+    others = {name: peer.on(split, peers[name], seed) for name, peer in PEERS.items()}
+    return {name: mean_ndcg(model, split, K) for name, model in (models | others).items()}  # type: ignore[arg-type]
 
 
 def tuned_variants(bench: Bench, what: str, inner: Split) -> dict[str, Variant]:
@@ -297,6 +318,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
