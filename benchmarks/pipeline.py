@@ -37,14 +37,14 @@ from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import ID_FIELDS, attributes_prefix
 from recsys_platform.hub.remembering import record_tables
 from recsys_platform.hub.snapshots import snapshot_drift
-from recsys_platform.recommender import curated
-from recsys_platform.recommender.measured import keep, measured_on
-from recsys_platform.recommender.plots import evaluation_plot
-from recsys_platform.recommender.promotion import judge
-from recsys_platform.recommender.publication import publish
-from recsys_platform.recommender.registry import Registry
-from recsys_platform.recommender.training import candidates_of, evaluate_variants, live_recipe, train
-from recsys_platform.recommender.variants import load_variants
+from recsys_platform.recommender.data import curated
+from recsys_platform.recommender.evaluation.measured import keep, measured_on
+from recsys_platform.recommender.evaluation.plots import evaluation_plot
+from recsys_platform.recommender.lists.publication import publish
+from recsys_platform.recommender.registry.promotion import judge
+from recsys_platform.recommender.registry.versions import Registry
+from recsys_platform.recommender.training.candidates import candidates_of, evaluate_variants, live_recipe, train
+from recsys_platform.recommender.training.variants import load_variants
 from recsys_platform.resources import hub_of, prepare_home
 from recsys_platform.settings import Settings, load_settings
 from recsys_platform.simulation.server import running_server

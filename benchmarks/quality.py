@@ -35,15 +35,15 @@ from quality_peers import PEERS, Found, Scored
 from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.splits import Split
 from recsys_platform.recommender.errors import NothingToLearnError
-from recsys_platform.recommender.fitting import Fitter
+from recsys_platform.recommender.evaluation.testing import mean_ndcg
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.models.protocol import Recommender
-from recsys_platform.recommender.splits import Split
-from recsys_platform.recommender.testing import mean_ndcg
-from recsys_platform.recommender.tuning import SPACES, TuningParams, tune_variant
-from recsys_platform.recommender.variants import Variant, load_variants, variant_of
+from recsys_platform.recommender.training.fitting import Fitter
+from recsys_platform.recommender.training.tuning import SPACES, TuningParams, tune_variant
+from recsys_platform.recommender.training.variants import Variant, load_variants, variant_of
 from recsys_platform.simulation.truth import load_truth, mean_true_affinity
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 from recsys_platform.warehouse.overview import overview

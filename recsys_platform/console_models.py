@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.recommender.registry import Change, Listed
+from recsys_platform.recommender.registry.versions import Change, Listed
 
 _NEXT = "Published tables follow at the next `recsys run`."
 

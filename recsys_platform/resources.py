@@ -15,7 +15,7 @@ from recsys_platform.settings import Settings
 
 if TYPE_CHECKING:
     from recsys_platform.hub.notifications import LandingQueue
-    from recsys_platform.recommender.registry import Registry
+    from recsys_platform.recommender.registry.versions import Registry
     from recsys_platform.warehouse.port import Warehouse
 
 DAGSTER_YAML = Path(__file__).parent.parent / "dagster.yaml"
@@ -41,7 +41,7 @@ def warehouse_of(settings: Settings) -> "Warehouse":
 
 def registry_of(settings: Settings) -> "Registry":
     """The model registry of a world."""
-    from recsys_platform.recommender.registry import Registry
+    from recsys_platform.recommender.registry.versions import Registry
 
     return Registry(settings.models_root, settings.mlflow_uri)
 

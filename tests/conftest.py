@@ -15,7 +15,7 @@ import pytest
 from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import Source, landing_key
 from recsys_platform.hub.store import Hub
-from recsys_platform.recommender.registry import Registry
+from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 from tests.servers import made_up_credentials, moto
 

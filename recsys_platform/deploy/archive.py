@@ -10,8 +10,8 @@ from pathlib import Path
 
 from recsys_platform.deploy.errors import DeployError
 from recsys_platform.hub.s3 import S3Hub
-from recsys_platform.recommender.model_files import MANIFEST
-from recsys_platform.recommender.registry import Registry
+from recsys_platform.recommender.registry.files import MANIFEST
+from recsys_platform.recommender.registry.versions import Registry
 
 ARCHIVE = "model.tar.gz"
 

@@ -1,7 +1,7 @@
 """Curated tables as Parquet in the hub: `curated/{table}/dt=YYYY-MM-DD/part-00000.parquet`.
 
 Belongs here: writing, recognising and removing a day of a curated table, and which columns never go there. Does not: which
-tables and rows those are (warehouse/curation.py, recommender/curated.py).
+tables and rows those are (warehouse/curation.py, recommender/data/curated.py).
 """
 
 import datetime as dt

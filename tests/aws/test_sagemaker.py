@@ -33,8 +33,8 @@ from recsys_platform.deploy.sagemaker import (
 from recsys_platform.errors import HubError
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.model_files import Facts, read_arrays, read_manifest
-from recsys_platform.recommender.registry import Registry
+from recsys_platform.recommender.registry.files import Facts, read_arrays, read_manifest
+from recsys_platform.recommender.registry.versions import Registry
 
 ARRAYS = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3), "book_ids": np.array(["b1", "ü"], dtype=object)}
 FACTS = Facts(created_at=dt.datetime(2026, 11, 22, 12, 30), data_hash="abc", code_version="0.1")

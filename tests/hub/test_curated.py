@@ -14,7 +14,7 @@ import pytest
 from recsys_platform.hub.curated import put_day
 from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.store import Hub
-from recsys_platform.recommender import curated as training
+from recsys_platform.recommender.data import curated as training
 from recsys_platform.warehouse import curation
 from recsys_platform.warehouse.curation import DAILY_TABLES, Curated, DailyTable, keep_days
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse

@@ -1,6 +1,6 @@
 """What a person can do about models from the command line, in a finished world that was copied to another place."""
 
-from recsys_platform.recommender.registry import PRODUCTION
+from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.resources import registry_of
 from recsys_platform.settings import load_settings
 

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from recsys_platform.defs.training.tuning import TuningConfig, tuning
-from recsys_platform.recommender.variants import variant_of
+from recsys_platform.recommender.training.variants import variant_of
 from recsys_platform.resources import hub_of, registry_of
 from recsys_platform.settings import load_settings
 

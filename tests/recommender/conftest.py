@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 import pytest
 
-from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.interactions import build_dataset
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
 
 READERS, BOOKS = 60, 20
 Likes = dict[str, list[str]]

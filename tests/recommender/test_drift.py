@@ -9,13 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.drift import best_scores, drift, name_counts, noise, number_counts, psi, verdict
+from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.fitting import Fitter
+from recsys_platform.recommender.evaluation.drift import (
+    best_scores,
+    drift,
+    name_counts,
+    noise,
+    number_counts,
+    psi,
+    verdict,
+)
 from recsys_platform.recommender.models.histories import histories_from
 from recsys_platform.recommender.models.trained import TrainedModel
-from recsys_platform.recommender.variants import load_variants
+from recsys_platform.recommender.training.fitting import Fitter
+from recsys_platform.recommender.training.variants import load_variants
 
 DAY = np.timedelta64(1, "D")
 NOW = np.datetime64("2026-11-20T12:00:00", "us")

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.splits import Split, hold_out_latest
 from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams, evaluate
-from recsys_platform.recommender.plots import evaluation_plot, headline
-from recsys_platform.recommender.report import evaluation_page
-from recsys_platform.recommender.splits import Split, hold_out_latest
+from recsys_platform.recommender.evaluation.held_out import Evaluation, EvaluationParams, evaluate
+from recsys_platform.recommender.evaluation.plots import evaluation_plot, headline
+from recsys_platform.recommender.evaluation.report import evaluation_page
 
 BOOKS = [f"b{number:02d}" for number in range(30)]
 PNG = b"\x89PNG\r\n"
@@ -122,7 +122,12 @@ def test_the_figure_is_a_png_even_if_nothing_was_found(split: Split, result: Eva
 def test_the_page_holds_every_figure_and_runs_nothing(split: Split, result: Evaluation) -> None:
     recipes = {"first": {"model": "<script>"}, "last": {"model": "popularity"}}
     page = evaluation_page(
-        result, data_hash="abc", recipes=recipes, window=split.train.window, now=dt.datetime(2026, 1, 1)
+        result,
+        baseline="popularity",
+        data_hash="abc",
+        recipes=recipes,
+        window=split.train.window,
+        now=dt.datetime(2026, 1, 1),
     )
     assert "<script>" not in page
     assert "&lt;script&gt;" in page

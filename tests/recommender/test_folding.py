@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import NothingToLearnError
-from recsys_platform.recommender.interactions import build_dataset
 from recsys_platform.recommender.models.als import AlsParams, fit_als
 from recsys_platform.recommender.models.folding import LeastSquares, MeanMap
 from recsys_platform.recommender.models.histories import histories_from, histories_of

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_platform.recommender.comparison import Difference
 from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.gate import GateParams, decide
-from recsys_platform.recommender.model_files import Facts
-from recsys_platform.recommender.promotion import Judgement, judge, promote, roll_back
-from recsys_platform.recommender.registry import CHALLENGER, PRODUCTION, Registry
+from recsys_platform.recommender.evaluation.comparison import Difference
+from recsys_platform.recommender.registry.files import Facts
+from recsys_platform.recommender.registry.gate import GateParams, decide
+from recsys_platform.recommender.registry.promotion import Judgement, judge, promote, roll_back
+from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
 
 PARAMS = GateParams()
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.interactions import build_dataset
 
 USERS = pd.DataFrame(
     {

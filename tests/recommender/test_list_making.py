@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.exploration import seed_of
-from recsys_platform.recommender.fitting import Fitter
-from recsys_platform.recommender.interactions import build_dataset
-from recsys_platform.recommender.list_making import (
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.lists.exploration import seed_of
+from recsys_platform.recommender.lists.list_rules import Exploration, ListRules, Order, Promotion
+from recsys_platform.recommender.lists.making import (
     ListMaking,
     best_lists,
     excluded_books,
@@ -24,11 +24,11 @@ from recsys_platform.recommender.list_making import (
     live_lists,
     unheeded,
 )
-from recsys_platform.recommender.list_rules import Exploration, ListRules, Order, Promotion
+from recsys_platform.recommender.lists.rules import Rules, allowed_by
 from recsys_platform.recommender.models.histories import histories_of
-from recsys_platform.recommender.ranking import NONE, Factors, Ranked, Score, top_k
-from recsys_platform.recommender.rules import Rules, allowed_by
-from recsys_platform.recommender.variants import variant_of
+from recsys_platform.recommender.ranking.top_k import NONE, Factors, Ranked, Score, top_k
+from recsys_platform.recommender.training.fitting import Fitter
+from recsys_platform.recommender.training.variants import variant_of
 
 READERS, BOOKS = 14, 40
 EVERYONE = np.arange(READERS, dtype=np.int32)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from recsys_platform.recommender.errors import ListRulesError
-from recsys_platform.recommender.list_rules import Exploration, ListRules, Order, Promotion, load_list_rules
-from recsys_platform.recommender.rules import Rules
+from recsys_platform.recommender.lists.list_rules import Exploration, ListRules, Order, Promotion, load_list_rules
+from recsys_platform.recommender.lists.rules import Rules
 
 
 def test_the_file_that_comes_with_the_platform_says_its_defaults() -> None:

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.fitting import Fitter
-from recsys_platform.recommender.interactions import build_dataset
-from recsys_platform.recommender.list_rules import list_rules_of
-from recsys_platform.recommender.lists import (
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.lists.list_rules import list_rules_of
+from recsys_platform.recommender.lists.tables import (
     POPULAR_BOOKS,
     SIMILAR_BOOKS,
     USER_RECOMMENDATIONS,
@@ -26,7 +25,8 @@ from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.folding import MeanMap
 from recsys_platform.recommender.models.newcomers import fit_newcomers
 from recsys_platform.recommender.models.popularity import Popularity, PopularityParams, fit_popularity
-from recsys_platform.recommender.variants import variant_of
+from recsys_platform.recommender.training.fitting import Fitter
+from recsys_platform.recommender.training.variants import variant_of
 
 EDITION = Edition("lightfm", "v1", dt.datetime(2026, 11, 22))
 USERS = pd.DataFrame({"user_id": ["reads", "new_de", "new"], "language": ["en", "de", None]})

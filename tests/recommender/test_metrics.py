@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys_platform.recommender import metrics
-from recsys_platform.recommender.ranking import top_k
+from recsys_platform.recommender.evaluation import metrics
+from recsys_platform.recommender.ranking.top_k import top_k
 
 HITS = np.array(
     [

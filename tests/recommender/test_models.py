@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import DataError, ModelError
-from recsys_platform.recommender.interactions import build_dataset
 from recsys_platform.recommender.models.factors import FactorModel, book_similarity
 from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.lightfm import LightFMParams, fit_lightfm
 from recsys_platform.recommender.models.newcomers import fit_newcomers
 from recsys_platform.recommender.models.popularity import Popularity, PopularityParams, fit_popularity
 from recsys_platform.recommender.models.trained import TrainedModel, restore
-from recsys_platform.recommender.ranking import top_k
+from recsys_platform.recommender.ranking.top_k import top_k
 
 Make = Callable[..., Dataset]
 PARAMS = LightFMParams(components=8, epochs=30, seed=1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import stdtrit
 
 from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.off_policy import (
+from recsys_platform.recommender.evaluation.off_policy import (
     Exposures,
     as_table,
     doubly_robust,

@@ -12,8 +12,8 @@ import pytest
 
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.personalize import SCHEMAS, Exported, export
-from recsys_platform.recommender.personalize_limits import (
+from recsys_platform.recommender.lists.personalize import SCHEMAS, Exported, export
+from recsys_platform.recommender.lists.personalize_limits import (
     METADATA,
     Field,
     Schema,

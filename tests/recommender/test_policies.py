@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recsys_platform.recommender.plots import policies_plot
-from recsys_platform.recommender.policies import (
+from recsys_platform.recommender.evaluation.plots import policies_plot
+from recsys_platform.recommender.evaluation.policies import (
     PRIOR,
     Judged,
     Report,

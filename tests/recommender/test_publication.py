@@ -10,12 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recsys_platform.recommender.curated import dataset_of
-from recsys_platform.recommender.list_rules import ListRules, list_rules_of
-from recsys_platform.recommender.publication import VARIANTS, Publication, publish
-from recsys_platform.recommender.registry import PRODUCTION, Registry
-from recsys_platform.recommender.training import train
-from recsys_platform.recommender.variants import variant_of
+from recsys_platform.recommender.data.curated import dataset_of
+from recsys_platform.recommender.lists.list_rules import ListRules, list_rules_of
+from recsys_platform.recommender.lists.publication import VARIANTS, Publication, publish
+from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
+from recsys_platform.recommender.training.candidates import train
+from recsys_platform.recommender.training.variants import variant_of
 from tests.recommender.test_list_making import IDS, world
 
 NOW = dt.datetime(2026, 11, 22)

@@ -9,16 +9,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.evaluation import EvaluationParams
-from recsys_platform.recommender.fitting import Fitter
-from recsys_platform.recommender.gate import GateParams
-from recsys_platform.recommender.interactions import build_dataset
-from recsys_platform.recommender.model_files import Facts
-from recsys_platform.recommender.promotion import Judgement, judge, promote, roll_back
-from recsys_platform.recommender.registry import PRODUCTION, Registry
-from recsys_platform.recommender.training import candidates_of, evaluate_variants, live_recipe, load_model, train
-from recsys_platform.recommender.variants import Variant, variant_of
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.evaluation.held_out import EvaluationParams
+from recsys_platform.recommender.registry.files import Facts
+from recsys_platform.recommender.registry.gate import GateParams
+from recsys_platform.recommender.registry.promotion import Judgement, judge, promote, roll_back
+from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
+from recsys_platform.recommender.training.candidates import (
+    candidates_of,
+    evaluate_variants,
+    live_recipe,
+    load_model,
+    train,
+)
+from recsys_platform.recommender.training.fitting import Fitter
+from recsys_platform.recommender.training.variants import Variant, variant_of
 
 NOW = dt.datetime(2026, 3, 1)
 POPULARITY = variant_of("popularity", {"half_life_days": 365})

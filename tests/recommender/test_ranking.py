@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import sparse
 
 from recsys_platform.recommender.errors import ModelError
-from recsys_platform.recommender.ranking import NONE, Ranked, ranked_blocks, top_k
+from recsys_platform.recommender.ranking.top_k import NONE, Ranked, ranked_blocks, top_k
 
 Scores = npt.NDArray[np.float32]
 

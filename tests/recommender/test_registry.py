@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys_platform.recommender import registry as module
 from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.model_files import Facts
-from recsys_platform.recommender.registry import CHALLENGER, PRODUCTION, Registry
+from recsys_platform.recommender.registry import versions as module
+from recsys_platform.recommender.registry.files import Facts
+from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
 
 ARRAYS = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3), "book_ids": np.array(["b1", "ü"], dtype=object)}
 FACTS = Facts(

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.exploration import explore, seed_of
-from recsys_platform.recommender.interactions import build_dataset
-from recsys_platform.recommender.ranking import NONE, Allowed, Ranked, top_k
-from recsys_platform.recommender.reranking import Reranking, chosen, kinds_of, offers, with_promoted
-from recsys_platform.recommender.rules import Rules, allowed_by
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.lists.exploration import explore, seed_of
+from recsys_platform.recommender.lists.reranking import Reranking, chosen, kinds_of, offers, with_promoted
+from recsys_platform.recommender.lists.rules import Rules, allowed_by
+from recsys_platform.recommender.ranking.top_k import NONE, Allowed, Ranked, top_k
 
 USERS = pd.DataFrame({"user_id": ["free", "paying"], "tier": ["free", "premium"], "language": ["en", "xx"]})
 BOOKS = pd.DataFrame(

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
 
-from recsys_platform.recommender import spark_job
 from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.ranking import NONE, Factors, top_k
-from recsys_platform.recommender.spark import LISTS, USERS, Shelf, book_table, lists_of, user_table
+from recsys_platform.recommender.ranking import spark_job
+from recsys_platform.recommender.ranking.spark import LISTS, USERS, Shelf, book_table, lists_of, user_table
+from recsys_platform.recommender.ranking.top_k import NONE, Factors, top_k
 
 N_USERS, N_BOOKS, K = 700, 300, 12
 RANDOM = np.random.default_rng(0)
@@ -94,7 +94,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_LOCAL_DIRS": str(tmp_path / "spark"),
     }
-    root = {"PYTHONPATH": str(Path(spark_job.__file__).parents[2])}
+    root = {"PYTHONPATH": str(Path(spark_job.__file__).parents[3])}
     java = {} if shutil.which("java") else {"JAVA_HOME": java_without_incubator(tmp_path / "java")}
     return {**os.environ, **local, **root, **java}
 

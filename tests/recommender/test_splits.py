@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.interactions import build_dataset
-from recsys_platform.recommender.splits import hide_books, hold_out_after, hold_out_latest, hold_out_random
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.data.splits import hide_books, hold_out_after, hold_out_latest, hold_out_random
 
 BOOKS = [f"b{number:02d}" for number in range(20)]
 

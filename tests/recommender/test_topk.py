@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recsys_platform.recommender.errors import ModelError
-from recsys_platform.recommender.ranking import NONE, Allowed, Factors, top_k
+from recsys_platform.recommender.ranking.top_k import NONE, Allowed, Factors, top_k
 
 seeds = st.integers(0, 10_000)
 patient = settings(deadline=None)

@@ -9,20 +9,20 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.data.splits import hold_out_random
 from recsys_platform.recommender.errors import DataError, ModelError, NothingToLearnError
-from recsys_platform.recommender.fitting import Fitter
-from recsys_platform.recommender.interactions import build_dataset
 from recsys_platform.recommender.models.blend import best_weights, standardized
 from recsys_platform.recommender.models.fallback import PRIOR_BOOKS, Readers, WithFallback
 from recsys_platform.recommender.models.histories import histories_from, histories_of
 from recsys_platform.recommender.models.items import ItemModel
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
-from recsys_platform.recommender.ranking import top_k
-from recsys_platform.recommender.splits import hold_out_random
-from recsys_platform.recommender.tuning import TuningParams, tune_all
-from recsys_platform.recommender.variants import Variant, load_variants, variant_of
+from recsys_platform.recommender.ranking.top_k import top_k
+from recsys_platform.recommender.training.fitting import Fitter
+from recsys_platform.recommender.training.tuning import TuningParams, tune_all
+from recsys_platform.recommender.training.variants import Variant, load_variants, variant_of
 
 Make = Callable[..., Dataset]
 PERSONAL = ["lightfm", "als", "item_knn", "ease", "sequence", "blend"]

@@ -11,9 +11,9 @@ from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.tables import table_metadata
 from recsys_platform.errors import PublishError
 from recsys_platform.hub.store import Hub
-from recsys_platform.recommender.curated import newest_marts
-from recsys_platform.recommender.publication import LIST_RULES, Publication, made_by, publish
-from recsys_platform.recommender.registry import Registry
+from recsys_platform.recommender.data.curated import newest_marts
+from recsys_platform.recommender.lists.publication import LIST_RULES, Publication, made_by, publish
+from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.promises import TABLES, promises_of

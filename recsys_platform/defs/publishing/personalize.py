@@ -7,9 +7,9 @@ import dagster as dg
 from recsys_platform.defs.automation.triggers import ON_DEMAND
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.hub.store import Hub
-from recsys_platform.recommender.curated import MARTS, NEWEST_DAY
+from recsys_platform.recommender.data.curated import MARTS, NEWEST_DAY
 from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.personalize import Exported, export, personalize_key
+from recsys_platform.recommender.lists.personalize import Exported, export, personalize_key
 from recsys_platform.warehouse.port import Warehouse
 
 DATASETS = dg.AssetKey(["personalize", "datasets"])

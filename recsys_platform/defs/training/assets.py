@@ -12,19 +12,18 @@ from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.tables import markdown
 from recsys_platform.defs.telling import every_few_seconds
 from recsys_platform.hub.store import Hub
-from recsys_platform.recommender import curated
-from recsys_platform.recommender.dataset import Dataset
-from recsys_platform.recommender.drift import best_scores, drift
+from recsys_platform.recommender.data import curated
+from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import DataError, NothingToLearnError
-from recsys_platform.recommender.evaluation import Evaluation, EvaluationParams
-from recsys_platform.recommender.fitting import Listener
-from recsys_platform.recommender.gate import GateParams
-from recsys_platform.recommender.measured import keep, measured_on
-from recsys_platform.recommender.plots import evaluation_plot
-from recsys_platform.recommender.promotion import Judgement, judge
-from recsys_platform.recommender.registry import PRODUCTION, Registry
-from recsys_platform.recommender.report import evaluation_page
-from recsys_platform.recommender.training import (
+from recsys_platform.recommender.evaluation.drift import best_scores, drift
+from recsys_platform.recommender.evaluation.held_out import Evaluation, EvaluationParams
+from recsys_platform.recommender.evaluation.measured import keep, measured_on
+from recsys_platform.recommender.evaluation.plots import evaluation_plot
+from recsys_platform.recommender.evaluation.report import evaluation_page
+from recsys_platform.recommender.registry.gate import GateParams
+from recsys_platform.recommender.registry.promotion import Judgement, judge
+from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
+from recsys_platform.recommender.training.candidates import (
     Registered,
     candidates_of,
     evaluate_variants,
@@ -32,7 +31,8 @@ from recsys_platform.recommender.training import (
     load_model,
     train,
 )
-from recsys_platform.recommender.variants import BASELINE, components_of, load_variants
+from recsys_platform.recommender.training.fitting import Listener
+from recsys_platform.recommender.training.variants import BASELINE, components_of, load_variants
 from recsys_platform.warehouse.port import Warehouse
 
 INTERACTIONS = dg.AssetKey(["training", "interactions"])
@@ -107,7 +107,9 @@ def evaluation(
         return dg.MaterializeResult(metadata={"not measured": str(error)})
     keep(result, data.fingerprint(), warehouse, _now())
     recipes = {name: variant.recipe(variants) for name, variant in variants.items()}
-    page = evaluation_page(result, data_hash=data.fingerprint(), recipes=recipes, window=data.window, now=_now())
+    page = evaluation_page(
+        result, baseline=BASELINE, data_hash=data.fingerprint(), recipes=recipes, window=data.window, now=_now()
+    )
     hub.put(REPORT, page.encode())
     return dg.MaterializeResult(metadata={"report": hub.where(REPORT), **_evaluation_metadata(result)})
 

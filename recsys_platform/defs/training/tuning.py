@@ -7,11 +7,11 @@ from pydantic import Field
 from recsys_platform.defs.automation.triggers import ON_DEMAND
 from recsys_platform.defs.training.assets import INTERACTIONS, VARIANTS
 from recsys_platform.hub.store import Hub
-from recsys_platform.recommender import curated
-from recsys_platform.recommender.registry import Registry
-from recsys_platform.recommender.splits import hold_out_after
-from recsys_platform.recommender.tuning import SPACES, Tuned, TuningParams, tune_all
-from recsys_platform.recommender.variants import Variant, variant_of
+from recsys_platform.recommender.data import curated
+from recsys_platform.recommender.data.splits import hold_out_after
+from recsys_platform.recommender.registry.versions import Registry
+from recsys_platform.recommender.training.tuning import SPACES, Tuned, TuningParams, tune_all
+from recsys_platform.recommender.training.variants import Variant, variant_of
 
 
 class TuningConfig(dg.Config):

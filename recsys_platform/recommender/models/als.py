@@ -12,7 +12,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from recsys_platform.recommender.arrays import FloatArray
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.content import ContentParams, vectors_of_new_books
 from recsys_platform.recommender.models.factors import FactorModel

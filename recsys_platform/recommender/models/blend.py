@@ -1,6 +1,6 @@
 """Several models' opinions, added on one scale.
 
-Belongs here: the sum and its scale, and how its weights are chosen. Does not: what is blended (training.py), the models.
+Belongs here: the sum and its scale, and how its weights are chosen. Does not: what is blended (training/candidates.py), the models.
 """
 
 from collections.abc import Callable, Iterable

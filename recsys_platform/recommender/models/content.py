@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from recsys_platform.recommender.arrays import Csr, FloatArray, IntArray
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
 
 
 @dataclass(frozen=True)

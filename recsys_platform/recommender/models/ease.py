@@ -9,7 +9,7 @@ import numpy as np
 from scipy import linalg
 
 from recsys_platform.recommender.arrays import DoubleArray, FloatArray
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.models.items import ItemModel, most_liked

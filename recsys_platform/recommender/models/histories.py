@@ -11,9 +11,9 @@ import numpy as np
 from scipy import sparse
 
 from recsys_platform.recommender.arrays import Csr, FloatArray, IntArray
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.recency import newer_of_the_user
 from recsys_platform.recommender.errors import ModelError
-from recsys_platform.recommender.recency import newer_of_the_user
 
 
 @dataclass(frozen=True)

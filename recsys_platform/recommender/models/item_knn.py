@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import sparse
 
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.models.items import ItemModel, most_liked

@@ -12,13 +12,13 @@ import numpy as np
 from scipy import sparse
 
 from recsys_platform.recommender.arrays import FloatArray
-from recsys_platform.recommender.dataset import Dataset, Features, Interactions
+from recsys_platform.recommender.data.dataset import Dataset, Features, Interactions
+from recsys_platform.recommender.data.recency import newer_of_the_user
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.content import ContentParams, vectors_of_new_books
 from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.folding import map_from_histories
 from recsys_platform.recommender.models.histories import fading, histories_of
-from recsys_platform.recommender.recency import newer_of_the_user
 
 OnEpoch = Callable[[int, int], None]
 """Called after each epoch with (epochs done, epochs in all)."""

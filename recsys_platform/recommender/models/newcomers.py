@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IdArray, IntArray
-from recsys_platform.recommender.dataset import Dataset, Features
+from recsys_platform.recommender.data.dataset import Dataset, Features
 from recsys_platform.recommender.models.popularity import EVERYONE, Popularity
 from recsys_platform.recommender.models.scoring import add_rows
 

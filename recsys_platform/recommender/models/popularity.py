@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IdArray, IntArray
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.recency import decay
 from recsys_platform.recommender.models.histories import Histories
-from recsys_platform.recommender.recency import decay
 
 EVERYONE = 0
 """The segment of users whose language is unknown or in which there is no book."""

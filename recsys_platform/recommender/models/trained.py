@@ -1,7 +1,7 @@
 """A fitted model together with the ids that its rows and columns stand for.
 
 Belongs here: what is registered as one version and how it is made whole again. Does not: where it is kept
-(registry.py).
+(registry/versions.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys_platform.recommender.arrays import AnyArray, IdArray
-from recsys_platform.recommender.dataset import Dataset
+from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import ModelError
 from recsys_platform.recommender.models.blend import Blend
 from recsys_platform.recommender.models.factors import FactorModel

@@ -1,0 +1,24 @@
+"""How two models differ on the same users.
+
+Belongs here: the one figure that the evaluation measures and the gate judges. Does not: how it is measured (held_out.py), what
+follows from it (registry/gate.py).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean over users of a metric of `model` less that of `baseline`, with its 95 % interval from `low` to `high`.
+
+    Both are measured on the same users, so the interval is that of paired values: what makes a user hard for both falls out of it.
+    """
+
+    model: str
+    baseline: str
+    metric: str
+    segment: str
+    value: float
+    low: float
+    high: float
+    users: int

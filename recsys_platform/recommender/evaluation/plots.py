@@ -1,0 +1,170 @@
+"""The evaluation and the judgement of policies as pictures.
+
+Belongs here: figures drawn with matplotlib's objects, without its global state, as PNG bytes. Does not: numbers; they
+come from held_out.py and policies.py.
+"""
+
+import io
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from recsys_platform.recommender.evaluation.held_out import ALL, SEGMENTS, Evaluation
+from recsys_platform.recommender.evaluation.off_policy import Estimate
+from recsys_platform.recommender.evaluation.policies import Report
+
+INK, MUTED, GRID = "#222222", "#6b6b6b", "#e3e3e3"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#44AA99")
+"""Okabe & Ito's palette, which colour-blind readers can tell apart, and two of Tol's; the baseline is grey."""
+
+
+def evaluation_plot(result: Evaluation, *, baseline: str = "popularity") -> bytes:
+    """A PNG of 1000 x 460 pixels: NDCG of each model, over all test users and by how much they had read."""
+    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1, wspace=0.06, rect=(0, 0, 1, 0.86))
+    figure = Figure(figsize=(10, 4.6), dpi=100, facecolor="white", layout=layout)
+    FigureCanvasAgg(figure)
+    figure.text(0.014, 0.955, headline(result, baseline), fontsize=15, fontweight="bold", color=INK, va="center")
+    figure.text(0.014, 0.89, _subtitle(result), fontsize=10.5, color=MUTED, va="center")
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))
+    ndcg = result.table[result.table["metric"] == "ndcg"]
+    colours = _colours(ndcg["model"].unique().tolist(), baseline)
+    _draw_overall(left, ndcg[ndcg["segment"] == ALL], colours, result.k)
+    _draw_by_history(right, ndcg[ndcg["segment"] != ALL], colours)
+    return _png(figure)
+
+
+def policies_plot(report: Report) -> bytes:
+    """A PNG 1000 pixels wide: how often each model's lists would be clicked, by each estimator, beside what chance showed.
+
+    There must be an estimate.
+    """
+    models = [each for each in report.models if each.estimates]
+    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1, rect=(0, 0, 1, 0.86))
+    figure = Figure(figsize=(10, 2.4 + 0.8 * len(models)), dpi=100, facecolor="white", layout=layout)
+    FigureCanvasAgg(figure)
+    figure.text(0.014, 0.955, report.headline, fontsize=15, fontweight="bold", color=INK, va="center")
+    figure.text(0.014, 0.885, _POLICIES, fontsize=10.5, color=MUTED, va="center")
+    axes = figure.subplots()
+    for place, model in enumerate(reversed(models)):
+        for number, estimate in enumerate(model.estimates):
+            label = estimate.estimator if place == 0 else None
+            _draw_estimate(axes, place + 0.22 * (1 - number), estimate, COLOURS[number], label)
+        chance = model.estimates[0].value - model.estimates[0].gain
+        axes.plot([chance, chance], [place - 0.4, place + 0.4], color=MUTED, linestyle=":", linewidth=2)
+    axes.set_yticks(range(len(models)), [each.model for each in reversed(models)], fontsize=11, color=INK)
+    axes.set_ylim(-0.6, len(models) - 0.4)
+    axes.legend(loc="best", frameon=False, fontsize=10, labelcolor=INK)
+    _tidy(axes, "clicks a shown book", grid="x")
+    return _png(figure)
+
+
+_POLICIES = (
+    "Clicks a shown book, where and of what chance could show; lines: 95 % interval, dotted: what chance itself showed"
+)
+
+
+def _draw_estimate(axes: Axes, height: float, each: Estimate, colour: str, label: str | None) -> None:
+    axes.plot([each.value], [height], marker="o", color=colour, linestyle="none", label=label)
+    if np.isfinite(each.high - each.low):  # one reader alone has an interval without ends
+        axes.plot([each.low, each.high], [height, height], color=colour, linewidth=2)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def headline(result: Evaluation, baseline: str) -> str:
+    """What the figure shows, in one sentence: by how much the best model beats the baseline, or that none does."""
+    rows: list[Any] = list(result.ratios[result.ratios["segment"] == ALL].itertuples())
+    if not rows:
+        return f"How well {baseline} ranks the held-out books"
+    best = max(rows, key=lambda row: np.nan_to_num(row.value, posinf=np.inf))
+    if not best.low > 1:
+        return f"No model is clearly better than {baseline}"
+    if not np.isfinite(best.value):
+        return f"{best.model} finds held-out books, {baseline} finds none"
+    return f"{best.model} reaches {_times(best.value)} the NDCG of {baseline}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
+
+
+def _subtitle(result: Evaluation) -> str:
+    users = int(result.table.loc[result.table["segment"] == ALL, "users"].max())
+    return f"NDCG@{result.k} over all books not read before, {users:,} test users; lines show the 95 % interval"
+
+
+def _colours(models: list[str], baseline: str) -> dict[str, str]:
+    others = [model for model in models if model != baseline]
+    return {baseline: MUTED} | {model: COLOURS[number % len(COLOURS)] for number, model in enumerate(others)}
+
+
+def _draw_overall(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], k: int) -> None:
+    rows = rows.sort_values("value").reset_index(drop=True)
+    top = float(rows["high"].max()) or 1.0
+    bars: list[Any] = list(rows.itertuples())
+    for position, row in enumerate(bars):
+        colour = colours[str(row.model)]
+        axes.barh(position, row.value, height=0.5, color=colour)
+        axes.plot([row.low, row.high], [position, position], color=INK, linewidth=1.6)
+        axes.text(row.high + top * 0.03, position, _figure(row.value), va="center", color=INK, fontsize=11)
+    axes.set_yticks(range(len(rows)), rows["model"].tolist(), fontsize=11, color=INK)
+    axes.set_xlim(0, top * 1.22)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_title("All test users", loc="left", fontsize=11, color=INK)
+    _tidy(axes, f"NDCG@{k}", grid="x")
+
+
+def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
+    segments = [name for name in SEGMENTS if name in set(rows["segment"])]
+    ends: list[tuple[float, str]] = []
+    for number, (model, some) in enumerate(rows.groupby("model", sort=False)):
+        ordered = some.set_index("segment").loc[segments]
+        places = np.arange(len(segments)) + 0.04 * (number - (len(colours) - 1) / 2)  # or the intervals hide each other
+        spread = np.abs(ordered[["low", "high"]].to_numpy().T - ordered["value"].to_numpy())
+        axes.errorbar(
+            places, ordered["value"], yerr=spread, color=colours[str(model)], marker="o", linewidth=2, capsize=0
+        )
+        ends.append((float(ordered["value"].iloc[-1]), str(model)))
+    top = float(rows["high"].max()) or 1.0
+    ends.sort()
+    for height, (_, model) in zip(_apart([end for end, _ in ends], top * 0.07), ends, strict=True):
+        axes.text(
+            len(segments) - 0.86, height, model, va="center", color=colours[model], fontsize=11, fontweight="bold"
+        )
+    sizes = rows.drop_duplicates("segment").set_index("segment")["users"]
+    axes.set_xticks(range(len(segments)), [f"{name}\n{sizes[name]:,} users" for name in segments], color=INK)
+    axes.set_xlim(-0.3, len(segments) - 0.15)
+    axes.set_ylim(0, top * 1.08)
+    axes.set_title("By how many books they had liked", loc="left", fontsize=11, color=INK)
+    _tidy(axes, "books liked before the test", grid="y")
+
+
+def _apart(heights: list[float], gap: float) -> list[float]:
+    """Ascending heights moved up where needed, so that labels are `gap` apart and clear of the axis."""
+    placed: list[float] = []
+    for height in heights:
+        placed.append(max(height, (placed[-1] if placed else -gap / 2) + gap))
+    return placed
+
+
+def _tidy(axes: Axes, label: str, *, grid: Literal["x", "y"]) -> None:
+    axes.set_xlabel(label, color=MUTED)
+    axes.tick_params(length=0, labelcolor=INK)
+    axes.set_axisbelow(True)
+    (axes.xaxis if grid == "x" else axes.yaxis).grid(True, color=GRID)
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(side == ("left" if grid == "x" else "bottom"))
+        axes.spines[side].set_color("#b5b5b5")
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.01 else f"{value:.4f}"

@@ -1,0 +1,144 @@
+"""An evaluation as one HTML page that needs nothing else.
+
+Belongs here: which tables people are shown, and what the figures mean in words. Does not: the figures (held_out.py), the picture
+(plots.py).
+"""
+
+import base64
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recsys_platform.recommender.evaluation.held_out import ALL, COLD, SHOWN, Evaluation
+from recsys_platform.recommender.evaluation.plots import evaluation_plot, headline
+
+DEFINITIONS = (
+    (
+        "ndcg",
+        "Hits count 1 / log2(rank + 1); divided by what an ideal list reaches, which has min(k, relevant) hits on top.",
+    ),
+    ("map", "The mean of the precision at each hit's rank, divided by min(k, relevant)."),
+    ("precision, recall", "Hits divided by k; hits divided by all that is relevant."),
+    ("hit_rate, mrr", "Whether there is a hit at all; 1 / rank of the first one."),
+    ("auc", "The share of (relevant, other) pairs of books in the right order, over the whole ranking."),
+    ("coverage", "The share of the catalogue that stands in at least one list."),
+    ("novelty", "The mean of -log2 of the share of readers who liked a listed book, in bits."),
+    ("diversity", "1 less the mean cosine of the features of two listed books."),
+    (
+        "popularity_lift",
+        "How much more popular listed books are than those the reader liked before, in shares of the catalogue.",
+    ),
+    ("ndcg_unfiltered", "NDCG where the books of a reader's own past are ranked too."),
+    ("cold books", "Only books count that nobody had liked before; readers who liked one of them."),
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A cell: `best` of its column, where more is better."""
+
+    text: str
+    interval: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model's figures."""
+
+    name: str
+    figures: Sequence[Figure]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What stands in the corner, above the columns and in the rows."""
+
+    title: str
+    corner: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    note: str = ""
+
+
+def evaluation_page(
+    result: Evaluation,
+    *,
+    baseline: str,
+    data_hash: str,
+    recipes: Mapping[str, Any],
+    window: tuple[Any, Any] | None,
+    now: dt.datetime,
+) -> str:
+    """The page, as text; its first sentence compares with the variant `baseline`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("recsys_platform.recommender")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("evaluation.html").render(
+        day=f"{now:%Y-%m-%d %H:%M} UTC",
+        data_hash=data_hash[:12],
+        window=[str(moment)[:10] for moment in window] if window else None,
+        headline=headline(result, baseline),
+        users=int(result.table.loc[result.table["segment"] == ALL, "users"].max()),
+        k=result.k,
+        plot=base64.b64encode(evaluation_plot(result)).decode(),
+        tables=list(_tables(result)),
+        definitions=DEFINITIONS,
+        recipes=[(name, _parameters(recipe)) for name, recipe in recipes.items()],
+    )
+
+
+def _tables(result: Evaluation) -> Iterator[Table]:
+    overall = result.table[result.table["segment"] == ALL]
+    yield _pivot("All readers", overall, "metric", list(SHOWN))
+    yield _pivot(
+        "NDCG by history",
+        result.table[result.table["metric"] == "ndcg"],
+        "segment",
+        list(result.segments),
+        note=_sizes(result),
+    )
+    yield from _differences(result)
+    others = [name for name in overall["metric"].unique() if "@" in name or name == "ndcg_unfiltered"]
+    yield _pivot("At other lengths, and unfiltered", overall, "metric", others)
+
+
+def _pivot(title: str, rows: pd.DataFrame, by: str, columns: list[str], note: str = "") -> Table:
+    found: dict[Any, Any] = {(row.model, getattr(row, by)): row for row in rows.itertuples()}
+    models = [str(model) for model in rows["model"].unique()]
+    best = {
+        name: max((found[model, name].value for model in models if (model, name) in found), default=np.nan)
+        for name in columns
+    }
+    lines = [Row(model, [_figure(found.get((model, name)), best[name], name) for name in columns]) for model in models]
+    return Table(title, "model", columns, lines, note)
+
+
+def _figure(row: Any, best: float, column: str) -> Figure:
+    if row is None:
+        return Figure("")
+    interval = "" if np.isnan(row.low) else f"{row.low:.4f} to {row.high:.4f}"
+    return Figure(f"{row.value:.4f}", interval, best=bool(row.value == best) and column != "popularity_lift")
+
+
+def _differences(result: Evaluation) -> Iterator[Table]:
+    rows = result.differences[result.differences["metric"] == "ndcg"]
+    for baseline, some in rows.groupby("baseline", sort=False):
+        note = "Paired: both models on the same resampled readers. The gate asks for an interval above 0."
+        table = _pivot(f"NDCG less that of {baseline}", some, "segment", list(result.segments), note=note)
+        yield Table(table.title, table.corner, table.columns, table.rows, table.note)
+
+
+def _sizes(result: Evaluation) -> str:
+    sizes = result.table.drop_duplicates("segment").set_index("segment")["users"]
+    told = [f"{name} ({sizes[name]:,})" for name in result.segments]
+    return f"Readers by how many books they had liked before: {', '.join(told)}; of {COLD} see below."
+
+
+def _parameters(recipe: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in recipe.items())

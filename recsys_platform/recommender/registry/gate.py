@@ -1,0 +1,151 @@
+"""What may go before readers: a recipe that is better than popularity and than what is live, and nowhere clearly worse.
+
+Belongs here: the decision, and its reasons in sentences. Does not: measuring (evaluation/held_out.py), doing what was decided
+(promotion.py).
+
+Recipes are judged, not trained models: all are trained on the same past and tested on the same readers, the one that is live too, so
+nobody has seen what is held out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from recsys_platform.recommender.evaluation.comparison import Difference
+
+ALL = "all"
+
+
+class Measured(Protocol):
+    """What the gate asks of an evaluation."""
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The recipes that were measured."""
+
+    @property
+    def baselines(self) -> Sequence[str]:
+        """The recipes that all others were compared with."""
+
+    @property
+    def segments(self) -> Sequence[str]:
+        """The segments that were measured, `all` among them."""
+
+    def difference(self, model: str, baseline: str, *, metric: str = "ndcg", segment: str = ALL) -> Difference:
+        """KeyError if it was not measured."""
+
+    def value(self, model: str, metric: str = "ndcg", segment: str = ALL) -> float:
+        """KeyError if it was not measured."""
+
+
+@dataclass(frozen=True)
+class GateParams:
+    """`margin`: a segment may fall behind what is live by this share of its figure, as far as the interval can tell.
+
+    `fewest`: a segment of fewer readers is not judged, since its interval says nothing.
+    """
+
+    metric: str = "ndcg"
+    baseline: str = "popularity"
+    margin: float = 0.05
+    fewest: int = 50
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a candidate may go live, and why or why not; `unjudged`: segments with too few readers."""
+
+    candidate: str
+    promote: bool
+    reasons: tuple[str, ...]
+    unjudged: tuple[str, ...] = ()
+
+
+def decide(
+    candidate: str, incumbent: str | None, measured: Measured, params: GateParams, *, rolled_back: bool = False
+) -> Decision:
+    """Judge one candidate against the baseline and what is live (None if nothing is: then the baseline stands for it).
+
+    Better: the 95 % interval of the paired difference over all readers lies above 0. Clearly worse in a segment: the upper end of its
+    interval lies below -margin × what the incumbent reaches there. A candidate with the incumbent's own recipe need only
+    beat the baseline: it is the same model on newer data. `rolled_back`: a person took this recipe out of production.
+    """
+    if candidate == params.baseline and incumbent is None:
+        return Decision(candidate, promote=True, reasons=(f"Nothing is live yet: {candidate} is where to begin.",))
+    if candidate not in measured.models:
+        return Decision(candidate, promote=False, reasons=(_unmeasured(candidate),))
+    refusals = [_rolled_back(candidate)] if rolled_back else []
+    if candidate != params.baseline:
+        refusals += _not_better(candidate, params.baseline, measured, params)
+    unjudged: tuple[str, ...] = ()
+    rival = incumbent or params.baseline
+    if rival != candidate:
+        refusals += [] if rival == params.baseline else _not_better(candidate, rival, measured, params)
+        worse, unjudged = _worse_segments(candidate, rival, measured, params)
+        refusals += worse
+    return Decision(
+        candidate, not refusals, tuple(refusals) or (_praise(candidate, incumbent, measured, params),), unjudged
+    )
+
+
+def best_of(decisions: Sequence[Decision], measured: Measured, params: GateParams) -> Decision | None:
+    """The decision for the candidate that may go live and has the highest figure; None if none may."""
+    passed = [decision for decision in decisions if decision.promote]
+    return max(passed, key=lambda decision: measured.value(decision.candidate, params.metric), default=None)
+
+
+def challenger_of(
+    decisions: Sequence[Decision], live: str | None, measured: Measured, params: GateParams
+) -> str | None:
+    """The best recipe besides the live one that beats the baseline: what an experiment should try; None if there is none."""
+    others = [
+        decision.candidate
+        for decision in decisions
+        if decision.candidate in measured.models
+        and decision.candidate not in (live, params.baseline)
+        and measured.difference(decision.candidate, params.baseline, metric=params.metric).low > 0
+    ]
+    return max(others, key=lambda name: measured.value(name, params.metric), default=None)
+
+
+def _not_better(candidate: str, rival: str, measured: Measured, params: GateParams) -> list[str]:
+    found = measured.difference(candidate, rival, metric=params.metric)
+    return [] if found.low > 0 else [f"{_sentence(found)}: that is not surely better."]
+
+
+def _worse_segments(
+    candidate: str, incumbent: str, measured: Measured, params: GateParams
+) -> tuple[list[str], tuple[str, ...]]:
+    refusals, unjudged = [], []
+    for segment in measured.segments:
+        if segment == ALL:
+            continue
+        found = measured.difference(candidate, incumbent, metric=params.metric, segment=segment)
+        if found.users < params.fewest:
+            unjudged.append(segment)
+        elif found.high < -params.margin * measured.value(incumbent, params.metric, segment):
+            refusals.append(f"{_sentence(found)}: more than {params.margin:.0%} worse.")
+    return refusals, tuple(unjudged)
+
+
+def _praise(candidate: str, incumbent: str | None, measured: Measured, params: GateParams) -> str:
+    rival = params.baseline if incumbent is None or incumbent == candidate else incumbent
+    if rival == candidate:
+        return f"{candidate} is live and stays, on newer data."
+    return _sentence(measured.difference(candidate, rival, metric=params.metric)) + "."
+
+
+def _rolled_back(candidate: str) -> str:
+    return f"{candidate} was rolled back: `recsys promote` brings it back, or another recipe."
+
+
+def _unmeasured(candidate: str) -> str:
+    return f"{candidate} was not measured: too little was liked in the past that it would be tested on."
+
+
+def _sentence(found: Difference) -> str:
+    where = "" if found.segment == ALL else f" in segment {found.segment}"
+    return (
+        f"{found.metric.upper()} of {found.model} is {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f}) "
+        f"against {found.baseline}{where}, on {found.users:,} readers"
+    )

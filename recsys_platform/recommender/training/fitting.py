@@ -1,0 +1,164 @@
+"""From a variant and a data set to a fitted model.
+
+Belongs here: which function fits which model, and how a blend finds its weights. Does not: the models, what is stored (candidates.py).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from recsys_platform.recommender.arrays import DoubleArray, FloatArray
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.splits import Split, hold_out_after
+from recsys_platform.recommender.errors import NothingToLearnError
+from recsys_platform.recommender.evaluation import metrics
+from recsys_platform.recommender.evaluation.testing import sample
+from recsys_platform.recommender.models.als import fit_als
+from recsys_platform.recommender.models.blend import Blend, Quality, best_weights, mean_deviation, standardized
+from recsys_platform.recommender.models.ease import fit_ease
+from recsys_platform.recommender.models.fallback import WithFallback
+from recsys_platform.recommender.models.item_knn import fit_item_knn
+from recsys_platform.recommender.models.lightfm import OnEpoch, fit_lightfm
+from recsys_platform.recommender.models.newcomers import fit_newcomers
+from recsys_platform.recommender.models.popularity import Popularity, PopularityParams, fit_popularity
+from recsys_platform.recommender.models.protocol import Recommender
+from recsys_platform.recommender.models.sequence import fit_sequence
+from recsys_platform.recommender.ranking.top_k import top_k
+from recsys_platform.recommender.training.variants import BASELINE, BlendParams, Variant, Variants
+
+Listener = Callable[[str, int, int], None]
+"""Called with the name of what is trained, epochs done, epochs in all."""
+SCALED_ON = 200
+"""Users whose scores tell the scale of a blend's components."""
+HoldOut = Callable[..., Split]
+_FITS: Mapping[str, Callable[..., Recommender]] = {
+    "als": fit_als,
+    "item_knn": fit_item_knn,
+    "ease": fit_ease,
+    "sequence": fit_sequence,
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is there already and need not be made again; with or without it, models come out the same.
+
+    `fitted`: models on the data by variant, without fallback. `weights`: of blends, by component. `inner`: a fitter for the data
+    without what is held out of them.
+    """
+
+    fitted: Mapping[str, Recommender] = field(default_factory=dict)
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    inner: "Fitter | None" = None
+
+
+class Fitter:
+    """Fits variants on one data set; what a blend shares with another variant is fitted once.
+
+    `hold_out` cuts off what a blend's weights are chosen on: it must ask what the model will be asked.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        variants: Variants,
+        listener: Listener | None = None,
+        *,
+        hold_out: HoldOut = hold_out_after,
+        given: "Given | None" = None,
+    ) -> None:
+        self.data = data
+        self.hold_out = hold_out
+        self.variants = variants
+        self.listener = listener
+        self.given = given or Given()
+        self._bare: dict[str, Recommender] = dict(self.given.fitted)
+
+    def fit(self, name: str) -> Recommender:
+        """The variant; users it does not know get popularity in their language, of their interests."""
+        bare = self.bare(name)
+        baseline = self.bare(BASELINE)
+        return bare if isinstance(bare, Popularity) else WithFallback(bare, fit_newcomers(self.data, baseline))  # type: ignore[arg-type]
+
+    def fit_all(self, names: Iterable[str]) -> list[Recommender]:
+        """Those variants that have something to learn from."""
+        return [self.fit(name) for name in self.learnable(names)]
+
+    def learnable(self, names: Iterable[str]) -> list[str]:
+        """Those variants that have something to learn from; they are fitted."""
+        return [name for name in names if self._can_learn(name)]
+
+    def bare(self, name: str) -> Recommender:
+        """The variant without fallback; NothingToLearnError if the world is too young for it."""
+        if name not in self._bare:
+            self._bare[name] = self._fitted(self.variants[name])
+        return self._bare[name]
+
+    def _fitted(self, variant: Variant) -> Recommender:
+        if isinstance(variant.params, PopularityParams):
+            return fit_popularity(self.data, variant.params, name=variant.name)
+        if isinstance(variant.params, BlendParams):
+            return self._blended(variant.name, variant.params)
+        if variant.model == "lightfm":
+            return fit_lightfm(self.data, variant.params, name=variant.name, on_epoch=self._told(variant.name))  # type: ignore[arg-type]
+        return _FITS[variant.model](self.data, variant.params, name=variant.name)
+
+    def _can_learn(self, name: str) -> bool:
+        try:
+            self.bare(name)
+        except NothingToLearnError:
+            return False
+        return True
+
+    def _blended(self, name: str, params: BlendParams) -> Blend:
+        parts = self.learnable(params.components)
+        if not parts:
+            raise NothingToLearnError(f"No component of {name} has anything to learn from. Load more events first.")
+        chosen = self.given.weights.get(name) or self.weights(name, params)
+        weights = np.array([chosen.get(part, 0) for part in parts], np.float32)
+        if not weights.any():  # too young a world to hold something out
+            weights[:] = 1
+        components = tuple(self.bare(part) for part in parts)
+        some = sample(np.flatnonzero(self.data.positives_per_user).astype(np.int32), SCALED_ON, params.seed)
+        scales = np.array([mean_deviation(component, some) for component in components], dtype=np.float32)
+        return Blend(name, components, weights, scales)
+
+    def weights(self, name: str, params: BlendParams) -> dict[str, float]:
+        """A blend's weights by component, chosen on what is held out of the data; none if nothing can be held out."""
+        split = self.hold_out(self.data, fraction=params.held_out, seed=params.seed)
+        inner = self._inner(split)
+        parts = inner.learnable(params.components)
+        if not (parts and len(split.test_users)):
+            return {}
+        quality = blend_quality([inner.bare(part) for part in parts], split, params)
+        return dict(zip(parts, best_weights(quality, len(parts)).tolist(), strict=True))
+
+    def _inner(self, split: Split) -> "Fitter":
+        given = self.given.inner
+        if given and given.data.fingerprint() == split.train.fingerprint():
+            return given
+        return Fitter(split.train, self.variants, self.listener)
+
+    def _told(self, name: str) -> OnEpoch | None:
+        listener = self.listener
+        return (lambda done, total: listener(name, done, total)) if listener else None
+
+
+def blend_quality(components: list[Recommender], split: Split, params: BlendParams) -> Quality:
+    """From weights to the blend's NDCG@k for each of a sample of a split's test users."""
+    users = sample(split.test_users, params.max_users, params.seed)
+    parts = [standardized(component.scores(users)) for component in components]
+    seen, test = split.train.pairs()[users], split.test[users]
+    rows, relevant = np.arange(len(users), dtype=np.int32), np.diff(test.indptr)
+
+    def quality(weights: FloatArray) -> DoubleArray:
+        books = top_k(lambda some: _weighted(parts, weights, some), rows, k=params.k, exclude=seen).books
+        return metrics.ndcg(metrics.hits_of(books, test), relevant)
+
+    return quality
+
+
+def _weighted(parts: list[FloatArray], weights: FloatArray, rows: Any) -> FloatArray:
+    return np.asarray(sum(weight * part[rows] for weight, part in zip(weights, parts, strict=True) if weight))
