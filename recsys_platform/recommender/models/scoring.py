@@ -49,12 +49,26 @@ def add_rows(starts: AnyArray, at: AnyArray, weights: AnyArray, matrix: AnyArray
     Below 0, `at` stands for no row.
     """
     for row in range(scores.shape[0]):
-        own = scores[row]
-        for entry in range(starts[row], starts[row + 1]):
+        own, first = scores[row], starts[row]
+        whole = first + (starts[row + 1] - first) // 4 * 4
+        for entry in range(first, whole, 4):
+            _add_four_rows(at[entry : entry + 4], weights[entry : entry + 4], matrix, own)
+        for entry in range(whole, starts[row + 1]):
             if at[entry] >= 0:
                 weight, added = weights[entry], matrix[at[entry]]
                 for column in range(len(own)):
                     own[column] += weight * added[column]
+
+
+@njit(cache=True, nogil=True)
+def _add_four_rows(at: AnyArray, weights: AnyArray, matrix: AnyArray, own: AnyArray) -> None:
+    """Four rows of `matrix` at a time: sums are fetched a quarter as often."""
+    factors = np.where(at >= 0, weights, np.float32(0))
+    one, two, three, four = factors[0], factors[1], factors[2], factors[3]
+    first, second = matrix[max(at[0], 0)], matrix[max(at[1], 0)]
+    third, fourth = matrix[max(at[2], 0)], matrix[max(at[3], 0)]
+    for column in range(len(own)):
+        own[column] += one * first[column] + two * second[column] + three * third[column] + four * fourth[column]
 
 
 @njit(cache=True, nogil=True)
@@ -77,15 +91,18 @@ def add_sparse_rows(
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
 def mean_and_deviation(scores: AnyArray) -> tuple[np.float32, np.float32]:
-    """Of one row, summed in double precision; a deviation of 0 is given as 1."""
-    total, squares = 0.0, 0.0
+    """Of one row, summed in double precision; a deviation of 0 is given as 1.
+
+    In one pass, over what scores differ by from the first: a row of equal scores has no deviation, wherever it lies.
+    """
+    first, total, squares = np.float64(scores[0]), 0.0, 0.0
     for score in scores:
-        total += score
-    mean = np.float32(total / len(scores))  # rounded, so that a row of equal scores has no deviation
-    for score in scores:
-        squares += np.float64(score - mean) ** 2
-    deviation = np.float32(np.sqrt(squares / len(scores)))
-    return mean, deviation if deviation > 0 else np.float32(1)
+        difference = score - first
+        total += difference
+        squares += difference * difference
+    mean = total / len(scores)
+    variance = squares / len(scores) - mean * mean
+    return np.float32(first + mean), np.float32(np.sqrt(variance)) if variance > 0 else np.float32(1)
 
 
 @njit(cache=True, nogil=True)
