@@ -16,6 +16,7 @@ from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 
+from recsys_platform.warehouse.dbt import PARSED, parsed_before
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
@@ -136,7 +137,10 @@ def failures(result: dbtRunnerResult) -> list[str]:
 
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """The project, parsed once for all tests."""
+    """The project as it was parsed last, or parsed once for all tests of this process."""
+    before = parsed_before(PARSED, "local")
+    if before:
+        return before
     result = World(tmp_path_factory.mktemp("parse"), None).dbt("parse")
     assert result.success, result.exception
     assert isinstance(result.result, Manifest)
