@@ -10,14 +10,14 @@ import recsys_platform.recommender as package
 
 FLOW = ["data", "models", "ranking", "evaluation", "registry", "training", "lists"]
 HERE = Path(package.__file__).parent
-FROM = re.compile(r"^from recsys_platform\.recommender\.(\w+)", re.MULTILINE)
+IMPORTED = re.compile(r"^\s*(?:from|import) recsys_platform\.recommender(?:\.| import )(\w+)", re.MULTILINE)
 
 
 @pytest.mark.parametrize("folder", FLOW)
 def test_a_folder_uses_only_those_before_it(folder: str) -> None:
     later = set(FLOW[FLOW.index(folder) + 1 :])
     for path in (HERE / folder).glob("*.py"):
-        assert not later & set(FROM.findall(path.read_text())), path
+        assert not later & set(IMPORTED.findall(path.read_text())), path
 
 
 def test_every_folder_has_its_place_and_the_package_names_them_in_order() -> None:

@@ -10,7 +10,7 @@ from recsys_platform.recommender.models.blend import standardized, weighted_sum
 from recsys_platform.recommender.models.factors import FEW, FactorModel
 from recsys_platform.recommender.models.folding import MeanMap, history_means
 from recsys_platform.recommender.models.histories import fading, histories_from
-from recsys_platform.recommender.models.scoring import TILE, add_rows, add_sparse_rows, multiply
+from recsys_platform.recommender.models.scoring import TILE, add_rows, add_sparse_rows, mean_and_deviation, multiply
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -44,8 +44,11 @@ def test_a_reader_alone_has_the_same_scores_as_in_company() -> None:
 def test_rows_that_are_added_are_a_product_of_sparse_matrices(seed: int) -> None:
     random = np.random.default_rng(seed)
     matrix = random.standard_normal((6, 9), dtype=np.float32) * (random.random((6, 9)) < 0.5)
-    starts, at = np.array([0, 2, 2, 5], np.int32), random.integers(-1, 6, 5).astype(np.int32)
-    weights = random.standard_normal(5, dtype=np.float32)
+    starts, at = (
+        np.array([0, 2, 2, 12], np.int32),
+        random.integers(-1, 6, 12).astype(np.int32),
+    )  # four at a time, and what is left
+    weights = random.standard_normal(12, dtype=np.float32)
     dense, thin = np.ones((3, 9), np.float32), np.ones((3, 9), np.float32)
     add_rows(starts, at, weights, matrix, dense)
     rows = sparse.csr_array(matrix)
@@ -70,6 +73,13 @@ def test_standardized_rows_have_mean_0_and_deviation_1_and_equal_scores_become_0
     assert np.allclose(rows.mean(axis=1), 0, atol=1e-4)
     assert np.allclose(rows.std(axis=1), 1, atol=1e-4)
     assert (standardized(np.full((2, 1001), 0.1, np.float32)) == 0).all()
+
+
+def test_a_first_score_far_from_the_others_does_not_spoil_their_deviation() -> None:
+    row = np.random.default_rng(0).standard_normal(10_000).astype(np.float32)
+    row[0] = 1e4
+    mean, deviation = mean_and_deviation(row)
+    assert (mean, deviation) == pytest.approx((row.mean(dtype=np.float64), row.std(dtype=np.float64)), rel=1e-6)
 
 
 def test_a_weighted_sum_adds_standardized_rows_by_the_weight_of_each() -> None:
