@@ -1,9 +1,12 @@
 """The macros that read text: bad text is NULL, never an error."""
 
+import json
 from datetime import datetime
 from typing import Any
 
 import pytest
+
+from recsys_platform.events.placeholders import MISSING_WORDS, NOBODY_WORDS, is_missing, is_no_id
 
 NOON = datetime(2026, 11, 22, 12)
 BOTS = (
@@ -22,6 +25,22 @@ READERS = (
     "okhttp/4.12.0",
     "Dalvik/2.1.0 (Linux; U; Android 15)",
 )
+EMPTY = (
+    "",
+    " ",
+    "\u00a0",
+    "NULL",
+    "nan",
+    "None",
+    "\\\\N",
+    "undefined",
+    "[object Object]",
+    "N/A",
+    "<NA>",
+    "NaT",
+    "(not set)",
+)
+NOBODY = ("anonymous", "Guest", "00000000-0000-0000-0000-000000000000", "-1")
 CASES = {
     "timestamp_from_iso(\"'2026-11-22T12:00:00Z'\")": NOON,
     "timestamp_from_iso(\"'2026-11-22T14:00:00+02:00'\")": NOON,
@@ -56,6 +75,14 @@ CASES = {
     "corrected_for_clock_skew(\"'2026-11-22T12:00:09Z'\", \"'1970-01-01T00:00:09Z'\", \"'1970-01-01T00:00:00Z'\")": NOON,
     "corrected_for_clock_skew(\"'2026-11-22T12:00:00Z'\", \"'9999-01-01'\", \"'0001-01-01'\")": None,
     "corrected_for_clock_skew(\"'0001-01-01'\", \"'2026-11-22'\", \"'2026-11-21'\")": None,
+    **{f"value_or_null(\"'{word}'\")": None for word in EMPTY},
+    **{f"id_or_null(\"'{word}'\")": None for word in (*EMPTY, *NOBODY)},
+    **{f"value_or_null(\"'{word}'\")": word for word in ("Anonymous", "0", "No", "nanette")},
+    "value_or_null(\"' None of us\\t'\")": "None of us",
+    "value_or_null(\"'NA'\", is_country=true)": "NA",
+    "id_or_null(\"' u1 '\")": "u1",
+    "id_or_null(\"'0'\")": "0",
+    "id_or_null('null')": None,
     **{f"looks_like_a_bot(\"'{agent}'\")": True for agent in BOTS},
     **{f"looks_like_a_bot(\"'{agent}'\")": False for agent in READERS},
     "looks_like_a_bot('null')": False,
@@ -121,3 +148,16 @@ def test_what_is_read_whole_is_not_read_in_parts_beside(
 ) -> None:
     assert not world.dbt("compile", "--inline", f"{{{{ json_fields('raw.t', {fields}) }}}}").success
     assert "both whole and in parts: name the parts under `inside`" in capfd.readouterr().out
+
+
+def test_the_words_that_mean_nothing_are_the_same_for_dbt_and_python(world: Any) -> None:
+    compiled = compile_text(world, "tojson({'missing': missing_words(), 'nobody': nobody_words()})")
+    assert json.loads(compiled) == {"missing": list(MISSING_WORDS), "nobody": list(NOBODY_WORDS)}
+
+
+def test_each_word_means_nothing_in_any_case_and_between_blanks() -> None:
+    for word in (*MISSING_WORDS, *NOBODY_WORDS):
+        assert is_no_id(f" {word.upper()}\t")
+        assert is_missing(f"\u00a0{word.title()} ") == (word in MISSING_WORDS)
+    assert not is_missing("NA", column="country")
+    assert not is_no_id("0")
