@@ -171,7 +171,7 @@
 {% macro code_fingerprint() -%}
     {%- set seen, parts = [], [] -%}
     {%- do add_ancestors(model.unique_id, seen) if execute -%}
-    {%- for name in ['session_silence_minutes', 'clock_ahead_hours', 'human_events_a_minute'] -%}
+    {%- for name in ['session_silence_minutes', 'clock_ahead_hours', 'human_events_a_minute', 'liked_from'] -%}
         {%- do parts.append(var(name) | string) -%}
     {%- endfor -%}
     {%- for unique_id in seen | sort -%}

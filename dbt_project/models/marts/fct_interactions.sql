@@ -39,6 +39,21 @@ event_weights as (
 
 ),
 
+-- The weight of every event: of a rating that of its own stars, whatever was rated later.
+weighed_events as (
+
+    select
+        events.*,
+        event_weights.weight as event_weight
+    from events
+    left join event_weights
+        on events.event_name = event_weights.event_name
+        and (event_weights.rating is null or cast(round(events.rating) as integer) = event_weights.rating)
+    where events.user_id is not null
+        and events.book_id is not null
+
+),
+
 -- All a reader did to a book, one row for each kind of action.
 actions as (
 
@@ -51,10 +66,9 @@ actions as (
             round(max_by(rating, case when rating is not null then {{ moment_of('occurred_at', 'rating') }} end)) as integer
         ) as latest_rating,
         min(occurred_at) as first_at,
+        min(case when event_weight >= {{ var('liked_from') }} then occurred_at end) as first_liked_at,
         max(occurred_at) as last_at
-    from events
-    where user_id is not null
-        and book_id is not null
+    from weighed_events
     group by user_id, book_id, event_name
 
 ),
@@ -74,7 +88,11 @@ weighted as (
             else least(actions.events * event_weights.weight, event_weights.max_total)
         end as weight,
         {{ moment_of('actions.last_at', 'actions.event_name') }} as last_moment,
+        event_weights.weight as event_weight,
+        max(case when event_weights.weight > 0 then event_weights.weight end)
+            over (partition by actions.user_id, actions.book_id) as strongest_weight,
         actions.first_at,
+        case when event_weights.weight >= {{ var('liked_from') }} then actions.first_liked_at end as first_liked_at,
         actions.last_at
     from actions
     inner join event_weights
@@ -95,10 +113,31 @@ combined as (
         coalesce(max(case when event_name = 'Book Finished' then 1 end), 0) = 1 as has_finished,
         max(case when event_name = 'Book Saved' then last_moment end) as saved_at,
         max(case when event_name = 'Book Removed' then last_moment end) as removed_at,
+        min(case when event_name = 'Book Saved' then first_liked_at end) as first_saved_at,
+        min(case when event_name <> 'Book Saved' then first_liked_at end) as first_otherwise_liked_at,
+        coalesce(min(case when rating is not null then event_weight end), 0) as rating_weight,
+        min(case when event_weight = strongest_weight then event_name end) as strongest_action,
+        max(strongest_weight) as strongest_weight,
+        min(case when event_weight = strongest_weight then first_at end) as first_strongest_at,
         min(first_at) as first_at,
         max(last_at) as last_at
     from weighted
     group by user_id, book_id
+
+),
+
+-- A save counts until the book is removed; least() of Snowflake is null if one of both is.
+liked as (
+
+    select
+        *,
+        case
+            when saved_at is null or not coalesce(saved_at > removed_at, true) then first_otherwise_liked_at
+            else least(
+                coalesce(first_saved_at, first_otherwise_liked_at), coalesce(first_otherwise_liked_at, first_saved_at)
+            )
+        end as liked_at
+    from combined
 
 ),
 
@@ -114,17 +153,17 @@ final as (
         cast(events as bigint) as events,
         rating,
 
-        (
-            has_finished
-            or coalesce(rating, 0) >= 4
-            or (saved_at is not null and coalesce(saved_at > removed_at, true))
-        )
-        and coalesce(rating, 3) > 2 as is_positive,
+        liked_at is not null and weight > 0 and rating_weight >= 0 as is_positive,
         has_finished or rating is not null as is_finished,
 
+        strongest_action,
+        strongest_weight,
+
         first_at,
+        first_strongest_at,
+        case when liked_at is not null and weight > 0 and rating_weight >= 0 then liked_at end as first_liked_at,
         last_at
-    from combined
+    from liked
 
 )
 
