@@ -237,7 +237,7 @@ def models(
     if history:
         print_history(OUT, registry.history())
     else:
-        print_models(OUT, registry.versions())
+        print_models(OUT, registry.versions(), registry.choice())
 
 
 @app.command()
@@ -252,8 +252,10 @@ def promote(
     from recsys_platform.recommender.registry.promotion import promote as put
 
     settings = _world()
-    catalogue = newest_dataset(hub_of(settings)).catalogue_hash
-    print_promoted(OUT, put(registry_of(settings), version, alias=alias, why=why, catalogue_hash=catalogue), alias)
+    data = newest_dataset(hub_of(settings))
+    registry, books = registry_of(settings), data.catalogue_hash
+    done = put(registry, version, alias=alias, why=why, catalogue_hash=books, data_to=data.newest_time)
+    print_promoted(OUT, done, alias)
 
 
 @app.command()
@@ -262,9 +264,12 @@ def rollback(
 ) -> None:
     """Put the recipe before the present one into production again, its newest version."""
     from recsys_platform.console_models import print_rolled_back
+    from recsys_platform.recommender.data.curated import newest_dataset
     from recsys_platform.recommender.registry.promotion import roll_back
 
-    print_rolled_back(OUT, *roll_back(registry_of(_world()), why=why))
+    settings = _world()
+    newest = newest_dataset(hub_of(settings)).newest_time
+    print_rolled_back(OUT, *roll_back(registry_of(settings), why=why, data_to=newest))
 
 
 @app.command(name="replay-rejected")

@@ -6,13 +6,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.recommender.registry.versions import Change, Listed
+from recsys_platform.recommender.registry.versions import PRODUCTION, Change, Choice, Listed
 
-_NEXT = "Published tables follow at the next `recsys run`."
+_NEXT = "Published tables and report follow at the next `recsys run`."
 
 
-def print_models(out: Console, versions: Sequence[Listed]) -> None:
-    """Versions, newest first, with what their recipe reached and which of them is live."""
+def print_models(out: Console, versions: Sequence[Listed], choice: Choice | None = None) -> None:
+    """Versions, newest first, with what their recipe reached, which of them is live, and who chose it if a person did."""
     if not versions:
         out.print("There is no model version yet: `recsys run` trains the variants.")
         return
@@ -31,6 +31,9 @@ def print_models(out: Console, versions: Sequence[Listed]) -> None:
             ", ".join(notes),
         )
     out.print(table)
+    live = next((each for each in versions if PRODUCTION in each.aliases), None)
+    if live and choice and choice.recipe_hash == live.recipe_hash:
+        out.print(escape(f"{live.label} is live, {choice.sentence}. The gate leaves it there."), soft_wrap=True)
 
 
 def print_history(out: Console, changes: Sequence[Change]) -> None:

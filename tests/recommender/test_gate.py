@@ -6,16 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import RegistryError
 from recsys_platform.recommender.evaluation.comparison import Difference
 from recsys_platform.recommender.registry.files import Facts
 from recsys_platform.recommender.registry.gate import GateParams, decide
-from recsys_platform.recommender.registry.promotion import Judgement, judge, promote, roll_back
-from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
+from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge, promote, roll_back
+from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Choice, Registry
 
 PARAMS = GateParams()
 
@@ -173,12 +176,99 @@ def test_where_nothing_was_measured_popularity_begins_and_follows_the_data(regis
     assert judge(newer, "popularity", None, registry, PARAMS).production == newer["popularity"]
 
 
-def test_what_is_live_and_refused_stays_live_on_newer_data_where_nothing_may_replace_it(registry: Registry) -> None:
+def test_what_is_live_and_no_longer_surely_better_gives_way_to_popularity(registry: Registry) -> None:
     judged(registry, trained(registry, popularity=0, lightfm=1), None, popularity=0.1, lightfm=0.2)
     newer = trained(registry, "tuesday", popularity=0, lightfm=1)
     done = judged(registry, newer, "lightfm", popularity=0.1, lightfm=0.105)
     assert not any(each.promote for each in done.decisions)
-    assert done.production == newer["lightfm"]
+    assert done.production == newer["popularity"]
+    assert registry.history()[0].why == (
+        "lightfm gives way to it. NDCG of lightfm is +0.0050 (-0.0050 to +0.0150) against popularity, on 1,000 readers: "
+        "that is not surely better."
+    )
+
+
+CHOICE = Choice("", dt.datetime(2026, 1, 2, 3, 4), "ann", "a trial", "2026-01-02")
+
+
+@pytest.mark.parametrize(
+    ("live", "ndcg"),
+    [
+        ("lightfm", {"popularity": 0.1, "lightfm": 0.2, "blend": 0.3}),
+        ("lightfm", {"popularity": 0.3, "lightfm": 0.2, "blend": 0.4}),
+        ("popularity", {"popularity": 0.1, "lightfm": 0.2, "blend": 0.3}),
+        ("lightfm", {"popularity": 0.1, "blend": 0.3}),
+    ],
+)
+def test_what_a_person_chose_stays_whatever_is_measured_and_every_other_is_told_why(
+    registry: Registry, live: str, ndcg: dict[str, float]
+) -> None:
+    versions = trained(registry, popularity=0, lightfm=1, blend=2)
+    promote(registry, versions[live], alias=PRODUCTION, why="a trial", catalogue_hash="books")
+    done = judge(versions, live, Figures(ndcg), registry, PARAMS, held=CHOICE)
+    assert done.production == versions[live]
+    assert done.challenger == versions["blend"]
+    for each in done.decisions:
+        assert each.candidate == live or not each.promote
+    told = {each.candidate: each.reasons for each in done.decisions}
+    if not done.unmeasured:
+        assert f"{live} was chosen by ann on 2026-01-02 03:04: a trial. It stays until 20%" in told["blend"][-1]
+
+
+@pytest.mark.parametrize(("newer", "holds"), [(0, True), (1, True), (2, False), (5, False)])
+def test_a_choice_holds_until_a_fifth_of_what_was_liked_is_newer(registry: Registry, newer: int, holds: bool) -> None:
+    version = trained(registry, lightfm=1)["lightfm"]
+    promote(registry, version, alias=PRODUCTION, why="", catalogue_hash="books", data_to="2026-11-20T12:00:00")
+    found = held_choice(registry, liked_at(["2026-11-20T12:00"] * (10 - newer) + ["2026-11-21"] * newer))
+    assert (found is not None) == holds
+    assert (registry.choice() is not None) == holds
+
+
+def test_a_choice_is_over_when_another_recipe_is_live(registry: Registry) -> None:
+    versions = trained(registry, popularity=0, lightfm=1)
+    promote(registry, versions["lightfm"], alias=PRODUCTION, why="", catalogue_hash="books", data_to="2026-11-20")
+    registry.set_alias(PRODUCTION, versions["popularity"], why="in MLflow's own pages")
+    assert held_choice(registry, liked_at(["2026-11-20"])) is None
+    assert registry.choice() is None
+
+
+def test_a_rollback_is_a_choice_too(registry: Registry) -> None:
+    versions = trained(registry, popularity=0, lightfm=1)
+    judged(registry, versions, None, popularity=0.1, lightfm=0.2)
+    promote(registry, versions["popularity"], alias=PRODUCTION, why="", catalogue_hash="books", data_to="2026-11-20")
+    roll_back(registry, why="it was worse", data_to="2026-11-20")
+    held = held_choice(registry, liked_at(["2026-11-20"]))
+    assert held is not None
+    assert held.why == "it was worse"
+    assert held.recipe_hash == registry.listed(versions["lightfm"]).recipe_hash
+
+
+def liked_at(times: list[str]) -> Dataset:
+    """A reader who liked a book at each of the times."""
+    books = [f"b{number}" for number in range(len(times))]
+    liked = pd.DataFrame(
+        {"user_id": "u", "book_id": books, "weight": 1.0, "last_at": pd.to_datetime(times, format="mixed")}
+    )
+    return build_dataset(
+        liked.assign(is_positive=True, is_finished=True),
+        pd.DataFrame({"user_id": ["u"]}),
+        pd.DataFrame({"book_id": books}),
+    )
+
+
+def test_a_measured_challenger_stays_where_one_thing_more_could_not_be_measured(registry: Registry) -> None:
+    versions = trained(registry, popularity=0, lightfm=1, blend=2)
+    judged(registry, versions, None, popularity=0.1, lightfm=0.2, blend=0.3)
+    more = versions | trained(registry, mine=3)
+    done = judged(registry, more, "blend", popularity=0.1, lightfm=0.2, blend=0.3)
+    assert (done.production, done.challenger) == (versions["blend"], versions["lightfm"])
+    unmeasured = judge(more, "blend", None, registry, PARAMS)
+    assert (unmeasured.production, unmeasured.challenger) == (versions["blend"], versions["lightfm"])
+    newer = trained(registry, "tuesday", popularity=0, lightfm=1, blend=2, mine=3)
+    later = judge(newer, "blend", None, registry, PARAMS)
+    assert (later.production, later.challenger) == (newer["blend"], newer["lightfm"])
+    without = {name: version for name, version in newer.items() if name != "lightfm"}
+    assert judge(without, "blend", None, registry, PARAMS).challenger is None
 
 
 def test_what_went_live_after_the_measuring_waits_for_the_next(registry: Registry) -> None:
@@ -186,7 +276,7 @@ def test_what_went_live_after_the_measuring_waits_for_the_next(registry: Registr
     promote(registry, versions["lightfm"], alias=PRODUCTION, why="", catalogue_hash="books")
     figures = Figures({"popularity": 0.1, "lightfm": 0.2, "blend": 0.3}, against=["popularity"])
     done = judge(versions, "lightfm", figures, registry, PARAMS)
-    assert (done.unmeasured, done.production) == (True, versions["lightfm"])
+    assert (done.unmeasured, done.production, done.challenger) == (True, versions["lightfm"], versions["blend"])
 
 
 def test_with_nothing_live_a_segment_is_held_against_popularity() -> None:

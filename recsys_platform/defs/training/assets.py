@@ -21,7 +21,7 @@ from recsys_platform.recommender.evaluation.measured import keep, measured_on
 from recsys_platform.recommender.evaluation.plots import evaluation_plot
 from recsys_platform.recommender.evaluation.report import evaluation_page
 from recsys_platform.recommender.registry.gate import GateParams
-from recsys_platform.recommender.registry.promotion import Judgement, judge
+from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import (
     Registered,
@@ -183,7 +183,8 @@ def promotion(
     variants, live = live_recipe(VARIANTS, registry)
     moved = _drift(hub, registry)
     candidates = candidates_of(data, variants, live, registry, _now())
-    done = judge(candidates, live, measured_on(data.fingerprint(), warehouse), registry, GATE)
+    measured, held = measured_on(data.fingerprint(), warehouse), held_choice(registry, data)
+    done = judge(candidates, live, measured, registry, GATE, held=held)
     for decision in done.decisions:
         context.log.info(f"{decision.candidate}: " + " ".join(decision.reasons))
     return dg.MaterializeResult(metadata=_promotion_metadata(done), check_results=[_is_better(done), _is_like(moved)])
@@ -232,9 +233,7 @@ def _promotion_metadata(done: Judgement) -> dict[str, Any]:
 
 def _is_better(done: Judgement) -> dg.AssetCheckResult:
     may = [each.candidate for each in done.decisions if each.promote and each.candidate != BASELINE]
-    refused = (
-        "Nothing was measured: too few readers liked enough books" if done.unmeasured else "No recipe beats popularity"
-    )
+    refused = "What is live was not measured on these data" if done.unmeasured else "No recipe beats popularity"
     return dg.AssetCheckResult(
         passed=done.unmeasured or bool(may),
         check_name=_BETTER,

@@ -78,6 +78,11 @@ class Dataset:
         times = self.interactions.last_at
         return (times.min(), times.max()) if len(times) else None
 
+    @property
+    def newest_time(self) -> str:
+        """The last time of an interaction as ISO text, empty if there is none."""
+        return str(self.window[1].astype("datetime64[us]")) if self.window else ""
+
     @cached_property
     def positives_per_user(self) -> IntArray:
         """How many books each user liked, shape (n_users,)."""

@@ -6,6 +6,7 @@ Does not: the metrics (metrics.py), the figure (plots.py), what is promoted beca
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import permutations
 from typing import Any, Literal
 
 import numpy as np
@@ -60,7 +61,8 @@ class EvaluationParams:
 class Evaluation:
     """`table`: model, segment, metric, value, low, high, users. `ratios`: model, baseline, segment, value, low, high.
 
-    A ratio is the NDCG divided by the baseline's on the same users. `differences`: the fields of `Difference`, a row each.
+    A ratio is the NDCG divided by the baseline's on the same users. `differences`: the fields of `Difference`, a row each, of every
+    model against every other: whichever of them a person puts into production, the gate can compare with it.
     `low` to `high` is the 95 % interval; coverage has none (NaN).
     """
 
@@ -160,7 +162,7 @@ def evaluate(
     ]
     pairs = [(name, baseline) for baseline in baselines for name in found if name != baseline]
     ratios = [row for name, baseline in pairs for row in _ratios(name, baseline, means)]
-    differences = [row for name, baseline in pairs for row in _differences(name, baseline, means, sizes)]
+    differences = [row for name, other in permutations(found, 2) for row in _differences(name, other, means, sizes)]
     return Evaluation(
         k=params.k,
         table=pd.DataFrame(rows),

@@ -127,7 +127,8 @@ def _figure(row: Any, best: float, column: str) -> Figure:
 
 
 def _differences(result: Evaluation) -> Iterator[Table]:
-    rows = result.differences[result.differences["metric"] == "ndcg"]
+    against = result.differences["baseline"].isin(result.ratios["baseline"])
+    rows = result.differences[(result.differences["metric"] == "ndcg") & against]
     for baseline, some in rows.groupby("baseline", sort=False):
         note = "Paired: both models on the same resampled readers. The gate asks for an interval above 0."
         table = _pivot(f"NDCG less that of {baseline}", some, "segment", list(result.segments), note=note)

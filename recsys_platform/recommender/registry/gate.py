@@ -94,16 +94,14 @@ def best_of(decisions: Sequence[Decision], measured: Measured, params: GateParam
     return max(passed, key=lambda decision: measured.value(decision.candidate, params.metric), default=None)
 
 
-def challenger_of(
-    decisions: Sequence[Decision], live: str | None, measured: Measured, params: GateParams
-) -> str | None:
+def challenger_of(candidates: Sequence[str], live: str | None, measured: Measured, params: GateParams) -> str | None:
     """The best recipe besides the live one that beats the baseline: what an experiment should try; None if there is none."""
     others = [
-        decision.candidate
-        for decision in decisions
-        if decision.candidate in measured.models
-        and decision.candidate not in (live, params.baseline)
-        and measured.difference(decision.candidate, params.baseline, metric=params.metric).low > 0
+        name
+        for name in candidates
+        if name in measured.models
+        and name not in (live, params.baseline)
+        and measured.difference(name, params.baseline, metric=params.metric).low > 0
     ]
     return max(others, key=lambda name: measured.value(name, params.metric), default=None)
 

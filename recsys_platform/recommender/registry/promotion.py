@@ -4,15 +4,20 @@ Belongs here: judging all candidates and moving the aliases, by the gate or by a
 where aliases are kept (versions.py).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import RegistryError
 from recsys_platform.recommender.registry.gate import Decision, GateParams, Measured, best_of, challenger_of, decide
-from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Listed, Registry
+from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Choice, Listed, Registry
 
 GATE = "gate"
 """Who it is that changes an alias where no person does."""
+NEWER = 0.2
+"""A person's choice holds until this share of all that was liked is newer than it: as much as the evaluation tests on."""
 
 
 @dataclass(frozen=True)
@@ -31,41 +36,116 @@ def judge(
     measured: Measured | None,
     registry: Registry,
     params: GateParams,
+    *,
+    held: Choice | None = None,
 ) -> Judgement:
     """Judge the newest version of each variant (`candidates`: variant → version) and move the aliases.
 
     `live`: the name under which the live recipe was measured, None if nothing is live. What is live follows the data: where nothing
-    replaces it, its recipe's version of today takes the place of yesterday's. Where nothing was measured, or nothing was compared with
-    what is live, that is all that happens, but that the baseline goes live if nothing is.
+    replaces it, its recipe's version of today takes the place of yesterday's. What is live and no longer surely better than the
+    baseline gives way to it. `held`: a person's choice that stays whatever was measured (`held_choice`). Where nothing was
+    measured, or what is live was not, production stays, and the baseline goes live if nothing is.
     """
-    if measured is None or (live is not None and live not in measured.baselines):
+    if measured is None:
         _stay(registry, candidates, live, params)
-        _challenge(registry, candidates, None, "Nothing could be measured.")
+        if not _keep_challenger(registry, candidates):
+            registry.set_alias(CHALLENGER, None, why="Its recipe is live or is no variant any more.", who=GATE)
         return _as_it_is(registry, (), unmeasured=True)
-    gone = _rolled_back(registry)
-    recipes = {each.version: each.recipe_hash for each in registry.versions()}
-    decisions = tuple(
-        decide(name, live, measured, params, rolled_back=recipes[version] in gone)
-        for name, version in candidates.items()
-    )
-    best = best_of(decisions, measured, params)
-    if best:
-        _promote(registry, candidates[best.candidate], best.reasons[0])
-    else:
-        _stay(registry, candidates, live, params)
-    now_live = best.candidate if best else live
-    challenger = challenger_of([each for each in decisions if not _is_gone(each)], now_live, measured, params)
+    is_comparable = live is None or live in measured.baselines
+    decisions = _decisions(candidates, live, measured, registry, params) if is_comparable else ()
+    if held:
+        decisions = tuple(_withheld(each, live, held) for each in decisions)
+    now_live = _replace(registry, candidates, live, decisions, measured, params, held=held is not None)
+    challenger = _best_challenger(registry, candidates, now_live, measured, params)
     why = (
         f"The best besides {now_live} that beats {params.baseline}."
         if challenger
         else "Nothing besides it beats the baseline."
     )
     _challenge(registry, candidates, challenger, why)
-    return _as_it_is(registry, decisions)
+    return _as_it_is(registry, decisions, unmeasured=not is_comparable)
 
 
-def promote(registry: Registry, version: str, *, alias: str, why: str, catalogue_hash: str) -> Listed:
-    """What a person decides: let an alias mean a version, whose files are checked before and whose books must be those of today."""
+def held_choice(registry: Registry, data: Dataset) -> Choice | None:
+    """The person's choice that the gate must leave in production; a choice that is over is forgotten.
+
+    It holds until `NEWER` of all that was liked came after it: what the gate measures then, nobody had seen.
+    """
+    choice, production = registry.choice(), registry.version_of(PRODUCTION)
+    if choice is None or production is None:
+        return None
+    if registry.listed(production).recipe_hash == choice.recipe_hash and _newer_share(data, choice.data_to) < NEWER:
+        return choice
+    registry.forget_choice()
+    return None
+
+
+def _newer_share(data: Dataset, since: str) -> float:
+    """Of all that was liked, the share that was liked after a time."""
+    times = data.interactions.last_at[data.interactions.positive]
+    return float((times > np.datetime64(since)).mean()) if since and len(times) else 0.0
+
+
+def _decisions(
+    candidates: Mapping[str, str], live: str | None, measured: Measured, registry: Registry, params: GateParams
+) -> tuple[Decision, ...]:
+    gone = _rolled_back(registry)
+    recipes = {each.version: each.recipe_hash for each in registry.versions()}
+    return tuple(
+        decide(name, live, measured, params, rolled_back=recipes[version] in gone)
+        for name, version in candidates.items()
+    )
+
+
+def _withheld(decision: Decision, live: str | None, held: Choice) -> Decision:
+    """The same decision under a person's choice: what is live stays, nothing else may go live."""
+    if decision.candidate == live:
+        return replace(decision, reasons=(f"It stays, {held.sentence}.", *decision.reasons))
+    if not decision.promote:
+        return decision
+    stays = f"{live} was {held.sentence}. It stays until {NEWER:.0%} of what was liked is newer than that."
+    return replace(decision, promote=False, reasons=(*decision.reasons, stays))
+
+
+def _replace(
+    registry: Registry,
+    candidates: Mapping[str, str],
+    live: str | None,
+    decisions: Sequence[Decision],
+    measured: Measured,
+    params: GateParams,
+    *,
+    held: bool,
+) -> str | None:
+    """Let production be the best of what may go live, the baseline in place of what is no better, or what it is; its name."""
+    best = None if held else best_of(decisions, measured, params)
+    refused = next((each for each in decisions if each.candidate == live and not each.promote and not held), None)
+    if best:
+        _promote(registry, candidates[best.candidate], best.reasons[0])
+        return best.candidate
+    if refused and live != params.baseline and live in measured.models:
+        _promote(registry, candidates[params.baseline], f"{live} gives way to it. {refused.reasons[0]}")
+        return params.baseline
+    _stay(registry, candidates, live, params)
+    return live
+
+
+def _best_challenger(
+    registry: Registry, candidates: Mapping[str, str], live: str | None, measured: Measured, params: GateParams
+) -> str | None:
+    """The best candidate besides what is live that beats the baseline and that nobody rolled back."""
+    gone, recipes = _rolled_back(registry), {each.version: each.recipe_hash for each in registry.versions()}
+    names = [name for name, version in candidates.items() if recipes[version] not in gone]
+    return challenger_of(names, live, measured, params)
+
+
+def promote(
+    registry: Registry, version: str, *, alias: str, why: str, catalogue_hash: str, data_to: str = ""
+) -> Listed:
+    """What a person decides: let an alias mean a version, whose files are checked before and whose books must be those of today.
+
+    `data_to`: the newest time in today's data (ISO text); the gate leaves the choice in production until enough is newer.
+    """
     found = registry.load(version).listed
     if found.catalogue_hash != catalogue_hash:
         raise RegistryError(
@@ -74,16 +154,18 @@ def promote(registry: Registry, version: str, *, alias: str, why: str, catalogue
         )
     registry.set_alias(alias, version, why=why)
     if alias == PRODUCTION:
+        registry.choose(found.recipe_hash, why=why, data_to=data_to)
         for each in registry.versions():
             if each.rolled_back and each.recipe_hash == found.recipe_hash:
                 registry.mark_rolled_back(each.version, rolled_back=False)
     return found
 
 
-def roll_back(registry: Registry, *, why: str) -> tuple[Listed, Listed]:
+def roll_back(registry: Registry, *, why: str, data_to: str = "") -> tuple[Listed, Listed]:
     """Put the recipe before the present one live again, its newest version; (the version taken out, the one that is live now).
 
     Yesterday's version of the present recipe is nothing to go back to: the gate leaves the recipe alone from now on.
+    `data_to`: as for `promote`.
     """
     versions = {each.version: each for each in registry.versions()}
     present = registry.version_of(PRODUCTION)
@@ -96,6 +178,7 @@ def roll_back(registry: Registry, *, why: str) -> tuple[Listed, Listed]:
         )
     after = next(each for each in versions.values() if each.recipe_hash == recipe)
     registry.set_alias(PRODUCTION, after.version, why=why)
+    registry.choose(after.recipe_hash, why=why, data_to=data_to)
     registry.mark_rolled_back(present, rolled_back=True)
     return versions[present], after
 
@@ -115,17 +198,25 @@ def _stay(registry: Registry, candidates: Mapping[str, str], live: str | None, p
 def _challenge(registry: Registry, candidates: Mapping[str, str], chosen: str | None, why: str) -> None:
     """Let the challenger be the gate's choice; a person's choice stays, on today's data."""
     last = next((change for change in registry.history() if change.alias == CHALLENGER), None)
-    if last and last.after and last.who != GATE:
-        own = _of_same_recipe(registry, last.after, candidates)
-        if own and own != registry.version_of(PRODUCTION):
-            registry.set_alias(CHALLENGER, own, why=last.why, who=last.who)
-            return
-    registry.set_alias(CHALLENGER, candidates[chosen] if chosen else None, why=why, who=GATE)
+    is_a_persons = last is not None and last.after is not None and last.who != GATE
+    if not (is_a_persons and _keep_challenger(registry, candidates)):
+        registry.set_alias(CHALLENGER, candidates[chosen] if chosen else None, why=why, who=GATE)
+
+
+def _keep_challenger(registry: Registry, candidates: Mapping[str, str]) -> bool:
+    """Let the challenger's recipe follow the data; whether there is such a version, and it is not in production."""
+    present = registry.version_of(CHALLENGER)
+    own = _of_same_recipe(registry, present, candidates) if present else None
+    last = next((change for change in registry.history() if change.alias == CHALLENGER), None)
+    if own is None or own == registry.version_of(PRODUCTION):
+        return False
+    registry.set_alias(CHALLENGER, own, why=last.why if last else "", who=last.who if last else GATE)
+    return True
 
 
 def _of_same_recipe(registry: Registry, version: str, candidates: Mapping[str, str]) -> str | None:
     recipes = {each.version: each.recipe_hash for each in registry.versions()}
-    return next((each for each in candidates.values() if recipes[each] == recipes[version]), None)
+    return next((each for each in candidates.values() if recipes[each] == recipes.get(version)), None)
 
 
 def _as_it_is(registry: Registry, decisions: tuple[Decision, ...], *, unmeasured: bool = False) -> Judgement:
@@ -135,7 +226,3 @@ def _as_it_is(registry: Registry, decisions: tuple[Decision, ...], *, unmeasured
 def _rolled_back(registry: Registry) -> set[str]:
     """Recipes that a person took out of production and nobody brought back."""
     return {each.recipe_hash for each in registry.versions() if each.rolled_back}
-
-
-def _is_gone(decision: Decision) -> bool:
-    return any("was rolled back" in reason for reason in decision.reasons)

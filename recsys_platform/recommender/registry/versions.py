@@ -46,6 +46,7 @@ MODEL = "recommender"
 CHANGES, TUNING = "recommender-aliases", "recommender-tuning"
 _ARTIFACTS = "model"
 _ROLLED_BACK = "rolled_back"
+_CHOICE = "production_choice"
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,22 @@ class Change:
     before: str | None
     after: str | None
     why: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recipe that a person put into production: when (UTC), who, why, and the newest time in the data of that moment (ISO text)."""
+
+    recipe_hash: str
+    at: dt.datetime
+    who: str
+    why: str
+    data_to: str
+
+    @property
+    def sentence(self) -> str:
+        """For people: `chosen by ann on 2026-11-28 11:02: a trial`."""
+        return f"chosen by {self.who} on {self.at:%Y-%m-%d %H:%M}: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -162,6 +179,32 @@ class Registry:
                 self._client.delete_registered_model_alias(MODEL, alias)
             else:
                 self._client.set_registered_model_alias(MODEL, alias, version)
+
+    def choice(self) -> Choice | None:
+        """What a person put into production, None if the gate or nobody did."""
+        with _told("Cannot read who chose the production model"):
+            text = self._client.get_registered_model(MODEL).tags.get(_CHOICE)
+        if not text:
+            return None
+        stored = json.loads(text)
+        return Choice(**{**stored, "at": dt.datetime.fromisoformat(stored["at"])})
+
+    def choose(self, recipe_hash: str, *, why: str, data_to: str) -> None:
+        """Remember that the present user put this recipe into production, on data up to that time."""
+        made = Choice(recipe_hash, _now(), _somebody(), why, data_to)
+        with _told("Cannot write down who chose the production model"):
+            self._client.set_registered_model_tag(MODEL, _CHOICE, json.dumps(asdict(made), default=plain))
+
+    def forget_choice(self) -> None:
+        """Leave production to the gate."""
+        if self.choice():
+            with _told("Cannot leave the production model to the gate"):
+                self._client.delete_registered_model_tag(MODEL, _CHOICE)
+
+    def set_metrics(self, version: str, metrics: Mapping[str, float]) -> None:
+        """Note what the recipe of a version reached, where that was measured after the version was trained."""
+        with _told(f"Cannot note the figures of version {version}"):
+            self._client.set_model_version_tag(MODEL, version, "metrics", json.dumps(metrics, default=plain))
 
     def mark_rolled_back(self, version: str, *, rolled_back: bool) -> None:
         """Remember that a person took a version out of production, or forget it."""
