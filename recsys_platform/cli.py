@@ -16,6 +16,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from recsys_platform.errors import InputError, RecsysError
+from recsys_platform.hub.keys import LANDING
+from recsys_platform.hub.store import Hub
 from recsys_platform.resources import hub_of, prepare_home, registry_of, warehouse_of
 from recsys_platform.settings import Settings, load_settings
 from recsys_platform.warehouse.port import Warehouse
@@ -52,16 +54,18 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same world.")] = 7,
     end: Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day; default: yesterday.")] = None,
     more: Annotated[bool, typer.Option("--more", help="Let the world that is there go on for --days days.")] = False,
+    horizon: Annotated[
+        int | None,
+        typer.Option(min=1, help="Days after which there are so many readers and books; default: --days."),
+    ] = None,
 ) -> None:
-    """Make a world of readers and books and write its events to the hub as Firehose would."""
+    """Make a world of readers and books and write its events to the hub as Firehose would: whole or not at all."""
     from recsys_platform.simulation import simulate as simulation
 
     settings = _world()
     hub, truth = hub_of(settings), settings.truth_root
-    if (truth / "world.json").exists() and not more:
-        raise InputError(
-            f"{settings.home} holds a world already: let it go on with --more, or set RECSYS_HOME to another folder."
-        )
+    if not more:
+        _refuse_second_world(settings, hub)
     with _bar() as bar:
         task = bar.add_task("simulating", total=days)
 
@@ -73,12 +77,31 @@ def simulate(
         else:
             last = end.date() if end else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
             made = simulation.simulate(
-                hub, readers=readers, books=books, days=days, seed=seed, end=last, truth_dir=truth, progress=advance
+                hub,
+                readers=readers,
+                books=books,
+                days=days,
+                seed=seed,
+                end=last,
+                truth_dir=truth,
+                horizon=horizon,
+                progress=advance,
             )
     OUT.print(
         f"{made.records:,} records in {made.objects:,} objects, {made.start} to {made.end}, "
         f"{made.records / made.seconds:,.0f} records/s, in {hub.where('')}"
     )
+
+
+def _refuse_second_world(settings: Settings, hub: Hub) -> None:
+    if _holds_simulated_world(settings):
+        raise InputError(
+            f"{settings.home} holds a world already: let it go on with --more, or set RECSYS_HOME to another folder."
+        )
+    if hub.folders(LANDING):
+        raise InputError(
+            f"{hub.where('')} holds events of another world already: set RECSYS_HOME to another folder, so that they do not mix."
+        )
 
 
 @app.command()
@@ -150,7 +173,7 @@ def demo(
     from recsys_platform.simulation.server import running_server
 
     settings = _world()
-    if not (settings.truth_root / "world.json").exists():
+    if not _holds_simulated_world(settings):
         simulate(readers=readers, books=books, days=days, seed=seed, end=None, more=False)
     with running_server(settings.truth_root) as url:
         served = settings.model_copy(update={"users_url": f"{url}/users", "books_url": f"{url}/books"})
@@ -348,12 +371,20 @@ def _refresh(settings: Settings, everything: bool) -> bool:
 
 
 def _is_simulated(settings: Settings) -> bool:
-    return settings.users_url is None and settings.books_url is None and (settings.truth_root / "world.json").exists()
+    return settings.users_url is None and settings.books_url is None and _holds_simulated_world(settings)
+
+
+def _holds_simulated_world(settings: Settings) -> bool:
+    return (settings.truth_root / "world.json").exists()
 
 
 def _world() -> Settings:
+    from recsys_platform.simulation.staged import finish_staged, is_unfinished
+
     settings = load_settings()
     prepare_home(settings)
+    if is_unfinished(settings.truth_root):
+        finish_staged(hub_of(settings), settings.truth_root)
     return settings
 
 

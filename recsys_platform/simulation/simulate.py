@@ -6,7 +6,7 @@ Belongs here: the loop over days. Does not: the parts it is made of (world, beha
 import dataclasses
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from recsys_platform.errors import InputError
 from recsys_platform.hub.store import Hub
 from recsys_platform.simulation.behaviour import SEASON, events_of_day, new_season
 from recsys_platform.simulation.delivery import RECORD, Delivered, deliver, sent_records
+from recsys_platform.simulation.staged import finish_staged, staged
 from recsys_platform.simulation.truth import load_spec, save_truth
-from recsys_platform.simulation.world import DAY_MS, Ints, Table, WorldSpec, make_world
+from recsys_platform.simulation.world import DAY_MS, Ints, Table, World, WorldSpec, make_world, world_until
 
 Progress = Callable[[int, int], None]
 
@@ -62,7 +63,8 @@ def simulate(
 
     `readers` and `books` are reached after `horizon` days (default: `days`). The same seed, sizes, first day and horizon
     give the same objects for the days in common, however long the simulation goes on; `written_from` leaves out the
-    objects of earlier days of arrival. Raises InputError for a size below 1 and HubError if the hub cannot be written.
+    objects of earlier days of arrival. Nothing is in the hub before all is. Raises InputError for a size below 1 and HubError
+    if the hub cannot be written.
     """
     for name, value in (("readers", readers), ("books", books), ("days", days)):
         if value < 1:
@@ -80,6 +82,7 @@ def continue_simulation(
     hub: Hub, *, truth_dir: Path, days: int = 1, progress: Progress | None = None
 ) -> SimulationSummary:
     """Let the world of `truth_dir` go on for some days and land only what arrives on these."""
+    finish_staged(hub, truth_dir)
     spec, before = load_spec(truth_dir)
     return _run(hub, spec, days=before + days, skipped=before, truth_dir=truth_dir, progress=progress)
 
@@ -88,24 +91,33 @@ def _run(
     hub: Hub, spec: WorldSpec, *, days: int, skipped: int, truth_dir: Path, progress: Progress | None
 ) -> SimulationSummary:
     began = time.perf_counter()
-    world = make_world(
-        spec, days=-(-days // SEASON) * SEASON
-    )  # whole seasons: a queue may hold books that are still to come
-    waiting: Table = np.zeros(0, dtype=RECORD)
-    opened: list[Ints] = []
     done: list[Delivered] = []
-    with duckdb.connect(config={"threads": 1}) as connection:
-        for day in range(days):
-            if day % SEASON == 0:
-                library = new_season(world, opened, day=day)
-            sent = sent_records(world, events_of_day(world, library, day=day), day=day)
-            arrived, waiting = _split(np.concatenate([waiting, sent]), spec.start_ms + (day + 1) * DAY_MS)
+    with staged(hub, truth_dir) as (stage, truth), duckdb.connect(config={"threads": 1}) as connection:
+        for day, (world, arrived) in enumerate(_days(spec, days)):
             if day >= skipped:
-                done.append(deliver(hub, world, arrived, connection=connection))
+                done.append(deliver(stage, world, arrived, connection=connection))
             if progress is not None:
                 progress(day + 1, days)
-    save_truth(truth_dir, world, days=days)
+        save_truth(truth, world, days=days)
     return _summary(spec, done, days=days, skipped=skipped, seconds=time.perf_counter() - began)
+
+
+def _days(spec: WorldSpec, days: int) -> Iterator[tuple[World, Table]]:
+    """For each day the world as far as its season knows it, and the records (dtype RECORD) that arrive.
+
+    A season knows nothing of later ones: a world that goes on keeps its days.
+    """
+    everything = make_world(spec, days=-(-days // SEASON) * SEASON)
+    waiting: Table = np.zeros(0, dtype=RECORD)
+    opened: list[Ints] = []
+    for day in range(days):
+        if day % SEASON == 0:
+            # To its end: a queue may hold books that are still to come.
+            world = world_until(everything, day + SEASON)
+            library = new_season(world, opened, day=day)
+        sent = sent_records(world, events_of_day(world, library, day=day), day=day)
+        arrived, waiting = _split(np.concatenate([waiting, sent]), spec.start_ms + (day + 1) * DAY_MS)
+        yield world, arrived
 
 
 def _split(records: Table, until: int) -> tuple[Table, Table]:

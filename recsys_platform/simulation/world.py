@@ -123,6 +123,14 @@ def make_world(spec: WorldSpec, *, days: int) -> World:
     return World(spec, np.concatenate(readers), np.concatenate(books))
 
 
+def world_until(world: World, day: int) -> World:
+    """The part of a world that has come before a day: the same as if it had been made for so many days."""
+    # In order of arrival, the days before the start aside, which are all below 0.
+    readers = int(np.searchsorted(world.readers["created_day"], day))
+    books = int(np.searchsorted(world.books["published_day"], day))
+    return World(world.spec, world.readers[:readers], world.books[:books])
+
+
 def log_odds(readers: Table, books: Table) -> Floats:
     """How much each reader likes the book beside it, in log-odds; shape (n,)."""
     match = np.einsum("nf,nf->n", readers["factors"], books["factors"])

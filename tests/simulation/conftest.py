@@ -22,7 +22,7 @@ class Simulated:
     summary: SimulationSummary
 
 
-def run(folder: Path, *, seed: int = 5, days: int = 20, end: dt.date = END, horizon: int = 20) -> Simulated:
+def run(folder: Path, *, seed: int = 4, days: int = 20, end: dt.date = END, horizon: int = 20) -> Simulated:
     hub, truth_dir = FolderHub(folder / "hub"), folder / "truth"
     done = simulate(hub, readers=150, books=60, days=days, seed=seed, end=end, truth_dir=truth_dir, horizon=horizon)
     return Simulated(hub=hub, truth_dir=truth_dir, summary=done)

@@ -3,13 +3,19 @@
 import datetime as dt
 import gzip
 import json
+import multiprocessing
+import os
+import signal
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recsys_platform.errors import InputError
 from recsys_platform.events.envelope import ENVELOPE
@@ -18,6 +24,8 @@ from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import arrival_of, is_landing_key, source_of
 from recsys_platform.hub.store import Hub
 from recsys_platform.simulation.simulate import continue_simulation, simulate
+from recsys_platform.simulation.staged import finish_staged, staged
+from recsys_platform.simulation.truth import load_spec
 from tests.simulation.conftest import END, Simulated, run
 
 Landed = tuple[str, dt.datetime, dict[str, Any]]  # source, hour of arrival, record
@@ -210,6 +218,113 @@ def test_a_world_that_goes_on_adds_a_day_and_changes_none(simulated: Simulated, 
     added = continue_simulation(again.hub, truth_dir=again.truth_dir, days=1)
     assert contents(again.hub) == longer
     assert (added.objects, added.start, added.end) == (len(new), next_day, next_day)
+
+
+@given(days=st.lists(st.integers(1, 17), min_size=2, max_size=4), seed=st.integers(0, 99), size=st.integers(1, 25))
+@settings(max_examples=8, deadline=None, derandomize=True)
+def test_a_world_made_in_parts_is_the_world_made_at_once(days: list[int], seed: int, size: int) -> None:
+    with TemporaryDirectory() as folder:
+        first, total = END - dt.timedelta(days=60), sum(days)
+        sizes = {"readers": 3 * size, "books": size, "seed": seed, "horizon": 20}
+
+        def simulated_days(name: str, count: int) -> Simulated:
+            hub, truth = FolderHub(Path(folder) / name / "hub"), Path(folder) / name / "truth"
+            end = first + dt.timedelta(days=count - 1)
+            return Simulated(hub, truth, simulate(hub, **sizes, days=count, end=end, truth_dir=truth))
+
+        whole, parts = simulated_days("whole", total), simulated_days("parts", days[0])
+        for more in days[1:]:
+            continue_simulation(parts.hub, truth_dir=parts.truth_dir, days=more)
+        assert contents(parts.hub) == contents(whole.hub)
+        for file in ("readers", "books", "user_attributes", "book_attributes"):
+            tables = (pq.read_table(made.truth_dir / f"{file}.parquet") for made in (whole, parts))
+            assert next(tables).equals(next(tables))
+
+
+def test_no_message_id_is_used_again_after_a_world_went_on(tmp_path: Path) -> None:
+    made = run(tmp_path, days=13)
+    for more in (1, 4, 16):
+        continue_simulation(made.hub, truth_dir=made.truth_dir, days=more)
+    texts = defaultdict(set)
+    for source, _, record in landed(made.hub):
+        if source == "segment" and "messageId" in record:
+            texts[record["messageId"]].add(json.dumps(record))
+    assert texts
+    assert all(len(each) == 1 for each in texts.values())
+
+
+class Interrupted(BaseException):
+    """As a KeyboardInterrupt, which pytest would take for its own."""
+
+
+def interrupted_on(day: int) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        if done == day:
+            raise Interrupted
+
+    return progress
+
+
+def killed_on_the_third_day(folder: Path) -> None:
+    def progress(done: int, total: int) -> None:
+        if done == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    simulate(
+        FolderHub(folder / "hub"), readers=50, books=20, days=9, seed=1, end=END, truth_dir=folder / "truth",
+        progress=progress,
+    )  # fmt: skip
+
+
+def test_a_simulation_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        simulate(
+            FolderHub(tmp_path / "hub"), readers=50, books=20, days=9, seed=1, end=END, truth_dir=tmp_path / "truth",
+            progress=interrupted_on(3),
+        )  # fmt: skip
+    assert [path for path in tmp_path.rglob("*") if path.suffix != ".lock"] == []
+
+
+def test_the_world_after_a_killed_simulation_is_one_world(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=killed_on_the_third_day, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert keys(FolderHub(tmp_path / "hub")) == []
+    assert not (tmp_path / "truth").exists()
+    assert contents(run(tmp_path).hub) == contents(run(tmp_path.parent / f"{tmp_path.name}-alone").hub)
+    assert {path.name for path in tmp_path.iterdir()} - {".simulating.lock"} == {"hub", "truth"}
+
+
+def test_days_that_are_interrupted_leave_the_world_as_it_was(tmp_path: Path) -> None:
+    made = run(tmp_path)
+    before, spec = contents(made.hub), (made.truth_dir / "world.json").read_bytes()
+    with pytest.raises(Interrupted):
+        continue_simulation(made.hub, truth_dir=made.truth_dir, days=3, progress=interrupted_on(22))
+    assert (contents(made.hub), (made.truth_dir / "world.json").read_bytes()) == (before, spec)
+    assert continue_simulation(made.hub, truth_dir=made.truth_dir, days=1).objects > 0
+
+
+def test_what_was_complete_when_it_was_killed_is_moved_by_the_next_command(tmp_path: Path) -> None:
+    made = run(tmp_path)
+    whole = contents(made.hub)
+    stage = tmp_path / ".simulating"
+    stage.mkdir()
+    (tmp_path / "truth").rename(stage / "truth")
+    (stage / "complete").touch()
+    moved = keys(made.hub)[::2]
+    for key in moved:
+        FolderHub(stage / "hub").put(key, made.hub.get(key))
+        made.hub.remove(key)
+    finish_staged(made.hub, made.truth_dir)
+    assert contents(made.hub) == whole
+    assert load_spec(made.truth_dir)[1] == 20
+    assert not stage.exists()
+
+
+def test_two_simulations_into_one_world_do_not_mix(tmp_path: Path) -> None:
+    with staged(FolderHub(tmp_path / "hub"), tmp_path / "truth"), pytest.raises(InputError, match="Another process"):
+        run(tmp_path)
 
 
 def test_progress_is_told_by_days(tmp_path: Path) -> None:
