@@ -31,7 +31,9 @@ def warehouse_of(settings: Settings) -> "Warehouse":
     if settings.env == "local":
         from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
-        return DuckDBWarehouse(settings.warehouse_path)
+        return DuckDBWarehouse(
+            settings.warehouse_path, memory_limit=settings.duckdb_memory_limit, temp_limit=settings.duckdb_temp_limit
+        )
     from recsys_platform.warehouse.snowflake.carrying import Stage
     from recsys_platform.warehouse.snowflake.connecting import account_of
     from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse

@@ -13,10 +13,12 @@ from typing import Literal
 
 from pydantic import (
     BaseModel,
+    ByteSize,
     ConfigDict,
     Field,
     HttpUrl,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -37,6 +39,8 @@ _SECRETS = {
 }
 _OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key")
 """Settings without which nothing runs in the environment `aws`."""
+_SIZE = re.compile(r"\d+(\.\d+)? ?[MGT]i?B", re.ASCII | re.IGNORECASE)
+_LEAST_SIZE = 500_000_000
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", re.ASCII)
 # Without TLS only to this machine: the address is the key to the channel.
 _WEBHOOK = re.compile(r"(https://[^\s/]+|http://(127\.0\.0\.1|localhost)(:\d+)?)/\S+")
@@ -77,6 +81,13 @@ class Settings(BaseModel):
         min_length=16,
         description="secret of at least 16 characters that hashes of e-mail and IP addresses are made with; by default a random one",
     )
+    duckdb_memory_limit: str = Field(
+        "3GB",
+        description="memory that DuckDB may take in one process, such as `4GB`; what needs more is spilled to disk",
+    )
+    duckdb_temp_limit: str = Field(
+        "10GB", description="disk that DuckDB may take for what it spills, in a folder beside the warehouse"
+    )
     snowflake_account: str | None = Field(None, description="account identifier, such as `myorg-myaccount`")
     snowflake_user: str | None = Field(None, description="service user of Snowflake that signs in by key pair")
     snowflake_private_key: SecretStr | None = Field(None, description="secret private key of that user, PEM text")
@@ -114,6 +125,13 @@ class Settings(BaseModel):
         if not is_s3_address(hub):
             raise ValueError("it is not of the form s3://bucket/prefix")
         return hub
+
+    @field_validator("duckdb_memory_limit", "duckdb_temp_limit")
+    @classmethod
+    def _a_size(cls, size: str) -> str:
+        if not _SIZE.fullmatch(size) or TypeAdapter(ByteSize).validate_python(size) < _LEAST_SIZE:
+            raise ValueError("it is not a size of at least 500MB, such as 4GB")
+        return size
 
     @field_validator("landing_queue")
     @classmethod

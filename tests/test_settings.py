@@ -41,6 +41,11 @@ def test_an_unknown_setting_is_named_with_the_one_that_was_meant():
         ("RECSYS_ALERT_TOPIC", "alerts"),
         ("RECSYS_ALERT_TOPIC", "arn:aws:sns:eu-west-1:123456789012:alerts.fifo"),
         ("RECSYS_UI_URL", "dagster"),
+        ("RECSYS_DUCKDB_MEMORY_LIMIT", "4"),
+        ("RECSYS_DUCKDB_MEMORY_LIMIT", "80%"),
+        ("RECSYS_DUCKDB_MEMORY_LIMIT", "1MB"),
+        ("RECSYS_DUCKDB_TEMP_LIMIT", "-1"),
+        ("RECSYS_DUCKDB_TEMP_LIMIT", "4 GB; attach"),
     ],
 )
 def test_a_bad_value_is_named_in_one_sentence(name, value):

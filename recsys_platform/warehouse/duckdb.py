@@ -10,11 +10,13 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import stamina
+from pydantic import ByteSize, TypeAdapter
 
 from recsys_platform.errors import WarehouseError
 from recsys_platform.hub.keys import Attributes
 from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.warehouse import ddl, loading, publishing, replaying
+from recsys_platform.warehouse.interruptible import interruptible
 from recsys_platform.warehouse.port import LoadReport, Progress, RecordId, ReplayReport
 from recsys_platform.warehouse.salt import keep_salt
 from recsys_platform.warehouse.unpacking import unpacked
@@ -25,13 +27,14 @@ _LOCKED = "Could not set lock"
 
 @dataclass(frozen=True)
 class DuckDBWarehouse:
-    """A warehouse in a file; `memory_limit` is DuckDB's own, above which it spills to disk.
+    """A warehouse in a file; above `memory_limit` DuckDB spills to disk, up to `temp_limit` beside the file.
 
-    One process at a time has the file: a writer waits for it, `lock_wait` seconds at most.
+    One process at a time has the file: a writer waits for it, `lock_wait` seconds at most. A signal ends what it is waiting for.
     """
 
     path: Path
     memory_limit: str = "3GB"
+    temp_limit: str = "10GB"
     chunk_objects: int = loading.CHUNK_OBJECTS
     lock_wait: float = LOCK_WAIT
 
@@ -81,7 +84,7 @@ class DuckDBWarehouse:
         with self.connect() as con:
             # A larger log before it is folded into the file: the next chunk would only pay for it again.
             con.execute("set wal_autocheckpoint = '256MB'")
-            con.execute(f"set memory_limit = '{loading.MEMORY_LIMIT}'")
+            con.execute(f"set memory_limit = '{smaller_size(self.memory_limit, loading.MEMORY_LIMIT)}'")
             chunks = loading.chunks(loading.unknown(con, objects), self.chunk_objects)
             for records in unpacked(hub, chunks):
                 with transaction(con):
@@ -174,7 +177,18 @@ class DuckDBWarehouse:
         raise AssertionError("stamina ends with a value or an error")
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(str(self.path), read_only=read_only, config={"memory_limit": self.memory_limit})
+        return interruptible(
+            duckdb.connect(
+                str(self.path),
+                read_only=read_only,
+                config={"memory_limit": self.memory_limit, "max_temp_directory_size": self.temp_limit},
+            )
+        )
+
+
+def smaller_size(*sizes: str) -> str:
+    """The smallest of some sizes, each such as `700MB`."""
+    return min(sizes, key=TypeAdapter(ByteSize).validate_python)
 
 
 def _is_locked(error: Exception) -> bool:

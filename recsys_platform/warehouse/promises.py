@@ -72,7 +72,7 @@ def _of_popular(made: Made) -> Promises:
 
 def _filled(sql: str, made: Made) -> str:
     gone = [text for text, holds in ((_FINISHED, made.finished), (_REJECTED, made.rejected)) if holds]
-    with_rules = Template(sql).safe_substitute(allowed=_ALLOWED)
+    with_rules = Template(sql).safe_substitute(offers=_OFFERS)
     return Template(with_rules).substitute(
         gone=" or ".join(gone) or "false",
         available="is_available" if made.unavailable else "true",
@@ -84,40 +84,40 @@ def _filled(sql: str, made: Made) -> str:
 
 _FINISHED, _REJECTED = "i.is_finished", "i.last_action in ('Book Removed', 'Recommendation Dismissed')"
 _PRIMARY_LANGUAGE = "lower(trim(split_part(split_part(coalesce(language, ''), '-', 1), '_', 1)))"
-# By kind of reader, not by reader: readers times books would be too many rows.
-_ALLOWED = """
-        with readers as (select user_id, $is_free as is_free, $language as language from {dim_users}),
+# Every join is of many to one, in whatever order it is planned: readers times books would be too many rows.
+_OFFERS = """
+        with readers_known as (select user_id, $is_free as is_free, $language as language from {dim_users}),
         books as (
             select book_id, coalesce(is_premium, false) as is_premium, $language as language from {dim_books}
             where $available and $unexcluded
         ),
-        offers as (
-            select s.language, s.is_free, b.book_id, s.language <> '' and b.language = s.language as is_own
-            from (select distinct language, is_free from readers) as s cross join books as b
-            where not (b.is_premium and s.is_free)
+        totals as (select count(*) as books, count(case when not is_premium then 1 end) as free_books from books),
+        by_language as (
+            select language, count(*) as books, count(case when not is_premium then 1 end) as free_books
+            from books where language <> '' group by language
         ),
-        own as (select distinct language, is_free from offers where is_own),
-        allowed as (
-            select o.language, o.is_free, o.book_id
-            from offers as o left join own on own.language = o.language and own.is_free = o.is_free
-            where o.is_own or own.language is null
+        counted as (
+            select r.user_id, r.is_free, r.language, case when r.is_free then t.free_books else t.books end as books,
+                coalesce(case when r.is_free then l.free_books else l.books end, 0) as own_books
+            from readers_known as r cross join totals as t left join by_language as l on l.language = r.language
+        ),
+        readers as (
+            select user_id, is_free, language, own_books > 0 as has_own,
+                case when own_books > 0 then own_books else books end as books
+            from counted
         )"""
-_EVERY_READER = """$allowed,
+_EVERY_READER = """$offers,
         gone as (
             select i.user_id, count(*) as books
             from {fct_interactions} as i
-            inner join readers as r on i.user_id = r.user_id
-            inner join allowed as a on a.book_id = i.book_id and a.language = r.language and a.is_free = r.is_free
-            where $gone
+            inner join readers as r on r.user_id = i.user_id
+            inner join books as b on b.book_id = i.book_id
+            where ($gone) and not (b.is_premium and r.is_free) and (b.language = r.language or not r.has_own)
             group by i.user_id
         ),
-        counts as (select language, is_free, count(*) as books from allowed group by language, is_free),
         left_over as (
-            select r.user_id
-            from readers as r
-            inner join counts as c on c.language = r.language and c.is_free = r.is_free
-            left join gone as g on g.user_id = r.user_id
-            where coalesce(g.books, 0) < c.books
+            select r.user_id from readers as r left join gone as g on g.user_id = r.user_id
+            where coalesce(g.books, 0) < r.books
         ),
         expected as (select l.user_id, m.model from left_over as l cross join {models} as m),
         listed as (select distinct user_id, model from {user_recommendations})
@@ -147,12 +147,11 @@ _BY_RULE: Promises = {
         select count(*) from {user_recommendations} as r
         left join {dim_books} as b on b.book_id = r.book_id and b.is_available
         where b.book_id is null""",
-    _OWN_LANGUAGE: """$allowed
+    _OWN_LANGUAGE: """$offers
         select count(*) from {user_recommendations} as r
         inner join readers as u on u.user_id = r.user_id
-        inner join own on own.language = u.language and own.is_free = u.is_free
-        left join allowed as a on a.book_id = r.book_id and a.language = u.language and a.is_free = u.is_free
-        where a.book_id is null""",
+        left join books as b on b.book_id = r.book_id
+        where u.has_own and (b.book_id is null or (b.is_premium and u.is_free) or b.language <> u.language)""",
     _NOT_EXCLUDED: "select count(*) from {user_recommendations} where book_id in (select book_id from {excluded})",
     _PROMOTED: """
         select count(*) from {user_recommendations} as r left join {promoted} as p on p.book_id = r.book_id
@@ -164,6 +163,26 @@ _CAP = """
             from {user_recommendations} as r inner join {book_categories} as c on c.book_id = r.book_id
             where r.reason <> 'promoted'
             group by r.user_id, r.model, c.category having count(*) > $most) as too_many"""
+
+
+def _uneven(table: str, of_list: str, book: str) -> str:
+    """SQL that counts the lists whose ranks are not 1 to their length, each once, or that hold a book twice.
+
+    Counting distinct ranks takes ten times as long. So ranks are powers of two, 40 ranks at a time: only the first `n` of them,
+    each once, add up to 2^n - 1, since a number that has n ones in binary is no sum of n powers of two but those.
+    """
+    return f"""
+        select count(*) from (
+            select {of_list} from (
+                select {of_list}, count(*) as books, min(rank) as first, max(rank) as last,
+                    case when count(*) <= 40 and sum(power(2, mod(rank - 1, 40))) = power(2, count(*)) - 1 then 0 else 1 end as gaps
+                from {{{table}}} group by {of_list}, floor((rank - 1) / 40)
+            ) as parts
+            group by {of_list} having min(first) <> 1 or max(last) <> sum(books) or sum(gaps) > 0
+            union
+            select {of_list} from {{{table}}} group by {of_list}, {book} having count(*) > 1) as uneven"""
+
+
 _ALWAYS: Promises = {
     "a book that is given as the reason was finished by its reader": """
         select count(*) from {user_recommendations} as r
@@ -173,17 +192,12 @@ _ALWAYS: Promises = {
         select count(*) from {user_recommendations} as r
         where (r.score is null) <> (coalesce(r.reason, '') = 'promoted')
             or (r.reason = 'promoted' and r.because_book_id is not null)""",
-    "ranks run from 1 without a gap and no book stands twice in a list": """
-        select count(*) from (
-            select user_id, model from {user_recommendations} group by user_id, model
-            having max(rank) <> count(*) or count(distinct rank) <> count(*) or count(distinct book_id) <> count(*)) as uneven""",
+    "ranks run from 1 without a gap and no book stands twice in a list": _uneven(
+        "user_recommendations", "user_id, model", "book_id"
+    ),
 }
 _SIMILAR_BOOKS: Promises = {
-    "ranks of similar books run from 1 without a gap": """
-        select count(*) from (
-            select book_id, model from {similar_books} group by book_id, model
-            having max(rank) <> count(*) or count(distinct rank) <> count(*)
-                or count(distinct similar_book_id) <> count(*)) as uneven""",
+    "ranks of similar books run from 1 without a gap": _uneven("similar_books", "book_id, model", "similar_book_id"),
     "no book is similar to itself and every similar book is available": """
         select count(*) from {similar_books} as s
         left join {dim_books} as b on b.book_id = s.similar_book_id
@@ -194,10 +208,7 @@ _NO_EXCLUDED_SIMILAR: Promises = {
         select count(*) from {similar_books} where similar_book_id in (select book_id from {excluded})""",
 }
 _POPULAR_BOOKS: Promises = {
-    "ranks of popular books run from 1 without a gap": """
-        select count(*) from (
-            select segment from {popular_books} group by segment
-            having max(rank) <> count(*) or count(distinct rank) <> count(*) or count(distinct book_id) <> count(*)) as uneven""",
+    "ranks of popular books run from 1 without a gap": _uneven("popular_books", "segment", "book_id"),
     "every popular book is available": """
         select count(*) from {popular_books} as p
         left join {dim_books} as b on b.book_id = p.book_id and b.is_available

@@ -1,9 +1,14 @@
 """What published tables promise is held against them before they are shown."""
 
+import json
+import random
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 
 from recsys_platform.errors import PublishError
@@ -87,3 +92,61 @@ def test_a_reader_of_whom_only_excluded_books_are_left_is_owed_no_list(warehouse
     judged = given(fct_interactions=met, dim_users=[("u1", "free", "en")])
     tables = published({**KEPT, "user_recommendations": [("someone", "m", 1, "b1", 0.5, "popular", None)]})
     warehouse.publish("v1", tables, promises={EVERY_READER: sql}, given=judged)
+
+
+@pytest.mark.parametrize("made", [Made(), MADE, Made(own_language=True), Made(finished=False, rejected=False)])
+@pytest.mark.parametrize("language", [None, "en"])
+def test_no_step_of_a_check_has_more_rows_than_the_tables(made: Made, language: str | None) -> None:
+    """Readers times books would be half a million: every plan of every check is read, with the numbers that DuckDB counted."""
+    readers, books = range(1000), range(500)
+    judged = given(
+        dim_users=[(f"u{u}", "free", language) for u in readers],
+        dim_books=[(f"b{b}", True, False, language) for b in books],
+        fct_interactions=[(f"u{u}", f"b{(u + n) % 500}", True, "Book Finished") for u in readers for n in range(3)],
+    )
+    lists: list[tuple[Any, ...]] = [
+        (f"u{u}", "m", r, f"b{(u * r) % 500}", 0.1, "popular", "b1") for u in readers for r in range(1, 4)
+    ]
+    tables = published({**KEPT, "user_recommendations": lists})
+    with duckdb.connect(config={"threads": 1}) as con:
+        for name, table in judged.items():
+            con.register(name, table)
+        for name, batches in tables.items():
+            con.register(name, pa.Table.from_batches(batches))
+        names = {name: name for name in (*judged, *tables)}
+        for sentence, sql in chain.from_iterable(each.items() for each in promises_of(made).values()):
+            plan = json.loads(con.execute(f"explain (analyze, format json) {sql.format_map(names)}").fetchall()[0][1])
+            assert max(_rows_of_steps(plan)) <= 2 * (1000 + 500 + 3000), sentence
+
+
+def _rows_of_steps(step: dict[str, Any]) -> Iterator[int]:
+    yield step.get("operator_cardinality", 0)
+    for child in step.get("children", ()):
+        yield from _rows_of_steps(child)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_ranks_are_judged_as_by_counting_them_one_by_one(seed: int) -> None:
+    chance = random.Random(seed)
+    lists: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for user in range(60):
+        length = chance.choice([1, 2, 5, 39, 40, 41, 80, 81, 120])
+        ranks, books = list(range(1, length + 1)), list(range(length))
+        for _ in range(chance.choice([0, 0, 1, 2])):
+            where = chance.randrange(length)
+            if chance.random() < 0.7:
+                ranks[where] = chance.choice([*ranks, 0, -1, length + 1, ranks[where] + 40])
+            else:
+                books[where] = chance.choice(books)
+        lists[f"u{user}", "m"] = [(rank, f"b{book}") for rank, book in zip(ranks, books, strict=True)]
+    uneven = sum(
+        sorted(rank for rank, _ in rows) != list(range(1, len(rows) + 1)) or len({b for _, b in rows}) < len(rows)
+        for rows in lists.values()
+    )
+    rows = [(user, model, rank, book) for (user, model), listed in lists.items() for rank, book in listed]
+    sql = ALL["ranks run from 1 without a gap and no book stands twice in a list"]
+    with duckdb.connect() as con:
+        con.register(
+            "t", pa.table(dict(zip(("user_id", "model", "rank", "book_id"), zip(*rows, strict=True), strict=True)))
+        )
+        assert con.execute(sql.format(user_recommendations="t")).fetchall() == [(uneven,)]

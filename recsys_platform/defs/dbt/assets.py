@@ -113,7 +113,8 @@ def variables_for_dbt(settings: Settings) -> dict[str, str]:
     """The settings that `profiles.yml` needs. dbt masks what is named `DBT_ENV_SECRET_…` wherever it would show it."""
     given = {"RECSYS_ENV": settings.env, "RECSYS_HOME": str(settings.home)}
     if settings.env == "local":
-        return given
+        limits = {"MEMORY": settings.duckdb_memory_limit, "TEMP": settings.duckdb_temp_limit}
+        return given | {f"RECSYS_DUCKDB_{name}_LIMIT": limit for name, limit in limits.items()}
     there = settings.snowflake_address
     address = {"HOST": there.host, "PORT": there.port, "PROTOCOL": there.scheme} if there else {}
     parts = {name: getattr(settings, f"snowflake_{name.lower()}") for name in _NAMES}
