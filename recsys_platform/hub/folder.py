@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recsys_platform.errors import HubError
+from recsys_platform.hub.fingerprints import Fingerprints, fingerprints
 from recsys_platform.hub.store import HubObject
 
 
@@ -61,7 +62,8 @@ class FolderHub:
     def objects(self, prefix: str) -> list[HubObject]:
         """The objects under a prefix that ends with `/`, sorted by key; none if there is no such folder."""
         found = (Path(folder) / name for folder, _, names in os.walk(self.root / prefix) for name in names)
-        return sorted(self._describe(path) for path in found if not path.name.startswith("."))
+        with fingerprints(self.root) as known:
+            return sorted(self._describe(path, known) for path in found if not path.name.startswith("."))
 
     def folders(self, prefix: str) -> list[str]:
         """The names directly under a prefix that hold objects deeper down, sorted."""
@@ -93,7 +95,7 @@ class FolderHub:
                 f"Cannot write {path}: {error.strerror}. Make the folder writable or set RECSYS_HOME."
             ) from error
 
-    def _describe(self, path: Path) -> HubObject:
+    def _describe(self, path: Path, known: Fingerprints) -> HubObject:
         stat = path.stat()
         key = path.relative_to(self.root).as_posix()
-        return HubObject(key=key, etag=f"{stat.st_size:x}-{stat.st_mtime_ns:x}", size_bytes=stat.st_size)
+        return HubObject(key=key, etag=known.of(key, stat), size_bytes=stat.st_size)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, order=True)
 class HubObject:
-    """One object: `etag` changes whenever its content may have changed."""
+    """One object: `etag` changes with its content; in a folder, with nothing else."""
 
     key: str
     etag: str

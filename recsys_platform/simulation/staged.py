@@ -65,8 +65,8 @@ def _move_objects(source: FolderHub, hub: Hub) -> None:
     if isinstance(hub, FolderHub):
         hub.root.mkdir(parents=True, exist_ok=True)
         _move_folders(source.root, hub.root)
-    for item in source.objects(""):
-        hub.put_new(item.key, source.get(item.key))
+    for path in (path for path in source.root.rglob("*") if path.is_file()):
+        hub.put_new(path.relative_to(source.root).as_posix(), path.read_bytes())
 
 
 def _move_folders(source: Path, target: Path) -> None:

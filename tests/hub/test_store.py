@@ -1,10 +1,14 @@
 import datetime as dt
+import os
+import shutil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys_platform.errors import HubError
+from recsys_platform.hub import fingerprints
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import SOURCES, arrival_of, is_landing_key, landing_key, landing_prefix, source_of
 
 
@@ -42,6 +46,42 @@ def test_an_object_that_changes_has_another_etag(hub):
     before = hub.objects("a/")
     hub.put("a/1", b"two")
     assert hub.objects("a/") != before
+
+
+def test_a_copied_hub_has_the_same_objects_and_a_change_in_it_is_seen(hub, tmp_path):
+    for number in range(5):
+        hub.put(f"a/{number}", bytes(100))
+    before = hub.objects("a/")
+    shutil.copytree(hub.root, tmp_path / "copy", copy_function=shutil.copyfile)
+    copy = FolderHub(tmp_path / "copy")
+    assert copy.objects("a/") == before
+    assert copy.objects("a/") == before
+    for time in (0, os.stat(copy.path("a/1")).st_mtime):
+        os.utime(copy.path("a/1"), (time, time))
+        assert copy.objects("a/") == before
+    stat = os.stat(copy.path("a/2"))
+    copy.path("a/2").write_bytes(bytes(99) + b"1")
+    os.utime(copy.path("a/2"), ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert [item.key for item in set(copy.objects("a/")) - set(before)] == ["a/2"]
+
+
+def test_content_is_hashed_once_by_all_processes(hub, monkeypatch):
+    hub.put("a/1", b"one")
+    before = hub.objects("a/")
+    fingerprints._shared.cache_clear()  # as a process that begins
+    monkeypatch.setattr(fingerprints, "_content_hash", lambda path: pytest.fail(f"{path} is read again"))
+    assert hub.objects("a/") == before
+
+
+@pytest.mark.parametrize("memo", [b"\xff\n", b"1-2-3", b"x y a/1\n", b"\n\n"])
+def test_a_memo_that_is_damaged_changes_nothing(hub, memo):
+    hub.put("a/1", b"one")
+    before = hub.objects("a/")
+    (hub.root / fingerprints.MEMO).write_bytes(memo)
+    fingerprints._shared.cache_clear()
+    assert hub.objects("a/") == before
+    fingerprints._shared.cache_clear()
+    assert hub.objects("a/") == before
 
 
 def test_a_hub_that_cannot_be_written_is_said_in_one_sentence(hub):

@@ -1,14 +1,16 @@
 import datetime as dt
 import gzip
 import json
+import shutil
 import threading
 
 import pytest
 
 from recsys_platform.errors import HubError, InputError, WarehouseError
 from recsys_platform.hub.attributes import store_snapshot
+from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import attributes_prefix
-from recsys_platform.warehouse.arrivals import all_arrivals, arrivals, by_day, new_snapshots
+from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, arrivals, by_day, new_snapshots
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 from recsys_platform.warehouse.port import LoadReport
 from tests.conftest import DAY
@@ -125,6 +127,14 @@ def test_a_loaded_object_that_changes_is_named_and_not_loaded_again(hub, warehou
     key = land("a.gz", view("m1"), view("m2"))
     found = arrivals(hub, warehouse, DAY)
     assert ([item.key for item in found.changed], found.new) == ([key], ())
+
+
+def test_a_copied_world_has_nothing_new_and_nothing_changed(hub, warehouse, land, view, tmp_path):
+    land("a.gz", view("m1"))
+    land("b.gz", view("m2"))
+    load(hub, warehouse)
+    shutil.copytree(hub.root, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert arrivals(FolderHub(tmp_path / "copy"), warehouse, DAY) == Arrivals()
 
 
 def test_days_with_news_are_found_and_strange_keys_are_told(hub, warehouse, land, view):
