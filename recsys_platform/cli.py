@@ -210,13 +210,15 @@ def dev(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
 @app.command()
 def status() -> None:
     """What is loaded, how fresh each layer is, what was rejected, which model is live, what is switched on."""
-    from recsys_platform.console import print_overview, print_state
+    from recsys_platform.console import print_disk_usage, print_overview, print_state
     from recsys_platform.defs.automation.state import state_of
+    from recsys_platform.disk_usage import disk_usage
 
     settings = load_settings()
     warehouse = warehouse_of(settings)
     print_overview(OUT, settings, warehouse)
     print_state(OUT, state_of(settings))
+    print_disk_usage(OUT, disk_usage(settings))
 
 
 _REASON = typer.Option(metavar="TEXT", help="Only records whose reason contains this text.")
@@ -293,6 +295,32 @@ def rollback(
     settings = _world()
     newest = newest_dataset(hub_of(settings)).newest_time
     print_rolled_back(OUT, *roll_back(registry_of(settings), why=why, data_to=newest))
+
+
+@app.command()
+def pin(
+    version: Annotated[str, typer.Argument(help="A version that `recsys models` lists.")],
+    off: Annotated[bool, typer.Option("--off", help="Leave it to the retention again.")] = False,
+) -> None:
+    """Keep a model version, whatever `recsys cleanup` would remove."""
+    found = registry_of(_world()).pin(version, pinned=not off)
+    OUT.print(f"{found.label} is {'left to the retention again' if off else 'kept'}.")
+
+
+@app.command()
+def cleanup(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove model versions, Dagster's runs and logs, and evaluations that the settings RECSYS_KEEP_… no longer keep."""
+    from recsys_platform.console_cleanup import print_removed
+    from recsys_platform.defs.automation.cleanup import clean_up
+    from recsys_platform.defs.automation.run import instance_of
+
+    settings = _world()
+    warehouse, now = _prepared(settings), dt.datetime.now(dt.UTC)
+    with instance_of(settings) as instance:
+        done = clean_up(settings, registry_of(settings), warehouse, instance, now=now, dry_run=dry_run)
+    print_removed(OUT, done, dry_run=dry_run)
 
 
 @app.command(name="replay-rejected")

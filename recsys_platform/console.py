@@ -1,6 +1,7 @@
 """What the commands print: one screen, figures first, and where to look next."""
 
 import datetime as dt
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -63,6 +64,16 @@ def print_state(out: Console, state: State) -> None:
         out.print(f"[bold red]failed check:[/] {escape(sentence)}", soft_wrap=True)
 
 
+def print_disk_usage(out: Console, parts: Sequence[tuple[str, int]]) -> None:
+    """What each part of a world weighs."""
+    total = sum(size for _, size in parts)
+    listed = ", ".join(f"{name} {megabytes(size)}" for name, size in parts)
+    out.print(
+        f"on disk: {megabytes(total)} ({listed}); `recsys cleanup --dry-run` says what is no longer kept",
+        soft_wrap=True,
+    )
+
+
 def _lines(found: Overview) -> list[tuple[str, str]]:
     reasons = "; ".join(f"{reason} {count:,}" for reason, count in found.reasons[:4])
     span = (
@@ -107,3 +118,8 @@ def _minute(time: dt.datetime | None) -> str:
 def _age(age: dt.timedelta) -> str:
     hours = age.total_seconds() / 3600
     return f"{hours * 60:.0f} min" if hours < 1 else f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} days"
+
+
+def megabytes(size: int) -> str:
+    """A size for people."""
+    return f"{size / 1e6:,.1f} MB"

@@ -108,6 +108,13 @@ class Settings(BaseModel):
         description="where MLflow keeps model versions: address of a server, by default a SQLite file in the home",
     )
     automation: Literal["on", "off"] = Field("off", description="whether schedules and sensors start switched on")
+    keep_versions: int = Field(
+        3,
+        ge=1,
+        description="newest versions of each variant that `recsys cleanup` keeps, beside those in use and those people named",
+    )
+    keep_runs_days: int = Field(30, ge=1, description="days for which Dagster's runs and logs are kept")
+    keep_evaluations_days: int = Field(365, ge=1, description="days for which evaluations are kept in `ops`")
     alert_topic: str | None = Field(None, description="ARN of the standard SNS topic that is told of failed runs")
     alert_webhook: SecretStr | None = Field(
         None, description="secret address of the incoming webhook (Slack) that is told of failed runs"

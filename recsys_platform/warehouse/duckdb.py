@@ -130,6 +130,11 @@ class DuckDBWarehouse:
             con.execute(f"delete from {table} where {key} in (select {key} from rows)")
             con.execute(f"insert into {table} by name select * from rows")
 
+    def remove_rows(self, table: str, values: Sequence[str], *, key: str) -> None:
+        """Remove the rows of an ops table with one of these keys."""
+        with self.connect() as con:
+            con.execute(f"delete from {table} where {key} in (select unnest(?::varchar[]))", [list(values)])
+
     def live_version(self) -> str | None:
         """The published version that readers see, None before the first."""
         found = self.frame("select max(version) as version from ops.publications where is_live")

@@ -82,6 +82,9 @@ class Warehouse(Protocol):
     def replace_rows(self, table: str, rows: pa.Table, *, key: str) -> None:
         """Put rows into an ops table in place of those with the same key."""
 
+    def remove_rows(self, table: str, values: Sequence[str], *, key: str) -> None:
+        """Remove the rows of an ops table with one of these keys."""
+
     def live_version(self) -> str | None:
         """The published version that readers see, None before the first."""
 

@@ -23,6 +23,7 @@ from recsys_platform.defs.pools import PROCESS, REBUILD
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.keys import Attributes, attributes_prefix
 from recsys_platform.hub.store import Hub
+from recsys_platform.processes import is_alive
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, by_day, loaded_after, new_snapshots
 from recsys_platform.warehouse.port import Warehouse
@@ -215,19 +216,9 @@ def give_up_dead_runs(instance: dg.DagsterInstance) -> None:
     """End the runs whose `recsys run` was killed: they would hold the warehouse's slot for ever."""
     open_runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], job_name=REFRESH))
     for run in open_runs:
-        if PROCESS in run.tags and not _is_alive(int(run.tags[PROCESS])):
+        if PROCESS in run.tags and not is_alive(int(run.tags[PROCESS])):
             instance.report_run_failed(run, "The process of this run ended before the run did.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextmanager

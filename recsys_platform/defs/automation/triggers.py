@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from recsys_platform.defs.automation.alerts import failure_alert
+from recsys_platform.defs.automation.cleanup import cleanup_job, daily_cleanup
 from recsys_platform.defs.partitions import FIRST_DAY
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.notifications import LandingQueue
@@ -49,8 +50,8 @@ def triggers(settings: Settings) -> dg.Definitions:
     sensor_status = dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED
     return dg.Definitions(
-        jobs=[refresh, attributes_job],
-        schedules=[_daily_attributes(schedule_status, settings)],
+        jobs=[refresh, attributes_job, cleanup_job],
+        schedules=[_daily_attributes(schedule_status, settings), daily_cleanup(schedule_status)],
         sensors=[
             _new_landing_objects(sensor_status, queue_of(settings)),
             failure_alert(sensor_status, settings),

@@ -4,7 +4,7 @@ Belongs here: from an evaluation to rows and back to what the gate asks. Does no
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -77,3 +77,17 @@ def measured_on(data_hash: str, warehouse: Warehouse) -> MeasuredRows | None:
         for table in (VALUES, DIFFERENCES)
     )
     return None if values.empty else MeasuredRows(values, differences)
+
+
+def evaluations_before(moment: dt.datetime, warehouse: Warehouse) -> list[str]:
+    """The data sets whose evaluation is older than a moment (UTC without offset), but the newest of all."""
+    found = warehouse.frame(
+        f"select {_KEY}, max(evaluated_at) as at from {VALUES} group by 1 order by 2 desc"
+    ).to_pylist()
+    return [row[_KEY] for row in found[1:] if row["at"] < moment]
+
+
+def remove_evaluations(data_hashes: Sequence[str], warehouse: Warehouse) -> None:
+    """Remove the evaluations on some data sets."""
+    for table in (VALUES, DIFFERENCES):
+        warehouse.remove_rows(table, data_hashes, key=_KEY)

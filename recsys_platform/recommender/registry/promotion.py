@@ -170,7 +170,8 @@ def roll_back(registry: Registry, *, why: str, data_to: str = "") -> tuple[Liste
     versions = {each.version: each for each in registry.versions()}
     present = registry.version_of(PRODUCTION)
     gone = _rolled_back(registry) | ({versions[present].recipe_hash} if present else set())
-    former = [versions[change.after] for change in registry.history() if change.alias == PRODUCTION and change.after]
+    lived = [change.after for change in registry.history() if change.alias == PRODUCTION]
+    former = [versions[version] for version in lived if version in versions]  # others were removed by the retention
     recipe = next((each.recipe_hash for each in former if each.recipe_hash not in gone), None)
     if present is None or recipe is None:
         raise RegistryError(

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from recsys_platform.processes import is_alive
 from recsys_platform.recommender.arrays import AnyArray
 from recsys_platform.recommender.errors import RegistryError
 from recsys_platform.recommender.registry.files import (
@@ -36,7 +38,7 @@ from recsys_platform.recommender.registry.files import (
 )
 
 if TYPE_CHECKING:
-    from mlflow.entities import RunInfo
+    from mlflow.entities import Run, RunInfo
     from mlflow.entities.model_registry import ModelVersion as Theirs
     from mlflow.tracking import MlflowClient
 
@@ -45,16 +47,18 @@ ALIASES = (PRODUCTION, CHALLENGER)
 MODEL = "recommender"
 CHANGES, TUNING = "recommender-aliases", "recommender-tuning"
 _ARTIFACTS = "model"
-_ROLLED_BACK = "rolled_back"
 _CHOICE = "production_choice"
+_ROLLED_BACK, _PINNED, _PROCESS = "rolled_back", "pinned", "recsys.process"
+STORING = dt.timedelta(hours=1)
+"""Storing a version takes seconds: a run of MLflow that is still open after this time has no process any more."""
 
 
 @dataclass(frozen=True)
 class Listed:
     """A version without its arrays.
 
-    `metrics`: of its recipe, trained on the past alone. `rolled_back`: a person took it out of production. `content`: the hash of
-    all that is in it.
+    `metrics`: of its recipe, trained on the past alone. `rolled_back`: a person took it out of production. `pinned`: a person wants it
+    kept. `content`: the hash of all that is in it.
     """
 
     version: str
@@ -69,6 +73,7 @@ class Listed:
     metrics: Mapping[str, float]
     aliases: tuple[str, ...]
     rolled_back: bool
+    pinned: bool
 
     @property
     def label(self) -> str:
@@ -211,10 +216,47 @@ class Registry:
         with _told(f"Cannot mark version {version}"):
             self._client.set_model_version_tag(MODEL, version, _ROLLED_BACK, "yes" if rolled_back else "no")
 
+    def pin(self, version: str, *, pinned: bool = True) -> Listed:
+        """Keep a version whatever the retention says, or leave it to the retention again; RegistryError if it is not there."""
+        found = self.listed(version)
+        with _told(f"Cannot pin version {version}"):
+            self._client.set_model_version_tag(MODEL, version, _PINNED, "yes" if pinned else "no")
+        return found
+
+    def remove(self, version: str) -> None:
+        """Forget a version and its run, and delete its files; a server's own storage is freed by its `mlflow gc`."""
+        listed, folder = self._found(version)
+        if listed.aliases:
+            raise RegistryError(f"{listed.label} is {listed.aliases[0]} and cannot be removed: promote another first.")
+        with _told(f"Cannot remove version {version}"):
+            run = str(self._client.get_model_version(MODEL, version).run_id)
+            self._client.delete_model_version(MODEL, version)
+            self._forget_run(run)
+            if folder.is_relative_to(self.root):
+                shutil.rmtree(folder if self.uri else folder.parents[1], ignore_errors=True)
+
+    def size_of(self, version: str) -> int:
+        """The bytes that the files of a version take on this disk, 0 where a server keeps them."""
+        folder = self._found(version)[1] if self.uri is None else self.root / "copies" / self.listed(version).content
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+    def fail_orphaned_runs(self) -> int:
+        """End the runs of MLflow whose process was killed, which nobody else would end; how many there were."""
+        client = self._client
+        with _told("Cannot end the runs of killed processes"):
+            experiments = [self._experiment(name) for name in (MODEL, CHANGES, TUNING)]
+            running = client.search_runs(experiments, filter_string="attributes.status = 'RUNNING'")
+            orphans = [run for run in running if _is_orphaned(run)]
+            for run in orphans:
+                client.set_terminated(run.info.run_id, status="KILLED")
+                if self.uri is None:  # it has no version: that is made of runs that ended
+                    shutil.rmtree(self.root / "artifacts" / run.info.run_id, ignore_errors=True)
+        return len(orphans)
+
     def note_tuning(self, name: str, parameters: Mapping[str, Any], figures: Mapping[str, float]) -> None:
         """Keep what a search found as a run of an experiment of its own."""
         with _told(f"Cannot keep what tuning {name} found"):
-            run = self._client.create_run(self._experiment(TUNING), run_name=name, tags={"variant": name}).info.run_id
+            run = self._start_run(TUNING, name, {"variant": name}).run_id
             for key, value in parameters.items():
                 self._client.log_param(run, key, value)
             for key, figure in figures.items():
@@ -255,7 +297,7 @@ class Registry:
     def _store(self, draft: Path, variant: str, facts: Facts, digest: str) -> str:
         """The run first, then the version: what is killed in between leaves a run that nobody takes for a version."""
         client = self._client
-        run = client.create_run(self._experiment(MODEL), run_name=variant, tags={"variant": variant}).info
+        run = self._start_run(MODEL, variant, {"variant": variant})
         for name, value in facts.params.items():
             client.log_param(run.run_id, name, json.dumps(value, default=plain))
         for name, value in facts.metrics.items():
@@ -317,8 +359,19 @@ class Registry:
 
     def _write_down(self, change: Change) -> None:
         tags = {key: json.dumps(value, default=plain) for key, value in vars(change).items()}
-        run = self._client.create_run(self._experiment(CHANGES), run_name=change.alias, tags=tags)
-        self._client.set_terminated(run.info.run_id)
+        self._client.set_terminated(self._start_run(CHANGES, change.alias, tags).run_id)
+
+    def _start_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> "RunInfo":
+        """A new run that tells its process, after those of killed processes were ended."""
+        self.fail_orphaned_runs()
+        tags = {**tags, _PROCESS: f"{socket.gethostname()}:{os.getpid()}"}
+        return self._client.create_run(self._experiment(experiment), run_name=name, tags=tags).info
+
+    def _forget_run(self, run: str) -> None:
+        """A server only marks a run as deleted; in the file of a world nobody else would ever remove it."""
+        self._client.delete_run(run)
+        if self.uri is None:
+            self._client._tracking_client.store._hard_delete_run(run)
 
 
 def _tags(variant: str, facts: Facts, digest: str) -> dict[str, str]:
@@ -345,8 +398,17 @@ def _listed(theirs: "Theirs", aliases: Mapping[str, str]) -> Listed:
         metrics=json.loads(tags["metrics"]),
         aliases=tuple(alias for alias, version in sorted(aliases.items()) if version == str(theirs.version)),
         rolled_back=tags.get(_ROLLED_BACK) == "yes",
+        pinned=tags.get(_PINNED) == "yes",
         **{key: tags[key] for key in ("content", "data_hash", "recipe_hash", "catalogue_hash", "data_from", "data_to")},
     )
+
+
+def _is_orphaned(run: "Run") -> bool:
+    """Its process is known to have ended, or it has been open for longer than any storing takes."""
+    host, _, process = run.data.tags.get(_PROCESS, "").rpartition(":")
+    if host == socket.gethostname():
+        return not is_alive(int(process))
+    return int(run.info.start_time) / 1000 < (dt.datetime.now(dt.UTC) - STORING).timestamp()
 
 
 def _change(tags: Mapping[str, str]) -> Change:

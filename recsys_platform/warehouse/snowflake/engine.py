@@ -126,6 +126,12 @@ class SnowflakeWarehouse:
         with self.connect() as session, self.stage.carried(session, {"rows": rows}) as names:
             loading.in_turn(session, lambda: replace(names))
 
+    def remove_rows(self, table: str, values: Sequence[str], *, key: str) -> None:
+        """Remove the rows of an ops table with one of these keys."""
+        with self.connect() as session:
+            for value in values:
+                session.execute(f"delete from {table} where {key} = ?", [value])
+
     def live_version(self) -> str | None:
         """The published version that readers see, None before the first."""
         found = self.frame("select max(version) as version from ops.publications where is_live")

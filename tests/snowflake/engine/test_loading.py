@@ -170,3 +170,7 @@ def test_rows_take_the_place_of_those_with_their_key(warehouse: SnowflakeWarehou
     for value in (0.5, 0.25):
         warehouse.replace_rows("ops.model_evaluations", pa.Table.from_pylist([row | {"value": value}]), key="data_hash")
     assert [found["value"] for found in warehouse.frame("select * from ops.model_evaluations").to_pylist()] == [0.25]
+    warehouse.remove_rows("ops.model_evaluations", ["other"], key="data_hash")
+    assert warehouse.row_counts(["ops.model_evaluations"]) == {"ops.model_evaluations": 1}
+    warehouse.remove_rows("ops.model_evaluations", ["other", "h"], key="data_hash")
+    assert warehouse.row_counts(["ops.model_evaluations"]) == {"ops.model_evaluations": 0}

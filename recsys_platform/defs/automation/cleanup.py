@@ -1,0 +1,104 @@
+"""What a world no longer needs is removed: model versions, Dagster's runs and logs, evaluations, as the settings say.
+
+Landing objects, attribute snapshots and curated days are no part of it: they are the source of truth.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import dagster as dg
+
+from recsys_platform.defs.automation.old_runs import forget_tags_of_removed_events, old_runs, remove_old_run
+from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from recsys_platform.recommender.evaluation.measured import evaluations_before, remove_evaluations
+from recsys_platform.recommender.registry.retention import expendable_versions
+from recsys_platform.recommender.registry.versions import Registry
+from recsys_platform.settings import Settings
+from recsys_platform.warehouse.port import Warehouse
+
+CLEANUP = "cleanup"
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What is removed of one kind: their names, and the bytes of disk that they took, as far as they are known."""
+
+    what: str
+    names: tuple[str, ...]
+    bytes: int = 0
+
+
+def clean_up(
+    settings: Settings,
+    registry: Registry,
+    warehouse: Warehouse,
+    instance: dg.DagsterInstance,
+    *,
+    now: dt.datetime,
+    dry_run: bool = False,
+) -> list[Removed]:
+    """Remove what the settings no longer keep, or only tell what that would be. `now` is UTC with its offset."""
+    return [
+        _versions(registry, settings.keep_versions, dry_run=dry_run),
+        _runs(instance, now - dt.timedelta(days=settings.keep_runs_days), dry_run=dry_run),
+        _evaluations(warehouse, now - dt.timedelta(days=settings.keep_evaluations_days), dry_run=dry_run),
+    ]
+
+
+def _versions(registry: Registry, newest: int, *, dry_run: bool) -> Removed:
+    going = expendable_versions(registry.versions(), registry.history(), newest=newest)
+    size = sum(registry.size_of(each.version) for each in going)
+    if not dry_run:
+        registry.fail_orphaned_runs()
+        for each in going:
+            registry.remove(each.version)
+    return Removed("model versions", tuple(each.label for each in going), size)
+
+
+def _runs(instance: dg.DagsterInstance, before: dt.datetime, *, dry_run: bool) -> Removed:
+    going = old_runs(instance, before)
+    if not dry_run and going:
+        for run in going:
+            remove_old_run(instance, run)
+        forget_tags_of_removed_events(instance)
+    return Removed("runs of Dagster", tuple(run.run_id for run in going), sum(run.bytes for run in going))
+
+
+def _evaluations(warehouse: Warehouse, before: dt.datetime, *, dry_run: bool) -> Removed:
+    going = evaluations_before(before.replace(tzinfo=None), warehouse)
+    if not dry_run and going:
+        remove_evaluations(going, warehouse)
+    return Removed("evaluations", tuple(going))
+
+
+@dg.op(
+    pool=WAREHOUSE_WRITER,
+    description="Remove model versions, runs, logs and evaluations that the settings no longer keep.",
+)
+def remove_what_is_no_longer_kept(
+    context: dg.OpExecutionContext,
+    settings: dg.ResourceParam[Settings],
+    registry: dg.ResourceParam[Registry],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> None:
+    """The same as `recsys cleanup`."""
+    done = clean_up(settings, registry, warehouse, context.instance, now=dt.datetime.now(dt.UTC))
+    for each in done:
+        context.log.info(f"{len(each.names)} {each.what} removed, {each.bytes:,} bytes")
+
+
+@dg.job(name=CLEANUP, description="Removes what the retention settings no longer keep.")
+def cleanup_job() -> None:
+    """The one op."""
+    remove_what_is_no_longer_kept()
+
+
+def daily_cleanup(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
+    """Every night, after models were trained and lists published."""
+    return dg.ScheduleDefinition(
+        name="daily_cleanup",
+        job=cleanup_job,
+        cron_schedule="0 6 * * *",
+        default_status=status,
+        description="Remove what the retention settings no longer keep.",
+    )

@@ -1,0 +1,150 @@
+"""Dagster's runs and logs of long ago.
+
+Belongs here: which of them go, and how. Dagster has no retention of its own for runs, and deleting one with `delete_run` also forgets
+that it materialized an asset: everything below would be made again. So of an old run the log goes, and all of it only where no
+asset or partition was materialized by it last.
+"""
+
+import datetime as dt
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import dagster as dg
+import sqlalchemy as sa
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import (
+    AssetCheckExecutionsTable,
+    AssetEventTagsTable,
+    SqlEventLogStorageTable,
+)
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+
+if TYPE_CHECKING:
+    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+_EVENTS = SqlEventLogStorageTable.c
+_MADE = _EVENTS.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION.value
+Made = tuple[str, str | None]
+"""An asset, as Dagster writes its key, and a partition of it."""
+
+
+@dataclass(frozen=True)
+class OldRun:
+    """A run that is over; `made`: what was materialized by it last, which is remembered."""
+
+    run_id: str
+    made: frozenset[Made]
+    bytes: int
+
+
+def old_runs(instance: dg.DagsterInstance, before: dt.datetime) -> list[OldRun]:
+    """The runs that were created before a moment (UTC) and are over, and still have something to be removed."""
+    filters = dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before)
+    ids = [record.dagster_run.run_id for record in instance.get_run_records(filters)]
+    made = _made_last(_storage(instance)) if ids else {}
+    found = [OldRun(each, frozenset(made.get(each, ())), _bytes_of(instance, each)) for each in ids]
+    return [run for run in found if not run.made or _log_length(instance, run)]
+
+
+def remove_old_run(instance: dg.DagsterInstance, run: OldRun) -> None:
+    """Remove the logs of a run, and the run itself unless something was materialized by it last."""
+    storage = _storage(instance)
+    if isinstance(instance.compute_log_manager, LocalComputeLogManager):  # a bucket has a rule of its own
+        instance.compute_log_manager.delete_logs(prefix=[run.run_id])
+    with storage.index_connection() as con:
+        con.execute(_delete_checks(run.run_id))
+    if run.made:
+        for connection in (storage.run_connection(run.run_id), storage.index_connection()):
+            with connection as con:
+                con.execute(sa.delete(SqlEventLogStorageTable).where(_is_log(run)))
+    else:
+        instance.delete_run(run.run_id)
+    _shrink(storage, run)
+
+
+def forget_tags_of_removed_events(instance: dg.DagsterInstance) -> None:
+    """Remove what Dagster noted at events that are gone."""
+    with _storage(instance).index_connection() as con:
+        con.execute(sa.delete(AssetEventTagsTable).where(AssetEventTagsTable.c.event_id.not_in(sa.select(_EVENTS.id))))
+
+
+def _storage(instance: dg.DagsterInstance) -> "SqlEventLogStorage":
+    return cast("SqlEventLogStorage", instance.event_log_storage)  # SQLite or PostgreSQL
+
+
+def _made_last(storage: "SqlEventLogStorage") -> Mapping[str, set[Made]]:
+    """Run → the assets and partitions whose newest materialization it is."""
+    newest = sa.select(sa.func.max(_EVENTS.id)).where(_MADE).group_by(_EVENTS.asset_key, _EVENTS.partition)
+    with storage.index_connection() as con:
+        rows: Any = con.execute(
+            sa.select(_EVENTS.run_id, _EVENTS.asset_key, _EVENTS.partition).where(_EVENTS.id.in_(newest))
+        ).fetchall()
+    found: dict[str, set[Made]] = defaultdict(set)
+    for run_id, asset, partition in rows:
+        found[str(run_id)].add((str(asset), partition))
+    return found
+
+
+def _is_log(run: OldRun) -> sa.ColumnElement[bool]:
+    """Everything that a run wrote but what is remembered of it."""
+    remembered = sa.or_(*(_is_of(made) for made in run.made))
+    return sa.and_(
+        _EVENTS.run_id == run.run_id, sa.or_(_EVENTS.asset_key.is_(None), sa.not_(sa.and_(_MADE, remembered)))
+    )
+
+
+def _is_of(made: Made) -> sa.ColumnElement[bool]:
+    asset, partition = made
+    same = _EVENTS.partition.is_(None) if partition is None else _EVENTS.partition == partition
+    return sa.and_(_EVENTS.asset_key == asset, same)
+
+
+def _log_length(instance: dg.DagsterInstance, run: OldRun) -> int:
+    with _storage(instance).run_connection(run.run_id) as con:
+        return int(
+            con.execute(
+                sa.select(sa.func.count()).select_from(SqlEventLogStorageTable).where(_is_log(run))
+            ).scalar_one()
+        )
+
+
+def _delete_checks(run_id: str) -> sa.Delete:
+    """The evaluations of checks in a run that later ones followed."""
+    checks = AssetCheckExecutionsTable.c
+    newest = sa.select(sa.func.max(checks.id)).group_by(checks.asset_key, checks.check_name, checks.partition)
+    return sa.delete(AssetCheckExecutionsTable).where(checks.run_id == run_id, checks.id.not_in(newest))
+
+
+def _bytes_of(instance: dg.DagsterInstance, run_id: str) -> int:
+    """What a run takes in files of its own; 0 where Dagster keeps it in a database and a bucket."""
+    return sum(path.stat().st_size for path in _files(instance, run_id) if path.is_file())
+
+
+def _files(instance: dg.DagsterInstance, run_id: str) -> Iterable[Path]:
+    storage = instance.event_log_storage
+    if isinstance(storage, SqliteEventLogStorage):
+        yield Path(storage.path_for_shard(run_id))
+    if isinstance(instance.compute_log_manager, LocalComputeLogManager):
+        yield from _output_folder(instance, run_id).rglob("*")
+
+
+def _output_folder(instance: dg.DagsterInstance, run_id: str) -> Path:
+    return Path(instance.storage_directory()) / run_id
+
+
+def _shrink(storage: "SqlEventLogStorage", run: OldRun) -> None:
+    """In SQLite each run has a file of its own, which Dagster would leave as large as it was."""
+    if not isinstance(storage, SqliteEventLogStorage):
+        return
+    path = Path(storage.path_for_shard(run.run_id))
+    if not run.made:
+        path.unlink(missing_ok=True)
+    elif path.exists():
+        with closing(sqlite3.connect(path)) as con:
+            con.execute("vacuum")

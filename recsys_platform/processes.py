@@ -1,0 +1,14 @@
+"""Whether a process of this machine still lives."""
+
+import os
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this id, also one of another user."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
