@@ -10,6 +10,7 @@ import dagster as dg
 
 from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.dbt.project import OUR_DBT, PROJECT, InstalledDbt
+from recsys_platform.recommender.lists.publication import LIST_RULES, rules_version
 from recsys_platform.resources import hub_of, prepare_home, registry_of, warehouse_of
 from recsys_platform.settings import Settings, load_settings
 
@@ -32,7 +33,8 @@ def build_defs(settings: Settings, *, resource_overrides: Mapping[str, Any] | No
     # A process a step would pay for the imports, five seconds and more, each time; DuckDB has one writer anyway.
     own = dg.Definitions(resources=resources, executor=dg.in_process_executor)
     whole = dg.Definitions.merge(loaded, own, triggers(settings))
-    return whole.map_asset_specs(func=partial(_with_policies, engine=ENGINES[settings.env]))
+    lists = rules_version(LIST_RULES, settings.list_length)
+    return whole.map_asset_specs(func=partial(_with_policies, engine=ENGINES[settings.env], lists=lists))
 
 
 def resources_of(settings: Settings) -> dict[str, Any]:
@@ -46,9 +48,11 @@ def resources_of(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _with_policies(spec: dg.AssetSpec, *, engine: str) -> dg.AssetSpec:
-    """Global policies: who owns an asset, how old it may get, and which engine of all those that could holds it."""
+def _with_policies(spec: dg.AssetSpec, *, engine: str, lists: str) -> dg.AssetSpec:
+    """Global policies: who owns an asset, how old it may get, which engine of all those that could holds it, how lists are made."""
     layer = spec.key.path[0]
+    if layer == "published":
+        spec = spec.replace_attributes(code_version=lists)
     if spec.kinds & set(ENGINES.values()):
         spec = spec.replace_attributes(kinds={*spec.kinds.difference(ENGINES.values()), engine})
     owners = spec.owners or [OWNERS.get(layer, "team:data-platform")]

@@ -20,10 +20,12 @@ from recsys_platform.defs.automation.staleness import failed_blocking, stale_ass
 from recsys_platform.defs.automation.triggers import ON_DEMAND, RAW_EVENTS, REFRESH, observed
 from recsys_platform.defs.partitions import FIRST_DAY, stretches
 from recsys_platform.defs.pools import PROCESS, REBUILD
+from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.keys import Attributes, attributes_prefix
 from recsys_platform.hub.store import Hub
 from recsys_platform.processes import is_alive
+from recsys_platform.resources import registry_of
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, by_day, loaded_after, new_snapshots
 from recsys_platform.warehouse.port import Warehouse
@@ -143,6 +145,9 @@ class Refresher:
 
     def _rebuild(self, instance: dg.DagsterInstance, everything: bool) -> Iterator[Step]:
         """Decided only after the loads have run."""
+        moved = moved_aliases(instance, registry_of(self.settings))
+        if moved:
+            instance.report_runless_asset_event(moved)
         graph, keys = self.defs.resolve_asset_graph(), self._unpartitioned()
         is_done = any(set(keys) <= set(step.assets) for step in self.report.steps)
         stale = set(keys if everything and not is_done else stale_assets(graph, instance, keys))

@@ -1,9 +1,13 @@
-"""Which assets are older than what they are made of, read from the instance's event log."""
+"""Which assets are older than what they are made of, read from the instance's event log.
+
+Made of: their parents, and what their code version stands for (recipes of variants, list rules).
+"""
 
 from collections.abc import Iterable
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.data_version import CODE_VERSION_TAG
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
@@ -11,22 +15,32 @@ from dagster._core.storage.asset_check_execution_record import (
 
 
 def stale_assets(graph: AssetGraph, instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> list[dg.AssetKey]:
-    """Of some assets those never made, made before one of their parents, under a stale parent, or with a failed blocking check."""
+    """Of some assets those never made, made before one of their parents, from other recipes or rules than today's, under a stale
+    parent, or with a failed blocking check.
+    """
     wanted, failed = set(keys), failed_blocking(graph, instance)
-    made: dict[dg.AssetKey, int] = {key: _last_made(instance, key) for key in graph.get_all_asset_keys()}
+    newest = {key: _newest(instance, key) for key in graph.get_all_asset_keys()}
+    made = {key: record.storage_id if record else 0 for key, record in newest.items()}
     stale: set[dg.AssetKey] = set()
     for key in graph.toposorted_asset_keys:
         parents = graph.get(key).parent_keys
         old = made[key] == 0 or any(made[parent] > made[key] or parent in stale for parent in parents)
-        if key in wanted and (old or key in failed):
+        if key in wanted and (old or key in failed or _made_from(newest[key]) != graph.get(key).code_version):
             stale.add(key)
     return [key for key in graph.toposorted_asset_keys if key in stale]
 
 
-def _last_made(instance: dg.DagsterInstance, key: dg.AssetKey) -> int:
-    """The place of the newest materialization in the event log, 0 if there is none."""
+def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.EventLogRecord | None:
+    """The newest materialization."""
     records = instance.fetch_materializations(key, limit=1).records
-    return records[0].storage_id if records else 0
+    return records[0] if records else None
+
+
+def _made_from(record: dg.EventLogRecord | None) -> str | None:
+    """The code version of a materialization, None if its asset had none (then Dagster writes the run's id)."""
+    made = record.asset_materialization if record else None
+    version = (made.tags or {}).get(CODE_VERSION_TAG) if made else None
+    return None if record is None or version == record.run_id else version
 
 
 def failed_blocking(graph: AssetGraph, instance: dg.DagsterInstance) -> dict[dg.AssetKey, str]:

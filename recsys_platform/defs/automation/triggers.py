@@ -9,9 +9,11 @@ import dagster as dg
 from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.cleanup import cleanup_job, daily_cleanup
 from recsys_platform.defs.partitions import FIRST_DAY
+from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.notifications import LandingQueue
 from recsys_platform.hub.store import Hub, HubObject
+from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.resources import queue_of
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, announced, by_day
@@ -54,6 +56,7 @@ def triggers(settings: Settings) -> dg.Definitions:
         schedules=[_daily_attributes(schedule_status, settings), daily_cleanup(schedule_status)],
         sensors=[
             _new_landing_objects(sensor_status, queue_of(settings)),
+            _moved_aliases(sensor_status),
             failure_alert(sensor_status, settings),
             dg.AutomationConditionSensorDefinition(
                 "follow_the_graph",
@@ -103,6 +106,27 @@ def _new_landing_objects(status: dg.DefaultSensorStatus, queue: LandingQueue | N
         return dg.SensorResult(run_requests=requests, asset_events=told, cursor=cursor)
 
     return new_landing_objects
+
+
+def _moved_aliases(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="moved_aliases",
+        minimum_interval_seconds=60,
+        default_status=status,
+        description="Notes what a person put into production or made the challenger; published tables follow.",
+    )
+    def moved(
+        context: dg.SensorEvaluationContext, registry: dg.ResourceParam[Registry]
+    ) -> dg.SensorResult | dg.SkipReason:
+        try:
+            found = moved_aliases(context.instance, registry)
+        except RecsysError as error:
+            return dg.SkipReason(str(error))
+        return (
+            dg.SensorResult(asset_events=[found]) if found else dg.SkipReason("No alias was moved since the last note.")
+        )
+
+    return moved
 
 
 def _look(

@@ -11,6 +11,7 @@ from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.tables import markdown
 from recsys_platform.defs.telling import every_few_seconds
+from recsys_platform.defs.training.aliases import ALIASES_KEY, PROMOTION
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.data import curated
 from recsys_platform.recommender.data.dataset import Dataset
@@ -29,6 +30,7 @@ from recsys_platform.recommender.training.candidates import (
     evaluate_variants,
     live_recipe,
     load_model,
+    recipes_version,
     train,
 )
 from recsys_platform.recommender.training.fitting import Listener
@@ -36,7 +38,7 @@ from recsys_platform.recommender.training.variants import BASELINE, components_o
 from recsys_platform.warehouse.port import Warehouse
 
 INTERACTIONS = dg.AssetKey(["training", "interactions"])
-EVALUATION_KEY, PROMOTION = dg.AssetKey(["models", "evaluation"]), dg.AssetKey(["models", "promotion"])
+EVALUATION_KEY = dg.AssetKey(["models", "evaluation"])
 VARIANTS = load_variants()
 EVALUATION = EvaluationParams(max_users=10_000)
 GATE = GateParams()
@@ -91,6 +93,7 @@ def _nothing(counts: dict[str, int]) -> str:
     kinds={"numpy"},
     pool=WAREHOUSE_WRITER,
     automation_condition=ON_NEWS,
+    code_version=recipes_version(VARIANTS),
 )
 def evaluation(
     context: dg.AssetExecutionContext,
@@ -121,6 +124,7 @@ def _model_asset(name: str) -> dg.AssetsDefinition:
         group_name="training",
         kinds={"lightfm" if VARIANTS[name].model == "lightfm" else "numpy"},
         automation_condition=ON_NEWS,
+        code_version=recipes_version(VARIANTS, name, BASELINE),
         description=_DESCRIPTIONS[VARIANTS[name].model],
     )
     def model(
@@ -162,7 +166,7 @@ models = [_model_asset(name) for name in VARIANTS]
 
 @dg.asset(
     key=PROMOTION,
-    deps=[EVALUATION_KEY, *(dg.AssetKey(["models", name]) for name in VARIANTS)],
+    deps=[EVALUATION_KEY, ALIASES_KEY, *(dg.AssetKey(["models", name]) for name in VARIANTS)],
     group_name="training",
     kinds={"mlflow"},
     pool=WAREHOUSE_WRITER,

@@ -158,9 +158,17 @@ def _version(
 ) -> str:
     """The time, so that versions sort, and a hash of all that the lists follow from; exploration is for live answers."""
     models = [sorted(labels.items()), similar]
-    said = {name: value for name, value in asdict(rules).items() if name != "exploration"}
-    facts = json.dumps([*models, data.fingerprint(), list_length, USER_RECOMMENDATIONS.names, said])
+    facts = json.dumps([*models, data.fingerprint(), list_length, USER_RECOMMENDATIONS.names, _said(rules)])
     return f"{now:%Y%m%dT%H%M%S}_{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+
+
+def rules_version(rules: ListRules, list_length: int) -> str:
+    """A hash of what lists follow from besides models and data."""
+    return hashlib.sha256(json.dumps([_said(rules), list_length]).encode()).hexdigest()[:16]
+
+
+def _said(rules: ListRules) -> dict[str, Any]:
+    return {name: value for name, value in asdict(rules).items() if name != "exploration"}
 
 
 def _same(live: str | None, version: str) -> bool:

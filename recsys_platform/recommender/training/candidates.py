@@ -62,9 +62,11 @@ def train(
     `metrics`: what the recipe reached in the evaluation on this data. `as_variant`: what it is registered as, if not by its name.
     """
     variant = as_variant or name
-    facts = _facts(variants[name].recipe(variants), data, now, metrics or {})
+    facts = _facts(variants[name].recipe(variants), data, variants, now, metrics or {})
     known = registry.find(variant, facts.identity)
     if known:
+        if facts.metrics and not registry.listed(known).metrics:
+            registry.set_metrics(known, facts.metrics)
         return Registered(name, known, is_new=False)
     known_weights = {
         part: facts.metrics[WEIGHT + part] for part in components_of(variants[name]) if WEIGHT + part in facts.metrics
@@ -78,7 +80,7 @@ def train(
 def trained_on(name: str, data: Dataset, variants: Variants, registry: Registry) -> str | None:
     """The version of a variant's present recipe on this data, by this code; None if it was not trained."""
     recipe = variants[name].recipe(variants)
-    return registry.find(name, Identity(data.fingerprint(), recipe_hash(recipe), code_version()))
+    return registry.find(name, Identity(data.fingerprint(), recipe_hash(recipe), _made_by(variants)))
 
 
 def _trained_components(name: str, data: Dataset, registry: Registry, variants: Variants) -> dict[str, Recommender]:
@@ -170,13 +172,26 @@ def code_version() -> str:
     return f"{version_of_package('recsys-platform')}+{digest.hexdigest()[:12]}"
 
 
-def _facts(recipe: Mapping[str, Any], data: Dataset, now: dt.datetime, metrics: Mapping[str, float]) -> Facts:
+def recipes_version(variants: Variants, *names: str) -> str:
+    """A hash of the recipes of some variants, or of all: it changes when what is trained by them does."""
+    chosen = {name: variants[name].recipe(variants) for name in names or variants}
+    return recipe_hash(chosen)[:16]
+
+
+def _made_by(variants: Variants) -> str:
+    """The code, and the baseline's recipe: every model falls back on it."""
+    return f"{code_version()}.{recipes_version(variants, BASELINE)[:8]}"
+
+
+def _facts(
+    recipe: Mapping[str, Any], data: Dataset, variants: Variants, now: dt.datetime, metrics: Mapping[str, float]
+) -> Facts:
     first, last = (_moment(time) for time in data.window or (None, None))
     return Facts(
         created_at=now,
         data_hash=data.fingerprint(),
         catalogue_hash=data.catalogue_hash,
-        code_version=code_version(),
+        code_version=_made_by(variants),
         data_from=first,
         data_to=last,
         params=recipe,
