@@ -11,17 +11,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from recsys_platform.recommender.errors import ListRulesError
 from recsys_platform.recommender.lists.reranking import POOL
 from recsys_platform.recommender.lists.rules import Rules
+from recsys_platform.recommender.yaml_file import read_yaml
 
 DEFAULTS = files("recsys_platform.recommender").joinpath("list_rules.yaml")
 BookId = Annotated[str, StringConstraints(strict=True, min_length=1)]
 """Strict: YAML reads 0042 as 34 and says nothing."""
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Promotion:
 class Order:
     """How a list is put together, as `Reranking`, with ids for books."""
 
-    diversity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    diversity: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.0
     most_of_a_category: Count | None = None
     promoted: tuple[Promotion, ...] = ()
     pool: Count = POOL
@@ -65,11 +65,11 @@ _SECTIONS = {"rules": Rules, "reranking": Order, "exploration": Exploration}
 
 def load_list_rules(path: Path | None = None) -> ListRules:
     """The rules of a file, or those that come with the platform; ListRulesError says in one sentence what is wrong with which."""
-    where = path or DEFAULTS
+    where = Path(str(path or DEFAULTS))
     try:
-        given = yaml.safe_load(where.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ListRulesError(f"The list rules cannot be read from {where}: {' '.join(str(error).split())}") from error
+        given = read_yaml(where)
+    except (OSError, ValueError) as error:
+        raise ListRulesError(f"The list rules cannot be read from {where}: {error}.") from error
     return list_rules_of({} if given is None else given, where=str(where))
 
 

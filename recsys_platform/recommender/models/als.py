@@ -4,10 +4,9 @@ Belongs here: its parameters and what is done for books nobody liked yet. Does n
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -18,6 +17,7 @@ from recsys_platform.recommender.models.content import ContentParams, vectors_of
 from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.folding import LeastSquares
 from recsys_platform.recommender.models.histories import histories_of
+from recsys_platform.recommender.params import Count, HalfLife, Positive, Seed
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class AlsParams:
     `regularization` is above 0: without it a reader of few books has no single best vector.
     """
 
-    components: int = 64
-    regularization: Annotated[float, Field(gt=0)] = 20.0
-    alpha: float = 5.0
-    iterations: int = 15
-    half_life: float = 50.0
-    seed: int = 0
+    components: Count = 64
+    regularization: Positive = 20.0
+    alpha: Positive = 5.0
+    iterations: Count = 15
+    half_life: HalfLife = 50.0
+    seed: Seed = 0
     content: ContentParams = field(default_factory=ContentParams)
 
 

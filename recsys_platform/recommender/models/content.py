@@ -11,13 +11,14 @@ from scipy.sparse.linalg import spsolve
 
 from recsys_platform.recommender.arrays import Csr, FloatArray, IntArray
 from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.params import Positive
 
 
 @dataclass(frozen=True)
 class ContentParams:
     """`regularization`: of the map, in books."""
 
-    regularization: float = 3.0
+    regularization: Positive = 3.0
 
 
 def vectors_of_new_books(data: Dataset, vectors: FloatArray, params: ContentParams) -> FloatArray:

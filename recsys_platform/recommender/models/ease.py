@@ -13,6 +13,7 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.models.items import ItemModel, most_liked
+from recsys_platform.recommender.params import Count, HalfLife, Positive
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class EaseParams:
     at 5,000) and time with its cube.
     """
 
-    regularization: float = 100.0
-    half_life: float = 50.0
-    max_books: int = 5_000
+    regularization: Positive = 100.0
+    half_life: HalfLife = 50.0
+    max_books: Count = 5_000
 
 
 def fit_ease(data: Dataset, params: EaseParams, *, name: str = "ease") -> ItemModel:

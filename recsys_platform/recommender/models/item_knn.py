@@ -14,6 +14,7 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.models.items import ItemModel, most_liked
+from recsys_platform.recommender.params import Count, HalfLife, NotNegative, UpToOne
 
 Weighting = Literal["cosine", "tfidf", "bm25"]
 
@@ -23,10 +24,10 @@ class ItemKnnParams:
     """`neighbours` kept of each book; `k1` and `b` are BM25's, of readers as documents. `half_life`: in books liked since."""
 
     weighting: Weighting = "tfidf"
-    neighbours: int = 400
-    k1: float = 1.2
-    b: float = 0.5
-    half_life: float = 50.0
+    neighbours: Count = 400
+    k1: NotNegative = 1.2
+    b: UpToOne = 0.5
+    half_life: HalfLife = 50.0
 
 
 def fit_item_knn(data: Dataset, params: ItemKnnParams, *, name: str = "item_knn") -> ItemModel:

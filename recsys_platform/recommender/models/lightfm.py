@@ -19,6 +19,7 @@ from recsys_platform.recommender.models.content import ContentParams, vectors_of
 from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.folding import map_from_histories
 from recsys_platform.recommender.models.histories import fading, histories_of
+from recsys_platform.recommender.params import Count, HalfLife, NotNegative, Positive, Seed
 
 OnEpoch = Callable[[int, int], None]
 """Called after each epoch with (epochs done, epochs in all)."""
@@ -35,18 +36,18 @@ class LightFMParams:
     when the user has so many newer ones. `threads`: with more than one the result differs from run to run.
     """
 
-    components: int = 32
-    epochs: int = 20
-    learning_rate: float = 0.05
-    user_alpha: float = 0.0
-    book_alpha: float = 0.0
-    max_sampled: int = 30
-    feature_weight: float = 0.5
+    components: Count = 32
+    epochs: Count = 20
+    learning_rate: Positive = 0.05
+    user_alpha: NotNegative = 0.0
+    book_alpha: NotNegative = 0.0
+    max_sampled: Count = 30
+    feature_weight: NotNegative = 0.5
     book_identity: bool = True
     weight_above: float = 0.0
-    half_life: float = 50.0
-    seed: int = 0
-    threads: int = 1
+    half_life: HalfLife = 50.0
+    seed: Seed = 0
+    threads: Count = 1
     content: ContentParams = field(default_factory=ContentParams)
 
 

@@ -12,6 +12,7 @@ from recsys_platform.recommender.arrays import AnyArray, BoolArray, DoubleArray,
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.recency import decay
 from recsys_platform.recommender.models.histories import Histories
+from recsys_platform.recommender.params import HalfLife
 
 EVERYONE = 0
 """The segment of users whose language is unknown or in which there is no book."""
@@ -21,7 +22,7 @@ EVERYONE = 0
 class PopularityParams:
     """`half_life_days`: after which time an interaction counts half."""
 
-    half_life_days: float = 7.0
+    half_life_days: HalfLife = 7.0
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,16 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.histories import Histories, histories_of
 from recsys_platform.recommender.models.items import ItemModel, most_liked
+from recsys_platform.recommender.params import Count, HalfLife, Positive
 
 
 @dataclass(frozen=True)
 class SequenceParams:
     """`regularization`: λ. `half_life`: in books, of what was liked before and of what follows. `max_books`: as for EASE."""
 
-    regularization: float = 10.0
-    half_life: float = 4.0
-    max_books: int = 5_000
+    regularization: Positive = 10.0
+    half_life: HalfLife = 4.0
+    max_books: Count = 5_000
 
 
 def fit_sequence(data: Dataset, params: SequenceParams, *, name: str = "sequence") -> ItemModel:

@@ -21,7 +21,7 @@ from recsys_platform.recommender.arrays import AnyArray
 from recsys_platform.recommender.errors import RegistryError
 
 MANIFEST = "manifest.json"
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAME = re.compile(r"[a-z][a-z0-9_]*")
 _REMEDY = "Use another version or train the model again."
 
 
@@ -96,7 +96,7 @@ def read_arrays(folder: Path, manifest: Mapping[str, Any]) -> dict[str, AnyArray
 
 def checked_name(name: str) -> str:
     """The name, if it can name a model or an alias."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise RegistryError(
             f"{name!r} cannot name a model or an alias: use lower-case letters, digits and underscores."
         )

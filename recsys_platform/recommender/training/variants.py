@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from recsys_platform.recommender.errors import ModelError
 from recsys_platform.recommender.models.als import AlsParams
@@ -20,9 +19,14 @@ from recsys_platform.recommender.models.item_knn import ItemKnnParams
 from recsys_platform.recommender.models.lightfm import LightFMParams
 from recsys_platform.recommender.models.popularity import PopularityParams
 from recsys_platform.recommender.models.sequence import SequenceParams
+from recsys_platform.recommender.params import Count, Seed, Share
+from recsys_platform.recommender.registry.files import NAME
+from recsys_platform.recommender.yaml_file import read_yaml
 
 BASELINE = "popularity"
 DEFAULTS = files("recsys_platform.recommender").joinpath("variants.yaml")
+RESERVED = {"production", "challenger", "aliases", "evaluation", "promotion", "off_policy"}
+"""Aliases and other assets of the group of models."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,11 @@ class BlendParams:
     Weights are chosen on the latest `held_out` of all that was liked, by NDCG@k of at most `max_users` readers.
     """
 
-    components: tuple[str, ...]
-    held_out: float = 0.2
-    max_users: int = 3_000
-    k: int = 10
-    seed: int = 0
+    components: Annotated[tuple[str, ...], Field(min_length=1)]
+    held_out: Share = 0.2
+    max_users: Count = 3_000
+    k: Count = 10
+    seed: Seed = 0
 
 
 Params = PopularityParams | LightFMParams | AlsParams | ItemKnnParams | EaseParams | SequenceParams | BlendParams
@@ -81,36 +85,65 @@ def load_variants(path: Path | None = None) -> dict[str, Variant]:
 
     The baseline is always among them, and a blend stands after its components.
     """
-    where = path or DEFAULTS
+    where = Path(str(path or DEFAULTS))
     try:
-        given = yaml.safe_load(where.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ModelError(f"The variants cannot be read from {where}: {' '.join(str(error).split())}") from error
+        given = read_yaml(where)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The variants cannot be read from {where}: {error}.") from error
     if not isinstance(given, dict) or not given:
         raise ModelError(f"{where} names no variants: write `name: {{model: …, parameter: …}}` lines.")
-    found = {str(name): variant_of(str(name), parameters or {}) for name, parameters in given.items()}
+    found = {
+        _checked_name(name, where): variant_of(str(name), {} if parameters is None else parameters)
+        for name, parameters in given.items()
+    }
     baseline = found.pop(BASELINE, None) or variant_of(BASELINE, {})
     _check_blends({BASELINE: baseline} | found, where)
     return _in_order({BASELINE: baseline} | found)
 
 
+def _checked_name(name: Any, where: Path) -> str:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ModelError(
+            f"{where}: {name!r} cannot name a variant: use lower-case letters, digits and underscores, a letter first."
+        )
+    if name in RESERVED:
+        raise ModelError(
+            f"{where}: a variant cannot be called {name}, which means something else: choose another name."
+        )
+    return name
+
+
 def variant_of(name: str, parameters: Mapping[str, Any]) -> Variant:
     """One variant from its name and parameters, `model` among them unless it is the name; ModelError if something is unknown."""
+    if not isinstance(parameters, Mapping):
+        raise ModelError(f"Variant {name} should hold parameters with values, not {parameters!r}.")
     own = dict(parameters)
     model = own.pop("model", name)
-    if model not in PARAMS:
+    if not isinstance(model, str) or model not in PARAMS:
         raise ModelError(f"Variant {name} is of the unknown model {model!r}: there are {', '.join(PARAMS)}.")
     kind = PARAMS[model]
-    if unknown := own.keys() - {field.name for field in fields(kind)}:
-        known = ", ".join(field.name for field in fields(kind))
-        raise ModelError(f"Variant {name} has the unknown parameter {min(unknown)!r}: {model} has {known}.")
+    _refuse_unknown(name, model, own, kind)
     try:
         params: Params = TypeAdapter(kind).validate_python(own)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise ModelError(f"Variant {name}, parameter {where}: {first['msg'].lower()}.") from error
+        said = first["msg"].lower().replace("a valid tuple", "a list")
+        raise ModelError(f"Variant {name}, parameter {where}: {said}, not {first['input']!r}.") from error
     return Variant(name, model, params)
+
+
+def _refuse_unknown(name: str, model: str, own: Mapping[str, Any], kind: Any) -> None:
+    """ModelError for a parameter that the model or a group of its parameters does not have, and for yes or no as a number."""
+    known = {each.name: each for each in fields(kind)}
+    if unknown := sorted(map(str, own.keys() - known.keys())):
+        raise ModelError(f"Variant {name} has the unknown parameter {unknown[0]!r}: {model} has {', '.join(known)}.")
+    for parameter, value in own.items():
+        if isinstance(value, bool) and not isinstance(known[parameter].default, bool):
+            raise ModelError(f"Variant {name}, parameter {parameter}: input should be a number, not {value!r}.")
+        group = known[parameter].default_factory
+        if isinstance(value, Mapping) and isinstance(group, type):
+            _refuse_unknown(name, parameter, value, group)
 
 
 def variants_of_recipe(name: str, recipe: Mapping[str, Any]) -> dict[str, Variant]:
@@ -125,7 +158,10 @@ def variants_of_recipe(name: str, recipe: Mapping[str, Any]) -> dict[str, Varian
 
 def _check_blends(variants: Variants, where: Any) -> None:
     for name, variant in variants.items():
-        for part in components_of(variant):
+        parts = components_of(variant)
+        for part in parts:
+            if parts.count(part) > 1:
+                raise ModelError(f"{where}: the blend {name} has the component {part!r} twice.")
             if part not in variants or components_of(variants[part]):
                 raise ModelError(
                     f"{where}: the blend {name} has the component {part!r}, which is no variant that can be blended."
