@@ -108,7 +108,11 @@ def _quality(found: Overview) -> str:
     best = max(by_name, key=by_name.__getitem__)
     figures = ", ".join(f"{name} {value:.4f}" for name, value in found.quality)
     ratio = f": {best} is {by_name[best] / by_name['popularity']:.1f} × popularity" if by_name.get("popularity") else ""
-    return f"NDCG@{found.quality_k} on what {found.test_readers:,} readers liked last: {figures}{ratio}"
+    verb, held_out = found.quality_task
+    how = f" ({held_out})" if held_out else ""
+    return (
+        f"NDCG@{found.quality_k} on what {found.test_readers:,} readers with history {verb} next: {figures}{ratio}{how}"
+    )
 
 
 def _minute(time: dt.datetime | None) -> str:

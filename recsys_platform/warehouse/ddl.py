@@ -28,13 +28,17 @@ TABLES = {
     "ops.model_evaluations": """
         data_hash varchar not null, evaluated_at timestamp not null, model varchar not null, segment varchar not null,
         metric varchar not null, k integer not null, users bigint not null,
-        value double, low double, high double""",
+        value double, low double, high double, verb varchar, held_out varchar""",
     "ops.model_differences": """
         data_hash varchar not null, evaluated_at timestamp not null, model varchar not null, baseline varchar not null,
         segment varchar not null, metric varchar not null, users bigint not null,
         value double, low double, high double""",
 }
-ADDED_COLUMNS = (("raw.rejected_records", "corrected_by varchar"),)
+ADDED_COLUMNS = (
+    ("raw.rejected_records", "corrected_by varchar"),
+    ("ops.model_evaluations", "verb varchar"),
+    ("ops.model_evaluations", "held_out varchar"),
+)
 """Columns that tables of an older warehouse lack."""
 RENAMED_COLUMNS = (("ops.publications", "rows", "row_count"),)
 """Columns that have another name in an older warehouse."""

@@ -9,7 +9,10 @@ from recsys_platform.warehouse.port import Warehouse
 
 @dataclass(frozen=True)
 class Overview:
-    """Counts over all time; `quality` is NDCG by model of the newest evaluation, `live` the published version."""
+    """Counts over all time; `quality` is NDCG by model of the newest evaluation, `live` the published version.
+
+    `quality_task`: what readers did next, and what was held out instead of what came after one moment (empty if that was).
+    """
 
     objects: int
     records: int
@@ -26,6 +29,7 @@ class Overview:
     reasons: tuple[tuple[str, int], ...]
     quality: tuple[tuple[str, float], ...]
     quality_k: int
+    quality_task: tuple[str, str]
     test_readers: int
     live: str | None
     published: tuple[tuple[str, int], ...]
@@ -44,7 +48,7 @@ _SPAN = "select min(occurred_at) as first_event, max(occurred_at) as last_event 
 _PEOPLE = "select (select count(*) from marts.dim_users) as readers, (select count(*) from marts.dim_books) as books"
 _REASONS = "select reason, count(*) as n from raw.rejected_records group by 1 order by n desc, 1"
 _QUALITY = """
-    select model, value, k, users from ops.model_evaluations
+    select model, value, k, users, coalesce(verb, 'liked') as verb, coalesce(held_out, '') as held_out from ops.model_evaluations
     where metric = 'ndcg' and segment = 'all'
         and evaluated_at = (select max(evaluated_at) from ops.model_evaluations)
     order by value desc"""
@@ -70,6 +74,7 @@ def overview(warehouse: Warehouse) -> Overview:
         reasons=tuple((row["reason"], row["n"]) for row in warehouse.frame(_REASONS).to_pylist()),
         quality=tuple((row["model"], row["value"]) for row in quality),
         quality_k=quality[0]["k"] if quality else 0,
+        quality_task=(quality[0]["verb"], quality[0]["held_out"]) if quality else ("liked", ""),
         test_readers=quality[0]["users"] if quality else 0,
         live=live[0]["version"] if live else None,
         published=tuple((row["table_name"], row["row_count"]) for row in live),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.evaluation.comparison import Difference
+from recsys_platform.recommender.evaluation.comparison import Difference, Task
 from recsys_platform.recommender.registry.files import Facts
 from recsys_platform.recommender.registry.gate import GateParams, decide
 from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge, promote, roll_back
@@ -34,6 +34,7 @@ class Figures:
     segments: Sequence[str] = ("all", "1-4")
 
     against: Sequence[str] | None = None
+    task: Task = field(default_factory=Task)
 
     @property
     def models(self) -> Sequence[str]:

@@ -1,7 +1,9 @@
 """The gate with real models: what over-fits is refused, what is better goes live, and one command goes back."""
 
 import datetime as dt
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
-from recsys_platform.recommender.evaluation.held_out import EvaluationParams
+from recsys_platform.recommender.errors import DataError
+from recsys_platform.recommender.evaluation.held_out import ALL, EvaluationParams
 from recsys_platform.recommender.registry.files import Facts
 from recsys_platform.recommender.registry.gate import GateParams
 from recsys_platform.recommender.registry.promotion import Judgement, judge, promote, roll_back
@@ -33,6 +36,7 @@ OVER_FITTED = variant_of(
     "deep", {"model": "lightfm", "components": 64, "epochs": 60, "learning_rate": 0.1, "feature_weight": 0}
 )
 BETTER = variant_of("ease", {"regularization": 200})
+BLENDS = {"blend": ["lightfm", "ease"], "mix": ["ease"]}
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +159,68 @@ def test_a_live_recipe_that_left_the_file_of_variants_is_measured_and_trained_on
     live = registry.listed(done.production or "")
     assert live.variant == "ease"
     assert registry.manifest(live.version)["params"]["regularization"] == 200
+
+
+def test_no_variant_is_fitted_twice_on_one_split_and_every_fit_is_told(noisy: Dataset, registry: Registry) -> None:
+    blends = [variant_of(name, {"model": "blend", "components": parts}) for name, parts in BLENDS.items()]
+    known = {each.name: each for each in (POPULARITY, SOUND, BETTER, *blends)}
+    twin = {"twin": replace(BETTER, name="twin")}
+    told: list[str] = []
+
+    def hear(what: str, done: int, total: int) -> None:
+        told.extend([] if total else [re.sub(r" \(\d+ of \d+\)$", "", what)])
+
+    measured = evaluate_variants(noisy, variants=known | twin, params=EvaluationParams(resamples=10), listener=hear)
+    rows = measured.table[measured.table["segment"] == ALL]
+    for name in known:
+        figures = rows[rows["model"] == name].set_index("metric")["value"].to_dict()
+        train(name, noisy, registry, variants=known, now=NOW, metrics=figures, listener=hear)
+    fits = [what for what in told if what.startswith("fitting ")]
+    # Five variants on the evaluation's split and on all data, two components on the past of the split; the twin on none.
+    assert len(fits) == len(set(fits)) == 5 + 5 + 2
+    assert measured.value("twin") == measured.value("ease")
+    assert "fitting lightfm on the evaluation's split" in fits
+    assert "fitting ease on the past of the evaluation's split" in fits
+    assert any(what.startswith("ranking with blend for ") for what in told)
+
+
+def test_where_nothing_can_be_measured_nothing_is_fitted_for_it(noisy: Dataset, registry: Registry) -> None:
+    rows = noisy.interactions
+    once = noisy.with_interactions(np.append(True, rows.user[1:] != rows.user[:-1]))  # everybody liked one book
+    known = {each.name: each for each in (POPULARITY, SOUND, BETTER, variant_of("blend", {"components": ["lightfm"]}))}
+    told: list[str] = []
+
+    def hear(what: str, done: int, total: int) -> None:
+        told.append(what)
+
+    with pytest.raises(DataError, match="Nobody has enough"):
+        evaluate_variants(once, variants=known, params=EvaluationParams(), listener=hear)
+    assert told == []
+    for name in ("popularity", "lightfm", "blend"):
+        train(name, once, registry, variants=known, now=NOW, listener=hear)
+    assert len([what for what in told if what.startswith("fitting lightfm on") and "epochs" not in what]) == 1
+
+
+def test_newcomers_throw_no_better_recipe_away(noisy: Dataset, registry: Registry) -> None:
+    """Most of what comes after the moment is of newcomers: what is better for readers with history goes live, and says how."""
+    rows = noisy.interactions
+    late = np.isin(rows.user, np.arange(300, 400))
+    times = np.where(late, rows.last_at + np.timedelta64(90, "D"), rows.last_at)
+    data = replace(noisy, interactions=replace(rows, last_at=times, liked_at=times))
+    done = night(data, registry, SOUND, BETTER)
+    assert registry.listed(done.production or "").variant == "ease"
+    reasons = next(each.reasons for each in done.decisions if each.candidate == "ease")
+    assert "each reader's own latest part is held out" in reasons[0]
+    assert "readers with history liked anything new" in reasons[0]
+
+
+def test_readers_of_a_large_world_are_a_seeded_sample_and_the_report_says_so(noisy: Dataset) -> None:
+    params = EvaluationParams(resamples=100, max_users=50)
+    known = {"popularity": POPULARITY, "ease": BETTER}
+    some, again = (evaluate_variants(noisy, variants=known, params=params) for _ in range(2))
+    everyone = evaluate_variants(noisy, variants=known, params=EvaluationParams(resamples=100))
+    assert some.table.equals(again.table)
+    assert some.tested == 50
+    assert f"a seeded sample of 50 of {everyone.tested:,} readers" in some.protocol
+    wide, narrow = (each.difference("ease", "popularity") for each in (some, everyone))
+    assert wide.high - wide.low > narrow.high - narrow.low

@@ -8,9 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys_platform.recommender.arrays import BoolArray, Csr
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
-from recsys_platform.recommender.data.splits import hide_books, hold_out_after, hold_out_latest, hold_out_random
+from recsys_platform.recommender.data.splits import (
+    hide_books,
+    hold_out,
+    hold_out_after,
+    hold_out_latest,
+    hold_out_random,
+)
 
 BOOKS = [f"b{number:02d}" for number in range(20)]
 
@@ -108,3 +115,86 @@ def test_data_without_times_are_split_by_reader(make_dataset: Callable[..., Data
     split = hold_out_after(data)
     assert np.diff(split.test.indptr).tolist() == [2, 2]
     assert split.train.positives_per_user.tolist() == [8, 8]
+
+
+@given(
+    likes=st.lists(
+        st.tuples(st.integers(0, 5), st.integers(0, 19), st.integers(0, 40), st.integers(0, 40)), min_size=8
+    ),
+    fraction=st.floats(0.05, 0.6),
+)
+def test_whatever_was_done_to_a_book_later_it_is_as_new_as_its_first_like(
+    likes: list[tuple[int, int, int, int]], fraction: float
+) -> None:
+    day = pd.Timestamp("2026-01-01")
+    rows = pd.DataFrame(likes, columns=["user", "book", "first", "later"]).drop_duplicates(["user", "book"])
+    frame = pd.DataFrame(
+        {
+            "user_id": "u" + rows["user"].astype(str),
+            "book_id": [BOOKS[book] for book in rows["book"]],
+            "weight": 1.0,
+            "is_positive": True,
+            "first_liked_at": day + pd.to_timedelta(rows["first"], "D"),
+            "last_at": day + pd.to_timedelta(rows["first"] + rows["later"], "D"),
+        }
+    )
+    data = build_dataset(frame, pd.DataFrame({"user_id": frame["user_id"].unique()}), pd.DataFrame({"book_id": BOOKS}))
+    touched_once = build_dataset(
+        frame.assign(last_at=frame["first_liked_at"]),
+        pd.DataFrame({"user_id": data.user_ids}),
+        pd.DataFrame({"book_id": BOOKS}),
+    )
+    for cut in (hold_out, hold_out_after, hold_out_latest):
+        split, same = cut(data, fraction=fraction), cut(touched_once, fraction=fraction)
+        assert (split.test != same.test).nnz == 0
+        assert (split.train.pairs() != same.train.pairs()).nnz == 0
+    after = hold_out_after(data, fraction=fraction)
+    if after.by == "moment":
+        tested = data.interactions.liked_at[_in(after.test, data)]
+        assert after.train.interactions.last_at.max(initial=np.datetime64(0, "us")) < tested.min()
+
+
+def _in(pairs: Csr, data: Dataset) -> BoolArray:
+    """Which interactions of a data set are among some pairs."""
+    return np.asarray(pairs[data.interactions.user, data.interactions.book]).astype(bool).ravel()
+
+
+def test_a_book_liked_before_the_moment_and_met_again_after_it_is_known_as_of_then(
+    make_dataset: Callable[..., Dataset],
+) -> None:
+    first = pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04", "2026-03-01"])
+    last = first.where(first.day != 1, pd.Timestamp("2026-03-05"))
+    data = make_dataset({"u1": BOOKS[:5]}, BOOKS, first_liked_at=first, last_at=last)
+    split = hold_out_after(data)
+    assert split.test.indices.tolist() == [4]
+    assert split.train.positives_per_user.tolist() == [4]
+    assert split.train.interactions.last_at.max() == np.datetime64("2026-01-04")
+
+
+def waves(make_dataset: Callable[..., Dataset], *, staying: int) -> Dataset:
+    """300 readers of January, of whom so many liked a book in March, when 100 newcomers came."""
+    january = {f"u{n:03d}": [BOOKS[(n + k) % 20] for k in range(8)] for n in range(300)}
+    march = {f"v{n:03d}": [BOOKS[(n + k) % 20] for k in range(6)] for n in range(100)}
+    times = [pd.Timestamp("2026-01-01") + pd.Timedelta(hours=k) for _ in january for k in range(8)]
+    for n in range(staying):
+        times[8 * n + 7] = pd.Timestamp("2026-03-03") + pd.Timedelta(minutes=n)
+    times += [pd.Timestamp("2026-03-02")] * 600
+    return make_dataset(january | march, BOOKS, last_at=times)
+
+
+def test_newcomers_do_not_stand_for_readers_with_history(make_dataset: Callable[..., Dataset]) -> None:
+    few, many = (hold_out(waves(make_dataset, staying=staying)) for staying in (40, 250))
+    assert (few.by, few.newcomers.tolist()) == ("reader", [])
+    assert len(few.readers) == 400
+    assert "only 40 readers with history" in few.why
+    assert (many.by, many.why) == ("moment", "")
+    assert len(many.readers) == 250
+    assert len(many.newcomers) == 100
+
+
+def test_where_readers_own_latest_tells_no_more_the_moment_stays(make_dataset: Callable[..., Dataset]) -> None:
+    # Two readers like one book each before and one after the moment: too few for a fifth of their own.
+    times = pd.to_datetime(["2026-01-01", "2026-03-01", "2026-01-02", "2026-03-02"])
+    split = hold_out(make_dataset({"u1": BOOKS[:2], "u2": BOOKS[:2]}, BOOKS, last_at=times), fraction=0.5)
+    assert split.by == "moment"
+    assert split.readers.tolist() == [0, 1]

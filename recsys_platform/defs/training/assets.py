@@ -17,7 +17,7 @@ from recsys_platform.recommender.data import curated
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.evaluation.drift import best_scores, drift
-from recsys_platform.recommender.evaluation.held_out import Evaluation, EvaluationParams
+from recsys_platform.recommender.evaluation.held_out import Evaluation, EvaluationParams, Listener
 from recsys_platform.recommender.evaluation.measured import keep, measured_on
 from recsys_platform.recommender.evaluation.plots import evaluation_plot
 from recsys_platform.recommender.evaluation.report import evaluation_page
@@ -33,14 +33,13 @@ from recsys_platform.recommender.training.candidates import (
     recipes_version,
     train,
 )
-from recsys_platform.recommender.training.fitting import Listener
 from recsys_platform.recommender.training.variants import BASELINE, components_of, load_variants
 from recsys_platform.warehouse.port import Warehouse
 
 INTERACTIONS = dg.AssetKey(["training", "interactions"])
 EVALUATION_KEY = dg.AssetKey(["models", "evaluation"])
 VARIANTS = load_variants()
-EVALUATION = EvaluationParams(max_users=10_000)
+EVALUATION = EvaluationParams(max_users=5_000)
 GATE = GateParams()
 REPORT = "reports/evaluation.html"
 _BETTER, _LIKE = "what_is_live_beats_popularity", "readers_and_books_are_like_those_trained_on"
@@ -101,7 +100,7 @@ def evaluation(
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[Registry],
 ) -> dg.MaterializeResult:
-    """Every recipe trained on what came before one moment and tested on the last 20 % that was liked: full ranking, NDCG and more."""
+    """Every recipe trained on the past and tested on the 20 % that readers with history liked last: full ranking, NDCG and more."""
     data = curated.newest_dataset(hub)
     variants, live = live_recipe(VARIANTS, registry)
     try:
@@ -111,7 +110,13 @@ def evaluation(
     keep(result, data.fingerprint(), warehouse, _now())
     recipes = {name: variant.recipe(variants) for name, variant in variants.items()}
     page = evaluation_page(
-        result, baseline=BASELINE, data_hash=data.fingerprint(), recipes=recipes, window=data.window, now=_now()
+        result,
+        baseline=BASELINE,
+        data_hash=data.fingerprint(),
+        recipes=recipes,
+        window=data.window,
+        now=_now(),
+        signal=data.signal,
     )
     hub.put(REPORT, page.encode())
     return dg.MaterializeResult(metadata={"report": hub.where(REPORT), **_evaluation_metadata(result)})
@@ -249,6 +254,7 @@ def _is_better(done: Judgement) -> dg.AssetCheckResult:
 def _evaluation_metadata(result: Evaluation) -> dict[str, Any]:
     picture = base64.b64encode(evaluation_plot(result)).decode()
     return {
+        "protocol": result.protocol,
         "comparison": dg.MetadataValue.md(result.markdown()),
         "plot": dg.MetadataValue.md(f"![NDCG of each model](data:image/png;base64,{picture})"),
         **{f"ndcg_{name}": result.value(name) for name in result.models},
@@ -256,7 +262,16 @@ def _evaluation_metadata(result: Evaluation) -> dict[str, Any]:
 
 
 def _tell(context: dg.AssetExecutionContext) -> Listener:
-    return every_few_seconds(lambda what, done, total: context.log.info(f"training {what}: {done} of {total} epochs"))
+    """Each thing that begins, and now and then how far it is."""
+    seldom = every_few_seconds(lambda what, done, total: context.log.info(f"{what}: {done} of {total}"))
+
+    def tell(what: str, done: int, total: int) -> None:
+        if total:
+            seldom(what, done, total)
+        else:
+            context.log.info(what)
+
+    return tell
 
 
 def _now() -> dt.datetime:

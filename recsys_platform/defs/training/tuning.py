@@ -8,7 +8,7 @@ from recsys_platform.defs.automation.triggers import ON_DEMAND
 from recsys_platform.defs.training.assets import INTERACTIONS, VARIANTS
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.data import curated
-from recsys_platform.recommender.data.splits import hold_out_after
+from recsys_platform.recommender.data.splits import hold_out
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.recommender.training.tuning import SPACES, Tuned, TuningParams, tune_all
 from recsys_platform.recommender.training.variants import Variant, variant_of
@@ -37,7 +37,7 @@ def tuning(
     registry: dg.ResourceParam[Registry],
 ) -> dg.MaterializeResult:
     """Optuna on an inner split: what the evaluation tests on is left out, the latest of the rest is what trials are measured on."""
-    inner = hold_out_after(hold_out_after(curated.newest_dataset(hub)).train)
+    inner = hold_out(hold_out(curated.newest_dataset(hub)).train)
     params = TuningParams(trials=config.trials, seconds=config.seconds, seed=config.seed)
     names = config.variants or [name for name, variant in VARIANTS.items() if variant.model in SPACES]
 

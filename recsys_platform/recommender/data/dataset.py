@@ -7,20 +7,22 @@ Belongs here: the data class every model trains on, and its fingerprint. Does no
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IdArray, IntArray, TimeArray
+from recsys_platform.recommender.data.signals import Signal
 
 
 @dataclass(frozen=True)
 class Interactions:
     """One row a user and book, sorted by user, then book; every array has the same length.
 
-    `rejected`: the last thing the user did to the book was to remove or dismiss it.
+    `positive`: what counts as liked, see `Dataset.signal`; `liked_at`: since when, `last_at` of all other rows. `rejected`: the last
+    thing the user did to the book was to remove or dismiss it.
     """
 
     user: IntArray
@@ -30,13 +32,14 @@ class Interactions:
     finished: BoolArray
     rejected: BoolArray
     last_at: TimeArray
+    liked_at: TimeArray
 
     def __len__(self) -> int:
         return len(self.user)
 
     def where(self, keep: BoolArray) -> "Interactions":
         """The rows for which `keep` (one flag a row) is true."""
-        return Interactions(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
+        return Interactions(**{each.name: getattr(self, each.name)[keep] for each in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Dataset:
     """All users and books, with or without interactions; their position in `user_ids` and `book_ids` is their index.
 
     Languages are primary subtags (`en`), empty where unknown. `premium`: books that users with `is_free` may not open.
-    `dropped` counts interactions with an unknown user or book.
+    `dropped` counts interactions with an unknown user or book. `signal`: what counts as liked here.
     """
 
     user_ids: IdArray
@@ -66,6 +69,7 @@ class Dataset:
     book_features: Features
     interactions: Interactions
     dropped: int = 0
+    signal: Signal = field(default_factory=Signal)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -126,8 +130,8 @@ def _parts(data: Dataset) -> Iterator[tuple[str, bytes]]:
     for name, features in (("user_features", data.user_features), ("book_features", data.book_features)):
         yield name, json.dumps(features.names).encode()
         yield name, _little(features.matrix.indptr.astype(np.int64)) + _little(features.matrix.indices.astype(np.int64))
-    for field in fields(data.interactions):
-        yield field.name, _little(getattr(data.interactions, field.name))
+    for each in fields(data.interactions):
+        yield each.name, _little(getattr(data.interactions, each.name))
 
 
 def _little(array: AnyArray) -> bytes:

@@ -1,9 +1,11 @@
 """From the marts to a data set.
 
 Belongs here: which columns of `marts.fct_interactions`, `dim_users` and `dim_books` are read and how missing ones are
-filled. Does not: what an event weighs (dbt decides), what a column becomes as a feature (features.py).
+filled. Does not: what an event weighs (dbt decides), what counts as liked where nothing does (signals.py), what a column becomes as a
+feature (features.py).
 """
 
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -14,6 +16,7 @@ import pyarrow.compute as pc
 from recsys_platform.recommender.arrays import BoolArray, IdArray, IntArray, TimeArray
 from recsys_platform.recommender.data.dataset import Dataset, Interactions
 from recsys_platform.recommender.data.features import feature_matrix, language, one, period, primary_language, several
+from recsys_platform.recommender.data.signals import Signal, Strongest, learned_pairs
 from recsys_platform.recommender.errors import DataError
 
 Frame: TypeAlias = "pd.DataFrame | pa.Table"
@@ -37,12 +40,13 @@ def build_dataset(interactions: Frame, users: Frame, books: Frame) -> Dataset:
     """Arrays from frames with the columns of the marts; every user and book has an index, also without interactions.
 
     Users and books are sorted by id, interactions by user and book, so that equal marts give an equal data set in
-    whatever order they were read. Only ids, `weight`, `is_positive`, `is_finished` and `last_at` must be there.
+    whatever order they were read. Only ids, `weight`, `is_positive`, `is_finished` and `last_at` must be there; with
+    `strongest_action` and its weight, a world without enough liked books learns from its strongest signal.
     Raises DataError if one of them is not, if an id is missing or there twice, or a weight is not finite.
     """
     people, catalogue = _by_id(_arrow(users), "user_id", "users"), _by_id(_arrow(books), "book_id", "books")
     user_ids, book_ids = _objects(people["user_id"]), _objects(catalogue["book_id"])
-    rows, dropped = _rows(_arrow(interactions), people["user_id"], catalogue["book_id"])
+    rows, signal, dropped = _rows(_arrow(interactions), people["user_id"], catalogue["book_id"])
     return Dataset(
         user_ids=user_ids,
         book_ids=book_ids,
@@ -55,6 +59,7 @@ def build_dataset(interactions: Frame, users: Frame, books: Frame) -> Dataset:
         book_features=feature_matrix(catalogue, BOOK_FEATURES),
         interactions=rows,
         dropped=dropped,
+        signal=signal,
     )
 
 
@@ -72,11 +77,12 @@ def _by_id(table: pa.Table, key: str, what: str) -> pa.Table:
     return table.sort_by(key).combine_chunks()
 
 
-def _rows(table: pa.Table, user_ids: pa.ChunkedArray, book_ids: pa.ChunkedArray) -> tuple[Interactions, int]:
+def _rows(table: pa.Table, user_ids: pa.ChunkedArray, book_ids: pa.ChunkedArray) -> tuple[Interactions, Signal, int]:
     user, book = _index(table, "user_id", user_ids), _index(table, "book_id", book_ids)
     weight = _column(table, "weight", "interactions").cast(pa.float32()).fill_null(0).to_numpy()
     if not np.isfinite(weight).all():
         raise DataError("An interaction's weight is not a finite number. Mend the event weights.")
+    last_at = _times(_column(table, "last_at", "interactions"))
     rows = Interactions(
         user=user,
         book=book,
@@ -84,10 +90,33 @@ def _rows(table: pa.Table, user_ids: pa.ChunkedArray, book_ids: pa.ChunkedArray)
         positive=_flags(table, "is_positive", missing=False),
         finished=_flags(table, "is_finished", missing=False),
         rejected=_is_one_of(table, "last_action", REJECTIONS),
-        last_at=_times(_column(table, "last_at", "interactions")),
+        last_at=last_at,
+        liked_at=_times_or(table, "first_liked_at", last_at),
     )
     known = (user >= 0) & (book >= 0)
-    return _in_order(rows.where(known)), int((~known).sum())
+    rows, signal = _learned(rows.where(known), _strongest(table.filter(pa.array(known)), last_at[known]))
+    return _in_order(rows), signal, int((~known).sum())
+
+
+def _learned(rows: Interactions, strongest: Strongest | None) -> tuple[Interactions, Signal]:
+    """The rows with what counts as liked here."""
+    if strongest is None or not len(rows):
+        return rows, Signal()
+    found = learned_pairs(rows.user, rows.positive, rows.liked_at, rows.weight, strongest)
+    since = np.where(found.positive, found.since, rows.last_at)
+    return replace(rows, positive=found.positive, liked_at=since), found.signal
+
+
+def _strongest(table: pa.Table, last_at: TimeArray) -> Strongest | None:
+    """None for interactions that do not say what was done."""
+    if not {"strongest_action", "strongest_weight"} <= set(table.column_names):
+        return None
+    return Strongest(
+        action=np.asarray(table["strongest_action"].cast(pa.string()).fill_null(""), dtype=object),
+        weight=np.asarray(table["strongest_weight"].cast(pa.float64()).fill_null(0)),
+        since=_times_or(table, "first_strongest_at", last_at),
+        first_at=_times_or(table, "first_at", last_at),
+    )
 
 
 def _in_order(rows: Interactions) -> Interactions:
@@ -115,6 +144,14 @@ def _times(column: pa.ChunkedArray) -> TimeArray:
     """Microseconds, UTC; a missing time counts as the oldest possible."""
     times = column.cast(pa.timestamp("us"))
     return np.asarray(times.fill_null(pa.scalar(0, pa.timestamp("us"))))
+
+
+def _times_or(table: pa.Table, name: str, otherwise: TimeArray) -> TimeArray:
+    """A column's times; the other ones where it has none or is not there."""
+    if name not in table.column_names:
+        return otherwise
+    column = table[name].cast(pa.timestamp("us"))
+    return np.where(np.asarray(column.is_valid()), _times(column), otherwise)
 
 
 def _flags(table: pa.Table, name: str, *, missing: bool) -> BoolArray:

@@ -23,10 +23,12 @@ def decay(last_at: TimeArray, *, half_life_days: float) -> FloatArray:
 def newer_of_the_user(rows: Interactions) -> IntArray:
     """How many newer interactions the same user has, shape of `rows`: age by reading, whatever the calendar says.
 
+    A liked book is as old as its first like: looking at it again makes it no newer.
+
     Those of one moment have the same age, so that data without times know no age at all.
     """
-    oldest_first = np.lexsort((rows.last_at, rows.user))
-    user, moment = rows.user[oldest_first], rows.last_at[oldest_first]
+    oldest_first = np.lexsort((rows.liked_at, rows.user))
+    user, moment = rows.user[oldest_first], rows.liked_at[oldest_first]
     begins = np.ones(len(rows), dtype=bool)
     begins[1:] = (user[1:] != user[:-1]) | (moment[1:] != moment[:-1])
     ends = np.append(np.flatnonzero(begins)[1:], len(rows)) - 1  # the last of each moment

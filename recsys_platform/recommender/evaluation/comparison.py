@@ -1,10 +1,27 @@
 """How two models differ on the same users.
 
-Belongs here: the one figure that the evaluation measures and the gate judges. Does not: how it is measured (held_out.py), what
-follows from it (registry/gate.py).
+Belongs here: the one figure that the evaluation measures and the gate judges, and what the models were asked. Does not: how it is
+measured (held_out.py), what follows from it (registry/gate.py).
 """
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Task:
+    """What models are asked: what readers with history `verb` next.
+
+    `held_out`: empty where that is what came after one moment, else what was held out instead, and why.
+    """
+
+    verb: str = "liked"
+    held_out: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """What was not as usual, to stand after a figure; empty if nothing was."""
+        told = [f"what readers {self.verb} next"] if self.verb != "liked" else []
+        return "; ".join([*told, *([self.held_out] if self.held_out else [])])
 
 
 @dataclass(frozen=True)

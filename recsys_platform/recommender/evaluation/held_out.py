@@ -1,11 +1,14 @@
 """How good models are on what was held out, and how sure that is.
 
+Readers with history decide: `all` is all of them. Readers without any get the same from every model but for their interests, so they
+are a segment of their own.
+
 Belongs here: full ranking of the test users by several models, averages, bootstrap intervals, the tables people read.
 Does not: the metrics (metrics.py), the figure (plots.py), what is promoted because of it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from itertools import permutations
 from typing import Any, Literal
 
@@ -13,18 +16,21 @@ import numpy as np
 import pandas as pd
 
 from recsys_platform.recommender.arrays import BoolArray, DoubleArray, IntArray
-from recsys_platform.recommender.data.splits import Split
+from recsys_platform.recommender.data.splits import ENOUGH_READERS, Split
 from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.evaluation.comparison import Difference
+from recsys_platform.recommender.evaluation.comparison import Difference, Task
 from recsys_platform.recommender.evaluation.intervals import Means, interval, resamples_of
 from recsys_platform.recommender.evaluation.measuring import OF_HITS, PerUser, Yardstick
 from recsys_platform.recommender.evaluation.testing import sample
 from recsys_platform.recommender.models.protocol import Recommender
 
 ALL = "all"
+"""The segment of all readers who liked something in training."""
+NEWCOMERS = "0"
+"""The segment of those who did not."""
 COLD = "cold books"
-"""The segment in which only books count that nobody liked in training, for those who liked one in the test."""
-SEGMENTS = {"0": (0, 0), "1-4": (1, 4), "5-19": (5, 19), "20+": (20, np.inf)}
+"""The segment in which only books count that nobody liked in training, for those of `all` who liked one in the test."""
+SEGMENTS = {NEWCOMERS: (0, 0), "1-4": (1, 4), "5-19": (5, 19), "20+": (20, np.inf)}
 """Users by how many books they liked in training, both ends included."""
 SHOWN = (
     "ndcg",
@@ -44,14 +50,16 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class EvaluationParams:
-    """`max_users`: test on a seeded sample of so many users, None for all. `resamples`: of the bootstrap. `ks`: measured besides k.
+    """`max_users`: test on a seeded sample of so many users with history, and as many without; None for all.
 
-    `by`: what is held out: all after one `moment`, or each `reader`'s latest.
+    `resamples`: of the bootstrap. `ks`: measured besides k. `by`: what is held out: all after one `moment`, or each `reader`'s latest;
+    by default the moment, where `enough` readers with history liked anything after it.
     """
 
     k: int = 10
     ks: tuple[int, ...] = (5, 20)
-    by: Literal["moment", "reader"] = "moment"
+    by: Literal["auto", "moment", "reader"] = "auto"
+    enough: int = ENOUGH_READERS
     max_users: int | None = None
     resamples: int = 500
     seed: int = 0
@@ -63,13 +71,31 @@ class Evaluation:
 
     A ratio is the NDCG divided by the baseline's on the same users. `differences`: the fields of `Difference`, a row each, of every
     model against every other: whichever of them a person puts into production, the gate can compare with it.
-    `low` to `high` is the 95 % interval; coverage has none (NaN).
+    `low` to `high` is the 95 % interval; coverage has none (NaN). `readers`: with history, of whom some or all were tested.
     """
 
     k: int
     table: pd.DataFrame
     ratios: pd.DataFrame
     differences: pd.DataFrame
+    task: Task = field(default_factory=Task)
+    readers: int = 0
+
+    @property
+    def tested(self) -> int:
+        """How many readers with history were tested."""
+        return int(self.table.loc[self.table["segment"] == ALL, "users"].max())
+
+    @property
+    def protocol(self) -> str:
+        """What was held out of whom, in one sentence."""
+        of = (
+            f"a seeded sample of {self.tested:,} of {self.readers:,}"
+            if self.tested < self.readers
+            else f"{self.tested:,}"
+        )
+        how = self.task.held_out or "what came after one moment for all is held out"
+        return f"What {of} readers with history {self.task.verb} next: {how}."
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -137,24 +163,36 @@ class Evaluation:
         return _markdown([f"ndcg@{self.k}", "ratio"], body)
 
 
+Listener = Callable[[str, int, int], None]
+"""Called with what begins or goes on, steps done, steps in all; both are 0 where something begins."""
+NOBODY = "Nobody has enough liked books to hold some out. Load more events before evaluating."
 RATIO_COLUMNS = ["model", "baseline", "segment", "value", "low", "high"]
 
 
 def evaluate(
-    models: Sequence[Recommender], split: Split, params: EvaluationParams, *, baselines: Sequence[str]
+    models: Sequence[Recommender],
+    split: Split,
+    params: EvaluationParams,
+    *,
+    baselines: Sequence[str],
+    listener: Listener | None = None,
 ) -> Evaluation:
     """Rank all books that are not in a user's training data, for a sample of the test users, with every model.
 
     Books that are unavailable now are ranked too: they were there when they were read.
-    Raises DataError if nobody can be tested, KeyError if no model is named as one of `baselines`.
+    Raises DataError if no reader with history can be tested, KeyError if no model is named as one of `baselines`.
     """
-    users = sample(split.test_users, params.max_users, params.seed)
-    if not len(users):
-        raise DataError("Nobody has enough liked books to hold some out. Load more events before evaluating.")
+    if not len(split.readers):
+        raise DataError(NOBODY)
+    users = np.union1d(*(sample(some, params.max_users, params.seed) for some in (split.readers, split.newcomers)))
     yardstick = Yardstick(split, users, params.k, params.ks)
     segments = _segments(split.train.positives_per_user[users], yardstick.has_cold)
     resamples = resamples_of(segments, params.resamples, params.seed)
-    found = {model.name: yardstick.measure(model) for model in models}
+    found = {}
+    for place, model in enumerate(models, 1):
+        if listener:
+            listener(f"ranking with {model.name} for {len(users):,} readers ({place} of {len(models)})", 0, 0)
+        found[model.name] = yardstick.measure(model)
     means = {name: resamples.means(_by_segment(each, segments)) for name, each in found.items()}
     sizes = {segment: int(chosen.sum()) for segment, chosen in segments.items()}
     rows = [
@@ -168,12 +206,21 @@ def evaluate(
         table=pd.DataFrame(rows),
         ratios=pd.DataFrame(ratios, columns=RATIO_COLUMNS),
         differences=pd.DataFrame(differences, columns=[each.name for each in fields(Difference)]),
+        task=task_of(split),
+        readers=len(split.readers),
     )
+
+
+def task_of(split: Split) -> Task:
+    """What models are asked by a split."""
+    since = f", since {split.why}" if split.why else ""
+    own = "" if split.by == "moment" else f"each reader's own latest part is held out{since}"
+    return Task(split.train.signal.verb, own)
 
 
 def _segments(history: IntArray, has_cold: BoolArray) -> dict[str, BoolArray]:
     by_history = {name: (history >= low) & (history <= high) for name, (low, high) in SEGMENTS.items()}
-    named = {ALL: history >= 0} | by_history | {COLD: has_cold}
+    named = {ALL: history > 0} | by_history | {COLD: has_cold & (history > 0)}
     return {name: chosen for name, chosen in named.items() if chosen.any()}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 import pyarrow as pa
 
-from recsys_platform.recommender.evaluation.comparison import Difference
+from recsys_platform.recommender.evaluation.comparison import Difference, Task
 from recsys_platform.recommender.evaluation.held_out import ALL, Evaluation
 from recsys_platform.warehouse.port import Warehouse
 
@@ -24,6 +24,12 @@ class MeasuredRows:
 
     values: pd.DataFrame
     differences: pd.DataFrame
+
+    @property
+    def task(self) -> Task:
+        """What the models were asked; what is usual where the rows are of an older version."""
+        first = self.values.iloc[0]
+        return Task(*(str(first[name]) if pd.notna(first[name]) else usual for name, usual in vars(Task()).items()))
 
     @property
     def segments(self) -> list[str]:
@@ -65,7 +71,10 @@ class MeasuredRows:
 
 def keep(result: Evaluation, data_hash: str, warehouse: Warehouse, now: dt.datetime) -> None:
     """Put an evaluation in place of an earlier one of the same data."""
-    for table, frame in ((VALUES, result.table.assign(k=result.k)), (DIFFERENCES, result.differences)):
+    for table, frame in (
+        (VALUES, result.table.assign(k=result.k, **vars(result.task))),
+        (DIFFERENCES, result.differences),
+    ):
         rows = pa.Table.from_pandas(frame.assign(data_hash=data_hash, evaluated_at=now), preserve_index=False)
         warehouse.replace_rows(table, rows, key=_KEY)
 

@@ -34,7 +34,7 @@ def evaluation_plot(result: Evaluation, *, baseline: str = "popularity") -> byte
     ndcg = result.table[result.table["metric"] == "ndcg"]
     colours = _colours(ndcg["model"].unique().tolist(), baseline)
     _draw_overall(left, ndcg[ndcg["segment"] == ALL], colours, result.k)
-    _draw_by_history(right, ndcg[ndcg["segment"] != ALL], colours)
+    _draw_by_history(right, ndcg[ndcg["segment"] != ALL], colours, result.task.verb)
     return _png(figure)
 
 
@@ -98,8 +98,8 @@ def _times(ratio: float) -> str:
 
 
 def _subtitle(result: Evaluation) -> str:
-    users = int(result.table.loc[result.table["segment"] == ALL, "users"].max())
-    return f"NDCG@{result.k} over all books not read before, {users:,} test users; lines show the 95 % interval"
+    asked = f"NDCG@{result.k} on what {result.tested:,} readers with history {result.task.verb} next"
+    return f"{asked}, of all books not met before; lines show the 95 % interval"
 
 
 def _colours(models: list[str], baseline: str) -> dict[str, str]:
@@ -119,11 +119,11 @@ def _draw_overall(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], k: in
     axes.set_yticks(range(len(rows)), rows["model"].tolist(), fontsize=11, color=INK)
     axes.set_xlim(0, top * 1.22)
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    axes.set_title("All test users", loc="left", fontsize=11, color=INK)
+    axes.set_title("Readers with history", loc="left", fontsize=11, color=INK)
     _tidy(axes, f"NDCG@{k}", grid="x")
 
 
-def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) -> None:
+def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], verb: str) -> None:
     segments = [name for name in SEGMENTS if name in set(rows["segment"])]
     ends: list[tuple[float, str]] = []
     for number, (model, some) in enumerate(rows.groupby("model", sort=False)):
@@ -144,8 +144,8 @@ def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str]) ->
     axes.set_xticks(range(len(segments)), [f"{name}\n{sizes[name]:,} users" for name in segments], color=INK)
     axes.set_xlim(-0.3, len(segments) - 0.15)
     axes.set_ylim(0, top * 1.08)
-    axes.set_title("By how many books they had liked", loc="left", fontsize=11, color=INK)
-    _tidy(axes, "books liked before the test", grid="y")
+    axes.set_title(f"By how many books they had {verb}", loc="left", fontsize=11, color=INK)
+    _tidy(axes, f"books {verb} before the test", grid="y")
 
 
 def _apart(heights: list[float], gap: float) -> list[float]:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recsys_platform.recommender.evaluation.held_out import ALL, COLD, SHOWN, Evaluation
+from recsys_platform.recommender.data.signals import Signal
+from recsys_platform.recommender.evaluation.held_out import ALL, COLD, NEWCOMERS, SHOWN, Evaluation
 from recsys_platform.recommender.evaluation.plots import evaluation_plot, headline
 
 DEFINITIONS = (
@@ -73,8 +74,9 @@ def evaluation_page(
     recipes: Mapping[str, Any],
     window: tuple[Any, Any] | None,
     now: dt.datetime,
+    signal: Signal | None = None,
 ) -> str:
-    """The page, as text; its first sentence compares with the variant `baseline`."""
+    """The page, as text; its first sentence compares with the variant `baseline`. `signal`: what was learned, and of which events."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("recsys_platform.recommender")
@@ -82,20 +84,31 @@ def evaluation_page(
     return environment.get_template("evaluation.html").render(
         day=f"{now:%Y-%m-%d %H:%M} UTC",
         data_hash=data_hash[:12],
+        protocol=result.protocol,
+        newcomers=_newcomers(result),
         window=[str(moment)[:10] for moment in window] if window else None,
         headline=headline(result, baseline),
-        users=int(result.table.loc[result.table["segment"] == ALL, "users"].max()),
         k=result.k,
         plot=base64.b64encode(evaluation_plot(result)).decode(),
         tables=list(_tables(result)),
+        signal=signal or Signal(result.task.verb),
         definitions=DEFINITIONS,
         recipes=[(name, _parameters(recipe)) for name, recipe in recipes.items()],
     )
 
 
+def _newcomers(result: Evaluation) -> int:
+    """How many readers without history were tested."""
+    return (
+        int(result.table.loc[result.table["segment"] == NEWCOMERS, "users"].max())
+        if NEWCOMERS in result.segments
+        else 0
+    )
+
+
 def _tables(result: Evaluation) -> Iterator[Table]:
     overall = result.table[result.table["segment"] == ALL]
-    yield _pivot("All readers", overall, "metric", list(SHOWN))
+    yield _pivot("Readers with history", overall, "metric", list(SHOWN))
     yield _pivot(
         "NDCG by history",
         result.table[result.table["metric"] == "ndcg"],
@@ -138,7 +151,7 @@ def _differences(result: Evaluation) -> Iterator[Table]:
 def _sizes(result: Evaluation) -> str:
     sizes = result.table.drop_duplicates("segment").set_index("segment")["users"]
     told = [f"{name} ({sizes[name]:,})" for name in result.segments]
-    return f"Readers by how many books they had liked before: {', '.join(told)}; of {COLD} see below."
+    return f"Readers by how many books they had {result.task.verb} before: {', '.join(told)}; of {COLD} see below."
 
 
 def _parameters(recipe: Mapping[str, Any]) -> str:

@@ -82,6 +82,17 @@ def _languages(rules: Rules, data: Dataset) -> tuple[IntArray, list[str]]:
 
 def _pairs(rules: Rules, data: Dataset, exclude: Csr | None) -> Csr:
     rows = data.interactions
-    out = (rows.finished & rules.finished) | (rows.rejected & rules.rejected)
+    out = ((rows.finished | _known(data)) & rules.finished) | (rows.rejected & rules.rejected)
     pairs = pair_matrix(rows.user[out], rows.book[out], data.shape)
     return pairs if exclude is None else sparse.csr_array(pairs + exclude.astype(bool))
+
+
+def _known(data: Dataset) -> BoolArray:
+    """What readers met already where models learn from less than likes, such as opened books: lists of these tell them nothing.
+
+    Readers who met half of the catalogue keep theirs, or little would be left for them.
+    """
+    rows = data.interactions
+    if data.signal.is_liked:
+        return np.zeros(len(rows), dtype=bool)
+    return rows.positive & (2 * data.positives_per_user[rows.user] < data.shape[1])

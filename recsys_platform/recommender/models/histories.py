@@ -75,7 +75,7 @@ def fading(age: IntArray, half_life: float) -> FloatArray:
 def histories_of(data: Dataset) -> Histories:
     """What each user of a data set liked; books liked at the same moment are of the same age, the one with the lower index first."""
     liked = data.interactions.where(data.interactions.positive)
-    order = np.lexsort((liked.book, liked.last_at, liked.user))
+    order = np.lexsort((liked.book, liked.liked_at, liked.user))
     age = newer_of_the_user(liked)[order]
     return Histories(_starts(data.positives_per_user), liked.book[order], age, len(data.book_ids))
 

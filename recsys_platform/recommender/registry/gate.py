@@ -3,6 +3,9 @@
 Belongs here: the decision, and its reasons in sentences. Does not: measuring (evaluation/held_out.py), doing what was decided
 (promotion.py).
 
+Readers with history decide. Newcomers get popularity by their language and interests from every recipe: how good that is is told, but
+throws no recipe away.
+
 Recipes are judged, not trained models: all are trained on the same past and tested on the same readers, the one that is live too, so
 nobody has seen what is held out.
 """
@@ -11,9 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from recsys_platform.recommender.evaluation.comparison import Difference
+from recsys_platform.recommender.evaluation.comparison import Difference, Task
 
 ALL = "all"
+"""The segment of all readers with history."""
+NEWCOMERS = "0"
+"""The segment of readers without."""
 
 
 class Measured(Protocol):
@@ -30,6 +36,10 @@ class Measured(Protocol):
     @property
     def segments(self) -> Sequence[str]:
         """The segments that were measured, `all` among them."""
+
+    @property
+    def task(self) -> Task:
+        """What the recipes were asked."""
 
     def difference(self, model: str, baseline: str, *, metric: str = "ndcg", segment: str = ALL) -> Difference:
         """KeyError if it was not measured."""
@@ -66,9 +76,9 @@ def decide(
 ) -> Decision:
     """Judge one candidate against the baseline and what is live (None if nothing is: then the baseline stands for it).
 
-    Better: the 95 % interval of the paired difference over all readers lies above 0. Clearly worse in a segment: the upper end of its
-    interval lies below -margin × what the incumbent reaches there. A candidate with the incumbent's own recipe need only
-    beat the baseline: it is the same model on newer data. `rolled_back`: a person took this recipe out of production.
+    Better: the 95 % interval of the paired difference over all readers with history lies above 0. Clearly worse in a segment: the
+    upper end of its interval lies below -margin × what the incumbent reaches there. A candidate with the incumbent's own recipe need
+    only beat the baseline: it is the same model on newer data. `rolled_back`: a person took this recipe out of production.
     """
     if candidate == params.baseline and incumbent is None:
         return Decision(candidate, promote=True, reasons=(f"Nothing is live yet: {candidate} is where to begin.",))
@@ -108,7 +118,7 @@ def challenger_of(candidates: Sequence[str], live: str | None, measured: Measure
 
 def _not_better(candidate: str, rival: str, measured: Measured, params: GateParams) -> list[str]:
     found = measured.difference(candidate, rival, metric=params.metric)
-    return [] if found.low > 0 else [f"{_sentence(found)}: that is not surely better."]
+    return [] if found.low > 0 else [f"{_sentence(found, measured)}: that is not surely better."]
 
 
 def _worse_segments(
@@ -116,13 +126,13 @@ def _worse_segments(
 ) -> tuple[list[str], tuple[str, ...]]:
     refusals, unjudged = [], []
     for segment in measured.segments:
-        if segment == ALL:
+        if segment in (ALL, NEWCOMERS):
             continue
         found = measured.difference(candidate, incumbent, metric=params.metric, segment=segment)
         if found.users < params.fewest:
             unjudged.append(segment)
         elif found.high < -params.margin * measured.value(incumbent, params.metric, segment):
-            refusals.append(f"{_sentence(found)}: more than {params.margin:.0%} worse.")
+            refusals.append(f"{_sentence(found, measured)}: more than {params.margin:.0%} worse.")
     return refusals, tuple(unjudged)
 
 
@@ -130,7 +140,10 @@ def _praise(candidate: str, incumbent: str | None, measured: Measured, params: G
     rival = params.baseline if incumbent is None or incumbent == candidate else incumbent
     if rival == candidate:
         return f"{candidate} is live and stays, on newer data."
-    return _sentence(measured.difference(candidate, rival, metric=params.metric)) + "."
+    return " ".join(
+        f"{_sentence(measured.difference(candidate, rival, metric=params.metric, segment=segment), measured)}."
+        for segment in (ALL, *(name for name in measured.segments if name == NEWCOMERS))
+    )
 
 
 def _rolled_back(candidate: str) -> str:
@@ -141,9 +154,10 @@ def _unmeasured(candidate: str) -> str:
     return f"{candidate} was not measured: too little was liked in the past that it would be tested on."
 
 
-def _sentence(found: Difference) -> str:
-    where = "" if found.segment == ALL else f" in segment {found.segment}"
+def _sentence(found: Difference, measured: Measured) -> str:
+    where = {ALL: "", NEWCOMERS: " for newcomers"}.get(found.segment, f" in segment {found.segment}")
+    asked = f" ({measured.task.in_words})" if measured.task.in_words else ""
     return (
         f"{found.metric.upper()} of {found.model} is {found.value:+.4f} ({found.low:+.4f} to {found.high:+.4f}) "
-        f"against {found.baseline}{where}, on {found.users:,} readers"
+        f"against {found.baseline}{where}, on {found.users:,} readers{asked}"
     )

@@ -82,7 +82,7 @@ def held_choice(registry: Registry, data: Dataset) -> Choice | None:
 
 def _newer_share(data: Dataset, since: str) -> float:
     """Of all that was liked, the share that was liked after a time."""
-    times = data.interactions.last_at[data.interactions.positive]
+    times = data.interactions.liked_at[data.interactions.positive]
     return float((times > np.datetime64(since)).mean()) if since and len(times) else 0.0
 
 

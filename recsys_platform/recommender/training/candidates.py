@@ -6,9 +6,9 @@ Belongs here: what an evaluation compares, when a version can be used again, wha
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version as version_of_package
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,22 @@ from typing import Any
 import numpy as np
 
 from recsys_platform.recommender.data.dataset import Dataset
-from recsys_platform.recommender.data.splits import hold_out_after, hold_out_latest
-from recsys_platform.recommender.errors import ModelError
-from recsys_platform.recommender.evaluation.held_out import ALL, Evaluation, EvaluationParams, evaluate
+from recsys_platform.recommender.data.splits import Split, hold_out, hold_out_after, hold_out_latest
+from recsys_platform.recommender.errors import DataError, ModelError
+from recsys_platform.recommender.evaluation.held_out import (
+    ALL,
+    NOBODY,
+    Evaluation,
+    EvaluationParams,
+    Listener,
+    evaluate,
+)
 from recsys_platform.recommender.models.fallback import bare
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
 from recsys_platform.recommender.registry.files import Facts, Identity, recipe_hash
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
-from recsys_platform.recommender.training.fitting import Fitter, Given, Listener
+from recsys_platform.recommender.training.fitting import Fitter, Given
 from recsys_platform.recommender.training.variants import (
     BASELINE,
     BlendParams,
@@ -84,9 +91,9 @@ def trained_on(name: str, data: Dataset, variants: Variants, registry: Registry)
 
 
 def _trained_components(name: str, data: Dataset, registry: Registry, variants: Variants) -> dict[str, Recommender]:
-    """What a blend is made of, as far as it was registered on this data by this code."""
+    """What a blend is made of and what newcomers get, as far as it was registered on this data by this code."""
     found = {}
-    for part in components_of(variants[name]):
+    for part in (BASELINE, *components_of(variants[name])):
         version = trained_on(part, data, variants, registry)
         if version:
             found[part] = bare(load_model(version, registry).model)
@@ -143,15 +150,32 @@ def evaluate_variants(
 ) -> Evaluation:
     """Every variant, trained on the past and tested on what came after, against the baseline and the live recipe.
 
+    Readers with history decide what that means, see `splits.hold_out`. Where none can be tested, DataError is raised before anything
+    is fitted.
+
     Variants that have nothing to learn from in that past are left out. A blend's weights for today's model are among its figures,
     as `weight_<component>`.
     """
-    split = (hold_out_after if params.by == "moment" else hold_out_latest)(data)
-    fitter = Fitter(split.train, variants, listener)
+    cut = _cut(params)
+    split = cut(data)
+    if not len(split.readers):
+        raise DataError(NOBODY)
+    fitter = Fitter(split.train, variants, listener, hold_out=cut, on="the evaluation's split")
     models = fitter.fit_all(name for name in variants if not name.startswith(f"{PRODUCTION}."))
     baselines = [model.name for model in models if model.name in (BASELINE, live)]
-    found = evaluate(models, split, params, baselines=baselines)
-    return found.with_values(_weights(models, Fitter(data, variants, listener, given=Given(inner=fitter))), ALL)
+    found = evaluate(models, split, params, baselines=baselines, listener=listener)
+    whole = Fitter(data, variants, listener, hold_out=cut, given=Given(inner=fitter))
+    return found.with_values(_weights(models, whole), ALL)
+
+
+def _cut(params: EvaluationParams) -> Callable[..., Split]:
+    """What holds out what `params` ask for."""
+    chosen: dict[str, Callable[..., Split]] = {
+        "moment": hold_out_after,
+        "reader": hold_out_latest,
+        "auto": partial(hold_out, enough=params.enough),
+    }
+    return chosen[params.by]
 
 
 def _weights(models: Sequence[Recommender], whole: Fitter) -> Iterator[tuple[str, str, float]]:

@@ -4,16 +4,17 @@ Belongs here: which function fits which model, and how a blend finds its weights
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from recsys_platform.recommender.arrays import DoubleArray, FloatArray
 from recsys_platform.recommender.data.dataset import Dataset
-from recsys_platform.recommender.data.splits import Split, hold_out_after
+from recsys_platform.recommender.data.splits import Split, hold_out
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.evaluation import metrics
+from recsys_platform.recommender.evaluation.held_out import Listener
 from recsys_platform.recommender.evaluation.testing import sample
 from recsys_platform.recommender.models.als import fit_als
 from recsys_platform.recommender.models.blend import Blend, Quality, best_weights, mean_deviation, standardized
@@ -28,8 +29,8 @@ from recsys_platform.recommender.models.sequence import fit_sequence
 from recsys_platform.recommender.ranking.top_k import top_k
 from recsys_platform.recommender.training.variants import BASELINE, BlendParams, Variant, Variants
 
-Listener = Callable[[str, int, int], None]
-"""Called with the name of what is trained, epochs done, epochs in all."""
+SCORES_AT_ONCE = 250_000_000
+"""So many scores are kept of all components together while a blend's weights are chosen: 1 GB."""
 SCALED_ON = 200
 """Users whose scores tell the scale of a blend's components."""
 HoldOut = Callable[..., Split]
@@ -55,9 +56,10 @@ class Given:
 
 
 class Fitter:
-    """Fits variants on one data set; what a blend shares with another variant is fitted once.
+    """Fits variants on one data set; each recipe is fitted once, whatever variants and blends it belongs to.
 
-    `hold_out` cuts off what a blend's weights are chosen on: it must ask what the model will be asked.
+    `hold_out` cuts off what a blend's weights are chosen on: it must ask what the model will be asked. The listener is told of every
+    fit, with `on` as the name of the data set.
     """
 
     def __init__(
@@ -66,14 +68,17 @@ class Fitter:
         variants: Variants,
         listener: Listener | None = None,
         *,
-        hold_out: HoldOut = hold_out_after,
+        hold_out: HoldOut = hold_out,
         given: "Given | None" = None,
+        on: str = "all data",
     ) -> None:
         self.data = data
         self.hold_out = hold_out
         self.variants = variants
         self.listener = listener
         self.given = given or Given()
+        self.on = on
+        self._inner_fitter: Fitter | None = None
         self._bare: dict[str, Recommender] = dict(self.given.fitted)
 
     def fit(self, name: str) -> Recommender:
@@ -88,13 +93,26 @@ class Fitter:
 
     def learnable(self, names: Iterable[str]) -> list[str]:
         """Those variants that have something to learn from; they are fitted."""
-        return [name for name in names if self._can_learn(name)]
+        wanted = list(names)
+        return [name for at, name in enumerate(wanted, 1) if self._can_learn(name, f" ({at} of {len(wanted)})")]
 
-    def bare(self, name: str) -> Recommender:
-        """The variant without fallback; NothingToLearnError if the world is too young for it."""
+    def bare(self, name: str, place: str = "") -> Recommender:
+        """The variant without fallback; NothingToLearnError if the world is too young for it. `place`: which of how many it is."""
         if name not in self._bare:
-            self._bare[name] = self._fitted(self.variants[name])
+            self._bare[name] = self._of_same_recipe(name) or self._fitted_aloud(name, place)
         return self._bare[name]
+
+    def _of_same_recipe(self, name: str) -> Recommender | None:
+        """A model that was fitted under another name."""
+        recipe = self.variants[name].recipe(self.variants)
+        fitted = (each for each in self._bare if self.variants[each].recipe(self.variants) == recipe)
+        twin = next(fitted, None)
+        return replace(self._bare[twin], name=name) if twin else None  # type: ignore[type-var]
+
+    def _fitted_aloud(self, name: str, place: str) -> Recommender:
+        if self.listener:
+            self.listener(f"fitting {name} on {self.on}{place}", 0, 0)
+        return self._fitted(self.variants[name])
 
     def _fitted(self, variant: Variant) -> Recommender:
         if isinstance(variant.params, PopularityParams):
@@ -105,9 +123,9 @@ class Fitter:
             return fit_lightfm(self.data, variant.params, name=variant.name, on_epoch=self._told(variant.name))  # type: ignore[arg-type]
         return _FITS[variant.model](self.data, variant.params, name=variant.name)
 
-    def _can_learn(self, name: str) -> bool:
+    def _can_learn(self, name: str, place: str) -> bool:
         try:
-            self.bare(name)
+            self.bare(name, place)
         except NothingToLearnError:
             return False
         return True
@@ -128,10 +146,14 @@ class Fitter:
     def weights(self, name: str, params: BlendParams) -> dict[str, float]:
         """A blend's weights by component, chosen on what is held out of the data; none if nothing can be held out."""
         split = self.hold_out(self.data, fraction=params.held_out, seed=params.seed)
+        if not len(split.readers):
+            return {}
         inner = self._inner(split)
         parts = inner.learnable(params.components)
-        if not (parts and len(split.test_users)):
+        if not parts:
             return {}
+        if self.listener:
+            self.listener(f"choosing the weights of {name} for {self.on}", 0, 0)
         quality = blend_quality([inner.bare(part) for part in parts], split, params)
         return dict(zip(parts, best_weights(quality, len(parts)).tolist(), strict=True))
 
@@ -139,16 +161,21 @@ class Fitter:
         given = self.given.inner
         if given and given.data.fingerprint() == split.train.fingerprint():
             return given
-        return Fitter(split.train, self.variants, self.listener)
+        if self._inner_fitter is None or self._inner_fitter.data.fingerprint() != split.train.fingerprint():
+            self._inner_fitter = Fitter(
+                split.train, self.variants, self.listener, hold_out=self.hold_out, on=f"the past of {self.on}"
+            )
+        return self._inner_fitter
 
     def _told(self, name: str) -> OnEpoch | None:
         listener = self.listener
-        return (lambda done, total: listener(name, done, total)) if listener else None
+        return (lambda done, total: listener(f"fitting {name} on {self.on}, epochs", done, total)) if listener else None
 
 
 def blend_quality(components: list[Recommender], split: Split, params: BlendParams) -> Quality:
-    """From weights to the blend's NDCG@k for each of a sample of a split's test users."""
-    users = sample(split.test_users, params.max_users, params.seed)
+    """From weights to the blend's NDCG@k for each of a sample of a split's readers with history, as many as memory allows."""
+    bearable = SCORES_AT_ONCE // (split.train.shape[1] * len(components)) or 1
+    users = sample(split.readers, min(params.max_users, bearable), params.seed)
     parts = [standardized(component.scores(users)) for component in components]
     seen, test = split.train.pairs()[users], split.test[users]
     rows, relevant = np.arange(len(users), dtype=np.int32), np.diff(test.indptr)

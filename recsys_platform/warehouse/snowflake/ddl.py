@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 
-from recsys_platform.warehouse.ddl import SCHEMAS, TABLES
+from recsys_platform.warehouse.ddl import ADDED_COLUMNS, SCHEMAS, TABLES
 
 LONG_TEXT = "varchar(134217728)"
 """Text of up to 128 MB, as much as Snowflake keeps; without a length it would be 16 MB, and one longer record would stop its chunk."""
@@ -24,10 +24,11 @@ def schemas(there: Collection[str]) -> Iterator[str]:
 
 
 def statements() -> Iterator[str]:
-    """Statements that create the tables that are missing, in order."""
+    """Statements that create the tables that are missing, and the columns that older ones lack, in order."""
     for table, columns in TABLES.items():
         clustered = f" cluster by ({_CLUSTERED[table]})" if table in _CLUSTERED else ""
         yield f"create table if not exists {table} ({_in_snowflake(columns)}){clustered}"
+    yield from (f"alter table {table} add column if not exists {column}" for table, column in ADDED_COLUMNS)
     yield TURNS
 
 
