@@ -50,8 +50,8 @@ final as (
         count(case when event_name = 'Books Searched' then 1 end) as searches,
         count(case when event_name = 'Subscription Started' then 1 end) as subscriptions_started,
         count(case when event_name = 'Subscription Cancelled' then 1 end) as subscriptions_cancelled,
-        -- Rounded, so that the order in which they are added does not show.
-        round(sum(case when event_name = 'Book Rated' then rating end), 6) as rating_total,
+        -- Decimals, so that the order in which they are added does not show.
+        cast(sum(case when event_name = 'Book Rated' then cast(rating as decimal(18, 6)) end) as double) as rating_total,
 
         occurred_on,
         min(occurred_at) as first_at,

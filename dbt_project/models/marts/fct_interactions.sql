@@ -33,9 +33,15 @@ events as (
 
 ),
 
+-- Decimals: a sum of floating numbers would depend on the order of its rows.
 event_weights as (
 
-    select * from {{ ref('event_weights') }}
+    select
+        event_name,
+        rating,
+        cast(weight as decimal(38, 9)) as weight,
+        cast(max_total as decimal(38, 9)) as max_total
+    from {{ ref('event_weights') }}
 
 ),
 
@@ -82,10 +88,11 @@ weighted as (
         actions.event_name,
         actions.events,
         case when event_weights.rating is not null then actions.latest_rating end as rating,
+        event_weights.rating is null and event_weights.weight < 0 as is_refusal,
         case
             when event_weights.rating is not null then event_weights.weight
-            when event_weights.max_total is null then actions.events * event_weights.weight
-            else least(actions.events * event_weights.weight, event_weights.max_total)
+            when event_weights.max_total is null then cast(actions.events as decimal(18, 0)) * event_weights.weight
+            else least(cast(actions.events as decimal(18, 0)) * event_weights.weight, event_weights.max_total)
         end as weight,
         {{ moment_of('actions.last_at', 'actions.event_name') }} as last_moment,
         event_weights.weight as event_weight,
@@ -101,6 +108,17 @@ weighted as (
 
 ),
 
+-- Beside each kind of action when the reader last refused the book, and how much that weighs.
+refused as (
+
+    select
+        *,
+        max(case when is_refusal then last_moment end) over (partition by user_id, book_id) as refused_at,
+        min(case when is_refusal then event_weight end) over (partition by user_id, book_id) as refusal
+    from weighted
+
+),
+
 combined as (
 
     select
@@ -108,6 +126,10 @@ combined as (
         book_id,
         max_by(event_name, last_moment) as last_action,
         sum(weight) as weight,
+        coalesce(sum(case when is_refusal then weight end), 0) as weight_of_refusals,
+        max(case when rating is not null then weight end) as rating_weight,
+        max(case when refused_at is null or last_moment > refused_at then event_weight end) as heaviest_since,
+        max(refusal) as refusal,
         sum(events) as events,
         max(rating) as rating,
         coalesce(max(case when event_name = 'Book Finished' then 1 end), 0) = 1 as has_finished,
@@ -115,22 +137,28 @@ combined as (
         max(case when event_name = 'Book Removed' then last_moment end) as removed_at,
         min(case when event_name = 'Book Saved' then first_liked_at end) as first_saved_at,
         min(case when event_name <> 'Book Saved' then first_liked_at end) as first_otherwise_liked_at,
-        coalesce(min(case when rating is not null then event_weight end), 0) as rating_weight,
         min(case when event_weight = strongest_weight then event_name end) as strongest_action,
         max(strongest_weight) as strongest_weight,
         min(case when event_weight = strongest_weight then first_at end) as first_strongest_at,
         min(first_at) as first_at,
         max(last_at) as last_at
-    from weighted
+    from refused
     group by user_id, book_id
 
 ),
 
--- A save counts until the book is removed; least() of Snowflake is null if one of both is.
-liked as (
+-- A book that was read is judged by its stars alone: who takes it off the shelf tidies up. Of another book a refusal stands until
+-- the reader does something that weighs as much. A save counts until the book is removed; least() of Snowflake is null if one
+-- of both is.
+judged as (
 
     select
         *,
+        has_finished or rating is not null as is_finished,
+        case
+            when has_finished or rating is not null then coalesce(rating_weight < 0, false)
+            else coalesce(coalesce(heaviest_since, 0) < -refusal, false)
+        end as is_disliked,
         case
             when saved_at is null or not coalesce(saved_at > removed_at, true) then first_otherwise_liked_at
             else least(
@@ -149,21 +177,28 @@ final as (
 
         last_action,
 
-        cast(weight as double) as weight,
+        cast(
+            case
+                when is_disliked and is_finished then rating_weight
+                when is_disliked then weight_of_refusals
+                when is_finished then weight - weight_of_refusals
+                else greatest(weight, heaviest_since)
+            end as double
+        ) as weight,
         cast(events as bigint) as events,
         rating,
 
-        liked_at is not null and weight > 0 and rating_weight >= 0 as is_positive,
-        has_finished or rating is not null as is_finished,
+        liked_at is not null and not is_disliked as is_positive,
+        is_finished,
 
         strongest_action,
-        strongest_weight,
+        cast(strongest_weight as double) as strongest_weight,
 
         first_at,
         first_strongest_at,
-        case when liked_at is not null and weight > 0 and rating_weight >= 0 then liked_at end as first_liked_at,
+        case when not is_disliked then liked_at end as first_liked_at,
         last_at
-    from liked
+    from judged
 
 )
 

@@ -30,7 +30,7 @@ activity as (
         sum(searches) as searches,
         sum(subscriptions_started) as subscriptions_started,
         sum(subscriptions_cancelled) as subscriptions_cancelled,
-        round(sum(rating_total), 6) as rating_total
+        cast(sum(cast(rating_total as decimal(18, 6))) as double) as rating_total
     from visitor_days
     group by occurred_on
 
