@@ -50,6 +50,8 @@
         'int_visitor_days': ['fct_events'],
         'fct_interactions': ['fct_events'],
         'fct_exposures': ['fct_events', 'int_recommendation_items'],
+        'fct_recommendation_requests': ['fct_events', 'int_recommendation_items', 'fct_exposures'],
+        'rpt_unmatched_responses': ['fct_events', 'int_recommendation_items', 'fct_exposures'],
     }.get(model_name, [])) }}
 {%- endmacro %}
 
@@ -136,7 +138,10 @@
 
 {# The models that know from `int_event_sessions` which of their rows to make again. #}
 {% macro readers_of_the_journal() -%}
-    {{ return(['fct_events', 'fct_sessions', 'int_visitor_days', 'fct_interactions', 'fct_exposures']) }}
+    {{ return([
+        'fct_events', 'fct_sessions', 'int_visitor_days', 'fct_interactions', 'fct_exposures',
+        'fct_recommendation_requests', 'rpt_unmatched_responses',
+    ]) }}
 {%- endmacro %}
 
 
@@ -245,35 +250,6 @@
             where changed_to > {{ built_to() }}
         )
     {%- endif -%}
-{%- endmacro %}
-
-
-{#
-    A pre-hook: deletes the rows of all requests that changed since the model was built. What is left of them is made again in
-    the same build, as after `drop_retired`.
-#}
-{% macro drop_changed_requests() -%}
-    {%- if is_incremental() -%}
-        delete from {{ this }}
-        where request_id in (
-            {{ changed_requests() }}
-        )
-    {%- endif -%}
-{%- endmacro %}
-
-
-{#
-    A query of the requests that events changed since the model was built are about, or were before: of an event that came
-    several times, each delivery may name another.
-#}
-{% macro changed_requests() -%}
-    select request_id
-    from {{ ref('int_recommendation_items') }}
-    where event_id in (
-        select event_id
-        from {{ ref('int_event_sessions') }}
-        where changed_to > {{ built_to() }}
-    )
 {%- endmacro %}
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def answer(chance: random.Random, name: str) -> Record:
     )
     if name != "Recommendations Viewed":
         return {"book_id": chance.choice(["b1", "b2"]), **said}
-    items = [{"book_id": book, "propensity": likely} for book in chance.choices(["b1", "b2", None], k=2)]
+    books = chance.choices(["b1", "b2", None], k=chance.choice([0, 2, 2]))
+    items = [{"book_id": book, "propensity": likely} for book in books]
     where = dict.fromkeys(("surface", "model", "model_version", "experiment", "variant"), "any")
     return {"book_id": None, "items": items, **said, **where}
 
@@ -137,6 +139,11 @@ def test_runs_over_shuffled_late_and_repeated_records_give_the_tables_of_one_bui
     assert whole["marts.rpt_conflicting_duplicates"]
     assert whole["intermediate.int_user_aliases"]
     assert len({row[1] for row in whole["marts.fct_exposures"]}) > 1
+    assert {row[3] for row in whole["marts.rpt_unmatched_responses"]} == {"no_exposure", "other_visitor"}
+    assert world.rows("select distinct is_empty from marts.fct_recommendation_requests order by 1") == [
+        (False,),
+        (True,),
+    ]
 
 
 def test_a_build_that_died_half_way_is_made_good_by_the_next(world: Any) -> None:
@@ -174,8 +181,8 @@ def build_unremembered(world: Any, model: str) -> None:
         [
             "int_recommendation_items",
             "fct_exposures",
-            "int_event_sessions",
-            "fct_exposures",
+            "fct_recommendation_requests",
+            "rpt_unmatched_responses",
             "int_recommendation_items",
         ],
     ],
@@ -258,53 +265,139 @@ def test_cases_are_the_same_in_steps_and_whole(world: Any) -> None:
     assert readers == [(f"u1 of {case}",) for case in sorted(CASES)]
 
 
-def recommended(key: str, name: str, request: str, *books: str, landed: str = "10") -> tuple[str, Record]:
+def recommended(
+    key: str, name: str, request: str, *books: str, landed: str = "10", reader: str = "u1", at: str = "20T08:00:00"
+) -> tuple[str, Record]:
     """A record about an answer of these books, or about the first of them, and the hour in which it landed."""
-    said = {"request_id": request, "book_id": books[0], "position": 1, "items": [{"book_id": book} for book in books]}
+    said = {"request_id": request, "position": 1, "items": [{"book_id": book} for book in books]}
     where = dict.fromkeys(("surface", "model", "model_version", "experiment", "variant"), "any")
-    return landed, {**page(key, "20T08:00:00", user="u1", name=f"Recommend{name}"), "properties": {**said, **where}}
+    about = {"book_id": books[0]} if books else {}
+    return landed, {**page(key, at, user=reader, name=f"Recommend{name}"), "properties": {**said, **about, **where}}
 
 
-VIEWED, CLICKED = "ations Viewed", "ation Clicked"
-EXPOSED: dict[str, tuple[list[tuple[str, Record]], list[tuple[str, Record]], list[tuple[str, str, bool]]]] = {
-    "a click that comes the day after": (
-        [recommended("a1", VIEWED, "a", "b1", "b2")],
-        [recommended("a2", CLICKED, "a", "b2", landed="11")],
-        [("a", "b1", False), ("a", "b2", True)],
+VIEWED, CLICKED, DISMISSED = "ations Viewed", "ation Clicked", "ation Dismissed"
+Landed = list[tuple[str, Record]]
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """What lands in two steps, and what comes of it: (request, visitor, book, clicked); (request, visitor, books, clicks);
+    (request, visitor, book, reason, clicks, dismissals)."""
+
+    steps: tuple[Landed, Landed]
+    exposures: list[tuple[str, str, str, bool]]
+    requests: list[tuple[str, str, int, int]]
+    unmatched: list[tuple[str, str, str, str, int, int]] = field(default_factory=list)
+
+
+EXPOSED: dict[str, Exposed] = {
+    "a click that comes the day after": Exposed(
+        ([recommended("a1", VIEWED, "a", "b1", "b2")], [recommended("a2", CLICKED, "a", "b2", landed="11")]),
+        [("a", "u1", "b1", False), ("a", "u1", "b2", True)],
+        [("a", "u1", 2, 1)],
     ),
-    "a click that comes before what was shown": (
-        [recommended("b2", CLICKED, "b", "b2")],
-        [recommended("b1", VIEWED, "b", "b1", "b2", landed="11")],
-        [("b", "b1", False), ("b", "b2", True)],
+    "a click that comes before what was shown": Exposed(
+        ([recommended("b2", CLICKED, "b", "b2")], [recommended("b1", VIEWED, "b", "b1", "b2", landed="11")]),
+        [("b", "u1", "b1", False), ("b", "u1", "b2", True)],
+        [("b", "u1", 2, 1)],
     ),
-    "an earlier delivery says that another request was clicked": (
-        [*(recommended(f"c{n}", VIEWED, f"c{n}", "b1") for n in (1, 2)), recommended("c3", CLICKED, "c1", "b1")],
-        [recommended("c3", CLICKED, "c2", "b1", landed="09")],
-        [("c1", "b1", False), ("c2", "b1", True)],
+    "an earlier delivery says that another request was clicked": Exposed(
+        (
+            [*(recommended(f"c{n}", VIEWED, f"c{n}", "b1") for n in (1, 2)), recommended("c3", CLICKED, "c1", "b1")],
+            [recommended("c3", CLICKED, "c2", "b1", landed="09")],
+        ),
+        [("c1", "u1", "b1", False), ("c2", "u1", "b1", True)],
+        [("c1", "u1", 1, 0), ("c2", "u1", 1, 1)],
     ),
-    "an earlier delivery shows another list": (
-        [recommended("d", VIEWED, "d1", "b1", "b2")],
-        [recommended("d", VIEWED, "d2", "b2", landed="09")],
-        [("d2", "b2", False)],
+    "an earlier delivery shows another list": Exposed(
+        (
+            [recommended("d", VIEWED, "d1", "b1", "b2")],
+            [recommended("d", VIEWED, "d2", "b2", landed="09")],
+        ),
+        [("d2", "u1", "b2", False)],
+        [("d2", "u1", 1, 0)],
     ),
-    "an earlier delivery shows nothing that we know": (
-        [recommended("e", VIEWED, "e", "b1")],
-        [recommended("e", VIEWED, "e", "", landed="09")],
+    "an earlier delivery shows nothing that we know": Exposed(
+        ([recommended("e", VIEWED, "e", "b1")], [recommended("e", VIEWED, "e", "", landed="09")]),
         [],
+        [("e", "u1", 0, 0)],
     ),
+    "a request that shows more when the reader scrolls": Exposed(
+        (
+            [recommended("f1", VIEWED, "f", "b1", "b2"), recommended("f3", CLICKED, "f", "b3", at="20T08:02:00")],
+            [recommended("f2", VIEWED, "f", "b2", "b3", "b4", at="20T08:01:00", landed="11")],
+        ),
+        [("f", "u1", "b1", False), ("f", "u1", "b2", False), ("f", "u1", "b3", True), ("f", "u1", "b4", False)],
+        [("f", "u1", 4, 1)],
+    ),
+    "a cached answer that two readers see and one clicks": Exposed(
+        (
+            [recommended("g1", VIEWED, "g", "b1")],
+            [recommended("g2", VIEWED, "g", "b1", reader="u2"), recommended("g3", CLICKED, "g", "b1", reader="u2")],
+        ),
+        [("g", "u1", "b1", False), ("g", "u2", "b1", True)],
+        [("g", "u1", 1, 0), ("g", "u2", 1, 1)],
+    ),
+    "an answer without a book, and one that is empty at first": Exposed(
+        (
+            [recommended("h1", VIEWED, "h1"), recommended("h2", VIEWED, "h2")],
+            [recommended("h3", VIEWED, "h2", "b1", at="20T08:01:00")],
+        ),
+        [("h2", "u1", "b1", False)],
+        [("h1", "u1", 0, 0), ("h2", "u1", 1, 0)],
+    ),
+    "clicks and dismissals of what was not shown, or to others only": Exposed(
+        (
+            [
+                recommended("i1", CLICKED, "i", "b1"),
+                recommended("i2", VIEWED, "j", "b1"),
+                recommended("i3", CLICKED, "j", "b1", reader="u2"),
+                recommended("i4", CLICKED, "j", "b1", reader="u2", at="20T08:03:00"),
+                recommended("i5", DISMISSED, "j", "b9"),
+            ],
+            [recommended("i6", DISMISSED, "i", "b1", landed="11")],
+        ),
+        [("j", "u1", "b1", False)],
+        [("j", "u1", 1, 0)],
+        [
+            ("i", "u1", "b1", "no_exposure", 1, 1),
+            ("j", "u1", "b9", "no_exposure", 0, 1),
+            ("j", "u2", "b1", "other_visitor", 2, 0),
+        ],
+    ),
+    "an exposure that lands after its click was unmatched": Exposed(
+        ([recommended("k2", CLICKED, "k", "b1")], [recommended("k1", VIEWED, "k", "b1", landed="11")]),
+        [("k", "u1", "b1", True)],
+        [("k", "u1", 1, 1)],
+    ),
+}
+IN_MARTS = {
+    "exposures": "select request_id, visitor_id, book_id, is_clicked from marts.fct_exposures",
+    "requests": "select request_id, visitor_id, books, clicks from marts.fct_recommendation_requests",
+    "unmatched": """
+        select request_id, visitor_id, book_id, reason, clicks, dismissals from marts.rpt_unmatched_responses""",
 }
 
 
 def test_what_was_shown_and_clicked_is_the_same_in_steps_and_whole(world: Any) -> None:
     for step in (0, 1):
         for case in EXPOSED.values():
-            for landed, record in case[step]:
+            for landed, record in case.steps[step]:
                 world.load("segment", record, hour=f"2026/11/20/{landed}")
         world.build()
     step_by_step = world.tables()
-    expected = [row for case in EXPOSED.values() for row in case[2]]
-    assert world.rows("select request_id, book_id, is_clicked from marts.fct_exposures order by all") == expected
+    for name, sql in IN_MARTS.items():
+        assert world.rows(f"{sql} order by all") == [row for case in EXPOSED.values() for row in getattr(case, name)]
+    assert world.rows("select request_id, is_empty from marts.fct_recommendation_requests where books = 0") == [
+        ("e", True),
+        ("h1", True),
+    ]
     assert world.build("--full-refresh").tables() == step_by_step
+    result = world.dbt("test", "--select", "fct_exposures", "fct_recommendation_requests", "rpt_unmatched_responses")
+    unhappy = {run.node.name.partition("_rpt_")[0]: run.status for run in result.result.results if run.status != "pass"}
+    assert {name: str(status) for name, status in unhappy.items() if "relationships" not in name} == {
+        "is_rare_among": "warn"
+    }
 
 
 def test_a_tracker_that_was_not_staged_is_taken_up_later(world: Any) -> None:

@@ -48,6 +48,25 @@ unioned as (
 
     union all
 
+    -- The answer itself, which may show nothing.
+    select
+        object_key,
+        record_index,
+        event_id,
+        request_id,
+        cast(null as varchar) as book_id,
+        event_name,
+        0 as item_number,
+        cast(null as integer) as position,
+        cast(null as double) as propensity,
+        occurred_at,
+        landed_at,
+        loaded_at
+    from events
+    where event_name = 'Recommendations Viewed'
+
+    union all
+
     select
         object_key,
         record_index,

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='delete+insert',
-    unique_key=['request_id', 'book_id'],
+    unique_key=['request_id', 'visitor_id', 'book_id'],
     pre_hook="{{ drop_changed_requests() }}",
 ) }}
 
@@ -9,62 +9,30 @@
 
 with
 
-items as (
-
-    select *
-    from {{ ref('int_recommendation_items') }}
-    {%- if is_incremental() %}
-    where request_id in (
-        {{ changed_requests() }}
-    )
-    {%- endif %}
-
-),
-
--- The delivery that counts of each event, with its books.
 events as (
 
-    select
-        fct_events.*,
-        items.book_id as item_book_id,
-        items.item_number,
-        items.position as item_position,
-        items.propensity
-    from {{ ref('fct_events') }} as fct_events
-    inner join items
-        on fct_events.occurred_on = items.occurred_on
-        and fct_events.event_id = items.event_id
-        and fct_events.object_key = items.object_key
-        and fct_events.record_index = items.record_index
+    {{ recommendation_events() }}
 
 ),
 
--- An answer that was logged twice was shown once, and so was a book that it holds twice.
+-- A request may show more later, or to another visitor; what it shows a visitor twice was shown once, as it was shown first.
 shown as (
 
     select
         *,
-        first_value(event_id) over (partition by request_id order by occurred_at, event_id) as first_event_id,
         row_number() over (
-            partition by request_id, item_book_id
+            partition by request_id, visitor_id, item_book_id
             order by occurred_at, event_id, item_number
         ) as showing
     from events
     where event_name = 'Recommendations Viewed'
+        and item_number > 0
 
 ),
 
 responses as (
 
-    select
-        request_id,
-        item_book_id,
-        count(case when event_name = 'Recommendation Clicked' then 1 end) as clicks,
-        min(case when event_name = 'Recommendation Clicked' then occurred_at end) as clicked_at,
-        min(case when event_name = 'Recommendation Dismissed' then occurred_at end) as dismissed_at
-    from events
-    where event_name in ('Recommendation Clicked', 'Recommendation Dismissed')
-    group by request_id, item_book_id
+    {{ responses_in_events() }}
 
 ),
 
@@ -99,9 +67,9 @@ final as (
     from shown
     left join responses
         on shown.request_id = responses.request_id
-        and shown.item_book_id = responses.item_book_id
+        and shown.visitor_id = responses.visitor_id
+        and shown.item_book_id = responses.book_id
     where shown.showing = 1
-        and shown.event_id = shown.first_event_id
 
 )
 

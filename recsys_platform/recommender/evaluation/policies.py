@@ -119,7 +119,7 @@ ROWS = """
         and editions.generated_at = lists.generated_at
         and shown.user_id = lists.user_id
         and shown.position = lists.rank
-    order by editions.model, shown.request_id, shown.position, shown.book_id"""
+    order by editions.model, shown.request_id, shown.visitor_id, shown.position, shown.book_id"""
 """A row an exposure by chance and model, with what the model's list of then has in that place; NULL for nothing."""
 
 

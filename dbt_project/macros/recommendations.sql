@@ -1,0 +1,86 @@
+{#
+    A query of the events about recommendations, with a row for each of their items (`item_book_id`, `item_number`,
+    `item_position`, `propensity`): of each event the delivery that counts. An incremental build gets those of the requests
+    that changed.
+#}
+{% macro recommendation_events() -%}
+    select
+        fct_events.*,
+        items.book_id as item_book_id,
+        items.item_number,
+        items.position as item_position,
+        items.propensity
+    from {{ ref('fct_events') }} as fct_events
+    inner join {{ ref('int_recommendation_items') }} as items
+        on fct_events.occurred_on = items.occurred_on
+        and fct_events.event_id = items.event_id
+        and fct_events.object_key = items.object_key
+        and fct_events.record_index = items.record_index
+    {%- if is_incremental() %}
+    where items.request_id in (
+        {{ changed_requests() }}
+    )
+    {%- endif %}
+{%- endmacro %}
+
+
+{#
+    A query of `fct_exposures`; an incremental build gets those of the requests that changed. Of requests, not of the rows that
+    changed: what a request does not show any more has no row there.
+#}
+{% macro exposures_of_changed_requests() -%}
+    select *
+    from {{ ref('fct_exposures') }}
+    {%- if is_incremental() %}
+    where request_id in (
+        {{ changed_requests() }}
+    )
+    {%- endif %}
+{%- endmacro %}
+
+
+{# A query of clicks and dismissals in `events`: one row for each request, visitor and book. #}
+{% macro responses_in_events() -%}
+    select
+        request_id,
+        visitor_id,
+        item_book_id as book_id,
+        count(case when event_name = 'Recommendation Clicked' then 1 end) as clicks,
+        count(case when event_name = 'Recommendation Dismissed' then 1 end) as dismissals,
+        min(case when event_name = 'Recommendation Clicked' then occurred_at end) as clicked_at,
+        min(case when event_name = 'Recommendation Dismissed' then occurred_at end) as dismissed_at,
+        min(occurred_at) as responded_at,
+        coalesce(max(case when is_bot then 1 end), 0) = 1 as is_bot
+    from events
+    where event_name in ('Recommendation Clicked', 'Recommendation Dismissed')
+    group by request_id, visitor_id, item_book_id
+{%- endmacro %}
+
+
+{#
+    A pre-hook: deletes the rows of all requests that changed since the model was built. What is left of them is made again in
+    the same build, as after `drop_retired`.
+#}
+{% macro drop_changed_requests() -%}
+    {%- if is_incremental() -%}
+        delete from {{ this }}
+        where request_id in (
+            {{ changed_requests() }}
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#
+    A query of the requests that events changed since the model was built are about, or were before: of an event that came
+    several times, each delivery may name another.
+#}
+{% macro changed_requests() -%}
+    select request_id
+    from {{ ref('int_recommendation_items') }}
+    where event_id in (
+        select event_id
+        from {{ ref('int_event_sessions') }}
+        where changed_to > {{ built_to() }}
+    )
+{%- endmacro %}
