@@ -1,6 +1,6 @@
 """How good the recommendations are: every variant against its peers on public data, and against the simulated readers' true taste.
 
-    python benchmarks/quality.py [--only ml100k,ml100k_stratified,cold,fold_in,goodbooks,world] [--goodbooks FOLDER]
+    python benchmarks/quality.py [--only PART,PART] [--goodbooks FOLDER]
                                  [--movielens FOLDER] [--home FOLDER] [--tuned FOLDER]
                                  [--trials N] [--seconds S] [--seeds N] [--jobs N] [--folds N] [--json]
 
@@ -9,7 +9,9 @@ filtered.
 `ml100k_stratified`: the protocol of Microsoft's `recommenders`: all ratings are liked, a quarter of each film's is held out.
 `cold`: a fifth of the books is hidden from training, AUC among themselves. `fold_in`: in each of so many folds some readers are
 hidden, then known by 80 % of what they liked: NDCG@10 without training again ÷ with. `goodbooks`: goodbooks-10k, a random fifth
-of each reader's ratings from 4 up. `world`: the demo's world, as the platform itself measures it. Variants and peers are tuned
+of each reader's ratings from 4 up. `world`: the demo's world, as the platform itself measures it. `ml100k_published`,
+`goodbooks_published`: the same held out from the whole road, `recsys replay` and `run` in a world of its own: NDCG@10 of the published
+lists of what is live, beside every model that was trained. Variants and peers are tuned
 on an inner split of the first seed's training data, each with the same number of trials or seconds; then all are trained on
 every seed's split, `--jobs` seeds at a time, each on one core. What the searches found is kept in the folder of `--tuned`, and the
 next run goes on from there.
@@ -32,6 +34,7 @@ import numpy as np
 import quality_data as sets
 from measure import print_table, watch
 from quality_peers import PEERS, Found, Scored
+from quality_published import figures_of, published
 from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
@@ -51,7 +54,16 @@ from recsys_platform.warehouse.overview import overview
 RECSYS = Path(sys.executable).with_name("recsys")
 TOP = "select user_id, book_id from published.user_recommendations where model = ? and rank <= 10"
 K = 10
-PARTS = ("ml100k", "ml100k_stratified", "cold", "fold_in", "goodbooks", "world")
+PARTS = (
+    "ml100k",
+    "ml100k_published",
+    "ml100k_stratified",
+    "cold",
+    "fold_in",
+    "goodbooks",
+    "goodbooks_published",
+    "world",
+)
 Cut = Callable[..., Split]
 
 
@@ -185,6 +197,33 @@ def progress(bench: Bench) -> Callable[[str, int, float], None]:
 def ml100k(bench: Bench) -> None:
     """The chronological protocol."""
     compare(bench, "ml100k", sets.movielens(bench.given.movielens).dataset(at_least=4), sets.latest)
+
+
+def ml100k_published(bench: Bench) -> None:
+    """The chronological protocol through the whole road."""
+    end_to_end(bench, "ml100k_published", sets.movielens(bench.given.movielens), sets.latest)
+
+
+def goodbooks_published(bench: Bench) -> None:
+    """Books through the whole road; left out where the folder is not given."""
+    if bench.given.goodbooks is None:
+        bench.tell("goodbooks_published is left out: name its folder with --goodbooks")
+        return
+    end_to_end(bench, "goodbooks_published", sets.goodbooks(bench.given.goodbooks), sets.at_random)
+
+
+def end_to_end(bench: Bench, name: str, ratings: sets.Ratings, cut: Cut) -> None:
+    """What is live and published, by what the road never saw, on every seed's split."""
+    found: Means = {}
+    for seed in bench.seeds:
+        with tempfile.TemporaryDirectory() as scratch:
+            home = bench.given.home / f"{name}-{seed}" if bench.given.home else Path(scratch) / "home"
+            done = published(ratings, cut, home, RECSYS, k=K, seed=seed)
+        bench.tell(f"{name}, seed {seed}: {done}")
+        for who, value in ({f"published lists of {done.live}, live": done.lists} | dict(done.models)).items():
+            found.setdefault(who, []).append(value)
+        bench.figures.setdefault(name, []).append(figures_of(done))  # type: ignore[attr-defined]
+    show_simply(bench, f"{name}, NDCG@{K} on what was kept aside", found)
 
 
 def ml100k_stratified(bench: Bench) -> None:

@@ -1,17 +1,20 @@
 """Every dbt model and seed as an asset, every dbt data test as a check; facts about models live in dbt's YAML."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+import yaml
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
 from recsys_platform.defs.automation.conditions import ON_NEWS
 from recsys_platform.defs.dbt.project import PROJECT
 from recsys_platform.defs.pools import REBUILD, WAREHOUSE_WRITER
 from recsys_platform.settings import Settings
+from recsys_platform.warehouse.dbt import ROOT
 from recsys_platform.warehouse.port import Warehouse
 
 # "buildable": a run of some models runs their tests and those on what they read, not those on tables made from them later.
@@ -42,12 +45,23 @@ class Translator(DagsterDbtTranslator):
         spec = super().get_asset_spec(manifest, unique_id, project)
         group = spec.group_name if spec.group_name not in (None, "default") else spec.key.path[0]
         deps = [_on_every_day(dep) for dep in spec.deps if dep.asset_key != SALT]
-        return spec.replace_attributes(deps=deps, group_name=group, automation_condition=ON_NEWS)
+        version = _with_variables(spec.code_version, manifest["nodes"].get(unique_id, {}).get("raw_code") or "")
+        return spec.replace_attributes(deps=deps, group_name=group, automation_condition=ON_NEWS, code_version=version)
+
+
+def _with_variables(version: str | None, code: str) -> str | None:
+    """A model's code version, with the values of the project's variables that it names: with another one it is another model."""
+    named = sorted(set(_VARIABLE.findall(code)) & VARIABLES.keys())
+    return " ".join([version, *(f"{name}={VARIABLES[name]}" for name in named)]) if version else None
 
 
 def _on_every_day(dep: dg.AssetDep) -> dg.AssetDep:
     is_raw = dep.asset_key.path[0] == "raw"
     return dg.AssetDep(dep.asset_key, partition_mapping=dg.AllPartitionMapping()) if is_raw else dep
+
+
+_VARIABLE = re.compile(r"var\('(\w+)'")
+VARIABLES: Mapping[str, Any] = yaml.safe_load((ROOT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
 
 
 @dbt_assets(
