@@ -107,49 +107,98 @@ def _refuse_second_world(settings: Settings, hub: Hub) -> None:
 @app.command()
 def replay(
     interactions: Annotated[
-        Path, typer.Option(help="CSV or Parquet: user_id, book_id[, timestamp][, rating][, event].")
+        Path, typer.Option(help="Your interactions: user_id, book_id[, timestamp][, rating][, event].")
     ],
-    books: Annotated[
-        Path, typer.Option(help="CSV or Parquet: book_id and any of title, author, language, categories, …")
-    ],
+    books: Annotated[Path, typer.Option(help="Your books: book_id and any of title, author, language, categories, …")],
     users: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet: user_id and any of country, language, tier, …")
+        Path | None, typer.Option(help="Your users: user_id and any of country, language, tier, …")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OURS=THEIRS",
+            help="Where a column is named otherwise, in whichever of the files has it: user_id=userId; books.author=writer for "
+            "one file alone. With --no-header the number of the column.",
+        ),
     ] = None,
     book_column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="OURS=THEIRS", help="Where a column of books is named otherwise, e.g. book_id=id."),
+        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="The same as --column books.OURS=THEIRS.")
     ] = None,
+    no_header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="interactions, books or users: line 1 is data, the columns are 1, 2, 3, …"),
+    ] = None,
+    rating_scale: Annotated[
+        str | None, typer.Option(metavar="LOWEST:HIGHEST", help="The scale of your ratings, if not 1:5.")
+    ] = None,
+    unrated: Annotated[float | None, typer.Option(help="The rating that means that there is none, e.g. 0.")] = None,
+    decimal_comma: Annotated[bool, typer.Option("--decimal-comma", help="Ratings are written as 4,5.")] = False,
+    time_format: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="How times are written, if neither ISO 8601 nor since 1970: '%d.%m.%Y %H:%M'; published_at=%m/%d/%Y for "
+            "another column.",
+        ),
+    ] = None,
+    last_day: Annotated[
+        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Move all times so that the last is on this day.")
+    ] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="THEIRS=OURS",
+            help="What an event of yours is here: 'click=Book Viewed'; nothing after the sign leaves its rows out.",
+        ),
+    ] = None,
+    encoding: Annotated[str, typer.Option(help="Of files that are not UTF-8, e.g. latin-1.")] = "utf-8",
     date: Annotated[
         dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of the snapshots; default: yesterday.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is taken for what, and write nothing.")] = False,
 ) -> None:
-    """Turn your own interactions into landing objects and attribute snapshots."""
+    """Turn your own interactions into landing objects and attribute snapshots.
+
+    Files are CSV (with commas, tabs, semicolons or bars), JSON Lines or Parquet, also gzipped: told apart by content.
+    """
+    from recsys_platform.console_files import print_replayed_files
+    from recsys_platform.events import reading as understood
     from recsys_platform.events.replay import replay as replay_files
 
     settings = _world()
-    columns = dict(_pair(text) for text in book_column or ())
+    if _holds_simulated_world(settings):
+        raise InputError(
+            f"{settings.home} holds a simulated world, with which your own data would mix: set RECSYS_HOME to another folder."
+        )
+    columns, own = understood.columns_of(column or ())
+    pairs = (understood.pair(text, option="--book-column", example="book_id=id") for text in book_column or ())
+    own["books"].update(pairs)
+    reading = understood.Reading(
+        columns=columns,
+        own_columns=own,
+        headerless=understood.headerless_of(no_header or ()),
+        encoding=encoding,
+        rating_scale=understood.scale_of(rating_scale) if rating_scale else None,
+        unrated=unrated,
+        decimal_comma=decimal_comma,
+        time_formats=understood.time_formats_of(time_format or ()),
+        events=understood.events_of(event or ()),
+        last_day=last_day.date() if last_day else None,
+    )
     with _bar() as bar:
-        task = bar.add_task("writing landing objects", total=None)
+        task = bar.add_task("writing landing objects", total=None, visible=False)
         done = replay_files(
             hub_of(settings),
             interactions=interactions,
             books=books,
             users=users,
             date=date.date() if date else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1),
-            book_columns=columns,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            reading=reading,
+            preview=lambda line: OUT.print(line, soft_wrap=True, markup=False),
+            dry_run=dry_run,
+            progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
         )
-    OUT.print(
-        f"{done.events:,} events in {done.objects:,} objects, {done.first_day} to {done.last_day}; {done.users:,} users and "
-        f"{done.books:,} books. In the interactions but not in the files: {done.unknown_users:,} users, {done.unknown_books:,} books."
-    )
-
-
-def _pair(text: str) -> tuple[str, str]:
-    ours, found, theirs = text.partition("=")
-    if not found:
-        raise InputError(f"--book-column {text} is not of the form OURS=THEIRS: write, for example, book_id=id.")
-    return ours, theirs
+    print_replayed_files(OUT, done, dry_run=dry_run)
 
 
 @app.command()

@@ -1,11 +1,13 @@
 """Turn a file of somebody's own interactions into landing objects and attribute snapshots.
 
-Belongs here: what the columns mean, and their checks. Does not: reading files (tabular.py), names of objects (hub/).
+Belongs here: what the columns mean, their checks, what is shown before anything is written. Does not: what the user says of the
+files (reading.py), reading them (tabular.py, times.py), attributes (own_attributes.py), names of objects (hub/).
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +17,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys_platform.errors import InputError
+from recsys_platform.events.own_attributes import Unread, attribute_records, refuse_floating_ids
+from recsys_platform.events.placeholders import MISSING_WORDS, NOBODY_WORDS
+from recsys_platform.events.reading import COLUMNS, EVENTS, Reading, event_key
 from recsys_platform.events.tabular import TextTable, read_table
+from recsys_platform.events.times import TimeReading, time_reading
 from recsys_platform.hub.attributes import store_snapshot
+from recsys_platform.hub.keys import ID_FIELDS, Attributes
 from recsys_platform.hub.landing import Cut, write_landing
+from recsys_platform.hub.snapshots import snapshot_days
 from recsys_platform.hub.store import Hub
 
 Days = np.ndarray[Any, np.dtype[np.datetime64]]
+Records = list[dict[str, Any]]
 
 OBJECT_RECORDS = 20_000
 OBJECTS_AT_ONCE = 10
-# What a row of user, book and rating can say; the other events need properties that such a file has not.
-EVENTS = ("Book Viewed", "Book Started", "Book Finished", "Book Saved", "Book Removed", "Book Rated")
-LISTS = ("categories", "interests")
-BOOLEANS = ("is_premium", "is_available")
-NUMBERS = ("reading_minutes",)
-_TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
+SHOWN = 3  # rows of each file that are shown before anything is written
+_COLUMNS = COLUMNS["interactions"]
 
 
 @dataclass(frozen=True)
 class ReplaySummary:
-    """What a replay wrote; `unknown_books` are in the interactions, but not in the books file (likewise `unknown_users`)."""
+    """What a replay wrote; `unknown_books` are in the interactions, but not in the books file (likewise `unknown_users`).
+
+    `left_out`: rows of events that the user named nothing for; `unread`: values of attributes that were left empty.
+    """
 
     events: int
     objects: int
@@ -44,35 +52,58 @@ class ReplaySummary:
     unknown_books: int
     first_day: dt.date
     last_day: dt.date
+    left_out: int = 0
+    unread: tuple[Unread, ...] = ()
 
 
-# Epoch seconds have at most 11 digits; a text without a zone is UTC. `moment` is null where neither can be read.
+@dataclass(frozen=True)
+class _Own:
+    """The files as they were understood."""
+
+    interactions: TextTable
+    times: TimeReading | None
+    books: TextTable
+    users: TextTable | None
+    book_records: Records
+    user_records: Records
+    unread: tuple[Unread, ...]
+
+
+# A rating on another scale is moved to 1 to 5 in proportion. `$events` are names for `$keys`, empty for what is left out.
 _CHECKED = """
+with rated as (
+    select
+        *,
+        if(try_cast(rating as double) = $unrated, null, rating) as said_rating,
+        try_cast(if($decimal_comma, replace(rating, ',', '.'), rating) as double) as number
+    from given
+)
+
 select
     row,
     user_id,
     book_id,
     "timestamp" as said_time,
-    rating as said_rating,
+    rating as given_rating,
+    said_rating,
     event as said_event,
+    if($timed, moment, make_timestamp($midnight)) + to_days($shift) as moment,
     case
-        when not $timed then make_timestamp($midnight)
-        when try_cast("timestamp" as double) between 0 and 99999999999
-            then make_timestamp((try_cast("timestamp" as double) * 1000000)::bigint)
-        when try_cast("timestamp" as double) is null then try_cast("timestamp" as timestamptz)::timestamp
-    end as moment,
-    try_cast(rating as double) as stars,
+        when said_rating is null then null
+        when $low is null then number
+        when number between $low and $high then round(1 + (number - $low) * 4 / ($high - $low), 2)
+    end as stars,
     coalesce(
-        list_extract($events, list_position($keys, lower(replace(event, '_', ' ')))),
-        if(event is null, if(rating is null, 'Book Finished', 'Book Rated'), null)
+        list_extract($events, list_position($keys, lower(trim(replace(event, '_', ' '))))),
+        if(event is null, if(said_rating is null, 'Book Finished', 'Book Rated'), null)
     ) as name
-from given
+from rated
 """
 
 # The first bad row of each kind; the order is that of the columns.
 _PROBLEMS = {
-    "user_id": "user_id is null",
-    "book_id": "book_id is null",
+    "user_id": "user_id is null or list_contains($nobody, lower(user_id))",
+    "book_id": "book_id is null or list_contains($nobody, lower(book_id))",
     "timestamp": "moment is null or moment::date > $last::date or moment < timestamp '2000-01-01'",
     "rating": "(said_rating is not null and not coalesce(stars between 1 and 5, false)) or (name = 'Book Rated' and stars is null)",
     "event": "name is null",
@@ -86,7 +117,7 @@ with timed as (
 select
     to_json({
         type: 'track', event: name,
-        messageId: md5(to_json([user_id, book_id, said_time, said_rating, said_event])::varchar)::uuid::varchar,
+        messageId: md5(to_json([user_id, book_id, said_time, given_rating, said_event])::varchar)::uuid::varchar,
         userId: user_id, anonymousId: null,
         originalTimestamp: said_at, sentAt: said_at, receivedAt: said_at, "timestamp": said_at,
         context: {library: {name: 'recsys-replay', version: '1'}},
@@ -108,54 +139,145 @@ def replay(
     books: Path,
     users: Path | None = None,
     date: dt.date,
+    reading: Reading | None = None,
     book_columns: Mapping[str, str] | None = None,
+    preview: Callable[[str], None] | None = None,
+    dry_run: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ReplaySummary:
     """Write the interactions as landing objects and the books and users as complete snapshots of `date`.
 
-    `interactions` has the columns `user_id, book_id[, timestamp][, rating][, event]`; `book_columns` maps an attribute to
-    the column of `books` that holds it, where the names differ. Without timestamps everything happens at midnight (UTC)
+    `interactions` has the columns `user_id, book_id[, timestamp][, rating][, event]`; `reading` says what is named or written
+    otherwise, `book_columns` the same of columns of `books` alone. Without timestamps everything happens at midnight (UTC)
     of `date`; each event arrives in the last hour of its day. The same files give the same objects and keys.
+    Before anything is written `preview` is told, a line a call, what was taken for what; a dry run ends there.
     Raises InputError, before anything is written, for the first value that cannot be used.
     """
-    given = read_table(interactions, required=("user_id", "book_id"))
-    book_records = _book_records(books, book_columns or {})
-    user_records = _user_records(users, given)
+    reading = _with_book_columns(reading or Reading(), book_columns or {})
+    _refuse_older(hub, date)
+    own = _read_own(interactions, books, users, reading)
     with duckdb.connect(config={"threads": 2}) as connection:
-        days = _check(connection, given, date=date)
-        _land(hub, connection, cuts := _cuts(days), progress=progress)
-    store_snapshot(hub, "book_attributes", date, book_records)
-    store_snapshot(hub, "user_attributes", date, user_records)
-    return ReplaySummary(
-        events=len(days),
-        objects=len(cuts),
-        users=len(user_records),
-        books=len(book_records),
-        unknown_users=_unknown(given, "user_id", user_records),
-        unknown_books=_unknown(given, "book_id", book_records),
-        first_day=days[0].item(),
-        last_day=days[-1].item(),
-    )
+        days = _check(connection, own, reading, date=date)
+        for line in _preview(connection, own, reading) if preview else ():
+            preview(line)  # type: ignore[misc]
+        cuts = _cuts(days)
+        if not dry_run:
+            _land(hub, connection, cuts, progress=progress)
+            store_snapshot(hub, "book_attributes", date, own.book_records)
+            store_snapshot(hub, "user_attributes", date, own.user_records)
+    return _summary(own, days, objects=len(cuts))
 
 
-def _check(connection: duckdb.DuckDBPyConnection, given: TextTable, *, date: dt.date) -> Days:
+def _with_book_columns(reading: Reading, columns: Mapping[str, str]) -> Reading:
+    books = {**reading.own_columns.get("books", {}), **columns}
+    return replace(reading, own_columns={**reading.own_columns, "books": books})
+
+
+def _refuse_older(hub: Hub, date: dt.date) -> None:
+    """Raise where the newest snapshot of the hub would stay in use instead of the one that is brought."""
+    kinds: tuple[Attributes, ...] = ("book_attributes", "user_attributes")
+    for kind in kinds:
+        newer = [day for day in snapshot_days(hub, kind) if day > date]
+        if newer:
+            raise InputError(
+                f"{hub.where('')} holds {kind} of {newer[-1]}, which are newer than those of this replay ({date}) and would stay "
+                "in use instead of them. Set RECSYS_HOME to another folder for your own data, or, if the world is yours, give "
+                f"--date {newer[-1]} or later."
+            )
+
+
+def _read_own(interactions: Path, books: Path, users: Path | None, reading: Reading) -> _Own:
+    given = read_table(interactions, required=("user_id", "book_id"), layout=reading.layout("interactions"))
+    for key in ("user_id", "book_id"):
+        refuse_floating_ids(given, key)
+    book_table = read_table(books, required=("book_id",), layout=reading.layout("books"))
+    user_table = read_table(users, required=("user_id",), layout=reading.layout("users")) if users else None
+    _refuse_unused(reading, [given, book_table, *([user_table] if user_table else [])])
+    book_records, unread = attribute_records(book_table, key="book_id", time_formats=reading.time_formats)
+    for record in book_records:
+        record.setdefault("is_available", True)
+    user_records, unread_of_users = _user_records(user_table, given, reading)
+    times = _times(given, reading)
+    return _Own(given, times, book_table, user_table, book_records, user_records, (*unread, *unread_of_users))
+
+
+def _refuse_unused(reading: Reading, tables: Sequence[TextTable]) -> None:
+    for ours, theirs in reading.columns.items():
+        if not any(table.columns.get(ours) == theirs for table in tables):
+            names = "; ".join(
+                f"{table.path} has {', '.join(map(table.theirs, table.rows.column_names))}" for table in tables
+            )
+            raise InputError(f"--column {ours}={theirs}: no file for it has a column {theirs} ({names}).")
+
+
+def _user_records(users: TextTable | None, given: TextTable, reading: Reading) -> tuple[Records, list[Unread]]:
+    if users is None:
+        ids = sorted(pc.unique(given.rows.column("user_id")).drop_null().to_pylist())
+        return [{"user_id": user} for user in ids], []
+    return attribute_records(users, key="user_id", time_formats=reading.time_formats)
+
+
+def _times(given: TextTable, reading: Reading) -> TimeReading | None:
+    if "timestamp" not in given.rows.column_names:
+        return None
+    where = f"{given.path}, column {given.theirs('timestamp')}"
+    texts = given.rows.column("timestamp")
+    return time_reading(texts, given=reading.time_formats.get("timestamp"), name="timestamp", where=where)
+
+
+def _check(connection: duckdb.DuckDBPyConnection, own: _Own, reading: Reading, *, date: dt.date) -> Days:
     """Make the table `ordered`, by day and then as in the file; the days, shape (n,). Raises InputError for a bad row."""
-    midnight = dt.datetime.combine(date, dt.time(), dt.UTC)
     connection.execute("set timezone = 'UTC'")
-    connection.register("given", _with_all_columns(given))
-    arguments = {
-        "timed": "timestamp" in given.rows.column_names,
-        "midnight": int(midnight.timestamp()) * 1_000_000,
-        "events": list(EVENTS),
-        "keys": [name.lower() for name in EVENTS],
-    }
-    connection.execute(f"create temp table checked as {_CHECKED}", arguments)
-    _raise_first_problem(connection, given, date=date)
+    table = _with_all_columns(own)
+    connection.register("given", table)
+    connection.execute(f"create temp table checked as {_CHECKED}", _arguments(own, reading, table, date=date))
+    connection.execute("delete from checked where name = ''")
+    _raise_first_problem(connection, own, reading, date=date)
     connection.execute(
         "create temp table ordered as select *, row_number() over (order by moment::date, row) - 1 as place from checked"
     )
     found = connection.sql("select moment::date as day from ordered order by place").to_arrow_table()
+    if not len(found):
+        raise InputError(f"{own.interactions.path} has no rows left: every event is one that --event leaves out.")
     return np.asarray(found.column("day").to_numpy().astype("datetime64[D]"))
+
+
+def _arguments(own: _Own, reading: Reading, table: pa.Table, *, date: dt.date) -> dict[str, Any]:
+    midnight = dt.datetime.combine(date, dt.time(), dt.UTC)
+    names = {**reading.events, **{event_key(name): name for name in EVENTS if event_key(name) not in reading.events}}
+    low, high = reading.rating_scale or (None, None)
+    return {
+        "timed": own.times is not None,
+        "midnight": int(midnight.timestamp()) * 1_000_000,
+        "shift": _shift(table.column("moment"), reading.last_day),
+        "events": list(names.values()),
+        "keys": list(names),
+        "unrated": reading.unrated,
+        "decimal_comma": reading.decimal_comma,
+        "low": low,
+        "high": high,
+    }
+
+
+def _shift(moments: pa.ChunkedArray, last_day: dt.date | None) -> int:
+    """The days by which all times move."""
+    latest = pc.max(moments).as_py()
+    return 0 if last_day is None or latest is None else (last_day - latest.date()).days
+
+
+def _summary(own: _Own, days: Days, *, objects: int) -> ReplaySummary:
+    return ReplaySummary(
+        events=len(days),
+        objects=objects,
+        users=len(own.user_records),
+        books=len(own.book_records),
+        unknown_users=_unknown(own.interactions, "user_id", own.user_records),
+        unknown_books=_unknown(own.interactions, "book_id", own.book_records),
+        first_day=days[0].item(),
+        last_day=days[-1].item(),
+        left_out=len(own.interactions.rows) - len(days),
+        unread=own.unread,
+    )
 
 
 def _land(
@@ -172,42 +294,79 @@ def _land(
             progress(start + len(some), len(cuts))
 
 
-def _with_all_columns(given: TextTable) -> pa.Table:
-    rows = given.rows
+def _with_all_columns(own: _Own) -> pa.Table:
+    rows = own.interactions.rows
     columns: dict[str, Any] = {"row": pa.array(np.arange(len(rows)))}
-    for name in ("user_id", "book_id", "timestamp", "rating", "event"):
+    for name in _COLUMNS:
         columns[name] = rows.column(name) if name in rows.column_names else pa.nulls(len(rows), pa.string())
-    return pa.table(columns)
+    moments = own.times.moments(rows.column("timestamp")) if own.times else pa.nulls(len(rows), pa.timestamp("us"))
+    return pa.table({**columns, "moment": moments})
 
 
-def _raise_first_problem(connection: duckdb.DuckDBPyConnection, given: TextTable, *, date: dt.date) -> None:
+def _raise_first_problem(connection: duckdb.DuckDBPyConnection, own: _Own, reading: Reading, *, date: dt.date) -> None:
     """Raise for the earliest row with a bad value, if there is one."""
     found = []
+    arguments = {"last": date, "nobody": [*MISSING_WORDS, *NOBODY_WORDS]}
     for column, condition in _PROBLEMS.items():
-        arguments = {"last": date} if "$last" in condition else {}
-        query = f"select row, said_time, said_rating, said_event, moment from checked where {condition} order by row limit 1"
-        bad = connection.execute(query, arguments).fetchone()
+        needed = {name: value for name, value in arguments.items() if f"${name}" in condition}
+        query = (
+            f"select row, user_id, book_id, said_time, said_rating, said_event, moment from checked where {condition}"
+        )
+        bad = connection.execute(f"{query} order by row limit 1", needed).fetchone()
         if bad is not None:
-            found.append((bad[0], column, _explanation(column, bad[1:], date)))
+            said = dict(zip(_COLUMNS, (bad[1], bad[2], bad[3], bad[4], bad[5]), strict=True))
+            found.append((bad[0], column, _explanation(column, said, bad[6], reading, date)))
     if found:
-        raise given.error_at(*min(found, key=lambda problem: problem[0]))
+        raise own.interactions.error_at(*min(found, key=lambda problem: problem[0]))
 
 
-def _explanation(column: str, bad: tuple[Any, ...], date: dt.date) -> str:
-    time, rating, event, moment = bad
-    if column == "timestamp" and moment is not None:
-        if moment.year < 2000:
-            return f"{time!r} is before the year 2000, where events are not valid. Correct it or shift all times."
-        return f"{time!r} is after the replay's date {date}. Correct it or give a later date."
-    return {
-        "timestamp": f"{time!r} is no time. Give ISO 8601 (2026-01-31T12:00:00Z) or seconds since 1970."
-        if time
-        else "no time. Fill it in or drop the column.",
-        "rating": f"{rating!r} is no number from 1 to 5. Rescale or drop it."
-        if rating
-        else "empty, but the event is Book Rated. Fill it in.",
-        "event": f"{event!r} cannot be replayed. Use one of: {', '.join(EVENTS)}.",
-    }.get(column, "empty. Every row needs one: fill it in or drop the row.")
+def _explanation(
+    column: str, said: Mapping[str, str | None], moment: dt.datetime | None, reading: Reading, date: dt.date
+) -> str:
+    text = said[column]
+    if column == "timestamp":
+        return _time_problem(text, moment, reading, date)
+    if column == "rating":
+        return _rating_problem(text, reading)
+    if column == "event":
+        return f"{text!r} cannot be replayed. Use one of: {', '.join(EVENTS)}; or say which it is: --event '{text}=Book Viewed'."
+    what = "empty" if text is None else f"{text!r} names nobody" if column == "user_id" else f"{text!r} names nothing"
+    return f"{what}. Every row needs one: fill it in or drop the row."
+
+
+def _time_problem(text: str | None, moment: dt.datetime | None, reading: Reading, date: dt.date) -> str:
+    if text is None:
+        return "no time. Fill it in or drop the column."
+    if moment is None:
+        if "timestamp" in reading.time_formats:
+            return f"{text!r} is not of the form {reading.time_formats['timestamp']}. Correct it or the --time-format."
+        return (
+            f"{text!r} is no time. Give ISO 8601 (2026-01-31T12:00:00Z) or seconds or milliseconds since 1970, or its form: "
+            "--time-format '%d.%m.%Y %H:%M'."
+        )
+    if moment.year < 2000:
+        return f"{text!r} is before the year 2000, where events are not valid. Correct it or shift all times: --last-day {date}."
+    return f"{text!r} is after the replay's date {date}. Correct it or give a later date."
+
+
+def _rating_problem(text: str | None, reading: Reading) -> str:
+    if text is None:
+        return "empty, but the event is Book Rated. Fill it in."
+    if "," in text and not reading.decimal_comma and _is_number(text.replace(",", ".")):
+        return f"{text!r} has a decimal comma. Give --decimal-comma, or write {text.replace(',', '.')}."
+    if reading.rating_scale is not None:
+        low, high = reading.rating_scale
+        none = " If it means that there is no rating, give --unrated." if _is_number(text) else ""
+        return f"{text!r} is no number from {low:g} to {high:g}, the --rating-scale. Correct it or drop it.{none}"
+    scale = " Or name the scale, such as --rating-scale 0.5:5 or 1:10." if _is_number(text) else ""
+    return f"{text!r} is no number from 1 to 5. Rescale or drop it.{scale}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
 
 
 def _cuts(days: Days) -> list[Cut]:
@@ -220,85 +379,42 @@ def _cuts(days: Days) -> list[Cut]:
     return cuts
 
 
-def _book_records(path: Path, names: Mapping[str, str]) -> list[dict[str, Any]]:
-    table = read_table(path, required=(names.get("book_id", "book_id"),))
-    records = _attribute_records(_rename(table, names), key="book_id")
-    for record in records:
-        record.setdefault("is_available", True)
-    return records
+def _preview(connection: duckdb.DuckDBPyConnection, own: _Own, reading: Reading) -> Iterator[str]:
+    """What was taken for what: the columns of each file, and its first rows."""
+    yield _columns_line(own.interactions, _COLUMNS)
+    yield from _event_lines(connection, own, reading)
+    files = ((own.books, own.book_records, "books"), (own.users, own.user_records, "users"))
+    for table, records, kind in files:
+        if table is None:
+            yield f"no {kind} file: the {len(records):,} of the interactions, without attributes"
+            continue
+        yield _columns_line(table, (ID_FIELDS["book_attributes" if kind == "books" else "user_attributes"],))
+        for row, record in enumerate(records[:SHOWN]):
+            yield f"  {table.place(row)}: {json.dumps(record, ensure_ascii=False)}"
 
 
-def _user_records(users: Path | None, given: TextTable) -> list[dict[str, Any]]:
-    if users is None:
-        return [{"user_id": user} for user in sorted(pc.unique(given.rows.column("user_id")).drop_null().to_pylist())]
-    return _attribute_records(read_table(users, required=("user_id",)), key="user_id")
+def _columns_line(table: TextTable, needed: Sequence[str]) -> str:
+    named = [f"{ours} from {theirs}" if ours != theirs else ours for ours, theirs in table.columns.items()]
+    there = [name for name in table.rows.column_names if name not in table.columns]
+    used = [name for name in there if name in needed or len(needed) == 1]
+    unused = [name for name in there if name not in used]
+    told = f"{table.path}: {table.form}, {len(table.rows):,} rows; {', '.join([*named, *used])}"
+    return told + (f"; not used: {', '.join(unused)}" if unused else "")
 
 
-def _rename(table: TextTable, names: Mapping[str, str]) -> TextTable:
-    """The table with columns called as the attributes they hold; one of that name already gives way."""
-    rows = table.rows
-    for attribute, column in names.items():
-        if column not in rows.column_names:
-            raise InputError(
-                f"{table.path} has no column {column} to take {attribute} from (it has: {', '.join(rows.column_names)})."
-            )
-    moved = {attribute: rows.column(column) for attribute, column in names.items()}
-    kept = {name: rows.column(name) for name in rows.column_names if name not in moved and name not in names.values()}
-    return TextTable(path=table.path, rows=pa.table(moved | kept), is_csv=table.is_csv)
-
-
-def _attribute_records(table: TextTable, *, key: str) -> list[dict[str, Any]]:
-    """One record for each row, without empty values; ids are present and unique."""
-    _check_key(table, key)
-    for name in (*BOOLEANS, *NUMBERS):
-        _check_values(table, name)
-    return [
-        {name: _value(name, value) for name, value in row.items() if value is not None}
-        for row in table.rows.to_pylist()
-    ]
-
-
-def _check_key(table: TextTable, key: str) -> None:
-    ids = table.rows.column(key)
-    if ids.null_count:
-        raise table.error_at(
-            pc.index(pc.is_null(ids), True).as_py(), key, "empty. Every row needs one: fill it in or drop the row."
-        )
-    seen: set[str] = set()
-    for row, each in enumerate(ids.to_pylist()):
-        if each in seen:
-            raise table.error_at(row, key, f"{each!r} appears a second time. Keep one row for each.")
-        seen.add(each)
-
-
-def _check_values(table: TextTable, name: str) -> None:
-    if name not in table.rows.column_names:
-        return
-    for row, value in enumerate(table.rows.column(name).to_pylist()):
-        if value is not None and _value(name, value) is None:
-            wanted = "a number" if name in NUMBERS else "true or false"
-            raise table.error_at(row, name, f"{value!r} is not {wanted}. Correct it or leave it empty.")
-
-
-def _value(name: str, value: Any) -> Any:
-    """A text as the attribute's type; None if it is not of that type."""
-    if not isinstance(value, str):
-        return value
-    if name in LISTS:
-        return [part.strip() for part in value.split("|") if part.strip()]
-    if name in BOOLEANS:
-        return True if value.lower() in _TRUE else False if value.lower() in _FALSE else None
-    return _number(value) if name in NUMBERS else value
-
-
-def _number(text: str) -> int | float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    if not np.isfinite(number):
-        return None
-    return int(number) if number.is_integer() else number
+def _event_lines(connection: duckdb.DuckDBPyConnection, own: _Own, reading: Reading) -> Iterator[str]:
+    query = "select row, user_id, book_id, said_time, given_rating, said_event, moment, stars, name from checked order by row limit ?"
+    for row, user, book, time, rating, event, moment, stars, name in connection.execute(query, [SHOWN]).fetchall():
+        said = dict(zip(_COLUMNS, (user, book, time, rating, event), strict=True))
+        read = f"{name}, user {user}, book {book}"
+        if rating is not None:
+            read += f", {stars:g} of 5 stars" if stars is not None else ", no rating"
+        read += f", at {moment:%Y-%m-%dT%H:%M:%SZ}"
+        if own.times is not None and time is not None:
+            shifted = f", moved to end on {reading.last_day}" if reading.last_day else ""
+            read += f" (from {own.times.sentence(time)}{shifted})"
+        texts = [f"{own.interactions.theirs(column)} {text}" for column, text in said.items() if text is not None]
+        yield f"  {own.interactions.place(row)}: {', '.join(texts)} → {read}"
 
 
 def _unknown(given: TextTable, key: str, records: list[dict[str, Any]]) -> int:

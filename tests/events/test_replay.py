@@ -163,7 +163,7 @@ def test_books_without_attributes_are_counted_and_no_error(tmp_path: Path) -> No
         ("user_id,book_id,rating\nu1,b1,five\n", "line 2, column rating: 'five' is no number"),
         ("user_id,book_id,rating\nu1,b1,nan\n", "line 2, column rating: 'nan' is no number"),
         ("user_id,book_id,timestamp\nu1,b1,yesterday\n", "line 2, column timestamp: 'yesterday' is no time"),
-        ("user_id,book_id,timestamp\nu1,b1,1772359200000\n", "line 2, column timestamp"),
+        ("user_id,book_id,timestamp\nu1,b1,177235920000000000000\n", "line 2, column timestamp"),
         ("user_id,book_id,timestamp\nu1,b1,\n", "line 2, column timestamp: no time"),
         ("user_id,book_id,timestamp\nu1,b1,2026-11-22\n", "is after the replay's date 2026-11-21"),
         ("user_id,book_id,event\nu1,b1,Book Eaten\n", "line 2, column event: 'Book Eaten' cannot be replayed"),

@@ -1,0 +1,159 @@
+"""Read times as people write them: ISO 8601, epochs by their size, and days and months in one order for a whole column.
+
+Belongs here: which readings a column of texts allows. Does not: whether a time is allowed (replay.py), SQL of staging.
+"""
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from recsys_platform.errors import InputError
+
+_DATE = r"^(\d{1,2})([./-])(\d{1,2})[./-](\d{4})(?:[T ,]|$)"
+_SUFFIXES = (
+    "",
+    " %H:%M",
+    " %H:%M:%S",
+    " %H:%M:%S.%f",
+    " %I:%M %p",
+    " %I:%M:%S %p",
+    ", %H:%M",
+    ", %H:%M:%S",
+    ", %I:%M %p",
+)
+_ORDERS = {"day": "%d{0}%m{0}%Y", "month": "%m{0}%d{0}%Y"}
+# What a number can be is told by its size: each begins where the one before it would be after the year 5000.
+_EPOCHS = (
+    (1e11, "seconds", 1e6),
+    (1e14, "milliseconds", 1e3),
+    (1e17, "microseconds", 1.0),
+    (1e20, "nanoseconds", 1e-3),
+)
+
+# `given` has the columns row and text, `$formats` is what `TimeReading` found, `$date` the pattern above.
+_MOMENTS = f"""
+select
+    row,
+    case
+        when $given is not null then try_strptime(text, $given)::timestamptz::timestamp
+        when $dates and regexp_matches(text, '^\\d{{3,4}}([.]0*)?$') then try(make_date(number::int, 1, 1)::timestamp)
+        when $dates and regexp_matches(text, '^\\d{{4}}-\\d\\d$') then try_cast(text || '-01' as timestamp)
+        when $dates and regexp_matches(text, '^\\d{{8}}$') then try_strptime(text, '%Y%m%d')
+        when number >= if($dates, 1e8, 0) then make_timestamp((
+            case {" ".join(f"when number < {limit} then number * {factor}" for limit, _, factor in _EPOCHS)} end
+        )::bigint)
+        when regexp_matches(text, $date) then try_strptime(text, $formats)::timestamptz::timestamp
+        else try_cast(text as timestamptz)::timestamp
+    end as moment
+from (select *, try_cast(text as double) as number from given) where number is null or number < 1e20
+"""
+
+
+_PARTS = """
+with parts as (
+    select text, regexp_extract(text, $date, 1)::int as one, regexp_extract(text, $date, 3)::int as two
+    from given where regexp_matches(text, $date)
+)
+select min(text), min(text) filter (one > 12 and two <= 12), min(text) filter (two > 12 and one <= 12) from parts
+"""
+
+
+@dataclass(frozen=True)
+class TimeReading:
+    """How the texts of one column are read: `given` by the user, else `formats` for days and months, ISO and epochs.
+
+    `dates`: a year is its first day, a month too, and eight digits are a day.
+    """
+
+    given: str | None = None
+    formats: tuple[str, ...] = ()
+    dates: bool = False
+
+    def moments(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The time (UTC, without zone) of each text; null where it cannot be read."""
+        table = pa.table({"row": pa.array(np.arange(len(texts))), "text": texts})
+        arguments = {"given": self.given, "formats": list(self.formats) or ["%Y"], "date": _DATE, "dates": self.dates}
+        with _connection() as connection:
+            connection.register("given", table)
+            sql = f"select moment from given left join ({_MOMENTS}) using (row) order by row"
+            return connection.sql(sql, params=arguments).to_arrow_table().column("moment")
+
+    def sentence(self, text: str) -> str:
+        """For people: how this text is read."""
+        if self.given is not None:
+            return self.given
+        try:
+            number = float(text)
+        except ValueError:
+            return next((name for name in self.formats), "ISO 8601")
+        return next((f"{unit} since 1970" for limit, unit, _ in _EPOCHS if number < limit), "a number")
+
+
+def time_reading(
+    texts: pa.ChunkedArray, *, given: str | None, name: str, where: str, dates: bool = False
+) -> TimeReading:
+    """How a column is read. Raises InputError where day and month could be either, and for a format that is none.
+
+    `name`: our name of the column, for `--time-format`; `where`: how a message calls it.
+    """
+    if given is not None:
+        _check_format(given)
+        return TimeReading(given=given)
+    order = _order(texts, name=name, where=where)
+    if order is None:
+        return TimeReading(dates=dates)
+    formats = tuple(_ORDERS[order].format(mark) + suffix for mark in "./-" for suffix in _SUFFIXES)
+    return TimeReading(formats=formats, dates=dates)
+
+
+def _order(texts: pa.ChunkedArray, *, name: str, where: str) -> str | None:
+    """Whether the day or the month comes first in all dates of a column; None if it has none of that form."""
+    with _connection() as connection:
+        connection.register("given", pa.table({"text": texts}))
+        [(first, day_first, month_first)] = connection.execute(_PARTS, {"date": _DATE}).fetchall()
+    if first is None:
+        return None
+    if (day_first is None) != (month_first is None):
+        return "day" if day_first else "month"
+    day, month = (_format_of(day_first or first, "day"), _format_of(month_first or first, "month"))
+    option = "" if name == "timestamp" else f"{name}="
+    told = f"{first!r} can be read with the day or the month first"
+    if day_first:
+        told = f"{day_first!r} has the day first and {month_first!r} the month"
+    raise InputError(
+        f"{where}: {told}. Say which with --time-format '{option}{day}' or --time-format '{option}{month}'."
+    )
+
+
+def _format_of(text: str, order: str) -> str:
+    """The format of a text if its day or month comes first."""
+    mark = next(letter for letter in text if letter in "./-")
+    formats = [_ORDERS[order].format(mark) + suffix for suffix in _SUFFIXES]
+    with _connection() as connection:
+        fits = (
+            each
+            for each in formats
+            if connection.execute("select try_strptime(?, ?)", [text, each]).fetchone() != (None,)
+        )
+        return next(fits, formats[0])
+
+
+def _check_format(given: str) -> None:
+    with _connection() as connection:
+        try:
+            connection.execute("select try_strptime('', ?)", [given])
+        except duckdb.Error as error:
+            said = str(error).splitlines()[0].split(": ", 1)[-1]
+            raise InputError(
+                f"--time-format {given!r} is no format of times ({said}): write, for example, '%d.%m.%Y %H:%M'."
+            ) from None
+    if "%" not in given:
+        raise InputError(f"--time-format {given!r} names no part of a time: write, for example, '%d.%m.%Y %H:%M'.")
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"threads": 2})
+    connection.execute("set timezone = 'UTC'")
+    return connection
