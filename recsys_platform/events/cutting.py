@@ -68,12 +68,13 @@ def mended(data: bytes, broken: Sequence[int], *, of: int) -> Iterator[Mend]:
     starts = _in_characters(raw, _spans(raw)[0])
     if len(starts) != of:
         raise HubError("A landing object was replaced while it was read: run again.")
-    framing, sound = Framing(raw.decode()), set(np.delete(starts, broken).tolist())
+    is_broken = np.zeros(of, bool)
+    is_broken[list(broken)] = True
+    framing, guesses = Framing(raw.decode()), _Guesses(starts.tolist(), is_broken.tolist())
     reached = 0
     for first in broken:
         if first >= reached:
-            pieces, position = _up_to(sound, framing, int(starts[first]))
-            reached = int(np.searchsorted(starts, position))
+            reached, pieces = guesses.up_to_sound(framing, first)
             yield Mend(first, reached, pieces)
 
 
@@ -86,11 +87,20 @@ def _in_characters(raw: bytes, places: Places) -> Places:
     return np.cumsum(lengths) - lengths + np.count_nonzero(begins[: places[0]])
 
 
-def _up_to(sound: set[int], framing: Framing, start: int) -> tuple[list[Piece], int]:
-    """The pieces from a place on, up to one where a sound guess begins, and that place."""
-    pieces, position = [], len(framing.text)
-    for piece, position in framing.pieces(start):
-        pieces.append(piece)
-        if position in sound:
-            break
-    return pieces, position
+@dataclass(frozen=True)
+class _Guesses:
+    """Where guesses begin, and which of them are broken."""
+
+    starts: Sequence[int]
+    is_broken: Sequence[bool]
+
+    def up_to_sound(self, framing: Framing, first: int) -> tuple[int, list[Piece]]:
+        """The next guess that is sound and begins where a piece ends, and the pieces from a guess on up to it."""
+        starts, number, pieces = self.starts, first, []
+        for piece, position in framing.pieces(starts[first]):
+            pieces.append(piece)
+            while number < len(starts) and starts[number] < position:
+                number += 1
+            if number < len(starts) and starts[number] == position and not self.is_broken[number]:
+                return number, pieces
+        return len(starts), pieces

@@ -6,9 +6,9 @@ nor a busy one stands for all. Parquet tables: footers of the newest files, no r
 
 import datetime as dt
 import itertools
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recsys_platform.errors import HubError
-from recsys_platform.events.framing import split_records
+from recsys_platform.events.framing import read_json, split_records
 from recsys_platform.hub.catalogue import KnownEvent, KnownField, Partition, Sample, Table
 from recsys_platform.hub.hive_types import arrow_type, columns_of, joined
 from recsys_platform.hub.keys import LANDING, SOURCES, Attributes, arrival_of, is_landing_key
@@ -174,7 +174,10 @@ def _readable(hub: Hub, item: HubObject, at_most: int) -> Iterator[Record]:
     pieces = iter(split_records(hub.head(item.key, at_most)))
     if item.size_bytes > at_most:
         pieces = itertools.takewhile(lambda piece: not piece.reason, pieces)
-    return (json.loads(piece.text) for piece in pieces if not piece.reason)
+    for piece in pieces:
+        if not piece.reason:
+            with suppress(RecursionError):  # nested more deeply than a schema tells
+                yield read_json(piece.text)
 
 
 def _without_addresses(schema: Schema) -> Schema:

@@ -5,7 +5,6 @@ Belongs here: which days there are, their records, the drift between them. Does 
 
 import datetime as dt
 import gzip
-import json
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys_platform.errors import HubError
+from recsys_platform.events.framing import read_json
 from recsys_platform.hub.keys import Attributes, attributes_prefix
 from recsys_platform.hub.schemas import Drift, Schema, discover, drift
 from recsys_platform.hub.store import Hub
@@ -62,7 +62,7 @@ def read_records(packed: bytes, *, step: int = 1) -> Iterator[Any]:
         lines = gzip.decompress(packed).splitlines()
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"not gzip: {error}") from error
-    return (json.loads(line) for line in lines[::step] if line.strip())
+    return (read_json(line) for line in lines[::step] if line.strip())
 
 
 def _schema(hub: Hub, kind: Attributes, day: dt.date) -> Schema:

@@ -23,6 +23,8 @@ from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.warehouse.judging import needed_fields
 
 THREADS = 2  # zlib, numpy and DuckDB release the GIL
+# One guess in so many may be broken: to mend one costs as much as to frame so many anew.
+BROKEN_SHARE = 16
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 
@@ -121,7 +123,7 @@ class _Object:
 def _read(hub: Hub, item: HubObject, guesses: pa.Array | None, suspects: Numbers, broken: Numbers) -> _Object:
     """The records of an object: all framed in Python if it is damaged, else the guesses, but for those that are broken."""
     whole = _Object()
-    if guesses is None:
+    if guesses is None or len(broken) * BROKEN_SHARE > len(guesses):
         whole.frame(split_records(hub.get(item.key)))
         return whole
     reached = 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_platform.events.framing import Piece, decompress, split_records
+from recsys_platform.events.framing import Piece, decompress, read_json, split_records
 
 A, B = {"id": "a", "q": 'braces }{ and "quotes"'}, {"id": "b", "nested": {"list": [1, {"x": None}]}}
 
@@ -193,3 +193,48 @@ def test_the_pieces_of_any_bytes_account_for_all_of_them(data):
         shown = data.decode("utf-8", "replace")
         assert without_blanks("".join(piece.text for piece in pieces)) == without_blanks(shown)
     assert all(piece.reason or isinstance(json.loads(piece.text), dict) for piece in pieces)
+
+
+BROKEN = [
+    "oops",
+    "{",
+    "}",
+    '{"a": 1',
+    '{"a": {"b": 1}',
+    '{"a": "open',
+    "{'a': 1}",
+    '{"a": tru',
+    "[1, 2",
+    '"b": 2}',
+    '{"a": [{"b": 1}, ',
+    "{" * 1000,
+    '{"a":' * 2000,
+]
+
+
+@pytest.mark.parametrize("before", BROKEN)
+@pytest.mark.parametrize("after", BROKEN)
+def test_a_good_record_between_two_broken_ones_is_read(before, after):
+    good = json.dumps(A)
+    for one, two in (("\n", "\n"), ("\r\n", "\r\n"), ("\n", "")):
+        assert good in [piece.text for piece in split_records(f"{before}{one}{good}{two}{after}".encode())]
+
+
+@given(st.integers(1, len(json.dumps(A)) - 1), st.sampled_from(["", "\n"]), st.sampled_from(["", "\n"]))
+def test_a_record_cut_off_anywhere_costs_none_of_its_neighbours(place, one, two):
+    good, cut = json.dumps(B), json.dumps(A)[:place]
+    found = [
+        piece.text for piece in split_records(f"{good}{one}{cut}{one}{good}{two}{cut}{two}{good}{two}{cut}".encode())
+    ]
+    assert found.count(good) == 3
+
+
+def test_an_object_in_a_broken_record_of_several_lines_does_not_pose_as_a_record():
+    text = json.dumps({"batch": [{"id": "a"}, {"id": "b"}], "x": 1}, indent=2).replace("1\n", "oops\n")
+    assert reasons(text.encode()) == ["not JSON: expecting value"]
+
+
+@pytest.mark.parametrize("digits", [4300, 4301, 100_000])
+def test_a_whole_number_of_any_length_is_a_value(digits):
+    assert split_records(b'{"n": ' + b"1" * digits + b"}")[0].reason is None
+    assert read_json('{"n": ' + "1" * digits + "}")["n"] > 0

@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from recsys_platform.events.framing import read_json
+
 # Type codes of the connector: https://docs.snowflake.com/en/developer-guide/python-connector/python-connector-api
 _VARIANT = 5
 _ARRAY = 10
@@ -31,7 +33,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 def _lists(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Arrays come as JSON text, and leave as lists of what DuckDB makes texts of; text that is something else stays text."""
-    values = [None if text is None else json.loads(text) for text in column.to_pylist()]
+    values = [None if text is None else read_json(text) for text in column.to_pylist()]
     if not all(value is None or isinstance(value, list) for value in values):
         return column
     lists = [None if value is None else [_text(item) for item in value] for value in values]
