@@ -26,7 +26,8 @@ from pathlib import Path
 from measure import print_table, watch
 
 from recsys_platform.definitions import build_defs
-from recsys_platform.defs.automation.run import Refresher, instance_of
+from recsys_platform.defs.automation.instances import instance_of
+from recsys_platform.defs.automation.run import Refresher
 from recsys_platform.defs.dbt.assets import BUILD, NOT_OURS, environment_for_dbt
 from recsys_platform.defs.dbt.project import DBT, ROOT
 from recsys_platform.defs.training.assets import EVALUATION, GATE

@@ -8,17 +8,17 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from recsys_platform.errors import InputError, RecsysError
+from recsys_platform.errors import InputError, RecsysError, WarehouseHeldError, is_disk_full
 from recsys_platform.hub.keys import LANDING
 from recsys_platform.hub.store import Hub
-from recsys_platform.resources import hub_of, prepare_home, registry_of, warehouse_of
+from recsys_platform.resources import hub_of, prepare_home, reading_copy_of, registry_of, warehouse_of
 from recsys_platform.settings import Settings, load_settings
 from recsys_platform.warehouse.port import Warehouse
 
@@ -42,8 +42,18 @@ def main() -> None:
     try:
         app()
     except RecsysError as error:
-        ERR.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(1)
+        _end_with(str(error))
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        _end_with(
+            "No space is left on the device: free some (`recsys cleanup`), then run the command again; nothing is half done."
+        )
+
+
+def _end_with(sentence: str) -> NoReturn:
+    ERR.print(f"[bold red]error:[/] {escape(sentence)}", soft_wrap=True)
+    sys.exit(1)
 
 
 @app.command()
@@ -259,14 +269,19 @@ def dev(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
 @app.command()
 def status() -> None:
     """What is loaded, how fresh each layer is, what was rejected, which model is live, what is switched on."""
-    from recsys_platform.console import print_disk_usage, print_overview, print_state
+    from recsys_platform.console import print_disk_usage, print_held, print_overview, print_running, print_state
     from recsys_platform.defs.automation.state import state_of
     from recsys_platform.disk_usage import disk_usage
 
     settings = load_settings()
-    warehouse = warehouse_of(settings)
-    print_overview(OUT, settings, warehouse)
-    print_state(OUT, state_of(settings))
+    state = state_of(settings)
+    print_running(OUT, state)
+    try:
+        print_overview(OUT, settings, warehouse_of(settings))
+    except WarehouseHeldError:
+        if print_held(OUT, settings.analytics_path):
+            print_overview(OUT, settings, reading_copy_of(settings))
+    print_state(OUT, state)
     print_disk_usage(OUT, disk_usage(settings))
 
 
@@ -363,7 +378,7 @@ def cleanup(
     """Remove model versions, Dagster's runs and logs, and evaluations that the settings RECSYS_KEEP_… no longer keep."""
     from recsys_platform.console_cleanup import print_removed
     from recsys_platform.defs.automation.cleanup import clean_up
-    from recsys_platform.defs.automation.run import instance_of
+    from recsys_platform.defs.automation.instances import instance_of
 
     settings = _world()
     warehouse, now = _prepared(settings), dt.datetime.now(dt.UTC)
@@ -426,18 +441,22 @@ def _prepared(settings: Settings) -> Warehouse:
 def _refresh(settings: Settings, everything: bool) -> bool:
     """Run what is to be run and tell about it; whether all went well."""
     from recsys_platform.console import print_overview, print_report
-    from recsys_platform.defs.automation.run import Refresher, instance_of, require_input
+    from recsys_platform.defs.automation.instances import instance_of
+    from recsys_platform.defs.automation.run import Refresher, require_input
 
     hub, warehouse = hub_of(settings), warehouse_of(settings)
     require_input(settings, hub)
     with _bar() as bar:
         task = bar.add_task("loading the asset graph", total=None)
         from recsys_platform.definitions import build_defs
+        from recsys_platform.defs.automation.state import write_outline
 
         def hear(what: str, done: int, total: int) -> None:
             bar.update(task, completed=done, total=total, description=what[:70] or None)
 
-        refresher = Refresher(build_defs(settings), settings, hub=hub, warehouse=warehouse, listener=hear)
+        defs = build_defs(settings)
+        write_outline(settings, defs)
+        refresher = Refresher(defs, settings, hub=hub, warehouse=warehouse, listener=hear)
         log = settings.home / "run.log"
         with instance_of(settings) as instance, log.open("w") as file, redirect_stdout(file):
             report = refresher.run(instance, everything=everything)
@@ -474,5 +493,15 @@ def _bar() -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=ERR, transient=True) as progress:
+    with _own_terminal() as console, Progress(*columns, console=console, transient=True) as progress:
         yield progress
+
+
+@contextmanager
+def _own_terminal() -> Iterator[Console]:
+    """Standard error under a number of its own: while a step of Dagster runs, number 2 leads into that step's log."""
+    if not sys.stderr.isatty():
+        yield ERR
+        return
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal:
+        yield Console(file=terminal, highlight=False)

@@ -2,19 +2,23 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.defs.automation.run import RunReport, assets_of
-from recsys_platform.defs.automation.state import State
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.overview import Overview, overview
 from recsys_platform.warehouse.port import Warehouse
 
+if TYPE_CHECKING:  # they bring Dagster along, which takes seconds
+    from recsys_platform.defs.automation.run import RunReport
+    from recsys_platform.defs.automation.state import State
 
-def print_report(out: Console, report: RunReport) -> None:
+
+def print_report(out: Console, report: "RunReport") -> None:
     """What this run did, or that there was nothing to do."""
     loaded = report.loaded
     if not report.steps:
@@ -23,7 +27,7 @@ def print_report(out: Console, report: RunReport) -> None:
     elif not report.failures:
         out.print(
             f"Loaded {loaded['objects']:,} new objects: {loaded['records']:,} records, {loaded['accepted']:,} accepted, "
-            f"{loaded['rejected']:,} rejected; {assets_of(report.steps)} assets in {len(report.steps)} runs are up to date."
+            f"{loaded['rejected']:,} rejected; {report.assets} assets in {len(report.steps)} runs are up to date."
         )
     for sentence in dict.fromkeys(report.warnings):
         out.print(f"[yellow]warning:[/] {escape(sentence)}", soft_wrap=True)
@@ -47,7 +51,27 @@ def print_overview(out: Console, settings: Settings, warehouse: Warehouse) -> No
     out.print(table)
 
 
-def print_state(out: Console, state: State) -> None:
+def print_running(out: Console, state: "State") -> None:
+    """The runs that are under way."""
+    now = dt.datetime.now(dt.UTC)
+    for job, since in state.running:
+        out.print(f"[cyan]running:[/] {escape(job)}, for {_age(now - since)}")
+
+
+def print_held(out: Console, copy: Path) -> bool:
+    """That a run writes the warehouse, and of when the figures are; whether there is a copy to read them from."""
+    held = "A run is writing the warehouse."
+    if copy.exists():
+        made = dt.datetime.fromtimestamp(copy.stat().st_mtime, dt.UTC)
+        out.print(f"{held} The figures are those of {_minute(made)}, from {copy}.", soft_wrap=True)
+    else:
+        out.print(
+            f"{held} Its figures can be read when the run is over; later runs leave a copy that can be read at all times."
+        )
+    return copy.exists()
+
+
+def print_state(out: Console, state: "State") -> None:
     """Freshness by layer, and what is switched on."""
     table = Table("layer", "newest", "age", "assets", "never made", box=None, header_style="dim")
     now = dt.datetime.now(dt.UTC)

@@ -15,6 +15,7 @@ def disk_usage(settings: Settings) -> list[tuple[str, int]]:
         "snapshots": [home / "hub" / "user_attributes", home / "hub" / "book_attributes"],
         "curated": [home / "hub" / "curated"],
         "warehouse": [settings.warehouse_path],
+        "copy for readers": [settings.analytics_path],
         "models": [settings.models_root],
         "runs and logs": [settings.dagster_home, home / "dbt", home / "run.log"],
     }

@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     HttpUrl,
+    PrivateAttr,
     SecretStr,
     TypeAdapter,
     ValidationError,
@@ -31,13 +32,15 @@ from recsys_platform.hub.places import is_s3_address
 PREFIX = "RECSYS_"
 PLACES = ("RECSYS_PARAMETERS", "RECSYS_SECRET")
 """Variables that name where in AWS further settings are kept: a path of SSM Parameter Store, a secret of Secrets Manager."""
+DAGSTER_HOME = "DAGSTER_HOME"
+"""Dagster's own variable: in production all commands work on the instance that it names."""
 _SECRETS = {
     "pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`",
     "snowflake_private_key": "give it the text of a private key in PEM form",
     "snowflake_passphrase": "give it the passphrase of the private key",
     "alert_webhook": "give it the https:// address of an incoming webhook",
 }
-_OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key")
+_OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key", "mlflow_uri")
 """Settings without which nothing runs in the environment `aws`."""
 _SIZE = re.compile(r"\d+(\.\d+)? ?[MGT]i?B", re.ASCII | re.IGNORECASE)
 _LEAST_SIZE = 500_000_000
@@ -105,7 +108,7 @@ class Settings(BaseModel):
     )
     mlflow_uri: str | None = Field(
         None,
-        description="where MLflow keeps model versions: address of a server, by default a SQLite file in the home",
+        description="where MLflow keeps model versions: address of a server; by default a SQLite file in the home, but not on AWS",
     )
     automation: Literal["on", "off"] = Field("off", description="whether schedules and sensors start switched on")
     keep_versions: int = Field(
@@ -120,6 +123,8 @@ class Settings(BaseModel):
         None, description="secret address of the incoming webhook (Slack) that is told of failed runs"
     )
     ui_url: HttpUrl | None = Field(None, description="address of Dagster's UI, for links to runs in alerts")
+
+    _production: Path | None = PrivateAttr(None)
 
     @field_validator("home")
     @classmethod
@@ -180,6 +185,11 @@ class Settings(BaseModel):
         return self.home / "warehouse.duckdb"
 
     @property
+    def analytics_path(self) -> Path:
+        """The DuckDB file with a copy of marts and published lists, to be read while a run writes the warehouse."""
+        return self.home / "analytics.duckdb"
+
+    @property
     def warehouse_place(self) -> str | Path:
         """Where the warehouse is: a file, or a database of a Snowflake account."""
         return self.warehouse_path if self.env == "local" else f"{self.snowflake_account}/{self.snowflake_database}"
@@ -196,7 +206,12 @@ class Settings(BaseModel):
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's runs, events and schedules of this world."""
+        """The folder of `dagster.yaml`: production's, or the world's own with its runs, events and schedules."""
+        return self._production or self.own_dagster_home
+
+    @property
+    def own_dagster_home(self) -> Path:
+        """Dagster's folder in this world."""
         return self.home / "dagster"
 
 
@@ -212,9 +227,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     _refuse_empty(given)
     _refuse_unknown(given)
     try:
-        return Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
+        found = Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
     except ValidationError as error:
         raise SettingsError(_sentence(error, hidden)) from error
+    if found.env == "aws" and environ.get(DAGSTER_HOME):
+        found._production = Path(environ[DAGSTER_HOME])
+    return found
 
 
 def _with_those_kept_in_aws(given: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:

@@ -15,6 +15,7 @@ AWS = {
     "RECSYS_SNOWFLAKE_ACCOUNT": "myorg-myaccount",
     "RECSYS_SNOWFLAKE_USER": "recsys",
     "RECSYS_SNOWFLAKE_PRIVATE_KEY": "PEM text",
+    "RECSYS_MLFLOW_URI": "https://mlflow.example.com",
 }
 
 
@@ -125,6 +126,30 @@ def test_every_setting_is_documented_with_its_default_and_meaning():
         assert f"| `RECSYS_{name.upper()}` | {default} | {field.description} |" in page
 
 
+def test_in_production_the_instance_is_the_one_that_dagster_names_and_its_file_stays_as_it_is(tmp_path):
+    given = AWS | {"RECSYS_HOME": str(tmp_path / "home"), "DAGSTER_HOME": str(tmp_path / "instance")}
+    settings = load_settings(given)
+    assert settings.dagster_home == tmp_path / "instance"
+    prepare_home(settings)
+    assert not settings.dagster_home.exists()
+    assert load_settings(given | {"RECSYS_ENV": "local"}).dagster_home == tmp_path / "home" / "dagster"
+
+
+def test_a_dagster_yaml_that_a_person_changed_is_kept_and_one_that_nobody_changed_follows_ours(tmp_path, monkeypatch):
+    settings = load_settings({"RECSYS_HOME": str(tmp_path)})
+    shipped, own = tmp_path / "shipped.yaml", tmp_path / "dagster" / "dagster.yaml"
+    monkeypatch.setattr("recsys_platform.resources.DAGSTER_YAML", shipped)
+    for text in ("# first", "# second"):
+        shipped.write_text(text)
+        prepare_home(settings)
+        assert own.read_text() == text
+    own.write_text("# second, and a line of mine")
+    for text in ("# second", "# third"):
+        shipped.write_text(text)
+        prepare_home(settings)
+        assert own.read_text() == "# second, and a line of mine"
+
+
 def test_the_settings_of_aws_are_enough():
     assert load_settings(AWS).warehouse_place == "myorg-myaccount/RECSYS"
 
@@ -136,6 +161,7 @@ def test_the_settings_of_aws_are_enough():
         ("RECSYS_SNOWFLAKE_ACCOUNT", "account identifier, such as `myorg-myaccount`"),
         ("RECSYS_SNOWFLAKE_USER", "service user of Snowflake that signs in by key pair"),
         ("RECSYS_SNOWFLAKE_PRIVATE_KEY", "secret private key of that user, PEM text"),
+        ("RECSYS_MLFLOW_URI", "where MLflow keeps model versions: address of a server"),
     ],
 )
 def test_what_is_missing_for_aws_is_named_with_what_it_is(name, what):

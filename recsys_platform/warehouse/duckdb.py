@@ -12,7 +12,7 @@ import pyarrow as pa
 import stamina
 from pydantic import ByteSize, TypeAdapter
 
-from recsys_platform.errors import WarehouseError
+from recsys_platform.errors import WarehouseError, WarehouseHeldError
 from recsys_platform.hub.keys import Attributes
 from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.warehouse import ddl, loading, publishing, replaying
@@ -163,7 +163,8 @@ class DuckDBWarehouse:
         try:
             con = self._open(read_only=read_only)
         except duckdb.Error as error:
-            raise WarehouseError(_why_closed(self.path, str(error))) from error
+            kind = WarehouseHeldError if _is_locked(error) else WarehouseError
+            raise kind(_why_closed(self.path, str(error))) from error
         try:
             con.execute("set TimeZone = 'UTC'")
             yield con
@@ -173,18 +174,22 @@ class DuckDBWarehouse:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         """Readers are told at once that the file is held; writers wait, for a loader is done sooner or later."""
         if read_only:
-            return self._connect(read_only=True)
+            return self._connect(self.path, read_only=True)
         for attempt in stamina.retry_context(
             on=_is_locked, attempts=None, timeout=self.lock_wait, wait_initial=0.1, wait_max=2
         ):
             with attempt:
-                return self._connect(read_only=False)
+                return self._connect(self.path)
         raise AssertionError("stamina ends with a value or an error")
 
-    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def connect_beside(self, path: Path) -> duckdb.DuckDBPyConnection:
+        """A connection to another file within the same limits."""
+        return self._connect(path)
+
+    def _connect(self, path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
         return interruptible(
             duckdb.connect(
-                str(self.path),
+                str(path),
                 read_only=read_only,
                 config={"memory_limit": self.memory_limit, "max_temp_directory_size": self.temp_limit},
             )

@@ -46,7 +46,11 @@ _CONSERVED = """
     from marts.rpt_event_conservation"""
 _SPAN = "select min(occurred_at) as first_event, max(occurred_at) as last_event from marts.fct_events"
 _PEOPLE = "select (select count(*) from marts.dim_users) as readers, (select count(*) from marts.dim_books) as books"
-_REASONS = "select reason, count(*) as n from raw.rejected_records group by 1 order by n desc, 1"
+_REASONS = {
+    "raw.rejected_records": "select reason, count(*) as n from raw.rejected_records group by 1 order by n desc, 1",
+    # in the copy for readers, which holds nothing of `raw`
+    "ops.rejected_reasons": "select reason, sum(records)::bigint as n from ops.rejected_reasons group by 1 order by n desc, 1",
+}
 _QUALITY = """
     select model, value, k, users, coalesce(verb, 'liked') as verb, coalesce(held_out, '') as held_out from ops.model_evaluations
     where metric = 'ndcg' and segment = 'all'
@@ -71,7 +75,7 @@ def overview(warehouse: Warehouse) -> Overview:
         ),
         **_first(rows(_SPAN, "marts.fct_events"), nothing, ("first_event", "last_event")),
         **_first(rows(_PEOPLE, "marts.dim_books"), {"readers": 0, "books": 0}, ("readers", "books")),
-        reasons=tuple((row["reason"], row["n"]) for row in warehouse.frame(_REASONS).to_pylist()),
+        reasons=tuple((row["reason"], row["n"]) for table, sql in _REASONS.items() for row in rows(sql, table)),
         quality=tuple((row["model"], row["value"]) for row in quality),
         quality_k=quality[0]["k"] if quality else 0,
         quality_task=(quality[0]["verb"], quality[0]["held_out"]) if quality else ("liked", ""),

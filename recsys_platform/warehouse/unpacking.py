@@ -77,14 +77,13 @@ def snapshot_texts(hub: Hub, objects: Sequence[HubObject]) -> pa.Table:
 
 # Few pieces lack something at the first place where it may stand: only those are looked at in full.
 _SUSPECTS = "select n, not json_valid(payload) as broken from guesses where {needed} order by n"
-_NONE = pa.array([], pa.large_string())
 
 
 def _look_at(
     con: duckdb.DuckDBPyConnection, source: str, guesses: Sequence[pa.Array | None]
 ) -> tuple[Numbers, Numbers]:
     """The numbers of the pieces that may have to be rejected, and of those among them that are not JSON."""
-    payload = pa.chunked_array([_NONE if pieces is None else pieces for pieces in guesses])
+    payload = pa.chunked_array([() if pieces is None else pieces for pieces in guesses], pa.large_string())
     con.register("guesses", pa.table({"n": np.arange(len(payload)), "payload": payload}))
     found = con.sql(_SUSPECTS.format(needed=needed_fields(source, "payload"))).to_arrow_table()
     con.unregister("guesses")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from recsys_platform.defs.automation.cleanup import cleanup_job
-from recsys_platform.defs.automation.run import instance_of
+from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.staleness import stale_assets
 from recsys_platform.recommender.evaluation.measured import DIFFERENCES, VALUES, measured_on
 from recsys_platform.recommender.registry.files import Facts

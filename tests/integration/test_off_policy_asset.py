@@ -9,7 +9,7 @@ import pytest
 
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.conditions import NIGHTLY
-from recsys_platform.defs.automation.run import instance_of
+from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.experiments.off_policy import OFF_POLICY
 from recsys_platform.settings import load_settings
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse

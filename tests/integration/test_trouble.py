@@ -152,7 +152,8 @@ def test_a_killed_run_gives_its_slot_back(tmp_path):
 
     import dagster as dg
 
-    from recsys_platform.defs.automation.run import give_up_dead_runs, instance_of
+    from recsys_platform.defs.automation.instances import instance_of
+    from recsys_platform.defs.automation.run import give_up_dead_runs
     from recsys_platform.defs.automation.triggers import REFRESH
     from recsys_platform.defs.pools import PROCESS, WAREHOUSE_WRITER
     from recsys_platform.resources import prepare_home

@@ -7,8 +7,7 @@ made of. Where nothing is new, nothing runs.
 import datetime as dt
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import dagster as dg
 
 from recsys_platform.defs.automation.failures import words_of_step
+from recsys_platform.defs.automation.instances import LOCATION_TAGS, tell_code_location
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
 from recsys_platform.defs.automation.triggers import ON_DEMAND, RAW_EVENTS, REFRESH, observed
 from recsys_platform.defs.partitions import FIRST_DAY, stretches
@@ -68,6 +68,11 @@ class RunReport:
     )
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def assets(self) -> int:
+        """How many assets were materialized."""
+        return sum(len(step.assets) for step in self.steps)
 
 
 class Refresher:
@@ -163,6 +168,8 @@ class Refresher:
 
         def hear(entry: dg.EventLogEntry) -> None:
             event = entry.dagster_event
+            if event and event.event_type == dg.DagsterEventType.RUN_START:
+                tell_code_location(instance, run_id)
             if event and event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key:
                 done.add(event.asset_key.to_user_string())
             doing = event.step_key if event and event.event_type_value == "STEP_START" else None
@@ -174,7 +181,7 @@ class Refresher:
             instance=instance,
             asset_selection=list(step.assets),
             run_id=run_id,
-            tags={**step.tags, **tags, PROCESS: str(os.getpid())},
+            tags={**step.tags, **tags, **LOCATION_TAGS, PROCESS: str(os.getpid())},
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
@@ -226,13 +233,6 @@ def give_up_dead_runs(instance: dg.DagsterInstance) -> None:
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
-@contextmanager
-def instance_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """The world's own Dagster instance."""
-    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
-        yield instance
-
-
 def require_input(settings: Settings, hub: Hub) -> None:
     """`RecsysError` if there is nothing that a first run could work on."""
     if not hub.folders("engagement_events"):
@@ -243,8 +243,3 @@ def require_input(settings: Settings, hub: Hub) -> None:
         raise RecsysError(
             f"There is no book snapshot in {hub.where('')} and RECSYS_BOOKS_URL is not set: set it to the JSON endpoint of books."
         )
-
-
-def assets_of(steps: Sequence[Step]) -> int:
-    """How many assets were materialized."""
-    return sum(len(step.assets) for step in steps)

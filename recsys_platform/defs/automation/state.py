@@ -1,15 +1,28 @@
-"""What Dagster knows of a world: how fresh each layer is, which checks failed, what is switched on."""
+"""What Dagster knows of a world: how fresh each layer is, which checks failed, what is switched on.
+
+Loading the definitions takes seconds, so what they are is written down beside Dagster's state and read from there, until the code
+or the settings are others.
+"""
 
 import datetime as dt
+import hashlib
+import json
+import os
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from recsys_platform.definitions import build_defs
-from recsys_platform.defs.automation.run import instance_of
+from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.settings import Settings
+from recsys_platform.warehouse.dbt import ROOT
+
+PACKAGE = Path(__file__).parents[2]
+OUTLINE = "definitions.json"
 
 
 @dataclass(frozen=True)
@@ -24,29 +37,106 @@ class Layer:
 
 @dataclass(frozen=True)
 class State:
-    """One screen of it."""
+    """One screen of it; `running`: what each run that is under way does, and since when (UTC)."""
 
     layers: tuple[Layer, ...]
     switches: tuple[tuple[str, bool], ...]
     failed_checks: tuple[str, ...]
+    running: tuple[tuple[str, dt.datetime], ...] = ()
 
 
-LAYERS = ("landing", "raw", "staging", "intermediate", "marts", "curated", "hub", "training", "models", "published")
+@dataclass(frozen=True)
+class Outline:
+    """Of the definitions: asset keys, checks as asset key and name, and by name whether schedules and sensors are on by default."""
+
+    assets: tuple[str, ...]
+    checks: tuple[tuple[str, str], ...]
+    switches: Mapping[str, bool]
+
+
+LAYERS = (
+    "landing",
+    "raw",
+    "staging",
+    "intermediate",
+    "marts",
+    "curated",
+    "hub",
+    "training",
+    "models",
+    "published",
+    "analytics",
+)
 
 
 def state_of(settings: Settings) -> State:
     """Read the instance of a world; a world that never ran has no newest times."""
-    defs = build_defs(settings)
+    outline = _outline(settings)
     with instance_of(settings) as instance:
-        return State(_layers(defs, instance), _switches(defs, instance), _failed(defs, instance))
+        return State(
+            _layers(outline, instance), _switches(outline, instance), _failed(outline, instance), _running(instance)
+        )
 
 
-def _layers(defs: dg.Definitions, instance: dg.DagsterInstance) -> tuple[Layer, ...]:
+def write_outline(settings: Settings, defs: dg.Definitions) -> Outline:
+    """Write down what the definitions of a world are, for the next who asks for its state."""
     graph = defs.resolve_asset_graph()
+    checks = sorted((key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys)
+    found = [*(defs.schedules or ()), *(defs.sensors or ())]
+    outline = Outline(
+        tuple(sorted(key.to_user_string() for key in graph.materializable_asset_keys)),
+        tuple(checks),
+        {item.name: _default(item) for item in found},
+    )
+    file = _file(settings)
+    draft = file.with_suffix(f".{os.getpid()}")
+    with suppress(OSError):  # a full disk, or a home that may only be read: it is written next time
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps({"of": _fingerprint(settings), **asdict(outline)}), encoding="utf-8")
+        os.replace(draft, file)
+    return outline
+
+
+def _outline(settings: Settings) -> Outline:
+    with suppress(OSError, ValueError, KeyError):
+        stored = json.loads(_file(settings).read_text(encoding="utf-8"))
+        if stored["of"] == _fingerprint(settings):
+            checks = tuple((asset, name) for asset, name in stored["checks"])
+            return Outline(tuple(stored["assets"]), checks, stored["switches"])
+    from recsys_platform.definitions import build_defs
+
+    return write_outline(settings, build_defs(settings))
+
+
+def _file(settings: Settings) -> Path:
+    return settings.own_dagster_home / OUTLINE
+
+
+def _fingerprint(settings: Settings) -> str:
+    """Another one where the code, the dbt project or a setting is another."""
+    files = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in _sources()]
+    return hashlib.sha256("\n".join([settings.model_dump_json(), *files]).encode()).hexdigest()
+
+
+def _sources() -> Iterator[Path]:
+    for pattern in ("*.py", "*.yaml"):
+        yield from sorted(PACKAGE.rglob(pattern))
+    for folder in ("models", "seeds", "snapshots", "tests", "macros"):
+        yield from sorted(path for path in (ROOT / folder).rglob("*.*") if path.is_file())
+
+
+def _default(item: Any) -> bool:
+    return bool(item.default_status.value == "RUNNING")
+
+
+def _layers(outline: Outline, instance: dg.DagsterInstance) -> tuple[Layer, ...]:
+    keys = [dg.AssetKey.from_user_string(name) for name in outline.assets]
+    entries = (record.asset_entry for record in instance.get_asset_records(keys))
+    made = {entry.asset_key: entry.last_materialization_record for entry in entries}
     times: dict[str, list[float]] = defaultdict(list)
-    for key in graph.materializable_asset_keys:
-        records = instance.fetch_materializations(key, limit=1).records
-        times[key.path[0]].append(records[0].timestamp if records else 0)
+    for key in keys:
+        record = made.get(key)
+        times[key.path[0]].append(record.timestamp if record else 0)
     return tuple(_layer(name, times[name]) for name in LAYERS if times[name])
 
 
@@ -55,19 +145,23 @@ def _layer(name: str, times: list[float]) -> Layer:
     return Layer(name, newest, len(times), times.count(0))
 
 
-def _switches(defs: dg.Definitions, instance: dg.DagsterInstance) -> tuple[tuple[str, bool], ...]:
+def _switches(outline: Outline, instance: dg.DagsterInstance) -> tuple[tuple[str, bool], ...]:
     """The default of each schedule and sensor, unless it was switched by hand in the UI."""
     stored = {state.instigator_name: state.status.value for state in instance.all_instigator_state()}
-    found = [*(defs.schedules or ()), *(defs.sensors or ())]
-    return tuple((item.name, _is_on(item, stored.get(item.name))) for item in found)
+    by_hand = {name: status == "RUNNING" for name, status in stored.items() if status in ("RUNNING", "STOPPED")}
+    return tuple((name, by_hand.get(name, default)) for name, default in outline.switches.items())
 
 
-def _is_on(item: Any, stored: str | None) -> bool:
-    status: str = stored if stored in ("RUNNING", "STOPPED") else item.default_status.value
-    return status == "RUNNING"
-
-
-def _failed(defs: dg.Definitions, instance: dg.DagsterInstance) -> tuple[str, ...]:
-    keys = list(defs.resolve_asset_graph().asset_check_keys)
+def _failed(outline: Outline, instance: dg.DagsterInstance) -> tuple[str, ...]:
+    keys = [dg.AssetCheckKey(dg.AssetKey.from_user_string(asset), name) for asset, name in outline.checks]
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     return tuple(sorted(key.to_user_string() for key, record in records.items() if record.status.value == "FAILED"))
+
+
+def _running(instance: dg.DagsterInstance) -> tuple[tuple[str, dt.datetime], ...]:
+    records = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    return tuple(
+        (record.dagster_run.job_name, dt.datetime.fromtimestamp(record.start_time, dt.UTC))
+        for record in records
+        if record.start_time
+    )

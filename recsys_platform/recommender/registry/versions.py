@@ -286,7 +286,8 @@ class Registry:
             return client
 
     def _experiment(self, name: str) -> str:
-        place = None if self.uri else (self.root / "artifacts").as_uri()
+        is_of_a_server = self.uri is not None and not self.uri.startswith("sqlite:")
+        place = None if is_of_a_server else (self.root / "artifacts").as_uri()
         if self._client.get_experiment_by_name(name) is None:
             _unless_there(lambda: self._client.create_experiment(name, artifact_location=place))
         found = self._client.get_experiment_by_name(name)

@@ -1,5 +1,6 @@
 """The platform on Snowflake: a fresh database, a fresh bucket, and the settings that name both."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ def private_key() -> str:
 
 
 @pytest.fixture
-def variables(account: dict[str, Any], bucket: str, private_key: str) -> dict[str, str]:
+def variables(account: dict[str, Any], bucket: str, private_key: str, tmp_path: Path) -> dict[str, str]:
     """The environment of a platform on AWS; an administrator has made its stage."""
     with connect(**account) as connection:
         connection.cursor().execute(f"create stage raw.hub url='s3://{bucket}/world/'")
@@ -36,6 +37,7 @@ def variables(account: dict[str, Any], bucket: str, private_key: str) -> dict[st
         "SNOWFLAKE_DATABASE": account["database"],
         "SNOWFLAKE_ADDRESS": f"http://127.0.0.1:{account['port']}",
         "PII_SALT": SALT,
+        "MLFLOW_URI": f"sqlite:///{tmp_path}/mlflow.db",
     }
     return {f"{PREFIX}{name}": value for name, value in named.items()}
 

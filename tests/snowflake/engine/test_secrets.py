@@ -78,6 +78,7 @@ class Scene:
             "HOME": str(home),
             "HUB": f"s3://{BUCKET}/world",
             "PII_SALT": self.planted.salt,
+            "MLFLOW_URI": f"sqlite:///{self.folder}/mlflow.db",
             "ALERT_WEBHOOK": f"https://hooks.example.com/services/{self.planted.webhook}",
             "SNOWFLAKE_ACCOUNT": "fakesnow",
             "SNOWFLAKE_USER": "tester",
