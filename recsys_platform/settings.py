@@ -84,6 +84,11 @@ class Settings(BaseModel):
         min_length=16,
         description="secret of at least 16 characters that hashes of e-mail and IP addresses are made with; by default a random one",
     )
+    rebuild_up_to_rows: int = Field(
+        5_000_000,
+        ge=0,
+        description="rows up to which a table whose code has changed is made anew unasked; a larger one waits for `recsys run --all`",
+    )
     duckdb_memory_limit: str = Field(
         "3GB",
         description="memory that DuckDB may take in one process, such as `4GB`; what needs more is spilled to disk",

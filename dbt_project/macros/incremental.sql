@@ -1,5 +1,5 @@
 {#
-    How incremental models know what is new, and when they must be rebuilt whole.
+    How incremental models know what is new. When they must be rebuilt whole: rebuilding.sql.
 
     Every load transaction carries one `loaded_at`, later than that of any load before it: rows of one load are seen all
     together or not at all. Staging takes up what was loaded after the newest row it holds. A model below staging has no
@@ -76,33 +76,6 @@
 {%- endmacro %}
 
 
-{#
-    The post-hook of incremental models and seeds: what they were made from and up to which load, in one statement, which
-    is done whole or not at all.
-
-    On DuckDB it is part of the model's transaction. On Snowflake dbt commits the model first, and a build that dies in
-    between leaves a model that has more than it is noted to have. The next build makes it right: it takes the same loads
-    up again, and each row takes the place of the one with its key; staging of events, which only appends, asks its own
-    rows what is new; and a model that was made whole without a note, or with that of other code, is made whole again.
-#}
-{% macro remember_build() -%}
-    {%- if model.config.materialized in ['incremental', 'seed'] -%}
-        {%- set is_seed = model.config.materialized == 'seed' -%}
-        merge into ops.model_builds as builds
-        using (
-            select
-                '{{ model.name }}' as model,
-                '{{ model.checksum.checksum if is_seed else code_fingerprint() }}' as fingerprint,
-                {{ loaded_to_now() }} as loaded_to
-        ) as build
-            on builds.model = build.model
-        when matched then update set fingerprint = build.fingerprint, loaded_to = build.loaded_to
-        when not matched then insert (model, fingerprint, loaded_to)
-            values (build.model, build.fingerprint, build.loaded_to)
-    {%- endif -%}
-{%- endmacro %}
-
-
 {# The load (a timestamp) up to which this model is built by now; 1970 for a seed, which no load changes. #}
 {% macro loaded_to_now() -%}
     {%- if model.config.materialized == 'seed' -%}
@@ -169,50 +142,6 @@
             ) }}
         {%- endfor -%}
     {%- endif -%}
-{%- endmacro %}
-
-
-{# A hash of the model's code and of all models and seeds above it, and of the project's variables. #}
-{% macro code_fingerprint() -%}
-    {%- set seen, parts = [], [] -%}
-    {%- do add_ancestors(model.unique_id, seen) if execute -%}
-    {%- for name in ['session_silence_minutes', 'clock_ahead_hours', 'human_events_a_minute', 'liked_from'] -%}
-        {%- do parts.append(var(name) | string) -%}
-    {%- endfor -%}
-    {%- for unique_id in seen | sort -%}
-        {%- set node = graph.nodes[unique_id] -%}
-        {#- Of a seed what was loaded counts, not what the file says by now. -#}
-        {%- set sum = build_of(node.name).fingerprint if node.resource_type == 'seed' else node.checksum.checksum -%}
-        {%- do parts.append(unique_id ~ ' ' ~ sum) -%}
-    {%- endfor -%}
-    {{ return(local_md5(parts | join('\n'))) }}
-{%- endmacro %}
-
-
-{# Adds the id of a node to a list, and those of all models and seeds above it. #}
-{% macro add_ancestors(unique_id, seen) -%}
-    {%- if unique_id in graph.nodes and unique_id not in seen -%}
-        {%- do seen.append(unique_id) -%}
-        {%- for parent in graph.nodes[unique_id].depends_on.nodes or [] -%}
-            {%- do add_ancestors(parent, seen) -%}
-        {%- endfor -%}
-    {%- endif -%}
-{%- endmacro %}
-
-
-{#
-    In place of dbt's own: an incremental model is also rebuilt whole when its code, or code or a seed above it, is not
-    what its rows were made with. So a name added to a seed renames the past too, and no table mixes two versions.
-#}
-{% macro should_full_refresh() -%}
-    {%- set asked = config.get('full_refresh') -%}
-    {%- if asked is none -%}
-        {%- set asked = flags.FULL_REFRESH -%}
-    {%- endif -%}
-    {%- if asked or not execute or model.config.materialized != 'incremental' -%}
-        {{ return(asked) }}
-    {%- endif -%}
-    {{ return(build_of(model.name).fingerprint != code_fingerprint()) }}
 {%- endmacro %}
 
 

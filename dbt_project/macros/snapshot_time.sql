@@ -21,6 +21,36 @@
 
 
 {#
+    The id of a version, in place of dbt's own, which is that of key and time: a day that was fetched twice has two versions of
+    one time, and Snowflake's MERGE would take the second for the first. Here the number of the key's earlier versions
+    is part of it.
+#}
+{% macro duckdb__snapshot_hash_arguments(args) -%}
+    {{ version_hash(args) }}
+{%- endmacro %}
+
+
+{% macro snowflake__snapshot_hash_arguments(args) -%}
+    {{ version_hash(args) }}
+{%- endmacro %}
+
+
+{% macro version_hash(args) -%}
+    {%- set key = config.get('unique_key') -%}
+    {%- set history = adapter.get_relation(this.database, this.schema, this.identifier) if execute -%}
+    {%- set earlier -%}
+        {#- `snapshot_query` is what dbt names the rows that it compares with those of a history that is there. -#}
+        {%- if history -%}
+            (select count(*) from {{ history }} as versions where versions.{{ key }} = snapshot_query.{{ key }})
+        {%- else -%}
+            0
+        {%- endif -%}
+    {%- endset -%}
+    {{ hashed_key(args + [earlier]) }}
+{%- endmacro %}
+
+
+{#
     The rows of a table's newest attribute snapshot.
 
     The table is named twice on purpose: a CTE read twice would be kept whole, all days of it.

@@ -305,6 +305,25 @@ def test_history_of_readers_follows_their_tier(world: Any) -> None:
     assert rows == [("free", D20, D21), ("premium", D21, None)]
 
 
+def test_a_day_that_is_fetched_again_has_two_versions_with_ids_of_their_own(world: Any) -> None:
+    for tier in ("free", "premium", "free"):
+        with world.connect() as con:
+            con.execute("delete from raw.user_attributes")
+        world.snapshot("user", "2026-11-20", {"user_id": "u1", "tier": tier}, {"user_id": "u2", "tier": "free"})
+        build_history(world)
+    world.snapshot("user", "2026-11-21", {"user_id": "u1", "tier": "premium"})
+    build_history(world)
+    rows = world.rows("select user_id, tier, valid_from, valid_to from marts.dim_users_history order by all")
+    assert rows == [
+        ("u1", "free", D20, D20),
+        ("u1", "free", D20, D21),
+        ("u1", "premium", D20, D20),
+        ("u1", "premium", D21, None),
+        ("u2", "free", D20, D21),
+    ]
+    assert world.rows("select count(*) - count(distinct version_id) from marts.dim_users_history") == [(0,)]
+
+
 def test_history_of_nothing_is_an_empty_table_that_a_first_snapshot_fills(world: Any) -> None:
     assert build_history(world) == []
     world.snapshot("book", "2026-11-20", BOOK)

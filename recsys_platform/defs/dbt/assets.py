@@ -125,7 +125,11 @@ def environment_for_dbt(settings: Settings) -> Iterator[None]:
 
 def variables_for_dbt(settings: Settings) -> dict[str, str]:
     """The settings that `profiles.yml` needs. dbt masks what is named `DBT_ENV_SECRET_…` wherever it would show it."""
-    given = {"RECSYS_ENV": settings.env, "RECSYS_HOME": str(settings.home)}
+    given = {
+        "RECSYS_ENV": settings.env,
+        "RECSYS_HOME": str(settings.home),
+        "RECSYS_REBUILD_UP_TO_ROWS": str(settings.rebuild_up_to_rows),
+    }
     if settings.env == "local":
         limits = {"MEMORY": settings.duckdb_memory_limit, "TEMP": settings.duckdb_temp_limit}
         return given | {f"RECSYS_DUCKDB_{name}_LIMIT": limit for name, limit in limits.items()}

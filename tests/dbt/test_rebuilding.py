@@ -1,0 +1,108 @@
+"""What is a reason to rebuild a model whole, and what is not."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dbt.conftest import PROJECT, World, failures
+
+MODEL, MACRO, DEEPER = "models/staging/stg_segment__events.sql", "macros/privacy.sql", "macros/time.sql"
+SEARCH = {
+    "type": "track",
+    "event": "Books Searched",
+    "messageId": "m1",
+    "userId": "u1",
+    "timestamp": "2026-11-22T10:00:00Z",
+    "properties": {"query": "ann@mail.example"},
+}
+QUERIES = "select query from staging.stg_segment__events order by 1"
+
+SAME = {
+    "select a, b": "select a ,\n\n\tb -- the reader's book\n",
+    "{% if x %}a{% endif %}": "{# it's gone #}{% if x %}\n    a{# \n x #}\n{% endif %}",
+    "f(x) || '--'": "/* once\n 'twice' */ f( x ) || '--' -- '",
+    "case when a='b  c' then 1 end": "case when a = 'b  c'\nthen 1 end",
+    'select "a -- b"': 'select  "a -- b"  --"',
+}
+OTHER = {
+    "select 'a b'": "select 'a  b'",
+    "select '-- a'": "select '-- b'",
+    "select '/* a */'": "select '/* b */'",
+    "select a": "select A",
+    "select ab": "select a b",
+    "select '' -- a'": "select '' -- a'\n, b",
+    'select "a  b"': 'select "a b"',
+    "select 1 -- {{ ref('a') }}": "select 1 -- {{ ref('b') }}",
+    "select 'it\\'s -- a'": "select 'it\\'s -- b'",
+    "select $$ ' $$, '-- a'": "select $$ ' $$, '-- b'",
+}
+
+
+def tokens_of(world: World, *codes: str) -> list[str]:
+    """What `without_comments` leaves of each text."""
+    inline = f"{{% for code in {json.dumps(codes)} %}}{{{{ tojson(without_comments(code)) }}}}\n{{% endfor %}}"
+    result: Any = world.dbt("compile", "--inline", inline)
+    return [line for line in result.result.results[0].node.compiled_code.split("\n") if line]
+
+
+def test_comments_and_blanks_do_not_count_and_all_else_does(world: World) -> None:
+    pairs = [*SAME.items(), *OTHER.items()]
+    left = tokens_of(world, *(code for pair in pairs for code in pair))
+    equal = [one == other for one, other in zip(left[::2], left[1::2], strict=True)]
+    assert dict(zip(pairs, equal, strict=True)) == dict.fromkeys(SAME.items(), True) | dict.fromkeys(
+        OTHER.items(), False
+    )
+
+
+@pytest.fixture
+def edit(world: World, tmp_path: Path) -> Callable[..., None]:
+    """Replace a text in a file of a copy of the project, which the world uses from then on."""
+    copy = tmp_path / "dbt_project"
+
+    def replace(file: str, old: str, new: str) -> None:
+        if not copy.exists():
+            shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("target", "logs"))
+        text = (copy / file).read_text()
+        assert old in text
+        (copy / file).write_text(text.replace(old, new))
+        world.manifest, world.project = None, copy
+
+    world.load("segment", SEARCH)
+    world.build("--select", "stg_segment__events")
+    assert world.rows(QUERIES) == [("[email]",)]
+    return replace
+
+
+def test_a_mended_macro_mends_what_was_loaded_before_and_a_comment_rebuilds_nothing(
+    world: World, edit: Callable[..., None]
+) -> None:
+    edit(MACRO, "'[email]'", "'[mail]'")
+    world.build("--select", "stg_segment__events")
+    assert world.rows(QUERIES) == [("[mail]",)], "by a macro that another one dispatches to"
+
+    with world.connect() as con:
+        con.execute("update staging.stg_segment__events set query = 'kept'")
+    edit(MACRO, "then regexp_replace(", "-- the reader's address\n        then   regexp_replace(")
+    edit(MODEL, "select * from final", "\n\n{# it's all #}\nselect *\nfrom final")
+    edit(DEEPER, "{% macro", "\n{# read me #}\n{%   macro")
+    world.build("--select", "stg_segment__events")
+    assert world.rows(QUERIES) == [("kept",)]
+
+
+def test_a_large_table_is_rebuilt_only_when_asked_for(
+    world: World, edit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(MACRO, "'[email]'", "'[mail]'")
+    monkeypatch.setenv("RECSYS_REBUILD_UP_TO_ROWS", "0")
+    selected = ("run", "--select", "stg_segment__events")
+    [said] = failures(world.dbt(*selected))
+    assert "stg_segment__events has 1 rows, and its code" in said
+    assert "only when asked for: `recsys run --all`" in said
+    assert world.rows(QUERIES) == [("[email]",)]
+    assert world.dbt(*selected, "--full-refresh").success
+    assert world.rows(QUERIES) == [("[mail]",)]
+    assert world.dbt(*selected).success

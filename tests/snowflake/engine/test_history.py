@@ -1,0 +1,56 @@
+"""The history of readers is the same on both engines, also where a day is fetched again."""
+
+import datetime as dt
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from recsys_platform.defs.dbt.assets import variables_for_dbt
+from recsys_platform.defs.dbt.project import DBT, ROOT
+from recsys_platform.hub.folder import FolderHub
+from recsys_platform.hub.store import Hub
+from recsys_platform.resources import warehouse_of
+from recsys_platform.settings import Settings, load_settings
+from recsys_platform.warehouse.port import Warehouse
+from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
+from tests.snowflake.engine.test_dbt import deliver
+
+DAYS = [dt.date(2026, 11, 20), dt.date(2026, 11, 20), dt.date(2026, 11, 20), dt.date(2026, 11, 21)]
+TIERS = ["free", "premium", "free", "premium"]
+HISTORY = "select user_id, tier, valid_from, valid_to, version_id from marts.dim_users_history order by 1, 3, 4, 2"
+pytestmark = pytest.mark.slow
+
+
+def fetch_and_build(hub: Hub, warehouse: Warehouse, settings: Settings, folder: Path) -> None:
+    """Four fetches of readers, three of them of one day, with a build after each."""
+    variables = {**variables_for_dbt(settings), "DBT_TARGET_PATH": str(folder), "DBT_LOG_PATH": str(folder)}
+    for day, tier in zip(DAYS, TIERS, strict=True):
+        parts = deliver(hub, "user", day, {"user_id": "u1", "tier": tier}, {"user_id": "u2", "tier": "free"})
+        warehouse.load_attributes(hub, "user_attributes", day, hub.objects(parts))
+        command = [str(DBT), "build", "--select", "+dim_users_history", "--exclude-resource-type", "unit_test"]
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+
+
+def test_a_day_that_is_fetched_again_has_two_versions_on_both_engines(
+    hub: Hub, warehouse: SnowflakeWarehouse, settings: Settings, tmp_path: Path
+) -> None:
+    local = load_settings({"RECSYS_HOME": str(tmp_path / "local")})
+    local.home.mkdir()
+    here = warehouse_of(local)
+    here.prepare()
+    fetch_and_build(hub, warehouse, settings, tmp_path / "there")
+    fetch_and_build(FolderHub(tmp_path / "local" / "hub"), here, local, tmp_path / "here")
+    rows = warehouse.frame(HISTORY).to_pylist()
+    assert rows == here.frame(HISTORY).to_pylist()
+    d20, d21 = DAYS[0], DAYS[3]
+    assert [tuple(row.values())[:4] for row in rows] == [
+        ("u1", "free", d20, d20),
+        ("u1", "premium", d20, d20),
+        ("u1", "free", d20, d21),
+        ("u1", "premium", d21, None),
+        ("u2", "free", d20, None),
+    ]
+    assert len({row["version_id"] for row in rows}) == len(rows)
