@@ -387,6 +387,20 @@ def cleanup(
     print_removed(OUT, done, dry_run=dry_run)
 
 
+@app.command()
+def accept(
+    kind: Annotated[Literal["user_attributes", "book_attributes"], typer.Argument(help="Which feed.")],
+    why: Annotated[str, typer.Option(help="For the record.")] = "decided by a person",
+) -> None:
+    """Go on with a snapshot of users or books that lost records or fields: later ones are compared with it."""
+    from recsys_platform.defs.automation.instances import instance_of
+    from recsys_platform.defs.staging.feeds import accept_feed
+
+    settings = _world()
+    with instance_of(settings) as instance:
+        OUT.print(accept_feed(hub_of(settings), kind, instance, settings.feed_loss, why=why), soft_wrap=True)
+
+
 @app.command(name="replay-rejected")
 def replay_rejected(
     reason: Annotated[str | None, _REASON] = None,

@@ -1,5 +1,6 @@
 """Whether a process of this machine still lives."""
 
+import getpass
 import os
 
 
@@ -12,3 +13,11 @@ def is_alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def current_user() -> str:
+    """The user's name; in a container without one, the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

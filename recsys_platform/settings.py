@@ -79,6 +79,12 @@ class Settings(BaseModel):
     http_timeout_seconds: float = Field(10, gt=0, description="time allowed for one answer of an attribute endpoint")
     http_attempts: int = Field(4, ge=1, description="tries of one request before the fetch gives up")
     list_length: int = Field(20, ge=1, description="ranks published for one user or book")
+    feed_loss: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="share of records or of a used field's values that a snapshot of users or books may lose; more stops the run",
+    )
     pii_salt: SecretStr | None = Field(
         None,
         min_length=16,

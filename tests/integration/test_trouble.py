@@ -4,11 +4,18 @@ import datetime as dt
 import gzip
 import json
 
+import dagster as dg
 import pytest
 
+from recsys_platform.definitions import build_defs
+from recsys_platform.defs.automation.instances import instance_of
+from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
 from recsys_platform.defs.staging.checks import days_of_run
+from recsys_platform.hub.attributes import store_snapshot
 from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import landing_key
+from recsys_platform.hub.keys import attributes_prefix, landing_key
+from recsys_platform.hub.snapshots import read_records, snapshot_days
+from recsys_platform.settings import load_settings
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 
@@ -117,6 +124,33 @@ def test_a_failed_blocking_check_stops_the_run_until_it_passes(world, run_recsys
 
 
 @pytest.mark.slow
+def test_a_feed_that_lost_a_field_stops_the_run_until_a_person_accepts_it(world, run_recsys):
+    hub = FolderHub(world / "hub")
+    day = snapshot_days(hub, "book_attributes")[-1]
+    [part] = hub.objects(attributes_prefix("book_attributes", day))
+    books = list(read_records(hub.get(part.key)))
+    crippled = [{name: value for name, value in book.items() if name != "language"} for book in books]
+    store_snapshot(hub, "book_attributes", day + dt.timedelta(days=1), crippled)
+    before = DuckDBWarehouse(world / "warehouse.duckdb").frame("select count(language) as n from marts.dim_books")
+    for _ in range(2):  # trying again is no way around it
+        code, said = run_recsys("run")
+        assert code == 1
+        assert "nothing_that_is_used_was_lost of raw/book_attributes failed: 0% of the records have language" in said
+        assert "`recsys accept book_attributes`" in said
+    after = DuckDBWarehouse(world / "warehouse.duckdb").frame("select count(language) as n from marts.dim_books")
+    assert after == before
+    assert "there is nothing to accept" in run_recsys("accept", "user_attributes")[1]
+    code, said = run_recsys("accept", "book_attributes", "--why", "no languages any more")
+    assert (code, "is accepted though 0% of the records have language" in said) == (0, True)
+    settings = load_settings({"RECSYS_HOME": str(world)})
+    with instance_of(settings) as instance:
+        graph = build_defs(settings).resolve_asset_graph()
+        assert failed_blocking(graph, instance) == {}
+        assert dg.AssetKey(["marts", "dim_books"]) in stale_assets(graph, instance, graph.materializable_asset_keys)
+    noted = json.loads(hub.get("in_use/book_attributes.json"))
+    assert (noted["why"], noted["having"]["language"]) == ("no languages any more", 0)
+
+
 def test_a_warehouse_held_by_another_process_is_named(world, run_recsys):
     import subprocess
     import sys

@@ -108,6 +108,7 @@ class Refresher:
         for kind in KINDS:
             for days in stretches(new_snapshots(self.hub, self.warehouse, kind)):
                 yield Step(f"loading {kind}", (dg.AssetKey(["raw", kind]),), _checked(days))
+            yield from self._check_again(instance, dg.AssetKey(["raw", kind]))
         landed = all_arrivals(self.hub, self.warehouse)
         if landed.changed:
             self.report.warnings.append(_changed(landed))

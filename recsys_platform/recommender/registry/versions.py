@@ -8,7 +8,6 @@ versions; each change of one is a run in an experiment of its own, which nothing
 """
 
 import datetime as dt
-import getpass
 import json
 import logging
 import os
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from recsys_platform.processes import is_alive
+from recsys_platform.processes import current_user, is_alive
 from recsys_platform.recommender.arrays import AnyArray
 from recsys_platform.recommender.errors import RegistryError
 from recsys_platform.recommender.registry.files import (
@@ -179,7 +178,7 @@ class Registry:
                 f"Version {version} cannot become {alias}: there is none. `recsys models` lists those there are."
             )
         with _told(f"Cannot change {alias}"):
-            self._write_down(Change(_now(), who or _somebody(), alias, before, version, why))
+            self._write_down(Change(_now(), who or current_user(), alias, before, version, why))
             if version is None:
                 self._client.delete_registered_model_alias(MODEL, alias)
             else:
@@ -196,7 +195,7 @@ class Registry:
 
     def choose(self, recipe_hash: str, *, why: str, data_to: str) -> None:
         """Remember that the present user put this recipe into production, on data up to that time."""
-        made = Choice(recipe_hash, _now(), _somebody(), why, data_to)
+        made = Choice(recipe_hash, _now(), current_user(), why, data_to)
         with _told("Cannot write down who chose the production model"):
             self._client.set_registered_model_tag(MODEL, _CHOICE, json.dumps(asdict(made), default=plain))
 
@@ -448,14 +447,6 @@ def _told(what: str) -> Iterator[None]:
     except (MlflowException, OSError) as error:
         words = " ".join(str(error).split())[:300]
         raise RegistryError(f"{what}: {words}") from error
-
-
-def _somebody() -> str:
-    """The user's name; in a container without one, the number."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _now() -> dt.datetime:
