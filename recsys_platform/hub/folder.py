@@ -9,6 +9,7 @@ from pathlib import Path
 
 from recsys_platform.errors import HubError
 from recsys_platform.hub.fingerprints import Fingerprints, fingerprints
+from recsys_platform.hub.keys import is_folder_marker
 from recsys_platform.hub.store import HubObject
 
 
@@ -61,9 +62,10 @@ class FolderHub:
 
     def objects(self, prefix: str) -> list[HubObject]:
         """The objects under a prefix that ends with `/`, sorted by key; none if there is no such folder."""
-        found = (Path(folder) / name for folder, _, names in os.walk(self.root / prefix) for name in names)
+        paths = (Path(folder) / name for folder, _, names in os.walk(self.root / prefix) for name in names)
         with fingerprints(self.root) as known:
-            return sorted(self._describe(path, known) for path in found if not path.name.startswith("."))
+            found = [self._describe(path, known) for path in paths if not path.name.startswith(".")]
+        return sorted(item for item in found if not is_folder_marker(item.key, item.size_bytes))
 
     def folders(self, prefix: str) -> list[str]:
         """The names directly under a prefix that hold objects deeper down, sorted."""

@@ -9,8 +9,13 @@ SOURCES: tuple[Source, ...] = get_args(Source)
 Attributes = Literal["user_attributes", "book_attributes"]
 ID_FIELDS: dict[Attributes, str] = {"user_attributes": "user_id", "book_attributes": "book_id"}
 
+FIRST_DAY = dt.date(2000, 1, 1)
+"""The first day of arrival that anything can land on."""
+
 LANDING = "engagement_events"
 _LANDING_KEY = re.compile(rf"{LANDING}/source=(?P<source>[a-z]+)/(?P<hour>\d{{4}}/\d\d/\d\d/\d\d)/[^/]+")
+_SNAPSHOT_KEY = re.compile(r"(?P<kind>[a-z_]+)/(?P<folder>dt=[^/]+)/[^/_.][^/]*\.(gz|json|jsonl)")
+_DAY_FOLDER = re.compile(r"dt=\d{4}-\d\d-\d\d")
 
 
 def landing_prefix(source: Source, day: dt.date) -> str:
@@ -63,6 +68,25 @@ def is_landing_key(key: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_snapshot_key(kind: Attributes, key: str) -> bool:
+    """Whether a key is a part of an attribute snapshot: a file of JSON lines, gzipped or not, right in the folder of a real day."""
+    match = _SNAPSHOT_KEY.fullmatch(key)
+    return match is not None and match["kind"] == kind and snapshot_day(match["folder"]) is not None
+
+
+def snapshot_day(folder: str) -> dt.date | None:
+    """The day of a folder `dt=YYYY-MM-DD`, None if it is named otherwise."""
+    try:
+        return dt.date.fromisoformat(folder[3:]) if _DAY_FOLDER.fullmatch(folder) else None
+    except ValueError:
+        return None
+
+
+def is_folder_marker(key: str, size_bytes: int) -> bool:
+    """Whether an object only stands for a folder, as consoles and Hadoop write them: no data, and a folder's name."""
+    return size_bytes == 0 and key.endswith(("/", "_$folder$"))
 
 
 def _parts(key: str) -> dict[str, str]:

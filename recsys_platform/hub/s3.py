@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from recsys_platform.errors import HubError
 from recsys_platform.hub.aws import client, code_of, in_one_sentence
+from recsys_platform.hub.keys import is_folder_marker
 from recsys_platform.hub.store import HubObject
 
 PART_BYTES = 16 * 1024 * 1024  # larger objects are sent in parts of this size
@@ -85,7 +86,9 @@ class S3Hub:
         """The objects under a prefix that ends with `/`, sorted by key: a request for each thousand."""
         found = (item for page in self._pages(prefix) for item in page.get("Contents", ()))
         return sorted(
-            HubObject(item["Key"].removeprefix(self._root), item["ETag"].strip('"'), item["Size"]) for item in found
+            HubObject(item["Key"].removeprefix(self._root), item["ETag"].strip('"'), item["Size"])
+            for item in found
+            if not is_folder_marker(item["Key"], item["Size"])
         )
 
     def folders(self, prefix: str) -> list[str]:

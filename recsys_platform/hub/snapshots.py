@@ -7,15 +7,14 @@ import datetime as dt
 import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from recsys_platform.errors import HubError
 from recsys_platform.events.framing import read_json
-from recsys_platform.hub.keys import Attributes, attributes_prefix
+from recsys_platform.hub.keys import Attributes, attributes_prefix, is_snapshot_key, snapshot_day
 from recsys_platform.hub.schemas import Drift, Schema, discover, drift
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.store import Hub, HubObject
 
 SAMPLE = 50_000  # records of a snapshot that are looked at, spread evenly
 
@@ -38,11 +37,13 @@ class SnapshotDrift:
 
 def snapshot_days(hub: Hub, kind: Attributes) -> list[dt.date]:
     """The days that have a snapshot, oldest first."""
-    days = []
-    for folder in hub.folders(kind):
-        with suppress(ValueError):  # the loader names folders that are no days
-            days.append(dt.date.fromisoformat(folder.removeprefix("dt=")))
-    return sorted(day for day in days if hub.objects(attributes_prefix(kind, day)))
+    days = {day for day in map(snapshot_day, hub.folders(kind)) if day}
+    return sorted(day for day in days if snapshot_parts(hub, kind, day))
+
+
+def snapshot_parts(hub: Hub, kind: Attributes, day: dt.date) -> list[HubObject]:
+    """The objects of a snapshot; other files in its folder, such as `_SUCCESS`, are none."""
+    return [item for item in hub.objects(attributes_prefix(kind, day)) if is_snapshot_key(kind, item.key)]
 
 
 def snapshot_drift(hub: Hub, kind: Attributes, day: dt.date | None = None) -> SnapshotDrift | None:
@@ -66,7 +67,7 @@ def read_records(packed: bytes, *, step: int = 1) -> Iterator[Any]:
 
 
 def _schema(hub: Hub, kind: Attributes, day: dt.date) -> Schema:
-    parts = [hub.get(item.key) for item in hub.objects(attributes_prefix(kind, day))]
+    parts = [hub.get(item.key) for item in snapshot_parts(hub, kind, day)]
     try:
         step = 1 + sum(gzip.decompress(part).count(b"\n") for part in parts) // SAMPLE
         records = (record for part in parts for record in read_records(part, step=step))

@@ -39,7 +39,7 @@ class Hub(Protocol):
         """Remove an object; nothing happens if there is none."""
 
     def objects(self, prefix: str) -> list[HubObject]:
-        """The objects under a prefix that ends with `/`, sorted by key."""
+        """The objects under a prefix that ends with `/`, sorted by key; objects that only stand for a folder are none."""
 
     def folders(self, prefix: str) -> list[str]:
         """The names directly under a prefix that hold objects deeper down, sorted."""

@@ -2,20 +2,21 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from recsys_platform.errors import HubError
 from recsys_platform.hub.keys import (
+    FIRST_DAY,
     LANDING,
     SOURCES,
     Attributes,
     arrival_of,
-    attributes_prefix,
     is_landing_key,
+    is_snapshot_key,
     landing_prefix,
 )
+from recsys_platform.hub.snapshots import snapshot_days, snapshot_parts
 from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.warehouse.port import Warehouse
 
@@ -25,17 +26,42 @@ if TYPE_CHECKING:  # it brings boto3 along, which a laptop need not load
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Landing objects: `new` are unknown to the ledger, `changed` were loaded with another content."""
+    """Landing objects: `new` are unknown to the ledger, `changed` were loaded with another content, `early` wait for their day.
+
+    `strangers` are keys that are not of the landing layout: they are not loaded and keep nothing else from being loaded.
+    """
 
     new: tuple[HubObject, ...] = ()
     changed: tuple[HubObject, ...] = ()
+    early: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
+
+    def __add__(self, other: "Arrivals") -> "Arrivals":
+        """What is in either, each object once."""
+        return Arrivals(
+            *(tuple(sorted({*getattr(self, part.name), *getattr(other, part.name)})) for part in fields(self))
+        )
+
+    def warnings(self) -> list[str]:
+        """A sentence for each kind of object that lies in the hub and is not loaded."""
+        changed = [item.key for item in self.changed]
+        told = ((self.strangers, *_STRANGERS), (self.early, *_EARLY), (changed, *_CHANGED))
+        return [_sentence("landing object", *each) for each in told if each[0]]
+
+
+_STRANGERS = (
+    f"not of the form {LANDING}/source={{{','.join(SOURCES)}}}/YYYY/MM/DD/HH/name, from {FIRST_DAY.year} on",
+    "not loaded; move what is foreign out of the hub, or import it",
+)
+_EARLY = ("in a landing hour of a day to come", "not loaded before that day; deliver under the hour of arrival")
+_CHANGED = ("changed after they were loaded", "not loaded again; deliver what is new in new objects")
 
 
 def arrivals(hub: Hub, warehouse: Warehouse, *days: dt.date) -> Arrivals:
-    """Landing objects of all trackers that arrived on some days; `HubError` if a key breaks the layout."""
-    prefixes = [landing_prefix(source, day) for source in SOURCES for day in days]
+    """Landing objects of all trackers that arrived on some days."""
+    prefixes = [landing_prefix(source, day) for source in SOURCES for day in sorted(set(days))]
     found = [item for prefix in prefixes for item in hub.objects(prefix)]
-    return _sort_out(found, warehouse.ledger(*prefixes))
+    return _sort_out(found, warehouse.ledger(*prefixes) if prefixes else {})
 
 
 def all_arrivals(hub: Hub, warehouse: Warehouse) -> Arrivals:
@@ -73,27 +99,43 @@ def loaded_after(warehouse: Warehouse, moment: dt.datetime) -> list[dt.date]:
 
 
 def new_snapshots(hub: Hub, warehouse: Warehouse, kind: Attributes) -> list[dt.date]:
-    """Days whose attribute snapshot in the hub is not, or not in this state, in the warehouse."""
-    days = [_snapshot_day(kind, folder) for folder in hub.folders(kind)]
+    """Days up to today whose attribute snapshot in the hub is not, or not in this state, in the warehouse."""
     ledger = warehouse.ledger(f"{kind}/")
-    return [day for day in days if any(ledger.get(o.key) != o.etag for o in hub.objects(attributes_prefix(kind, day)))]
+    days = [day for day in snapshot_days(hub, kind) if FIRST_DAY <= day <= _today()]
+    return [day for day in days if any(ledger.get(item.key) != item.etag for item in snapshot_parts(hub, kind, day))]
 
 
-def _sort_out(found: list[HubObject], ledger: dict[str, str]) -> Arrivals:
-    strangers = [item.key for item in found if not is_landing_key(item.key)]
-    if strangers:
-        raise HubError(
-            f"{strangers[0]} and {len(strangers) - 1} more keys are not of the form "
-            f"{LANDING}/source={{{','.join(SOURCES)}}}/YYYY/MM/DD/HH/name: move them out of the hub."
-        )
+def unread_snapshots(hub: Hub, kind: Attributes) -> list[str]:
+    """A sentence if there are objects among the snapshots that are no part of one, or of one of a day to come."""
+    keys = [item.key for item in hub.objects(f"{kind}/")]
+    strange = [key for key in keys if not is_snapshot_key(kind, key)]
+    early = [f"{kind}/dt={day}/" for day in snapshot_days(hub, kind) if day > _today()]
+    layout = f"not of the form {kind}/dt=YYYY-MM-DD/name.json.gz"
+    told = (
+        ("object", strange, layout, "not loaded; move them out of the hub"),
+        ("snapshot", early, "of a day to come", "not loaded before that day; deliver under the day they are of"),
+    )
+    return [_sentence(noun, keys, what, remedy) for noun, keys, what, remedy in told if keys]
+
+
+def _sort_out(found: Sequence[HubObject], ledger: Mapping[str, str]) -> Arrivals:
+    landed = [item for item in found if is_landing_key(item.key) and arrival_of(item.key).date() >= FIRST_DAY]
+    due = [item for item in landed if arrival_of(item.key).date() <= _today() or item.key in ledger]
     return Arrivals(
-        new=tuple(item for item in found if item.key not in ledger),
-        changed=tuple(item for item in found if ledger.get(item.key, item.etag) != item.etag),
+        new=tuple(item for item in due if item.key not in ledger),
+        changed=tuple(item for item in due if ledger.get(item.key, item.etag) != item.etag),
+        early=tuple(sorted({item.key for item in landed} - {item.key for item in due})),
+        strangers=tuple(sorted({item.key for item in found} - {item.key for item in landed})),
     )
 
 
-def _snapshot_day(kind: Attributes, folder: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(folder.removeprefix("dt="))
-    except ValueError as error:
-        raise HubError(f"{kind}/{folder} is not of the form {kind}/dt=YYYY-MM-DD: move it out of the hub.") from error
+def _sentence(noun: str, keys: Sequence[str], what: str, remedy: str) -> str:
+    """`2 landing objects are not …, first KEY: they are not loaded; …`."""
+    several = len(keys) != 1
+    are = "" if what.startswith("changed") else " are" if several else " is"
+    they = "they are" if several else "it is"
+    return f"{len(keys):,} {noun}{'s' * several}{are} {what}, first {keys[0]}: {they} {remedy}."
+
+
+def _today() -> dt.date:
+    return dt.datetime.now(dt.UTC).date()

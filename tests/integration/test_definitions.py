@@ -21,6 +21,12 @@ def defs(tmp_path_factory) -> dg.Definitions:
     return build_defs(load_settings({"RECSYS_HOME": str(tmp_path_factory.mktemp("home"))}))
 
 
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
 def drawn(graph) -> str:
     def line(key):
         parents = ", ".join(sorted(parent.to_user_string() for parent in graph.get(key).parent_keys))
@@ -73,7 +79,7 @@ def test_what_writes_the_warehouse_waits_for_its_turn(defs):
             assert assets.op.pool == "warehouse_writer", assets.keys
 
 
-def test_the_sensor_asks_once_for_each_new_object(tmp_path):
+def test_the_sensor_asks_once_for_each_new_object(tmp_path, instance):
     import gzip
 
     from recsys_platform.hub.folder import FolderHub
@@ -88,7 +94,7 @@ def test_the_sensor_asks_once_for_each_new_object(tmp_path):
     day, keys = dt.date(2026, 11, 20), []
     for number in range(3):
         hub.put(landing_key("segment", dt.datetime(2026, 11, 20, 5), f"{number}.gz"), gzip.compress(b"{}"))
-        with dg.build_sensor_context(repository_def=repository, resources=parts) as context:
+        with dg.build_sensor_context(repository_def=repository, resources=parts, instance=instance) as context:
             asked = sensor.evaluate_tick(context)
         assert [request.partition_key for request in asked.run_requests] == ["2026-11-20"]
         keys += [request.run_key for request in asked.run_requests]
@@ -96,7 +102,7 @@ def test_the_sensor_asks_once_for_each_new_object(tmp_path):
             hub, [o for o in hub.objects(landing_prefix("segment", day)) if o.key.endswith(f"{number}.gz")]
         )
     assert len(set(keys)) == 3
-    with dg.build_sensor_context(repository_def=repository, resources=parts) as context:
+    with dg.build_sensor_context(repository_def=repository, resources=parts, instance=instance) as context:
         assert sensor.evaluate_tick(context).run_requests == []
 
 

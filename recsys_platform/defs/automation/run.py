@@ -1,7 +1,7 @@
 """Bring everything up to date from the command line: the `refresh` job, on the world's own instance, in this process.
 
-First what is new is fetched and loaded, each unbroken stretch of days in one run; then everything that is older than what it is
-made of. Where nothing is new, nothing runs.
+First what is new is fetched and loaded, all days in one run; then everything that is older than what it is made of.
+Where nothing is new, nothing runs.
 """
 
 import datetime as dt
@@ -16,21 +16,22 @@ import dagster as dg
 
 from recsys_platform.defs.automation.failures import words_of_step
 from recsys_platform.defs.automation.instances import LOCATION_TAGS, tell_code_location
+from recsys_platform.defs.automation.load_requests import RAW_EVENTS
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
-from recsys_platform.defs.automation.triggers import ON_DEMAND, RAW_EVENTS, REFRESH, observed
-from recsys_platform.defs.partitions import FIRST_DAY, stretches
+from recsys_platform.defs.automation.triggers import ON_DEMAND, REFRESH, observed
+from recsys_platform.defs.partitions import TOLD_DAYS, days_of_run, load_tags
 from recsys_platform.defs.pools import PROCESS, REBUILD
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.errors import RecsysError
-from recsys_platform.hub.keys import Attributes, attributes_prefix
+from recsys_platform.hub.keys import Attributes
+from recsys_platform.hub.snapshots import snapshot_parts
 from recsys_platform.hub.store import Hub
 from recsys_platform.processes import is_alive
 from recsys_platform.resources import registry_of
 from recsys_platform.settings import Settings
-from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, by_day, loaded_after, new_snapshots
+from recsys_platform.warehouse.arrivals import all_arrivals, by_day, loaded_after, new_snapshots, unread_snapshots
 from recsys_platform.warehouse.port import Warehouse
 
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 TOGETHER = ({"staging", "intermediate", "marts"}, {"published"})
 """Layers that are rebuilt whole or not at all: one `dbt build`, one publication."""
 KINDS: tuple[Attributes, ...] = ("user_attributes", "book_attributes")
@@ -40,7 +41,7 @@ Listener = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Step:
-    """One Dagster run: which assets, for which stretch of days (None for assets without days)."""
+    """One Dagster run: which assets, from which day to which (None for assets without days)."""
 
     what: str
     assets: tuple[dg.AssetKey, ...]
@@ -48,14 +49,8 @@ class Step:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags by which Dagster knows the range of partitions."""
-        if self.days is None:
-            return {}
-        first, last = self.days
-        return {
-            RANGE_START: first.isoformat(),
-            RANGE_END: last.isoformat(),
-        }
+        """The tags by which the run knows its days."""
+        return load_tags(self.days) if self.days else {}
 
 
 @dataclass
@@ -106,20 +101,19 @@ class Refresher:
             keys = [dg.AssetKey([layer, kind]) for kind in fetch for layer in ("landing", "raw")]
             yield Step("fetching today's attributes", tuple(keys), (today, today))
         for kind in KINDS:
-            for days in stretches(new_snapshots(self.hub, self.warehouse, kind)):
-                yield Step(f"loading {kind}", (dg.AssetKey(["raw", kind]),), _checked(days))
+            if days := new_snapshots(self.hub, self.warehouse, kind):
+                yield Step(f"loading {kind}", (dg.AssetKey(["raw", kind]),), (days[0], days[-1]))
+            self.report.warnings += unread_snapshots(self.hub, kind)
             yield from self._check_again(instance, dg.AssetKey(["raw", kind]))
         landed = all_arrivals(self.hub, self.warehouse)
-        if landed.changed:
-            self.report.warnings.append(_changed(landed))
+        self.report.warnings += landed.warnings()
         found = by_day(landed.new)
-        for day, objects in found.items():
-            instance.report_runless_asset_event(observed(day, len(objects)))
-        spans = list(stretches({*found, *self._untold(instance)}))
-        for days in spans[:-1]:
-            yield Step("loading events", (RAW_EVENTS,), _checked(days))
-        if spans:  # what is made of events is older than the newest of them: it follows in the same run
-            yield Step("loading events and rebuilding", (RAW_EVENTS, *self._unpartitioned()), _checked(spans[-1]))
+        for day in list(found)[-TOLD_DAYS:]:
+            instance.report_runless_asset_event(observed(day, len(found[day])))
+        days = sorted({*found, *self._untold(instance)})
+        if days:  # what is made of events is older than the newest of them: it follows in the same run
+            assets = (RAW_EVENTS, *self._unpartitioned())
+            yield Step("loading events and rebuilding", assets, (days[0], days[-1]))
         else:
             yield from self._check_again(instance, RAW_EVENTS)
 
@@ -138,16 +132,13 @@ class Refresher:
         """The stretch of days whose blocking check failed last: it may have been mended by hand since."""
         run_id = failed_blocking(self.defs.resolve_asset_graph(), instance).get(key)
         run = instance.get_run_by_id(run_id) if run_id else None
-        tags = run.tags if run else {}
-        if "dagster/partition" in tags or RANGE_START in tags:
-            first, last = (
-                dt.date.fromisoformat(tags.get(tag) or tags["dagster/partition"]) for tag in (RANGE_START, RANGE_END)
-            )
-            yield Step("checking again", (key,), (first, last))
+        days = days_of_run(run.tags) if run else None
+        if days:
+            yield Step("checking again", (key,), days)
 
     def _wants_fetch(self, kind: Attributes, today: dt.date) -> bool:
         url = self.settings.users_url if kind == "user_attributes" else self.settings.books_url
-        return url is not None and not self.hub.objects(attributes_prefix(kind, today))
+        return url is not None and not snapshot_parts(self.hub, kind, today)
 
     def _rebuild(self, instance: dg.DagsterInstance, everything: bool) -> Iterator[Step]:
         """Decided only after the loads have run."""
@@ -191,8 +182,9 @@ class Refresher:
     def _note(self, step: Step, result: dg.ExecuteInProcessResult) -> None:
         self.report.steps.append(step)
         told = result.asset_materializations_for_node("raw__engagement_events") if RAW_EVENTS in step.assets else []
-        for name in self.report.loaded if told else ():  # every day of a run tells the figures of the whole run
-            self.report.loaded[name] += int(told[0].metadata[name].value)  # type: ignore[arg-type]
+        figures = next((event.metadata for event in told if "objects" in event.metadata), None)
+        for name in self.report.loaded if figures else ():  # every day of a run tells the figures of the whole run
+            self.report.loaded[name] += int(figures[name].value)  # type: ignore[index, arg-type]
         for check in result.get_asset_check_evaluations():
             if not check.passed:
                 severe = check.blocking and check.severity == dg.AssetCheckSeverity.ERROR
@@ -204,25 +196,10 @@ class Refresher:
                 self.report.failures.append(f"{event.step_key}: {words_of_step(event) or 'failed'}")
 
 
-def _checked(days: tuple[dt.date, dt.date]) -> tuple[dt.date, dt.date]:
-    if days[0] < FIRST_DAY:
-        raise RecsysError(
-            f"Objects of {days[0]} are older than the first partition, {FIRST_DAY}: move them out of the hub."
-        )
-    return days
-
-
 def _sentence_of_check(check: Any) -> str:
     rows = check.metadata.get("dagster_dbt/failed_row_count")
     why = check.description or (f"{rows.value} rows" if rows else "see its metadata")
     return f"Check {check.check_name} of {check.asset_key.to_user_string()} failed: {why}."
-
-
-def _changed(landed: Arrivals) -> str:
-    return (
-        f"{len(landed.changed)} landing objects changed after they were loaded, first {landed.changed[0].key}: "
-        "they are not loaded again; deliver what is new in new objects."
-    )
 
 
 def give_up_dead_runs(instance: dg.DagsterInstance) -> None:

@@ -1,33 +1,33 @@
 """What starts runs without a person: the job, its schedule, and the sensors; off unless `RECSYS_AUTOMATION=on`."""
 
 import datetime as dt
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
+from functools import partial
 
 import dagster as dg
 
 from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.cleanup import cleanup_job, daily_cleanup
-from recsys_platform.defs.partitions import FIRST_DAY
+from recsys_platform.defs.automation.load_requests import RAW_EVENTS, Cursor, fetch_request, load_requests
+from recsys_platform.defs.partitions import TOLD_DAYS
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.notifications import LandingQueue
-from recsys_platform.hub.store import Hub, HubObject
+from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.resources import queue_of
 from recsys_platform.settings import Settings
-from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, announced, by_day
+from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, announced, arrivals, by_day
 from recsys_platform.warehouse.port import Warehouse
 
 REFRESH = "refresh"
 LANDING_EVENTS = dg.AssetKey(["landing", "engagement_events"])
-RAW_EVENTS = dg.AssetKey(["raw", "engagement_events"])
 
 ON_DEMAND = "recsys/on_demand"
 """Tag of an asset that is only materialized when a person names it, in no run of the whole road."""
 
 RECONCILE = dt.timedelta(hours=1)
-"""How often the whole hub is listed although a queue tells of new objects: a message may be lost, a day without any may not."""
+"""How often the whole hub is listed: other ticks look at yesterday and today, or at what a queue tells of, which may lose some."""
 
 refresh = dg.define_asset_job(
     REFRESH,
@@ -46,7 +46,12 @@ attributes_job = dg.define_asset_job(
 )
 
 
-def triggers(settings: Settings) -> dg.Definitions:
+def utc_now() -> dt.datetime:
+    """The time by which sensors decide."""
+    return dt.datetime.now(dt.UTC)
+
+
+def triggers(settings: Settings, *, clock: Callable[[], dt.datetime] = utc_now) -> dg.Definitions:
     """The job, the schedule and the sensors, switched as the settings say."""
     is_on = settings.automation == "on"
     sensor_status = dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
@@ -55,7 +60,7 @@ def triggers(settings: Settings) -> dg.Definitions:
         jobs=[refresh, attributes_job, cleanup_job],
         schedules=[_daily_attributes(schedule_status, settings), daily_cleanup(schedule_status)],
         sensors=[
-            _new_landing_objects(sensor_status, queue_of(settings)),
+            _new_landing_objects(sensor_status, queue_of(settings), clock),
             _moved_aliases(sensor_status),
             failure_alert(sensor_status, settings),
             dg.AutomationConditionSensorDefinition(
@@ -71,39 +76,47 @@ def triggers(settings: Settings) -> dg.Definitions:
 def _daily_attributes(status: dg.DefaultScheduleStatus, settings: Settings) -> dg.ScheduleDefinition:
     @dg.schedule(
         job=attributes_job,
-        cron_schedule="0 2 * * *",
+        cron_schedule="*/10 2-23 * * *",
         default_status=status,
-        description="Fetch users and books once a day, before models are trained.",
+        description="Fetch users and books once a day from 02:00 UTC on, before models are trained; again while that fails.",
     )
     def daily_attributes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if settings.users_url is None or settings.books_url is None:
             return dg.SkipReason("RECSYS_USERS_URL and RECSYS_BOOKS_URL are not both set: there is nothing to fetch.")
-        day = context.scheduled_execution_time.astimezone(dt.UTC).date().isoformat()
-        return dg.RunRequest(run_key=day, partition_key=day)
+        now = context.scheduled_execution_time.astimezone(dt.UTC)
+        return fetch_request(context.instance, attributes_job.name, now)
 
     return daily_attributes
 
 
-def _new_landing_objects(status: dg.DefaultSensorStatus, queue: LandingQueue | None) -> dg.SensorDefinition:
+def _new_landing_objects(
+    status: dg.DefaultSensorStatus, queue: LandingQueue | None, clock: Callable[[], dt.datetime]
+) -> dg.SensorDefinition:
     @dg.sensor(
         target=dg.AssetSelection.assets(RAW_EVENTS),
         minimum_interval_seconds=60,
         default_status=status,
-        description="Asks for a load of every arrival day that has objects which the ledger does not know.",
+        description="Asks for a load of the arrival days that have objects which the ledger does not know.",
     )
     def new_landing_objects(
         context: dg.SensorEvaluationContext, hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.SensorResult | dg.SkipReason:
+        cursor, now = Cursor.parse(context.cursor), clock()
         try:
-            found, cursor = _look(hub, warehouse, queue, context.cursor)
+            found, settle = _look(hub, warehouse, queue, cursor, now)
             waiting = by_day(found.new)
-            requests = [_request(day, objects) for day, objects in waiting.items()]
+            requests = load_requests(context.instance, cursor, waiting, now)
+            settle()
         except RecsysError as error:
             return dg.SkipReason(str(error))
-        if not requests:
-            return dg.SensorResult(skip_reason="No landing objects that the ledger does not know.", cursor=cursor)
-        told = [observed(day, len(objects)) for day, objects in waiting.items()]
-        return dg.SensorResult(run_requests=requests, asset_events=told, cursor=cursor)
+        asked = {day: waiting[day] for day, last in cursor.asked.items() if last.at == now}
+        told = [observed(day, len(objects)) for day, objects in list(asked.items())[-TOLD_DAYS:]]
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else _why_nothing(waiting, found),
+            asset_events=told,
+            cursor=cursor.dump(),
+        )
 
     return new_landing_objects
 
@@ -130,29 +143,31 @@ def _moved_aliases(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
 
 
 def _look(
-    hub: Hub, warehouse: Warehouse, queue: LandingQueue | None, listed_at: str | None
-) -> tuple[Arrivals, str | None]:
-    """What is new by the queue or, without one and once in a while, by listing the hub; and when that was last done."""
-    now = dt.datetime.now(dt.UTC)
+    hub: Hub, warehouse: Warehouse, queue: LandingQueue | None, cursor: Cursor, now: dt.datetime
+) -> tuple[Arrivals, Callable[[], None]]:
+    """What is new, and what to do once it is asked for: the whole hub once an hour, else yesterday and today, or what a queue tells.
+
+    Days whose load was asked for are looked at until nothing waits there.
+    """
+    if cursor.listed_at is None or now - cursor.listed_at >= RECONCILE:
+        cursor.listed_at = now
+        return all_arrivals(hub, warehouse), _nothing
     if queue is None:
-        return all_arrivals(hub, warehouse), None
-    if listed_at is None or now - dt.datetime.fromisoformat(listed_at) >= RECONCILE:
-        return all_arrivals(hub, warehouse), now.isoformat()
+        return arrivals(hub, warehouse, now.date(), now.date() - dt.timedelta(days=1), *cursor.asked), _nothing
     found, settled = announced(hub, warehouse, queue.receive())
-    queue.delete(settled)
-    return found, listed_at
+    return found + arrivals(hub, warehouse, *cursor.asked), partial(queue.delete, settled)
+
+
+def _nothing() -> None:
+    """What is left to do where no queue is."""
+
+
+def _why_nothing(waiting: Collection[dt.date], found: Arrivals) -> str:
+    """Why no load is asked for, and what lies in the hub and is not loaded."""
+    why = f"{len(waiting)} days wait: their load is under way, or failed and is asked for again after a pause."
+    return " ".join([why if waiting else "No landing objects that the ledger does not know.", *found.warnings()])
 
 
 def observed(day: dt.date, objects: int) -> dg.AssetMaterialization:
     """That a day has some new landing objects; an observation would not count for the freshness policy."""
     return dg.AssetMaterialization(LANDING_EVENTS, partition=day.isoformat(), metadata={"new_objects": objects})
-
-
-def _request(day: dt.date, objects: Sequence[HubObject]) -> dg.RunRequest:
-    """One run a day and set of waiting objects: a load under way is not asked for twice."""
-    if day < FIRST_DAY:
-        raise RecsysError(
-            f"Landing objects of {day} are older than the first partition, {FIRST_DAY}: move them out of the hub."
-        )
-    waiting = hashlib.sha256("\n".join(f"{item.key} {item.etag}" for item in objects).encode()).hexdigest()
-    return dg.RunRequest(run_key=f"{day}:{waiting[:16]}", partition_key=day.isoformat())

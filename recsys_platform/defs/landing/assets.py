@@ -12,7 +12,8 @@ from recsys_platform.defs.partitions import DAILY, days_of
 from recsys_platform.errors import AttributesError
 from recsys_platform.hub.attributes import Snapshot, fetch_snapshot, last_fetch, store_fetched
 from recsys_platform.hub.endpoint import Endpoint, shown
-from recsys_platform.hub.keys import ID_FIELDS, Attributes, attributes_prefix
+from recsys_platform.hub.keys import ID_FIELDS, Attributes
+from recsys_platform.hub.snapshots import snapshot_parts
 from recsys_platform.hub.store import Hub
 from recsys_platform.settings import Settings
 
@@ -92,7 +93,7 @@ def _told(endpoint: Endpoint, snapshot: Snapshot) -> dict[str, str | int]:
 
 
 def _already_there(hub: Hub, kind: Attributes, day: dt.date) -> dg.MaterializeResult:
-    found = hub.objects(attributes_prefix(kind, day))
+    found = snapshot_parts(hub, kind, day)
     if not found:
         raise dg.Failure(
             f"There is no {kind} snapshot of {day} and the past cannot be fetched: choose today.", allow_retries=False

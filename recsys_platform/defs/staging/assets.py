@@ -4,21 +4,25 @@ A day can be loaded every few minutes: only what the ledger does not know is rea
 """
 
 import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
 
 import dagster as dg
 
-from recsys_platform.defs.partitions import DAILY, days_of
+from recsys_platform.defs.partitions import DAILY, LOAD_FROM, TOLD_DAYS, days_of, days_of_run
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.tables import table_metadata
 from recsys_platform.defs.telling import every_few_seconds
 from recsys_platform.errors import RecsysError
-from recsys_platform.hub.keys import SOURCES, Attributes, attributes_prefix, landing_prefix
+from recsys_platform.hub.keys import LANDING, SOURCES, Attributes, arrival_of, attributes_prefix, landing_prefix
+from recsys_platform.hub.snapshots import snapshot_parts
 from recsys_platform.hub.store import Hub
-from recsys_platform.warehouse.arrivals import arrivals
+from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, arrivals, by_day, new_snapshots
 from recsys_platform.warehouse.port import LoadReport, Warehouse
 from recsys_platform.warehouse.rejected import mirror_rejected
 from recsys_platform.warehouse.sql import ARRIVAL_DAY
 
+EVER = (dt.date.min, dt.date.max)
 _ROWS_BY_DAY = f"""
     select cast({ARRIVAL_DAY} as varchar) as day, cast(sum(accepted) as bigint) as row_count
     from ops.load_ledger where object_key like 'engagement_events/%' group by 1
@@ -39,21 +43,42 @@ def raw_engagement_events(
 ) -> dg.MaterializeResult:
     """One row per accepted landed record; what cannot be accepted is in `raw.rejected_records` with its reason."""
     warehouse.prepare()
-    found = arrivals(hub, warehouse, *days_of(context))
+    gaps = LOAD_FROM in context.run.tags
+    days = [] if gaps else days_of(context)
+    found = _waiting(context, hub, warehouse) if gaps else arrivals(hub, warehouse, *days)
     tell = every_few_seconds(lambda done, total: context.log.info(f"{done:,} of {total:,} objects loaded"))
     report = warehouse.load_events(hub, found.new, progress=tell)
-    mirror_rejected(hub, warehouse, *(landing_prefix(source, day) for source in SOURCES for day in days_of(context)))
+    prefixes = [landing_prefix(source, day) for source in SOURCES for day in days] or [f"{LANDING}/"]
+    mirror_rejected(hub, warehouse, *prefixes)
     context.log.info(_sentence(report))
-    for row in warehouse.frame(_ROWS_BY_DAY).to_pylist():
-        if row["day"] in context.partition_keys:
-            context.add_asset_metadata({"dagster/partition_row_count": row["row_count"]}, partition_key=row["day"])
+    _tell_days(context, warehouse, list(by_day(found.new))[:-1] if gaps else [])
     return dg.MaterializeResult(
         metadata={
             **_numbers(report),
             **table_metadata(warehouse, "raw.engagement_events"),
             "changed_after_load": [item.key for item in found.changed],
+            "not_loaded": [*found.strangers, *found.early],
         }
     )
+
+
+def _waiting(context: dg.AssetExecutionContext, hub: Hub, warehouse: Warehouse) -> Arrivals:
+    """Whatever the ledger does not know, between the days that the run names."""
+    first, last = days_of_run(context.run.tags) or EVER
+    found = all_arrivals(hub, warehouse)
+    return replace(found, new=tuple(item for item in found.new if first <= arrival_of(item.key).date() <= last))
+
+
+def _tell_days(context: dg.AssetExecutionContext, warehouse: Warehouse, loaded: Sequence[dt.date]) -> None:
+    """Row counts of the days of the run, and that the newest of `loaded` were made, days beside the run's own."""
+    counts = {row["day"]: row["row_count"] for row in warehouse.frame(_ROWS_BY_DAY).to_pylist()}
+    for day in days_of(context):
+        if day.isoformat() in counts:
+            count = {"dagster/partition_row_count": counts[day.isoformat()]}
+            context.add_asset_metadata(count, partition_key=day.isoformat())
+    for day in loaded[-TOLD_DAYS:]:
+        count = {"dagster/partition_row_count": counts[day.isoformat()]}
+        context.log_event(dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=count))
 
 
 def _raw_attributes(kind: Attributes) -> dg.AssetsDefinition:
@@ -71,15 +96,21 @@ def _raw_attributes(kind: Attributes) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult:
         warehouse.prepare()
-        reports = (_load_day(hub, warehouse, kind, day) for day in days_of(context))
+        days = _new_days(context, hub, warehouse, kind) if LOAD_FROM in context.run.tags else days_of(context)
+        reports = (_load_day(hub, warehouse, kind, day) for day in days)
         report = sum(reports, LoadReport())
         return dg.MaterializeResult(metadata={**_numbers(report), **table_metadata(warehouse, f"raw.{kind}")})
 
     return raw
 
 
+def _new_days(context: dg.AssetExecutionContext, hub: Hub, warehouse: Warehouse, kind: Attributes) -> list[dt.date]:
+    first, last = days_of_run(context.run.tags) or EVER
+    return [day for day in new_snapshots(hub, warehouse, kind) if first <= day <= last]
+
+
 def _load_day(hub: Hub, warehouse: Warehouse, kind: Attributes, day: dt.date) -> LoadReport:
-    objects = hub.objects(attributes_prefix(kind, day))
+    objects = snapshot_parts(hub, kind, day)
     known = warehouse.ledger(attributes_prefix(kind, day))
     if {item.key: item.etag for item in objects} == known:
         return LoadReport()

@@ -1,16 +1,13 @@
 """Nothing that landed is lost: proven on every load, for the days that were loaded."""
 
-import datetime as dt
-from collections.abc import Mapping
-
 import dagster as dg
 
+from recsys_platform.defs.partitions import days_of_run
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.warehouse.conservation import Account, Days, account, damaged_objects
 from recsys_platform.warehouse.port import Warehouse
 
 _EVENTS = dg.AssetKey(["raw", "engagement_events"])
-_PARTITION, _RANGE = "dagster/partition", ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 @dg.asset_check(asset=_EVENTS, blocking=True, pool=WAREHOUSE_WRITER)
@@ -51,12 +48,6 @@ def every_object_is_whole(
         metadata={"days": _span(days), "damaged_objects": len(damaged), "first": damaged[:5]},
         description=what,
     )
-
-
-def days_of_run(tags: Mapping[str, str]) -> Days | None:
-    """The days of arrival that a run is about, by its tags; None for all of them."""
-    first, last = (tags.get(tag) or tags.get(_PARTITION) for tag in _RANGE)
-    return (dt.date.fromisoformat(first), dt.date.fromisoformat(last)) if first and last else None
 
 
 def _span(days: Days | None) -> str:
