@@ -30,8 +30,8 @@ final as (
 
         {{ redact_emails('title') }} as title,
         {{ redact_emails('author') }} as author,
-        lower(language) as language,
-        {{ string_array('categories') }} as categories,
+        lower({{ redact_emails('language') }}) as language,
+        {{ string_array(redact_emails('categories')) }} as categories,
 
         {{ integer_from_text('reading_minutes') }} as reading_minutes,
 

@@ -26,10 +26,10 @@ final as (
         snapshot_date,
         {{ pseudonym('user_id') }} as user_id,
 
-        upper(country) as country,
-        lower(language) as language,
-        lower(tier) as tier,
-        {{ string_array('interests') }} as interests,
+        upper({{ redact_emails('country') }}) as country,
+        lower({{ redact_emails('language') }}) as language,
+        lower({{ redact_emails('tier') }}) as tier,
+        {{ string_array(redact_emails('interests')) }} as interests,
         {{ email_hash('email') }} as email_hash,
 
         {{ timestamp_from_iso('created_text') }} as created_at,

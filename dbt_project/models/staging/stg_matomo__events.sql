@@ -102,11 +102,11 @@ final as (
         cast(null as varchar) as experiment,
         cast(null as varchar) as variant,
         {{ redact_emails('label') }} as label,
-        coalesce({{ redact_emails('event_value') }}, revenue) as value_text,
+        {{ redact_emails('coalesce(event_value, revenue)') }} as value_text,
         cast(null as varchar) as items,
         'web' as platform,
         -- `lang` is the browser's whole Accept-Language header; its first language is the reader's.
-        replace(trim(split_part(split_part(language, ',', 1), ';', 1)), '_', '-') as locale,
+        replace(trim(split_part(split_part({{ redact_emails('language') }}, ',', 1), ';', 1)), '_', '-') as locale,
         cast(null as varchar) as app_version,
         left(event_id, 12) as content_hash,
         {{ salted_hash('ip') }} as ip_hash,

@@ -112,8 +112,8 @@ final as (
         cast(null as varchar) as label,
         cast(null as varchar) as value_text,
         cast(null as varchar) as items,
-        lower(platform) as platform,
-        replace(locale, '_', '-') as locale,
+        lower({{ redact_emails('platform') }}) as platform,
+        replace({{ redact_emails('locale') }}, '_', '-') as locale,
         {{ redact_emails('app_version') }} as app_version,
         left(event_id, 12) as content_hash,
         -- The addresses that Pinpoint's records hold are those of mail servers and link scanners.

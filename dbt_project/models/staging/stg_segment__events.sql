@@ -63,7 +63,7 @@ typed as (
 
     select
         *,
-        coalesce(lower(given_type), case when track_name is not null then 'track' end) as record_type,
+        coalesce(lower({{ redact_emails('given_type') }}), case when track_name is not null then 'track' end) as record_type,
         -- What the event says. Not its times, which differ between deliveries, nor its context.
         {{ joined([
             'given_type', 'coalesce(track_name, page_name, previous_id, group_id)', 'user_id', 'anonymous_id',
@@ -105,7 +105,7 @@ final as (
         {{ redact_emails('value') }} as value_text,
         {{ redact_emails('items') }} as items,
         case
-            when device_type is not null then lower(device_type)
+            when device_type is not null then lower({{ redact_emails('device_type') }})
             when library_name = 'analytics.js' then 'web'
         end as platform,
         replace({{ redact_emails('locale') }}, '_', '-') as locale,
