@@ -22,9 +22,10 @@ dev: $(READY) ## Dagster's UI on the world in RECSYS_HOME, http://localhost:3000
 
 docs: $(READY) ## Build the dbt docs of the marts and serve them, http://localhost:8080
 	@test -f "$(RECSYS_HOME)/warehouse.duckdb" || { echo "error: there is no warehouse in $(RECSYS_HOME): make demo first"; exit 1; }
-	@cd dbt_project && ../$(BIN)/dbt --quiet docs generate && ../$(BIN)/dbt docs serve --port 8080 --no-browser
+	@$(BIN)/python -m recsys_platform.warehouse.dbt_docs
+	@cd dbt_project && ../$(BIN)/dbt docs serve --target-path target/docs --port 8080 --no-browser
 
-status: $(READY) ## What is loaded, how fresh, which model is live
+status: $(READY) ## What is loaded, how fresh, which lists are live
 	@$(BIN)/recsys status
 
 test: $(READY) ## All tests

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from recsys_platform.errors import InputError, RecsysError, WarehouseHeldError, is_disk_full
 from recsys_platform.hub.keys import LANDING
@@ -268,7 +269,7 @@ def dev(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
 
 @app.command()
 def status() -> None:
-    """What is loaded, how fresh each layer is, what was rejected, which model is live, what is switched on."""
+    """What is loaded, how fresh each layer is, what was rejected, which lists are live, what runs, what is on, what it weighs."""
     from recsys_platform.console import print_disk_usage, print_held, print_overview, print_running, print_state
     from recsys_platform.defs.automation.state import state_of
     from recsys_platform.disk_usage import disk_usage
@@ -502,12 +503,12 @@ def _world() -> Settings:
 def _bar() -> Iterator[Progress]:
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        BarColumn(20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with _own_terminal() as console, Progress(*columns, console=console, transient=True) as progress:
+    with _own_terminal() as console, Progress(*columns, console=console, transient=True, expand=True) as progress:
         yield progress
 
 

@@ -1,7 +1,7 @@
 """What the commands print: one screen, figures first, and where to look next."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # they bring Dagster along, which takes seconds
     from recsys_platform.defs.automation.run import RunReport
     from recsys_platform.defs.automation.state import State
 
+_REASONS = 5
+"""How many reasons of rejections one line tells."""
+
 
 def print_report(out: Console, report: "RunReport") -> None:
     """What this run did, or that there was nothing to do."""
@@ -25,16 +28,27 @@ def print_report(out: Console, report: "RunReport") -> None:
         out.print("Nothing new: 0 objects loaded, no table changed; every layer is newer than the data it is made of.")
         out.print("After a change of code or settings: `recsys run --all`.")
     elif not report.failures:
-        out.print(
-            f"Loaded {loaded['objects']:,} new objects: {loaded['records']:,} records, {loaded['accepted']:,} accepted, "
-            f"{loaded['rejected']:,} rejected; {report.assets} assets in {len(report.steps)} runs are up to date."
-        )
+        made = f"{_count(report.assets, 'asset')} made in {_count(len(report.steps), 'run')}."
+        out.print(f"{_loaded(loaded)} {made}")
     for sentence in dict.fromkeys(report.warnings):
         out.print(f"[yellow]warning:[/] {escape(sentence)}", soft_wrap=True)
     for sentence in dict.fromkeys(report.failures):
         out.print(f"[bold red]failed:[/] {escape(sentence)}", soft_wrap=True)
     if report.failures:
         out.print("Stopped there: nothing further down was changed. `make dev` shows the run.")
+
+
+def _loaded(loaded: Mapping[str, int]) -> str:
+    if not loaded["objects"]:
+        return "No new landing objects;"
+    return (
+        f"Loaded {_count(loaded['objects'], 'new object')}: {_count(loaded['records'], 'record')}, "
+        f"{loaded['accepted']:,} accepted, {loaded['rejected']:,} rejected;"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def print_overview(out: Console, settings: Settings, warehouse: Warehouse) -> None:
@@ -99,7 +113,7 @@ def print_disk_usage(out: Console, parts: Sequence[tuple[str, int]]) -> None:
 
 
 def _lines(found: Overview) -> list[tuple[str, str]]:
-    reasons = "; ".join(f"{reason} {count:,}" for reason, count in found.reasons[:4])
+    reasons = "; ".join(f"{reason} {count:,}" for reason, count in _summed(found.reasons))
     span = (
         f"{found.first_event:%Y-%m-%d} to {found.last_event:%Y-%m-%d}"
         if found.first_event and found.last_event
@@ -123,6 +137,14 @@ def _lines(found: Overview) -> list[tuple[str, str]]:
             else "nothing published yet",
         ),
     ]
+
+
+def _summed(reasons: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The most frequent reasons, and all others as one, so that the numbers add up."""
+    if len(reasons) <= _REASONS:
+        return list(reasons)
+    others = reasons[_REASONS - 1 :]
+    return [*reasons[: _REASONS - 1], (f"{len(others)} other reasons", sum(count for _, count in others))]
 
 
 def _quality(found: Overview) -> str:

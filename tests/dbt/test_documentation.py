@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from recsys_platform.warehouse.dbt_docs import without_unit_tests
+
 GRAIN = "One row per "
 BUILT = {"model", "seed", "snapshot"}
 READ_BY_ANALYSTS = {"marts", "published", "raw", "ops"}
@@ -123,3 +125,18 @@ def test_exposures_have_an_owner_and_the_overview_greets_analysts(manifest: Any)
     assert {"recommendation_api", "reading_activity_dashboard"} <= owners.keys()
     assert all(str(email).endswith("@example.com") for email in owners.values())
     assert "Where to start" in manifest.docs["doc.recsys.__overview__"].block_contents
+
+
+def test_the_lineage_that_people_see_holds_no_unit_test() -> None:
+    manifest = {
+        "nodes": {"model.a": {}},
+        "unit_tests": {"unit_test.t": {}},
+        "parent_map": {"model.a": ["source.s"], "unit_test.t": ["model.a"]},
+        "child_map": {"model.a": ["unit_test.t", "model.b"], "unit_test.t": []},
+    }
+    assert without_unit_tests(manifest) == {
+        "nodes": {"model.a": {}},
+        "unit_tests": {},
+        "parent_map": {"model.a": ["source.s"]},
+        "child_map": {"model.a": ["model.b"]},
+    }

@@ -13,8 +13,10 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.splits import Split, hold_out_latest
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation.held_out import Evaluation, EvaluationParams, evaluate
+from recsys_platform.recommender.evaluation.measured import DIFFERENCES, VALUES, keep
 from recsys_platform.recommender.evaluation.plots import evaluation_plot, headline
 from recsys_platform.recommender.evaluation.report import evaluation_page
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 BOOKS = [f"b{number:02d}" for number in range(30)]
 PNG = b"\x89PNG\r\n"
@@ -133,3 +135,22 @@ def test_the_page_holds_every_figure_and_runs_nothing(split: Split, result: Eval
     assert "&lt;script&gt;" in page
     for text in ("All readers", "NDCG by history", "NDCG less that of last", "0.6667", "2026-01-01 00:00 UTC"):
         assert text in page
+
+
+def test_an_evaluation_that_says_the_same_again_leaves_every_row_as_it_is(
+    split: Split, warehouse: DuckDBWarehouse
+) -> None:
+    def kept(values: Fixed, minute: int, data: str = "data") -> dict[str, list[tuple[object, ...]]]:
+        result = evaluate([values, LAST], split, EvaluationParams(resamples=50), baselines=["last"])
+        keep(result, data, warehouse, dt.datetime(2026, 11, 20, 5, minute))
+        with warehouse.connect(read_only=True) as con:
+            return {table: con.execute(f"from {table} order by all").fetchall() for table in (VALUES, DIFFERENCES)}
+
+    before = kept(FIRST, 0)
+    assert len(before[DIFFERENCES]) > 0
+    assert kept(FIRST, 1) == before
+    changed = kept(Fixed("first", -LAST.values[::-1]), 2)
+    assert {len(changed[table]) for table in before} == {len(before[table]) for table in before}
+    assert changed != before
+    kept(FIRST, 3, "other data")
+    assert kept(FIRST, 4) != kept(FIRST, 5, "other data")  # which evaluation is the newest must be told

@@ -70,13 +70,29 @@ class MeasuredRows:
 
 
 def keep(result: Evaluation, data_hash: str, warehouse: Warehouse, now: dt.datetime) -> None:
-    """Put an evaluation in place of an earlier one of the same data."""
-    for table, frame in (
-        (VALUES, result.table.assign(k=result.k, **vars(result.task))),
-        (DIFFERENCES, result.differences),
-    ):
-        rows = pa.Table.from_pandas(frame.assign(data_hash=data_hash, evaluated_at=now), preserve_index=False)
+    """Put an evaluation in place of an earlier one of the same data; the newest one that says the same stays as it is."""
+    frames = {
+        VALUES: result.table.assign(k=result.k, **vars(result.task), data_hash=data_hash),
+        DIFFERENCES: result.differences.assign(data_hash=data_hash),
+    }
+    if all(_is_newest(table, frame, warehouse) for table, frame in frames.items()):
+        return
+    for table, frame in frames.items():
+        rows = pa.Table.from_pandas(frame.assign(evaluated_at=now), preserve_index=False)
         warehouse.replace_rows(table, rows, key=_KEY)
+
+
+def _is_newest(table: str, frame: pd.DataFrame, warehouse: Warehouse) -> bool:
+    """Whether the newest rows of a table are these, whatever their order; figures count to nine digits."""
+    newest = f"select * from {table} where evaluated_at = (select max(evaluated_at) from {table})"
+    stored = warehouse.frame(newest).to_pandas()[list(frame.columns)]
+    return _as_rows(stored) == _as_rows(frame)
+
+
+def _as_rows(frame: pd.DataFrame) -> list[str]:
+    return sorted(
+        frame.round(9).astype(object).map(lambda value: "" if pd.isna(value) else str(value)).agg("|".join, axis=1)
+    )
 
 
 def measured_on(data_hash: str, warehouse: Warehouse) -> MeasuredRows | None:
