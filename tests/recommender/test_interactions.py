@@ -67,6 +67,14 @@ def test_the_values_of_one_list_share_a_weight_of_one(make_interactions: Callabl
     assert data.book_features.matrix.toarray().tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
 
+def test_words_of_titles_are_those_that_two_share(make_interactions: Callable[..., pd.DataFrame]) -> None:
+    titles = ["Emma's Café, 2nd ed.", "CAFÉ (Emma #2)", None]
+    books = pd.DataFrame({"book_id": ["b1", "b2", "b3"], "title": titles})
+    data = build_dataset(make_interactions({"u1": ["b1"]}), USERS, books)
+    assert data.book_words.names == ("word=café", "word=emma")
+    assert (data.book_words.matrix.toarray() > 0).tolist() == [[True, True], [True, True], [False, False]]
+
+
 def test_a_book_is_available_unless_it_says_not(data: Dataset) -> None:
     assert data.available.tolist() == [True, True]
 
@@ -101,6 +109,7 @@ def test_the_fingerprint_tells_any_difference(make_interactions: Callable[..., p
         build_dataset(rows.assign(weight=4.0), USERS, BOOKS),
         build_dataset(rows, USERS.assign(tier="premium"), BOOKS),
         build_dataset(rows, USERS, BOOKS.assign(is_available=False)),
+        build_dataset(rows, USERS, BOOKS.assign(title="Emma")),
     ]
     assert len({variant.fingerprint() for variant in variants}) == len(variants)
 

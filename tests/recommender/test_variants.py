@@ -145,12 +145,79 @@ def test_what_follows_is_learned_from_what_came_before(make_dataset: Make) -> No
 
 def test_the_most_liked_books_alone_take_part_where_there_are_too_many(make_dataset: Make) -> None:
     likes = {"u1": ["b1", "b2"], "u2": ["b1", "b2"], "u3": ["b1", "b2", "b3"]}
-    variants = load_variants() | {"ease": variant_of("ease", {"max_books": 2})}
-    model = Fitter(make_dataset(likes, ["b1", "b2", "b3"]), variants).bare("ease")
+    variants = load_variants() | {"sequence": variant_of("sequence", {"max_books": 2})}
+    model = Fitter(make_dataset(likes, ["b1", "b2", "b3"]), variants).bare("sequence")
     scores = model.fold_in(histories_from([[0], [2]], 3))
     assert scores[0, 1] > 0
     assert scores[:, 2].tolist() == [0, 0]
     assert scores[1].tolist() == [0, 0, 0]
+
+
+def library(make_interactions: Callable[..., Any], likes: dict[str, list[str]]) -> Dataset:
+    """Two series of three books by two authors each, and a book that shares no word with any."""
+    titles = ["Dune", "Dune Messiah", "Children of Dune", "Emma in Love", "Emma and Love", "Love, Emma", "Xyzzy"]
+    authors = ["Herbert", "Herbert", "Herbert Jr", "Austen", "Austen", "Austen", None]
+    books = pd.DataFrame({"book_id": [f"b{n}" for n in range(7)], "title": titles, "author": authors})
+    return build_dataset(make_interactions(likes), pd.DataFrame({"user_id": list(likes)}), books)
+
+
+def test_books_alike_by_title_author_or_category_are_offered_also_if_nobody_liked_them(
+    make_interactions: Callable[..., Any],
+) -> None:
+    data = library(make_interactions, {"u1": ["b0"], "u2": ["b3"], "u3": ["b6"]})
+    model = Fitter(data, load_variants()).bare("content")
+    scores = model.scores(np.arange(3, dtype=np.int32))
+    assert set(np.flatnonzero(scores[0])) == {0, 1, 2}
+    assert scores[0, 1] > scores[0, 2] > 0, "the author counts beside the word"
+    assert set(np.flatnonzero(scores[1])) == {3, 4, 5}
+    assert model.personal(np.arange(3, dtype=np.int32)).tolist() == [True, True, False]
+    again = restore("content", TrainedModel(model, data.user_ids, data.book_ids).arrays()).model
+    np.testing.assert_array_equal(again.scores(np.arange(3, dtype=np.int32)), scores)
+    history = histories_of(data).take(np.array([1], np.int32))
+    np.testing.assert_array_equal(model.contributions(history, np.arange(7, dtype=np.int32)).sum(axis=0), scores[1])
+
+
+def test_without_metadata_a_blend_does_without_content(make_interactions: Callable[..., Any], fitter: Fitter) -> None:
+    with pytest.raises(NothingToLearnError, match="share a word of the title, an author or a category"):
+        fitter.bare("content")
+    assert "content" not in [part.name for part in fitter.bare("blend").components]
+    whole = Fitter(library(make_interactions, {"u1": ["b0", "b1"], "u2": ["b3", "b4"]}), small_variants())
+    assert "content" in [part.name for part in whole.bare("blend").components]
+
+
+def popularity_of(make_dataset: Make, likes: dict[str, list[str]], **columns: Any) -> tuple[float, list[float]]:
+    """The half-life that was chosen and everyone's scores."""
+    data = make_dataset(likes, sorted({book for books in likes.values() for book in books}), **columns)
+    model = Fitter(data, load_variants()).bare("popularity")
+    return model.half_life_days, model.table[0].tolist()
+
+
+def test_where_what_is_read_stays_popularity_remembers_and_where_fashions_pass_it_forgets(
+    make_dataset: Make,
+) -> None:
+    readers = [f"u{n:03}" for n in range(400)]
+    draw, shares = np.random.default_rng(0), 1 / np.arange(3, 43)
+    # A reader a day: of forty books that some always read more than others, and of two that nobody reads any more in three weeks.
+    steady = {user: [f"c{book:02}" for book in draw.choice(40, 2, False, shares / shares.sum())] for user in readers}
+    fashion = {user: [f"f{n // 20:02}", f"g{n // 20:02}"] for n, user in enumerate(readers)}
+    days = pd.to_datetime(np.repeat(pd.date_range("2025-01-01", periods=400).to_numpy(), 2))
+    assert popularity_of(make_dataset, steady, last_at=days, first_liked_at=days)[0] >= 90
+    half_life, scores = popularity_of(make_dataset, fashion, last_at=days, first_liked_at=days)
+    assert half_life <= 30
+    assert np.argmax(scores[:20]) == 19
+
+
+def test_without_times_popularity_is_a_plain_count(make_dataset: Make) -> None:
+    likes = {f"u{n}": ["b1", "b2"][: 1 + n % 2] for n in range(30)}
+    half_life, scores = popularity_of(make_dataset, likes, last_at=pd.Timestamp("2026-01-01"))
+    assert (half_life, scores) == (np.inf, [1, 0.5])
+
+
+def test_a_half_life_in_the_file_is_kept() -> None:
+    assert variant_of("popularity", {"half_life_days": 7}).params.half_life_days == 7
+    assert variant_of("popularity", {"half_life_days": float("inf")}).params.half_life_days == np.inf
+    with pytest.raises(ModelError, match="half_life_days"):
+        variant_of("popularity", {"half_life_days": "soon"})
 
 
 def test_new_readers_get_books_of_their_language_and_interests_first(make_interactions: Callable[..., Any]) -> None:

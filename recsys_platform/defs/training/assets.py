@@ -51,6 +51,7 @@ _DESCRIPTIONS = {
     "item_knn": "Each book's neighbours, by the readers they share.",
     "ease": "Which books are liked together: linear autoencoder in closed form.",
     "sequence": "Which books are liked after which, in closed form.",
+    "content": "Each book's neighbours by words of the title, author and categories.",
     "blend": "Several variants' scores added on one scale, weights chosen on what readers liked last.",
 }
 """What a model is, by its kind; all but the baseline fall back on popularity for readers without history."""

@@ -54,8 +54,8 @@ class Features:
 class Dataset:
     """All users and books, with or without interactions; their position in `user_ids` and `book_ids` is their index.
 
-    Languages are primary subtags (`en`), empty where unknown. `premium`: books that users with `is_free` may not open.
-    `dropped` counts interactions with an unknown user or book. `signal`: what counts as liked here.
+    Languages are primary subtags (`en`), empty where unknown. `premium`: books that users with `is_free` may not open. `book_words`:
+    the words of titles. `dropped` counts interactions with an unknown user or book. `signal`: what counts as liked here.
     """
 
     user_ids: IdArray
@@ -67,6 +67,7 @@ class Dataset:
     is_free: BoolArray
     user_features: Features
     book_features: Features
+    book_words: Features
     interactions: Interactions
     dropped: int = 0
     signal: Signal = field(default_factory=Signal)
@@ -127,7 +128,8 @@ def _parts(data: Dataset) -> Iterator[tuple[str, bytes]]:
         yield name, json.dumps(getattr(data, name).tolist()).encode()
     for name in ("available", "premium", "is_free"):
         yield name, getattr(data, name).tobytes()
-    for name, features in (("user_features", data.user_features), ("book_features", data.book_features)):
+    for name in ("user_features", "book_features", "book_words"):
+        features = getattr(data, name)
         yield name, json.dumps(features.names).encode()
         yield name, _little(features.matrix.indptr.astype(np.int64)) + _little(features.matrix.indices.astype(np.int64))
     for each in fields(data.interactions):

@@ -42,6 +42,12 @@ def unit_rows(matrix: Csr) -> Csr:
     return sparse.csr_array(sparse.diags_array(scale) @ matrix)
 
 
+def words(column: pa.ChunkedArray) -> tuple[IntArray, IdArray]:
+    """The words of each row's text: letters and digits in a row, lower case."""
+    lists = pc.split_pattern_regex(pa.array(_tidy(column), pa.string()), r"[^\p{L}\p{N}]+")
+    return _present(pc.list_parent_indices(lists).to_numpy(zero_copy_only=False), _tidy(pc.list_flatten(lists)))
+
+
 def _features(rows: IntArray, labels: IdArray, n_rows: int) -> Features:
     names, codes = np.unique(labels, return_inverse=True)
     matrix = sparse.csr_array((np.ones(len(rows), np.float32), (rows, codes)), shape=(n_rows, len(names)))

@@ -15,7 +15,15 @@ import pyarrow.compute as pc
 
 from recsys_platform.recommender.arrays import BoolArray, IdArray, IntArray, TimeArray
 from recsys_platform.recommender.data.dataset import Dataset, Interactions
-from recsys_platform.recommender.data.features import feature_matrix, language, one, period, primary_language, several
+from recsys_platform.recommender.data.features import (
+    feature_matrix,
+    language,
+    one,
+    period,
+    primary_language,
+    several,
+    words,
+)
 from recsys_platform.recommender.data.signals import Signal, Strongest, learned_pairs
 from recsys_platform.recommender.errors import DataError
 
@@ -34,6 +42,8 @@ BOOK_FEATURES = {
     "categories": ("category", several),
     "published_at": ("period", period),
 }
+
+BOOK_WORDS = {"title": ("word", words)}
 
 
 def build_dataset(interactions: Frame, users: Frame, books: Frame) -> Dataset:
@@ -57,6 +67,7 @@ def build_dataset(interactions: Frame, users: Frame, books: Frame) -> Dataset:
         is_free=_is_one_of(people, "tier", {"free"}),
         user_features=feature_matrix(people, USER_FEATURES),
         book_features=feature_matrix(catalogue, BOOK_FEATURES),
+        book_words=feature_matrix(catalogue, BOOK_WORDS),
         interactions=rows,
         dropped=dropped,
         signal=signal,

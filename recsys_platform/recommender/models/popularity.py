@@ -14,15 +14,20 @@ from recsys_platform.recommender.data.recency import decay
 from recsys_platform.recommender.models.histories import Histories
 from recsys_platform.recommender.params import HalfLife
 
+HALF_LIVES = (np.inf, 365.0, 90.0, 30.0, 7.0, 2.0)
+"""In days; of those that are equally good the first is taken."""
 EVERYONE = 0
 """The segment of users whose language is unknown or in which there is no book."""
 
 
 @dataclass(frozen=True)
 class PopularityParams:
-    """`half_life_days`: after which time an interaction counts half."""
+    """`half_life_days`: after which time an interaction counts half; `.inf` for a plain sum, none for the best of HALF_LIVES.
 
-    half_life_days: HalfLife = 7.0
+    What is best shows on a part of the data that is held out (training/fitting.py); without one it is a plain sum.
+    """
+
+    half_life_days: HalfLife | None = None
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,14 @@ class Popularity:
     """`languages[s]` is the language of segment s (empty for EVERYONE), `table[s, b]` the score of book b in it.
 
     A score is the book's share of the most popular one's interactions, and 1 more if it is in the segment's language.
+    `half_life_days` is what it was fitted with.
     """
 
     table: FloatArray
     languages: IdArray
     user_segment: IntArray
     name: str = "popularity"
+    half_life_days: float = np.inf
 
     def scores(self, users: IntArray) -> FloatArray:
         """The scores of each user's segment."""
@@ -56,17 +63,20 @@ class Popularity:
     def arrays(self) -> dict[str, AnyArray]:
         """The fields."""
         fields = {key: getattr(self, key) for key in ("table", "languages", "user_segment")}
-        return fields | {"kind": np.array(["popularity"], dtype=object)}
+        half_life = np.array([self.half_life_days])
+        return fields | {"kind": np.array(["popularity"], dtype=object), "half_life_days": half_life}
 
     @classmethod
     def restore(cls, name: str, arrays: Mapping[str, AnyArray]) -> "Popularity":
         """The model of `arrays()`."""
-        return cls(arrays["table"], arrays["languages"], arrays["user_segment"], name)
+        half_life = float(arrays.get("half_life_days", np.array([np.inf]))[0])  # not there in models stored earlier
+        return cls(arrays["table"], arrays["languages"], arrays["user_segment"], name, half_life)
 
 
 def fit_popularity(data: Dataset, params: PopularityParams, *, name: str = "popularity") -> Popularity:
     """Sum the weights above zero of each book's interactions, newer ones counting more."""
-    share = _share_of_best(_totals(data, params))
+    half_life = params.half_life_days or np.inf
+    share = _share_of_best(_totals(data, half_life))
     spoken = sorted(set(data.book_language.tolist()) - {""})
     languages = np.array(["", *spoken], dtype=object)
     own = data.book_language[None, :] == languages[:, None]
@@ -77,12 +87,13 @@ def fit_popularity(data: Dataset, params: PopularityParams, *, name: str = "popu
         languages=languages,
         user_segment=np.array([segments.get(language, EVERYONE) for language in data.user_language], dtype=np.int32),
         name=name,
+        half_life_days=half_life,
     )
 
 
-def _totals(data: Dataset, params: PopularityParams) -> DoubleArray:
+def _totals(data: Dataset, half_life: float) -> DoubleArray:
     rows = data.interactions
-    weight = np.maximum(rows.weight, 0) * decay(rows.last_at, half_life_days=params.half_life_days)
+    weight = np.maximum(rows.weight, 0) * decay(rows.last_at, half_life_days=half_life)
     return np.bincount(rows.book, weights=weight, minlength=len(data.book_ids)).astype(np.float64)
 
 

@@ -15,15 +15,16 @@ from recsys_platform.recommender.data.splits import Split, hold_out
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.evaluation import metrics
 from recsys_platform.recommender.evaluation.held_out import Listener
-from recsys_platform.recommender.evaluation.testing import sample
+from recsys_platform.recommender.evaluation.testing import mean_ndcg, sample
 from recsys_platform.recommender.models.als import fit_als
 from recsys_platform.recommender.models.blend import Blend, Quality, best_weights, mean_deviation, standardized
+from recsys_platform.recommender.models.content_similarity import fit_content_similarity
 from recsys_platform.recommender.models.ease import fit_ease
 from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.item_knn import fit_item_knn
 from recsys_platform.recommender.models.lightfm import OnEpoch, fit_lightfm
 from recsys_platform.recommender.models.newcomers import fit_newcomers
-from recsys_platform.recommender.models.popularity import Popularity, PopularityParams, fit_popularity
+from recsys_platform.recommender.models.popularity import HALF_LIVES, Popularity, PopularityParams, fit_popularity
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.sequence import fit_sequence
 from recsys_platform.recommender.ranking.top_k import top_k
@@ -31,6 +32,8 @@ from recsys_platform.recommender.training.variants import BASELINE, BlendParams,
 
 SCORES_AT_ONCE = 250_000_000
 """So many scores are kept of all components together while a blend's weights are chosen: 1 GB."""
+DECAY_K, DECAY_USERS, DECAY_HELD_OUT = 10, 2_000, 0.2
+"""Popularity's half-life is chosen by NDCG@k of at most so many readers, on the latest part of all that was liked."""
 SCALED_ON = 200
 """Users whose scores tell the scale of a blend's components."""
 HoldOut = Callable[..., Split]
@@ -39,6 +42,7 @@ _FITS: Mapping[str, Callable[..., Recommender]] = {
     "item_knn": fit_item_knn,
     "ease": fit_ease,
     "sequence": fit_sequence,
+    "content": fit_content_similarity,
 }
 
 
@@ -116,12 +120,23 @@ class Fitter:
 
     def _fitted(self, variant: Variant) -> Recommender:
         if isinstance(variant.params, PopularityParams):
-            return fit_popularity(self.data, variant.params, name=variant.name)
+            return fit_popularity(self.data, self._with_half_life(variant.params), name=variant.name)
         if isinstance(variant.params, BlendParams):
             return self._blended(variant.name, variant.params)
         if variant.model == "lightfm":
             return fit_lightfm(self.data, variant.params, name=variant.name, on_epoch=self._told(variant.name))  # type: ignore[arg-type]
         return _FITS[variant.model](self.data, variant.params, name=variant.name)
+
+    def _with_half_life(self, params: PopularityParams) -> PopularityParams:
+        """None replaced by what is best for the readers of an inner split; a plain sum where nothing or no time can be held out."""
+        if params.half_life_days is not None:
+            return params
+        tried = [replace(params, half_life_days=days) for days in HALF_LIVES]
+        split = self.hold_out(self.data, fraction=DECAY_HELD_OUT, seed=0)
+        first, last = split.train.window or (None, None)
+        if not len(split.test_users) or first == last:
+            return tried[0]
+        return max(tried, key=lambda each: mean_ndcg(fit_popularity(split.train, each), split, DECAY_K, DECAY_USERS))
 
     def _can_learn(self, name: str, place: str) -> bool:
         try:

@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from recsys_platform.recommender.errors import ModelError
 from recsys_platform.recommender.models.als import AlsParams
+from recsys_platform.recommender.models.content_similarity import ContentSimilarityParams
 from recsys_platform.recommender.models.ease import EaseParams
 from recsys_platform.recommender.models.item_knn import ItemKnnParams
 from recsys_platform.recommender.models.lightfm import LightFMParams
@@ -43,7 +44,16 @@ class BlendParams:
     seed: Seed = 0
 
 
-Params = PopularityParams | LightFMParams | AlsParams | ItemKnnParams | EaseParams | SequenceParams | BlendParams
+Params = (
+    PopularityParams
+    | LightFMParams
+    | AlsParams
+    | ItemKnnParams
+    | EaseParams
+    | SequenceParams
+    | ContentSimilarityParams
+    | BlendParams
+)
 PARAMS: Mapping[str, type[Params]] = {
     "popularity": PopularityParams,
     "lightfm": LightFMParams,
@@ -51,6 +61,7 @@ PARAMS: Mapping[str, type[Params]] = {
     "item_knn": ItemKnnParams,
     "ease": EaseParams,
     "sequence": SequenceParams,
+    "content": ContentSimilarityParams,
     "blend": BlendParams,
 }
 

@@ -1,0 +1,141 @@
+"""EASE for catalogues too large for a dense matrix of books by books: sparse weights, each book with its strongest neighbours.
+
+Belongs here: the exact weights through the readers' side, and the ridge regression of each book on its neighbours. Does not: which of
+them is taken when, the dense form (ease.py).
+"""
+
+import numpy as np
+from numba import njit, prange
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from recsys_platform.recommender.arrays import AnyArray, Csr, DoubleArray, FloatArray, IntArray
+from recsys_platform.recommender.models.symmetric import inverse_of_positive
+
+BLOCK_BYTES = 64_000_000
+"""Of one dense block of columns."""
+MOST_PAIRS = 50_000_000
+"""Pairs of liked books that are counted at most: of long histories only the latest books are, as many as keep to it."""
+
+
+def weights_through_readers(liked: Csr, regularization: float, neighbours: int) -> Csr:
+    """EASE's weights exactly, from an inverse of readers × readers; of each column the `neighbours` largest are kept.
+
+    By the identity of Woodbury P = (XᵀX + λI)⁻¹ = (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ. With Q = Xᵀ(XXᵀ + λI)⁻¹X the weights are
+    B[i, j] = -P[i, j] / P[j, j] = Q[i, j] / (1 - Q[j, j]).
+    """
+    gram = np.asarray((liked @ liked.T).toarray(), dtype=np.float64, order="F")
+    gram[np.diag_indices_from(gram)] += regularization
+    inverse, books = inverse_of_positive(gram), sparse.csr_array(liked.T).astype(np.float64)
+    step = max(1, BLOCK_BYTES // (8 * max(liked.shape)))
+    blocks = (np.arange(start, min(start + step, len_of(books))) for start in range(0, len_of(books), step))
+    return _stacked([strongest(_columns(books, inverse, block), neighbours) for block in blocks])
+
+
+def _columns(books: Csr, inverse: DoubleArray, block: AnyArray) -> FloatArray:
+    """Some columns of B, a row each."""
+    product = books @ (books[block] @ inverse).T
+    own = product[block, np.arange(len(block))]
+    weights = (product / (1 - own)).T
+    weights[np.arange(len(block)), block] = 0
+    return np.ascontiguousarray(weights, dtype=np.float32)
+
+
+def weights_of_neighbours(liked: Csr, regularization: float, neighbours: int) -> Csr:
+    """Each book's ridge regression on those liked together with it, at most `neighbours`: EASE's column where no other book counts.
+
+    The nearest by cosine take part (Ning & Karypis 2011 choose them so for SLIM).
+    """
+    together = _liked_together(liked)
+    books = together.shape[0]
+    found, which = np.zeros((books, neighbours), np.float32), np.full((books, neighbours), -1, np.int32)
+    with threadpool_limits(1, "blas"):  # the loop has its own threads
+        _regress(together.data, together.indices, together.indptr, together.diagonal(), regularization, found, which)
+    kept = which >= 0
+    starts = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
+    columns = sparse.csr_array((found[kept], which[kept], starts), shape=(books, books))
+    return sparse.csr_array(columns.T)
+
+
+def _liked_together(liked: Csr) -> Csr:
+    """By how many readers each pair of books was liked, shape (n_books,) * 2, columns in order."""
+    liked = _latest_of_each(liked, _longest_history(np.diff(liked.indptr)))
+    together: Csr = sparse.csr_array(liked.T @ liked).astype(np.float32)
+    together.sort_indices()
+    return together
+
+
+def _longest_history(lengths: IntArray) -> int:
+    """The most books of a history that keep the sum of squares within MOST_PAIRS."""
+    low, high = 1, max(int(lengths.max(initial=1)), 1)
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = (np.minimum(lengths, middle).astype(np.float64) ** 2).sum() <= MOST_PAIRS
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return low
+
+
+def _latest_of_each(liked: Csr, length: int) -> Csr:
+    """Rows of which the last `length` entries stay: histories hold their books oldest first."""
+    lengths = np.diff(liked.indptr)
+    from_end = np.repeat(liked.indptr[1:], lengths) - np.arange(liked.nnz)
+    keep = from_end <= length
+    starts = np.concatenate(([0], np.cumsum(np.minimum(lengths, length))))
+    return sparse.csr_array((liked.data[keep], liked.indices[keep], starts), shape=liked.shape)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _regress(
+    data: AnyArray,
+    indices: AnyArray,
+    indptr: AnyArray,
+    likes: AnyArray,
+    regularization: float,
+    found: AnyArray,
+    which: AnyArray,
+) -> None:
+    """Fill a row of `found` and `which` (n_books, neighbours) for each book: weights and the books they belong to, -1 for none."""
+    for book in prange(len(likes)):
+        first, last = indptr[book], indptr[book + 1]
+        others = first + np.flatnonzero(indices[first:last] != book)
+        if len(others) > found.shape[1]:
+            nearness = data[others] / np.sqrt(likes[indices[others]])
+            others = np.sort(others[np.argsort(-nearness, kind="mergesort")[: found.shape[1]]])
+        if len(others):
+            chosen = indices[others]
+            gram = _among(chosen, data, indices, indptr)
+            for at in range(len(chosen)):
+                gram[at, at] += regularization
+            found[book, : len(chosen)] = np.linalg.solve(gram, data[others].astype(np.float64))
+            which[book, : len(chosen)] = chosen
+
+
+@njit(cache=True, nogil=True)
+def _among(chosen: AnyArray, data: AnyArray, indices: AnyArray, indptr: AnyArray) -> AnyArray:
+    """The dense block of a sparse matrix with sorted columns in which rows and columns are `chosen` (ascending)."""
+    block = np.zeros((len(chosen), len(chosen)))
+    for row in range(len(chosen)):
+        at, last = indptr[chosen[row]], indptr[chosen[row] + 1]
+        for column in range(len(chosen)):
+            at += np.searchsorted(indices[at:last], chosen[column])
+            if at < last and indices[at] == chosen[column]:
+                block[row, column] = data[at]
+    return block
+
+
+def strongest(rows: FloatArray, count: int) -> Csr:
+    """Dense rows with the `count` entries that lie farthest from 0, those that are 0 left out."""
+    size = np.abs(rows)
+    if count < rows.shape[1]:
+        last = np.partition(size, rows.shape[1] - count, axis=1)[:, [rows.shape[1] - count]]
+        rows = np.where(size >= last, rows, 0)
+    return sparse.csr_array(rows)
+
+
+def _stacked(columns: list[Csr]) -> Csr:
+    return sparse.csr_array(sparse.vstack(columns, format="csr").T)
+
+
+def len_of(matrix: Csr) -> int:
+    """Its number of rows."""
+    return int(matrix.shape[0])
