@@ -9,7 +9,9 @@ filtered.
 `ml100k_stratified`: the protocol of Microsoft's `recommenders`: all ratings are liked, a quarter of each film's is held out.
 `cold`: a fifth of the books is hidden from training, AUC among themselves. `fold_in`: in each of so many folds some readers are
 hidden, then known by 80 % of what they liked: NDCG@10 without training again ÷ with. `goodbooks`: goodbooks-10k, a random fifth
-of each reader's ratings from 4 up. `world`: the demo's world, as the platform itself measures it. `ml100k_published`,
+of each reader's ratings from 4 up. `goodbooks_sparse`: six of each reader's ratings from 4 up, a random fifth (rounded up) held out,
+the variants as they come beside the dense EASE over all books and a plain count. `world`: the demo's world, as the platform itself
+measures it. `ml100k_published`,
 `goodbooks_published`: the same held out from the whole road, `recsys replay` and `run` in a world of its own: NDCG@10 of the published
 lists of what is live, beside every model that was trained. Variants and peers are tuned
 on an inner split of the first seed's training data, each with the same number of trials or seconds; then all are trained on
@@ -54,6 +56,8 @@ from recsys_platform.warehouse.overview import overview
 RECSYS = Path(sys.executable).with_name("recsys")
 TOP = "select user_id, book_id from published.user_recommendations where model = ? and rank <= 10"
 K = 10
+SPARSE_LIKES = 6
+"""A reader of `goodbooks_sparse`."""
 PARTS = (
     "ml100k",
     "ml100k_published",
@@ -61,6 +65,7 @@ PARTS = (
     "cold",
     "fold_in",
     "goodbooks",
+    "goodbooks_sparse",
     "goodbooks_published",
     "world",
 )
@@ -123,7 +128,7 @@ def of_seed(
     split = cut(data, seed=seed)
     fitter = Fitter(split.train, seeded(variants, seed), hold_out=cut)
     models = {name: fitter.bare(name) for name in fitter.learnable(variants)}
-    others = {name: peer.on(split, peers[name], seed) for name, peer in PEERS.items()}
+    others = {name: PEERS[name].on(split, parameters, seed) for name, parameters in peers.items()}
     return {name: mean_ndcg(model, split, K) for name, model in (models | others).items()}  # type: ignore[arg-type]
 
 
@@ -169,8 +174,8 @@ def kept(bench: Bench, what: str, name: str, search: Callable[[], Found]) -> dic
 
 
 def _for_public_data(variant: Variant) -> Variant:
-    """Popularity counts all that was liked alike, since these sets have no days or too few readers a day; EASE takes all books."""
-    own = {"popularity": {"half_life_days": 3650.0}, "ease": {"max_books": 10_000}}.get(variant.model, {})
+    """EASE is exact over all books."""
+    own = {"ease": {"max_books": 10_000}}.get(variant.model, {})
     return replace(variant, params=replace(variant.params, **own))
 
 
@@ -239,6 +244,23 @@ def goodbooks(bench: Bench) -> None:
         )
         return
     compare(bench, "goodbooks", sets.goodbooks(bench.given.goodbooks).dataset(at_least=4), sets.at_random)
+
+
+def goodbooks_sparse(bench: Bench) -> None:
+    """Few likes a reader and a book, metadata given: the variants as they come; left out where the folder is not given."""
+    if bench.given.goodbooks is None:
+        bench.tell("goodbooks_sparse is left out: name its folder with --goodbooks")
+        return
+    data = sets.goodbooks(bench.given.goodbooks).thinned(SPARSE_LIKES, at_least=4).dataset(at_least=4)
+    beside = {
+        "ease over all books, dense": variant_of("ease", {"max_books": 10_000}),
+        "plain count": variant_of("popularity", {"half_life_days": np.inf}),
+    }
+    found = measured(bench, data, sets.at_random, load_variants() | beside, {})
+    show_simply(bench, f"goodbooks_sparse, NDCG@{K}", found)
+    means = {who: float(np.mean(values)) for who, values in found.items()}
+    bench.figures["goodbooks_sparse"] = means
+    bench.figures["goodbooks_sparse_blend_vs_ease"] = means["blend"] / means["ease over all books, dense"]
 
 
 def cold(bench: Bench) -> None:

@@ -34,6 +34,12 @@ class Ratings:
         rows = rows.assign(weight=1.0, is_positive=True, is_finished=True)
         return build_dataset(rows, self.users, self.books)
 
+    def thinned(self, likes: int, *, at_least: int, seed: int = 0) -> "Ratings":
+        """So many random ratings of each reader from `at_least` up, or as many as there are: a sparse catalogue."""
+        liked = self.rows[self.rows["rating"] >= at_least].drop_duplicates(["user_id", "book_id"])
+        drawn = liked.sample(frac=1, random_state=seed).groupby("user_id").head(likes)
+        return replace(self, rows=drawn.sort_values(["user_id", "book_id"]))
+
 
 def movielens(folder: Path | None) -> Ratings:
     """MovieLens-100K: genres as categories, years as publication, readers' age, gender and occupation as interests."""
@@ -47,7 +53,7 @@ def movielens(folder: Path | None) -> Ratings:
     books = read("item").set_axis(["book_id", "title", "year", "genres"], axis=1)
     books["categories"] = books["genres"].fillna("").str.split()
     books["published_at"] = pd.to_datetime(pd.to_numeric(books["year"], errors="coerce"), format="%Y")
-    return Ratings(rows, users[["user_id", "interests"]], books[["book_id", "categories", "published_at"]])
+    return Ratings(rows, users[["user_id", "interests"]], books[["book_id", "title", "categories", "published_at"]])
 
 
 def _reader(folder: Path | None) -> Callable[[str], pd.DataFrame]:
@@ -68,6 +74,7 @@ def goodbooks(folder: Path) -> Ratings:
     catalogue = pd.DataFrame(
         {
             "book_id": books["id"],
+            "title": books["title"],
             "author": books["authors"].str.split(",").str[0],
             "language": books["language_code"].str[:2],
             "categories": [named[weights > 0.1].tolist() for weights in genres.to_numpy()],
