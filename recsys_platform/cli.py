@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -10,6 +11,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
+import psutil
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +21,7 @@ from rich.table import Column
 from recsys_platform.errors import InputError, RecsysError, WarehouseHeldError, is_disk_full
 from recsys_platform.hub.keys import LANDING
 from recsys_platform.hub.store import Hub
+from recsys_platform.interrupts import GRACE_SECONDS, INTERRUPTS, end_children, interruptible_command
 from recsys_platform.resources import hub_of, prepare_home, reading_copy_of, registry_of, warehouse_of
 from recsys_platform.settings import Settings, load_settings
 from recsys_platform.warehouse.port import Warehouse
@@ -40,6 +43,18 @@ def main() -> None:
     """Run a command; what the user can mend is said in one sentence and exits with 1."""
     # Other packages' notes to their developers: they would stand between the lines that the user reads.
     warnings.simplefilter("ignore")
+    with interruptible_command() as interrupts:
+        try:
+            _run_app()
+        except BaseException:
+            if not interrupts.received:
+                raise
+        if interrupts.received:
+            ERR.print("interrupted")
+            sys.exit(interrupts.exit_status)
+
+
+def _run_app() -> None:
     try:
         app()
     except RecsysError as error:
@@ -264,7 +279,20 @@ def dev(port: Annotated[int, typer.Option(min=1, max=65535)] = 3000) -> None:
         endpoints = {"RECSYS_USERS_URL": f"{url}/users", "RECSYS_BOOKS_URL": f"{url}/books"} if url else {}
         world = {"RECSYS_HOME": str(settings.home), "DAGSTER_HOME": str(settings.dagster_home)}
         command = [str(Path(sys.executable).with_name("dagster")), "dev", "-w", str(WORKSPACE), "-p", str(port)]
-        sys.exit(subprocess.run(command, env={**os.environ, **world, **endpoints}, cwd=WORKSPACE.parent).returncode)
+        sys.exit(_watched(command, {**os.environ, **world, **endpoints}))
+
+
+def _watched(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command that starts others until it ends, or all of them until a signal does; its exit status."""
+    with subprocess.Popen(command, env=environment, cwd=WORKSPACE.parent, start_new_session=True) as started:
+        try:
+            return started.wait()
+        except BaseException:
+            children = psutil.Process().children(recursive=True)
+            started.send_signal(signal.SIGINT)  # Dagster ends its own in good order
+            psutil.wait_procs(children, timeout=GRACE_SECONDS / 2)
+            end_children(children=children)
+            raise
 
 
 @app.command()
@@ -467,6 +495,8 @@ def _refresh(settings: Settings, everything: bool) -> bool:
         from recsys_platform.defs.automation.state import write_outline
 
         def hear(what: str, done: int, total: int) -> None:
+            if what.startswith("waiting for") and not sys.stderr.isatty():
+                ERR.print(escape(what), soft_wrap=True)
             bar.update(task, completed=done, total=total, description=what[:70] or None)
 
         defs = build_defs(settings)
@@ -475,6 +505,7 @@ def _refresh(settings: Settings, everything: bool) -> bool:
         log = settings.home / "run.log"
         with instance_of(settings) as instance, log.open("w") as file, redirect_stdout(file):
             report = refresher.run(instance, everything=everything)
+    INTERRUPTS.raise_if_received()
     print_report(OUT, report)
     if not report.failures:
         print_overview(OUT, settings, warehouse)

@@ -3,6 +3,8 @@
 import getpass
 import os
 
+import psutil
+
 
 def is_alive(process: int) -> bool:
     """Whether there is a process of this id, also one of another user."""
@@ -13,6 +15,17 @@ def is_alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def is_process_since(process: int, moment: float) -> bool:
+    """Whether the process that had this id at a moment (seconds since 1970) still lives; its id may be another's by now."""
+    try:
+        found = psutil.Process(process)
+        return bool(found.create_time() <= moment + 1 and found.status() != psutil.STATUS_ZOMBIE)
+    except psutil.AccessDenied:
+        return True
+    except psutil.Error:
+        return False
 
 
 def current_user() -> str:

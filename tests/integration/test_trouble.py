@@ -186,8 +186,8 @@ def test_a_killed_run_gives_its_slot_back(tmp_path):
 
     import dagster as dg
 
+    from recsys_platform.defs.automation.dead_runs import fail_dead_runs
     from recsys_platform.defs.automation.instances import instance_of
-    from recsys_platform.defs.automation.run import give_up_dead_runs
     from recsys_platform.defs.automation.triggers import REFRESH
     from recsys_platform.defs.pools import PROCESS, WAREHOUSE_WRITER
     from recsys_platform.resources import prepare_home
@@ -204,7 +204,7 @@ def test_a_killed_run_gives_its_slot_back(tmp_path):
         storage = instance.event_log_storage
         storage.initialize_concurrency_limit_to_default(WAREHOUSE_WRITER)
         storage.claim_concurrency_slot(WAREHOUSE_WRITER, run.run_id, "step")
-        give_up_dead_runs(instance)
+        fail_dead_runs(instance)
         assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
         assert storage.get_concurrency_info(WAREHOUSE_WRITER).active_slot_count == 0
 

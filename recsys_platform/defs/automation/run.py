@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from recsys_platform.defs.automation.dead_runs import ended_with_its_process, fail_dead_runs, telling_who_holds_the_slot
 from recsys_platform.defs.automation.failures import words_of_step
 from recsys_platform.defs.automation.instances import LOCATION_TAGS, tell_code_location
 from recsys_platform.defs.automation.load_requests import RAW_EVENTS
@@ -26,7 +27,6 @@ from recsys_platform.errors import RecsysError
 from recsys_platform.hub.keys import Attributes
 from recsys_platform.hub.snapshots import snapshot_parts
 from recsys_platform.hub.store import Hub
-from recsys_platform.processes import is_alive
 from recsys_platform.resources import registry_of
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.arrivals import all_arrivals, by_day, loaded_after, new_snapshots, unread_snapshots
@@ -85,7 +85,7 @@ class Refresher:
 
     def run(self, instance: dg.DagsterInstance, *, everything: bool = False) -> RunReport:
         """Load what is new, then rebuild what is older than its parents, or all of it; stop at the first failure."""
-        give_up_dead_runs(instance)
+        fail_dead_runs(instance)
         self.warehouse.prepare()
         tags = {REBUILD: "all"} if everything else {}
         for step in chain(self._loads(instance), self._rebuild(instance, everything)):
@@ -169,14 +169,19 @@ class Refresher:
             self.listener(str(doing or said or ""), len(done), len(step.assets))
 
         instance.add_event_listener(run_id, hear)
-        result = self.defs.resolve_job_def(REFRESH).execute_in_process(
-            instance=instance,
-            asset_selection=list(step.assets),
-            run_id=run_id,
-            tags={**step.tags, **tags, **LOCATION_TAGS, PROCESS: str(os.getpid())},
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
+
+        def tell_wait(sentence: str) -> None:
+            self.listener(sentence, len(done), len(step.assets))
+
+        with telling_who_holds_the_slot(instance, run_id, tell_wait), ended_with_its_process(instance, run_id):
+            result = self.defs.resolve_job_def(REFRESH).execute_in_process(
+                instance=instance,
+                asset_selection=list(step.assets),
+                run_id=run_id,
+                tags={**step.tags, **tags, **LOCATION_TAGS, PROCESS: str(os.getpid())},
+                raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
         self._note(step, result)
 
     def _note(self, step: Step, result: dg.ExecuteInProcessResult) -> None:
@@ -200,15 +205,6 @@ def _sentence_of_check(check: Any) -> str:
     rows = check.metadata.get("dagster_dbt/failed_row_count")
     why = check.description or (f"{rows.value} rows" if rows else "see its metadata")
     return f"Check {check.check_name} of {check.asset_key.to_user_string()} failed: {why}."
-
-
-def give_up_dead_runs(instance: dg.DagsterInstance) -> None:
-    """End the runs whose `recsys run` was killed: they would hold the warehouse's slot for ever."""
-    open_runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED], job_name=REFRESH))
-    for run in open_runs:
-        if PROCESS in run.tags and not is_alive(int(run.tags[PROCESS])):
-            instance.report_run_failed(run, "The process of this run ended before the run did.")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def require_input(settings: Settings, hub: Hub) -> None:

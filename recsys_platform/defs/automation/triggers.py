@@ -8,6 +8,7 @@ import dagster as dg
 
 from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.cleanup import cleanup_job, daily_cleanup
+from recsys_platform.defs.automation.dead_runs import fail_dead_runs
 from recsys_platform.defs.automation.load_requests import RAW_EVENTS, Cursor, fetch_request, load_requests
 from recsys_platform.defs.partitions import TOLD_DAYS
 from recsys_platform.defs.training.aliases import moved_aliases
@@ -105,6 +106,7 @@ def _new_landing_objects(
         try:
             found, settle = _look(hub, warehouse, queue, cursor, now)
             waiting = by_day(found.new)
+            fail_dead_runs(context.instance)
             requests = load_requests(context.instance, cursor, waiting, now)
             settle()
         except RecsysError as error:
