@@ -45,11 +45,11 @@ class Translator(DagsterDbtTranslator):
         spec = super().get_asset_spec(manifest, unique_id, project)
         group = spec.group_name if spec.group_name not in (None, "default") else spec.key.path[0]
         deps = [_on_every_day(dep) for dep in spec.deps if dep.asset_key != SALT]
-        version = _with_variables(spec.code_version, manifest["nodes"].get(unique_id, {}).get("raw_code") or "")
+        version = with_variables(spec.code_version, manifest["nodes"].get(unique_id, {}).get("raw_code") or "")
         return spec.replace_attributes(deps=deps, group_name=group, automation_condition=ON_NEWS, code_version=version)
 
 
-def _with_variables(version: str | None, code: str) -> str | None:
+def with_variables(version: str | None, code: str) -> str | None:
     """A model's code version, with the values of the project's variables that it names: with another one it is another model."""
     named = sorted(set(_VARIABLE.findall(code)) & VARIABLES.keys())
     return " ".join([version, *(f"{name}={VARIABLES[name]}" for name in named)]) if version else None

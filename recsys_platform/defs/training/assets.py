@@ -123,10 +123,15 @@ def evaluation(
     return dg.MaterializeResult(metadata={"report": hub.where(REPORT), **_evaluation_metadata(result)})
 
 
+def _made_of(name: str) -> list[str]:
+    """The variants that are trained before one: a blend's components, and what newcomers get of all."""
+    return [part for part in (BASELINE, *components_of(VARIANTS[name])) if part != name]
+
+
 def _model_asset(name: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=["models", name],
-        deps=[INTERACTIONS, EVALUATION_KEY, *(dg.AssetKey(["models", part]) for part in components_of(VARIANTS[name]))],
+        deps=[INTERACTIONS, EVALUATION_KEY, *(dg.AssetKey(["models", part]) for part in _made_of(name))],
         group_name="training",
         kinds={"lightfm" if VARIANTS[name].model == "lightfm" else "numpy"},
         automation_condition=ON_NEWS,
