@@ -132,6 +132,7 @@ def _parts(data: Dataset) -> Iterator[tuple[str, bytes]]:
         features = getattr(data, name)
         yield name, json.dumps(features.names).encode()
         yield name, _little(features.matrix.indptr.astype(np.int64)) + _little(features.matrix.indices.astype(np.int64))
+    yield "signal", data.signal.verb.encode()
     for each in fields(data.interactions):
         yield each.name, _little(getattr(data.interactions, each.name))
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, DoubleArray, IdArray, TimeArray
 
@@ -127,18 +128,19 @@ def _why(readers: int, positive: BoolArray) -> str:
 
 def _levels(strongest: Strongest, learned: BoolArray) -> tuple[Level, ...]:
     """By action, the heaviest first."""
-    names, places = np.unique(strongest.action.astype(str), return_inverse=True)
+    places, names = pd.factorize(strongest.action)
     pairs = np.bincount(places, minlength=len(names))
     taken = np.bincount(places, weights=learned, minlength=len(names))
-    weights = [float(strongest.weight[places == at].max(initial=0)) for at in range(len(names))]
+    weights = np.zeros(len(names))
+    np.maximum.at(weights, places, strongest.weight)
     levels = [Level(str(name), weights[at], int(pairs[at]), int(taken[at])) for at, name in enumerate(names) if name]
     return tuple(sorted(levels, key=lambda level: (-level.weight, level.action)))
 
 
 def _verb(strongest: Strongest, flag: BoolArray) -> str:
-    names, counts = np.unique(strongest.action[flag].astype(str), return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return " or ".join(_verbs([str(names[at]) for at in order if names[at] and counts[at] >= NAMED * counts.sum()]))
+    found = pd.Series(strongest.action[flag]).value_counts()
+    common = sorted(found.index[found >= NAMED * found.sum()], key=lambda action: (-found[action], action))
+    return " or ".join(_verbs([action for action in common if action]))
 
 
 def _verbs(actions: Sequence[str]) -> list[str]:

@@ -20,9 +20,10 @@ from recsys_platform.recommender.ranking.top_k import Allowed
 class Rules:
     """Which books are left out of a reader's list.
 
-    `finished`: those the reader finished. `rejected`: those whose last action was to remove or dismiss them. `unavailable`:
-    those that cannot be opened now. `premium`: premium books, for readers on the free tier. `language`: `own` leaves only books
-    in the reader's language, where it is known and any of them is offered.
+    `finished`: those the reader finished; where nothing tells that any book was read, those that count as liked. `rejected`: those
+    whose last action was to remove or dismiss them. `unavailable`: those that cannot be opened now. `premium`: premium books, for
+    readers on the free tier. `language`: `own` leaves only books in the reader's language, where it is known and any of them is
+    offered.
     """
 
     finished: bool = True
@@ -42,7 +43,8 @@ def allowed_by(rules: Rules, data: Dataset, *, never: BoolArray | None = None, e
     group = (2 * language + free).astype(np.int32)
     offered = _offered(rules, data, never)
     books = np.concatenate([_in_language(name, offered, data) for name in languages])
-    return Allowed(books, group, _pairs(rules, data, exclude))
+    known = _known(data, books.sum(axis=1)[group])
+    return Allowed(books, group, _pairs(rules, data, known, exclude))
 
 
 def allowed_to_one(
@@ -80,19 +82,19 @@ def _languages(rules: Rules, data: Dataset) -> tuple[IntArray, list[str]]:
     return places.astype(np.int32), names.tolist() or [""]
 
 
-def _pairs(rules: Rules, data: Dataset, exclude: Csr | None) -> Csr:
+def _pairs(rules: Rules, data: Dataset, known: BoolArray, exclude: Csr | None) -> Csr:
     rows = data.interactions
-    out = ((rows.finished | _known(data)) & rules.finished) | (rows.rejected & rules.rejected)
+    out = ((rows.finished | known) & rules.finished) | (rows.rejected & rules.rejected)
     pairs = pair_matrix(rows.user[out], rows.book[out], data.shape)
     return pairs if exclude is None else sparse.csr_array(pairs + exclude.astype(bool))
 
 
-def _known(data: Dataset) -> BoolArray:
-    """What readers met already where models learn from less than likes, such as opened books: lists of these tell them nothing.
+def _known(data: Dataset, offered: IntArray) -> BoolArray:
+    """What readers met already where nothing tells what they read, such as opened books: lists of these tell them nothing.
 
-    Readers who met half of the catalogue keep theirs, or little would be left for them.
+    `offered`: how many books each reader may be offered. Who met half as many keeps them, or little would be left.
     """
     rows = data.interactions
-    if data.signal.is_liked:
+    if data.signal.is_liked and rows.finished.any():
         return np.zeros(len(rows), dtype=bool)
-    return rows.positive & (2 * data.positives_per_user[rows.user] < data.shape[1])
+    return np.asarray(rows.positive & (2 * data.positives_per_user < offered)[rows.user])
