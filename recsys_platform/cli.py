@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import psutil
 import typer
@@ -25,6 +25,9 @@ from recsys_platform.interrupts import GRACE_SECONDS, INTERRUPTS, end_children, 
 from recsys_platform.resources import hub_of, prepare_home, reading_copy_of, registry_of, warehouse_of
 from recsys_platform.settings import Settings, load_settings
 from recsys_platform.warehouse.port import Warehouse
+
+if TYPE_CHECKING:  # Dagster takes a second to import, which few commands need
+    from recsys_platform.defs.automation.run import Refresher
 
 app = typer.Typer(
     name="recsys",
@@ -235,6 +238,23 @@ def run(
     settings = _world()
     if not _refresh(settings, everything):
         sys.exit(1)
+
+
+@app.command()
+def fetch() -> None:
+    """Fetch today's users and books from their endpoints, in place of a snapshot of today, and load them."""
+    from recsys_platform.console import print_report
+
+    settings = _world()
+    if settings.users_url is None and settings.books_url is None:
+        raise InputError("Neither RECSYS_USERS_URL nor RECSYS_BOOKS_URL is set: set them to the JSON endpoints.")
+    with _refresher(settings) as (refresher, instance):
+        report = refresher.fetch(instance)
+    INTERRUPTS.raise_if_received()
+    print_report(OUT, report)
+    if report.failures:
+        sys.exit(1)
+    OUT.print("`recsys run` brings what is made of them up to date.")
 
 
 @app.command()
@@ -484,11 +504,24 @@ def _prepared(settings: Settings) -> Warehouse:
 def _refresh(settings: Settings, everything: bool) -> bool:
     """Run what is to be run and tell about it; whether all went well."""
     from recsys_platform.console import print_overview, print_report
-    from recsys_platform.defs.automation.instances import instance_of
-    from recsys_platform.defs.automation.run import Refresher, require_input
+    from recsys_platform.defs.automation.run import require_input
 
-    hub, warehouse = hub_of(settings), warehouse_of(settings)
-    require_input(settings, hub)
+    require_input(settings, hub_of(settings))
+    with _refresher(settings) as (refresher, instance):
+        report = refresher.run(instance, everything=everything)
+    INTERRUPTS.raise_if_received()
+    print_report(OUT, report)
+    if not report.failures:
+        print_overview(OUT, settings, warehouse_of(settings))
+    return not report.failures
+
+
+@contextmanager
+def _refresher(settings: Settings) -> Iterator[tuple["Refresher", Any]]:
+    """What runs the platform and the instance of Dagster that it runs on, with a progress bar."""
+    from recsys_platform.defs.automation.instances import instance_of
+    from recsys_platform.defs.automation.run import Refresher
+
     with _bar() as bar:
         task = bar.add_task("loading the asset graph", total=None)
         from recsys_platform.definitions import build_defs
@@ -501,15 +534,10 @@ def _refresh(settings: Settings, everything: bool) -> bool:
 
         defs = build_defs(settings)
         write_outline(settings, defs)
-        refresher = Refresher(defs, settings, hub=hub, warehouse=warehouse, listener=hear)
+        hub, warehouse = hub_of(settings), warehouse_of(settings)
         log = settings.home / "run.log"
         with instance_of(settings) as instance, log.open("w") as file, redirect_stdout(file):
-            report = refresher.run(instance, everything=everything)
-    INTERRUPTS.raise_if_received()
-    print_report(OUT, report)
-    if not report.failures:
-        print_overview(OUT, settings, warehouse)
-    return not report.failures
+            yield Refresher(defs, settings, hub=hub, warehouse=warehouse, listener=hear), instance
 
 
 def _is_simulated(settings: Settings) -> bool:

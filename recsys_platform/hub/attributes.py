@@ -79,6 +79,11 @@ def fetch_snapshot(endpoint: Endpoint, last: Sequence[Page] = ()) -> Snapshot:
     raise AssertionError("retry_context either returns or raises")
 
 
+def require_answer(endpoint: Endpoint) -> None:
+    """`AttributesError` unless the endpoint answers with a first page."""
+    next(iter(walk(endpoint, {}, endpoint.deadline())))
+
+
 def store_snapshot(hub: Hub, kind: Attributes, day: dt.date, records: Sequence[dict[str, Any]]) -> None:
     """Write the snapshot of a day as gzipped JSON lines: one object, so that it is there whole or not at all."""
     hub.put(attributes_key(kind, day), _packed(records))

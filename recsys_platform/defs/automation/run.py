@@ -7,7 +7,7 @@ Where nothing is new, nothing runs.
 import datetime as dt
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -20,10 +20,12 @@ from recsys_platform.defs.automation.instances import LOCATION_TAGS, tell_code_l
 from recsys_platform.defs.automation.load_requests import RAW_EVENTS
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
 from recsys_platform.defs.automation.triggers import ON_DEMAND, REFRESH, observed
+from recsys_platform.defs.landing.assets import endpoint_of
 from recsys_platform.defs.partitions import TOLD_DAYS, days_of_run, load_tags
 from recsys_platform.defs.pools import PROCESS, REBUILD
 from recsys_platform.defs.training.aliases import moved_aliases
-from recsys_platform.errors import RecsysError
+from recsys_platform.errors import AttributesError, RecsysError
+from recsys_platform.hub.attributes import require_answer
 from recsys_platform.hub.keys import Attributes
 from recsys_platform.hub.snapshots import snapshot_parts
 from recsys_platform.hub.store import Hub
@@ -94,12 +96,16 @@ class Refresher:
                 break
         return self.report
 
+    def fetch(self, instance: dg.DagsterInstance) -> RunReport:
+        """Fetch today's attributes from every endpoint of the settings, also where there is a snapshot of today, and load them."""
+        fail_dead_runs(instance)
+        self.warehouse.prepare()
+        for step in self._fetches([kind for kind in KINDS if endpoint_of(self.settings, kind)]):
+            self._execute(instance, step, {})
+        return self.report
+
     def _loads(self, instance: dg.DagsterInstance) -> Iterator[Step]:
-        today = dt.datetime.now(dt.UTC).date()
-        fetch = [kind for kind in KINDS if self._wants_fetch(kind, today)]
-        if fetch:
-            keys = [dg.AssetKey([layer, kind]) for kind in fetch for layer in ("landing", "raw")]
-            yield Step("fetching today's attributes", tuple(keys), (today, today))
+        yield from self._fetches([kind for kind in KINDS if self._wants_fetch(kind)])
         for kind in KINDS:
             if days := new_snapshots(self.hub, self.warehouse, kind):
                 yield Step(f"loading {kind}", (dg.AssetKey(["raw", kind]),), (days[0], days[-1]))
@@ -136,9 +142,22 @@ class Refresher:
         if days:
             yield Step("checking again", (key,), days)
 
-    def _wants_fetch(self, kind: Attributes, today: dt.date) -> bool:
-        url = self.settings.users_url if kind == "user_attributes" else self.settings.books_url
-        return url is not None and not snapshot_parts(self.hub, kind, today)
+    def _fetches(self, kinds: Sequence[Attributes]) -> Iterator[Step]:
+        keys = [dg.AssetKey([layer, kind]) for kind in kinds for layer in ("landing", "raw")]
+        today = dt.datetime.now(dt.UTC).date()
+        if keys:
+            yield Step("fetching today's attributes", tuple(keys), (today, today))
+
+    def _wants_fetch(self, kind: Attributes) -> bool:
+        """Whether there is an endpoint and no snapshot of today; an endpoint that is dead behind one of today is told."""
+        endpoint = endpoint_of(self.settings, kind)
+        if endpoint is None or not snapshot_parts(self.hub, kind, dt.datetime.now(dt.UTC).date()):
+            return endpoint is not None
+        try:
+            require_answer(endpoint)
+        except AttributesError as error:
+            self.report.warnings.append(f"{error} Today's snapshot stays in use.")
+        return False
 
     def _rebuild(self, instance: dg.DagsterInstance, everything: bool) -> Iterator[Step]:
         """Decided only after the loads have run."""

@@ -47,15 +47,14 @@ def _snapshot_asset(kind: Attributes, setting: str) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, hub: dg.ResourceParam[Hub], settings: dg.ResourceParam[Settings]
     ) -> dg.MaterializeResult:
         day = days_of(context)[-1]
-        url = settings.users_url if kind == "user_attributes" else settings.books_url
+        endpoint = endpoint_of(settings, kind)
         if day != dt.datetime.now(dt.UTC).date():
             return _already_there(hub, kind, day)
-        if url is None:
+        if endpoint is None:
             raise dg.Failure(
                 f"{setting} is not set: set it to the JSON endpoint, or put a snapshot of {day} into the hub.",
                 allow_retries=False,
             )
-        endpoint = _endpoint(settings, kind, str(url))
         snapshot = _fetch(hub, kind, endpoint)
         store_fetched(hub, kind, day, endpoint, snapshot)
         return dg.MaterializeResult(metadata={**_told(endpoint, snapshot), **drift_metadata(hub, kind, day)})
@@ -63,9 +62,13 @@ def _snapshot_asset(kind: Attributes, setting: str) -> dg.AssetsDefinition:
     return snapshot_asset
 
 
-def _endpoint(settings: Settings, kind: Attributes, url: str) -> Endpoint:
+def endpoint_of(settings: Settings, kind: Attributes) -> Endpoint | None:
+    """Where a kind of attributes is fetched from, None if the settings name no endpoint."""
+    url = settings.users_url if kind == "user_attributes" else settings.books_url
+    if url is None:
+        return None
     return Endpoint(
-        url,
+        str(url),
         ID_FIELDS[kind],
         per_page=settings.attributes_per_page,
         timeout_seconds=settings.http_timeout_seconds,

@@ -1,0 +1,59 @@
+"""Today's attributes can be fetched again, and a dead endpoint is told although there is a snapshot of today."""
+
+import datetime as dt
+import gzip
+import json
+
+import dagster as dg
+import pytest
+
+from recsys_platform.defs.automation.instances import instance_of
+from recsys_platform.defs.automation.run import Refresher
+from recsys_platform.hub.folder import FolderHub
+from recsys_platform.hub.keys import attributes_key
+from recsys_platform.resources import prepare_home
+from recsys_platform.settings import load_settings
+from recsys_platform.simulation.server import running_server
+from recsys_platform.simulation.simulate import simulate
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+TODAY = dt.datetime.now(dt.UTC).date()
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A hub whose snapshot of today is bad: one book of many."""
+    hub = FolderHub(tmp_path / "hub")
+    simulate(hub, readers=20, books=20, days=1, seed=1, end=TODAY, truth_dir=tmp_path / "truth")
+    bad = gzip.compress(json.dumps({"book_id": "b1", "title": "Only one"}).encode())
+    hub.put(attributes_key("book_attributes", TODAY), bad)
+    return tmp_path
+
+
+def refresher(world, url: str) -> Refresher:
+    settings = load_settings({"RECSYS_HOME": str(world), "RECSYS_BOOKS_URL": url, "RECSYS_HTTP_ATTEMPTS": "1"})
+    prepare_home(settings)
+    from recsys_platform.definitions import build_defs
+
+    parts = {"hub": FolderHub(world / "hub"), "warehouse": DuckDBWarehouse(world / "warehouse.duckdb")}
+    return Refresher(build_defs(settings), settings, **parts, listener=lambda what, done, total: None)
+
+
+def test_a_bad_snapshot_of_today_is_fetched_again(world):
+    with running_server(world / "truth") as url:
+        made = refresher(world, f"{url}/books")
+        with instance_of(made.settings) as instance:
+            assert made.fetch(instance).failures == []
+    [books] = made.warehouse.frame("select count(*) as n from raw.book_attributes")["n"].to_pylist()
+    assert books > 1
+
+
+def test_a_dead_endpoint_fails_the_fetch_and_is_a_warning_of_a_run_with_a_snapshot_of_today(world):
+    made = refresher(world, "http://127.0.0.1:9/books")
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert made._wants_fetch("book_attributes") is False
+        [warning] = made.report.warnings
+        assert "http://127.0.0.1:9/books did not answer" in warning
+        assert warning.endswith("Today's snapshot stays in use.")
+        [failure] = made.fetch(instance).failures
+    assert "did not answer" in failure
