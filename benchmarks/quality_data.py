@@ -88,7 +88,7 @@ def latest(data: Dataset, *, seed: int, fraction: float = 0.2) -> Split:
     """Per user the latest fifth, rounded up; what was rated in the same second in random order."""
     rows = data.interactions
     draw = np.random.default_rng(seed).random(len(rows))
-    return _cut(data, np.lexsort((draw, rows.last_at, rows.user)), fraction)
+    return _cut(data, np.lexsort((draw, rows.liked_at, rows.user)), fraction)
 
 
 def at_random(data: Dataset, *, seed: int, fraction: float = 0.2) -> Split:
