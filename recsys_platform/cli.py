@@ -230,6 +230,40 @@ def replay(
     print_replayed_files(OUT, done, dry_run=dry_run)
 
 
+@app.command(name="import-events")
+def import_events(
+    place: Annotated[str, typer.Argument(help="A file, a folder or s3://bucket/prefix.")],
+    source: Annotated[
+        Literal["segment", "pinpoint", "matomo"] | None,
+        typer.Option(help="Which tracker sent it; taken from `source=…` or `segment-logs` in the path."),
+    ] = None,
+    arrived_at: Annotated[
+        dt.datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+            help="When it arrived (UTC), where neither folders (YYYY/MM/DD/HH) nor records say so.",
+        ),
+    ] = None,
+) -> None:
+    """Bring in what Firehose, Segment or Matomo wrote elsewhere, exactly once: files become landing objects."""
+    from recsys_platform.console import print_imported
+    from recsys_platform.events.importing import import_events as import_files
+
+    settings = _world()
+    with _bar() as bar:
+        task = bar.add_task("writing landing objects", total=None)
+        done = import_files(
+            hub_of(settings),
+            place,
+            source=source,
+            arrived_at=arrived_at,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    print_imported(OUT, ERR, done)
+    if done.refused:
+        sys.exit(1)
+
+
 @app.command()
 def run(
     everything: Annotated[bool, typer.Option("--all", help="Rebuild also what is up to date.")] = False,

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from recsys_platform.events.importing import ImportSummary
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.overview import Overview, overview
 from recsys_platform.warehouse.port import Warehouse
@@ -16,6 +17,8 @@ from recsys_platform.warehouse.port import Warehouse
 if TYPE_CHECKING:  # they bring Dagster along, which takes seconds
     from recsys_platform.defs.automation.run import RunReport
     from recsys_platform.defs.automation.state import State
+
+MOST_REFUSED = 10
 
 _REASONS = 5
 """How many reasons of rejections one line tells."""
@@ -173,3 +176,19 @@ def _age(age: dt.timedelta) -> str:
 def megabytes(size: int) -> str:
     """A size for people."""
     return f"{size / 1e6:,.1f} MB"
+
+
+def print_imported(out: Console, err: Console, done: ImportSummary) -> None:
+    """What an import wrote, and what it refused."""
+    sources = ", ".join(f"{records:,} of {source}" for source, records in sorted(done.sources.items())) or "none"
+    dropped = f"; {done.dropped:,} were dropped by their transformation" if done.dropped else ""
+    new = done.objects - done.known
+    known = f", {done.known:,} were there already" if done.known else ""
+    out.print(
+        f"{done.records:,} records ({sources}) from {done.files:,} files{dropped}; {new:,} new landing objects{known}.",
+        soft_wrap=True,
+    )
+    for said in done.refused[:MOST_REFUSED]:
+        err.print(f"[bold red]error:[/] {escape(said)}", soft_wrap=True)
+    if len(done.refused) > MOST_REFUSED:
+        err.print(f"… and {len(done.refused) - MOST_REFUSED:,} files more.")

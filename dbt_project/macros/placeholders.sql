@@ -35,6 +35,12 @@
 {%- endmacro %}
 
 
+{# An id that a tracker sent: as above, and NULL for an object or an array, which is no id. #}
+{% macro tracked_id(text) -%}
+    case when left({{ trimmed(text) }}, 1) not in ('{', '[') then {{ id_or_null(text) }} end
+{%- endmacro %}
+
+
 {# A text without blanks around it; NULL where nothing is left, or one of some words (lower case) in any case. #}
 {% macro without_words(text, words) -%}
     {%- set literals = [] -%}
@@ -48,7 +54,13 @@
 {%- endmacro %}
 
 
-{# A text without spaces, tabs, line ends, no-break and zero-width spaces around it. #}
+{#
+    A text without spaces, tabs, line ends, no-break and zero-width spaces around it. Looking at the first and the last character
+    costs a quarter of trimming, and few texts have any around them.
+#}
 {% macro trimmed(text) -%}
-    trim({{ text }}, concat(' ', chr(9), chr(10), chr(11), chr(12), chr(13), chr(160), chr(8203), chr(65279)))
+    case
+        when unicode({{ text }}) between 33 and 126 and unicode(right({{ text }}, 1)) between 33 and 126 then {{ text }}
+        else trim({{ text }}, concat(' ', chr(9), chr(10), chr(11), chr(12), chr(13), chr(160), chr(8203), chr(65279)))
+    end
 {%- endmacro %}

@@ -148,3 +148,13 @@
 {% macro snowflake__microseconds_of(timestamp) -%}
     date_part(epoch_microsecond, {{ timestamp }})
 {%- endmacro %}
+
+
+{# A time, earlier by a text's number of seconds, whose sign does not count; as it is where the text is none of some years. #}
+{% macro seconds_before(time, text) -%}
+    case
+        when {{ time }} >= cast('1970-01-01' as timestamp) and abs(try_cast({{ text }} as double)) < 1000000000
+            then {{ dbt.dateadd('second', '-cast(abs(try_cast(' ~ text ~ ' as double)) as integer)', time) }}
+        else {{ time }}
+    end
+{%- endmacro %}

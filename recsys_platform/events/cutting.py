@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from recsys_platform.errors import HubError
+from recsys_platform.events.formats import foreign_format
 from recsys_platform.events.framing import Framing, Piece, decompress
 
 Places = np.ndarray[Any, np.dtype[np.int64]]
@@ -21,7 +22,7 @@ _LINE, _OPEN, _CLOSE = b"\n"[0], b"{"[0], b"}"[0]
 def cut_at_a_guess(data: bytes) -> pa.Array | None:
     """The pieces of an object (large strings) at its line ends or, without any, where `}` meets `{`; None if it is damaged."""
     raw, damage = decompress(data)
-    if damage or b"\r" in raw:
+    if damage or b"\r" in raw or foreign_format(raw):
         return None
     starts, ends = _spans(raw)
     offsets = np.concatenate(([0], np.cumsum(ends - starts)))

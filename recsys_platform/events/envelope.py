@@ -31,9 +31,9 @@ ENVELOPE: dict[Source, tuple[Requirement, ...]] = {
         Requirement("no client or user id", ("$.client.client_id", "$.endpoint.User.UserId", "$.endpoint.Id")),
     ),
     "matomo": (
-        Requirement("no site id", ("$.idsite",)),
-        Requirement("no timestamp", ("$.cdt",)),
-        Requirement("no user or visitor id", ("$.uid", "$._id", "$.cid")),
+        Requirement("no site id (idsite)", ("$.idsite",)),
+        Requirement("no timestamp (cdt)", ("$.cdt",)),
+        Requirement("no user or visitor id (uid, _id, cid)", ("$.uid", "$._id", "$.cid")),
     ),
 }
 

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from isal import isal_zlib
 
 from recsys_platform.events.envelope import NOT_AN_OBJECT
+from recsys_platform.events.formats import foreign_format
 
-TRUNCATED, DAMAGED, NOT_UTF8 = "truncated gzip", "damaged gzip", "not UTF-8"
-DAMAGE = (TRUNCATED, DAMAGED, NOT_UTF8)
+TRUNCATED, DAMAGED, NOT_UTF8, FOREIGN = "truncated gzip", "damaged gzip", "not UTF-8", "not JSON text but"
+DAMAGE = (TRUNCATED, DAMAGED, NOT_UTF8, FOREIGN)
 """How the reasons begin of pieces whose text is not what was sent: only a correction can mend them."""
 
 NOT_A_VALUE, NOT_A_KEY = "not JSON: expecting value", "not JSON: expecting property name enclosed in double quotes"
@@ -84,6 +85,8 @@ class Piece(NamedTuple):
 def split_records(data: bytes) -> list[Piece]:
     """The records of a landing object in order, readable or not; never raises."""
     raw, damage = decompress(data)
+    if found := foreign_format(raw):
+        return [Piece("", f"{FOREIGN} {found}")]
     text = raw.decode("utf-8", errors="surrogateescape")
     with _no_garbage_collection():
         pieces = [piece for piece, _ in Framing(text).pieces()]

@@ -35,11 +35,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class Landed:
-    """What was written: a key and the number of records under it."""
+    """What was written: a key and the number of records under it; not new if the object was there already."""
 
     key: str
     records: int
     size_bytes: int
+    is_new: bool = True
 
 
 def write_landing(
@@ -78,8 +79,8 @@ def _write(hub: Hub, content: memoryview, *, source: Source, cut: Cut, stream: s
     name = object_name(content, source=source, arrival=cut.arrival, stream=stream)
     key = landing_key(source, cut.arrival, name)
     packed = zlib.compress(content, 1, GZIP)
-    hub.put_new(key, packed)  # the name tells the content; a rewrite would only make it look new to the loader
-    return Landed(key=key, records=cut.stop - cut.start, size_bytes=len(packed))
+    is_new = hub.put_new(key, packed)  # the name tells the content; a rewrite would only make it look new to the loader
+    return Landed(key=key, records=cut.stop - cut.start, size_bytes=len(packed), is_new=is_new)
 
 
 def _told(done: Landed, landed: Callable[[Landed], None] | None) -> Landed:

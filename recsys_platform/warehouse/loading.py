@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from recsys_platform.errors import InputError
+from recsys_platform.events.placeholders import BLANKS
 from recsys_platform.hub.keys import ID_FIELDS, Attributes, arrival_of, is_landing_key, source_of
 from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.warehouse.judging import fields_of_piece, reason_of_piece
@@ -161,9 +162,9 @@ def load_snapshot(
     con.execute(
         f"""
         insert into raw.{kind}
-        select ?::date, coalesce(payload ->> '$.{ID_FIELDS[kind]}', ''), object_key, ?::timestamp, payload::json
+        select ?::date, coalesce(trim(payload ->> '$.{ID_FIELDS[kind]}', ?), ''), object_key, ?::timestamp, payload::json
         from parts order by 2""",
-        [day, loaded_at],
+        [day, BLANKS, loaded_at],
     )
     con.unregister("parts")
     _refuse_bad_ids(con, kind, day)

@@ -52,7 +52,7 @@ def adversarial(kind: str, size: int) -> bytes:
     if kind in DRAWN:
         return bytes(random.Random(7).choices(DRAWN[kind], k=size))
     if kind == "UTF-16":
-        return (EVENT * (size // len(EVENT) // 2 + 1)).encode("utf-16")[:size]
+        return (EVENT * (size // len(EVENT) // 2 + 1)).encode("utf-16-le")[:size]
     if kind == "a deep object that is closed":
         return b'{"a":' * (size // 6) + b"1" + b"}" * (size // 6)
     if kind == "a number of millions of digits":

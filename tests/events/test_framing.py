@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys_platform.events.formats import foreign_format
 from recsys_platform.events.framing import Piece, decompress, read_json, split_records
 
 A, B = {"id": "a", "q": 'braces }{ and "quotes"'}, {"id": "b", "nested": {"list": [1, {"x": None}]}}
@@ -189,7 +190,7 @@ def test_the_pieces_of_any_bytes_account_for_all_of_them(data):
         return text.translate(dict.fromkeys(map(ord, BLANKS)))
 
     pieces = split_records(data)
-    if not data.startswith(b"\x1f\x8b"):
+    if not data.startswith(b"\x1f\x8b") and not foreign_format(data):
         shown = data.decode("utf-8", "replace")
         assert without_blanks("".join(piece.text for piece in pieces)) == without_blanks(shown)
     assert all(piece.reason or isinstance(json.loads(piece.text), dict) for piece in pieces)

@@ -69,7 +69,7 @@ def test_older_trackers_have_their_own_envelope(hub, warehouse, land):
     land("m.gz", matomo, matomo | {"cdt": ""}, {"idsite": "1", "cdt": "1"}, source="matomo")
     assert (load(hub, warehouse).accepted, rows(warehouse, "select reason from raw.rejected_records order by 1")) == (
         2,
-        [("no client or user id",), ("no timestamp",), ("no user or visitor id",)],
+        [("no client or user id",), ("no timestamp (cdt)",), ("no user or visitor id (uid, _id, cid)",)],
     )
 
 
@@ -146,6 +146,12 @@ def test_days_with_news_are_found_and_strange_keys_are_told(hub, warehouse, land
     found = all_arrivals(hub, warehouse)
     assert list(by_day(found.new)) == [DAY + dt.timedelta(days=1)]
     assert found.strangers == ("engagement_events/source=segment/oops.gz",)
+
+
+def test_ids_of_a_snapshot_are_trimmed(hub, warehouse):
+    store_snapshot(hub, "book_attributes", DAY, [{"book_id": " b1\u00a0"}, {"book_id": "b2\t"}])
+    warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
+    assert rows(warehouse, "select book_id from raw.book_attributes order by 1") == [("b1",), ("b2",)]
 
 
 def test_a_snapshot_is_replaced_whole(hub, warehouse):

@@ -35,7 +35,11 @@ named as (
 
     select
         unioned.*,
-        coalesce(event_names.event_name, unioned.source_event) as event_name
+        case
+            -- Traits of somebody who is not known are no sign-in.
+            when unioned.record_type = 'identify' and unioned.user_id is null then 'Traits Set'
+            else coalesce(event_names.event_name, unioned.source_event)
+        end as event_name
     from unioned
     left join event_names
         on unioned.source = event_names.source
@@ -58,7 +62,7 @@ final as (
             when source = 'matomo' and (
                 event_name like 'Book %'
                 or event_name in ('Chapter Completed', 'Recommendation Clicked', 'Recommendation Dismissed')
-            ) then label
+            ) then {{ tracked_id('label') }}
             else book_id
         end as book_id,
         request_id,

@@ -18,6 +18,8 @@ final as (
             when occurred_at < cast('2000-01-01' as timestamp) then 'occurred_before_2000'
             when occurred_at > {{ dbt.dateadd('hour', var('clock_ahead_hours'), 'landed_at') }}
                 then 'occurred_in_the_future'
+            when event_name = 'User Signed In' and user_id is null then 'user_id_missing'
+            when event_name = 'User Aliased' and previous_id is null then 'previous_id_missing'
             when book_id is null and event_name in (
                 'Book Viewed', 'Book Started', 'Chapter Completed', 'Book Finished', 'Book Saved', 'Book Removed',
                 'Book Rated', 'Recommendation Clicked', 'Recommendation Dismissed'

@@ -21,7 +21,7 @@ listed as (
     {{ json_items(
         'events',
         column='items',
-        fields={'book_id': 'book_id', 'position_text': 'position', 'propensity_text': 'propensity'},
+        fields={'given_book_id': 'book_id', 'position_text': 'position', 'propensity_text': 'propensity'},
         keep=['object_key', 'record_index', 'event_id', 'request_id', 'event_name', 'occurred_at', 'landed_at', 'loaded_at'],
         where="event_name = 'Recommendations Viewed'",
     ) }}
@@ -35,7 +35,7 @@ unioned as (
         record_index,
         event_id,
         request_id,
-        book_id,
+        {{ tracked_id('given_book_id') }} as book_id,
         event_name,
         item_number,
         coalesce({{ integer_from_text('position_text') }}, item_number) as position,
@@ -44,7 +44,7 @@ unioned as (
         landed_at,
         loaded_at
     from listed
-    where book_id is not null
+    where {{ tracked_id('given_book_id') }} is not null
 
     union all
 

@@ -9,7 +9,8 @@ records as (
         fields={
             'event_type': 'event_type',
             'event_timestamp': 'event_timestamp',
-            'client_id': ['client.client_id', 'endpoint.Id'],
+            'arrival_timestamp': 'arrival_timestamp',
+            'given_client_id': ['client.client_id', 'endpoint.Id'],
             'known_user_id': 'endpoint.User.UserId',
             'session_key': 'session.session_id',
             'attributes': 'attributes',
@@ -19,14 +20,15 @@ records as (
             'device_platform': ['device.platform.name', 'endpoint.Demographic.Platform'],
             'known_app_version': ['application.version_name', 'endpoint.Demographic.AppVersion'],
             'device_model': ['device.model', 'endpoint.Demographic.Model'],
+            'message_id': 'facets.email_channel.mail_event.mail.message_id',
             'user_agent': [
                 'facets.email_channel.mail_event.click.user_agent', 'facets.email_channel.mail_event.open.user_agent',
             ],
         },
         inside={
             'attributes': {
-                'book_id': ['book_id', 'bookId'],
-                'request_id': ['request_id', 'requestId'],
+                'given_book_id': ['book_id', 'bookId'],
+                'given_request_id': ['request_id', 'requestId'],
                 'query': 'query',
                 'plan': 'plan',
                 'currency': 'currency',
@@ -55,7 +57,7 @@ unwrapped as (
 
     select
         *,
-        coalesce(known_user_id, {{ json_in_text('wrapped_endpoint', 'User.UserId') }}) as user_id,
+        coalesce(known_user_id, {{ json_in_text('wrapped_endpoint', 'User.UserId') }}) as given_user_id,
         coalesce(device_platform, {{ json_in_text('wrapped_endpoint', 'Demographic.Platform') }}) as platform,
         coalesce(device_locale, {{ json_in_text('wrapped_endpoint', 'Demographic.Locale') }}) as locale,
         coalesce(known_app_version, {{ json_in_text('wrapped_endpoint', 'Demographic.AppVersion') }}) as app_version
@@ -63,14 +65,32 @@ unwrapped as (
 
 ),
 
+-- What becomes of an e-mail carries the time at which it was sent: it happens when Pinpoint hears of it.
+timed as (
+
+    select
+        *,
+        case
+            when event_type like '^_email.%' escape '^' and event_type != '_email.send'
+                then coalesce(arrival_timestamp, event_timestamp)
+            else event_timestamp
+        end as happened_text
+    from unwrapped
+
+),
+
 contents as (
 
     select
         *,
+        {{ tracked_id('given_user_id') }} as user_id,
+        {{ tracked_id('given_client_id') }} as client_id,
+        {{ tracked_id('given_book_id') }} as book_id,
+        {{ tracked_id('given_request_id') }} as request_id,
         {{ joined([
-            'event_type', 'event_timestamp', 'session_key', 'attributes', 'metrics',
+            'event_type', 'happened_text', 'coalesce(session_key, message_id)', 'attributes', 'metrics',
         ]) }} as content
-    from unwrapped
+    from timed
 
 ),
 
@@ -78,7 +98,7 @@ hashed as (
 
     select
         *,
-        {{ hashed_content('content', ids=['coalesce(client_id, user_id)']) }} as event_id
+        {{ hashed_content('content', ids=['coalesce(given_client_id, given_user_id)']) }} as event_id
     from contents
 
 ),
@@ -128,7 +148,7 @@ final as (
 
         {{ looks_like_a_bot('user_agent') }} or {{ looks_like_a_bot('device_model') }} as is_bot,
 
-        {{ timestamp_from_epoch_ms('event_timestamp') }} as occurred_at,
+        {{ timestamp_from_epoch_ms('happened_text') }} as occurred_at,
         landed_at,
         loaded_at
     from hashed

@@ -10,10 +10,10 @@ records as (
             'given_type': 'type',
             'track_name': 'event',
             'page_name': 'name',
-            'message_id': ['messageId', 'message_id'],
-            'user_id': ['userId', 'user_id'],
-            'anonymous_id': ['anonymousId', 'anonymous_id'],
-            'previous_id': ['previousId', 'previous_id'],
+            'given_message_id': ['messageId', 'message_id'],
+            'given_user_id': ['userId', 'user_id'],
+            'given_anonymous_id': ['anonymousId', 'anonymous_id'],
+            'given_previous_id': ['previousId', 'previous_id'],
             'group_id': ['groupId', 'group_id'],
             'timestamp_text': 'timestamp',
             'original_text': ['originalTimestamp', 'original_timestamp'],
@@ -30,8 +30,8 @@ records as (
         },
         inside={
             'properties': {
-                'book_id': ['book_id', 'bookId'],
-                'request_id': ['request_id', 'requestId'],
+                'given_book_id': ['book_id', 'bookId'],
+                'given_request_id': ['request_id', 'requestId'],
                 'query': 'query',
                 'bought_plan': 'plan',
                 'currency': 'currency',
@@ -64,9 +64,15 @@ typed as (
     select
         *,
         coalesce(lower({{ redact_emails('given_type') }}), case when track_name is not null then 'track' end) as record_type,
+        {{ tracked_id('given_message_id') }} as message_id,
+        {{ tracked_id('given_user_id') }} as user_id,
+        {{ tracked_id('given_anonymous_id') }} as anonymous_id,
+        {{ tracked_id('given_previous_id') }} as previous_id,
+        {{ tracked_id('given_book_id') }} as book_id,
+        {{ tracked_id('given_request_id') }} as request_id,
         -- What the event says. Not its times, which differ between deliveries, nor its context.
         {{ joined([
-            'given_type', 'coalesce(track_name, page_name, previous_id, group_id)', 'user_id', 'anonymous_id',
+            'given_type', 'coalesce(track_name, page_name, given_previous_id, group_id)', 'given_user_id', 'given_anonymous_id',
             'properties', 'traits',
         ]) }} as content
     from records
@@ -99,6 +105,8 @@ final as (
         {{ redact_emails('variant') }} as variant,
         case
             when record_type = 'group' then {{ redact_emails('group_id') }}
+            -- A page has a name of its own, whatever its properties are called.
+            when record_type in ('page', 'screen') and page_name is not null then {{ redact_emails('page_name') }}
             when label is not null then {{ redact_emails('label') }}
             else {{ redact_emails('page_name') }}
         end as label,

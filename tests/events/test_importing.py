@@ -1,0 +1,190 @@
+"""What other deliveries wrote becomes landing objects, exactly once, whatever stands around the records."""
+
+import base64
+import datetime as dt
+import gzip
+import json
+
+import pytest
+
+from recsys_platform.errors import InputError
+from recsys_platform.events.framing import split_records
+from recsys_platform.events.importing import import_events
+from recsys_platform.hub.folder import FolderHub
+from recsys_platform.hub.keys import LANDING
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+DAY = "1795305600000"  # 2026-11-22
+ONE = {"type": "track", "messageId": "m1", "userId": "u1", "timestamp": "2026-11-22T09:30:00Z"}
+TWO = {"type": "track", "messageId": "m2", "userId": "u2", "timestamp": "2026-11-22T09:45:00Z"}
+NOON = dt.datetime(2026, 11, 22, 12, 5)
+
+
+def packed(*values):
+    return base64.b64encode("".join(json.dumps(value) for value in values).encode()).decode()
+
+
+def failure(*values, **more):
+    document = {"attemptsMade": 4, "arrivalTimestamp": 1795338000000, "errorCode": "Lambda.FunctionError"}
+    return {**document, "attemptEndingTimestamp": 1795341600000, "rawData": packed(*values), **more}
+
+
+def lines(*values):
+    return "\n".join(json.dumps(value) for value in values).encode()
+
+
+def brought_in(tmp_path, name, data, **options):
+    """What lands of one file: the hour of arrival and the record, in order of arrival; and the summary."""
+    file = tmp_path / "theirs" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+    hub = FolderHub(tmp_path / "hub")
+    summary = import_events(hub, str(tmp_path / "theirs"), **options)
+    found = []
+    for item in hub.objects(f"{LANDING}/"):
+        for piece in split_records(hub.get(item.key)):
+            found.append((item.key.split("/")[-2], piece.reason or json.loads(piece.text)))
+    return found, summary
+
+
+WRAPPED = {
+    "lines": lines(ONE, TWO),
+    "an array": lines([ONE, TWO]),
+    "an array of several lines": json.dumps([ONE, TWO], indent=1).encode(),
+    "a batch": lines({"batch": [ONE, TWO], "writeKey": "k"}),
+    "failure documents": lines(failure(ONE), failure(TWO)),
+    "a failure document of both": lines(failure(ONE, TWO)),
+    "a packed record in a failure document": lines(
+        failure(rawData=base64.b64encode(gzip.compress(lines(ONE, TWO))).decode())
+    ),
+    "a reply": lines(
+        {"records": [{"recordId": str(n), "result": "Ok", "data": packed(each)} for n, each in enumerate((ONE, TWO))]}
+    ),
+    "what a function is sent": lines({"invocationId": "i", "records": [{"recordId": "1", "data": packed(ONE, TWO)}]}),
+    "a batch in a reply in a failure document": lines(
+        failure({"records": [{"recordId": "1", "result": "Ok", "data": packed({"batch": [ONE, TWO]})}]})
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_records_are_taken_out_of_what_stands_around_them(tmp_path, name, pack):
+    found, summary = brought_in(tmp_path, "x.gz", pack(WRAPPED[name]), source="segment")
+    assert [record for _, record in found] == [ONE, TWO]
+    assert {hour for hour, _ in found} == {"09"}
+    assert (summary.records, summary.objects, summary.refused) == (2, 1, [])
+
+
+def test_segment_names_days_by_milliseconds_and_its_records_arrive_before_the_next(tmp_path):
+    found, _ = brought_in(tmp_path, f"segment-logs/source1/{DAY}/a.gz", gzip.compress(lines(ONE, TWO)))
+    assert found == [("23", ONE), ("23", TWO)]
+    assert brought_in(tmp_path, "segment-logs/source1/dummy-object.txt", b"Test")[1].files == 1
+
+
+def test_an_import_again_adds_nothing(tmp_path):
+    brought_in(tmp_path, "2026/11/22/10/a.gz", lines(failure(ONE), TWO), source="segment")
+    found, again = brought_in(tmp_path, "2026/11/22/10/a.gz", lines(failure(ONE), TWO), source="segment")
+    assert (again.objects, again.known, len(found)) == (2, 2, 2)
+
+
+def test_what_a_batch_says_once_holds_for_each_of_its_calls(tmp_path):
+    batch = {
+        "batch": [{**ONE, "context": {"ip": "192.0.2.1"}}, TWO],
+        "sentAt": "2026-11-22T09:50:00Z",
+        "context": {"locale": "de", "ip": "0"},
+    }
+    (_, one), (_, two) = brought_in(tmp_path, "x.json", lines(batch), source="segment")[0]
+    assert one["context"] == {"locale": "de", "ip": "192.0.2.1"}
+    assert two["context"] == batch["context"]
+    assert one["sentAt"] == two["sentAt"] == batch["sentAt"]
+
+
+def test_what_a_transformation_dropped_stays_dropped_and_what_it_could_not_read_comes_in(tmp_path):
+    reply = [
+        {"recordId": "1", "result": "Dropped", "data": packed(ONE)},
+        {"recordId": "2", "result": "ProcessingFailed", "data": packed(TWO)},
+    ]
+    found, summary = brought_in(tmp_path, "x.json", lines({"records": reply}), source="segment")
+    assert [record for _, record in found] == [TWO]
+    assert summary.dropped == 1
+
+
+def test_what_cannot_be_read_is_brought_in_to_be_rejected(tmp_path):
+    found, _ = brought_in(
+        tmp_path, "2026/11/22/10/x.json", b"oops\n" + lines(ONE, failure(rawData="***")), source="segment"
+    )
+    assert [record if isinstance(record, str) else record.get("messageId") for _, record in found][1:] == [
+        "not JSON: expecting value",
+        "m1",
+    ]
+    assert found[0][1]["rawData"] == "***"
+
+
+REQUESTS = {
+    "query strings": b"?idsite=1&rec=1&_id=a1&action_name=Home%20%26%20more&r=12\n?idsite=1&rec=1&uid=u1&e_c=Book&e_a=Viewed&e_n=b1\n",
+    "addresses": b"https://stats.example/matomo.php?idsite=1&rec=1&_id=a1&action_name=Home%20%26%20more&r=12\n"
+    b"GET /piwik.php?idsite=1&rec=1&uid=u1&e_c=Book&e_a=Viewed&e_n=b1 HTTP/1.1\n",
+    "bare queries": b"idsite=1&rec=1&_id=a1&action_name=Home+%26+more&r=12\nrec=1&idsite=1&uid=u1&e_c=Book&e_a=Viewed&e_n=b1\n",
+    "bulk": lines(
+        {
+            "requests": [
+                "?idsite=1&rec=1&_id=a1&action_name=Home%20%26%20more&r=12",
+                "?idsite=1&rec=1&uid=u1&e_c=Book&e_a=Viewed&e_n=b1",
+            ],
+            "token_auth": "secret",
+        }
+    ),
+    "bulk of objects": lines(
+        {"requests": [
+            {"idsite": "1", "rec": "1", "_id": "a1", "action_name": "Home & more", "r": "12"},
+            {"idsite": "1", "rec": "1", "uid": "u1", "e_c": "Book", "e_a": "Viewed", "e_n": "b1", "token_auth": "secret"},
+        ]}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_requests_to_matomo_land_with_the_time_of_their_arrival(tmp_path, name):
+    found, _ = brought_in(tmp_path, "requests.log", REQUESTS[name], source="matomo", arrived_at=NOON)
+    common = {"idsite": "1", "rec": "1", "cdt": "2026-11-22 12:05:00"}
+    assert found == [
+        ("12", {**common, "_id": "a1", "action_name": "Home & more", "r": "12"}),
+        ("12", {**common, "uid": "u1", "e_c": "Book", "e_a": "Viewed", "e_n": "b1"}),
+    ]
+
+
+def test_a_request_with_a_time_keeps_it(tmp_path):
+    found, _ = brought_in(tmp_path, "requests.log", b"?idsite=1&_id=a1&cdt=1795338000&cdo=60", source="matomo")
+    assert found == [("09", {"idsite": "1", "_id": "a1", "cdt": "1795338000", "cdo": "60"})]
+
+
+def test_imported_requests_are_accepted_at_load_and_others_rejected_by_the_key_that_is_missing(tmp_path):
+    data = b"?idsite=1&rec=1&_id=a1\n?idsite=1&rec=1\n?idsite=&rec=1&_id=a1\n"
+    brought_in(tmp_path, "2026/11/22/12/requests.log", data, source="matomo")
+    warehouse, hub = DuckDBWarehouse(tmp_path / "warehouse.duckdb"), FolderHub(tmp_path / "hub")
+    warehouse.prepare()
+    report = warehouse.load_events(hub, list(hub.objects(f"{LANDING}/")))
+    assert (report.accepted, report.rejected) == (1, 2)
+    reasons = warehouse.frame("select reason from raw.rejected_records order by 1")["reason"].to_pylist()
+    assert reasons == ["no site id (idsite)", "no user or visitor id (uid, _id, cid)"]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "said"),
+    [
+        (b"?idsite=1&rec=1&_id=a1", {"source": "matomo"}, "does not say when it arrived.*--arrived-at"),
+        (lines(ONE), {}, "which tracker sent it: give --source segment"),
+        (gzip.compress(lines(ONE) * 50)[:-20], {"source": "segment"}, "is a truncated gzip: fetch it again"),
+    ],
+)
+def test_a_file_that_cannot_be_placed_or_read_whole_is_named_and_nothing_of_it_lands(tmp_path, data, options, said):
+    found, summary = brought_in(tmp_path, "x.log", data, **options)
+    assert found == []
+    with pytest.raises(AssertionError, match=said):
+        raise AssertionError(summary.refused[0])
+
+
+def test_a_place_without_files_is_named(tmp_path):
+    with pytest.raises(InputError, match="There is no file or folder"):
+        import_events(FolderHub(tmp_path / "hub"), str(tmp_path / "nowhere"))
