@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.events.importing import ImportSummary
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.overview import Overview, overview
 from recsys_platform.warehouse.port import Warehouse
@@ -17,6 +16,7 @@ from recsys_platform.warehouse.port import Warehouse
 if TYPE_CHECKING:  # they bring Dagster along, which takes seconds
     from recsys_platform.defs.automation.run import RunReport
     from recsys_platform.defs.automation.state import State
+    from recsys_platform.events.importing import ImportSummary
 
 MOST_REFUSED = 10
 
@@ -178,7 +178,7 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def print_imported(out: Console, err: Console, done: ImportSummary) -> None:
+def print_imported(out: Console, err: Console, done: "ImportSummary") -> None:
     """What an import wrote, and what it refused."""
     sources = ", ".join(f"{records:,} of {source}" for source, records in sorted(done.sources.items())) or "none"
     dropped = f"; {done.dropped:,} were dropped by their transformation" if done.dropped else ""

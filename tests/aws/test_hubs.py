@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from recsys_platform.errors import HubError
+from recsys_platform.events.importing import import_events
 from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.s3 import PART_BYTES, S3Hub
 from recsys_platform.hub.store import Hub
@@ -101,3 +102,16 @@ def test_a_day_is_listed_by_requests_in_proportion_to_the_day(s3_hub: S3Hub) -> 
     assert len(s3_hub.objects("engagement_events/source=segment/2026/11/07/")) == 30
     assert len(asked) == 1
     assert "prefix=world/engagement_events" in urllib.parse.unquote(str(asked))
+
+
+def test_events_are_imported_from_a_bucket(s3_hub: S3Hub, tmp_path: Path) -> None:
+    record = b'{"messageId": "m1", "timestamp": "2026-11-22T09:30:00Z", "userId": "u1"}'
+    s3_hub.put("segment-logs/shop/1795305600000/a.json", record)
+    s3_hub.put("elsewhere/b.json", record)
+    ours = FolderHub(tmp_path / "hub")
+    place = s3_hub.where("segment-logs")
+    assert import_events(ours, place).objects == 1
+    assert [key.key.split("/")[1:6] for key in ours.objects("engagement_events/")] == [
+        ["source=segment", "2026", "11", "22", "23"]
+    ]
+    assert import_events(ours, place).known == 1
