@@ -256,6 +256,40 @@ def test_the_seed_knows_sign_out_and_amazons_own_events(world: Any) -> None:
     assert all(name == name[0].upper() + name[1:] and " " in name for name in names.values())
 
 
+def test_requests_and_emails_that_differ_are_different_events(world: Any) -> None:
+    seen = matomo("1", action_name="Home", r="11", pv_id="p1")
+    orders = [matomo("1", idgoal=0, ec_id=key, revenue=9) for key in ("o1", "o2")]
+    cart = matomo("1", idgoal=0, revenue=9)
+    world.load("matomo", seen, {**seen, "r": "12"}, {**seen, "pv_id": "p2"}, {**seen, "cdo": 60}, *orders, cart, seen)
+    opened = pinpoint("_email.open", attributes={"feedback": "opened"}, arrival_timestamp=EPOCH * 1000 + 60_000)
+    again = {**opened, "arrival_timestamp": EPOCH * 1000 + 120_000}
+    other = {**opened, "facets": {"email_channel": {"mail_event": {"mail": {"message_id": "m2"}}}}}
+    world.load("pinpoint", opened, again, other, opened)
+    world.build("--select", "stg_matomo__events", "stg_pinpoint__events")
+    for tracker, records, events in (("matomo", 8, 7), ("pinpoint", 4, 3)):
+        found = world.rows(f"select count(*), count(distinct event_id) from staging.stg_{tracker}__events")
+        assert found == [(records, events)]
+
+
+def test_words_for_nobody_make_no_reader_of_two_devices(world: Any) -> None:
+    for number, word in enumerate(
+        ("undefined", "null", "[object Object]", "00000000-0000-0000-0000-000000000000", " ")
+    ):
+        for device in ("a1", "a2"):
+            world.load("segment", segment(f"{number}{device}", userId=word, anonymousId=device))
+    world.load(
+        "segment", segment("7", userId=None, anonymousId="undefined"), segment("8", properties={"book_id": ["b1"]})
+    )
+    world.load("matomo", matomo("9", _id="a3", uid="null", e_c="Book", e_a="Viewed", e_n="undefined"))
+    world.build("--select", "+fct_events", "+rpt_invalid_events")
+    assert world.rows("select distinct user_id, visitor_id from marts.fct_events order by all") == [
+        (None, "a1"),
+        (None, "a2"),
+    ]
+    reasons = world.rows("select invalid_reason, count(*) from marts.rpt_invalid_events group by all order by all")
+    assert reasons == [("book_id_missing", 2), ("visitor_missing", 1)]
+
+
 def test_the_page_of_events_names_every_line_of_the_seed(world: Any) -> None:
     world.build("--select", "event_names")
     page = (PROJECT.parent / "docs" / "events.md").read_text()
