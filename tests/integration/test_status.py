@@ -14,6 +14,7 @@ import pytest
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.state import state_of, write_outline
+from recsys_platform.defs.pools import PROCESS
 from recsys_platform.resources import prepare_home
 from recsys_platform.settings import Settings, load_settings
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
@@ -72,10 +73,14 @@ def test_status_names_the_runs_that_are_under_way(loaded: Settings, run_recsys) 
     def refresh() -> None: ...
 
     with instance_of(loaded) as instance:
-        run = instance.create_run_for_job(refresh)
+        dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+        runs = [
+            instance.create_run_for_job(refresh, tags=tags) for tags in ({}, {PROCESS: dead.stdout.decode().strip()})
+        ]
         instance.report_run_failed(instance.create_run_for_job(refresh))
         started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "refresh", message="")
-        instance.report_dagster_event(started, run.run_id)
+        for run in runs:
+            instance.report_dagster_event(started, run.run_id)
     code, said = run_recsys("status")
     assert (code, said.count("running: refresh, for 0 min")) == (0, 1)
 

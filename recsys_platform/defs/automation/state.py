@@ -18,6 +18,8 @@ from typing import Any
 import dagster as dg
 
 from recsys_platform.defs.automation.instances import instance_of
+from recsys_platform.defs.pools import PROCESS
+from recsys_platform.processes import is_alive
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.dbt import ROOT
 
@@ -159,9 +161,10 @@ def _failed(outline: Outline, instance: dg.DagsterInstance) -> tuple[str, ...]:
 
 
 def _running(instance: dg.DagsterInstance) -> tuple[tuple[str, dt.datetime], ...]:
+    """Runs of the command line whose process was killed are over, though nobody has said so yet."""
     records = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     return tuple(
         (record.dagster_run.job_name, dt.datetime.fromtimestamp(record.start_time, dt.UTC))
         for record in records
-        if record.start_time
+        if record.start_time and is_alive(int(record.dagster_run.tags.get(PROCESS, os.getpid())))
     )
