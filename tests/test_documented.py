@@ -57,8 +57,9 @@ def test_operations_explains_checks_that_exist() -> None:
 def test_a_documented_materialization_names_an_asset_and_where_its_run_is_kept() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     graph = (ROOT / "tests" / "integration" / "asset_graph.txt").read_text()
-    found = re.findall(r"`([^`]*)dagster asset materialize --select (\S+?)(?: [^`]*)?`", text)
-    assert {asset for _, asset in found} == {"training/tuning", "personalize/datasets"}
-    for before, asset in found:
+    found = re.findall(r"`([^`]*)dagster asset materialize --select (\S+?)( [^`]*)?`", text)
+    assert {asset for _, asset, _ in found} == {"training/tuning", "personalize/datasets"}
+    for before, asset, after in found:
         assert f" {asset} <-" in graph
-        assert before == "DAGSTER_HOME=$RECSYS_HOME/dagster "
+        # without them Dagster does not find the definitions, or forgets the run
+        assert (before, after) == ("DAGSTER_HOME=$RECSYS_HOME/dagster ", " -m recsys_platform.definitions")
