@@ -18,7 +18,7 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.evaluation.drift import best_scores, drift
 from recsys_platform.recommender.evaluation.held_out import Evaluation, EvaluationParams, Listener
-from recsys_platform.recommender.evaluation.measured import keep, measured_on
+from recsys_platform.recommender.evaluation.measured import MeasuredRows, keep, measured_on
 from recsys_platform.recommender.evaluation.plots import evaluation_plot
 from recsys_platform.recommender.evaluation.report import evaluation_page
 from recsys_platform.recommender.registry.gate import GateParams
@@ -202,7 +202,9 @@ def promotion(
     done = judge(candidates, live, measured, registry, GATE, held=held)
     for decision in done.decisions:
         context.log.info(f"{decision.candidate}: " + " ".join(decision.reasons))
-    return dg.MaterializeResult(metadata=_promotion_metadata(done), check_results=[_is_better(done), _is_like(moved)])
+    return dg.MaterializeResult(
+        metadata=_promotion_metadata(done), check_results=[_is_better(done, measured), _is_like(moved)]
+    )
 
 
 def _drift(hub: Hub, registry: Registry) -> pd.DataFrame | None:
@@ -246,14 +248,15 @@ def _promotion_metadata(done: Judgement) -> dict[str, Any]:
     }
 
 
-def _is_better(done: Judgement) -> dg.AssetCheckResult:
+def _is_better(done: Judgement, measured: MeasuredRows | None) -> dg.AssetCheckResult:
     may = [each.candidate for each in done.decisions if each.promote and each.candidate != BASELINE]
+    asked = f" ({measured.task.in_words})" if measured and measured.task.in_words else ""
     refused = "What is live was not measured on these data" if done.unmeasured else "No recipe beats popularity"
     return dg.AssetCheckResult(
         passed=done.unmeasured or bool(may),
         check_name=_BETTER,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"May go live: {', '.join(may)}" if may else refused,
+        description=(f"May go live: {', '.join(may)}" if may else refused) + asked,
     )
 
 
