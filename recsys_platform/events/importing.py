@@ -147,7 +147,7 @@ def _text_of(file: _File) -> str:
         )
     if damage:
         raise InputError(f"{file.name} is a {damage}: fetch it again, then import it again.")
-    return raw.decode("utf-8", errors="replace")
+    return raw.decode("utf-8", errors="surrogateescape")
 
 
 def _source_of(name: str) -> Source:
@@ -239,7 +239,7 @@ class _Unwrapping:
 def _decoded(data: Any) -> str | None:
     try:
         raw, damage = decompress(base64.b64decode(data, validate=True))
-        return None if damage or foreign_format(raw) else raw.decode()
+        return None if damage or foreign_format(raw) else raw.decode("utf-8", errors="surrogateescape")
     except (binascii.Error, TypeError, ValueError):
         return None
 
@@ -363,7 +363,9 @@ def _time(told: Any, unit: int) -> dt.datetime | None:
 
 def _write(hub: Hub, landed: Sequence[tuple[dt.datetime, str]], source: Source, summary: ImportSummary) -> None:
     cuts = list(_cuts([arrival for arrival, _ in landed]))
-    texts = pa.array([text for _, text in landed], pa.large_string())
+    # Bytes that are not UTF-8 stay what they are: the load rejects them.
+    raw = pa.array([text.encode("utf-8", "surrogateescape") for _, text in landed], pa.large_binary())
+    texts = raw.view(pa.large_string())
     for done in write_landing(hub, texts, source=source, cuts=cuts, stream="import") if cuts else ():
         summary.objects += 1
         summary.known += not done.is_new

@@ -121,6 +121,14 @@ def test_what_cannot_be_read_is_brought_in_to_be_rejected(tmp_path):
     assert found[0][1]["rawData"] == "***"
 
 
+def test_bytes_that_are_not_utf_8_stay_what_they_are(tmp_path):
+    data = lines(ONE) + b'\n{"messageId": "m2", "userId": "\xff"}\n'
+    found, _ = brought_in(
+        tmp_path, "x.json", data + lines(failure(rawData=base64.b64encode(data).decode())), source="segment"
+    )
+    assert [record for _, record in found] == [ONE, "not UTF-8", ONE, "not UTF-8"]
+
+
 REQUESTS = {
     "query strings": b"?idsite=1&rec=1&_id=a1&action_name=Home%20%26%20more&r=12\n?idsite=1&rec=1&uid=u1&e_c=Book&e_a=Viewed&e_n=b1\n",
     "addresses": b"https://stats.example/matomo.php?idsite=1&rec=1&_id=a1&action_name=Home%20%26%20more&r=12\n"
