@@ -1,4 +1,4 @@
-"""Tell people of a run that failed: one short message, to an incoming webhook (such as Slack's) and a topic of SNS.
+"""Tell people of a run that failed or another problem: one short message, to an incoming webhook (such as Slack's) and a topic of SNS.
 
 Belongs here: the words, what is cut out of them, and sending. Does not: which runs failed (defs/automation/alerts.py).
 """
@@ -17,6 +17,7 @@ from recsys_platform.errors import RecsysError
 from recsys_platform.settings import Settings
 
 LONGEST_ERROR = 300
+MOST_PROBLEMS = 10
 LONGEST_SUBJECT = 99  # SNS takes fewer than 100 characters, ASCII without line breaks
 # A tick of Dagster's has a minute for up to five failed runs.
 TIMEOUT_SECONDS, ATTEMPTS = 4.0, 2
@@ -119,6 +120,15 @@ def alert_of(failed: FailedRun, settings: Settings) -> Alert:
     lines = [f"{failed.job} failed{where}{again}.", first_line(failed.error, settings), f"Run {failed.run_id}{link}"]
     subject = f"recsys: {failed.job} failed".encode("ascii", "replace").decode()
     return Alert(subject[:LONGEST_SUBJECT], "\n".join(line for line in lines if line))
+
+
+def problem_alert(sentences: Sequence[str], settings: Settings) -> Alert:
+    """The words for problems that are no failed run, without secrets."""
+    lines = [first_line(sentence, settings) for sentence in sentences[:MOST_PROBLEMS]]
+    more = [f"And {len(sentences) - MOST_PROBLEMS} more."] if len(sentences) > MOST_PROBLEMS else []
+    link = [str(settings.ui_url)] if settings.ui_url else []
+    subject = f"recsys: {len(sentences)} problem{'s' * (len(sentences) != 1)}"
+    return Alert(subject, "\n".join([*lines, *more, *link]))
 
 
 def tell(alert: Alert, channels: Sequence[Channel]) -> None:

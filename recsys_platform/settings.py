@@ -133,6 +133,12 @@ class Settings(BaseModel):
     alert_webhook: SecretStr | None = Field(
         None, description="secret address of the incoming webhook (Slack) that is told of failed runs"
     )
+    alert_severity: Literal["warn", "error"] = Field(
+        "warn", description="failed checks from which severity on are told, once each: `warn` tells all"
+    )
+    alert_silence_hours: int = Field(
+        24, ge=1, description="hours without a landing object after which a tracker is told to be silent"
+    )
     ui_url: HttpUrl | None = Field(None, description="address of Dagster's UI, for links to runs in alerts")
 
     _production: Path | None = PrivateAttr(None)

@@ -83,6 +83,32 @@ def announced(hub: Hub, warehouse: Warehouse, messages: Sequence["Message"]) -> 
     return (arrivals(hub, warehouse, *waiting) if waiting else Arrivals()), settled
 
 
+def newest_hours(hub: Hub, now: dt.datetime) -> dict[str, dt.datetime]:
+    """Tracker → the newest hour (UTC) up to now that has a folder; a few listings each, whatever the size of the hub."""
+    found = {source: _newest_hour(hub, f"{LANDING}/source={source}", (), now) for source in SOURCES}
+    return {source: hour for source, hour in found.items() if hour}
+
+
+def _newest_hour(hub: Hub, folder: str, parts: tuple[int, ...], now: dt.datetime) -> dt.datetime | None:
+    if len(parts) == 4:
+        return _hour(parts, now)
+    for name in sorted(hub.folders(folder), reverse=True):
+        if name.isascii() and name.isdigit():
+            hour = _newest_hour(hub, f"{folder}/{name}", (*parts, int(name)), now)
+            if hour:
+                return hour
+    return None
+
+
+def _hour(parts: tuple[int, ...], now: dt.datetime) -> dt.datetime | None:
+    year, month, day, hour = parts
+    try:
+        found = dt.datetime(year, month, day, hour, tzinfo=dt.UTC)
+    except ValueError:
+        return None
+    return found if found <= now else None
+
+
 def by_day(objects: Iterable[HubObject]) -> dict[dt.date, list[HubObject]]:
     """Landing objects by their day of arrival, oldest first."""
     days: dict[dt.date, list[HubObject]] = defaultdict(list)

@@ -1,5 +1,6 @@
 """A run that fails is told to people, once, in few words and without secrets."""
 
+import datetime as dt
 import logging
 import threading
 import time
@@ -18,7 +19,10 @@ from starlette.routing import Route
 from recsys_platform.alerts import Alert, AlertError, FailedRun, Webhook, alert_of, first_line, tell, without_secrets
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.alerts import failure_alert
+from recsys_platform.defs.automation.problems import problems_alert
 from recsys_platform.errors import HubError
+from recsys_platform.hub.folder import FolderHub
+from recsys_platform.hub.keys import landing_key
 from recsys_platform.settings import Settings, load_settings
 
 KEY = "services/T0/B0/key-of-the-channel"
@@ -227,3 +231,107 @@ def test_without_a_ui_there_is_no_link():
     assert alert_of(FailedRun("refresh", "r1"), load_settings({})) == Alert(
         "recsys: refresh failed", "refresh failed.\nRun r1"
     )
+
+
+def sound_after(instance, fails: list[bool]):
+    """A job that fails as long as a test says so."""
+
+    @dg.op
+    def load() -> None:
+        if fails:
+            raise HubError(f"Cannot open the warehouse: process {len(fails)} holds it.")
+
+    @dg.job
+    def loading() -> None:
+        load()
+
+    return lambda: loading.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def test_what_fails_again_for_the_same_reason_is_told_once_until_it_succeeds(slack, settings, instance):
+    sensor, fails = failure_alert(dg.DefaultSensorStatus.RUNNING, settings), [True]
+    run = sound_after(instance, fails)
+    for _ in range(3):
+        ticks(sensor, instance, run)
+        fails.append(True)
+    assert len(slack.heard) == 1
+    fails.clear()
+    run()
+    fails.append(True)
+    ticks(sensor, instance, run)
+    assert len(slack.heard) == 2
+
+
+class Watched:
+    """An asset with a check and an age limit, a hub, and the sensor that tells of problems."""
+
+    def __init__(self, home, settings, instance) -> None:
+        self.failing, self.severity, self.instance = [], dg.AssetCheckSeverity.WARN, instance
+        self.hub, self.now, self.cursor = FolderHub(home / "hub"), dt.datetime.now(dt.UTC), None
+        policy = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=36))
+
+        @dg.asset(freshness_policy=policy)
+        def marts() -> None: ...
+
+        @dg.asset_check(asset=marts)
+        def fields() -> dg.AssetCheckResult:
+            return dg.AssetCheckResult(passed=not self.failing, severity=self.severity, description="a field went")
+
+        self.sensor = problems_alert(dg.DefaultSensorStatus.RUNNING, settings, lambda: self.now)
+        self.assets = [marts, fields]
+        defs = dg.Definitions(assets=[marts], asset_checks=[fields], sensors=[self.sensor], resources={"hub": self.hub})
+        self.repository = defs.get_repository_def()
+
+    def make(self, *, failing: bool = False) -> None:
+        self.failing[:] = [True] * failing
+        dg.materialize(self.assets, instance=self.instance, raise_on_error=False)
+
+    def tick(self) -> None:
+        given = {"instance": self.instance, "cursor": self.cursor, "resources": {"hub": self.hub}}
+        with dg.build_sensor_context(repository_def=self.repository, **given) as context:
+            self.sensor.evaluate_tick(context)
+            self.cursor = context.cursor
+
+
+@pytest.fixture
+def watched(tmp_path, settings, instance) -> Watched:
+    return Watched(tmp_path, settings, instance)
+
+
+def test_a_failed_check_is_told_once_and_again_after_it_had_passed(slack, watched):
+    for failing in (True, True, False, True):
+        watched.make(failing=failing)
+        watched.tick()
+        watched.tick()
+    assert [text.splitlines()[0] for text in slack.heard] == ["Check fields of marts failed: a field went."] * 2
+
+
+def test_a_warning_is_not_told_where_only_errors_are_asked_for(slack, settings, tmp_path, instance):
+    watched = Watched(tmp_path, settings.model_copy(update={"alert_severity": "error"}), instance)
+    watched.make(failing=True)
+    watched.tick()
+    assert slack.heard == []
+    watched.severity = dg.AssetCheckSeverity.ERROR
+    watched.make(failing=True)
+    watched.tick()
+    assert len(slack.heard) == 1
+
+
+def test_an_asset_that_is_too_old_is_told_once(slack, watched):
+    watched.make()
+    for hours in (30, 10, 10, 10):
+        watched.now += dt.timedelta(hours=hours)
+        watched.tick()
+    assert [text.splitlines()[0] for text in slack.heard] == ["marts is 40 hours old, and may be 36."]
+
+
+def test_a_tracker_that_falls_silent_is_told_once_and_again_after_it_spoke(slack, watched):
+    for arrival in (watched.now, watched.now + dt.timedelta(hours=60)):
+        watched.now = arrival
+        watched.hub.put(landing_key("segment", arrival, "a.gz"), b"x")
+        watched.hub.put(landing_key("segment", dt.datetime(2130, 1, 1), "early.gz"), b"x")
+        for hours in (1, 23, 2, 5):
+            watched.now += dt.timedelta(hours=hours)
+            watched.tick()
+    assert len(slack.heard) == 2
+    assert slack.heard[0].startswith("Nothing of segment has landed since ")

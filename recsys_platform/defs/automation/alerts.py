@@ -1,5 +1,9 @@
 """The sensor that tells people of failed runs; the words and the ways to people are in recsys_platform/alerts.py."""
 
+import json
+import re
+import time
+
 import dagster as dg
 
 from recsys_platform.alerts import FailedRun, alert_of, channels_of, tell
@@ -11,7 +15,7 @@ WILL_RETRY = "dagster/will_retry"
 
 
 def failure_alert(status: dg.DefaultSensorStatus, settings: Settings) -> dg.SensorDefinition:
-    """Tells every channel of the settings of every failed run of the instance, once."""
+    """Tells every channel of the settings of every failed run of the instance; of one that fails again as before, once."""
     channels = channels_of(settings)
 
     @dg.run_failure_sensor(
@@ -27,10 +31,48 @@ def failure_alert(status: dg.DefaultSensorStatus, settings: Settings) -> dg.Sens
                 f"Run {context.dagster_run.run_id} failed and nobody was told: "
                 "neither RECSYS_ALERT_TOPIC nor RECSYS_ALERT_WEBHOOK is set."
             )
-        tell(alert_of(failed_run(context), settings), channels)
+        failed = failed_run(context)
+        if is_told(context.instance, context.dagster_run, failed):
+            return dg.SkipReason(f"Run {failed.run_id} failed as one before it, of which people know.")
+        tell(alert_of(failed, settings), channels)
+        note_told(context.instance, context.dagster_run, failed)
         return None
 
     return failed_runs
+
+
+def is_told(instance: dg.DagsterInstance, run: dg.DagsterRun, failed: FailedRun) -> bool:
+    """Whether people know of the same failure, and no run of the same assets has succeeded since."""
+    told = _told(instance).get(_fingerprint(failed))
+    if told is None:
+        return False
+    succeeded = dg.RunsFilter(job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS])
+    since = (record for record in instance.get_run_records(succeeded, limit=100) if (record.end_time or 0) > told)
+    return not any(_overlap(run, record.dagster_run) for record in since)
+
+
+def note_told(instance: dg.DagsterInstance, run: dg.DagsterRun, failed: FailedRun) -> None:
+    """Note that people were told of a failure."""
+    newest = sorted({**_told(instance), _fingerprint(failed): time.time()}.items(), key=lambda item: item[1])
+    instance.daemon_cursor_storage.set_cursor_values({_TOLD: json.dumps(dict(newest[-_MOST_TOLD:]))})
+
+
+_TOLD, _MOST_TOLD = "recsys/told_failures", 200
+
+
+def _told(instance: dg.DagsterInstance) -> dict[str, float]:
+    held = instance.daemon_cursor_storage.get_cursor_values({_TOLD}).get(_TOLD, "{}")
+    return dict(json.loads(held))
+
+
+def _fingerprint(failed: FailedRun) -> str:
+    """What two failures have in common that are the same: numbers (days, processes, times) may differ."""
+    return f"{failed.job} {failed.step} {re.sub(r'[0-9]+', '0', failed.error)}"[:500]
+
+
+def _overlap(run: dg.DagsterRun, other: dg.DagsterRun) -> bool:
+    both_whole = run.asset_selection is None and other.asset_selection is None
+    return both_whole or bool((run.asset_selection or frozenset()) & (other.asset_selection or frozenset()))
 
 
 def failed_run(context: dg.RunFailureSensorContext) -> FailedRun:

@@ -10,6 +10,7 @@ from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.cleanup import cleanup_job, daily_cleanup
 from recsys_platform.defs.automation.dead_runs import fail_dead_runs
 from recsys_platform.defs.automation.load_requests import RAW_EVENTS, Cursor, fetch_request, load_requests
+from recsys_platform.defs.automation.problems import problems_alert
 from recsys_platform.defs.partitions import TOLD_DAYS
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.errors import RecsysError
@@ -64,6 +65,7 @@ def triggers(settings: Settings, *, clock: Callable[[], dt.datetime] = utc_now) 
             _new_landing_objects(sensor_status, queue_of(settings), clock),
             _moved_aliases(sensor_status),
             failure_alert(sensor_status, settings),
+            problems_alert(sensor_status, settings, clock),
             dg.AutomationConditionSensorDefinition(
                 "follow_the_graph",
                 target=dg.AssetSelection.all(),

@@ -1,0 +1,110 @@
+"""What people are told of beside failed runs: failed checks, assets that are older than their policy, trackers that fell silent.
+
+Belongs here: finding these and telling each once until it is over.
+Does not: words for channels and sending (recsys_platform/alerts.py).
+"""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator, Mapping
+
+import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+
+from recsys_platform.alerts import channels_of, problem_alert, tell
+from recsys_platform.errors import RecsysError
+from recsys_platform.hub.store import Hub
+from recsys_platform.settings import Settings
+from recsys_platform.warehouse.arrivals import newest_hours
+
+Problems = Mapping[str, str]
+"""A name that a problem keeps as long as it lasts → a sentence."""
+
+
+def problems_alert(
+    status: dg.DefaultSensorStatus, settings: Settings, clock: Callable[[], dt.datetime]
+) -> dg.SensorDefinition:
+    """Tells every channel of the settings of each problem, once until it is over."""
+    channels = channels_of(settings)
+
+    @dg.sensor(
+        name="problems",
+        minimum_interval_seconds=300,
+        default_status=status,
+        description="Tells the topic and the webhook of failed checks, of assets that are too old and of trackers that fell silent.",
+    )
+    def problems(context: dg.SensorEvaluationContext, hub: dg.ResourceParam[Hub]) -> dg.SkipReason:
+        if context.repository_def is None:
+            return dg.SkipReason("There is no asset graph to look at.")
+        graph = context.repository_def.asset_graph
+        try:
+            found = {
+                **failed_checks(graph, context.instance, settings.alert_severity),
+                **too_old(graph, context.instance, clock()),
+                **silent_trackers(hub, clock(), dt.timedelta(hours=settings.alert_silence_hours)),
+            }
+        except RecsysError as error:
+            return dg.SkipReason(str(error))
+        told = set(json.loads(context.cursor or "[]"))
+        news = [sentence for name, sentence in found.items() if name not in told]
+        if news and channels:
+            tell(problem_alert(news, settings), channels)
+        context.update_cursor(json.dumps(sorted(found)))
+        nobody = "" if channels else " Nobody was told: neither RECSYS_ALERT_TOPIC nor RECSYS_ALERT_WEBHOOK is set."
+        return dg.SkipReason(f"{len(found)} problems, {len(news)} of them new.{nobody if news else ''}")
+
+    return problems
+
+
+def failed_checks(graph: AssetGraph, instance: dg.DagsterInstance, severity: str) -> Problems:
+    """Checks that failed when they were last run, from a severity on: `warn` or `error`."""
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(graph.asset_check_keys))
+    return {
+        f"check {key.to_user_string()}": f"Check {key.name} of {key.asset_key.to_user_string()} failed{_why(record)}."
+        for key, record in records.items()
+        if _has_failed(record, severity)
+    }
+
+
+def _has_failed(record: AssetCheckExecutionRecord, severity: str) -> bool:
+    if record.status.value != "FAILED" or severity == "warn":
+        return record.status.value == "FAILED"
+    event = record.event.dagster_event if record.event else None
+    return event is None or event.asset_check_evaluation_data.severity == dg.AssetCheckSeverity.ERROR
+
+
+def _why(record: AssetCheckExecutionRecord) -> str:
+    event = record.event.dagster_event if record.event else None
+    description = event.asset_check_evaluation_data.description if event else None
+    return f": {description}" if description else ""
+
+
+def too_old(graph: AssetGraph, instance: dg.DagsterInstance, now: dt.datetime) -> Problems:
+    """Assets that were made once and are older than their freshness policy allows."""
+    return {
+        f"age of {key}": f"{key} is {age.total_seconds() / 3600:.0f} hours old, and may be {most.total_seconds() / 3600:.0f}."
+        for key, age, most in _ages(graph, instance, now)
+        if age > most
+    }
+
+
+def _ages(
+    graph: AssetGraph, instance: dg.DagsterInstance, now: dt.datetime
+) -> Iterator[tuple[str, dt.timedelta, dt.timedelta]]:
+    for key in sorted(graph.get_all_asset_keys()):
+        window = getattr(graph.get(key).freshness_policy, "fail_window", None)
+        if window is None:
+            continue
+        for record in instance.fetch_materializations(key, limit=1).records:
+            made = dt.datetime.fromtimestamp(record.timestamp, dt.UTC)
+            yield key.to_user_string(), now - made, window.to_timedelta()
+
+
+def silent_trackers(hub: Hub, now: dt.datetime, longest: dt.timedelta) -> Problems:
+    """Trackers of which something has landed before, and nothing for some time."""
+    return {
+        f"silence of {source}": f"Nothing of {source} has landed since {hour:%Y-%m-%d %H:00} UTC."
+        for source, hour in newest_hours(hub, now).items()
+        if now - hour >= longest + dt.timedelta(hours=1)  # the hour may have had objects to its end
+    }
