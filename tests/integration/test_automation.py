@@ -12,6 +12,7 @@ import pytest
 
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
 from recsys_platform.defs.automation.load_requests import RUN_KEY, Cursor, fetch_request, pause_after
+from recsys_platform.defs.automation.run import with_what_follows
 from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.staging.assets import raw_engagement_events
 from recsys_platform.hub.folder import FolderHub
@@ -340,3 +341,22 @@ def test_a_night_is_not_lost_when_three_o_clock_passes_while_the_asset_is_made(i
     chain.make(chain.lower)
     assert in_between == [0]
     assert [chain.tick() for _ in range(3)] == [1, 0, 0]
+
+
+def test_one_run_makes_all_that_becomes_older_by_it():
+    """A dimension is stale; the build makes the facts beside it again, so what is made of these follows in the same run."""
+    spec = {
+        "marts/dim": [],
+        "marts/fct": [],
+        "curated/fct": ["marts/fct"],
+        "hub/catalogue": ["curated/fct"],
+        "training/a": [],
+    }
+    assets = [
+        dg.AssetsDefinition(specs=[dg.AssetSpec(name.split("/"), deps=[dep.split("/") for dep in deps])])
+        for name, deps in spec.items()
+    ]
+    graph = dg.Definitions(assets=assets).resolve_asset_graph()
+    keys = {name: dg.AssetKey(name.split("/")) for name in spec}
+    found = with_what_follows(graph, {keys["marts/dim"]}, list(keys.values()))
+    assert found == set(keys.values()) - {keys["training/a"]}

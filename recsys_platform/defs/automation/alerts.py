@@ -71,8 +71,8 @@ def _fingerprint(failed: FailedRun) -> str:
 
 
 def _overlap(run: dg.DagsterRun, other: dg.DagsterRun) -> bool:
-    both_whole = run.asset_selection is None and other.asset_selection is None
-    return both_whole or bool((run.asset_selection or frozenset()) & (other.asset_selection or frozenset()))
+    ours, theirs = run.asset_selection or frozenset(), other.asset_selection or frozenset()
+    return bool(ours & theirs) or not (ours or theirs)
 
 
 def failed_run(context: dg.RunFailureSensorContext) -> FailedRun:

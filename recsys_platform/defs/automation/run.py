@@ -7,12 +7,13 @@ Where nothing is new, nothing runs.
 import datetime as dt
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from recsys_platform.defs.automation.dead_runs import ended_with_its_process, fail_dead_runs, telling_who_holds_the_slot
 from recsys_platform.defs.automation.failures import words_of_step
@@ -167,9 +168,7 @@ class Refresher:
         graph, keys = self.defs.resolve_asset_graph(), self._unpartitioned()
         is_done = any(set(keys) <= set(step.assets) for step in self.report.steps)
         stale = set(keys if everything and not is_done else stale_assets(graph, instance, keys))
-        for layers in TOGETHER:
-            together = {key for key in keys if key.path[0] in layers}
-            stale |= together if stale & together else set()
+        stale = with_what_follows(graph, stale, keys)
         if stale:
             yield Step("rebuilding marts, models and published tables", tuple(sorted(stale)))
 
@@ -218,6 +217,20 @@ class Refresher:
                 event.is_step_failure and not self.report.failures
             ):  # a failed check fails its step too: it was told above
                 self.report.failures.append(f"{event.step_key}: {words_of_step(event) or 'failed'}")
+
+
+def with_what_follows(
+    graph: AssetGraph, stale: Collection[dg.AssetKey], keys: Collection[dg.AssetKey]
+) -> set[dg.AssetKey]:
+    """Of some assets the stale ones, the rest of the layers that are made together with them, and what is made of any of these."""
+    found: set[dg.AssetKey] = set()
+    wanted = set(stale)
+    while wanted != found:
+        found = set(wanted)
+        layers = {name for group in TOGETHER if any(key.path[0] in group for key in found) for name in group}
+        children = {child for key in found for child in graph.get(key).child_keys}
+        wanted |= {key for key in keys if key.path[0] in layers} | (children & set(keys))
+    return found
 
 
 def _sentence_of_check(check: Any) -> str:
