@@ -1,13 +1,10 @@
 {#
     Whether a user agent or device model is that of a program and not of a reader; NULL is no bot.
 
-    The list, case does not count: names of crawlers (`bot`, but not the phones of Cubot; `crawl`, `spider`, `slurp`,
-    `archiver`, `feedfetcher`, `mediapartners`), makers of link previews (`facebookexternalhit`, `preview`, `embedly`),
-    browsers without a screen and test drivers (`headless`, `phantomjs`, `selenium`, `puppeteer`, `playwright`),
-    monitors and speed tests (`monitor`, `uptime`, `pingdom`, `statuscake`, `site24x7`, `datadog`, `synthetic`,
-    `lighthouse`, `pagespeed`, `gtmetrix`, `ptst`), and HTTP libraries that no app of ours uses (`curl/`, `wget`,
-    `python-`, `aiohttp`, `httpx`, `scrapy`, `libwww`, `go-http-client`, `java/`, `axios/`, `node-fetch`, `postman`,
-    `guzzle`). `okhttp`, `cfnetwork` and `dalvik` are not in it: the apps of readers send them.
+    What counts, upper or lower case: the crawlers that the list crawler-user-agents names (crawlers.sql), and words of ours that
+    also find the next one: names of crawlers (`bot`, but not the phones of Cubot), makers of link previews, browsers without a
+    screen and test drivers, monitors and speed tests, and HTTP libraries that no app of ours uses. `okhttp`, `cfnetwork` and
+    `dalvik` are not in it: the apps of readers send them.
 #}
 {% macro looks_like_a_bot(text) -%}
     coalesce({{ matches_any_case(text, bot_pattern()) }}, false)
@@ -24,7 +21,7 @@
         'curl/', 'wget', 'python-', 'aiohttp', 'httpx', 'scrapy', 'libwww', 'go-http-client', 'java/', 'axios/',
         'node-fetch', 'postman', 'guzzle',
     ] -%}
-    {{ return(patterns | join('|')) }}
+    {{ return((patterns + known_crawlers()) | join('|')) }}
 {%- endmacro %}
 
 

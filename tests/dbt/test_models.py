@@ -216,6 +216,24 @@ def test_late_and_repeated_records_give_the_same_tables_as_a_full_refresh(world:
     assert world.rows("select title from marts.dim_books") == [("Sleep well",)]
 
 
+def test_bots_are_no_readers_visitors_or_sessions_of_the_daily_report(world: Any) -> None:
+    world.load("segment", segment("s1", "Book Viewed", 5, book_id="b1"), segment("s2", "Book Viewed", 6, book_id="b1"))
+    daily = "select * exclude (bot_events) from marts.rpt_daily_activity"
+    people = world.build("--select", "+rpt_daily_activity").rows(daily)
+    crawler = {"context": {"userAgent": "Mozilla/5.0 (compatible; GoogleOther)"}}
+    crawled = [
+        {**segment(f"g{n}", "Book Viewed", 7, user=None, book_id="b1"), "anonymousId": f"g{n}", **crawler}
+        for n in range(40)
+    ]
+    other_day = {**crawled[0], "messageId": "g", "timestamp": "2026-11-20T09:00:00Z"}
+    by_a_reader = {**segment("s3", "Book Finished", 8, book_id="b2"), **crawler}
+    world.load("segment", *crawled, other_day, by_a_reader)
+    world.build("--select", "+rpt_daily_activity")
+    assert world.rows(f"{daily} where events > 0") == people
+    bots = "select occurred_on, events, active_visitors, sessions, bot_events from marts.rpt_daily_activity order by 1"
+    assert world.rows(bots) == [(dt.date(2026, 11, 20), 0, 0, 0, 1), (dt.date(2026, 11, 22), 2, 1, 1, 41)]
+
+
 def test_a_snapshot_fetched_again_replaces_its_day(world: Any) -> None:
     world.snapshot("book", "2026-11-21", BOOK, {**BOOK, "book_id": "b2"})
     world.build("--select", "+dim_books")

@@ -23,7 +23,11 @@ changed_days as (
 
 events as (
 
-    select fct_events.*
+    select
+        fct_events.*,
+        coalesce(fct_events.is_bot, false) as is_by_bot,
+        -- What a person did: what a bot does counts for nothing else.
+        case when not coalesce(fct_events.is_bot, false) then fct_events.event_name end as done
     from {{ ref('fct_events') }} as fct_events
     {%- if is_incremental() %}
     inner join changed_days
@@ -39,23 +43,24 @@ final as (
         visitor_id,
         min(user_id) as user_id,
 
-        count(distinct session_id) as sessions,
-        count(*) as events,
-        count(case when event_name = 'Book Viewed' then 1 end) as views,
-        count(case when event_name = 'Book Started' then 1 end) as starts,
-        count(case when event_name = 'Chapter Completed' then 1 end) as chapters,
-        count(case when event_name = 'Book Finished' then 1 end) as finishes,
-        count(case when event_name = 'Book Saved' then 1 end) as saves,
-        count(case when event_name = 'Book Rated' then 1 end) as ratings,
-        count(case when event_name = 'Books Searched' then 1 end) as searches,
-        count(case when event_name = 'Subscription Started' then 1 end) as subscriptions_started,
-        count(case when event_name = 'Subscription Cancelled' then 1 end) as subscriptions_cancelled,
+        count(distinct case when not is_by_bot then session_id end) as sessions,
+        count(done) as events,
+        count(case when is_by_bot then 1 end) as bot_events,
+        count(case when done = 'Book Viewed' then 1 end) as views,
+        count(case when done = 'Book Started' then 1 end) as starts,
+        count(case when done = 'Chapter Completed' then 1 end) as chapters,
+        count(case when done = 'Book Finished' then 1 end) as finishes,
+        count(case when done = 'Book Saved' then 1 end) as saves,
+        count(case when done = 'Book Rated' then 1 end) as ratings,
+        count(case when done = 'Books Searched' then 1 end) as searches,
+        count(case when done = 'Subscription Started' then 1 end) as subscriptions_started,
+        count(case when done = 'Subscription Cancelled' then 1 end) as subscriptions_cancelled,
         -- Decimals, so that the order in which they are added does not show.
-        cast(sum(case when event_name = 'Book Rated' then cast(rating as decimal(18, 6)) end) as double) as rating_total,
+        cast(sum(case when done = 'Book Rated' then cast(rating as decimal(18, 6)) end) as double) as rating_total,
 
         occurred_on,
-        min(occurred_at) as first_at,
-        max(occurred_at) as last_at
+        min(case when not is_by_bot then occurred_at end) as first_at,
+        max(case when not is_by_bot then occurred_at end) as last_at
     from events
     group by visitor_id, occurred_on
 

@@ -16,11 +16,12 @@ activity as (
 
     select
         occurred_on,
-        count(distinct user_id) as active_readers,
-        count(*) as active_visitors,
+        count(distinct case when events > 0 then user_id end) as active_readers,
+        count(case when events > 0 then 1 end) as active_visitors,
         -- A session over midnight counts on both days.
         sum(sessions) as sessions,
         sum(events) as events,
+        sum(bot_events) as bot_events,
         sum(views) as views,
         sum(starts) as starts,
         sum(chapters) as chapters,
@@ -57,6 +58,7 @@ final as (
         cast(activity.active_visitors as bigint) as active_visitors,
         cast(activity.sessions as bigint) as sessions,
         cast(activity.events as bigint) as events,
+        cast(coalesce(activity.bot_events, 0) as bigint) as bot_events,
         cast(activity.views as bigint) as views,
         cast(activity.starts as bigint) as starts,
         cast(activity.chapters as bigint) as chapters,
