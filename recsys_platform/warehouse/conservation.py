@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys_platform.warehouse.port import Warehouse
-from recsys_platform.warehouse.sql import ARRIVAL_DAY
+from recsys_platform.warehouse.sql import ARRIVAL_DAY, ARRIVAL_HOUR
 
 Days = tuple[dt.date, dt.date]
 """First and last day of arrival, both included."""
@@ -81,6 +81,17 @@ def _moments(days: Days | None) -> list[dt.datetime]:
     first, last = days or _EVER
     begin = dt.datetime.combine(first, dt.time())
     return [begin, dt.datetime.combine(last, dt.time()) + dt.timedelta(days=1)]
+
+
+_AHEAD = f"""
+    select object_key from ops.load_ledger where {_LANDED} and {ARRIVAL_HOUR} > ? order by 1
+"""
+
+
+def objects_ahead(warehouse: Warehouse, now: dt.datetime) -> list[str]:
+    """Keys of loaded landing objects whose hour of arrival is more than an hour after a moment (UTC, naive)."""
+    limit = f"{now + dt.timedelta(hours=1):%Y/%m/%d/%H}"
+    return [str(row["object_key"]) for row in warehouse.frame(_AHEAD, [limit]).to_pylist()]
 
 
 @dataclass(frozen=True)

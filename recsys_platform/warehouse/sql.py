@@ -9,6 +9,10 @@ ARRIVAL_DAY = """try_cast(
     split_part(object_key, '/', 3) || '-' || split_part(object_key, '/', 4) || '-' || split_part(object_key, '/', 5) as date)"""
 """The day in the key of a landing object of `engagement_events/`; NULL for other keys, in whichever order conditions are judged."""
 
+ARRIVAL_HOUR = """split_part(object_key, '/', 3) || '/' || split_part(object_key, '/', 4) || '/' ||
+    split_part(object_key, '/', 5) || '/' || split_part(object_key, '/', 6)"""
+"""The hour in the key of a landing object as text, such as `2026/11/22/10`; hours stand in the order of their texts."""
+
 
 def marks(values: Sequence[object]) -> str:
     """Placeholders for the values of an `in (…)`; `null`, which nothing is in, for none."""

@@ -272,6 +272,18 @@ def test_a_row_lost_on_the_way_fails_a_test(world: Any) -> None:
     assert [run.node.test_metadata.name for run in result.result if run.status == "fail"] == ["is_conserved"]
 
 
+def test_a_row_of_a_day_to_come_hides_no_other_from_tests_of_the_last_days(world: Any) -> None:
+    world.load("segment", segment("s1", "Book Viewed", book_id="b1"))
+    world.build("--select", "+fct_events")
+    with world.connect() as con:
+        con.execute("insert into marts.fct_events select * from marts.fct_events")
+        con.execute("""
+            insert into marts.fct_events
+            select * replace ('s2' as event_id, date '2090-01-01' as arrived_on) from marts.fct_events limit 1""")
+    result = world.dbt("test", "--select", "fct_events,test_name:unique")
+    assert [run.node.test_metadata.name for run in result.result if run.status == "fail"] == ["unique"]
+
+
 def test_published_tables_are_tested_on_every_key(world: Any) -> None:
     world.snapshot("user", "2026-11-21", ANN)
     world.snapshot("book", "2026-11-21", BOOK, {**BOOK, "book_id": "b2"})

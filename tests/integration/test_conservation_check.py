@@ -1,8 +1,12 @@
 """The check that proves where every accepted record went tells the numbers, and which day lost some."""
 
+import gzip
+import json
+
 import dagster as dg
 
 from recsys_platform.defs.dbt.checks import every_accepted_record_is_an_event_a_duplicate_or_invalid as check
+from recsys_platform.defs.dbt.checks import no_landing_hour_lies_ahead
 
 
 def judged(warehouse, *rows):
@@ -31,3 +35,15 @@ def test_a_record_that_is_nowhere_blocks_and_names_its_day(warehouse):
     assert "2026-11-21 of segment: 10 accepted, but 7 distinct, 2 duplicates and 0 invalid" in result.description
     assert result.metadata["newest_days"].records[0].data["lost"] == 1
     assert next(iter(check.check_specs)).blocking
+
+
+def test_an_object_under_an_hour_to_come_is_named_by_a_warning(warehouse, hub, land, view):
+    land("a.gz", view("m1"))
+    warehouse.load_events(hub, hub.objects("engagement_events/"))
+    assert no_landing_hour_lies_ahead(warehouse=warehouse).passed
+    key = "engagement_events/source=segment/2090/01/01/00/b.gz"
+    hub.put(key, gzip.compress(json.dumps(view("m2")).encode()))
+    warehouse.load_events(hub, hub.objects("engagement_events/"))
+    result = no_landing_hour_lies_ahead(warehouse=warehouse)
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert f"1 landing objects lie under an hour to come, first {key}" in result.description

@@ -1,14 +1,16 @@
 """Nothing that was accepted is lost on the way to the marts: proven on every build."""
 
+import datetime as dt
 from dataclasses import asdict
 
 import dagster as dg
 
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
-from recsys_platform.warehouse.conservation import Conserved, conserved_events
+from recsys_platform.warehouse.conservation import Conserved, conserved_events, objects_ahead
 from recsys_platform.warehouse.port import Warehouse
 
 SHOWN_DAYS = 14
+SHOWN_OBJECTS = 20
 _NAMES = ("accepted", "distinct_events", "duplicates", "invalid")
 
 
@@ -25,6 +27,23 @@ def every_accepted_record_is_an_event_a_duplicate_or_invalid(
         passed=not broken,
         metadata={**totals, "out_of_balance": len(broken), "newest_days": _table([*broken, *days])},
         description=_first_broken(broken) if broken else accounted,
+    )
+
+
+@dg.asset_check(asset=dg.AssetKey(["marts", "rpt_event_conservation"]), pool=WAREHOUSE_WRITER)
+def no_landing_hour_lies_ahead(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+    """No landing object lies under an hour that has not come yet; a warning."""
+    ahead = objects_ahead(warehouse, dt.datetime.now(dt.UTC).replace(tzinfo=None))
+    told = (
+        f"{len(ahead):,} landing objects lie under an hour to come, first {ahead[0]}: see to the clock of who wrote them"
+        if ahead
+        else None
+    )
+    return dg.AssetCheckResult(
+        passed=not ahead,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"objects": len(ahead), "keys": ahead[:SHOWN_OBJECTS]},
+        description=told,
     )
 
 
