@@ -57,3 +57,79 @@
     {%- endfor -%}
     concat({{ texts | join(", '|', ") }})
 {%- endmacro %}
+
+
+{#
+    The primary subtag of the language that a code, a locale or a name of a language means: `en` for `eng`, `EN`, `en-US` and
+    `English`; NULL for what means none. As `recsys_platform/events/languages.py` has it, from the tables of `languages.sql`.
+#}
+{% macro primary_subtag(text) -%}
+    {%- set word = 'lower(' ~ trimmed(text) ~ ')' -%}
+    {%- set code = "split_part(translate(" ~ word ~ ", '_.@', '---'), '-', 1)" -%}
+    coalesce(
+        {{ looked_up(word, language_names()) }},
+        case when {{ code }} not in ('und', 'mul', 'mis', 'zxx') then {{ looked_up(code, language_codes()) }} end,
+        case
+            when {{ code }} not in ('und', 'mul', 'mis', 'zxx')
+                and length({{ code }}) between 2 and 3
+                and translate({{ code }}, 'abcdefghijklmnopqrstuvwxyz', '') = ''
+                then {{ code }}
+        end
+    )
+{%- endmacro %}
+
+
+{# A locale with its language as a primary subtag and the rest as it is: `en-US` for `eng_US`. #}
+{% macro standard_locale(text) -%}
+    {%- set code = "lower(split_part(translate(" ~ text ~ ", '_', '-'), '-', 1))" -%}
+    {%- set odd = [] -%}
+    {%- for each in language_codes() if each | length == 2 -%}{%- do odd.append("'" ~ each ~ "'") -%}{%- endfor -%}
+    case
+        when length({{ code }}) = 3 or {{ code }} in ({{ odd | join(', ') }})
+            then concat(
+                coalesce({{ looked_up(code, language_codes()) }}, {{ code }}),
+                substr(translate({{ text }}, '_', '-'), length({{ code }}) + 1)
+            )
+        else translate({{ text }}, '_', '-')
+    end
+{%- endmacro %}
+
+
+{# What a mapping of words has for a text; NULL if it has nothing. #}
+{% macro looked_up(text, words) -%}
+    {{ return(adapter.dispatch('looked_up')(text, words)) }}
+{%- endmacro %}
+
+
+{# A constant map: hundreds of `when` cost memory. #}
+{% macro duckdb__looked_up(text, words) -%}
+    map(
+        ['{{ quoted_words(words.keys()) | join("', '") }}'],
+        ['{{ quoted_words(words.values()) | join("', '") }}']
+    )[{{ text }}]
+{%- endmacro %}
+
+
+{% macro snowflake__looked_up(text, words) -%}
+    {%- set entries = [] -%}
+    {%- for word, value in words.items() -%}
+        {%- do entries.append(word ~ '=' ~ value) -%}
+    {%- endfor -%}
+    nullif(split_part(split_part('|{{ quoted_words(entries) | join('|') }}|', concat('|', {{ text }}, '='), 2), '|', 1), '')
+{%- endmacro %}
+
+
+{# Texts as they stand between quotes. #}
+{% macro quoted_words(words) -%}
+    {%- set quoted = [] -%}
+    {%- for word in words -%}
+        {%- do quoted.append(word | replace("'", "''")) -%}
+    {%- endfor -%}
+    {{ return(quoted) }}
+{%- endmacro %}
+
+
+{# A text that is there and could not be read, without e-mail addresses; NULL if it is empty or was read. #}
+{% macro unread(text, value) -%}
+    case when {{ text }} is not null and {{ value }} is null then {{ redact_emails(text) }} end
+{%- endmacro %}

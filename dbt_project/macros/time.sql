@@ -38,6 +38,29 @@
 {%- endmacro %}
 
 
+{#
+    A date as catalogues write it: ISO 8601; a year (`2008`, `2008.0`) is its first day, a month (`2008-05`) too; eight digits
+    are a day; nine to eleven seconds since 1970, twelve to fourteen milliseconds. Where day or month may come first it is NULL.
+#}
+{% macro timestamp_from_date_text(text) -%}
+    {%- set whole = "regexp_replace(" ~ text ~ ", '[.]0+$', '')" -%}
+    {%- set rest = "translate(" ~ whole ~ ", '0123456789', '')" -%}
+    case
+        when {{ rest }} = '' and length({{ whole }}) between 3 and 4
+            then {{ timestamp_from_iso("concat(lpad(" ~ whole ~ ", 4, '0'), '-01-01')") }}
+        when {{ rest }} = '-' and length({{ whole }}) = 7 and substr({{ whole }}, 5, 1) = '-'
+            then {{ timestamp_from_iso("concat(" ~ whole ~ ", '-01')") }}
+        when {{ rest }} = '' and length({{ whole }}) = 8
+            then {{ timestamp_from_iso(
+                "concat(substr(" ~ whole ~ ", 1, 4), '-', substr(" ~ whole ~ ", 5, 2), '-', substr(" ~ whole ~ ", 7, 2))"
+            ) }}
+        when {{ rest }} = '' and length({{ whole }}) between 9 and 11 then {{ timestamp_from_epoch_s(whole) }}
+        when {{ rest }} = '' and length({{ whole }}) between 12 and 14 then {{ timestamp_from_epoch_ms(whole) }}
+        else {{ timestamp_from_iso(text) }}
+    end
+{%- endmacro %}
+
+
 {# Milliseconds since 1970 as text. #}
 {% macro timestamp_from_epoch_ms(text) -%}
     {{ return(adapter.dispatch('timestamp_from_epoch_ms')(text)) }}

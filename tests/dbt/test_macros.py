@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from recsys_platform.events.languages import language_codes, language_names, primary_subtag
 from recsys_platform.events.placeholders import MISSING_WORDS, NOBODY_WORDS, is_missing, is_no_id
 
 NOON = datetime(2026, 11, 22, 12)
@@ -40,7 +41,18 @@ EMPTY = (
     "NaT",
     "(not set)",
 )
+LANGUAGES = (
+    "en", "EN", "eng", "en-US", "en_GB", "ENG-us", "English", " english ", "ger", "Deutsch", "fre", "français", "zh-Hans", "chi",
+    "iw", "sh", "pt_BR.UTF-8", "fil", "n'ko", "mul", "und", "klingonese", "?", "", "xx", "e1",
+)  # fmt: skip
 NOBODY = ("anonymous", "Guest", "00000000-0000-0000-0000-000000000000", "-1")
+
+
+def quoted(text: str) -> str:
+    """A text of SQL inside a text of Jinja."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 CASES = {
     "timestamp_from_iso(\"'2026-11-22T12:00:00Z'\")": NOON,
     "timestamp_from_iso(\"'2026-11-22T14:00:00+02:00'\")": NOON,
@@ -83,6 +95,21 @@ CASES = {
     "id_or_null(\"' u1 '\")": "u1",
     "id_or_null(\"'0'\")": "0",
     "id_or_null('null')": None,
+    **{f'primary_subtag("{quoted(text)}")': primary_subtag(text) for text in LANGUAGES},
+    "standard_locale(\"'eng_us'\")": "en-us",
+    "standard_locale(\"'iw-IL'\")": "he-IL",
+    "standard_locale(\"'de-AT'\")": "de-AT",
+    "standard_locale(\"'fil'\")": "fil",
+    "standard_locale('null')": None,
+    **{
+        f"timestamp_from_date_text(\"'{text}'\")": None
+        for text in ("9/16/2006", "-500", "0", "06", "2008-13", "20081301", "soon")
+    },
+    **{
+        f"timestamp_from_date_text(\"'{text}'\")": datetime(2008, 1, 1)
+        for text in ("2008", "2008.0", "2008-01", "20080101", "2008-01-01T00:00:00Z", "1199145600", "1199145600000")
+    },
+    "timestamp_from_date_text(\"'800'\")": datetime(800, 1, 1),
     **{f"looks_like_a_bot(\"'{agent}'\")": True for agent in BOTS},
     **{f"looks_like_a_bot(\"'{agent}'\")": False for agent in READERS},
     "looks_like_a_bot('null')": False,
@@ -153,6 +180,12 @@ def test_what_is_read_whole_is_not_read_in_parts_beside(
 def test_the_words_that_mean_nothing_are_the_same_for_dbt_and_python(world: Any) -> None:
     compiled = compile_text(world, "tojson({'missing': missing_words(), 'nobody': nobody_words()})")
     assert json.loads(compiled) == {"missing": list(MISSING_WORDS), "nobody": list(NOBODY_WORDS)}
+
+
+def test_languages_are_the_same_for_dbt_and_python(world: Any) -> None:
+    """If not, after an update of Babel: `python -m recsys_platform.events.languages`."""
+    compiled = compile_text(world, "tojson({'codes': language_codes(), 'names': language_names()})")
+    assert json.loads(compiled) == {"codes": language_codes(), "names": language_names()}
 
 
 def test_each_word_means_nothing_in_any_case_and_between_blanks() -> None:

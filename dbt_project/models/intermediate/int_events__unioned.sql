@@ -82,7 +82,7 @@ final as (
         label,
         items,
         platform,
-        locale,
+        {{ standard_locale(value_or_null('locale')) }} as locale,
         app_version,
         ip_hash,
         content_hash,

@@ -22,6 +22,39 @@ records as (
 
 ),
 
+-- Words that mean nothing are gone.
+given as (
+
+    select
+        snapshot_date,
+        book_id,
+        {{ value_or_null('title') }} as title,
+        {{ value_or_null('author') }} as author,
+        {{ value_or_null('language') }} as language_text,
+        {{ value_or_null('categories') }} as categories_text,
+        {{ value_or_null('reading_minutes') }} as minutes_text,
+        {{ value_or_null('is_premium') }} as premium_text,
+        {{ value_or_null('is_available') }} as available_text,
+        {{ value_or_null('published_text') }} as published_text,
+        loaded_at
+    from records
+
+),
+
+typed as (
+
+    select
+        *,
+        {{ primary_subtag('language_text') }} as language,
+        {{ array_length('categories_text') }} as category_count,
+        {{ integer_from_text('minutes_text') }} as reading_minutes,
+        {{ boolean_from_text('premium_text') }} as is_premium,
+        {{ boolean_from_text('available_text') }} as is_available,
+        {{ timestamp_from_date_text('published_text') }} as published_at
+    from given
+
+),
+
 final as (
 
     select
@@ -30,18 +63,25 @@ final as (
 
         {{ redact_emails('title') }} as title,
         {{ redact_emails('author') }} as author,
-        lower({{ redact_emails('language') }}) as language,
-        {{ string_array(redact_emails('categories')) }} as categories,
+        language,
+        {{ string_array(redact_emails('categories_text')) }} as categories,
 
-        {{ integer_from_text('reading_minutes') }} as reading_minutes,
+        {{ unread('language_text', 'language') }} as unread_language,
+        {{ unread('categories_text', 'category_count') }} as unread_categories,
+        {{ unread('minutes_text', 'reading_minutes') }} as unread_reading_minutes,
+        {{ unread('premium_text', 'is_premium') }} as unread_is_premium,
+        {{ unread('available_text', 'is_available') }} as unread_is_available,
+        {{ unread('published_text', 'published_at') }} as unread_published_at,
+
+        reading_minutes,
 
         -- A book is free and on offer unless the catalogue says otherwise.
-        coalesce({{ boolean_from_text('is_premium') }}, false) as is_premium,
-        coalesce({{ boolean_from_text('is_available') }}, true) as is_available,
+        coalesce(is_premium, false) as is_premium,
+        coalesce(is_available, true) as is_available,
 
-        {{ timestamp_from_iso('published_text') }} as published_at,
+        published_at,
         loaded_at
-    from records
+    from typed
 
 )
 

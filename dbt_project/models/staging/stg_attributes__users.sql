@@ -20,6 +20,34 @@ records as (
 
 ),
 
+-- Words that mean nothing are gone.
+given as (
+
+    select
+        snapshot_date,
+        user_id,
+        {{ value_or_null('country', is_country=true) }} as country,
+        {{ value_or_null('language') }} as language_text,
+        {{ value_or_null('tier') }} as tier,
+        {{ value_or_null('interests') }} as interests_text,
+        {{ value_or_null('created_text') }} as created_text,
+        {{ value_or_null('email') }} as email,
+        loaded_at
+    from records
+
+),
+
+typed as (
+
+    select
+        *,
+        {{ primary_subtag('language_text') }} as language,
+        {{ array_length('interests_text') }} as interest_count,
+        {{ timestamp_from_date_text('created_text') }} as created_at
+    from given
+
+),
+
 final as (
 
     select
@@ -27,14 +55,18 @@ final as (
         {{ pseudonym('user_id') }} as user_id,
 
         upper({{ redact_emails('country') }}) as country,
-        lower({{ redact_emails('language') }}) as language,
+        language,
         lower({{ redact_emails('tier') }}) as tier,
-        {{ string_array(redact_emails('interests')) }} as interests,
+        {{ string_array(redact_emails('interests_text')) }} as interests,
         {{ email_hash('email') }} as email_hash,
 
-        {{ timestamp_from_iso('created_text') }} as created_at,
+        {{ unread('language_text', 'language') }} as unread_language,
+        {{ unread('interests_text', 'interest_count') }} as unread_interests,
+        {{ unread('created_text', 'created_at') }} as unread_created_at,
+
+        created_at,
         loaded_at
-    from records
+    from typed
 
 )
 
