@@ -82,7 +82,7 @@ final as (
         label,
         items,
         platform,
-        {{ standard_locale(value_or_null('locale')) }} as locale,
+        case when {{ value_or_null('locale') }} is not null then {{ standard_locale('locale') }} end as locale,
         app_version,
         ip_hash,
         content_hash,
