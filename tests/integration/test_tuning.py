@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def test_what_is_found_is_kept_in_mlflow_and_shown_as_yaml(world):
     settings = load_settings({"RECSYS_HOME": str(world)})
     registry = registry_of(settings)
-    config = TuningConfig(variants=["ease", "lightfm"], trials=3, seconds=20)
+    config = TuningConfig(variants=["ease", "lightfm"], trials=12, seconds=60)
     with dg.build_asset_context() as context:
         found = tuning(context, config, hub=hub_of(settings), registry=registry)
     lines = found.metadata["for variants.yaml"].value.removeprefix("```yaml\n").removesuffix("```")
