@@ -4,6 +4,9 @@ import datetime as dt
 import gzip
 import itertools
 import json
+import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -360,3 +363,32 @@ def test_one_run_makes_all_that_becomes_older_by_it():
     keys = {name: dg.AssetKey(name.split("/")) for name in spec}
     found = with_what_follows(graph, {keys["marts/dim"]}, list(keys.values()))
     assert found == set(keys.values()) - {keys["training/a"]}
+
+
+@pytest.mark.slow
+def test_two_hundred_ticks_of_trouble_lose_nothing(platform):
+    """Loads fail, runs last for some ticks, the warehouse is held, objects land meanwhile, strangers lie about."""
+    chance, under_way, failed, landed = random.Random(7), [], 0, 0
+    holder = None
+    hold = f"import duckdb, sys; c = duckdb.connect({str(platform.warehouse.path)!r}); print('held', flush=True); sys.stdin.read()"
+    for number in range(200):
+        if number == 60:
+            holder = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert holder.stdout.readline() == b"held\n"
+        if number == 75:
+            holder.communicate()
+        if number < 150 and chance.random() < 0.3:
+            platform.land(chance.choice(days_before(6)))
+            landed += 1
+        if chance.random() < 0.05:
+            platform.hub.put(f"engagement_events/processing-failed/{number}/a.gz", b"x")
+        under_way += [(number + chance.randrange(4), request) for request in platform.tick()]
+        for until, request in [item for item in under_way if item[0] <= number]:
+            under_way.remove((until, request))
+            is_held = holder is not None and holder.poll() is None
+            fails = is_held or (number < 150 and chance.random() < 0.4)
+            failed += fails
+            platform.end(request, failed=fails)
+    assert failed > 5
+    assert platform.waiting == 0
+    assert len(platform.warehouse.ledger("engagement_events/")) == landed

@@ -188,7 +188,7 @@ def test_a_killed_run_gives_its_slot_back(tmp_path):
 
     from recsys_platform.defs.automation.dead_runs import fail_dead_runs
     from recsys_platform.defs.automation.instances import instance_of
-    from recsys_platform.defs.automation.triggers import REFRESH
+    from recsys_platform.defs.automation.load_requests import REFRESH
     from recsys_platform.defs.pools import PROCESS, WAREHOUSE_WRITER
     from recsys_platform.resources import prepare_home
     from recsys_platform.settings import load_settings

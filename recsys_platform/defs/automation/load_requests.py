@@ -16,6 +16,8 @@ import dagster as dg
 from recsys_platform.defs.partitions import PARTITION, days_of_run, load_tags
 
 RAW_EVENTS = dg.AssetKey(["raw", "engagement_events"])
+REFRESH = "refresh"
+"""The job of the whole road."""
 RUN_KEY = "dagster/run_key"
 ASKED_AT = "recsys/asked_at"
 """Tag of a fetch with the tick that asked for it."""
@@ -93,7 +95,8 @@ def spans_under_way(instance: dg.DagsterInstance, now: dt.datetime) -> Iterator[
     for record in instance.get_run_records(dg.RunsFilter(statuses=list(_UNDER_WAY))):
         run = record.dagster_run
         is_stuck = run.status in _NOT_YET and now - record.create_timestamp.astimezone(dt.UTC) > STUCK_AFTER
-        if not is_stuck and (run.asset_selection is None or RAW_EVENTS in run.asset_selection):
+        loads = RAW_EVENTS in run.asset_selection if run.asset_selection else run.job_name == REFRESH
+        if loads and not is_stuck:
             yield days_of_run(run.tags) or (dt.date.min, dt.date.max)
 
 

@@ -18,9 +18,9 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from recsys_platform.defs.automation.dead_runs import ended_with_its_process, fail_dead_runs, telling_who_holds_the_slot
 from recsys_platform.defs.automation.failures import words_of_step
 from recsys_platform.defs.automation.instances import LOCATION_TAGS, tell_code_location
-from recsys_platform.defs.automation.load_requests import RAW_EVENTS
+from recsys_platform.defs.automation.load_requests import RAW_EVENTS, REFRESH
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
-from recsys_platform.defs.automation.triggers import ON_DEMAND, REFRESH, observed
+from recsys_platform.defs.automation.triggers import ON_DEMAND, observed
 from recsys_platform.defs.landing.assets import endpoint_of
 from recsys_platform.defs.partitions import TOLD_DAYS, days_of_run, load_tags
 from recsys_platform.defs.pools import PROCESS, REBUILD

@@ -9,7 +9,7 @@ import dagster as dg
 from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.cleanup import cleanup_job, daily_cleanup
 from recsys_platform.defs.automation.dead_runs import fail_dead_runs
-from recsys_platform.defs.automation.load_requests import RAW_EVENTS, Cursor, fetch_request, load_requests
+from recsys_platform.defs.automation.load_requests import RAW_EVENTS, REFRESH, Cursor, fetch_request, load_requests
 from recsys_platform.defs.automation.problems import problems_alert
 from recsys_platform.defs.partitions import TOLD_DAYS
 from recsys_platform.defs.training.aliases import moved_aliases
@@ -22,7 +22,6 @@ from recsys_platform.settings import Settings
 from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, announced, arrivals, by_day
 from recsys_platform.warehouse.port import Warehouse
 
-REFRESH = "refresh"
 LANDING_EVENTS = dg.AssetKey(["landing", "engagement_events"])
 
 ON_DEMAND = "recsys/on_demand"
