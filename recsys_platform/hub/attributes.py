@@ -19,6 +19,7 @@ from typing import Any
 import stamina
 
 from recsys_platform.errors import AttributesError, HubError
+from recsys_platform.events.placeholders import is_no_id
 from recsys_platform.hub.endpoint import Endpoint, Page, shown, walk, with_own_query, without_own_query
 from recsys_platform.hub.keys import Attributes, attributes_key
 from recsys_platform.hub.snapshots import read_records
@@ -138,16 +139,32 @@ def _complete(endpoint: Endpoint, known: Mapping[str, Page], until: float) -> Sn
 def _collect(endpoint: Endpoint, page: Page, number: int, ids: set[str]) -> None:
     """Add the ids of a page to those seen before."""
     for place, record in enumerate(page.records, start=1):
-        found = record.get(endpoint.id_field) if isinstance(record, dict) else None
-        if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
-            what = f"without {endpoint.id_field}" if isinstance(record, dict) else "that is no object"
+        problem = _id_problem(record, endpoint.id_field)
+        if problem:
             raise AttributesError(
-                f"{shown(endpoint.url)} has a record {what} (page {number}, record {place}): nothing was stored. "
+                f"{shown(endpoint.url)} has a record {problem} (page {number}, record {place}): nothing was stored. "
                 "Mend the record, or check that RECSYS_USERS_URL and RECSYS_BOOKS_URL are not mixed up."
             )
+        found = record[endpoint.id_field]
         if str(found) in ids:
             raise _Moved(f"delivered {endpoint.id_field} {found} twice, again on page {number}")
         ids.add(str(found))
+
+
+def _id_problem(record: Any, id_field: str) -> str | None:
+    """What is wrong with the id of a record, or None."""
+    if not isinstance(record, dict):
+        return "that is no object"
+    found = record.get(id_field)
+    if found is None or found == "":
+        return f"without {id_field}"
+    if isinstance(found, float):
+        return f"whose {id_field} is {found}, a number with a decimal point; ids are text or whole numbers"
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        return f"whose {id_field} is {json.dumps(found)}, neither text nor a whole number"
+    if is_no_id(str(found)):
+        return f"whose {id_field} is {found!r}, which names nobody and nothing"
+    return None
 
 
 def _packed(records: Sequence[dict[str, Any]]) -> bytes:
