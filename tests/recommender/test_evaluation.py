@@ -133,7 +133,7 @@ def test_the_page_holds_every_figure_and_runs_nothing(split: Split, result: Eval
     )
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
-    for text in ("All readers", "NDCG by history", "NDCG less that of last", "0.6667", "2026-01-01 00:00 UTC"):
+    for text in ("Readers with history", "NDCG by history", "NDCG less that of last", "0.6667", "2026-01-01 00:00 UTC"):
         assert text in page
 
 
