@@ -399,6 +399,26 @@ def rejected(
 
 
 @app.command()
+def show(
+    reader: Annotated[
+        str, typer.Argument(help="The id of a reader, as in marts.dim_users; any other stands for a new one.")
+    ],
+    length: Annotated[int, typer.Option(min=1, help="How many books of a list.")] = 10,
+    language: Annotated[str | None, typer.Option(help="Of a new reader, as far as the app knows it.")] = None,
+) -> None:
+    """What a reader gets and why: books with titles, from the published lists of the model that is live."""
+    from recsys_platform.console_show import print_offer
+    from recsys_platform.warehouse.offers import offer_to
+
+    settings = load_settings()
+    try:
+        found = offer_to(warehouse_of(settings), reader, length=length, language=language)
+    except WarehouseHeldError:
+        found = offer_to(reading_copy_of(settings), reader, length=length, language=language)
+    print_offer(OUT, reader, found)
+
+
+@app.command()
 def models(
     history: Annotated[bool, typer.Option("--history", help="Who put which version into use, when and why.")] = False,
 ) -> None:

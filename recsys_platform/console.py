@@ -133,11 +133,12 @@ def _lines(found: Overview) -> list[tuple[str, str]]:
         ("events", span),
         ("catalogue", f"{found.readers:,} readers, {found.books:,} books"),
         ("quality", _quality(found)),
+        ("live", found.live_model or "no model yet"),
         (
-            "live",
+            "published",
             f"{found.live}: " + ", ".join(f"{rows:,} {name}" for name, rows in found.published)
             if found.live
-            else "nothing published yet",
+            else "nothing yet",
         ),
     ]
 

@@ -32,6 +32,7 @@ COLUMNS = {
     "user_recommendations": ["user_id", "model", "rank", "book_id", "score", "reason", "because_book_id"],
     "similar_books": ["book_id", "model", "rank", "similar_book_id"],
     "popular_books": ["segment", "rank", "book_id"],
+    "model_roles": ["model", "is_live"],
 }
 MADE = Made(own_language=True, excluding=True, promoting=True, most_of_a_category=2)
 """By rules that make every promise."""
@@ -45,6 +46,7 @@ KEPT: dict[str, Rows] = {
     ],
     "similar_books": [("b1", "m", 1, "b2"), ("b1", "m", 2, "b3")],
     "popular_books": [("all", 1, "b1"), ("all", 2, "b3"), ("language=en", 1, "b2")],
+    "model_roles": [("m", True)],
 }
 BROKEN: dict[str, Rows] = {
     # u2 has no list; u1's has what was removed, premium and not English, finished, unavailable, excluded, promoted too far down,
@@ -60,6 +62,7 @@ BROKEN: dict[str, Rows] = {
     ],
     "similar_books": [("b1", "m", 1, "b1"), ("b1", "m", 3, "b4"), ("b1", "m", 4, "b6")],
     "popular_books": [("language=en", 1, "b4"), ("language=en", 3, "b1"), ("language=en", 4, "b6")],
+    "model_roles": [("m", False), ("unheard of", False)],
 }
 
 

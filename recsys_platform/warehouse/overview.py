@@ -9,7 +9,8 @@ from recsys_platform.warehouse.port import Warehouse
 
 @dataclass(frozen=True)
 class Overview:
-    """Counts over all time; `quality` is NDCG by model of the newest evaluation, `live` the published version.
+    """Counts over all time; `quality` is NDCG by model of the newest evaluation, `live` the published version,
+    `live_model` the model that is live in it, and why.
 
     `quality_task`: what readers did next, and what was held out instead of what came after one moment (empty if that was).
     """
@@ -32,6 +33,7 @@ class Overview:
     quality_task: tuple[str, str]
     test_readers: int
     live: str | None
+    live_model: str | None
     published: tuple[tuple[str, int], ...]
 
 
@@ -56,6 +58,7 @@ _QUALITY = """
     where metric = 'ndcg' and segment = 'all'
         and evaluated_at = (select max(evaluated_at) from ops.model_evaluations)
     order by value desc"""
+_LIVE_MODEL = "select model_version, chosen_by, chosen_at, why from published.model_roles where is_live"
 _LIVE = "select version, table_name, row_count from ops.publications where is_live order by table_name"
 
 
@@ -81,11 +84,21 @@ def overview(warehouse: Warehouse) -> Overview:
         quality_task=(quality[0]["verb"], quality[0]["held_out"]) if quality else ("liked", ""),
         test_readers=quality[0]["users"] if quality else 0,
         live=live[0]["version"] if live else None,
+        live_model=_live_model(rows(_LIVE_MODEL, "published.model_roles")),
         published=tuple((row["table_name"], row["row_count"]) for row in live),
     )
 
 
 _TABLES = "select lower(table_schema) as table_schema, lower(table_name) as table_name from information_schema.tables"
+
+
+def _live_model(rows: list[dict[str, Any]]) -> str | None:
+    """`blend-v12, chosen by the gate on 2026-11-28 11:02 UTC: …`; None for lists that do not say it yet."""
+    if not rows:
+        return None
+    row = rows[0]
+    since = f" on {row['chosen_at']:%Y-%m-%d %H:%M} UTC" if row["chosen_at"] else ""
+    return f"{row['model_version']}, chosen by {'the gate' if row['chosen_by'] == 'gate' else 'a person'}{since}: {row['why']}"
 
 
 def _first(rows: list[dict[str, Any]], otherwise: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

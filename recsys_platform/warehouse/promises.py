@@ -1,9 +1,9 @@
 """What the published tables promise their readers: each sentence with SQL that counts what breaks it.
 
-`{user_recommendations}`, `{similar_books}` and `{popular_books}` stand for the tables of the version to be published, `{dim_users}`,
-`{dim_books}` and `{fct_interactions}` for the marts that the lists were made from (the live ones may have gone on since), and
-`{models}` for the names of the models published. Only what the list rules say is promised; where they exclude, promote or cap,
-`{excluded}` (book_id), `{promoted}` (book_id, rank) and `{book_categories}` (book_id, category) hold what they name.
+`{user_recommendations}`, `{similar_books}`, `{popular_books}` and `{model_roles}` stand for the tables of the version to be published,
+`{dim_users}`, `{dim_books}` and `{fct_interactions}` for the marts that the lists were made from (the live ones may have gone on
+since), and `{models}` for the names of the models published. Only what the list rules say is promised; where they exclude, promote or
+cap, `{excluded}` (book_id), `{promoted}` (book_id, rank) and `{book_categories}` (book_id, category) hold what they name.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from string import Template
 
 REASON_OF_PROMOTED = "promoted"
-TABLES = ("user_recommendations", "similar_books", "popular_books")
+TABLES = ("user_recommendations", "similar_books", "popular_books", "model_roles")
 Promises = Mapping[str, str]
 
 
@@ -39,6 +39,7 @@ def promises_of(made: Made) -> Mapping[str, Promises]:
         "user_recommendations": _of_lists(made),
         "similar_books": {**_SIMILAR_BOOKS, **(_NO_EXCLUDED_SIMILAR if made.excluding else {})},
         "popular_books": _of_popular(made),
+        "model_roles": _MODEL_ROLES,
     }
 
 
@@ -206,6 +207,12 @@ _SIMILAR_BOOKS: Promises = {
 _NO_EXCLUDED_SIMILAR: Promises = {
     "no excluded book is similar to another": """
         select count(*) from {similar_books} where similar_book_id in (select book_id from {excluded})""",
+}
+_MODEL_ROLES: Promises = {
+    "one model is live": "select case when sum(case when is_live then 1 else 0 end) = 1 then 0 else 1 end from {model_roles}",
+    "the models are those that were published, each once": """
+        select abs(count(*) - (select count(*) from {models})) + count(*) - count(distinct m.model)
+        from {model_roles} as r left join {models} as m on m.model = r.model""",
 }
 _POPULAR_BOOKS: Promises = {
     "ranks of popular books run from 1 without a gap": _uneven("popular_books", "segment", "book_id"),

@@ -13,7 +13,8 @@ import pytest
 from recsys_platform.recommender.data.curated import dataset_of
 from recsys_platform.recommender.lists.list_rules import ListRules, list_rules_of
 from recsys_platform.recommender.lists.publication import VARIANTS, Publication, publish
-from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
+from recsys_platform.recommender.registry.promotion import promote
+from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import train
 from recsys_platform.recommender.training.variants import variant_of
 from tests.recommender.test_list_making import IDS, world
@@ -95,6 +96,35 @@ def test_lists_by_any_file_of_rules_keep_what_it_promises(said: str, registry: R
     done = published(registry, warehouse, list_rules_of(FILES[said]))
     assert done.rows["user_recommendations"] > READERS
     assert set(done.model_versions) == {"popularity", "item_knn"}
+
+
+def test_the_table_of_roles_says_which_model_is_live_and_follows_what_changes_places(
+    new_registry: Any, tmp_path: Path, warehouse: Any
+) -> None:
+    data, registry = dataset_of(MARTS), new_registry(tmp_path / "models")
+    popular, alike, ease = (
+        train(name, data, registry, variants=VARIANTS, now=NOW).version for name in ("popularity", "item_knn", "ease")
+    )
+
+    def roles(minutes: int) -> dict[str, tuple[str, bool, str, str]]:
+        published(registry, warehouse, list_rules_of({}), minutes)
+        rows = warehouse.frame("from published.model_roles").to_pylist()
+        return {row["model"]: (row["role"], row["is_live"], row["chosen_by"], row["why"]) for row in rows}
+
+    assert roles(0)["popularity"][:2] == ("baseline", True)
+    registry.set_alias(PRODUCTION, alike, why="better", who="gate")
+    registry.set_alias(CHALLENGER, ease, why="next", who="gate")
+    first = roles(1)
+    assert first["item_knn"] == ("production", True, "gate", "better")
+    assert first["ease"] == ("challenger", False, "gate", "next")
+    assert first["popularity"][:2] == ("baseline", False)
+    registry.set_alias(CHALLENGER, alike, why="was live", who="gate")
+    promote(registry, ease, alias=PRODUCTION, why="a trial", catalogue_hash=data.catalogue_hash)
+    changed = roles(2)  # the same lists of the same versions
+    assert changed["ease"] == ("production", True, "person", "a trial")
+    assert changed["item_knn"] == ("challenger", False, "gate", "was live")
+    promote(registry, popular, alias=PRODUCTION, why="calm", catalogue_hash=data.catalogue_hash)
+    assert roles(3)["popularity"] == ("production", True, "person", "calm")
 
 
 def test_books_are_alike_by_the_newest_version_that_knows_the_catalogue_and_none_of_them_is_excluded(

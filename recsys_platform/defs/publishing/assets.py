@@ -21,6 +21,7 @@ from recsys_platform.warehouse.promises import TABLES, promises_of
 _DESCRIPTIONS = {
     "user_recommendations": "One row per reader, model and rank: what to offer, by the rules in recommender/list_rules.yaml.",
     "similar_books": "One row per book and rank: the books nearest to it in the model's space.",
+    "model_roles": "One row per model whose lists are published: which one is live, and why.",
     "popular_books": "One row per segment and rank: what everybody, or everybody of a language, reads.",
 }
 _KEYS = {name: dg.AssetKey(["published", name]) for name in TABLES}
@@ -54,7 +55,7 @@ def published_tables(
     registry: dg.ResourceParam[Registry],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.MaterializeResult]:
-    """Write, check and swap the three tables together."""
+    """Write, check and swap the tables together."""
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     try:
         done = publish(

@@ -23,10 +23,17 @@ aliases = dg.AssetSpec(
 
 def moved_aliases(instance: dg.DagsterInstance, registry: Registry) -> dg.AssetMaterialization | None:
     """What the aliases mean now, if that is not what promotion or the last note said; None before anything is live."""
-    present = {alias: registry.version_of(alias) or "none" for alias in ALIASES}
+    present = present_aliases(registry)
     if present[PRODUCTION] == "none" or present == _last_said(instance):
         return None
     return dg.AssetMaterialization(ALIASES_KEY, metadata=present)
+
+
+def present_aliases(registry: Registry) -> dict[str, str]:
+    """What each alias means, and since when a person's choice of production holds."""
+    choice = registry.choice()
+    versions = {alias: registry.version_of(alias) or "none" for alias in ALIASES}
+    return versions | {"chosen": choice.sentence if choice else "by the gate"}
 
 
 def _last_said(instance: dg.DagsterInstance) -> dict[str, str]:
@@ -35,4 +42,4 @@ def _last_said(instance: dg.DagsterInstance) -> dict[str, str]:
     ]
     newest = max(records, key=lambda record: record.storage_id, default=None)
     said = newest.asset_materialization.metadata if newest and newest.asset_materialization else {}
-    return {alias: str(said[alias].value) for alias in ALIASES if alias in said}
+    return {name: str(said[name].value) for name in (*ALIASES, "chosen") if name in said}

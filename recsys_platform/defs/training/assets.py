@@ -11,7 +11,7 @@ from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.tables import markdown
 from recsys_platform.defs.telling import every_few_seconds
-from recsys_platform.defs.training.aliases import ALIASES_KEY, PROMOTION
+from recsys_platform.defs.training.aliases import ALIASES_KEY, PROMOTION, present_aliases
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.data import curated
 from recsys_platform.recommender.data.dataset import Dataset
@@ -20,10 +20,11 @@ from recsys_platform.recommender.evaluation.drift import best_scores, drift
 from recsys_platform.recommender.evaluation.held_out import Evaluation, EvaluationParams, Listener
 from recsys_platform.recommender.evaluation.measured import MeasuredRows, keep, measured_on
 from recsys_platform.recommender.evaluation.plots import evaluation_plot
-from recsys_platform.recommender.evaluation.report import evaluation_page
+from recsys_platform.recommender.evaluation.report import evaluation_page, with_gate
+from recsys_platform.recommender.lists.roles import roles_of
 from recsys_platform.recommender.registry.gate import GateParams
 from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge
-from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
+from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import (
     Registered,
     candidates_of,
@@ -202,9 +203,21 @@ def promotion(
     done = judge(candidates, live, measured, registry, GATE, held=held)
     for decision in done.decisions:
         context.log.info(f"{decision.candidate}: " + " ".join(decision.reasons))
-    return dg.MaterializeResult(
-        metadata=_promotion_metadata(done), check_results=[_is_better(done, measured), _is_like(moved)]
-    )
+    roles = _retell(hub, registry, done, is_measured=measured is not None)
+    metadata = present_aliases(registry) | roles | _decisions(done)
+    return dg.MaterializeResult(metadata=metadata, check_results=[_is_better(done, measured), _is_like(moved)])
+
+
+def _retell(hub: Hub, registry: Registry, done: Judgement, *, is_measured: bool) -> dict[str, str]:
+    """Write what is live, and why, into the page of the evaluation; the same as metadata."""
+    versions = {alias: registry.version_of(alias) for alias in ALIASES}
+    roles = roles_of(registry, {alias: version for alias, version in versions.items() if version})
+    if hub.exists(REPORT):
+        nothing = "what is live was not measured on these data" if is_measured else "nothing could be measured"
+        page = hub.get(REPORT).decode()
+        told = with_gate(page, roles=roles, decisions=done.decisions, why_nothing=nothing, is_of_today=is_measured)
+        hub.put(REPORT, told.encode())
+    return {f"why_{each.role}": each.why for each in roles}
 
 
 def _drift(hub: Hub, registry: Registry) -> pd.DataFrame | None:
@@ -236,15 +249,13 @@ def _is_like(moved: pd.DataFrame | None) -> dg.AssetCheckResult:
     )
 
 
-def _promotion_metadata(done: Judgement) -> dict[str, Any]:
+def _decisions(done: Judgement) -> dict[str, Any]:
     rows = [
         f"| {each.candidate} | {'may go live' if each.promote else 'refused'} | {' '.join(each.reasons)} |"
         for each in done.decisions
     ]
     return {
-        "production": done.production or "none",
-        "challenger": done.challenger or "none",
-        "decisions": dg.MetadataValue.md("\n".join(["| candidate | decision | why |", "| --- | --- | --- |", *rows])),
+        "decisions": dg.MetadataValue.md("\n".join(["| candidate | decision | why |", "| --- | --- | --- |", *rows]))
     }
 
 

@@ -38,6 +38,19 @@ def evaluation_plot(result: Evaluation, *, baseline: str = "popularity") -> byte
     return _png(figure)
 
 
+def narrow_plot(result: Evaluation, *, baseline: str = "popularity") -> bytes:
+    """The same for a phone: one chart below the other, 400 pixels wide at two dots a pixel."""
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.15, hspace=0.08)
+    figure = Figure(figsize=(4, 7.4), dpi=200, facecolor="white", layout=layout)
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, height_ratios=(1, 1.2))
+    ndcg = result.table[result.table["metric"] == "ndcg"]
+    colours = _colours(ndcg["model"].unique().tolist(), baseline)
+    _draw_overall(upper, ndcg[ndcg["segment"] == ALL], colours, result.k)
+    _draw_by_history(lower, ndcg[ndcg["segment"] != ALL], colours, result.task.verb, room=1.96)
+    return _png(figure)
+
+
 def policies_plot(report: Report) -> bytes:
     """A PNG 1000 pixels wide: how often each model's lists would be clicked, by each estimator, beside what chance showed.
 
@@ -123,7 +136,8 @@ def _draw_overall(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], k: in
     _tidy(axes, f"NDCG@{k}", grid="x")
 
 
-def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], verb: str) -> None:
+def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], verb: str, *, room: float = 0.96) -> None:
+    """`room`: for the names of models, right of the last segment."""
     segments = [name for name in SEGMENTS if name in set(rows["segment"])]
     ends: list[tuple[float, str]] = []
     for number, (model, some) in enumerate(rows.groupby("model", sort=False)):
@@ -138,13 +152,13 @@ def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], ve
     ends.sort()
     for height, (_, model) in zip(_apart([end for end, _ in ends], top * 0.07), ends, strict=True):
         axes.text(
-            len(segments) - 0.86, height, model, va="center", color=colours[model], fontsize=11, fontweight="bold"
+            len(segments) - 0.74, height, model, va="center", color=colours[model], fontsize=11, fontweight="bold"
         )
     sizes = rows.drop_duplicates("segment").set_index("segment")["users"]
     axes.set_xticks(range(len(segments)), [f"{name}\n{sizes[name]:,} users" for name in segments], color=INK)
-    axes.set_xlim(-0.3, len(segments) - 0.15)
+    axes.set_xlim(-0.3, len(segments) - 1 + room)
     axes.set_ylim(0, top * 1.08)
-    axes.set_title(f"By how many books they had {verb}", loc="left", fontsize=11, color=INK)
+    axes.set_title(f"By books {verb} before", loc="left", fontsize=11, color=INK)
     _tidy(axes, f"books {verb} before the test", grid="y")
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from recsys_platform.recommender.data.signals import Signal
 from recsys_platform.recommender.evaluation.held_out import ALL, COLD, NEWCOMERS, SHOWN, Evaluation
-from recsys_platform.recommender.evaluation.plots import evaluation_plot, headline
+from recsys_platform.recommender.evaluation.plots import evaluation_plot, headline, narrow_plot
 
 DEFINITIONS = (
     (
@@ -36,6 +36,9 @@ DEFINITIONS = (
     ("ndcg_unfiltered", "NDCG where the books of a reader's own past are ranked too."),
     ("cold books", "Only books count that nobody had liked before; readers who liked one of them."),
 )
+
+_GATE = ("<!-- gate -->", "<!-- /gate -->")
+"""Around the part of the page that changes with what is live."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,7 @@ def evaluation_page(
     signal: Signal | None = None,
 ) -> str:
     """The page, as text; its first sentence compares with the variant `baseline`. `signal`: what was learned, and of which events."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("recsys_platform.recommender")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("evaluation.html").render(
+    page: str = _template("evaluation.html").render(
         day=f"{now:%Y-%m-%d %H:%M} UTC",
         data_hash=data_hash[:12],
         protocol=result.protocol,
@@ -90,11 +89,32 @@ def evaluation_page(
         headline=headline(result, baseline),
         k=result.k,
         plot=base64.b64encode(evaluation_plot(result)).decode(),
+        narrow_plot=base64.b64encode(narrow_plot(result)).decode(),
         tables=list(_tables(result)),
         signal=signal or Signal(result.task.verb),
         definitions=DEFINITIONS,
         recipes=[(name, _parameters(recipe)) for name, recipe in recipes.items()],
     )
+    return page
+
+
+def with_gate(page: str, *, roles: Sequence[Any], decisions: Sequence[Any], why_nothing: str, is_of_today: bool) -> str:
+    """The page with what is live and what the gate decided, in place of what it said of that before.
+
+    `roles`: of production and challenger, as `published.model_roles` holds them. `why_nothing`: where nothing was decided.
+    """
+    told = _template("gate.html").render(
+        roles=roles, decisions=decisions, why_nothing=why_nothing, others=not is_of_today
+    )
+    before, _, rest = page.partition(_GATE[0])
+    return f"{before}{_GATE[0]}{told}{_GATE[1]}{rest.partition(_GATE[1])[2]}" if rest else page
+
+
+def _template(name: str) -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("recsys_platform.recommender")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)
 
 
 def _newcomers(result: Evaluation) -> int:

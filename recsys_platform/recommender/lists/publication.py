@@ -18,6 +18,7 @@ from recsys_platform.recommender.data.curated import dataset_of
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.lists.list_rules import ListRules, load_list_rules
 from recsys_platform.recommender.lists.making import categories_of, unheeded
+from recsys_platform.recommender.lists.roles import Role, roles_of, roles_table
 from recsys_platform.recommender.lists.tables import (
     USER_RECOMMENDATIONS,
     Edition,
@@ -71,7 +72,8 @@ def publish(
     versions = versions_to_publish(registry, baseline)
     labels = {name: registry.listed(version).label for name, version in versions.items()}
     similar = _similar_by(data, registry)
-    version = _version(labels, similar, data, list_length, rules, now)
+    roles = roles_of(registry, versions)
+    version = _version(roles, similar, data, list_length, rules, now)
     in_vain = unheeded(rules, data, list_length=list_length)
     if _same(warehouse.live_version(), version):
         return Publication(str(warehouse.live_version()), labels, {}, in_vain)
@@ -80,6 +82,7 @@ def publish(
         trained.check_fits(data)
     editions = {variant: Edition(variant, label, now) for variant, label in labels.items()}
     tables = _tables(models, editions, data, list_length, rules)
+    tables["model_roles"] = roles_table(roles, now).to_batches()
     if similar:
         vectors = load_model(similar, registry).model.arrays()["book_vectors"]
         edition = Edition(SIMILAR_BY, f"{SIMILAR_BY}-v{similar}", now)
@@ -149,7 +152,7 @@ def versions_to_publish(registry: Registry, baseline: str | None) -> dict[str, s
 
 
 def _version(
-    labels: Mapping[str, str],
+    roles: Sequence[Role],
     similar: str | None,
     data: Dataset,
     list_length: int,
@@ -157,7 +160,7 @@ def _version(
     now: dt.datetime,
 ) -> str:
     """The time, so that versions sort, and a hash of all that the lists follow from; exploration is for live answers."""
-    models = [sorted(labels.items()), similar]
+    models = [sorted([each.model, each.model_version, each.role, each.chosen_by, each.why] for each in roles), similar]
     facts = json.dumps([*models, data.fingerprint(), list_length, USER_RECOMMENDATIONS.names, _said(rules)])
     return f"{now:%Y%m%dT%H%M%S}_{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
 

@@ -8,3 +8,4 @@ grant usage on schema <% database %>.published to share <% database %>_published
 grant select on view <% database %>.published.user_recommendations to share <% database %>_published;
 grant select on view <% database %>.published.similar_books to share <% database %>_published;
 grant select on view <% database %>.published.popular_books to share <% database %>_published;
+grant select on view <% database %>.published.model_roles to share <% database %>_published;
