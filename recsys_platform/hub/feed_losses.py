@@ -43,7 +43,7 @@ class Feed:
 
 def newest_feed(hub: Hub, kind: Attributes) -> Feed | None:
     """The newest snapshot in figures, None if there is none; `HubError` if it is unreadable."""
-    days = snapshot_days(hub, kind)
+    days = _days(hub, kind)
     return _measured(hub, kind, days[-1]) if days else None
 
 
@@ -53,7 +53,7 @@ def feed_in_use(hub: Hub, kind: Attributes) -> Feed | None:
     if hub.exists(key):
         noted = json.loads(hub.get(key))
         return Feed(noted["day"], noted["records"], noted["having"])
-    days = snapshot_days(hub, kind)
+    days = _days(hub, kind)
     return _measured(hub, kind, days[-2]) if len(days) > 1 else None
 
 
@@ -81,6 +81,11 @@ def _is_lost(before: Feed, after: Feed, share: float) -> bool:
 def _gone(before: float, after: float) -> float:
     """The part that is gone, rounded so that a fifth is a fifth."""
     return round(1 - after / before, 9) if before else 0.0
+
+
+def _days(hub: Hub, kind: Attributes) -> list[dt.date]:
+    """The days that have a snapshot, without days to come, which are not loaded yet."""
+    return [day for day in snapshot_days(hub, kind) if day <= dt.datetime.now(dt.UTC).date()]
 
 
 def _measured(hub: Hub, kind: Attributes, day: dt.date) -> Feed:

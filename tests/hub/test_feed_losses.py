@@ -7,7 +7,7 @@ import pytest
 from recsys_platform.hub.attributes import store_snapshot
 from recsys_platform.hub.feed_losses import feed_in_use, losses, newest_feed, note_in_use
 
-MONDAY, TUESDAY, WEDNESDAY = (dt.date(2026, 11, day) for day in (23, 24, 25))
+MONDAY, TUESDAY, WEDNESDAY = (dt.date(2025, 11, day) for day in (24, 25, 26))
 BOOKS = [
     {
         "book_id": f"b{number}",
@@ -101,6 +101,13 @@ def test_a_loss_of_yesterday_is_not_forgotten_by_tomorrow(hub):
         assert losses(feed_in_use(hub, "book_attributes"), newest_feed(hub, "book_attributes"), share=0.2)
     note_in_use(hub, "book_attributes", newest_feed(hub, "book_attributes"), who="ann", why="it is a small shop now")
     assert losses(feed_in_use(hub, "book_attributes"), newest_feed(hub, "book_attributes"), share=0.2) == []
+
+
+def test_a_snapshot_of_a_day_to_come_is_not_looked_at_yet(hub):
+    today = dt.datetime.now(dt.UTC).date()
+    store_snapshot(hub, "book_attributes", today, BOOKS)
+    store_snapshot(hub, "book_attributes", today + dt.timedelta(days=2), BOOKS[:1])
+    assert newest_feed(hub, "book_attributes").records == 10
 
 
 def test_the_first_snapshot_lost_nothing(hub):
