@@ -9,14 +9,16 @@ warn (snapshots.py); what follows from a loss (defs/).
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from recsys_platform.errors import HubError
+from recsys_platform.events.framing import read_json
 from recsys_platform.events.placeholders import is_missing
-from recsys_platform.hub.keys import Attributes, attributes_prefix
-from recsys_platform.hub.snapshots import read_records, snapshot_days
+from recsys_platform.hub.keys import Attributes
+from recsys_platform.hub.snapshots import snapshot_days, snapshot_texts
 from recsys_platform.hub.store import Hub
 
 USED: Mapping[Attributes, tuple[str, ...]] = {
@@ -48,13 +50,15 @@ def newest_feed(hub: Hub, kind: Attributes) -> Feed | None:
 
 
 def feed_in_use(hub: Hub, kind: Attributes) -> Feed | None:
-    """What the newest snapshot is compared with: the one last noted, or else the one of the day before it."""
+    """What the newest snapshot is compared with: the one last noted, or else the newest readable one before it."""
     key = _key(kind)
     if hub.exists(key):
         noted = json.loads(hub.get(key))
         return Feed(noted["day"], noted["records"], noted["having"])
-    days = _days(hub, kind)
-    return _measured(hub, kind, days[-2]) if len(days) > 1 else None
+    for day in reversed(_days(hub, kind)[:-1]):
+        with suppress(HubError):
+            return _measured(hub, kind, day)
+    return None
 
 
 def note_in_use(hub: Hub, kind: Attributes, feed: Feed, *, who: str, why: str) -> None:
@@ -91,24 +95,14 @@ def _days(hub: Hub, kind: Attributes) -> list[dt.date]:
 def _measured(hub: Hub, kind: Attributes, day: dt.date) -> Feed:
     having: Counter[str] = Counter()
     number = 0
-    for record in _records(hub, kind, day):
+    for text in snapshot_texts(hub, kind, day):
         number += 1
-        having.update(_used(record, kind))
+        having.update(_used(read_json(text), kind))
     return Feed(day.isoformat(), number, {name: having[name] for name in _names(kind)})
 
 
 def _names(kind: Attributes) -> tuple[str, ...]:
     return (*USED[kind], *((ON_OFFER,) if kind == "book_attributes" else ()))
-
-
-def _records(hub: Hub, kind: Attributes, day: dt.date) -> Iterator[Mapping[str, Any]]:
-    try:
-        for item in hub.objects(attributes_prefix(kind, day)):
-            yield from (record for record in read_records(hub.get(item.key)) if isinstance(record, dict))
-    except ValueError as error:
-        raise HubError(
-            f"The {kind} snapshot of {day} is not gzipped JSON lines ({error}). Deliver it again."
-        ) from error
 
 
 def _used(record: Mapping[str, Any], kind: Attributes) -> Iterable[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys_platform.errors import HubError
-from recsys_platform.events.framing import read_json
+from recsys_platform.events.framing import read_json, split_records
 from recsys_platform.hub.keys import Attributes, attributes_prefix, is_snapshot_key, snapshot_day
 from recsys_platform.hub.schemas import Drift, Schema, discover, drift
 from recsys_platform.hub.store import Hub, HubObject
@@ -57,22 +57,25 @@ def snapshot_drift(hub: Hub, kind: Attributes, day: dt.date | None = None) -> Sn
     return SnapshotDrift(kind, after, before, drift(_schema(hub, kind, before), _schema(hub, kind, after)))
 
 
-def read_records(packed: bytes, *, step: int = 1) -> Iterator[Any]:
-    """The records of gzipped JSON lines, or every `step`-th; `ValueError` if it is something else."""
+def snapshot_texts(hub: Hub, kind: Attributes, day: dt.date) -> Iterator[str]:
+    """The records of a snapshot as JSON objects, cut as the loader cuts them; `HubError` where a part cannot be read whole."""
+    for item in snapshot_parts(hub, kind, day):
+        pieces = split_records(hub.get(item.key))
+        broken = next((piece.reason for piece in pieces if piece.reason), None)
+        if broken:
+            raise HubError(f"The snapshot part {hub.where(item.key)} cannot be read whole: {broken}. Deliver it again.")
+        yield from (piece.text for piece in pieces)
+
+
+def read_records(packed: bytes) -> Iterator[Any]:
+    """The records of gzipped JSON lines; `ValueError` if it is something else."""
     try:
         lines = gzip.decompress(packed).splitlines()
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"not gzip: {error}") from error
-    return (read_json(line) for line in lines[::step] if line.strip())
+    return (read_json(line) for line in lines if line.strip())
 
 
 def _schema(hub: Hub, kind: Attributes, day: dt.date) -> Schema:
-    parts = [hub.get(item.key) for item in snapshot_parts(hub, kind, day)]
-    try:
-        step = 1 + sum(gzip.decompress(part).count(b"\n") for part in parts) // SAMPLE
-        records = (record for part in parts for record in read_records(part, step=step))
-        return discover(record for record in records if isinstance(record, dict))
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise HubError(
-            f"The {kind} snapshot of {day} is not gzipped JSON lines ({error}): its fields cannot be compared. Deliver it again."
-        ) from error
+    texts = list(snapshot_texts(hub, kind, day))
+    return discover(map(read_json, texts[:: 1 + len(texts) // SAMPLE]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys_platform.errors import WarehouseError
+from recsys_platform.events.languages import primary_subtag
 from recsys_platform.warehouse.port import Warehouse
 
 _LIVE = "select model, model_version, chosen_by, why from published.model_roles where is_live"
@@ -61,7 +62,8 @@ def offer_to(warehouse: Warehouse, user_id: str, *, length: int, language: str |
 
 def _popular(warehouse: Warehouse, language: str | None, length: int) -> tuple[str, list[dict[str, Any]]]:
     """What is popular in a language, or among all where nothing is in it."""
-    for segment in ([f"language={language.lower()[:2]}"] if language else []) + ["all"]:
+    tag = primary_subtag(language) if language else None
+    for segment in ([f"language={tag}"] if tag else []) + ["all"]:
         books = warehouse.frame(_POPULAR, [segment, length]).to_pylist()
         if books:
             return f"popular_books, segment {segment}", books

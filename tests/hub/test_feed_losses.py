@@ -1,11 +1,16 @@
 """What of a snapshot is missed: fields that are used, records, books on offer; and what it is compared with."""
 
 import datetime as dt
+import gzip
+import json
 
 import pytest
 
+from recsys_platform.errors import HubError
 from recsys_platform.hub.attributes import store_snapshot
 from recsys_platform.hub.feed_losses import feed_in_use, losses, newest_feed, note_in_use
+from recsys_platform.hub.keys import attributes_prefix
+from recsys_platform.hub.snapshots import snapshot_drift
 
 MONDAY, TUESDAY, WEDNESDAY = (dt.date(2025, 11, day) for day in (24, 25, 26))
 BOOKS = [
@@ -114,3 +119,38 @@ def test_the_first_snapshot_lost_nothing(hub):
     assert newest_feed(hub, "book_attributes") is None
     store_snapshot(hub, "book_attributes", MONDAY, BOOKS)
     assert feed_in_use(hub, "book_attributes") is None
+
+
+LINES = b"\n".join(json.dumps(book).encode() for book in BOOKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("part.jsonl", LINES),
+        ("part.json", LINES),
+        ("part.jsonl.gz", gzip.compress(b"\n".join(json.dumps(book, indent=2).encode() for book in BOOKS))),
+        ("part.jsonl.gz", gzip.compress(LINES.replace(b"\n", b""))),
+        ("part.jsonl.gz", gzip.compress(LINES[:300]) + gzip.compress(LINES[300:])),
+        ("part.jsonl.gz", gzip.compress(b"\xef\xbb\xbf" + LINES)),
+    ],
+)
+def test_a_snapshot_is_read_as_the_loader_reads_it(hub, warehouse, name, data):
+    store_snapshot(hub, "book_attributes", MONDAY, BOOKS)
+    folder = attributes_prefix("book_attributes", TUESDAY)
+    hub.put(f"{folder}{name}", data)
+    hub.put(f"{folder}README.txt", b"The catalogue, from our shop.")
+    parts = [item for item in hub.objects(folder) if item.key.endswith(name)]
+    loaded = warehouse.load_attributes(hub, "book_attributes", TUESDAY, parts)
+    assert newest_feed(hub, "book_attributes").records == loaded.accepted == 10
+    assert losses(feed_in_use(hub, "book_attributes"), newest_feed(hub, "book_attributes"), share=0.2) == []
+    assert not snapshot_drift(hub, "book_attributes").drift
+
+
+def test_a_snapshot_that_nobody_could_load_is_named_and_none_to_compare_with(hub):
+    store_snapshot(hub, "book_attributes", MONDAY, BOOKS)
+    hub.put(attributes_prefix("book_attributes", TUESDAY) + "part.json", b'[{"book_id": "b1"}]')
+    with pytest.raises(HubError, match=r"part.json cannot be read whole.*Deliver it again"):
+        newest_feed(hub, "book_attributes")
+    store_snapshot(hub, "book_attributes", WEDNESDAY, BOOKS)
+    assert feed_in_use(hub, "book_attributes").day == MONDAY.isoformat()
