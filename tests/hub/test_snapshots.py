@@ -45,7 +45,7 @@ def test_a_first_snapshot_has_nothing_to_be_compared_with(hub):
 def test_a_snapshot_that_cannot_be_read_is_named(hub):
     store(hub, BOOK)
     hub.put(attributes_key("book_attributes", DAYS[1]), b"no gzip")
-    with pytest.raises(HubError, match="book_attributes.dt=2026-11-20.* cannot be read whole"):
+    with pytest.raises(HubError, match=r"book_attributes.dt=2026-11-20.* cannot be read whole"):
         snapshot_drift(hub, "book_attributes")
 
 
