@@ -3,15 +3,20 @@
 import datetime as dt
 import gzip
 import json
+import time
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from recsys_platform.events.envelope import ENVELOPE
 from recsys_platform.events.framing import split_records
 from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import landing_key
+from recsys_platform.hub.keys import SOURCES, landing_key
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.warehouse.judging import SHORTEST, needed_fields
+from recsys_platform.warehouse.replaying import judge
 from tests.conftest import DAY
 
 ONE = {"messageId": "m1", "timestamp": "t", "userId": "u", "properties": {"query": 'braces }{ and "quotes" \\'}}
@@ -201,3 +206,34 @@ def load(home, data: dict[str, bytes]) -> dict[str, dict[int, tuple[str, str | N
         for key, at, text, reason in con.execute(both).fetchall():
             found.setdefault(key.rpartition("/")[2], {})[at] = (text, reason)
     return found
+
+
+def test_text_too_short_for_a_record_costs_no_more_than_records_do():
+    """Two bytes a line, and millions of them: each was looked into at the price of an exception."""
+    short = {"segment": {"messageId": 1, "timestamp": 1, "userId": 1}, "matomo": {"idsite": 1, "cdt": 1, "uid": 1}}
+    assert min(len(json.dumps(each, separators=(",", ":"))) for each in short.values()) == SHORTEST
+    spent = {}
+    with duckdb.connect(config={"threads": 1}) as con:
+        for text in ("x\n", json.dumps(short["matomo"])):
+            con.execute("create or replace table texts as select ? as text from range(100_000)", [text])
+            begin = time.process_time()
+            [(suspects,)] = con.execute(
+                f"select count(*) from texts where {needed_fields('matomo', 'text')}"
+            ).fetchall()
+            spent[suspects] = time.process_time() - begin
+    assert spent[100_000] < spent[0]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_no_envelope_accepts_a_shorter_record_than_is_looked_at(source):
+    shortest = [
+        min((path.split(".")[1:] for path in need.paths), key=lambda names: len("".join(names)))
+        for need in ENVELOPE[source]
+    ]
+    record = {}
+    for first, *rest in shortest:
+        record[first] = 1 if not rest else {rest[0]: 1}
+    text = json.dumps(record, separators=(",", ":"))
+    with duckdb.connect() as con:
+        assert judge(con, source, [text]) == [None]
+    assert len(text) >= SHORTEST

@@ -118,6 +118,18 @@ def test_the_hub_mirrors_rejected_records_with_their_reasons(hub, warehouse, loa
     assert mirror_rejected(hub, warehouse, "engagement_events/") == 0
 
 
+def test_a_line_of_the_mirror_is_json_as_it_is_written_elsewhere(hub, warehouse, land):
+    odd = '"\\ \x01 é 😀 \u2028'
+    key = land("a.gz", odd.encode() + b"\n")
+    warehouse.load_events(hub, all_arrivals(hub, warehouse).new)
+    mirror_rejected(hub, warehouse, "engagement_events/")
+    text = gzip.decompress(hub.get(mirror_key(key))).decode()
+    assert [line + "\n" for line in text.split("\n")[:-1]] == [
+        f"{json.dumps(line, ensure_ascii=False)}\n" for line in mirrored(hub, key)
+    ]
+    assert [line["payload"] for line in mirrored(hub, key)] == [odd]
+
+
 @pytest.mark.parametrize("left_behind", [None, b""])
 def test_a_mirror_that_a_crash_left_in_arrears_is_written_by_the_next_load_of_its_day(
     hub, warehouse, loaded, left_behind
