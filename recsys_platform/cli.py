@@ -241,7 +241,7 @@ def import_events(
         dt.datetime | None,
         typer.Option(
             formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
-            help="When it arrived (UTC), where neither folders (YYYY/MM/DD/HH) nor records say so.",
+            help="When it arrived (UTC): for records where neither folders (YYYY/MM/DD/HH) nor they themselves say so.",
         ),
     ] = None,
 ) -> None:

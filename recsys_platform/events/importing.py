@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,7 +21,7 @@ import pyarrow as pa
 from recsys_platform.errors import InputError
 from recsys_platform.events.formats import foreign_format
 from recsys_platform.events.framing import Framing, decompress, read_json
-from recsys_platform.hub.keys import SOURCES, Source
+from recsys_platform.hub.keys import FIRST_DAY, SOURCES, Source
 from recsys_platform.hub.landing import Cut, write_landing
 from recsys_platform.hub.places import hub_at, is_s3_address
 from recsys_platform.hub.store import Hub
@@ -35,6 +35,10 @@ _REQUEST = re.compile(
     r"(?:(?:GET|POST) )?(?:https?://[^\s?]*|/[^\s?]*)?\?(?P<query>\S+)(?: HTTP/\S+)?|(?P<bare>[\w%.\[\]-]+=\S*)"
 )
 _SECRETS = ("token_auth",)
+# In a query, encoded or not, and in what looks like JSON: for text that cannot be taken apart.
+_SECRET_OF_QUERY = re.compile(r"token(?:_|%5f)auth(?:=|%3d)(?:(?!%26)[^&\s\"'#])*(?:&|%26)?", re.IGNORECASE)
+_SECRET_OF_JSON = re.compile(r"""\\*["']token_auth\\*["']\s*:\s*(?:"(?:[^"\\]|\\.)*"?|[^,}\]]*)\s*,?""")
+_SECONDS_BELOW = 1e11  # Kinesis tells seconds, Firehose milliseconds
 # Where records say when a server took them up, and how many of it are a second.
 _TIMES: dict[Source, tuple[tuple[str, int], ...]] = {
     "segment": tuple((name, 1) for name in ("receivedAt", "received_at", "timestamp", "sentAt", "originalTimestamp")),
@@ -85,7 +89,8 @@ def import_events(
 ) -> ImportSummary:
     """Write the records of a file, folder or `s3://` prefix as landing objects; the same records give the same objects.
 
-    `source` is taken from the path where it is not given, `arrived_at` (UTC) from the path or the records. Of a file that is no JSON
+    `source` is taken from the path where it is not given. `arrived_at` (UTC) is for records of which neither what stands around them
+    nor the path nor they themselves say it. Of a file that is no JSON
     text, is damaged, or does not say where it belongs, nothing is written. Raises `InputError` if there are no files.
     """
     files, summary = _files(place), ImportSummary()
@@ -131,7 +136,7 @@ def _import(
     kind = source or _source_of(file.name)
     unwrapping = _Unwrapping(kind)
     records = list(unwrapping.of_text(_text_of(file), None))
-    landed = _landed(records, kind, _arrival_of_path(file.name) or arrived_at, file.name)
+    landed = _landed(records, kind, _arrival_of_path(file.name), arrived_at, file.name)
     summary.files += 1
     summary.dropped += unwrapping.dropped
     summary.records += len(landed)
@@ -160,11 +165,15 @@ def _source_of(name: str) -> Source:
 
 
 def _arrival_of_path(name: str) -> dt.datetime | None:
-    """The hour of Firehose's folders, or the last hour of Segment's day: its records are of all hours of that day."""
+    """The hour of Firehose's folders, or the last hour of Segment's day: its records are of all hours of that day.
+
+    None for Segment's day of today before its last hour: an arrival to come would be none.
+    """
     hour, day = _HOUR.search(name), _SEGMENT_DAY.search(name)
     try:
         if day:
-            return dt.datetime.combine(_moment(int(day[1]) / 1000).date(), dt.time(23))
+            last = dt.datetime.combine(_moment(int(day[1]) / 1000).date(), dt.time(23))
+            return last if last <= dt.datetime.now(dt.UTC).replace(tzinfo=None) else None
         return dt.datetime(*(int(part) for part in hour.groups())) if hour else None  # type: ignore[arg-type]
     except (ValueError, OverflowError):
         return None
@@ -182,7 +191,11 @@ class _Unwrapping:
     dropped: int = 0
 
     def of_text(self, text: str, arrival: dt.datetime | None, depth: int = DEEPEST) -> Iterator[Record]:
-        """The records of a text, readable or not."""
+        """The records of a text, readable or not; of Matomo's, none holds its secret."""
+        for record in self._of_parts(text, arrival, depth):
+            yield _without_secret(record) if self.source == "matomo" else record
+
+    def _of_parts(self, text: str, arrival: dt.datetime | None, depth: int) -> Iterator[Record]:
         for part, is_request in _parts(text, self.source):
             if is_request:
                 yield _request(part, arrival)
@@ -271,10 +284,11 @@ def _text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _taken_at(milliseconds: Any) -> dt.datetime | None:
-    """When Firehose took a record up; None if that is not said."""
-    is_told = isinstance(milliseconds, (int, float)) and 0 < milliseconds < 1 << 42
-    return _moment(milliseconds / 1000) if is_told else None
+def _taken_at(told: Any) -> dt.datetime | None:
+    """When Firehose (milliseconds) or Kinesis (seconds) took a record up; None if that is not said."""
+    if not isinstance(told, (int, float)) or not 0 < told < 1 << 42:
+        return None
+    return _moment(told if told < _SECONDS_BELOW else told / 1000)
 
 
 def _all_with(value: dict[str, Any], name: str, key: str) -> list[dict[str, Any]]:
@@ -289,7 +303,8 @@ def _with_context(item: Any, batch: dict[str, Any]) -> Any:
     if not isinstance(item, dict):
         return item
     shared = {name: batch[name] for name in ("sentAt", "receivedAt", "context") if name in batch}
-    whole = {**shared, **item}
+    own = {name: value for name, value in item.items() if value is not None or name not in shared}
+    whole = {**shared, **own}
     if isinstance(shared.get("context"), dict) and isinstance(item.get("context"), dict):
         whole["context"] = {**shared["context"], **item["context"]}
     return whole
@@ -311,21 +326,42 @@ def _request(line: str, arrival: dt.datetime | None) -> Record:
 def _of_request(values: Any, arrival: dt.datetime | None) -> Record:
     if not isinstance(values, dict):
         return Record(_text(values), None, arrival)
-    kept = {name: value for name, value in values.items() if name not in _SECRETS}
-    return Record(_text(kept), kept, arrival)
+    return Record(_text(values), values, arrival)
+
+
+def _without_secret(record: Record) -> Record:
+    if record.value is None:
+        return replace(record, text=_SECRET_OF_JSON.sub("", _SECRET_OF_QUERY.sub("", record.text)))
+    kept = _kept(record.value)
+    return record if kept == record.value else replace(record, text=_text(kept), value=kept)
+
+
+def _kept(value: Any) -> Any:
+    """A value without the secret, however deep."""
+    if isinstance(value, dict):
+        return {name: _kept(each) for name, each in value.items() if name not in _SECRETS}
+    if isinstance(value, list):
+        return [_kept(each) for each in value]
+    return _SECRET_OF_QUERY.sub("", value) if isinstance(value, str) else value
 
 
 def _landed(
-    records: Sequence[Record], source: Source, given: dt.datetime | None, name: str
+    records: Sequence[Record], source: Source, of_path: dt.datetime | None, given: dt.datetime | None, name: str
 ) -> list[tuple[dt.datetime, str]]:
     """The hour in which each record landed, and its text; a request of Matomo without a time happened when it arrived."""
-    arrivals = [record.arrival or given or _said_time(record.value, source) for record in records]
+    arrivals = [record.arrival or of_path or _said_time(record.value, source) or given for record in records]
     newest = max((arrival for arrival in arrivals if arrival), default=None)
     if not records:
         return []
     if newest is None:
         raise InputError(
             f"{name} does not say when it arrived: neither its folders (YYYY/MM/DD/HH) nor a record does. Give --arrived-at."
+        )
+    oldest = min(arrival for arrival in arrivals if arrival)
+    if oldest.date() < FIRST_DAY:
+        raise InputError(
+            f"{name} says that a record arrived on {oldest:%Y-%m-%d}, before the first day that is loaded ({FIRST_DAY}): "
+            "correct its folder, its arrival timestamps or --arrived-at."
         )
     return [
         (_hour_of(arrival or newest), _timed(record, source, arrival or newest))
@@ -344,9 +380,9 @@ def _timed(record: Record, source: Source, arrival: dt.datetime) -> str:
 
 
 def _said_time(value: dict[str, Any] | None, source: Source) -> dt.datetime | None:
-    """The first time that a record tells, UTC."""
+    """The first time that a record tells, UTC; a clock of before the first day tells none."""
     times = (_time((value or {}).get(name), unit) for name, unit in _TIMES[source])
-    return next((time for time in times if time), None)
+    return next((time for time in times if time and time.date() >= FIRST_DAY), None)
 
 
 def _time(told: Any, unit: int) -> dt.datetime | None:

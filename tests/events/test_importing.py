@@ -196,3 +196,71 @@ def test_a_file_that_cannot_be_placed_or_read_whole_is_named_and_nothing_of_it_l
 def test_a_place_without_files_is_named(tmp_path):
     with pytest.raises(InputError, match="There is no file or folder"):
         import_events(FolderHub(tmp_path / "hub"), str(tmp_path / "nowhere"))
+
+
+SECRETS = {
+    "an object": b'{"idsite":1,"_id":"a","token_auth":"secret"}',
+    "no list of requests": b'{"requests":"x","token_auth":"secret"}',
+    "below": b'{"idsite":1,"_id":"a","more":[{"token_auth":"secret"}]}',
+    "an address in a record": b'{"idsite":1,"_id":"a","url":"https://x.example/?a=1&token_auth=secret&b=2"}',
+    "a query without a site": b"?rec=1&token_auth=secret&_id=a",
+    "an encoded query": b"?rec=1&url=x%3Ftoken%5Fauth%3Dsecret%26b",
+    "a line that is no request": b"POST /matomo.php?idsite=1&token_auth=secret HTTP/1.1 200 12",
+    "a bulk of no queries": b'{"requests":["rec=1 token_auth=secret","{\\"token_auth\\": \\"secret\\"}", 5]}',
+    "broken": b'{"idsite":1,"token_auth" : "secret","_id":',
+    "cut": b'{"idsite":1,"token_auth":"sec',
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_the_secret_of_matomo_never_lands(tmp_path, name):
+    brought_in(tmp_path, "x.log", SECRETS[name], source="matomo", arrived_at=NOON)
+    landed = b"".join(
+        FolderHub(tmp_path / "hub").get(o.key) for o in FolderHub(tmp_path / "hub").objects(f"{LANDING}/")
+    )
+    text = gzip.decompress(landed)
+    assert text
+    assert b"sec" not in text
+
+
+def test_kinesis_tells_seconds_and_firehose_milliseconds(tmp_path):
+    for folder, arrival in (("s", 1795338000.25), ("ms", 1795338000250)):
+        record = {"kinesis": {"data": packed(TWO), "approximateArrivalTimestamp": arrival}}
+        found, summary = brought_in(tmp_path / folder, "x.json", lines({"Records": [record]}), source="segment")
+        assert (found, summary.refused) == ([("09", TWO)], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "options"),
+    [
+        ("x.json", lines(failure(ONE, arrivalTimestamp=5e8)), {}),
+        ("1985/11/05/20/x.json", lines(ONE), {}),
+        ("x.json", lines({"type": "track"}), {"arrived_at": dt.datetime(1999, 12, 31)}),
+    ],
+)
+def test_an_arrival_before_the_first_day_is_refused(tmp_path, name, data, options):
+    found, summary = brought_in(tmp_path, name, data, source="segment", **options)
+    assert found == []
+    assert "before the first day that is loaded (2000-01-01)" in summary.refused[0]
+
+
+def test_what_a_record_says_of_its_arrival_goes_before_what_is_given(tmp_path):
+    silent = {"type": "track", "messageId": "m3"}
+    old_clock = {**silent, "timestamp": "1970-01-01T00:00:09Z"}
+    found, _ = brought_in(tmp_path, "x.json", lines(ONE, silent, old_clock), source="segment", arrived_at=NOON)
+    assert found == [("09", ONE), ("12", silent), ("12", old_clock)]
+
+
+def test_a_call_of_a_batch_that_says_null_takes_what_the_batch_says(tmp_path):
+    shared = {"receivedAt": "2026-11-22T08:00:00Z", "context": {"locale": "de"}}
+    batch = {**shared, "batch": [{**ONE, "receivedAt": None, "context": None}]}
+    found, _ = brought_in(tmp_path, "x.json", lines(batch), source="segment", arrived_at=NOON)
+    assert found == [("08", {**ONE, **shared})]
+
+
+def test_segments_day_of_today_lands_under_no_hour_to_come(tmp_path):
+    now = dt.datetime.now(dt.UTC)
+    day = int(dt.datetime(now.year, now.month, now.day, tzinfo=dt.UTC).timestamp() * 1000)
+    record = {**ONE, "receivedAt": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
+    found, _ = brought_in(tmp_path, f"segment-logs/source1/{day}/a.gz", gzip.compress(lines(record)))
+    assert found == [(f"{now:%H}", record)]
