@@ -20,9 +20,13 @@ from tests.dbt.conftest import PROJECT
 from tests.dbt.test_staging import EPOCH, TIME, put_salt
 
 Record = dict[str, Any]
-FORMS = ("ann@mail.example", "to Ann.Smith+x@mail.example, now", "ann%40mail.example", "ANN@MAIL.EXAMPLE")
-"""As it is, inside a text with other signs, in a URL, in capitals."""
-PLANTED = re.compile(r"(@|%40)mail[.]example", re.IGNORECASE)
+FORMS = (
+    *("ann@mail.example", "to Ann.Smith+x@mail.example, now", "ann%40mail.example", "ANN@MAIL.EXAMPLE"),
+    *('"ann smith"@mail.example', "ann=@mail.example", "ann/@mail.example", "ann?@mail.example", "ann{1}@mail.example"),
+    *("ann|@mail.example", "<ann>@mail.example", "ann%2540mail.example", "ann＠mail.example"),
+)
+"""As it is, inside a text with other signs, in a URL, in capitals; names with signs that end others; encoded twice, full width."""
+PLANTED = re.compile(r"(@|＠|%(25)*40|u0040|uff20)mail([.]|\\+u002e)example", re.IGNORECASE)
 ABOUT = {"request_id": "r", "surface": "s", "model": "m", "model_version": "1", "experiment": "e", "variant": "v"}
 SEGMENT: list[Record] = [
     {"event": "Book Viewed", "properties": {"book_id": "b1"}},
@@ -96,7 +100,13 @@ def planted(record: Record, path: str, value: Any) -> Record:
 
 
 def values(form: str) -> list[Any]:
-    return [form, [form], {form: form}, [{"book_id": form, "label": form}]]
+    books = [{"book_id": form, "label": form}]
+    return [form, [form], {form: form}, books, escaped([form]), escaped(books), json.dumps(escaped([form]))]
+
+
+def escaped(value: Any) -> str:
+    """JSON as a text, in which the signs of an address are written as their numbers."""
+    return json.dumps(value).replace("@", "\\u0040").replace(".", "\\u002e")
 
 
 def records_of(source: str, kinds: list[Record]) -> Iterator[Record]:
@@ -115,9 +125,10 @@ def records_of(source: str, kinds: list[Record]) -> Iterator[Record]:
 def attributes_of(kind: str) -> Iterator[Record]:
     yield NEEDED[kind]
     for number, path in enumerate(sorted(paths_read(kind) | {f"{kind}_id"})):
-        for shape, value in enumerate(values(FORMS[number % len(FORMS)])):
-            key = {f"{kind}_id": f"{kind}{number}-{shape}"}
-            yield planted(NEEDED[kind] | key, path, value if path != f"{kind}_id" else f"{shape}{FORMS[number % 4]}")
+        for each, form in enumerate(FORMS):
+            key = {f"{kind}_id": f"{kind}{number}-{each}"}
+            value = values(form)[(number + each) % 7]
+            yield planted(NEEDED[kind] | key, path, value if path != f"{kind}_id" else f"{each}{form}")
 
 
 @pytest.fixture(scope="module")

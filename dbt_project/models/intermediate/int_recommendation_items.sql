@@ -35,7 +35,7 @@ unioned as (
         record_index,
         event_id,
         request_id,
-        {{ tracked_id('given_book_id') }} as book_id,
+        {{ redact_emails(tracked_id('given_book_id')) }} as book_id,
         event_name,
         item_number,
         coalesce({{ integer_from_text('position_text') }}, item_number) as position,
