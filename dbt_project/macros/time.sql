@@ -16,9 +16,12 @@
 {%- endmacro %}
 
 
-{# Microseconds since 1970: a number costs half of what a conversion between time zones does. #}
+{#
+    Microseconds since 1970: a number costs half of what a conversion between time zones does. DuckDB on its own would take
+    `9/6/06` for a day of the year 9.
+#}
 {% macro duckdb__epoch_us(text) -%}
-    epoch_us(try_cast({{ text }} as timestamptz))
+    epoch_us(case when {{ text }} like '____-__-__%' then try_cast({{ text }} as timestamptz) end)
 {%- endmacro %}
 
 

@@ -45,7 +45,7 @@ select
             case {" ".join(f"when number < {limit} then number * {factor}" for limit, _, factor in _EPOCHS)} end
         )::bigint)
         when regexp_matches(text, $date) then try_strptime(text, $formats)::timestamptz::timestamp
-        else try_cast(text as timestamptz)::timestamp
+        when regexp_matches(text, '^\\d{{4}}[-/]\\d') then try_cast(text as timestamptz)::timestamp
     end as moment
 from (select *, try_cast(text as double) as number from given) where number is null or number < 1e20
 """

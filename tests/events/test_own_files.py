@@ -303,6 +303,15 @@ def test_a_date_of_two_readings_is_asked_for_and_given(tmp_path: Path) -> None:
     assert landed(tmp_path, "book_attributes/")[0]["published_at"] == "2006-09-06T00:00:00.000Z"
 
 
+@pytest.mark.parametrize("text", ["9/6/06", "10/11/12", "1-2-03", "epoch"])
+def test_a_year_of_two_digits_is_no_year(tmp_path: Path, text: str) -> None:
+    books = f"book_id,published_at\nb1,9/6/2006\nb2,9/16/2006\nb3,{text}\nb4,2006/9/6\n"
+    done = replayed(tmp_path, "user_id,book_id\nu1,b1\n", books)
+    dates = [book.get("published_at", "")[:10] for book in landed(tmp_path, "book_attributes/")]
+    assert dates == ["2006-09-06", "2006-09-16", "", "2006-09-06"]
+    assert f"the first '{text}' (line 4)" in done.unread[0].sentence()
+
+
 def test_what_cannot_be_read_is_counted_and_named(tmp_path: Path) -> None:
     books = "book_id,published_at,language\nb1,2006,eng\nb2,NULL,mul\nb3,-500,de\nb4,around 1900,\n"
     done = replayed(tmp_path, "user_id,book_id\nu1,b1\n", books, users="user_id,created_at\nu1,soon\n")
