@@ -23,10 +23,10 @@ Record = dict[str, Any]
 FORMS = (
     *("ann@mail.example", "to Ann.Smith+x@mail.example, now", "ann%40mail.example", "ANN@MAIL.EXAMPLE"),
     *('"ann smith"@mail.example', "ann=@mail.example", "ann/@mail.example", "ann?@mail.example", "ann{1}@mail.example"),
-    *("ann|@mail.example", "<ann>@mail.example", "ann%2540mail.example", "ann＠mail.example"),
+    *("ann|@mail.example", "<ann>@mail.example", "ann%2540mail.example", "ann\uff20mail.example"),
 )
 """As it is, inside a text with other signs, in a URL, in capitals; names with signs that end others; encoded twice, full width."""
-PLANTED = re.compile(r"(@|＠|%(25)*40|u0040|uff20)mail([.]|\\+u002e)example", re.IGNORECASE)
+PLANTED = re.compile(r"(@|\uff20|%(25)*40|u0040|uff20)mail([.]|\\+u002e)example", re.IGNORECASE)
 ABOUT = {"request_id": "r", "surface": "s", "model": "m", "model_version": "1", "experiment": "e", "variant": "v"}
 SEGMENT: list[Record] = [
     {"event": "Book Viewed", "properties": {"book_id": "b1"}},
