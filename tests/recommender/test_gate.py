@@ -177,16 +177,77 @@ def test_where_nothing_was_measured_popularity_begins_and_follows_the_data(regis
     assert judge(newer, "popularity", None, registry, PARAMS).production == newer["popularity"]
 
 
-def test_what_is_live_and_no_longer_surely_better_gives_way_to_popularity(registry: Registry) -> None:
+@pytest.mark.parametrize(
+    ("lightfm", "reason"),
+    [
+        (0.103, "+0.0030 (-0.0070 to +0.0130) against popularity, on 1,000 readers: that is not surely better."),
+        (0.098, "-0.0020 (-0.0120 to +0.0080) against popularity, on 1,000 readers: that is not surely better."),
+    ],
+)
+def test_what_is_live_and_no_longer_keeps_ahead_gives_way_to_popularity(
+    registry: Registry, lightfm: float, reason: str
+) -> None:
     judged(registry, trained(registry, popularity=0, lightfm=1), None, popularity=0.1, lightfm=0.2)
     newer = trained(registry, "tuesday", popularity=0, lightfm=1)
-    done = judged(registry, newer, "lightfm", popularity=0.1, lightfm=0.105)
-    assert not any(each.promote for each in done.decisions)
+    done = judged(registry, newer, "lightfm", popularity=0.1, lightfm=lightfm)
+    assert {each.candidate: each.promote for each in done.decisions} == {"popularity": True, "lightfm": False}
     assert done.production == newer["popularity"]
-    assert registry.history()[0].why == (
-        "lightfm gives way to it. NDCG of lightfm is +0.0050 (-0.0050 to +0.0150) against popularity, on 1,000 readers: "
-        "that is not surely better."
-    )
+    assert registry.history()[0].why == f"lightfm gives way to it. NDCG of lightfm is {reason}"
+
+
+@pytest.mark.parametrize("lightfm", [0.105, 0.109])
+def test_what_is_live_stays_while_it_is_ahead_by_the_margin_whatever_chance_may_explain(
+    registry: Registry, lightfm: float
+) -> None:
+    judged(registry, trained(registry, popularity=0, lightfm=1), None, popularity=0.1, lightfm=0.2)
+    newer = trained(registry, "tuesday", popularity=0, lightfm=1)
+    done = judged(registry, newer, "lightfm", popularity=0.1, lightfm=lightfm)
+    assert done.production == newer["lightfm"]
+    told = next(each.reasons for each in done.decisions if each.candidate == "lightfm")
+    assert told[0].endswith("That is not surely better, but what is live stays while it is 5% ahead.")
+    assert not decide("lightfm", None, Figures({"popularity": 0.1, "lightfm": lightfm}), PARAMS).promote
+
+
+def test_where_what_is_live_gives_way_the_best_that_beats_popularity_takes_its_place(registry: Registry) -> None:
+    """Though it is not surely better than what was live."""
+    judged(registry, trained(registry, popularity=0, lightfm=1), None, popularity=0.1, lightfm=0.2)
+    newer = trained(registry, "tuesday", popularity=0, lightfm=1, blend=2, ease=3)
+    done = judged(registry, newer, "lightfm", popularity=0.1, lightfm=0.103, blend=0.112, ease=0.111)
+    assert (done.production, done.challenger) == (newer["blend"], newer["ease"])
+    why = next(change.why for change in registry.history() if change.alias == PRODUCTION)
+    assert why.startswith("lightfm gives way to it. NDCG of lightfm is +0.0030")
+    assert "NDCG of blend is +0.0120 (+0.0020 to +0.0220) against popularity" in why
+
+
+@pytest.mark.parametrize(("users", "promoted"), [(9, False), (10, True)])
+def test_on_a_few_readers_nothing_is_judged_better_and_nothing_worse(users: int, *, promoted: bool) -> None:
+    better = Figures({"popularity": 0.1, "lightfm": 0.2}, users=users)
+    assert decide("lightfm", None, better, PARAMS).promote == promoted
+    assert decide("lightfm", "popularity", better, PARAMS).promote == promoted
+    worse = Figures({"popularity": 0.2, "lightfm": 0.1}, users=users)
+    assert decide("lightfm", "lightfm", worse, PARAMS).promote != promoted
+
+
+@pytest.mark.parametrize("held", [None, Choice("", dt.datetime(2026, 1, 2), "ann", "a trial", "2026-01-02")])
+@pytest.mark.parametrize(
+    ("figures", "goes_live"),
+    [
+        (None, "popularity"),
+        (Figures({"popularity": 0.1, "lightfm": 0.105}), "popularity"),
+        (Figures({"popularity": 0.1, "lightfm": 0.2}), "lightfm"),
+    ],
+)
+def test_what_is_live_and_cannot_be_trained_on_todays_data_gives_way(
+    registry: Registry, figures: Figures | None, goes_live: str, held: Choice | None
+) -> None:
+    """Its old version knows other books: every publication would fail."""
+    first = trained(registry, popularity=0, content=1)
+    promote(registry, first["content"], alias=PRODUCTION, why="", catalogue_hash="books")
+    newer = trained(registry, "tuesday", popularity=0, lightfm=2)
+    done = judge(newer, "content", figures, registry, PARAMS, held=held)
+    assert done.production == newer[goes_live]
+    why = next(change.why for change in registry.history() if change.alias == PRODUCTION)
+    assert why.startswith("content cannot be trained on today's data and gives way to it.")
 
 
 CHOICE = Choice("", dt.datetime(2026, 1, 2, 3, 4), "ann", "a trial", "2026-01-02")

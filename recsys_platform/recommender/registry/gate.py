@@ -10,6 +10,7 @@ Recipes are judged, not trained models: all are trained on the same past and tes
 nobody has seen what is held out.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -52,13 +53,15 @@ class Measured(Protocol):
 class GateParams:
     """`margin`: a segment may fall behind what is live by this share of its figure, as far as the interval can tell.
 
-    `fewest`: a segment of fewer readers is not judged, since its interval says nothing.
+    What is live stays while it is ahead of the baseline by this share, whatever the interval says. `fewest`: a segment of fewer
+    readers is not judged, since its interval says nothing. `fewest_of_all`: with fewer readers in all nothing is judged.
     """
 
     metric: str = "ndcg"
     baseline: str = "popularity"
     margin: float = 0.05
     fewest: int = 50
+    fewest_of_all: int = 10
 
 
 @dataclass(frozen=True)
@@ -78,14 +81,15 @@ def decide(
 
     Better: the 95 % interval of the paired difference over all readers with history lies above 0. Clearly worse in a segment: the
     upper end of its interval lies below -margin × what the incumbent reaches there. A candidate with the incumbent's own recipe need
-    only beat the baseline: it is the same model on newer data. `rolled_back`: a person took this recipe out of production.
+    only keep ahead of the baseline (`_keeps_ahead`): it is the same model on newer data. `rolled_back`: a person took this recipe
+    out of production.
     """
     if candidate == params.baseline and incumbent is None:
         return Decision(candidate, promote=True, reasons=(f"Nothing is live yet: {candidate} is where to begin.",))
     if candidate not in measured.models:
         return Decision(candidate, promote=False, reasons=(_unmeasured(candidate),))
     refusals = [_rolled_back(candidate)] if rolled_back else []
-    if candidate != params.baseline:
+    if candidate != params.baseline and not (candidate == incumbent and _keeps_ahead(candidate, measured, params)):
         refusals += _not_better(candidate, params.baseline, measured, params)
     unjudged: tuple[str, ...] = ()
     rival = incumbent or params.baseline
@@ -106,19 +110,29 @@ def best_of(decisions: Sequence[Decision], measured: Measured, params: GateParam
 
 def challenger_of(candidates: Sequence[str], live: str | None, measured: Measured, params: GateParams) -> str | None:
     """The best recipe besides the live one that beats the baseline: what an experiment should try; None if there is none."""
-    others = [
-        name
-        for name in candidates
-        if name in measured.models
-        and name not in (live, params.baseline)
-        and measured.difference(name, params.baseline, metric=params.metric).low > 0
-    ]
+    others = [name for name in better_than_baseline(candidates, measured, params) if name != live]
     return max(others, key=lambda name: measured.value(name, params.metric), default=None)
+
+
+def better_than_baseline(candidates: Sequence[str], measured: Measured, params: GateParams) -> list[str]:
+    """The candidates that are surely better than the baseline, whether they may go live or not."""
+    others = [name for name in candidates if name in measured.models and name != params.baseline]
+    return [name for name in others if not _not_better(name, params.baseline, measured, params)]
 
 
 def _not_better(candidate: str, rival: str, measured: Measured, params: GateParams) -> list[str]:
     found = measured.difference(candidate, rival, metric=params.metric)
+    if found.users < params.fewest_of_all:
+        return [f"{_sentence(found, measured)}: nothing is judged on fewer than {params.fewest_of_all}."]
     return [] if found.low > 0 else [f"{_sentence(found, measured)}: that is not surely better."]
+
+
+def _keeps_ahead(live: str, measured: Measured, params: GateParams) -> bool:
+    """Whether what is live stays before the baseline: what is better by the margin, or may not be judged, is not put out by chance."""
+    found = measured.difference(live, params.baseline, metric=params.metric)
+    least = params.margin * measured.value(params.baseline, params.metric)
+    is_ahead = found.value > 0 and (found.low > 0 or found.value > least or math.isclose(found.value, least))
+    return is_ahead or found.users < params.fewest_of_all
 
 
 def _worse_segments(
@@ -140,10 +154,20 @@ def _praise(candidate: str, incumbent: str | None, measured: Measured, params: G
     rival = params.baseline if incumbent is None or incumbent == candidate else incumbent
     if rival == candidate:
         return f"{candidate} is live and stays, on newer data."
-    return " ".join(
+    told = [
         f"{_sentence(measured.difference(candidate, rival, metric=params.metric, segment=segment), measured)}."
         for segment in (ALL, *(name for name in measured.segments if name == NEWCOMERS))
-    )
+    ]
+    return " ".join([*told, *_why_unsure_stays(candidate, rival, measured, params)])
+
+
+def _why_unsure_stays(candidate: str, rival: str, measured: Measured, params: GateParams) -> list[str]:
+    """Of what is live and not surely better: why it stays."""
+    if not _not_better(candidate, rival, measured, params):
+        return []
+    if measured.difference(candidate, rival, metric=params.metric).users < params.fewest_of_all:
+        return [f"On fewer than {params.fewest_of_all} readers nothing is judged: what is live stays."]
+    return [f"That is not surely better, but what is live stays while it is {params.margin:.0%} ahead."]
 
 
 def _rolled_back(candidate: str) -> str:

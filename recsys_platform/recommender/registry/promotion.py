@@ -42,20 +42,26 @@ def judge(
     """Judge the newest version of each variant (`candidates`: variant → version) and move the aliases.
 
     `live`: the name under which the live recipe was measured, None if nothing is live. What is live follows the data: where nothing
-    replaces it, its recipe's version of today takes the place of yesterday's. What is live and no longer surely better than the
-    baseline gives way to it. `held`: a person's choice that stays whatever was measured (`held_choice`). Where nothing was
-    measured, or what is live was not, production stays, and the baseline goes live if nothing is.
+    replaces it, its recipe's version of today takes the place of yesterday's. What is live and no longer keeps ahead of the
+    baseline, or is no candidate since it cannot be trained on today's data, gives way to the best that beats the baseline, or to
+    the baseline. `held`: a person's choice that stays whatever was measured (`held_choice`). Where nothing was measured, or what is
+    live was not, production stays, and the baseline goes live if nothing is.
     """
+    is_lost = live is not None and live not in candidates
+    held = None if is_lost else held
     if measured is None:
         _stay(registry, candidates, live, params)
         if not _keep_challenger(registry, candidates):
             registry.set_alias(CHALLENGER, None, why="Its recipe is live or is no variant any more.", who=GATE)
         return _as_it_is(registry, (), unmeasured=True)
-    is_comparable = live is None or live in measured.baselines
-    decisions = _decisions(candidates, live, measured, registry, params) if is_comparable else ()
-    if held:
-        decisions = tuple(_withheld(each, live, held) for each in decisions)
-    now_live = _replace(registry, candidates, live, decisions, measured, params, held=held is not None)
+    is_comparable = live is None or is_lost or live in measured.baselines
+    decisions = _decisions(candidates, live, measured, registry, params, held) if is_comparable else ()
+    best = None if held else best_of(decisions, measured, params)
+    if best:
+        _promote(registry, candidates[best.candidate], best.reasons[0])
+    else:
+        _stay(registry, candidates, live, params)
+    now_live = best.candidate if best else live
     challenger = _best_challenger(registry, candidates, now_live, measured, params)
     why = (
         f"The best besides {now_live} that beats {params.baseline}."
@@ -87,14 +93,57 @@ def _newer_share(data: Dataset, since: str) -> float:
 
 
 def _decisions(
-    candidates: Mapping[str, str], live: str | None, measured: Measured, registry: Registry, params: GateParams
+    candidates: Mapping[str, str],
+    live: str | None,
+    measured: Measured,
+    registry: Registry,
+    params: GateParams,
+    held: Choice | None,
 ) -> tuple[Decision, ...]:
+    """Every decision; where what is live gives way, the others are decided as if nothing were live."""
     gone = _rolled_back(registry)
     recipes = {each.version: each.recipe_hash for each in registry.versions()}
+
+    def decided(incumbent: str | None) -> tuple[Decision, ...]:
+        return tuple(
+            decide(name, incumbent, measured, params, rolled_back=recipes[version] in gone)
+            for name, version in candidates.items()
+        )
+
+    first = decided(live if live in candidates else None)
+    if held:
+        return tuple(_withheld(each, live, held) for each in first)
+    why = _why_live_gives_way(candidates, live, first, params)
+    if not why:
+        return first
+    again = decided(None)
     return tuple(
-        decide(name, live, measured, params, rolled_back=recipes[version] in gone)
-        for name, version in candidates.items()
+        old if old.candidate == live else _in_its_place(new, why, params) for old, new in zip(first, again, strict=True)
     )
+
+
+def _why_live_gives_way(
+    candidates: Mapping[str, str], live: str | None, decisions: Sequence[Decision], params: GateParams
+) -> str:
+    """A sentence if what is live cannot stay, else nothing."""
+    if live is None or live == params.baseline:
+        return ""
+    if live not in candidates:
+        return _lost(live)
+    refused = next((each for each in decisions if each.candidate == live and not each.promote), None)
+    return f"{live} gives way to it. {refused.reasons[0]}" if refused else ""
+
+
+def _in_its_place(decision: Decision, why: str, params: GateParams) -> Decision:
+    """The decision that something may go live, with why what was live gives way; any other as it is."""
+    if not decision.promote:
+        return decision
+    own = () if decision.candidate == params.baseline else decision.reasons
+    return replace(decision, reasons=(" ".join([why, *own]),))
+
+
+def _lost(live: str | None) -> str:
+    return f"{live or 'What was live'} cannot be trained on today's data and gives way to it."
 
 
 def _withheld(decision: Decision, live: str | None, held: Choice) -> Decision:
@@ -105,29 +154,6 @@ def _withheld(decision: Decision, live: str | None, held: Choice) -> Decision:
         return decision
     stays = f"{live} was {held.sentence}. It stays until {NEWER:.0%} of what was liked is newer than that."
     return replace(decision, promote=False, reasons=(*decision.reasons, stays))
-
-
-def _replace(
-    registry: Registry,
-    candidates: Mapping[str, str],
-    live: str | None,
-    decisions: Sequence[Decision],
-    measured: Measured,
-    params: GateParams,
-    *,
-    held: bool,
-) -> str | None:
-    """Let production be the best of what may go live, the baseline in place of what is no better, or what it is; its name."""
-    best = None if held else best_of(decisions, measured, params)
-    refused = next((each for each in decisions if each.candidate == live and not each.promote and not held), None)
-    if best:
-        _promote(registry, candidates[best.candidate], best.reasons[0])
-        return best.candidate
-    if refused and live != params.baseline and live in measured.models:
-        _promote(registry, candidates[params.baseline], f"{live} gives way to it. {refused.reasons[0]}")
-        return params.baseline
-    _stay(registry, candidates, live, params)
-    return live
 
 
 def _best_challenger(
@@ -189,11 +215,13 @@ def _promote(registry: Registry, version: str, why: str) -> None:
 
 
 def _stay(registry: Registry, candidates: Mapping[str, str], live: str | None, params: GateParams) -> None:
-    """What is live stays, on today's data; the baseline begins where nothing is."""
+    """What is live stays, on today's data; the baseline begins where nothing is, and where what is live cannot be trained on them."""
     if registry.version_of(PRODUCTION) is None:
         _promote(registry, candidates[params.baseline], "Nothing is live and nothing could be measured yet.")
     elif live is not None and live in candidates:
         _promote(registry, candidates[live], f"{live} stays live, on newer data: nothing may replace it.")
+    elif params.baseline in candidates:
+        _promote(registry, candidates[params.baseline], _lost(live))
 
 
 def _challenge(registry: Registry, candidates: Mapping[str, str], chosen: str | None, why: str) -> None:
