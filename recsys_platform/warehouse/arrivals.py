@@ -1,6 +1,7 @@
 """What has landed in the hub and is not in the ledger yet."""
 
 import datetime as dt
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -54,6 +55,8 @@ _STRANGERS = (
     "not loaded; move what is foreign out of the hub, or import it",
 )
 _EARLY = ("in a landing hour of a day to come", "not loaded before that day; deliver under the hour of arrival")
+# A folder's object was known by its size and the time of its last change, before it was by its size and a hash.
+_HASHED, _TIMED = (re.compile(f"([0-9a-f]+)-[0-9a-f]{digits}") for digits in ("{32}", "{1,31}"))
 _CHANGED = ("changed after they were loaded", "not loaded again; deliver what is new in new objects")
 
 
@@ -128,7 +131,16 @@ def new_snapshots(hub: Hub, warehouse: Warehouse, kind: Attributes) -> list[dt.d
     """Days up to today whose attribute snapshot in the hub is not, or not in this state, in the warehouse."""
     ledger = warehouse.ledger(f"{kind}/")
     days = [day for day in snapshot_days(hub, kind) if FIRST_DAY <= day <= _today()]
-    return [day for day in days if any(ledger.get(item.key) != item.etag for item in snapshot_parts(hub, kind, day))]
+    return [day for day in days if any(not is_loaded(ledger, item) for item in snapshot_parts(hub, kind, day))]
+
+
+def is_loaded(ledger: Mapping[str, str], item: HubObject) -> bool:
+    """Whether the ledger knows an object with this content; of what an older version loaded, with content of this size."""
+    known = ledger.get(item.key)
+    if known is None or known == item.etag:
+        return known is not None
+    before, now = _TIMED.fullmatch(known), _HASHED.fullmatch(item.etag)
+    return before is not None and now is not None and before[1] == now[1]
 
 
 def unread_snapshots(hub: Hub, kind: Attributes) -> list[str]:
@@ -149,7 +161,7 @@ def _sort_out(found: Sequence[HubObject], ledger: Mapping[str, str]) -> Arrivals
     due = [item for item in landed if arrival_of(item.key).date() <= _today() or item.key in ledger]
     return Arrivals(
         new=tuple(item for item in due if item.key not in ledger),
-        changed=tuple(item for item in due if ledger.get(item.key, item.etag) != item.etag),
+        changed=tuple(item for item in due if item.key in ledger and not is_loaded(ledger, item)),
         early=tuple(sorted({item.key for item in landed} - {item.key for item in due})),
         strangers=tuple(sorted({item.key for item in found} - {item.key for item in landed})),
     )

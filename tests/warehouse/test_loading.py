@@ -137,6 +137,23 @@ def test_a_copied_world_has_nothing_new_and_nothing_changed(hub, warehouse, land
     assert arrivals(FolderHub(tmp_path / "copy"), warehouse, DAY) == Arrivals()
 
 
+def test_what_an_older_version_loaded_has_not_changed_unless_its_size_has(hub, warehouse, land, view):
+    """It noted the time of the last change, in nanoseconds and hexadecimal, where a hash stands now."""
+    same, grown = land("a.gz", view("m1")), land("b.gz", view("m2"))
+    store_snapshot(hub, "book_attributes", DAY, [{"book_id": "b1"}])
+    load(hub, warehouse)
+    warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
+    with warehouse.connect() as con:
+        con.execute("update ops.load_ledger set etag = printf('%x', size_bytes) || '-18b2f0d5a1c3e400'")
+    land("b.gz", view("m2"), view("m3"))
+    found = arrivals(hub, warehouse, DAY)
+    assert (found.new, [item.key for item in found.changed]) == ((), [grown])
+    assert new_snapshots(hub, warehouse, "book_attributes") == []
+    with warehouse.connect() as con:
+        con.execute("update ops.load_ledger set etag = printf('%x', size_bytes) || '-' || repeat('0', 32)")
+    assert same in [item.key for item in arrivals(hub, warehouse, DAY).changed]
+
+
 def test_days_with_news_are_found_and_strange_keys_are_told(hub, warehouse, land, view):
     land("a.gz", view("m1"))
     land("b.gz", view("m2"), day=DAY + dt.timedelta(days=1))

@@ -17,7 +17,7 @@ from recsys_platform.errors import RecsysError
 from recsys_platform.hub.keys import LANDING, SOURCES, Attributes, arrival_of, attributes_prefix, landing_prefix
 from recsys_platform.hub.snapshots import snapshot_parts
 from recsys_platform.hub.store import Hub
-from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, arrivals, by_day, new_snapshots
+from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, arrivals, by_day, is_loaded, new_snapshots
 from recsys_platform.warehouse.port import LoadReport, Warehouse
 from recsys_platform.warehouse.rejected import mirror_rejected
 from recsys_platform.warehouse.sql import ARRIVAL_DAY
@@ -112,7 +112,7 @@ def _new_days(context: dg.AssetExecutionContext, hub: Hub, warehouse: Warehouse,
 def _load_day(hub: Hub, warehouse: Warehouse, kind: Attributes, day: dt.date) -> LoadReport:
     objects = snapshot_parts(hub, kind, day)
     known = warehouse.ledger(attributes_prefix(kind, day))
-    if {item.key: item.etag for item in objects} == known:
+    if {item.key for item in objects} == known.keys() and all(is_loaded(known, item) for item in objects):
         return LoadReport()
     try:
         return warehouse.load_attributes(hub, kind, day, objects)
