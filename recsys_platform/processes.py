@@ -5,23 +5,15 @@ import os
 
 import psutil
 
-
-def is_alive(process: int) -> bool:
-    """Whether there is a process of this id, also one of another user."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+CLOCK_STEP = 60.0
+"""Seconds by which the machine's clock may have been set since a moment was noted: so much younger is still the same process."""
 
 
 def is_process_since(process: int, moment: float) -> bool:
     """Whether the process that had this id at a moment (seconds since 1970) still lives; its id may be another's by now."""
     try:
         found = psutil.Process(process)
-        return bool(found.create_time() <= moment + 1 and found.status() != psutil.STATUS_ZOMBIE)
+        return bool(found.create_time() <= moment + CLOCK_STEP and found.status() != psutil.STATUS_ZOMBIE)
     except psutil.AccessDenied:
         return True
     except psutil.Error:

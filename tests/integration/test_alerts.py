@@ -262,10 +262,45 @@ def test_what_fails_again_for_the_same_reason_is_told_once_until_it_succeeds(sla
     assert len(slack.heard) == 2
 
 
+def test_a_success_of_the_whole_job_ends_the_failure_of_a_part_of_it(slack, settings, instance):
+    sensor, fails = failure_alert(dg.DefaultSensorStatus.RUNNING, settings), []
+
+    @dg.asset
+    def events() -> None:
+        if fails:
+            raise HubError("Cannot open the warehouse.")
+
+    job = dg.Definitions(assets=[events], jobs=[dg.define_asset_job("daily")]).resolve_job_def("daily")
+
+    def run(**selection):
+        return job.execute_in_process(instance=instance, raise_on_error=False, **selection)
+
+    for _ in range(2):
+        fails.append(True)
+        ticks(sensor, instance, lambda: run(asset_selection=[events.key]))
+        fails.clear()
+        run()
+    assert len(slack.heard) == 2
+
+
+@pytest.mark.parametrize("severity", ["warn", "error"])
+def test_a_blocking_check_that_fails_its_run_is_told_once_in_its_own_words(
+    slack, settings, tmp_path, instance, severity
+):
+    settings = settings.model_copy(update={"alert_severity": severity})
+    watched = Watched(tmp_path, settings, instance, blocking=True)
+    watched.severity = dg.AssetCheckSeverity.ERROR
+    sensor = failure_alert(dg.DefaultSensorStatus.RUNNING, settings)
+    ticks(sensor, instance, lambda: watched.make(failing=True))
+    watched.tick()
+    [told] = slack.heard
+    assert "Check fields of marts failed: a field went." in told
+
+
 class Watched:
     """An asset with a check and an age limit, a hub, and the sensor that tells of problems."""
 
-    def __init__(self, home, settings, instance) -> None:
+    def __init__(self, home, settings, instance, *, blocking=False) -> None:
         self.failing, self.severity, self.instance = [], dg.AssetCheckSeverity.WARN, instance
         self.hub, self.now, self.cursor = FolderHub(home / "hub"), dt.datetime.now(dt.UTC), None
         policy = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(hours=36))
@@ -273,7 +308,7 @@ class Watched:
         @dg.asset(freshness_policy=policy)
         def marts() -> None: ...
 
-        @dg.asset_check(asset=marts)
+        @dg.asset_check(asset=marts, blocking=blocking)
         def fields() -> dg.AssetCheckResult:
             return dg.AssetCheckResult(passed=not self.failing, severity=self.severity, description="a field went")
 

@@ -10,6 +10,7 @@ import pytest
 
 from recsys_platform.defs.automation.cleanup import cleanup_job
 from recsys_platform.defs.automation.instances import instance_of
+from recsys_platform.defs.automation.old_runs import old_runs, remove_old_run
 from recsys_platform.defs.automation.staleness import stale_assets
 from recsys_platform.recommender.evaluation.measured import DIFFERENCES, VALUES, measured_on
 from recsys_platform.recommender.registry.files import Facts
@@ -110,6 +111,23 @@ def test_old_runs_go_and_nothing_becomes_stale(home: Settings, run_recsys) -> No
 
         code, said = run_recsys("cleanup")
         assert (code, "0 runs of Dagster removed" in said) == (0, True), said
+
+
+def test_the_log_of_a_run_of_thousands_of_partitions_goes_too(home: Settings) -> None:
+    days = dg.DailyPartitionsDefinition("2015-01-01", end_date="2018-02-01")
+
+    @dg.asset(partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run())
+    def long() -> None: ...
+
+    keys = days.get_partition_keys()
+    tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+    with instance_of(home) as instance:
+        dg.materialize([long], instance=instance, tags=tags)
+        [run] = old_runs(instance, dt.datetime.now(dt.UTC) + dt.timedelta(days=1))
+        assert len(run.made) == len(keys) > 1_000
+        remove_old_run(instance, run)
+        assert instance.get_materialized_partitions(long.key) == set(keys)
+        assert old_runs(instance, dt.datetime.now(dt.UTC) + dt.timedelta(days=1)) == []
 
 
 def test_a_run_that_is_not_over_stays_however_old(home: Settings, run_recsys) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.run import Refresher
+from recsys_platform.hub.feed_losses import Feed, note_in_use
 from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import attributes_key
 from recsys_platform.resources import prepare_home
@@ -31,7 +32,8 @@ def world(tmp_path):
 
 
 def refresher(world, url: str) -> Refresher:
-    settings = load_settings({"RECSYS_HOME": str(world), "RECSYS_BOOKS_URL": url, "RECSYS_HTTP_ATTEMPTS": "1"})
+    named = {"RECSYS_HOME": str(world), "RECSYS_HTTP_ATTEMPTS": "1", **({"RECSYS_BOOKS_URL": url} if url else {})}
+    settings = load_settings(named)
     prepare_home(settings)
     from recsys_platform.definitions import build_defs
 
@@ -46,6 +48,20 @@ def test_a_bad_snapshot_of_today_is_fetched_again(world):
             assert made.fetch(instance).failures == []
     [books] = made.warehouse.frame("select count(*) as n from raw.book_attributes")["n"].to_pylist()
     assert books > 1
+
+
+def test_a_feed_that_lost_too_much_keeps_no_other_from_being_loaded_and_nothing_is_made_of_them(world):
+    made = refresher(world, "")
+    made.hub.put(attributes_key("user_attributes", TODAY), gzip.compress(b'{"user_id": "u1"}'))
+    note_in_use(made.hub, "user_attributes", Feed("2020-01-01", 1000, {}), who="check", why="")
+    with instance_of(made.settings) as instance:
+        report = made.run(instance)
+    [failure] = report.failures
+    assert "nothing_that_is_used_was_lost of raw/user_attributes failed: 1 of 1,000 records are left" in failure
+    for table in ("user_attributes", "book_attributes", "engagement_events"):
+        assert made.warehouse.frame(f"select count(*) as n from raw.{table}")["n"].to_pylist() != [0]
+    schemas = made.warehouse.frame("select distinct table_schema as name from information_schema.tables")
+    assert "marts" not in schemas["name"].to_pylist()
 
 
 def test_a_dead_endpoint_fails_the_fetch_and_is_a_warning_of_a_run_with_a_snapshot_of_today(world):

@@ -286,6 +286,13 @@ def test_a_choice_holds_until_a_fifth_of_what_was_liked_is_newer(registry: Regis
     assert (registry.choice() is not None) == holds
 
 
+def test_a_choice_made_before_anything_was_liked_is_over_with_the_first_like(registry: Registry) -> None:
+    version = trained(registry, lightfm=1)["lightfm"]
+    promote(registry, version, alias=PRODUCTION, why="", catalogue_hash="books", data_to="")
+    assert held_choice(registry, liked_at([])) is not None
+    assert held_choice(registry, liked_at(["2026-11-20"])) is None
+
+
 def test_a_choice_is_over_when_another_recipe_is_live(registry: Registry) -> None:
     versions = trained(registry, popularity=0, lightfm=1)
     promote(registry, versions["lightfm"], alias=PRODUCTION, why="", catalogue_hash="books", data_to="2026-11-20")

@@ -7,7 +7,7 @@ import time
 import dagster as dg
 
 from recsys_platform.alerts import FailedRun, alert_of, channels_of, tell
-from recsys_platform.defs.automation.failures import words_of, words_of_step
+from recsys_platform.defs.automation.failures import words_of, words_of_checks, words_of_step
 from recsys_platform.settings import Settings
 
 WILL_RETRY = "dagster/will_retry"
@@ -71,14 +71,18 @@ def _fingerprint(failed: FailedRun) -> str:
 
 
 def _overlap(run: dg.DagsterRun, other: dg.DagsterRun) -> bool:
+    """Whether another run of the same job did what this one was to do; without a selection it was the whole job."""
     ours, theirs = run.asset_selection or frozenset(), other.asset_selection or frozenset()
-    return bool(ours & theirs) or not (ours or theirs)
+    return not theirs or bool(ours & theirs)
 
 
 def failed_run(context: dg.RunFailureSensorContext) -> FailedRun:
     """What the event log says of a failed run: its first failed step, or what ended the run if no step failed."""
     run, steps = context.dagster_run, context.get_step_failure_events()
-    step, error = (steps[0].step_key or "", words_of_step(steps[0])) if steps else ("", _of_run(context.failure_event))
+    step, error = ("", _of_run(context.failure_event))
+    if steps:
+        step = steps[0].step_key or ""
+        error = words_of_checks(context.instance, run.run_id, step) or words_of_step(steps[0])
     again = run.tags.get(WILL_RETRY) == "true"
     return FailedRun(run.job_name, run.run_id, step=step, error=error, is_tried_again=again)
 

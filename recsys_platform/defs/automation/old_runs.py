@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _EVENTS = SqlEventLogStorageTable.c
 _MADE = _EVENTS.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION.value
+_AT_ONCE = 500  # a database limits the parameters of a statement
 Made = tuple[str, str | None]
 """An asset, as Dagster writes its key, and a partition of it."""
 
@@ -62,7 +63,7 @@ def remove_old_run(instance: dg.DagsterInstance, run: OldRun) -> None:
     if run.made:
         for connection in (storage.run_connection(run.run_id), storage.index_connection()):
             with connection as con:
-                con.execute(sa.delete(SqlEventLogStorageTable).where(_is_log(run)))
+                _delete_log(con, run)
     else:
         instance.delete_run(run.run_id)
     _shrink(storage, run)
@@ -91,27 +92,23 @@ def _made_last(storage: "SqlEventLogStorage") -> Mapping[str, set[Made]]:
     return found
 
 
-def _is_log(run: OldRun) -> sa.ColumnElement[bool]:
-    """Everything that a run wrote but what is remembered of it."""
-    remembered = sa.or_(*(_is_of(made) for made in run.made))
-    return sa.and_(
-        _EVENTS.run_id == run.run_id, sa.or_(_EVENTS.asset_key.is_(None), sa.not_(sa.and_(_MADE, remembered)))
-    )
+def _log(con: sa.Connection, run: OldRun) -> list[int]:
+    """The ids of everything that a run wrote but what is remembered of it."""
+    asked = sa.select(_EVENTS.id, _EVENTS.dagster_event_type, _EVENTS.asset_key, _EVENTS.partition)
+    rows: Any = con.execute(asked.where(_EVENTS.run_id == run.run_id)).fetchall()
+    made = dg.DagsterEventType.ASSET_MATERIALIZATION.value
+    return [event for event, kind, *what in rows if kind != made or tuple(what) not in run.made]
 
 
-def _is_of(made: Made) -> sa.ColumnElement[bool]:
-    asset, partition = made
-    same = _EVENTS.partition.is_(None) if partition is None else _EVENTS.partition == partition
-    return sa.and_(_EVENTS.asset_key == asset, same)
+def _delete_log(con: sa.Connection, run: OldRun) -> None:
+    ids = _log(con, run)
+    for first in range(0, len(ids), _AT_ONCE):
+        con.execute(sa.delete(SqlEventLogStorageTable).where(_EVENTS.id.in_(ids[first : first + _AT_ONCE])))
 
 
 def _log_length(instance: dg.DagsterInstance, run: OldRun) -> int:
     with _storage(instance).run_connection(run.run_id) as con:
-        return int(
-            con.execute(
-                sa.select(sa.func.count()).select_from(SqlEventLogStorageTable).where(_is_log(run))
-            ).scalar_one()
-        )
+        return len(_log(con, run))
 
 
 def _delete_checks(run_id: str) -> sa.Delete:

@@ -58,12 +58,15 @@ def problems_alert(
 
 
 def failed_checks(graph: AssetGraph, instance: dg.DagsterInstance, severity: str) -> Problems:
-    """Checks that failed when they were last run, from a severity on: `warn` or `error`."""
+    """Checks that failed when they were last run, from a severity on: `warn` or `error`.
+
+    Not those for which their run failed: of that people are told already.
+    """
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(graph.asset_check_keys))
     return {
         f"check {key.to_user_string()}": f"Check {key.name} of {key.asset_key.to_user_string()} failed{_why(record)}."
         for key, record in records.items()
-        if _has_failed(record, severity)
+        if _has_failed(record, severity) and not (graph.get(key).blocking and _is_told_of_its_run(record, instance))
     }
 
 
@@ -72,6 +75,16 @@ def _has_failed(record: AssetCheckExecutionRecord, severity: str) -> bool:
         return record.status.value == "FAILED"
     event = record.event.dagster_event if record.event else None
     return event is None or event.asset_check_evaluation_data.severity == dg.AssetCheckSeverity.ERROR
+
+
+def _is_told_of_its_run(record: AssetCheckExecutionRecord, instance: dg.DagsterInstance) -> bool:
+    """Whether the run of a failed blocking check is still to end, or failed first in the step of the check, which is told."""
+    run = instance.get_run_by_id(record.run_id)
+    event = record.event.dagster_event if record.event else None
+    if run is None or event is None or run.status != dg.DagsterRunStatus.FAILURE:
+        return run is not None and not run.is_finished
+    failures = instance.all_logs(record.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return bool(failures) and failures[0].step_key == event.step_key
 
 
 def _why(record: AssetCheckExecutionRecord) -> str:

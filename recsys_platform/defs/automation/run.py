@@ -9,14 +9,12 @@ import os
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from recsys_platform.defs.automation.dead_runs import ended_with_its_process, fail_dead_runs, telling_who_holds_the_slot
-from recsys_platform.defs.automation.failures import words_of_step
+from recsys_platform.defs.automation.failures import sentence_of_check, words_of_step
 from recsys_platform.defs.automation.instances import LOCATION_TAGS, tell_code_location
 from recsys_platform.defs.automation.load_requests import RAW_EVENTS, REFRESH
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
@@ -44,11 +42,15 @@ Listener = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Step:
-    """One Dagster run: which assets, from which day to which (None for assets without days)."""
+    """One Dagster run: which assets, from which day to which (None for assets without days).
+
+    `is_required`: nothing follows if it crashes, as where an endpoint does not answer.
+    """
 
     what: str
     assets: tuple[dg.AssetKey, ...]
     days: tuple[dt.date, dt.date] | None = None
+    is_required: bool = False
 
     @property
     def tags(self) -> dict[str, str]:
@@ -87,14 +89,18 @@ class Refresher:
         self.report = RunReport()
 
     def run(self, instance: dg.DagsterInstance, *, everything: bool = False) -> RunReport:
-        """Load what is new, then rebuild what is older than its parents, or all of it; stop at the first failure."""
+        """Load what is new, then rebuild what is older than its parents, or all of it.
+
+        A feed that fails keeps no other from being loaded, but nothing is made of them then.
+        """
         fail_dead_runs(instance)
         self.warehouse.prepare()
         tags = {REBUILD: "all"} if everything else {}
-        for step in chain(self._loads(instance), self._rebuild(instance, everything)):
+        for step in self._loads(instance):
+            if self._execute(instance, step, tags) and step.is_required:
+                return self.report
+        for step in () if self.report.failures else self._rebuild(instance, everything):
             self._execute(instance, step, tags)
-            if self.report.failures:
-                break
         return self.report
 
     def fetch(self, instance: dg.DagsterInstance) -> RunReport:
@@ -119,8 +125,9 @@ class Refresher:
             instance.report_runless_asset_event(observed(day, len(found[day])))
         days = sorted({*found, *self._untold(instance)})
         if days:  # what is made of events is older than the newest of them: it follows in the same run
-            assets = (RAW_EVENTS, *self._unpartitioned())
-            yield Step("loading events and rebuilding", assets, (days[0], days[-1]))
+            follows = () if self.report.failures else self._unpartitioned()
+            what = "loading events and rebuilding" if follows else "loading events"
+            yield Step(what, (RAW_EVENTS, *follows), (days[0], days[-1]))
         else:
             yield from self._check_again(instance, RAW_EVENTS)
 
@@ -136,7 +143,9 @@ class Refresher:
         return sorted(node.key for node in nodes if not node.is_partitioned and ON_DEMAND not in node.tags)
 
     def _check_again(self, instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[Step]:
-        """The stretch of days whose blocking check failed last: it may have been mended by hand since."""
+        """The stretch of days whose blocking check failed last, before this run: it may have been mended by hand since."""
+        if any(key in step.assets for step in self.report.steps):
+            return
         run_id = failed_blocking(self.defs.resolve_asset_graph(), instance).get(key)
         run = instance.get_run_by_id(run_id) if run_id else None
         days = days_of_run(run.tags) if run else None
@@ -147,7 +156,7 @@ class Refresher:
         keys = [dg.AssetKey([layer, kind]) for kind in kinds for layer in ("landing", "raw")]
         today = dt.datetime.now(dt.UTC).date()
         if keys:
-            yield Step("fetching today's attributes", tuple(keys), (today, today))
+            yield Step("fetching today's attributes", tuple(keys), (today, today), is_required=True)
 
     def _wants_fetch(self, kind: Attributes) -> bool:
         """Whether there is an endpoint and no snapshot of today; an endpoint that is dead behind one of today is told."""
@@ -172,7 +181,8 @@ class Refresher:
         if stale:
             yield Step("rebuilding marts, models and published tables", tuple(sorted(stale)))
 
-    def _execute(self, instance: dg.DagsterInstance, step: Step, tags: Mapping[str, str]) -> None:
+    def _execute(self, instance: dg.DagsterInstance, step: Step, tags: Mapping[str, str]) -> bool:
+        """Whether the step crashed: it failed, and not for a check of what it made."""
         run_id = str(uuid.uuid4())
         done: set[str] = set()
 
@@ -200,23 +210,22 @@ class Refresher:
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
-        self._note(step, result)
+        return self._note(step, result)
 
-    def _note(self, step: Step, result: dg.ExecuteInProcessResult) -> None:
+    def _note(self, step: Step, result: dg.ExecuteInProcessResult) -> bool:
         self.report.steps.append(step)
         told = result.asset_materializations_for_node("raw__engagement_events") if RAW_EVENTS in step.assets else []
         figures = next((event.metadata for event in told if "objects" in event.metadata), None)
         for name in self.report.loaded if figures else ():  # every day of a run tells the figures of the whole run
             self.report.loaded[name] += int(figures[name].value)  # type: ignore[index, arg-type]
-        for check in result.get_asset_check_evaluations():
-            if not check.passed:
-                severe = check.blocking and check.severity == dg.AssetCheckSeverity.ERROR
-                (self.report.failures if severe else self.report.warnings).append(_sentence_of_check(check))
-        for event in result.all_events:
-            if (
-                event.is_step_failure and not self.report.failures
-            ):  # a failed check fails its step too: it was told above
-                self.report.failures.append(f"{event.step_key}: {words_of_step(event) or 'failed'}")
+        failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+        severe = [check for check in failed if check.blocking and check.severity == dg.AssetCheckSeverity.ERROR]
+        self.report.failures += map(sentence_of_check, severe)
+        self.report.warnings += [sentence_of_check(check) for check in failed if check not in severe]
+        crash = None if severe else next((event for event in result.all_events if event.is_step_failure), None)
+        if crash:  # a failed check fails its step too: it was told above
+            self.report.failures.append(f"{crash.step_key}: {words_of_step(crash) or 'failed'}")
+        return crash is not None
 
 
 def with_what_follows(
@@ -231,12 +240,6 @@ def with_what_follows(
         children = {child for key in found for child in graph.get(key).child_keys}
         wanted |= {key for key in keys if key.path[0] in layers} | (children & set(keys))
     return found
-
-
-def _sentence_of_check(check: Any) -> str:
-    rows = check.metadata.get("dagster_dbt/failed_row_count")
-    why = check.description or (f"{rows.value} rows" if rows else "see its metadata")
-    return f"Check {check.check_name} of {check.asset_key.to_user_string()} failed: {why}."
 
 
 def require_input(settings: Settings, hub: Hub) -> None:

@@ -19,7 +19,7 @@ import dagster as dg
 
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.pools import PROCESS
-from recsys_platform.processes import is_alive
+from recsys_platform.processes import is_process_since
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.dbt import ROOT
 
@@ -160,11 +160,16 @@ def _failed(outline: Outline, instance: dg.DagsterInstance) -> tuple[str, ...]:
     return tuple(sorted(key.to_user_string() for key, record in records.items() if record.status.value == "FAILED"))
 
 
+def _lives(record: dg.RunRecord) -> bool:
+    process = record.dagster_run.tags.get(PROCESS)
+    return process is None or is_process_since(int(process), record.start_time or 0)
+
+
 def _running(instance: dg.DagsterInstance) -> tuple[tuple[str, dt.datetime], ...]:
     """Runs of the command line whose process was killed are over, though nobody has said so yet."""
     records = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     return tuple(
         (record.dagster_run.job_name, dt.datetime.fromtimestamp(record.start_time, dt.UTC))
         for record in records
-        if record.start_time and is_alive(int(record.dagster_run.tags.get(PROCESS, os.getpid())))
+        if record.start_time and _lives(record)
     )

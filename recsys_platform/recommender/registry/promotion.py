@@ -87,9 +87,11 @@ def held_choice(registry: Registry, data: Dataset) -> Choice | None:
 
 
 def _newer_share(data: Dataset, since: str) -> float:
-    """Of all that was liked, the share that was liked after a time."""
+    """Of all that was liked, the share that was liked after a time: all of it where there was nothing yet (`since` is empty)."""
     times = data.interactions.liked_at[data.interactions.positive]
-    return float((times > np.datetime64(since)).mean()) if since and len(times) else 0.0
+    if not len(times):
+        return 0.0
+    return float((times > np.datetime64(since)).mean()) if since else 1.0
 
 
 def _decisions(

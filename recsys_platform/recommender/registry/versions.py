@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from recsys_platform.processes import current_user, is_alive
+from recsys_platform.processes import current_user, is_process_since
 from recsys_platform.recommender.arrays import AnyArray
 from recsys_platform.recommender.errors import RegistryError
 from recsys_platform.recommender.registry.files import (
@@ -406,9 +406,10 @@ def _listed(theirs: "Theirs", aliases: Mapping[str, str]) -> Listed:
 def _is_orphaned(run: "Run") -> bool:
     """Its process is known to have ended, or it has been open for longer than any storing takes."""
     host, _, process = run.data.tags.get(_PROCESS, "").rpartition(":")
+    started = int(run.info.start_time) / 1000
     if host == socket.gethostname():
-        return not is_alive(int(process))
-    return int(run.info.start_time) / 1000 < (dt.datetime.now(dt.UTC) - STORING).timestamp()
+        return not is_process_since(int(process), started)
+    return started < (dt.datetime.now(dt.UTC) - STORING).timestamp()
 
 
 def _change(tags: Mapping[str, str]) -> Change:

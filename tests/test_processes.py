@@ -1,0 +1,21 @@
+"""A process is the same one as long as it lives, whatever becomes of the clock; another one of its id is not."""
+
+import os
+
+import psutil
+import pytest
+
+from recsys_platform.processes import is_process_since
+
+STARTED = psutil.Process().create_time()
+
+
+@pytest.mark.parametrize(
+    ("moment", "lives"), [(STARTED, True), (STARTED + 1e6, True), (STARTED - 30, True), (STARTED - 3600, False)]
+)
+def test_a_process_lives_though_the_clock_was_set_and_not_where_its_id_is_anothers(moment: float, lives: bool) -> None:
+    assert is_process_since(os.getpid(), moment) == lives
+
+
+def test_a_process_that_nobody_has_is_over() -> None:
+    assert not is_process_since(2**22 + 1, STARTED)
