@@ -78,9 +78,11 @@
 {% macro changed_requests() -%}
     select request_id
     from {{ ref('int_recommendation_items') }}
-    where event_id in (
-        select event_id
-        from {{ ref('int_event_sessions') }}
-        where changed_to > {{ built_to() }}
-    )
+    -- An event has a row with number 0 or 1, whatever else it lists.
+    where item_number < 2
+        and event_id in (
+            select event_id
+            from {{ ref('int_event_sessions') }}
+            where changed_to > {{ built_to() }}
+        )
 {%- endmacro %}

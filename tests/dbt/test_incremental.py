@@ -379,6 +379,23 @@ IN_MARTS = {
 }
 
 
+def test_an_answer_is_empty_if_its_list_was_and_not_if_nobody_can_read_it(world: Any) -> None:
+    lists: dict[str, list[Any]] = {
+        "bare": [],
+        "plain": ["b1", "b2"],
+        "odd": [{"book": "b1"}],
+        "books": [{"book_id": "b1"}],
+    }
+    for name, items in lists.items():
+        _, shown = recommended(name, VIEWED, name)
+        shown["properties"]["items"] = items
+        world.load("segment", shown)
+    world.build("--select", "+fct_recommendation_requests")
+    assert world.rows("select request_id, books, is_empty from marts.fct_recommendation_requests order by 1") == [
+        *(("bare", 0, True), ("books", 1, False), ("odd", 0, False), ("plain", 0, False)),
+    ]
+
+
 def test_what_was_shown_and_clicked_is_the_same_in_steps_and_whole(world: Any) -> None:
     for step in (0, 1):
         for case in EXPOSED.values():
@@ -389,7 +406,7 @@ def test_what_was_shown_and_clicked_is_the_same_in_steps_and_whole(world: Any) -
     for name, sql in IN_MARTS.items():
         assert world.rows(f"{sql} order by all") == [row for case in EXPOSED.values() for row in getattr(case, name)]
     assert world.rows("select request_id, is_empty from marts.fct_recommendation_requests where books = 0") == [
-        ("e", True),
+        ("e", False),
         ("h1", True),
     ]
     assert world.build("--full-refresh").tables() == step_by_step

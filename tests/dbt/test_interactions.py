@@ -114,6 +114,17 @@ def test_whatever_happened_what_is_liked_weighs_more_than_nothing_and_a_bad_last
     assert [steps for steps, (weight, liked, rating) in found.items() if rating == 1 and (liked or weight != -5)] == []
 
 
+def test_what_a_bot_does_in_a_readers_name_teaches_nothing(world: Any) -> None:
+    bot = {"context": {"userAgent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"}}
+    server = {"context": {"library": {"name": "@segment/analytics-node"}}}
+    views = [record("view", minute, "seen") | bot for minute in range(40)]
+    world.load("segment", *views, record("start", 50, "both"), record("save", 51, "both") | bot)
+    world.load("segment", record("save", 52, "told") | server)
+    world.build("--select", "+fct_interactions")
+    pairs = [("both", 2.0, 1), ("told", 3.0, 1)]
+    assert world.rows("select book_id, weight, events from marts.fct_interactions order by 1") == pairs
+
+
 def test_weights_that_no_float_holds_add_up_exactly_so_that_no_order_of_rows_shows(world: Any, tmp_path: Path) -> None:
     draw = random.Random(1)
     weights = {step: Decimal(draw.choice([1, 10**3, 10**6, 10**15])) * draw.randint(1, 999) / 10**9 for step in NAMES}

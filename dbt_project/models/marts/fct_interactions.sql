@@ -57,6 +57,7 @@ weighed_events as (
         and (event_weights.rating is null or cast(round(events.rating) as integer) = event_weights.rating)
     where events.user_id is not null
         and events.book_id is not null
+        and not coalesce(events.is_bot, false)
 
 ),
 

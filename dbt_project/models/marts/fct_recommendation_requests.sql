@@ -27,7 +27,8 @@ answers as (
     select
         *,
         row_number() over (partition by request_id, visitor_id order by occurred_at, event_id) as answer_number,
-        count(*) over (partition by request_id, visitor_id) as answers
+        count(*) over (partition by request_id, visitor_id) as answers,
+        max(item_count) over (partition by request_id, visitor_id) as longest_list
     from events
     where event_name = 'Recommendations Viewed'
         and item_number = 0
@@ -70,7 +71,7 @@ final as (
         cast(coalesce(shown.dismissed_books, 0) as bigint) as dismissed_books,
 
         answers.is_bot,
-        shown.books is null as is_empty,
+        answers.longest_list = 0 as is_empty,
 
         answers.occurred_on as shown_on,
         answers.occurred_at as shown_at
