@@ -77,28 +77,39 @@
 
 {#
     A hash of what decides the model's rows: its code and that of all models and seeds above it, of the macros that these use,
-    and of the project's variables.
+    and the variables that any of these names.
 #}
 {% macro code_fingerprint() -%}
     {%- set nodes, macros, parts = [], {}, [] -%}
     {%- do add_ancestors(model.unique_id, nodes) if execute -%}
-    {%- for name in ['session_silence_minutes', 'clock_ahead_hours', 'human_events_a_minute', 'liked_from'] -%}
-        {%- do parts.append(var(name) | string) -%}
-    {%- endfor -%}
     {%- for unique_id in nodes | sort -%}
         {%- set node = graph.nodes[unique_id] -%}
         {%- if node.resource_type == 'seed' -%}
             {#- What was loaded counts, not what the file says by now. -#}
             {%- do parts.append(unique_id ~ ' ' ~ build_of(node.name).fingerprint) -%}
         {%- else -%}
-            {%- do parts.append(unique_id ~ ' ' ~ without_comments(node.raw_code)) -%}
-            {%- do add_macros(node.depends_on.macros, macros) -%}
+            {%- set code = without_comments(node.raw_code) -%}
+            {%- do parts.append(unique_id ~ ' ' ~ code) -%}
+            {%- do add_macros(node.depends_on.macros + macros_called(code), macros) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- for unique_id in macros | sort -%}
         {%- do parts.append(unique_id ~ ' ' ~ macros[unique_id]) -%}
     {%- endfor -%}
+    {%- for name in modules.re.findall("\\bvar *[(] *['\"] *([A-Za-z0-9_]+)", parts | join('\n')) | unique | sort -%}
+        {%- do parts.append(name ~ '=' ~ var(name)) -%}
+    {%- endfor -%}
     {{ return(local_md5(parts | join('\n'))) }}
+{%- endmacro %}
+
+
+{# The ids of this project's macros that code calls: dbt itself notes none of those behind `is_incremental()`, which is false then. #}
+{% macro macros_called(code) -%}
+    {%- set found = [] -%}
+    {%- for name in modules.re.findall('\\b([A-Za-z_][A-Za-z0-9_]*) *[(]', code) if name in context['recsys'] -%}
+        {%- do found.append('macro.recsys.' ~ name) -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {%- endmacro %}
 
 

@@ -106,3 +106,29 @@ def test_a_large_table_is_rebuilt_only_when_asked_for(
     assert world.dbt(*selected, "--full-refresh").success
     assert world.rows(QUERIES) == [("[mail]",)]
     assert world.dbt(*selected).success
+
+
+def test_a_macro_that_only_later_builds_call_is_a_reason(world: World, edit: Callable[..., None]) -> None:
+    edit(MODEL, "select * from final", "select * from final{% if is_incremental() %} where {{ late() }}{% endif %}")
+    edit(DEEPER, "{# ISO 8601 text;", "{% macro late() %}1 = 1{% endmacro %}\n{# ISO 8601 text;")
+    world.build("--select", "stg_segment__events")
+    with world.connect() as con:
+        con.execute("update staging.stg_segment__events set query = 'kept'")
+    world.build("--select", "stg_segment__events")
+    assert world.rows(QUERIES) == [("kept",)]
+    edit(DEEPER, "1 = 1", "2 = 2")
+    world.build("--select", "stg_segment__events")
+    assert world.rows(QUERIES) == [("[email]",)]
+
+
+def test_a_variable_is_a_reason_where_it_is_named_and_nowhere_else(
+    world: World, edit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(MODEL, "select * from final", "-- {{ var('clock_ahead_hours') }}\nselect * from final")
+    world.build("--select", "stg_segment__events")
+    monkeypatch.setenv("RECSYS_REBUILD_UP_TO_ROWS", "0")
+    edit("dbt_project.yml", "liked_from: ", "liked_from: 1")
+    assert world.dbt("run", "--select", "stg_segment__events").success
+    edit("dbt_project.yml", "clock_ahead_hours: ", "clock_ahead_hours: 1")
+    [said] = failures(world.dbt("run", "--select", "stg_segment__events"))
+    assert "stg_segment__events has 1 rows" in said

@@ -1,7 +1,6 @@
 """Every dbt model and seed as an asset, every dbt data test as a check; facts about models live in dbt's YAML."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 
 from recsys_platform.defs.automation.conditions import ON_NEWS
 from recsys_platform.defs.dbt.project import PROJECT
+from recsys_platform.defs.dbt.versions import code_version
 from recsys_platform.defs.pools import REBUILD, WAREHOUSE_WRITER
 from recsys_platform.settings import Settings
 from recsys_platform.warehouse.dbt import ROOT
@@ -45,14 +45,9 @@ class Translator(DagsterDbtTranslator):
         spec = super().get_asset_spec(manifest, unique_id, project)
         group = spec.group_name if spec.group_name not in (None, "default") else spec.key.path[0]
         deps = [_on_every_day(dep) for dep in spec.deps if dep.asset_key != SALT]
-        version = with_variables(spec.code_version, manifest["nodes"].get(unique_id, {}).get("raw_code") or "")
+        is_model = unique_id.startswith("model.")
+        version = code_version(manifest, unique_id, VARIABLES) if is_model else spec.code_version
         return spec.replace_attributes(deps=deps, group_name=group, automation_condition=ON_NEWS, code_version=version)
-
-
-def with_variables(version: str | None, code: str) -> str | None:
-    """A model's code version, with the values of the project's variables that it names: with another one it is another model."""
-    named = sorted(set(_VARIABLE.findall(code)) & VARIABLES.keys())
-    return " ".join([version, *(f"{name}={VARIABLES[name]}" for name in named)]) if version else None
 
 
 def _on_every_day(dep: dg.AssetDep) -> dg.AssetDep:
@@ -60,7 +55,6 @@ def _on_every_day(dep: dg.AssetDep) -> dg.AssetDep:
     return dg.AssetDep(dep.asset_key, partition_mapping=dg.AllPartitionMapping()) if is_raw else dep
 
 
-_VARIABLE = re.compile(r"var\('(\w+)'")
 VARIABLES: Mapping[str, Any] = yaml.safe_load((ROOT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
 
 
