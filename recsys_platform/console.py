@@ -29,7 +29,9 @@ def print_report(out: Console, report: "RunReport") -> None:
     loaded = report.loaded
     if not report.steps:
         out.print("Nothing new: 0 objects loaded, no table changed; every layer is newer than the data it is made of.")
-        out.print("After a change of code or settings: `recsys run --all`.")
+        out.print(
+            "Recipes, list rules and SQL that changed are noticed; after other changes of code or settings: `recsys run --all`."
+        )
     elif not report.failures:
         made = f"{_count(report.assets, 'asset')} made in {_count(len(report.steps), 'run')}."
         out.print(f"{_loaded(loaded)} {made}")
