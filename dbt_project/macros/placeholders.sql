@@ -6,9 +6,18 @@
 {# No value, in any column. #}
 {% macro missing_words() -%}
     {{ return([
-        'null', '(null)', '<null>', 'nil', 'none', '(none)', 'nan', '-nan', '#nan', 'nat', 'na', 'n/a', '#n/a', '#na', '<na>',
-        '\\n', 'undefined', '[object object]', '[object undefined]', '[object null]', 'unknown', '(unknown)', 'not set',
-        '(not set)', 'missing', 'empty', '-', '--', '{}', '[]', '""', "''",
+        'null', '(null)', '<null>', 'nul', 'nil', '<nil>', 'none', '(none)', '<none>', 'nan', '-nan', '#nan', 'nat',
+        'na', 'n/a', '#n/a', '#na', '<na>', '\\n', 'undefined', 'undefined undefined', 'null null',
+        '[object object]', '[object undefined]', '[object null]', '(unknown)', '(not set)', '-', '--', '{}', '[]',
+        '""', "''",
+    ]) }}
+{%- endmacro %}
+
+
+{# No value, but for a title. #}
+{% macro open_words() -%}
+    {{ return([
+        'unknown', 'not set', 'missing', 'empty',
     ]) }}
 {%- endmacro %}
 
@@ -16,22 +25,37 @@
 {# Nobody and nothing, as an id. #}
 {% macro nobody_words() -%}
     {{ return([
-        'anonymous', 'anon', 'guest', 'nobody', 'not_authenticated', 'unauthenticated', 'not_logged_in', 'true', 'false', '-1',
-        '00000000-0000-0000-0000-000000000000', '00000000000000000000000000000000',
+        'anonymous', 'anonymoususer', 'anonymous user', 'anonymous_user', 'anon', 'guest', 'nobody',
+        'not_authenticated', 'not authenticated', 'unauthenticated', 'not_logged_in', 'not-logged-in',
+        'not logged in', 'notloggedin', 'logged_out', 'logged-out', 'logged out', 'loggedout', 'true', 'false', '-1',
+        '0000000000000000', '00000000-0000-0000-0000-000000000000', '00000000000000000000000000000000',
+        'ffffffff-ffff-ffff-ffff-ffffffffffff', 'ffffffffffffffffffffffffffffffff',
     ]) }}
 {%- endmacro %}
 
 
-{# A text; NULL where it is blank or says that there is no value. `country`: `NA` is Namibia. #}
-{% macro value_or_null(text, is_country=false) -%}
-    {%- set words = missing_words() | reject('equalto', 'na') | list if is_country else missing_words() -%}
-    {{ without_words(text, words) }}
+{# The code points of what is no part of a value at its ends. #}
+{% macro blank_codes() -%}
+    {{ return([
+        0, 9, 10, 11, 12, 13, 32, 133, 160, 5760, 8192, 8193, 8194, 8195, 8196, 8197, 8198, 8199, 8200, 8201, 8202,
+        8203, 8232, 8233, 8239, 8287, 8288, 12288, 65279,
+    ]) }}
 {%- endmacro %}
 
 
-{# An id without blanks around it; NULL where it names nobody and nothing. #}
+{# A text; NULL where it is blank or says that there is no value. `is_country`: `NA` is Namibia; `is_title`: Unknown is a novel. #}
+{% macro value_or_null(text, is_country=false, is_title=false) -%}
+    {%- set words = missing_words() | reject('equalto', 'na') | list if is_country else missing_words() -%}
+    {{ without_words(text, words if is_title else words + open_words()) }}
+{%- endmacro %}
+
+
+{# An id without blanks around it; NULL where it names nobody and nothing, also for a template that nobody filled in. #}
 {% macro id_or_null(text) -%}
-    {{ without_words(text, missing_words() + nobody_words()) }}
+    case
+        when left({{ trimmed(text) }}, 2) not in ('${', concat('{', '{'), '<%')
+            then {{ without_words(text, missing_words() + open_words() + nobody_words()) }}
+    end
 {%- endmacro %}
 
 
@@ -41,7 +65,7 @@
 {%- endmacro %}
 
 
-{# A text without blanks around it; NULL where nothing is left, or one of some words (lower case) in any case. #}
+{# A text without blanks around it; NULL where nothing is left, or one of some words (lower case) in any case, also in quotes. #}
 {% macro without_words(text, words) -%}
     {%- set literals = [] -%}
     {%- for word in words -%}
@@ -50,17 +74,17 @@
         {%- set literal = literal | replace('\\', '\\\\') if target.type == 'snowflake' else literal -%}
         {%- do literals.append("'" ~ literal ~ "'") -%}
     {%- endfor -%}
-    case when lower({{ trimmed(text) }}) not in ('', {{ literals | join(', ') }}) then {{ trimmed(text) }} end
+    case when trim(lower({{ trimmed(text) }}), concat('"', chr(39))) not in ('', {{ literals | join(', ') }}) then {{ trimmed(text) }} end
 {%- endmacro %}
 
 
 {#
-    A text without spaces, tabs, line ends, no-break and zero-width spaces around it. Looking at the first and the last character
+    A text without blanks around it, of whatever width. Looking at the first and the last character
     costs a quarter of trimming, and few texts have any around them.
 #}
 {% macro trimmed(text) -%}
     case
         when unicode({{ text }}) between 33 and 126 and unicode(right({{ text }}, 1)) between 33 and 126 then {{ text }}
-        else trim({{ text }}, concat(' ', chr(9), chr(10), chr(11), chr(12), chr(13), chr(160), chr(8203), chr(65279)))
+        else trim({{ text }}, concat({% for code in blank_codes() %}chr({{ code }}){{ ', ' if not loop.last }}{% endfor %}))
     end
 {%- endmacro %}

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from recsys_platform.errors import InputError
 from recsys_platform.events.own_attributes import Unread, attribute_records, refuse_floating_ids
-from recsys_platform.events.placeholders import MISSING_WORDS, NOBODY_WORDS
+from recsys_platform.events.placeholders import is_no_id
 from recsys_platform.events.reading import COLUMNS, EVENTS, Reading, event_key
 from recsys_platform.events.tabular import TextTable, read_table
 from recsys_platform.events.times import TimeReading, time_reading
@@ -306,7 +306,7 @@ def _with_all_columns(own: _Own) -> pa.Table:
 def _raise_first_problem(connection: duckdb.DuckDBPyConnection, own: _Own, reading: Reading, *, date: dt.date) -> None:
     """Raise for the earliest row with a bad value, if there is one."""
     found = []
-    arguments = {"last": date, "nobody": [*MISSING_WORDS, *NOBODY_WORDS]}
+    arguments = {"last": date, "nobody": _ids_of_nobody(own.interactions)}
     for column, condition in _PROBLEMS.items():
         needed = {name: value for name, value in arguments.items() if f"${name}" in condition}
         query = (
@@ -318,6 +318,12 @@ def _raise_first_problem(connection: duckdb.DuckDBPyConnection, own: _Own, readi
             found.append((bad[0], column, _explanation(column, said, bad[6], reading, date)))
     if found:
         raise own.interactions.error_at(*min(found, key=lambda problem: problem[0]))
+
+
+def _ids_of_nobody(given: TextTable) -> list[str]:
+    """The ids, in lower case, that name nobody and nothing."""
+    ids = (pc.unique(given.rows.column(key)).drop_null().to_pylist() for key in ("user_id", "book_id"))
+    return sorted({each.lower() for some in ids for each in some if isinstance(each, str) and is_no_id(each)})
 
 
 def _explanation(

@@ -11,13 +11,15 @@ import numpy as np
 import pyarrow as pa
 
 from recsys_platform.errors import InputError
-from recsys_platform.events.placeholders import BLANKS
+from recsys_platform.events.placeholders import BLANKS, is_no_id
 from recsys_platform.hub.keys import ID_FIELDS, Attributes, arrival_of, is_landing_key, source_of
 from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.warehouse.judging import fields_of_piece, reason_of_piece
 from recsys_platform.warehouse.port import LoadReport
 from recsys_platform.warehouse.unpacking import Numbers, Records, snapshot_texts
 
+# JSON types of an id, as DuckDB names them.
+_FORMS_OF_IDS = ("VARCHAR", "BIGINT", "UBIGINT", "HUGEINT")
 # A transaction large enough that DuckDB writes whole row groups past its log, small enough for bounded memory.
 CHUNK_OBJECTS = 2000
 CHUNK_BYTES = 20_000_000
@@ -173,12 +175,27 @@ def load_snapshot(
 
 def _refuse_bad_ids(con: duckdb.DuckDBPyConnection, kind: Attributes, day: dt.date) -> None:
     id_column = ID_FIELDS[kind]
+    _refuse_ids_of_nothing(con, kind, day)
     sql = f"select {id_column}, count(*) from raw.{kind} where snapshot_date = ? group by 1 having count(*) > 1 or {id_column} = ''"
     for bad in con.execute(sql + " order by 1 limit 1", [day]).fetchall():
         what = f"{id_column} {bad[0]} {bad[1]} times" if bad[0] else f"{bad[1]} records without {id_column}"
         raise InputError(
             f"The {kind} snapshot of {day} holds {what}: a snapshot has one record an entity. Fetch it again."
         )
+
+
+def _refuse_ids_of_nothing(con: duckdb.DuckDBPyConnection, kind: Attributes, day: dt.date) -> None:
+    """`InputError` for an id that is neither text nor a whole number, or a word that names nobody; a blank one is missing."""
+    id_column = ID_FIELDS[kind]
+    sql = f"""select record -> '$.{id_column}', {id_column}, json_type(record, '$.{id_column}') from raw.{kind}
+        where snapshot_date = ? and {id_column} <> '' order by 2"""
+    for said, text, form in con.execute(sql, [day]).fetchall():
+        if form not in _FORMS_OF_IDS or is_no_id(text):
+            why = "which names nobody and nothing" if form in _FORMS_OF_IDS else "neither text nor a whole number"
+            raise InputError(
+                f"The {kind} snapshot of {day} holds a record whose {id_column} is {said}, {why}: "
+                "give each record the id of one entity and deliver the snapshot again."
+            )
 
 
 def _rewrite_ledger(

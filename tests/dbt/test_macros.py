@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from recsys_platform.events.languages import language_codes, language_names, primary_subtag
-from recsys_platform.events.placeholders import MISSING_WORDS, NOBODY_WORDS, is_missing, is_no_id
+from recsys_platform.events.placeholders import (
+    BLANK_CODES,
+    BLANKS,
+    MISSING_WORDS,
+    NOBODY_WORDS,
+    OPEN_WORDS,
+    TEMPLATES,
+    is_missing,
+    is_no_id,
+)
 
 NOON = datetime(2026, 11, 22, 12)
 BOTS = (
@@ -40,12 +49,21 @@ EMPTY = (
     "<NA>",
     "NaT",
     "(not set)",
+    "nul",
+    "<nil>",
+    "<none>",
+    '\\"null\\"',
+    "undefined undefined",
+    *(f"{chr(code)} null{chr(code)}" for code in (133, 160, 8195, 8239, 8288, 12288, 65279)),
 )
 LANGUAGES = (
     "en", "EN", "eng", "en-US", "en_GB", "ENG-us", "English", " english ", "ger", "Deutsch", "fre", "français", "zh-Hans", "chi",
     "iw", "sh", "pt_BR.UTF-8", "fil", "n'ko", "mul", "und", "klingonese", "?", "", "xx", "e1",
 )  # fmt: skip
-NOBODY = ("anonymous", "Guest", "00000000-0000-0000-0000-000000000000", "-1")
+NOBODY = ("anonymous", "Guest", "00000000-0000-0000-0000-000000000000", "-1",
+    "0000000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff", "anonymousUser", "anonymous user", "not logged in", "not-logged-in",
+    "logged_out", "${userId}", "<%= id %>", "unknown",
+)  # fmt: skip
 
 
 def quoted(text: str) -> str:
@@ -97,6 +115,11 @@ CASES = {
     **{f"value_or_null(\"'{word}'\")": word for word in ("Anonymous", "0", "No", "nanette")},
     "value_or_null(\"' None of us\\t'\")": "None of us",
     "value_or_null(\"'NA'\", is_country=true)": "NA",
+    **{f"value_or_null(\"'{word}'\", is_title=true)": word for word in ("Missing", "Unknown", "Empty")},
+    **{f"value_or_null(\"'{word}'\")": None for word in ("Missing", "Unknown", "Empty")},
+    "id_or_null(\"'u1' || chr(0)\")": "u1",
+    "id_or_null(\"'{' || '{user.id}'\")": None,
+    "id_or_null(\"'u$1'\")": "u$1",
     "id_or_null(\"' u1 '\")": "u1",
     "id_or_null(\"'0'\")": "0",
     "id_or_null('null')": None,
@@ -183,8 +206,8 @@ def test_what_is_read_whole_is_not_read_in_parts_beside(
 
 
 def test_the_words_that_mean_nothing_are_the_same_for_dbt_and_python(world: Any) -> None:
-    compiled = compile_text(world, "tojson({'missing': missing_words(), 'nobody': nobody_words()})")
-    assert json.loads(compiled) == {"missing": list(MISSING_WORDS), "nobody": list(NOBODY_WORDS)}
+    compiled = compile_text(world, "tojson([missing_words(), open_words(), nobody_words(), blank_codes()])")
+    assert json.loads(compiled) == [list(words) for words in (MISSING_WORDS, OPEN_WORDS, NOBODY_WORDS, BLANK_CODES)]
 
 
 def test_languages_are_the_same_for_dbt_and_python(world: Any) -> None:
@@ -194,8 +217,11 @@ def test_languages_are_the_same_for_dbt_and_python(world: Any) -> None:
 
 
 def test_each_word_means_nothing_in_any_case_and_between_blanks() -> None:
-    for word in (*MISSING_WORDS, *NOBODY_WORDS):
+    for word in (*MISSING_WORDS, *OPEN_WORDS, *NOBODY_WORDS):
         assert is_no_id(f" {word.upper()}\t")
-        assert is_missing(f"\u00a0{word.title()} ") == (word in MISSING_WORDS)
+        assert is_no_id(f"{BLANKS}'{word}'{BLANKS}")
+        assert is_missing(f"\u00a0{word.title()} ") == (word not in NOBODY_WORDS)
+        assert is_missing(word, column="title") == (word in MISSING_WORDS)
+    assert all(is_no_id(f"{begin}user") for begin in TEMPLATES)
     assert not is_missing("NA", column="country")
     assert not is_no_id("0")

@@ -166,9 +166,9 @@ def test_days_with_news_are_found_and_strange_keys_are_told(hub, warehouse, land
 
 
 def test_ids_of_a_snapshot_are_trimmed(hub, warehouse):
-    store_snapshot(hub, "book_attributes", DAY, [{"book_id": " b1\u00a0"}, {"book_id": "b2\t"}])
+    store_snapshot(hub, "book_attributes", DAY, [{"book_id": " b1\u00a0"}, {"book_id": "b2\t\u3000"}, {"book_id": 3}])
     warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
-    assert rows(warehouse, "select book_id from raw.book_attributes order by 1") == [("b1",), ("b2",)]
+    assert rows(warehouse, "select book_id from raw.book_attributes order by 1") == [("3",), ("b1",), ("b2",)]
 
 
 def test_a_snapshot_is_replaced_whole(hub, warehouse):
@@ -182,7 +182,12 @@ def test_a_snapshot_is_replaced_whole(hub, warehouse):
 
 @pytest.mark.parametrize(
     ("records", "message"),
-    [([{"book_id": "b1"}, {"book_id": "b1"}], "book_id b1 2 times"), ([{"title": "x"}], "1 records without book_id")],
+    [
+        ([{"book_id": "b1"}, {"book_id": "b1"}], "book_id b1 2 times"),
+        ([{"title": "x"}], "1 records without book_id"),
+        *(([{"book_id": word}], "which names nobody and nothing") for word in ("undefined", "${id}", "\u3000Null")),
+        *(([{"book_id": each}], "neither text nor a whole number") for each in (["b1"], {"id": "b1"}, True, 1.5)),
+    ],
 )
 def test_a_snapshot_with_bad_ids_is_refused_and_the_one_before_stays(hub, warehouse, records, message):
     store_snapshot(hub, "book_attributes", DAY, [{"book_id": "b0"}])

@@ -28,7 +28,7 @@ given as (
     select
         snapshot_date,
         book_id,
-        {{ value_or_null('title') }} as title,
+        {{ value_or_null('title', is_title=true) }} as title,
         {{ value_or_null('author') }} as author,
         {{ value_or_null('language') }} as language_text,
         {{ value_or_null('categories') }} as categories_text,
