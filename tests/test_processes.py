@@ -10,11 +10,11 @@ from recsys_platform.processes import is_process_since
 STARTED = psutil.Process().create_time()
 
 
-@pytest.mark.parametrize(
-    ("moment", "lives"), [(STARTED, True), (STARTED + 1e6, True), (STARTED - 30, True), (STARTED - 3600, False)]
-)
-def test_a_process_lives_though_the_clock_was_set_and_not_where_its_id_is_anothers(moment: float, lives: bool) -> None:
-    assert is_process_since(os.getpid(), moment) == lives
+@pytest.mark.parametrize(("seconds_later", "lives"), [(0, True), (1e6, True), (-30, True), (-3600, False)])
+def test_a_process_lives_though_the_clock_was_set_and_not_where_its_id_is_anothers(
+    seconds_later: float, lives: bool
+) -> None:
+    assert is_process_since(os.getpid(), STARTED + seconds_later) == lives
 
 
 def test_a_process_that_nobody_has_is_over() -> None:
