@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 Count = Annotated[int, Field(ge=1)]
+Components = Annotated[int, Field(ge=1, le=4096)]
+"""How long vectors are: more than this gains nothing, and many times more fits into no memory."""
 Seed = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -171,3 +171,29 @@ def test_a_promoted_book_stands_at_its_rank_of_every_list_that_is_long_enough(
         {"book_id": IDS[3], "first": 2, "last": 2, "scores": 0},
         {"book_id": IDS[9], "first": 7, "last": 7, "scores": 0},
     ]
+
+
+def test_in_a_world_of_views_who_dismissed_all_other_books_is_offered_the_opened_one(
+    tmp_path: Path, warehouse: Any
+) -> None:
+    """A reader without a list would keep everything from being published."""
+    opened = [(f"u{number}", f"b{1 + number % 3}", "Book Viewed") for number in range(6)]
+    rows = pd.DataFrame(
+        [*opened, ("u0", "b2", "Recommendation Dismissed"), ("u0", "b3", "Recommendation Dismissed")],
+        columns=["user_id", "book_id", "last_action"],
+    )
+    rows["weight"] = np.where(rows["last_action"] == "Book Viewed", 0.5, -1.0)
+    rows = rows.assign(is_positive=False, is_finished=False, last_at=pd.Timestamp("2026-11-20"))
+    rows = rows.assign(strongest_action=rows["last_action"], strongest_weight=rows["weight"])
+    readers = pd.DataFrame({"user_id": rows["user_id"].unique(), "tier": "premium", "language": "en"})
+    books = pd.DataFrame({"book_id": ["b1", "b2", "b3"], "language": "en", "is_available": True, "is_premium": False})
+    tables = {"dim_users": readers, "dim_books": books.assign(categories=[["art"]] * 3), "fct_interactions": rows}
+    marts = {name: pa.Table.from_pandas(table) for name, table in tables.items()}
+    registry, data = Registry(tmp_path), dataset_of(marts)
+    assert data.signal.verb == "opened"
+    version = train("popularity", data, registry, variants=VARIANTS, now=NOW).version
+    registry.set_alias(PRODUCTION, version, why="a test")
+    publish(marts, registry, warehouse, list_length=8, now=NOW, rules=ListRules())
+    lists = warehouse.frame("select user_id, book_id from published.user_recommendations").to_pylist()
+    assert [row["book_id"] for row in lists if row["user_id"] == "u0"] == ["b1"]
+    assert sorted(row["book_id"] for row in lists if row["user_id"] == "u1") == ["b1", "b3"]  # without the opened one

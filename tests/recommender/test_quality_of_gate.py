@@ -13,6 +13,7 @@ import pytest
 
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.data.splits import hold_out
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation.held_out import ALL, EvaluationParams
 from recsys_platform.recommender.registry.files import Facts
@@ -224,3 +225,33 @@ def test_readers_of_a_large_world_are_a_seeded_sample_and_the_report_says_so(noi
     assert f"a seeded sample of 50 of {everyone.tested:,} readers" in some.protocol
     wide, narrow = (each.difference("ease", "popularity") for each in (some, everyone))
     assert wide.high - wide.low > narrow.high - narrow.low
+
+
+def test_a_variant_may_begin_with_the_word_production(noisy: Dataset, registry: Registry) -> None:
+    wide = variant_of("production_wide", {"model": "ease", "regularization": 200})
+    known = {each.name: each for each in (POPULARITY, wide)}
+    for name in known:
+        train(name, noisy, registry, variants=known, now=NOW)
+    assert set(candidates_of(noisy, known, None, registry, NOW)) == {"popularity", "production_wide"}
+
+
+def test_what_was_chosen_for_the_whole_is_held_out_of_its_past_too() -> None:
+    """Weights and half-lives are chosen on the same kind of question, however few readers the past leaves."""
+    minute = iter(range(1000))
+    many = [(f"a{n}", f"b{(n + 3 * k) % 20}", next(minute)) for n in range(200) for k in range(2)]
+    few = [(f"z{n}", f"b{(n + k) % 20}", next(minute)) for n in range(40) for k in range(5)]
+    late = [(f"a{n}", f"b{(n + 7) % 20}", 5000 + n) for n in range(200)]
+    frame = pd.DataFrame([*many, *few, *late], columns=["user_id", "book_id", "minute"])
+    frame["last_at"] = pd.Timestamp("2026-01-01") + pd.to_timedelta(frame["minute"], "min")
+    frame = frame.assign(weight=5.0, is_positive=True, is_finished=True)
+    books = pd.DataFrame({"book_id": frame["book_id"].unique()})
+    data = build_dataset(frame, pd.DataFrame({"user_id": frame["user_id"].unique()}), books)
+    split = hold_out(data, enough=100)
+    assert (split.by, hold_out(split.train, enough=100).by) == ("moment", "reader")
+    blend = variant_of("blend", {"components": ["ease", "sequence"]})
+    known = {each.name: each for each in (variant_of("popularity", {}), BETTER, variant_of("sequence", {}), blend)}
+    auto, moment = (
+        evaluate_variants(data, variants=known, params=EvaluationParams(resamples=10, by=by, enough=100))
+        for by in ("auto", "moment")
+    )
+    assert auto.table.equals(moment.table)

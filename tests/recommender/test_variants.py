@@ -340,6 +340,13 @@ def test_a_blend_takes_the_better_component_and_leaves_out_a_useless_one(checker
         ("ease: {}\nblend: {components: [ease], held_out: 1}", "held_out: .* less than 1, not 1"),
         ("ease: {}\nblend: {components: [ease], k: 0}", "parameter k: "),
         ("a: [", "cannot be read"),
+        ("popularity: {model: ease}", "popularity is the baseline and must be of the model popularity, not ease: give"),
+        ("ease: {}\npopularity: {model: blend, components: [ease]}", "must be of the model popularity, not blend"),
+        (
+            "lightfm: {components: 100000000000}",
+            "lightfm, parameter components: .* less than or equal to 4096, not 1000",
+        ),
+        ("als: {components: 5000}", "als, parameter components: .* less than or equal to 4096, not 5000"),
     ],
 )
 def test_a_mistake_in_the_file_of_variants_is_one_sentence(text: str, complaint: str, tmp_path: Path) -> None:

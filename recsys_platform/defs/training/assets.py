@@ -22,8 +22,8 @@ from recsys_platform.recommender.evaluation.measured import MeasuredRows, keep, 
 from recsys_platform.recommender.evaluation.plots import evaluation_plot
 from recsys_platform.recommender.evaluation.report import evaluation_page, with_gate
 from recsys_platform.recommender.lists.roles import roles_of
-from recsys_platform.recommender.registry.gate import GateParams
-from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge
+from recsys_platform.recommender.registry.gate import GateParams, better_than_baseline
+from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge, left_alone
 from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import (
     Registered,
@@ -44,6 +44,7 @@ EVALUATION = EvaluationParams(max_users=5_000)
 GATE = GateParams()
 REPORT = "reports/evaluation.html"
 _BETTER, _LIKE = "what_is_live_beats_popularity", "readers_and_books_are_like_those_trained_on"
+_MOVED = "Production was moved while candidates were trained: it stays what it is, and the next `recsys run` judges against it."
 _UNCOMPARED = "Not compared: nothing is live yet, or the data that it was trained on are not kept (any more)"
 _DESCRIPTIONS = {
     "popularity": "What everybody reads lately, the books in the reader's language first: the baseline and the fallback.",
@@ -196,15 +197,20 @@ def promotion(
 ) -> dg.MaterializeResult:
     """The gate: what is better than popularity and than what is live goes live; every other candidate is told why not."""
     data = curated.newest_dataset(hub)
+    known = present_aliases(registry)
     variants, live = live_recipe(VARIANTS, registry)
     moved = _drift(hub, registry)
     candidates = candidates_of(data, variants, live, registry, _now())
     measured, held = measured_on(data.fingerprint(), warehouse), held_choice(registry, data)
-    done = judge(candidates, live, measured, registry, GATE, held=held)
+    is_moved = present_aliases(registry)[PRODUCTION] != known[PRODUCTION]
+    done = left_alone(registry) if is_moved else judge(candidates, live, measured, registry, GATE, held=held)
+    if is_moved:
+        context.log.warning(_MOVED)
     for decision in done.decisions:
         context.log.info(f"{decision.candidate}: " + " ".join(decision.reasons))
     roles = _retell(hub, registry, done, is_measured=measured is not None)
-    metadata = present_aliases(registry) | roles | _decisions(done)
+    # What somebody moved meanwhile must not count as known: `models/aliases` tells it, and promotion is made again.
+    metadata = (known if is_moved else present_aliases(registry)) | roles | _decisions(done)
     return dg.MaterializeResult(metadata=metadata, check_results=[_is_better(done, measured), _is_like(moved)])
 
 
@@ -260,14 +266,15 @@ def _decisions(done: Judgement) -> dict[str, Any]:
 
 
 def _is_better(done: Judgement, measured: MeasuredRows | None) -> dg.AssetCheckResult:
-    may = [each.candidate for each in done.decisions if each.promote and each.candidate != BASELINE]
+    candidates = [each.candidate for each in done.decisions]
+    better = better_than_baseline(candidates, measured, GATE) if measured else []
     asked = f" ({measured.task.in_words})" if measured and measured.task.in_words else ""
     refused = "What is live was not measured on these data" if done.unmeasured else "No recipe beats popularity"
     return dg.AssetCheckResult(
-        passed=done.unmeasured or bool(may),
+        passed=done.unmeasured or bool(better),
         check_name=_BETTER,
         severity=dg.AssetCheckSeverity.WARN,
-        description=(f"May go live: {', '.join(may)}" if may else refused) + asked,
+        description=(f"Better than popularity: {', '.join(better)}" if better else refused) + asked,
     )
 
 

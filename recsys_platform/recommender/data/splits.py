@@ -56,14 +56,14 @@ def hold_out(data: Dataset, *, fraction: float = 0.2, seed: int = 0, enough: int
     after = hold_out_after(data, fraction=fraction, seed=seed)
     if after.by == "reader" or len(after.readers) >= enough:
         return after
-    own = _own_latest(data, fraction, seed, enough)
+    own = hold_out_own_latest(data, fraction=fraction, seed=seed, enough=enough)
     if len(own.readers) <= len(after.readers):
         return after
     few = f"only {len(after.readers):,} readers with history {data.signal.verb} anything new after one moment for all"
     return replace(own, why=f"{few}, fewer than {enough:,}")
 
 
-def _own_latest(data: Dataset, fraction: float, seed: int, enough: int) -> Split:
+def hold_out_own_latest(data: Dataset, *, fraction: float = 0.2, seed: int = 0, enough: int = ENOUGH_READERS) -> Split:
     """Each reader's latest; of readers with two liked books too where those with five are too few."""
     found = hold_out_latest(data, fraction=fraction, seed=seed)
     return found if len(found.readers) >= enough else hold_out_latest(data, fraction=fraction, at_least=2, seed=seed)

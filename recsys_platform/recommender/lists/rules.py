@@ -43,7 +43,7 @@ def allowed_by(rules: Rules, data: Dataset, *, never: BoolArray | None = None, e
     group = (2 * language + free).astype(np.int32)
     offered = _offered(rules, data, never)
     books = np.concatenate([_in_language(name, offered, data) for name in languages])
-    known = _known(data, books.sum(axis=1)[group])
+    known = _known(rules, data, books, group)
     return Allowed(books, group, _pairs(rules, data, known, exclude))
 
 
@@ -84,17 +84,27 @@ def _languages(rules: Rules, data: Dataset) -> tuple[IntArray, list[str]]:
 
 def _pairs(rules: Rules, data: Dataset, known: BoolArray, exclude: Csr | None) -> Csr:
     rows = data.interactions
-    out = ((rows.finished | known) & rules.finished) | (rows.rejected & rules.rejected)
+    out = _gone(rules, data) | (known & rules.finished)
     pairs = pair_matrix(rows.user[out], rows.book[out], data.shape)
     return pairs if exclude is None else sparse.csr_array(pairs + exclude.astype(bool))
 
 
-def _known(data: Dataset, offered: IntArray) -> BoolArray:
+def _gone(rules: Rules, data: Dataset) -> BoolArray:
+    """Of the pairs, those of which the rules say so themselves: finished, rejected."""
+    rows = data.interactions
+    return np.asarray((rows.finished & rules.finished) | (rows.rejected & rules.rejected))
+
+
+def _known(rules: Rules, data: Dataset, books: BoolArray, group: IntArray) -> BoolArray:
     """What readers met already where nothing tells what they read, such as opened books: lists of these tell them nothing.
 
-    `offered`: how many books each reader may be offered. Who met half as many keeps them, or little would be left.
+    `books`: which are offered to each group of readers. Who met half as many as are left without what is finished or rejected keeps
+    them, or little would be left.
     """
     rows = data.interactions
     if data.signal.is_liked and rows.finished.any():
         return np.zeros(len(rows), dtype=bool)
-    return np.asarray(rows.positive & (2 * data.positives_per_user < offered)[rows.user])
+    gone = _gone(rules, data)
+    lost = np.bincount(rows.user[gone & books[group[rows.user], rows.book]], minlength=data.shape[0])
+    met = np.bincount(rows.user[rows.positive & ~gone], minlength=data.shape[0])
+    return np.asarray(rows.positive & (2 * met < books.sum(axis=1)[group] - lost)[rows.user])

@@ -17,7 +17,7 @@ from recsys_platform.recommender.models.content import ContentParams, vectors_of
 from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.folding import LeastSquares
 from recsys_platform.recommender.models.histories import histories_of
-from recsys_platform.recommender.params import Count, HalfLife, Positive, Seed
+from recsys_platform.recommender.params import Components, Count, HalfLife, Positive, Seed
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class AlsParams:
     `regularization` is above 0: without it a reader of few books has no single best vector.
     """
 
-    components: Count = 64
+    components: Components = 64
     regularization: Positive = 20.0
     alpha: Positive = 5.0
     iterations: Count = 15

@@ -19,7 +19,7 @@ from recsys_platform.recommender.models.content import ContentParams, vectors_of
 from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.folding import map_from_histories
 from recsys_platform.recommender.models.histories import fading, histories_of
-from recsys_platform.recommender.params import Count, HalfLife, NotNegative, Positive, Seed
+from recsys_platform.recommender.params import Components, Count, HalfLife, NotNegative, Positive, Seed
 
 OnEpoch = Callable[[int, int], None]
 """Called after each epoch with (epochs done, epochs in all)."""
@@ -36,7 +36,7 @@ class LightFMParams:
     when the user has so many newer ones. `threads`: with more than one the result differs from run to run.
     """
 
-    components: Count = 32
+    components: Components = 32
     epochs: Count = 20
     learning_rate: Positive = 0.05
     user_alpha: NotNegative = 0.0

@@ -72,6 +72,11 @@ def judge(
     return _as_it_is(registry, decisions, unmeasured=not is_comparable)
 
 
+def left_alone(registry: Registry) -> Judgement:
+    """What follows where somebody moved production after it was read: nothing is judged, the aliases stay."""
+    return _as_it_is(registry, (), unmeasured=True)
+
+
 def held_choice(registry: Registry, data: Dataset) -> Choice | None:
     """The person's choice that the gate must leave in production; a choice that is over is forgotten.
 

@@ -16,7 +16,13 @@ from typing import Any
 import numpy as np
 
 from recsys_platform.recommender.data.dataset import Dataset
-from recsys_platform.recommender.data.splits import Split, hold_out, hold_out_after, hold_out_latest
+from recsys_platform.recommender.data.splits import (
+    Split,
+    hold_out,
+    hold_out_after,
+    hold_out_latest,
+    hold_out_own_latest,
+)
 from recsys_platform.recommender.errors import DataError, ModelError
 from recsys_platform.recommender.evaluation.held_out import (
     ALL,
@@ -129,7 +135,7 @@ def candidates_of(
     data: Dataset, variants: Variants, live: str | None, registry: Registry, now: dt.datetime
 ) -> dict[str, str]:
     """Version by variant, for the gate: of each its recipe on this data, and the live recipe too if it is none of them."""
-    known = {name: trained_on(name, data, variants, registry) for name in variants if not name.startswith(PRODUCTION)}
+    known = {name: trained_on(name, data, variants, registry) for name in variants if not _is_live_recipe(name)}
     found = {name: version for name, version in known.items() if version}
     present = registry.version_of(PRODUCTION)
     if live == PRODUCTION and present:
@@ -138,6 +144,11 @@ def candidates_of(
         )
         found[PRODUCTION] = done.version
     return found
+
+
+def _is_live_recipe(name: str) -> bool:
+    """Whether it names the live recipe that is no variant any more, or a component of it; `production_wide` is a variant."""
+    return name == PRODUCTION or name.startswith(f"{PRODUCTION}.")
 
 
 def evaluate_variants(
@@ -156,10 +167,10 @@ def evaluate_variants(
     Variants that have nothing to learn from in that past are left out. A blend's weights for today's model are among its figures,
     as `weight_<component>`.
     """
-    cut = _cut(params)
-    split = cut(data)
+    split = _cut(params)(data)
     if not len(split.readers):
         raise DataError(NOBODY)
+    cut = _inner_cut(params, split)
     fitter = Fitter(split.train, variants, listener, hold_out=cut, on="the evaluation's split")
     models = fitter.fit_all(name for name in variants if not name.startswith(f"{PRODUCTION}."))
     baselines = [model.name for model in models if model.name in (BASELINE, live)]
@@ -176,6 +187,13 @@ def _cut(params: EvaluationParams) -> Callable[..., Split]:
         "auto": partial(hold_out, enough=params.enough),
     }
     return chosen[params.by]
+
+
+def _inner_cut(params: EvaluationParams, split: Split) -> Callable[..., Split]:
+    """What holds out a part of the past in turn: of the kind that was chosen for the whole, however few readers are left."""
+    if params.by != "auto":
+        return _cut(params)
+    return hold_out_after if split.by == "moment" else partial(hold_out_own_latest, enough=params.enough)
 
 
 def _weights(models: Sequence[Recommender], whole: Fitter) -> Iterator[tuple[str, str, float]]:

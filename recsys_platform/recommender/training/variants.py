@@ -108,6 +108,7 @@ def load_variants(path: Path | None = None) -> dict[str, Variant]:
         for name, parameters in given.items()
     }
     baseline = found.pop(BASELINE, None) or variant_of(BASELINE, {})
+    _check_baseline(baseline, where)
     _check_blends({BASELINE: baseline} | found, where)
     return _in_order({BASELINE: baseline} | found)
 
@@ -165,6 +166,15 @@ def variants_of_recipe(name: str, recipe: Mapping[str, Any]) -> dict[str, Varian
     named = {f"{name}.{part}": parameters for part, parameters in parts.items()}
     components = {part: variant_of(part, parameters) for part, parameters in named.items()}
     return components | {name: variant_of(name, {**recipe, "components": tuple(named)})}
+
+
+def _check_baseline(variant: Variant, where: Any) -> None:
+    """ModelError unless the baseline is what all fall back on: lists for newcomers and for everyone are made of it."""
+    if variant.model != BASELINE:
+        raise ModelError(
+            f"{where}: the variant {BASELINE} is the baseline and must be of the model {BASELINE}, not {variant.model}: "
+            "give the other model another name."
+        )
 
 
 def _check_blends(variants: Variants, where: Any) -> None:
