@@ -6,11 +6,13 @@ import dagster as dg
 import pytest
 
 from recsys_platform.defs.training import assets
-from recsys_platform.defs.training.aliases import PROMOTION, moved_aliases
-from recsys_platform.recommender.registry.promotion import promote
+from recsys_platform.defs.training.aliases import moved_aliases
+from recsys_platform.recommender.registry.gate import Decision
+from recsys_platform.recommender.registry.promotion import Judgement, promote
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.resources import hub_of, registry_of, warehouse_of
 from recsys_platform.settings import load_settings
+from tests.recommender.test_gate import Figures
 
 
 def test_what_a_person_promotes_while_the_gate_is_at_work_stays_and_is_followed(
@@ -24,7 +26,8 @@ def test_what_a_person_promotes_while_the_gate_is_at_work_stays_and_is_followed(
 
     def train_while_a_person_promotes(*given: Any) -> dict[str, str]:
         found = train(*given)
-        promote(registry, other.version, alias=PRODUCTION, why="a trial", catalogue_hash=other.catalogue_hash)
+        books = other.catalogue_hash
+        promote(registry, other.version, alias=PRODUCTION, why="", catalogue_hash=books, data_to="2100-01-01")
         return found
 
     resources = {"hub": hub_of(settings), "registry": registry, "warehouse": warehouse_of(settings)}
@@ -41,14 +44,14 @@ def test_what_a_person_promotes_while_the_gate_is_at_work_stays_and_is_followed(
         assert news is not None
         assert news.metadata[PRODUCTION].value == other.version
         instance.report_runless_asset_event(news)
-        again = gate()
+        assert gate().success
         assert registry.version_of(PRODUCTION) == other.version
         assert moved_aliases(instance, registry) is None
-        # The choice withholds every other recipe: those that beat popularity are told all the same.
-        check = next(each for each in again.get_asset_check_evaluations() if each.check_name == assets._BETTER)
-        measured = assets.measured_on(
-            assets.curated.newest_dataset(resources["hub"]).fingerprint(), resources["warehouse"]
-        )
-        better = measured and assets.better_than_baseline(measured.models, measured, assets.GATE)
-        assert check.passed == bool(better)
-        assert instance.fetch_materializations(PROMOTION, limit=1).records
+
+
+@pytest.mark.parametrize(("ease", "said"), [(0.2, "Better than popularity: ease"), (0.1, "No recipe beats popularity")])
+def test_what_beats_popularity_is_told_also_where_a_persons_choice_withholds_it(ease: float, said: str) -> None:
+    measured: Any = Figures({"popularity": 0.1, "ease": ease})
+    withheld = tuple(Decision(name, promote=False, reasons=("It stays.",)) for name in ("popularity", "ease"))
+    found = assets._is_better(Judgement(withheld, "1", None), measured)
+    assert (found.passed, found.description) == (ease > 0.1, said)
