@@ -86,7 +86,7 @@ def show(title: str, found: list[tuple[str, int, int]]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_three_daily_runs_and_one_rebuild_give_the_same_tables_in_both_environments(
     environments: dict[str, dict[str, str]],
 ) -> None:
