@@ -16,6 +16,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "Zstandard"),
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\x00", "xz"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"\x04\x22\x4d\x18", "LZ4"),
     (b"\x02\x21\x4c\x18", "LZ4"),

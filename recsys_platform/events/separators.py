@@ -97,7 +97,7 @@ def opened(path: Path, encoding: str) -> io.TextIOBase:
 def raw_start(path: Path) -> bytes:
     """The first bytes of a file as they are."""
     with path.open("rb") as file:
-        return file.read(4)
+        return file.read(4096)
 
 
 def _start_of_text(path: Path) -> bytes:

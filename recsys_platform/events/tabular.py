@@ -18,15 +18,11 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from recsys_platform.errors import InputError
+from recsys_platform.events.formats import foreign_format
 from recsys_platform.events.placeholders import BLANKS
 from recsys_platform.events.separators import Separated, opened, raw_start, separated
 
 _BLOCK = 16 << 20
-_ARCHIVES = {
-    b"PK": "a ZIP archive or an Excel workbook",
-    b"\x28\xb5\x2f\xfd": "packed with zstd",
-    b"BZh": "packed with bzip2",
-}
 
 
 @dataclass(frozen=True)
@@ -102,11 +98,11 @@ def read_table(path: Path, *, required: tuple[str, ...], layout: Layout | None =
 
 def _read(path: Path, required: tuple[str, ...], layout: Layout) -> TextTable:
     start = raw_start(path)
-    for magic, what in _ARCHIVES.items():
-        if start.startswith(magic):
-            raise InputError(f"{path} is {what}: unpack it, or save it as CSV.")
+    what = foreign_format(start)
     if start.startswith(b"PAR1"):
         return TextTable(path, _texts(pq.read_table(path), path), "Parquet", {})
+    if what and not what.startswith("UTF-"):
+        raise InputError(f"{path} is {what}: unpack it, or save it as CSV.")
     with opened(path, layout.encoding) as file:
         first = file.read(4096).lstrip(BLANKS)[:1]
     if first == "{":

@@ -3,6 +3,7 @@
 Belongs here: which readings a column of texts allows. Does not: whether a time is allowed (replay.py), SQL of staging.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -22,6 +23,7 @@ _SUFFIXES = (
     ", %H:%M",
     ", %H:%M:%S",
     ", %I:%M %p",
+    ", %I:%M:%S %p",
 )
 _ORDERS = {"day": "%d{0}%m{0}%Y", "month": "%m{0}%d{0}%Y"}
 # What a number can be is told by its size: each begins where the one before it would be after the year 5000.
@@ -87,7 +89,7 @@ class TimeReading:
         try:
             number = float(text)
         except ValueError:
-            return next((name for name in self.formats), "ISO 8601")
+            return _fitting(text, self.formats) or "ISO 8601"
         return next((f"{unit} since 1970" for limit, unit, _ in _EPOCHS if number < limit), "a number")
 
 
@@ -131,13 +133,18 @@ def _format_of(text: str, order: str) -> str:
     """The format of a text if its day or month comes first."""
     mark = next(letter for letter in text if letter in "./-")
     formats = [_ORDERS[order].format(mark) + suffix for suffix in _SUFFIXES]
+    return _fitting(text, formats) or formats[0]
+
+
+def _fitting(text: str, formats: Sequence[str]) -> str | None:
+    """The first of some formats that a text has; None if it has none of them."""
     with _connection() as connection:
         fits = (
             each
             for each in formats
             if connection.execute("select try_strptime(?, ?)", [text, each]).fetchone() != (None,)
         )
-        return next(fits, formats[0])
+        return next(fits, None)
 
 
 def _check_format(given: str) -> None:

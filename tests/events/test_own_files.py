@@ -18,6 +18,8 @@ from recsys_platform.events.languages import primary_subtag
 from recsys_platform.events.placeholders import MISSING_WORDS
 from recsys_platform.events.reading import Reading, columns_of, events_of, scale_of, time_formats_of
 from recsys_platform.events.replay import ReplaySummary, replay
+from recsys_platform.events.tabular import read_table
+from recsys_platform.events.times import time_reading
 from recsys_platform.hub.attributes import store_snapshot
 from recsys_platform.hub.folder import FolderHub
 
@@ -394,3 +396,24 @@ def test_own_data_are_refused_beside_a_simulated_world(tmp_path: Path) -> None:
     said = recsys(tmp_path / "home", "replay", "--interactions", f"{tmp_path}/i.csv", "--books", f"{tmp_path}/i.csv")
     assert said.returncode == 1
     assert "set RECSYS_HOME to another folder" in said.stderr
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xfd7zXZ\x00\x00\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", b"PK\x03\x04\x14\x00"]
+)
+def test_a_file_that_is_no_table_is_named_as_what_it_is(tmp_path, data) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_bytes(data + bytes(range(200)))
+    with pytest.raises(InputError, match=r"is (xz|an old Excel workbook|a ZIP archive): unpack it"):
+        read_table(path, required=("user_id",))
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [("10/25/2026 08:36 PM", "%m/%d/%Y %I:%M %p"), ("10/25/2026, 8:36:00 PM", "%m/%d/%Y, %I:%M:%S %p")],
+)
+def test_the_format_that_is_shown_is_the_one_that_a_time_has(text, read_as) -> None:
+    texts = pa.chunked_array([[text]])
+    reading = time_reading(texts, given=None, name="timestamp", where="f")
+    assert reading.sentence(text) == read_as
+    assert reading.moments(texts).to_pylist() == [dt.datetime(2026, 10, 25, 20, 36)]
