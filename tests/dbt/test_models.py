@@ -25,6 +25,7 @@ PUBLISHED = {
     "'b2' as because_book_id",
     "similar_books": "'b1' as book_id, 'lightfm' as model, 'b2' as similar_book_id",
     "popular_books": "'all' as segment, 'b1' as book_id",
+    "model_roles": "'lightfm' as model, 'production' as role, true as is_live, 'gate' as chosen_by, 'better' as why",
 }
 MORNING = dt.datetime(2026, 11, 22, 9, tzinfo=dt.UTC)
 

@@ -3,9 +3,9 @@
 import datetime as dt
 import gzip
 import json
-import multiprocessing
-import os
 import signal
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -265,15 +265,20 @@ def interrupted_on(day: int) -> Callable[[int, int], None]:
     return progress
 
 
-def killed_on_the_third_day(folder: Path) -> None:
-    def progress(done: int, total: int) -> None:
-        if done == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
+KILLED_ON_THE_THIRD_DAY = """
+import datetime, os, pathlib, signal, sys
+from recsys_platform.hub.folder import FolderHub
+from recsys_platform.simulation.simulate import simulate
 
-    simulate(
-        FolderHub(folder / "hub"), readers=50, books=20, days=9, seed=1, end=END, truth_dir=folder / "truth",
-        progress=progress,
-    )  # fmt: skip
+def progress(done, total):
+    if done == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+folder, end = pathlib.Path(sys.argv[1]), datetime.date.fromisoformat(sys.argv[2])
+simulate(
+    FolderHub(folder / "hub"), readers=50, books=20, days=9, seed=1, end=end, truth_dir=folder / "truth", progress=progress
+)
+"""
 
 
 def test_a_simulation_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
@@ -286,10 +291,8 @@ def test_a_simulation_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_the_world_after_a_killed_simulation_is_one_world(tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=killed_on_the_third_day, args=(tmp_path,))
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    killed = subprocess.run([sys.executable, "-c", KILLED_ON_THE_THIRD_DAY, tmp_path, str(END)], check=False)
+    assert killed.returncode == -signal.SIGKILL
     assert keys(FolderHub(tmp_path / "hub")) == []
     assert not (tmp_path / "truth").exists()
     assert contents(run(tmp_path).hub) == contents(run(tmp_path.parent / f"{tmp_path.name}-alone").hub)

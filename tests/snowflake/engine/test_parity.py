@@ -25,7 +25,7 @@ from tests.integration.conftest import recsys
 WORLD = ("--readers", "80", "--books", "40", "--days", "3", "--seed", "5", "--end", "2026-11-15")
 ODD_SEED = 11
 SCHEMAS = ("staging", "intermediate", "marts", "published")
-WHEN = {"loaded_at", "changed_to", "model_version", "generated_at"}
+WHEN = {"loaded_at", "changed_to", "model_version", "generated_at", "chosen_at"}
 """Columns that say when something was done here, not what happened."""
 
 
