@@ -28,6 +28,13 @@ def test_every_duckdb_file_gets_what_was_parsed_for_another(parsed: Path, manife
     }
 
 
+def test_macros_see_the_same_project(parsed: Path, manifest: Manifest) -> None:
+    found = parsed_before(parsed, "local")
+    manifest.build_flat_graph()
+    assert found is not None
+    assert found.flat_graph == manifest.flat_graph != {}
+
+
 def test_snowflake_whose_database_is_part_of_it_does_not(parsed: Path) -> None:
     assert parsed_before(parsed, "aws") is None
 

@@ -1,5 +1,7 @@
 """The compiled loops give what the formulas say, for one reader as for many."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from recsys_platform.recommender.models.blend import standardized, weighted_sum
+from recsys_platform.recommender.models.factor_sum import FactorSum
 from recsys_platform.recommender.models.factors import FEW, FactorModel
 from recsys_platform.recommender.models.folding import MeanMap, history_means
 from recsys_platform.recommender.models.histories import fading, histories_from
@@ -87,3 +90,35 @@ def test_a_weighted_sum_adds_standardized_rows_by_the_weight_of_each() -> None:
     total = weighted_sum([(one, np.array([1, 2], np.float32)), (other, np.array([3, 4], np.float32))])
     assert total.tolist() == [[-1 + 3, 1 - 3], [-2, 2]]
     assert one.tolist() == [[1, 3], [0, 8]]
+
+
+@settings(deadline=None, max_examples=60)
+@given(SEEDS, st.integers(1, 3 * FEW), st.sampled_from([2, 40, TILE + 1]))
+def test_models_of_vectors_are_added_as_their_standardized_scores_are(seed: int, users: int, books: int) -> None:
+    random = np.random.default_rng(seed)
+    models = tuple(a_model(random, users, books) for _ in range(3))
+    weights = np.array([0.35, 1, 1.5], np.float32)
+    everyone = np.arange(users, dtype=np.int32)
+    parts = [(model.scores(everyone), np.full(users, weight)) for model, weight in zip(models, weights, strict=True)]
+    together = FactorSum(models, weights).scores([model.user_vectors for model in models])
+    assert np.allclose(together, weighted_sum(parts), atol=2e-4)
+    alone = FactorSum(models, weights).scores([model.user_vectors[:1] for model in models])
+    assert (alone == together[:1]).all()
+
+
+def test_a_model_of_vectors_whose_scores_are_all_equal_adds_nothing() -> None:
+    random, everyone = np.random.default_rng(0), np.arange(6, dtype=np.int32)
+    equal = replace(
+        a_model(random, 6, 50), book_vectors=np.full((50, 5), 0.1, np.float32), book_bias=np.full(50, 7.1, np.float32)
+    )
+    opposite = replace(
+        equal,
+        book_vectors=np.tile(random.standard_normal((50, 1), dtype=np.float32), 5),
+        user_vectors=np.tile(np.array([1, -1, 1, -1, 0], np.float32), (6, 1)),
+    )
+    other = a_model(random, 6, 50)
+    for model in (equal, opposite):
+        both = FactorSum((model, other), np.ones(2, np.float32))
+        assert np.allclose(
+            both.scores([model.user_vectors, other.user_vectors]), standardized(other.scores(everyone)), atol=2e-5
+        )

@@ -19,7 +19,7 @@ from recsys_platform.recommender.lists.making import best_lists, excluded_books,
 from recsys_platform.recommender.models.factors import book_similarity
 from recsys_platform.recommender.models.popularity import EVERYONE, Popularity
 from recsys_platform.recommender.models.protocol import Recommender
-from recsys_platform.recommender.ranking.top_k import NONE, Ranked, ranked_blocks
+from recsys_platform.recommender.ranking.top_k import NONE, Ranked, ranked_blocks, rows_at_once
 from recsys_platform.warehouse.promises import REASON_OF_PROMOTED
 
 RULES = ListRules()
@@ -70,7 +70,7 @@ def user_recommendations(
     `model` must have been fitted on the users and books of `data` (`TrainedModel.check_fits`).
     """
     everyone = np.arange(len(data.user_ids), dtype=np.int32)
-    blocks = best_lists(model.scores, everyone, list_making(rules, data), k=k)
+    blocks = best_lists(model.scores, everyone, list_making(rules, data), k=k, block=rows_at_once(len(data.book_ids)))
     users, books = pa.array(data.user_ids, pa.string()), pa.array(data.book_ids, pa.string())
 
     def columns(rows: "_Rows") -> dict[str, pa.Array]:

@@ -5,11 +5,13 @@ Belongs here: the sum and its scale, and how its weights are chosen. Does not: w
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache, cached_property, reduce
 
 import numpy as np
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, DoubleArray, FloatArray, IntArray
+from recsys_platform.recommender.models.factor_sum import FactorSum
+from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.histories import Histories
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.scoring import add_standardized, mean_and_deviation
@@ -35,11 +37,13 @@ class Blend:
 
     def scores(self, users: IntArray) -> FloatArray:
         """Every component's scores on one scale, weighted."""
-        return self._sum(len(users), lambda component: component.scores(users))
+        return self._sum(len(users), lambda part: part.scores(users), lambda model: model.user_vectors[users])
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The same of every component's fold-in."""
-        return self._sum(len(histories), lambda component: component.fold_in(histories))
+        return self._sum(
+            len(histories), lambda part: part.fold_in(histories), lambda model: model.folded_vectors(histories)
+        )
 
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:
         """Every component's contributions, weighted, on the scale that its scores have on average."""
@@ -52,8 +56,7 @@ class Blend:
 
     def personal(self, users: IntArray) -> BoolArray:
         """Whether any component that counts knows each user."""
-        counting = [part for part, weight in zip(self.components, self.weights, strict=True) if weight]
-        return np.asarray(np.any([component.personal(users) for component in counting], axis=0))
+        return np.asarray(np.any([part.personal(users) for part, _ in self._counting], axis=0))
 
     def arrays(self) -> dict[str, AnyArray]:
         """The weights, and every component's arrays with its name before them."""
@@ -70,9 +73,30 @@ class Blend:
             "scales": self.scales,
         } | parts
 
-    def _sum(self, count: int, scores_of: Callable[[Recommender], FloatArray]) -> FloatArray:
-        weighted = zip(self.components, self.weights, strict=True)
-        return weighted_sum((scores_of(component), np.full(count, weight)) for component, weight in weighted if weight)
+    def _sum(
+        self,
+        count: int,
+        scores_of: Callable[[Recommender], FloatArray],
+        vectors_of: Callable[[FactorModel], FloatArray],
+    ) -> FloatArray:
+        factors = self._factors
+        total = factors.scores([vectors_of(model) for model in factors.models]) if factors else None
+        return weighted_sum(((scores_of(part), np.full(count, weight)) for part, weight in self._others), total)
+
+    @cached_property
+    def _counting(self) -> list[tuple[Recommender, np.float32]]:
+        return [(part, weight) for part, weight in zip(self.components, self.weights, strict=True) if weight]
+
+    @cached_property
+    def _factors(self) -> FactorSum | None:
+        """Of the components that are vectors."""
+        found = [(part, weight) for part, weight in self._counting if isinstance(part, FactorModel)]
+        models, weights = zip(*found, strict=True) if found else ((), ())
+        return FactorSum(models, np.array(weights, np.float32)) if found else None
+
+    @cached_property
+    def _others(self) -> list[tuple[Recommender, np.float32]]:
+        return [(part, weight) for part, weight in self._counting if not isinstance(part, FactorModel)]
 
 
 def mean_deviation(component: Recommender, users: IntArray) -> float:
@@ -85,9 +109,8 @@ def standardized(scores: FloatArray) -> FloatArray:
     return weighted_sum([(scores, np.ones(len(scores), np.float32))])
 
 
-def weighted_sum(parts: Iterable[tuple[FloatArray, FloatArray]]) -> FloatArray:
-    """Of at least one (scores (m, n), weights (m,)), each row of scores with mean 0 and deviation 1."""
-    total: FloatArray | None = None
+def weighted_sum(parts: Iterable[tuple[FloatArray, FloatArray]], total: FloatArray | None = None) -> FloatArray:
+    """Of (scores (m, n), weights (m,)), each row of scores with mean 0 and deviation 1; added to `total` where there is one."""
     for scores, weights in parts:
         total = np.zeros(scores.shape, np.float32) if total is None else total
         add_standardized(scores, weights, total)

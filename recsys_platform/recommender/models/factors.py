@@ -41,8 +41,12 @@ class FactorModel:
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The product with vectors made of histories; ModelError if they are about another catalogue."""
+        return self._against_books(self.folded_vectors(histories))
+
+    def folded_vectors(self, histories: Histories) -> FloatArray:
+        """Vectors made of histories, shape (n_histories, c); ModelError if they are about another catalogue."""
         histories.check_about(len(self.book_vectors))
-        return self._against_books(self.folding.vectors(histories, self.book_vectors))
+        return self.folding.vectors(histories, self.book_vectors)
 
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:
         """What each liked book adds to the reader's vector, times the vectors of the books."""

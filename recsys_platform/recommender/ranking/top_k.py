@@ -29,6 +29,11 @@ SPARE = 6
 """Books beyond k whose scores are computed again in double precision."""
 
 
+def rows_at_once(n_books: int) -> int:
+    """As many as BLOCK, fewer of a large catalogue: 32 MB of doubles, beyond which the allocator maps memory anew each time."""
+    return max(32, min(BLOCK, 4_000_000 // max(n_books, 1)))
+
+
 @dataclass(frozen=True)
 class Factors:
     """score[u, b] = users[u] · books[b] + bias[b]; float32, shapes (n_users, c), (n_books, c), (n_books,)."""
@@ -130,9 +135,12 @@ def ranked_blocks(
         whole = _whole(allowed, exclude, len(score.books))
         yield from _side_by_side(lambda some: _best_of_factors(score, some, k, whole), blocks)
         return
-    for some in blocks:
+
+    def best(some: IntArray) -> Ranked:
         scores = score(some)
-        yield select(scores, some, k, _whole(allowed, exclude, scores.shape[1]))
+        return select(scores, some, k, _whole(allowed, exclude, scores.shape[1]))
+
+    yield from _side_by_side(best, blocks)
 
 
 def _whole(allowed: BoolArray | Allowed | None, exclude: Csr | None, n_books: int) -> Allowed:

@@ -5,7 +5,6 @@ Belongs here: which function fits which model, and how a blend finds its weights
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -191,16 +190,14 @@ def blend_quality(components: list[Recommender], split: Split, params: BlendPara
     """From weights to the blend's NDCG@k for each of a sample of a split's readers with history, as many as memory allows."""
     bearable = SCORES_AT_ONCE // (split.train.shape[1] * len(components)) or 1
     users = sample(split.readers, min(params.max_users, bearable), params.seed)
-    parts = [standardized(component.scores(users)) for component in components]
+    parts = np.empty((len(users), len(components), split.train.shape[1]), np.float32)
+    for place, component in enumerate(components):
+        parts[:, place] = standardized(component.scores(users))
     seen, test = split.train.pairs()[users], split.test[users]
     rows, relevant = np.arange(len(users), dtype=np.int32), np.diff(test.indptr)
 
     def quality(weights: FloatArray) -> DoubleArray:
-        books = top_k(lambda some: _weighted(parts, weights, some), rows, k=params.k, exclude=seen).books
+        books = top_k(lambda some: weights @ parts[some[0] : some[-1] + 1], rows, k=params.k, exclude=seen).books
         return metrics.ndcg(metrics.hits_of(books, test), relevant)
 
     return quality
-
-
-def _weighted(parts: list[FloatArray], weights: FloatArray, rows: Any) -> FloatArray:
-    return np.asarray(sum(weight * part[rows] for weight, part in zip(weights, parts, strict=True) if weight))
