@@ -23,12 +23,15 @@ _LIST = """
     left join marts.dim_books as c on c.book_id = r.because_book_id
     where r.user_id = ? and r.model = ? and r.rank <= ? order by r.rank"""
 _POPULAR = """
-    select p.rank, p.book_id, b.title, b.author, p.segment as reason, cast(null as varchar) as because
+    select p.rank, p.book_id, b.title, b.author, cast(null as varchar) as because,
+        case when p.segment = 'all' then 'popular' else 'popular in your language' end as reason
     from published.popular_books as p left join marts.dim_books as b on b.book_id = p.book_id
     where p.segment = ? and p.rank <= ? order by p.rank"""
 _PUBLISHED = """
     select count(*) as n from information_schema.tables
     where lower(table_schema) = 'published' and lower(table_name) = 'model_roles'"""
+
+_NOTHING = "No list says which model is live yet: `recsys run` publishes them."
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,10 @@ def offer_to(warehouse: Warehouse, user_id: str, *, length: int, language: str |
     `language`: of somebody unknown, as far as the app knows it.
     """
     if not warehouse.frame(_PUBLISHED)["n"][0].as_py():
-        raise WarehouseError("No list says which model is live yet: `recsys run` publishes them.")
-    [live] = warehouse.frame(_LIVE).to_pylist()
+        raise WarehouseError(_NOTHING)
+    live = next(iter(warehouse.frame(_LIVE).to_pylist()), None)
+    if live is None:
+        raise WarehouseError(_NOTHING)
     chosen = f"chosen by {'the gate' if live['chosen_by'] == 'gate' else 'a person'}: {live['why']}"
     found = warehouse.frame(_READER, [user_id]).to_pylist()
     reader = {**found[0], **warehouse.frame(_HISTORY, [user_id]).to_pylist()[0]} if found else None

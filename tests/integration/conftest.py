@@ -2,6 +2,10 @@
 
 import fcntl
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,3 +68,20 @@ def run_recsys(monkeypatch, capsys):
         return code, " ".join((said.out + said.err).split())
 
     return run
+
+
+@pytest.fixture
+def held() -> Callable[[Path], AbstractContextManager[None]]:
+    """Lets another process write a warehouse: `with held(path):`."""
+    return _held
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    hold = f"import duckdb, sys; con = duckdb.connect({str(path)!r}); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        yield
+        assert other.stdin is not None
+        other.stdin.close()

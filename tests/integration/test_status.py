@@ -4,8 +4,6 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -38,19 +36,7 @@ def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return settings
 
 
-@contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Another process writes the warehouse."""
-    hold = f"import duckdb, sys; con = duckdb.connect({str(path)!r}); print('held', flush=True); sys.stdin.read()"
-    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
-        yield
-        assert other.stdin is not None
-        other.stdin.close()
-
-
-def test_status_answers_while_a_run_writes_the_warehouse(loaded: Settings, run_recsys) -> None:
+def test_status_answers_while_a_run_writes_the_warehouse(loaded: Settings, run_recsys, held) -> None:
     with held(loaded.warehouse_path):
         code, said = run_recsys("status")
         assert (code, "A run is writing the warehouse. Its figures can be read when the run is over" in said) == (

@@ -1,8 +1,11 @@
 """Averages over users, their intervals, and what people read of them."""
 
 import datetime as dt
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import unescape
+from html.parser import HTMLParser
 from math import log2
 
 import numpy as np
@@ -15,7 +18,9 @@ from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation.held_out import Evaluation, EvaluationParams, evaluate
 from recsys_platform.recommender.evaluation.measured import DIFFERENCES, VALUES, keep
 from recsys_platform.recommender.evaluation.plots import evaluation_plot, headline
-from recsys_platform.recommender.evaluation.report import evaluation_page
+from recsys_platform.recommender.evaluation.report import evaluation_page, with_gate
+from recsys_platform.recommender.lists.roles import Role
+from recsys_platform.recommender.registry.gate import Decision
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
 
 BOOKS = [f"b{number:02d}" for number in range(30)]
@@ -121,20 +126,98 @@ def test_the_figure_is_a_png_even_if_nothing_was_found(split: Split, result: Eva
     assert evaluation_plot(blind, baseline="a").startswith(PNG)
 
 
-def test_the_page_holds_every_figure_and_runs_nothing(split: Split, result: Evaluation) -> None:
-    recipes = {"first": {"model": "<script>"}, "last": {"model": "popularity"}}
-    page = evaluation_page(
+class Read(HTMLParser):
+    """What a page names that a browser would fetch or run, and the first cell of every row."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.fetched, self.tags, self.rows, self._cell = list[str](), set[str](), list[str](), ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self._cell = {"tr": "row", "td": "first" if self._cell == "row" else ""}.get(tag, self._cell)
+        self.fetched += [
+            value or "" for name, value in attrs if name in {"src", "srcset", "href", "data", "action", "poster"}
+        ]
+        self.fetched += re.findall(r"url\(([^)]*)\)", " ".join(value or "" for name, value in attrs if name == "style"))
+
+    def handle_data(self, data: str) -> None:
+        if self._cell == "first":
+            self.rows.append(data)
+            self._cell = ""
+
+
+@pytest.fixture
+def page(split: Split, result: Evaluation) -> str:
+    return evaluation_page(
         result,
-        baseline="popularity",
+        baseline="last",
         data_hash="abc",
-        recipes=recipes,
+        recipes={"first": {"model": "<script>"}, "last": {"model": "popularity"}},
         window=split.train.window,
         now=dt.datetime(2026, 1, 1),
     )
-    assert "<script>" not in page
-    assert "&lt;script&gt;" in page
+
+
+def test_the_page_holds_every_figure_of_every_model_and_the_protocol(page: str, result: Evaluation) -> None:
     for text in ("Readers with history", "NDCG by history", "NDCG less that of last", "0.6667", "2026-01-01 00:00 UTC"):
         assert text in page
+    assert result.protocol in unescape(page)
+    assert "3 readers" in result.protocol
+    rows = Read(page).rows
+    assert {name: rows.count(name) for name in result.models} == {
+        "first": 5,
+        "last": 4,
+    }  # a baseline is not held against itself
+
+
+def test_the_page_fetches_and_runs_nothing(page: str) -> None:
+    read = Read(page)
+    assert read.fetched
+    assert {place.partition(":")[0] for place in read.fetched} == {"data"}
+    assert read.tags.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
+    assert not re.search(r"@import|url\(", page)
+    assert "&lt;script&gt;" in page
+
+
+def told(page: str, *, production: str, decisions: Sequence[Decision] = (), is_of_today: bool = True) -> str:
+    roles = [
+        Role("first", production, "production", "person", dt.datetime(2026, 1, 2), "a <b>trial</b>"),
+        Role("last", "last-v2", "challenger", "gate", dt.datetime(2026, 1, 1), "The best besides it."),
+    ]
+    return with_gate(
+        page, roles=roles, decisions=decisions, why_nothing="nothing was measured", is_of_today=is_of_today
+    )
+
+
+def test_the_page_says_what_is_live_and_what_the_gate_decided_and_forgets_what_it_said_before(page: str) -> None:
+    assert "The gate has not judged these figures yet." in page
+    decisions = [
+        Decision("first", promote=True, reasons=("It is better.",)),
+        Decision("last", promote=False, reasons=("It is <not>.",)),
+    ]
+    first = told(page, production="first-v1", decisions=decisions)
+    again = told(told(first, production="first-v2"), production="first-v3", decisions=decisions)
+    assert again == first.replace("first-v1", "first-v3")
+    for sentence in (
+        "<b>first-v1</b> is live, chosen by a person on 2026-01-02 00:00 UTC: a &lt;b&gt;trial&lt;/b&gt;",
+        "<b>last-v2</b> is the challenger, chosen by the gate on 2026-01-01 00:00 UTC: The best besides it.",
+        "It is &lt;not&gt;.",
+    ):
+        assert sentence in first
+    assert "not judged" not in first
+    assert Read(first).rows.count("last") == Read(page).rows.count("last") + 1
+    assert first.partition("<figure>")[2] == page.partition("<figure>")[2]
+
+
+@pytest.mark.parametrize(("is_of_today", "said"), [(True, False), (False, True)])
+def test_the_page_says_if_nothing_was_decided_and_if_its_figures_are_old(
+    page: str, *, is_of_today: bool, said: bool
+) -> None:
+    found = told(page, production="first-v1", is_of_today=is_of_today)
+    assert "The gate decided nothing: nothing was measured." in found
+    assert ("The figures below are of data that are no longer those of today." in found) == said
 
 
 def test_an_evaluation_that_says_the_same_again_leaves_every_row_as_it_is(
