@@ -22,6 +22,7 @@ from recsys_platform.events.tabular import TextTable
 from recsys_platform.events.times import time_reading
 
 LISTS = ("categories", "interests")
+JOINED = {"author": ", ", "description": " "}  # what stands between several values of one
 BOOLEANS = ("is_premium", "is_available")
 NUMBERS = ("reading_minutes",)
 DATES = ("published_at", "created_at")
@@ -153,6 +154,8 @@ def _rows_unread(given: Values, values: Values) -> Iterable[int]:
 
 def _value(name: str, value: Any) -> Any:
     """A text as the attribute's type; None if it is not of that type."""
+    if isinstance(value, list) and name in JOINED:
+        return JOINED[name].join(value) or None
     if not isinstance(value, str):
         return value
     read: Callable[[str], Any] = str

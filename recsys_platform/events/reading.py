@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from recsys_platform.errors import InputError
+from recsys_platform.events.own_attributes import JOINED, LISTS
 from recsys_platform.events.tabular import Layout
 
 OwnFile = Literal["interactions", "books", "users"]
@@ -54,7 +55,15 @@ class Reading:
             own_columns=self.own_columns.get(file, {}),
             header=file not in self.headerless,
             encoding=self.encoding,
+            names=COLUMNS[file],
+            lists=(*LISTS, *JOINED),
+            extras=file != "interactions",
         )
+
+    @property
+    def left_out(self) -> frozenset[str]:
+        """The events, as `event_key` has them, whose rows are left out."""
+        return frozenset(theirs for theirs, ours in self.events.items() if not ours)
 
 
 def columns_of(texts: Iterable[str]) -> tuple[dict[str, str], dict[OwnFile, dict[str, str]]]:

@@ -21,9 +21,9 @@ from recsys_platform.events.own_attributes import Unread, attribute_records, ref
 from recsys_platform.events.placeholders import is_no_id
 from recsys_platform.events.reading import COLUMNS, EVENTS, Reading, event_key
 from recsys_platform.events.tabular import TextTable, read_table
-from recsys_platform.events.times import TimeReading, time_reading
+from recsys_platform.events.times import TimeReading, number_formats, time_reading
 from recsys_platform.hub.attributes import store_snapshot
-from recsys_platform.hub.keys import ID_FIELDS, Attributes
+from recsys_platform.hub.keys import Attributes
 from recsys_platform.hub.landing import Cut, write_landing
 from recsys_platform.hub.snapshots import snapshot_days
 from recsys_platform.hub.store import Hub
@@ -58,7 +58,7 @@ class ReplaySummary:
 
 @dataclass(frozen=True)
 class _Own:
-    """The files as they were understood."""
+    """The files as they were understood; `left_out` rows of the interactions are not among them."""
 
     interactions: TextTable
     times: TimeReading | None
@@ -67,9 +67,10 @@ class _Own:
     book_records: Records
     user_records: Records
     unread: tuple[Unread, ...]
+    left_out: int
 
 
-# A rating on another scale is moved to 1 to 5 in proportion. `$events` are names for `$keys`, empty for what is left out.
+# A rating on another scale is moved to 1 to 5 in proportion. `$events` are names for `$keys`.
 _CHECKED = """
 with rated as (
     select
@@ -87,7 +88,7 @@ select
     rating as given_rating,
     said_rating,
     event as said_event,
-    if($timed, moment, make_timestamp($midnight)) + to_days($shift) as moment,
+    if($timed, moment, make_timestamp($midnight)) as moment,
     case
         when said_rating is null then null
         when $low is null then number
@@ -188,6 +189,10 @@ def _refuse_older(hub: Hub, date: dt.date) -> None:
 
 def _read_own(interactions: Path, books: Path, users: Path | None, reading: Reading) -> _Own:
     given = read_table(interactions, required=("user_id", "book_id"), layout=reading.layout("interactions"))
+    rows = len(given.rows)
+    given = given.without("event", _left_out(given, reading))
+    if not len(given.rows):
+        raise InputError(f"{interactions} has no rows left: every event is one that --event leaves out.")
     for key in ("user_id", "book_id"):
         refuse_floating_ids(given, key)
     book_table = read_table(books, required=("book_id",), layout=reading.layout("books"))
@@ -198,15 +203,22 @@ def _read_own(interactions: Path, books: Path, users: Path | None, reading: Read
         record.setdefault("is_available", True)
     user_records, unread_of_users = _user_records(user_table, given, reading)
     times = _times(given, reading)
-    return _Own(given, times, book_table, user_table, book_records, user_records, (*unread, *unread_of_users))
+    told = (*unread, *unread_of_users)
+    return _Own(given, times, book_table, user_table, book_records, user_records, told, left_out=rows - len(given.rows))
+
+
+def _left_out(given: TextTable, reading: Reading) -> list[str]:
+    """The events, as the file writes them, whose rows are left out."""
+    if not reading.left_out or "event" not in given.rows.column_names:
+        return []
+    events = pc.unique(given.rows.column("event")).drop_null().to_pylist()
+    return [event for event in events if event_key(event) in reading.left_out]
 
 
 def _refuse_unused(reading: Reading, tables: Sequence[TextTable]) -> None:
     for ours, theirs in reading.columns.items():
         if not any(table.columns.get(ours) == theirs for table in tables):
-            names = "; ".join(
-                f"{table.path} has {', '.join(map(table.theirs, table.rows.column_names))}" for table in tables
-            )
+            names = "; ".join(f"{table.path} has {', '.join(table.names)}" for table in tables)
             raise InputError(f"--column {ours}={theirs}: no file for it has a column {theirs} ({names}).")
 
 
@@ -228,28 +240,26 @@ def _times(given: TextTable, reading: Reading) -> TimeReading | None:
 def _check(connection: duckdb.DuckDBPyConnection, own: _Own, reading: Reading, *, date: dt.date) -> Days:
     """Make the table `ordered`, by day and then as in the file; the days, shape (n,). Raises InputError for a bad row."""
     connection.execute("set timezone = 'UTC'")
-    table = _with_all_columns(own)
+    table = _with_all_columns(own, reading.last_day)
     connection.register("given", table)
     connection.execute(f"create temp table checked as {_CHECKED}", _arguments(own, reading, table, date=date))
-    connection.execute("delete from checked where name = ''")
     _raise_first_problem(connection, own, reading, date=date)
     connection.execute(
         "create temp table ordered as select *, row_number() over (order by moment::date, row) - 1 as place from checked"
     )
     found = connection.sql("select moment::date as day from ordered order by place").to_arrow_table()
-    if not len(found):
-        raise InputError(f"{own.interactions.path} has no rows left: every event is one that --event leaves out.")
     return np.asarray(found.column("day").to_numpy().astype("datetime64[D]"))
 
 
 def _arguments(own: _Own, reading: Reading, table: pa.Table, *, date: dt.date) -> dict[str, Any]:
     midnight = dt.datetime.combine(date, dt.time(), dt.UTC)
-    names = {**reading.events, **{event_key(name): name for name in EVENTS if event_key(name) not in reading.events}}
+    names = {event_key(name): name for name in EVENTS} | {
+        theirs: ours for theirs, ours in reading.events.items() if ours
+    }
     low, high = reading.rating_scale or (None, None)
     return {
         "timed": own.times is not None,
         "midnight": int(midnight.timestamp()) * 1_000_000,
-        "shift": _shift(table.column("moment"), reading.last_day),
         "events": list(names.values()),
         "keys": list(names),
         "unrated": reading.unrated,
@@ -259,10 +269,10 @@ def _arguments(own: _Own, reading: Reading, table: pa.Table, *, date: dt.date) -
     }
 
 
-def _shift(moments: pa.ChunkedArray, last_day: dt.date | None) -> int:
-    """The days by which all times move."""
+def _shift(moments: pa.ChunkedArray, last_day: dt.date | None) -> dt.timedelta:
+    """The whole days by which all times move."""
     latest = pc.max(moments).as_py()
-    return 0 if last_day is None or latest is None else (last_day - latest.date()).days
+    return dt.timedelta() if last_day is None or latest is None else last_day - latest.date()
 
 
 def _summary(own: _Own, days: Days, *, objects: int) -> ReplaySummary:
@@ -275,7 +285,7 @@ def _summary(own: _Own, days: Days, *, objects: int) -> ReplaySummary:
         unknown_books=_unknown(own.interactions, "book_id", own.book_records),
         first_day=days[0].item(),
         last_day=days[-1].item(),
-        left_out=len(own.interactions.rows) - len(days),
+        left_out=own.left_out,
         unread=own.unread,
     )
 
@@ -294,13 +304,15 @@ def _land(
             progress(start + len(some), len(cuts))
 
 
-def _with_all_columns(own: _Own) -> pa.Table:
+def _with_all_columns(own: _Own, last_day: dt.date | None) -> pa.Table:
     rows = own.interactions.rows
     columns: dict[str, Any] = {"row": pa.array(np.arange(len(rows)))}
     for name in _COLUMNS:
         columns[name] = rows.column(name) if name in rows.column_names else pa.nulls(len(rows), pa.string())
-    moments = own.times.moments(rows.column("timestamp")) if own.times else pa.nulls(len(rows), pa.timestamp("us"))
-    return pa.table({**columns, "moment": moments})
+    if own.times is None:
+        return pa.table({**columns, "moment": pa.nulls(len(rows), pa.timestamp("us"))})
+    moments = own.times.moments(rows.column("timestamp"))
+    return pa.table({**columns, "moment": pc.add(moments, _shift(moments, last_day))})
 
 
 def _raise_first_problem(connection: duckdb.DuckDBPyConnection, own: _Own, reading: Reading, *, date: dt.date) -> None:
@@ -346,6 +358,8 @@ def _time_problem(text: str | None, moment: dt.datetime | None, reading: Reading
     if moment is None:
         if "timestamp" in reading.time_formats:
             return f"{text!r} is not of the form {reading.time_formats['timestamp']}. Correct it or the --time-format."
+        if _is_number(text):
+            return _number_problem(text)
         return (
             f"{text!r} is no time. Give ISO 8601 (2026-01-31T12:00:00Z) or seconds or milliseconds since 1970, or its form: "
             "--time-format '%d.%m.%Y %H:%M'."
@@ -353,6 +367,14 @@ def _time_problem(text: str | None, moment: dt.datetime | None, reading: Reading
     if moment.year < 2000:
         return f"{text!r} is before the year 2000, where events are not valid. Correct it or shift all times: --last-day {date}."
     return f"{text!r} is after the replay's date {date}. Correct it or give a later date."
+
+
+def _number_problem(text: str) -> str:
+    options = " or ".join(f"--time-format '{form}'" for form in (*number_formats(text), "seconds"))
+    return (
+        f"{text!r} is too small or too large for seconds, milliseconds, microseconds or nanoseconds since 1970. Say what it is: "
+        f"{options}."
+    )
 
 
 def _rating_problem(text: str | None, reading: Reading) -> str:
@@ -387,25 +409,23 @@ def _cuts(days: Days) -> list[Cut]:
 
 def _preview(connection: duckdb.DuckDBPyConnection, own: _Own, reading: Reading) -> Iterator[str]:
     """What was taken for what: the columns of each file, and its first rows."""
-    yield _columns_line(own.interactions, _COLUMNS)
+    yield _columns_line(own.interactions)
     yield from _event_lines(connection, own, reading)
     files = ((own.books, own.book_records, "books"), (own.users, own.user_records, "users"))
     for table, records, kind in files:
         if table is None:
             yield f"no {kind} file: the {len(records):,} of the interactions, without attributes"
             continue
-        yield _columns_line(table, (ID_FIELDS["book_attributes" if kind == "books" else "user_attributes"],))
+        yield _columns_line(table)
         for row, record in enumerate(records[:SHOWN]):
             yield f"  {table.place(row)}: {json.dumps(record, ensure_ascii=False)}"
 
 
-def _columns_line(table: TextTable, needed: Sequence[str]) -> str:
+def _columns_line(table: TextTable) -> str:
     named = [f"{ours} from {theirs}" if ours != theirs else ours for ours, theirs in table.columns.items()]
-    there = [name for name in table.rows.column_names if name not in table.columns]
-    used = [name for name in there if name in needed or len(needed) == 1]
-    unused = [name for name in there if name not in used]
-    told = f"{table.path}: {table.form}, {len(table.rows):,} rows; {', '.join([*named, *used])}"
-    return told + (f"; not used: {', '.join(unused)}" if unused else "")
+    same = [name for name in table.rows.column_names if name not in table.columns]
+    told = f"{table.path}: {table.form}, {len(table.rows):,} rows; {', '.join([*named, *same])}"
+    return told + (f"; not used: {', '.join(table.unused)}" if table.unused else "")
 
 
 def _event_lines(connection: duckdb.DuckDBPyConnection, own: _Own, reading: Reading) -> Iterator[str]:

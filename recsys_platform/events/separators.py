@@ -12,10 +12,11 @@ from itertools import islice
 from pathlib import Path
 
 from recsys_platform.errors import InputError
+from recsys_platform.events.placeholders import BLANKS
 
 _SAMPLE = 20  # records that a separator is looked for in
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", ":": "pairs of colons"}
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 _BYTE_ORDER = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -62,9 +63,13 @@ class Separated:
             if len(values) != len(self.header):
                 return InputError(
                     f"{self.path}, line {line}: {len(values)} values, but the header names {len(self.header)} columns. "
-                    "Mend that line."
+                    "Correct that line."
                 )
         return None
+
+    def is_blank(self, line: str) -> bool:
+        """Whether a line holds nothing: blanks, separators and quotes around nothing."""
+        return not line.strip(f'{BLANKS}{self.separator}"')
 
     def escaped(self) -> "Separated":
         """The same with backslashes before quotes inside quotes."""
@@ -73,14 +78,14 @@ class Separated:
 
 def separated(path: Path, *, wanted: Sequence[str], header: bool, encoding: str) -> Separated:
     """How a file is separated: so that most of the wanted columns are there, then so that there are most columns."""
-    encoding = _BYTE_ORDER.get(_start_of_text(path), encoding)
+    encoding = _BYTE_ORDER.get(unpacked_start(path)[:2], encoding)
     samples = {mark: _sample(path, mark, encoding) for mark in _NAMES}
     if not samples[","]:
         raise InputError(f"{path} is empty. Give a file with a header line and rows below it.")
     separator = max(_NAMES, key=lambda mark: _fit(samples[mark], wanted, mark))
     sample = samples[separator]
     names = tuple(name.strip() for name in sample[0][1]) if header else _numbers(len(sample[0][1]), separator)
-    found = Separated(path, separator, names, 0, encoding, raw_start(path).startswith(_GZIP))
+    found = Separated(path, separator, names, 0, encoding, raw_start(path).startswith(GZIP))
     _refuse_twice(found, line=sample[0][0])
     return replace(found, header_lines=_lines_of_header(found)) if header else found
 
@@ -88,8 +93,8 @@ def separated(path: Path, *, wanted: Sequence[str], header: bool, encoding: str)
 def opened(path: Path, encoding: str) -> io.TextIOBase:
     """A file as text, unpacked; a byte-order mark is left out."""
     decoded = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-    encoding = _BYTE_ORDER.get(_start_of_text(path), decoded)
-    if raw_start(path).startswith(_GZIP):
+    encoding = _BYTE_ORDER.get(unpacked_start(path)[:2], decoded)
+    if raw_start(path).startswith(GZIP):
         return gzip.open(path, "rt", encoding=encoding, newline="")
     return path.open("r", encoding=encoding, newline="")
 
@@ -100,20 +105,25 @@ def raw_start(path: Path) -> bytes:
         return file.read(4096)
 
 
-def _start_of_text(path: Path) -> bytes:
+def unpacked_start(path: Path) -> bytes:
+    """The first bytes of what a file holds, unpacked if it is gzipped."""
     start = raw_start(path)
-    if start.startswith(_GZIP):
+    if start.startswith(GZIP):
         with gzip.open(path) as file:
-            return file.read(2)
-    return start[:2]
+            return file.read(4096)
+    return start
 
 
 def _records(file: io.TextIOBase, separator: str, escape: str | None) -> Iterator[tuple[int, list[str]]]:
     reader, line = csv.reader(file, delimiter=separator, escapechar=escape), 1
     for values in reader:
-        if values:
+        if not _is_empty(values):
             yield line, values
         line = reader.line_num + 1
+
+
+def _is_empty(values: Sequence[str]) -> bool:
+    return not any(value.strip(BLANKS) for value in values)
 
 
 def _sample(path: Path, separator: str, encoding: str) -> list[tuple[int, list[str]]]:
@@ -138,7 +148,7 @@ def _numbers(count: int, separator: str) -> tuple[str, ...]:
 def _lines_of_header(found: Separated) -> int:
     with opened(found.path, found.encoding) as file:
         reader = csv.reader(file, delimiter=found.separator)
-        next(values for values in reader if values)
+        next(values for values in reader if not _is_empty(values))
         return reader.line_num
 
 

@@ -1,11 +1,16 @@
 """Files as people have them: told apart by content, named by options, shown before they are written, never guessed."""
 
+import bz2
 import datetime as dt
 import gzip
+import io
 import json
+import lzma
 import os
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -417,3 +422,236 @@ def test_the_format_that_is_shown_is_the_one_that_a_time_has(text, read_as) -> N
     reading = time_reading(texts, given=None, name="timestamp", where="f")
     assert reading.sentence(text) == read_as
     assert reading.moments(texts).to_pylist() == [dt.datetime(2026, 10, 25, 20, 36)]
+
+
+@pytest.mark.parametrize(
+    ("number", "forms"),
+    [
+        ("20261025", ["%Y%m%d", "seconds"]),
+        ("25102026", ["%d%m%Y", "seconds"]),
+        ("01022026", ["%d%m%Y", "%m%d%Y", "seconds"]),
+        ("2026", ["%Y", "seconds"]),
+        ("202610", ["%Y%m", "seconds"]),
+        ("20261025203600", ["%Y%m%d%H%M%S", "seconds"]),
+        ("20261025203600123", ["%Y%m%d%H%M%S%g", "seconds"]),
+        ("46000.25", ["seconds"]),
+        ("0", ["seconds"]),
+        ("2026.0", ["seconds"]),
+    ],
+)
+def test_a_number_that_is_no_likely_time_since_1970_is_asked_for(tmp_path: Path, number: str, forms: list[str]) -> None:
+    with pytest.raises(InputError) as error:
+        replayed(tmp_path, f"user_id,book_id,timestamp\nu1,b1,{number}\n", last_day=DAY)
+    assert f"line 2, column timestamp: '{number}' is too small or too large" in str(error.value)
+    assert str(error.value).endswith(" or ".join(f"--time-format '{form}'" for form in forms) + ".")
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "form"),
+    [("202610251234", "milliseconds", "%Y%m%d%H%M"), ("2026102512", "seconds", "%Y%m%d%H")],
+)
+@pytest.mark.parametrize("column", ["timestamp", "published_at"])
+def test_a_number_of_two_readings_is_asked_for(tmp_path: Path, number: str, unit: str, form: str, column: str) -> None:
+    option = "" if column == "timestamp" else f"{column}="
+    files = ["user_id,book_id\nu1,b1\n", "book_id\nb1\n"]
+    files[column == "published_at"] = f"user_id,book_id,{column}\nu1,b1,{number}\n"
+    with pytest.raises(InputError, match=f"--time-format '{option}{unit}' or --time-format '{option}{form}'"):
+        replayed(tmp_path, *files, last_day=DAY)
+
+
+def test_numbers_of_which_one_is_no_date_are_times_since_1970(tmp_path: Path) -> None:
+    replayed(tmp_path, "user_id,book_id,timestamp\nu1,b1,202610251234\nu1,b1,202610996000\n", last_day=DAY)
+    first, last = (dt.datetime.fromisoformat(record["timestamp"]) for record in landed(tmp_path))
+    assert last - first == dt.timedelta(milliseconds=744_766)
+
+
+@pytest.mark.parametrize(
+    ("number", "form", "expected"),
+    [
+        ("20261025", "%Y%m%d", "2026-10-25T00:00:00.000Z"),
+        ("2026", "%Y", "2026-01-01T00:00:00.000Z"),
+        ("20261025203600123", "%Y%m%d%H%M%S%g", "2026-10-25T20:36:00.123Z"),
+        ("1772359200", "seconds", "2026-03-01T10:00:00.000Z"),
+        ("1772359200000000", "microseconds", "2026-03-01T10:00:00.000Z"),
+    ],
+)
+def test_what_was_asked_for_is_taken(tmp_path: Path, number: str, form: str, expected: str) -> None:
+    formats = time_formats_of([form])
+    replayed(tmp_path, f"user_id,book_id,timestamp\nu1,b1,{number}\n", time_formats=formats)
+    assert landed(tmp_path)[0]["timestamp"] == expected
+
+
+def test_seconds_since_any_start_are_read_when_they_are_named(tmp_path: Path) -> None:
+    rows = "user_id,book_id,timestamp\nu1,b1,0\nu1,b1,3600\n"
+    replayed(tmp_path, rows, time_formats={"timestamp": "seconds"}, last_day=dt.date(2026, 11, 20))
+    assert [record["timestamp"][:16] for record in landed(tmp_path)] == ["2026-11-20T00:00", "2026-11-20T01:00"]
+
+
+@pytest.mark.parametrize("number", ["20261025203600", "46000", "4200000000"])
+def test_a_number_that_is_no_likely_date_is_left_empty_and_told(tmp_path: Path, number: str) -> None:
+    done = replayed(tmp_path, "user_id,book_id\nu1,b1\n", f"book_id,published_at\nb1,{number}\n")
+    assert landed(tmp_path, "book_attributes/") == [{"book_id": "b1", "is_available": True}]
+    assert f"the first '{number}' (line 2)" in done.unread[0].sentence()
+
+
+def packed_parquet(**columns: Any) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+UNUSED: dict[str, list[Any]] = {
+    "objects": [{"a": 1}], "lists of objects": [[{"a": 1}]], "lists of lists": [[[1]]], "bytes": [b"\xff\xfe"],
+    "objects of bytes": [{"path": "x", "bytes": b"\xff"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", UNUSED)
+def test_a_column_that_nobody_uses_may_hold_anything(tmp_path: Path, kind: str) -> None:
+    events, books = {"user_id": ["u1"], "book_id": ["b1"]}, {"book_id": ["b1"], "title": ["One"]}
+    replayed(tmp_path, packed_parquet(**events, more=UNUSED[kind]), packed_parquet(**books, more=UNUSED[kind]))
+    assert who_and_what(tmp_path) == [("u1", "b1")]
+    assert landed(tmp_path, "book_attributes/") == [{"book_id": "b1", "title": "One", "is_available": True}]
+    if "bytes" not in kind:
+        event, book = ({name: each[0] for name, each in row.items()} for row in (events, books))
+        (tmp_path / "json").mkdir()
+        replayed(
+            tmp_path / "json",
+            json.dumps({**event, "more": UNUSED[kind][0]}),
+            json.dumps({**book, "more": UNUSED[kind][0]}),
+        )
+        assert landed(tmp_path / "json", "book_attributes/") == landed(tmp_path, "book_attributes/")
+
+
+def test_what_is_not_used_is_shown(tmp_path: Path) -> None:
+    lines: list[str] = []
+    (tmp_path / "i").write_text('{"user_id": "u1", "book_id": "b1", "context": {"page": 1}}\n')
+    (tmp_path / "b").write_text('{"book_id": "b1", "shelf": "A", "size": {"height": 1}}\n')
+    replay(FolderHub(tmp_path), interactions=tmp_path / "i", books=tmp_path / "b", date=DAY, preview=lines.append)
+    assert [line.split("; ")[1:] for line in lines if "JSON Lines" in line] == [
+        ["user_id, book_id", "not used: context"],
+        ["book_id, shelf", "not used: size"],
+    ]
+
+
+@pytest.mark.parametrize("value", [["x"], {"a": 1}, [{"a": 1}]])
+@pytest.mark.parametrize(
+    ("file", "column"),
+    [("i", "user_id"), ("i", "timestamp"), ("i", "event"), ("b", "book_id"), ("b", "title"), ("b", "published_at")],
+)
+def test_several_values_where_one_is_needed_are_told_with_their_line(
+    tmp_path: Path, value: Any, file: str, column: str
+) -> None:
+    rows = {"i": {"user_id": "u1", "book_id": "b1"}, "b": {"book_id": "b1"}}
+    contents = {name: f"{json.dumps(row)}\n" for name, row in rows.items()}
+    contents[file] += f"{json.dumps({**rows[file], 'book_id': 'b2', column: value})}\n"
+    with pytest.raises(InputError, match=rf"line 2, column {column}: (a list, where|holds values within)"):
+        replayed(tmp_path, contents["i"], contents["b"])
+    assert not (tmp_path / "hub").exists()
+
+
+def test_several_authors_are_one_text(tmp_path: Path) -> None:
+    replayed(tmp_path, "user_id,book_id\nu1,b1\n", '{"book_id": "b1", "author": ["Ada", null, "Bo"]}')
+    assert landed(tmp_path, "book_attributes/")[0]["author"] == "Ada, Bo"
+
+
+CSV = b"user_id,book_id\nu1,b1\n"
+
+
+def archive(mode: str) -> bytes:
+    buffer = io.BytesIO()
+    if mode.startswith("w"):
+        with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]
+            member = tarfile.TarInfo("ratings.csv")
+            member.size = len(CSV)
+            tar.addfile(member, io.BytesIO(CSV))
+    else:
+        with zipfile.ZipFile(buffer, "w") as zipped:
+            zipped.writestr(mode, CSV)
+    return buffer.getvalue()
+
+
+FOREIGN = {
+    "a tar archive": archive("w"), "a tar archive within gzip": archive("w:gz"), "a ZIP archive": archive("ratings.csv"),
+    "a ZIP archive within gzip": gzip.compress(archive("ratings.csv")), "an Excel workbook": archive("xl/workbook.xml"),
+    "an OpenDocument file": archive("content.xml"), "bzip2": bz2.compress(CSV), "xz": lzma.compress(CSV),
+    "Zstandard": bytes(pa.compress(CSV, codec="zstd", asbytes=True)), "gzip within gzip": gzip.compress(gzip.compress(CSV)),
+    "bzip2 within gzip": gzip.compress(bz2.compress(CSV)), "a PDF document": b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\n",
+    "a RAR archive": b"Rar!\x1a\x07\x01\x00" + CSV, "HTML or XML": b"\n<!DOCTYPE html><html><table></table></html>",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_what_is_no_table_is_named_and_told_what_to_do(tmp_path: Path, what: str) -> None:
+    with pytest.raises(InputError, match=rf"interactions is {what}: .* as CSV, and give that file\.$"):
+        replayed(tmp_path, FOREIGN[what])
+    assert not (tmp_path / "hub").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        packed_parquet(user_id=["u1"], book_id=["b1"]),
+        CSV,
+        CSV.replace(b",", b"\t"),
+        b'{"user_id": "u1", "book_id": "b1"}\n',
+        b'[{"user_id": "u1", "book_id": "b1"}]',
+    ],
+)
+@pytest.mark.parametrize("after", [b"", b"\0" * 16])
+def test_every_table_may_be_gzipped(tmp_path: Path, content: bytes, after: bytes) -> None:
+    replayed(tmp_path, gzip.compress(content) + after)
+    assert who_and_what(tmp_path) == [("u1", "b1")]
+
+
+@pytest.mark.parametrize(
+    "blank", ["\n", "\n\n\n", " \n", "   ", "\t\n", " \n\t\n\n", "\r\n \r\n", "\u00a0\n", ",\n", ',""\n', ",,,\n"]
+)
+@pytest.mark.parametrize("mark", [",", "\t", ";"])
+def test_lines_that_hold_nothing_are_no_rows(tmp_path: Path, blank: str, mark: str) -> None:
+    lines = ["user_id,book_id,rating\n", "u1,b1,4\n", "u2,b1,9\n"]
+    first, second, third = (line.replace(",", mark) for line in lines)
+    blank = blank.replace(",", mark)
+    within = blank if blank.endswith("\n") else f"{blank}\n"
+    books = f"book_id{mark}title\n{within}b1{mark}One\n{blank}"
+    replayed(tmp_path, f"{first}{within}{second}{blank}", books)
+    assert who_and_what(tmp_path) == [("u1", "b1")]
+    assert len(landed(tmp_path, "book_attributes/")) == 1
+    line = 3 + within.count("\n")
+    with pytest.raises(InputError, match=f"line {line}, column rating: '9'"):
+        replayed(tmp_path, f"{within}{first}{second}{third}")
+
+
+def test_a_header_without_rows_has_no_rows(tmp_path: Path) -> None:
+    for content in ("user_id,book_id", "user_id,book_id\n \n\n"):
+        with pytest.raises(InputError, match="has no rows below its header"):
+            replayed(tmp_path, content)
+
+
+@pytest.mark.parametrize("half", ["\\ud800", "\\udc00 x", "\\ud83d\\ud83d\\ude00"])
+def test_half_a_character_is_a_question_mark_in_a_text_and_no_id(tmp_path: Path, half: str) -> None:
+    row = '{"user_id": "u1", "book_id": "b1"}\n'
+    for column in ("user_id", "book_id"):
+        bad = json.dumps({"user_id": "u1", "book_id": "b1", column: "@"}).replace("@", half)
+        with pytest.raises(InputError, match=f"line 2, column {column}: half a character"):
+            replayed(tmp_path, row + bad)
+    replayed(
+        tmp_path, row.replace("}", f', "more": "{half}", "{half}": 1}}'), f'{{"book_id": "b1", "title": "{half}"}}'
+    )
+    assert landed(tmp_path, "book_attributes/")[0]["title"].startswith("?")
+
+
+def test_rows_that_are_left_out_leave_no_trace(tmp_path: Path) -> None:
+    rows = (
+        "user_id,book_id,event,timestamp\n,b9,x,2026-05-01\nu9,b9,x,13.1.2026\nu8,b9,X,1.13.2026\n"
+        "u1,b1,click,2026-01-01\nu2,b1,click,2026-01-03\n"
+    )
+    options = {"events": events_of(["x=", "click=Book Viewed"]), "last_day": dt.date(2026, 11, 20)}
+    done = replayed(tmp_path, rows, **options)
+    assert [record["timestamp"][:10] for record in landed(tmp_path)] == ["2026-11-18", "2026-11-20"]
+    assert landed(tmp_path, "user_attributes/") == [{"user_id": "u1"}, {"user_id": "u2"}]
+    assert (done.left_out, done.unknown_books, done.users) == (3, 0, 2)
+    with pytest.raises(InputError, match="line 7, column timestamp: 'never' is no time"):
+        replayed(tmp_path, f"{rows}u3,b1,click,never\n", **options)
+    with pytest.raises(InputError, match="has no rows left"):
+        replayed(tmp_path, "user_id,book_id,event\nu1,b1,x\n", **options)
