@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -18,6 +19,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from recsys_platform import options_of_own_files as own
 from recsys_platform.errors import InputError, RecsysError, WarehouseHeldError, is_disk_full
 from recsys_platform.hub.keys import LANDING
 from recsys_platform.hub.store import Hub
@@ -28,6 +30,7 @@ from recsys_platform.warehouse.port import Warehouse
 
 if TYPE_CHECKING:  # Dagster takes a second to import, which few commands need
     from recsys_platform.defs.automation.run import Refresher
+    from recsys_platform.events.reading import Reading
 
 app = typer.Typer(
     name="recsys",
@@ -105,17 +108,8 @@ def simulate(
             made = simulation.continue_simulation(hub, truth_dir=truth, days=days, progress=advance)
         else:
             last = end.date() if end else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-            made = simulation.simulate(
-                hub,
-                readers=readers,
-                books=books,
-                days=days,
-                seed=seed,
-                end=last,
-                truth_dir=truth,
-                horizon=horizon,
-                progress=advance,
-            )
+            make = partial(simulation.simulate, readers=readers, books=books, days=days, seed=seed, horizon=horizon)
+            made = make(hub, end=last, truth_dir=truth, progress=advance)
     OUT.print(
         f"{made.records:,} records in {made.objects:,} objects, {made.start} to {made.end}, "
         f"{made.records / made.seconds:,.0f} records/s, in {hub.where('')}"
@@ -135,63 +129,41 @@ def _refuse_second_world(settings: Settings, hub: Hub) -> None:
 
 @app.command()
 def replay(
-    interactions: Annotated[
-        Path, typer.Option(help="Your interactions: user_id, book_id[, timestamp][, rating][, event].")
-    ],
-    books: Annotated[Path, typer.Option(help="Your books: book_id and any of title, author, language, categories, …")],
-    users: Annotated[
-        Path | None, typer.Option(help="Your users: user_id and any of country, language, tier, …")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="OURS=THEIRS",
-            help="Where a column is named otherwise, in whichever of the files has it: user_id=userId; books.author=writer for "
-            "one file alone. With --no-header the number of the column.",
-        ),
-    ] = None,
-    book_column: Annotated[
-        list[str] | None, typer.Option(metavar="OURS=THEIRS", help="The same as --column books.OURS=THEIRS.")
-    ] = None,
-    no_header: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE", help="interactions, books or users: line 1 is data, the columns are 1, 2, 3, …"),
-    ] = None,
-    rating_scale: Annotated[
-        str | None, typer.Option(metavar="LOWEST:HIGHEST", help="The scale of your ratings, if not 1:5.")
-    ] = None,
-    unrated: Annotated[float | None, typer.Option(help="The rating that means that there is none, e.g. 0.")] = None,
-    decimal_comma: Annotated[bool, typer.Option("--decimal-comma", help="Ratings are written as 4,5.")] = False,
-    time_format: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FORMAT",
-            help="How times are written, if neither ISO 8601 nor since 1970: '%d.%m.%Y %H:%M'; published_at=%m/%d/%Y for "
-            "another column.",
-        ),
-    ] = None,
-    last_day: Annotated[
-        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Move all times so that the last is on this day.")
-    ] = None,
-    event: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="THEIRS=OURS",
-            help="What an event of yours is here: 'click=Book Viewed'; nothing after the sign leaves its rows out.",
-        ),
-    ] = None,
-    encoding: Annotated[str, typer.Option(help="Of files that are not UTF-8, e.g. latin-1.")] = "utf-8",
-    date: Annotated[
-        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of the snapshots; default: yesterday.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is taken for what, and write nothing.")] = False,
+    interactions: own.Interactions,
+    books: own.Books,
+    users: own.Users = None,
+    column: own.Columns = None,
+    book_column: own.BookColumns = None,
+    no_header: own.NoHeader = None,
+    rating_scale: own.RatingScale = None,
+    unrated: own.Unrated = None,
+    decimal_comma: own.DecimalComma = False,
+    time_format: own.TimeFormats = None,
+    last_day: own.LastDay = None,
+    event: own.Events = None,
+    encoding: own.Encoding = "utf-8",
+    date: own.Date = None,
+    dry_run: own.DryRun = False,
 ) -> None:
     """Turn your own interactions into landing objects and attribute snapshots.
 
     Files are CSV (with commas, tabs, semicolons or bars), JSON Lines or Parquet, also gzipped: told apart by content.
     """
+    from recsys_platform.events.reading import reading_of
+
+    reading = reading_of(
+        columns=column or (), book_columns=book_column or (), headerless=no_header or (), rating_scale=rating_scale, unrated=unrated,
+        decimal_comma=decimal_comma, time_formats=time_format or (), last_day=last_day.date() if last_day else None,
+        events=event or (), encoding=encoding,
+    )  # fmt: skip
+    day = date.date() if date else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+    _replay(reading, interactions=interactions, books=books, users=users, date=day, dry_run=dry_run)
+
+
+def _replay(
+    reading: "Reading", *, interactions: Path, books: Path, users: Path | None, date: dt.date, dry_run: bool
+) -> None:
     from recsys_platform.console_files import print_replayed_files
-    from recsys_platform.events import reading as understood
     from recsys_platform.events.replay import replay as replay_files
 
     settings = _world()
@@ -199,21 +171,6 @@ def replay(
         raise InputError(
             f"{settings.home} holds a simulated world, with which your own data would mix: set RECSYS_HOME to another folder."
         )
-    columns, own = understood.columns_of(column or ())
-    pairs = (understood.pair(text, option="--book-column", example="book_id=id") for text in book_column or ())
-    own["books"].update(pairs)
-    reading = understood.Reading(
-        columns=columns,
-        own_columns=own,
-        headerless=understood.headerless_of(no_header or ()),
-        encoding=encoding,
-        rating_scale=understood.scale_of(rating_scale) if rating_scale else None,
-        unrated=unrated,
-        decimal_comma=decimal_comma,
-        time_formats=understood.time_formats_of(time_format or ()),
-        events=understood.events_of(event or ()),
-        last_day=last_day.date() if last_day else None,
-    )
     with _bar() as bar:
         task = bar.add_task("writing landing objects", total=None, visible=False)
         done = replay_files(
@@ -221,7 +178,7 @@ def replay(
             interactions=interactions,
             books=books,
             users=users,
-            date=date.date() if date else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1),
+            date=date,
             reading=reading,
             preview=lambda line: OUT.print(line, soft_wrap=True, markup=False),
             dry_run=dry_run,

@@ -66,6 +66,36 @@ class Reading:
         return frozenset(theirs for theirs, ours in self.events.items() if not ours)
 
 
+def reading_of(
+    *,
+    columns: Iterable[str] = (),
+    book_columns: Iterable[str] = (),
+    headerless: Sequence[str] = (),
+    encoding: str = "utf-8",
+    rating_scale: str | None = None,
+    unrated: float | None = None,
+    decimal_comma: bool = False,
+    time_formats: Iterable[str] = (),
+    events: Iterable[str] = (),
+    last_day: dt.date | None = None,
+) -> Reading:
+    """What the options of the command say, each as it is written there. Raises InputError for one of another form."""
+    anywhere, own = columns_of(columns)
+    own["books"].update(pair(text, option="--book-column", example="book_id=id") for text in book_columns)
+    return Reading(
+        columns=anywhere,
+        own_columns=own,
+        headerless=headerless_of(headerless),
+        encoding=encoding,
+        rating_scale=scale_of(rating_scale) if rating_scale else None,
+        unrated=unrated,
+        decimal_comma=decimal_comma,
+        time_formats=time_formats_of(time_formats),
+        events=events_of(events),
+        last_day=last_day,
+    )
+
+
 def columns_of(texts: Iterable[str]) -> tuple[dict[str, str], dict[OwnFile, dict[str, str]]]:
     """`ours=theirs` and `file.ours=theirs` as `columns` and `own_columns`."""
     anywhere: dict[str, str] = {}
