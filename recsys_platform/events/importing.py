@@ -165,17 +165,20 @@ def _source_of(name: str) -> Source:
 
 
 def _arrival_of_path(name: str) -> dt.datetime | None:
-    """The hour of Firehose's folders, or the last hour of Segment's day: its records are of all hours of that day.
-
-    None for Segment's day of today before its last hour: an arrival to come would be none.
-    """
-    hour, day = _HOUR.search(name), _SEGMENT_DAY.search(name)
+    """The hour of Firehose's folders."""
+    hour = _HOUR.search(name)
     try:
-        if day:
-            last = dt.datetime.combine(_moment(int(day[1]) / 1000).date(), dt.time(23))
-            return last if last <= dt.datetime.now(dt.UTC).replace(tzinfo=None) else None
         return dt.datetime(*(int(part) for part in hour.groups())) if hour else None  # type: ignore[arg-type]
-    except (ValueError, OverflowError):
+    except ValueError:
+        return None
+
+
+def _segment_day(name: str) -> dt.date | None:
+    """The day of Segment's folders, which hold the records of all hours of that day."""
+    day = _SEGMENT_DAY.search(name)
+    try:
+        return _moment(int(day[1]) / 1000).date() if day else None
+    except OverflowError:
         return None
 
 
@@ -349,7 +352,10 @@ def _landed(
     records: Sequence[Record], source: Source, of_path: dt.datetime | None, given: dt.datetime | None, name: str
 ) -> list[tuple[dt.datetime, str]]:
     """The hour in which each record landed, and its text; a request of Matomo without a time happened when it arrived."""
-    arrivals = [record.arrival or of_path or _said_time(record.value, source) or given for record in records]
+    day = _segment_day(name)
+    arrivals = [
+        record.arrival or of_path or _arrival_on(day, _said_time(record.value, source)) or given for record in records
+    ]
     newest = max((arrival for arrival in arrivals if arrival), default=None)
     if not records:
         return []
@@ -367,6 +373,16 @@ def _landed(
         (_hour_of(arrival or newest), _timed(record, source, arrival or newest))
         for record, arrival in zip(records, arrivals, strict=True)
     ]
+
+
+def _arrival_on(day: dt.date | None, said: dt.datetime | None) -> dt.datetime | None:
+    """The time that a record says; of Segment's day its beginning where that is on another day or not said.
+
+    It does not depend on when the import runs, so that another import finds the same objects.
+    """
+    if day is None or (said is not None and said.date() == day):
+        return said
+    return dt.datetime.combine(day, dt.time())
 
 
 def _hour_of(arrival: dt.datetime) -> dt.datetime:

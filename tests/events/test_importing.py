@@ -76,9 +76,9 @@ def test_records_are_taken_out_of_what_stands_around_them(tmp_path, name, pack):
     assert (summary.records, summary.objects, summary.refused) == (2, 1, [])
 
 
-def test_segment_names_days_by_milliseconds_and_its_records_arrive_before_the_next(tmp_path):
+def test_segment_names_days_by_milliseconds_and_its_records_arrive_on_that_day(tmp_path):
     found, _ = brought_in(tmp_path, f"segment-logs/source1/{DAY}/a.gz", gzip.compress(lines(ONE, TWO)))
-    assert found == [("23", ONE), ("23", TWO)]
+    assert found == [("09", ONE), ("09", TWO)]
     assert brought_in(tmp_path, "segment-logs/source1/dummy-object.txt", b"Test")[1].files == 1
 
 
@@ -258,9 +258,23 @@ def test_a_call_of_a_batch_that_says_null_takes_what_the_batch_says(tmp_path):
     assert found == [("08", {**ONE, **shared})]
 
 
-def test_segments_day_of_today_lands_under_no_hour_to_come(tmp_path):
+@pytest.mark.parametrize("days_ago", [0, 1, 400])
+def test_when_segments_day_is_imported_decides_nothing(tmp_path, days_ago):
     now = dt.datetime.now(dt.UTC)
-    day = int(dt.datetime(now.year, now.month, now.day, tzinfo=dt.UTC).timestamp() * 1000)
-    record = {**ONE, "receivedAt": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
-    found, _ = brought_in(tmp_path, f"segment-logs/source1/{day}/a.gz", gzip.compress(lines(record)))
-    assert found == [(f"{now:%H}", record)]
+    day = dt.datetime(now.year, now.month, now.day, tzinfo=dt.UTC) - dt.timedelta(days=days_ago)
+    said = {**ONE, "receivedAt": f"{day:%Y-%m-%d}T00:09:00Z"}
+    silent, of_other_days = {"type": "track", "messageId": "m3"}, {**ONE, "timestamp": "2001-02-03T09:30:00Z"}
+    name = f"segment-logs/source1/{int(day.timestamp() * 1000)}/a.gz"
+    found, _ = brought_in(tmp_path, name, gzip.compress(lines(silent, said, of_other_days, b"oops".decode())))
+    assert [hour for hour, _ in found] == ["00"] * 4
+    assert {item.key.rsplit("/", 1)[0] for item in FolderHub(tmp_path / "hub").objects(f"{LANDING}/")} == {
+        f"{LANDING}/source=segment/{day:%Y/%m/%d}/00"
+    }
+
+
+def test_a_day_of_segment_that_goes_on_adds_what_is_new(tmp_path):
+    """As it is imported twice a day and again on the next."""
+    folder = f"segment-logs/source1/{DAY}"
+    for number, record in enumerate((ONE, TWO, {**ONE, "messageId": "m3", "timestamp": "2026-11-22T19:30:00Z"})):
+        found, _ = brought_in(tmp_path, f"{folder}/{number}.gz", gzip.compress(lines(record)))
+    assert [hour for hour, _ in found] == ["09", "09", "19"]
