@@ -11,8 +11,7 @@ import re
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys_platform.errors import HubError
-from recsys_platform.hub.keys import curated_key, curated_prefix
+from recsys_platform.hub.keys import curated_day, curated_key, curated_prefix
 from recsys_platform.hub.store import Hub
 
 # Pseudonyms too: with the salt they lead back to a person.
@@ -49,8 +48,9 @@ def remove_day(hub: Hub, name: str, day: dt.date) -> None:
 
 
 def days_of_table(hub: Hub, name: str) -> list[dt.date]:
-    """The days of a curated table, oldest first; `HubError` if a folder is not a day."""
-    return [_day(name, folder) for folder in hub.folders(f"curated/{name}")]
+    """The days of a curated table, oldest first; what else lies in its folder does not count."""
+    keys = (item.key for item in hub.objects(f"curated/{name}/"))
+    return sorted({day for key in keys if (day := curated_day(key))})
 
 
 def fingerprint_of(hub: Hub, name: str, day: dt.date) -> str | None:
@@ -62,12 +62,3 @@ def fingerprint_of(hub: Hub, name: str, day: dt.date) -> str | None:
         return None
     mark = (footer.metadata or {}).get(_FINGERPRINT) if footer else None
     return mark.decode() if mark else None
-
-
-def _day(name: str, folder: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(folder.removeprefix("dt="))
-    except ValueError as error:
-        raise HubError(
-            f"curated/{name}/{folder} is not of the form curated/{name}/dt=YYYY-MM-DD: move it out of the hub."
-        ) from error

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args
 
 import pyarrow as pa
@@ -19,7 +20,15 @@ from recsys_platform.errors import HubError
 from recsys_platform.events.framing import read_json, split_records
 from recsys_platform.hub.catalogue import KnownEvent, KnownField, Partition, Sample, Table
 from recsys_platform.hub.hive_types import arrow_type, columns_of, joined
-from recsys_platform.hub.keys import LANDING, SOURCES, Attributes, arrival_of, is_landing_key
+from recsys_platform.hub.keys import (
+    LANDING,
+    SOURCES,
+    Attributes,
+    arrival_of,
+    is_curated_key,
+    is_landing_key,
+    is_snapshot_key,
+)
 from recsys_platform.hub.schemas import Field, Schema, discover
 from recsys_platform.hub.store import Hub, HubObject
 
@@ -48,7 +57,7 @@ class _Listing:
 
 
 def find_tables(hub: Hub) -> list[Table]:
-    """Every table that has objects, as version 1 of the newest day that anything landed on."""
+    """Every table that has objects, as version 1 of the newest day that anything landed on; strays are left out."""
     landing = [listing for listing in _landing(hub) if listing.days]
     curated = [listing for listing in _curated(hub) if listing.days]
     if not landing and not curated:
@@ -58,6 +67,13 @@ def find_tables(hub: Hub) -> list[Table]:
         *(_json_table(hub, listing, today) for listing in landing),
         *(_parquet_table(hub, listing, today) for listing in curated),
     ]
+
+
+def find_strays(hub: Hub) -> list[str]:
+    """The keys beside snapshots and curated days that are no part of them, sorted."""
+    kinds: tuple[Attributes, ...] = get_args(Attributes)
+    beside = [item.key for kind in kinds for item in hub.objects(f"{kind}/") if not is_snapshot_key(kind, item.key)]
+    return sorted([*beside, *(item.key for item in hub.objects("curated/") if not is_curated_key(item.key))])
 
 
 def event_name(source: str, record: Record) -> str:
@@ -90,16 +106,17 @@ def _landing(hub: Hub) -> Iterator[_Listing]:
         objects = [item for item in hub.objects(location) if is_landing_key(item.key)]
         yield _listing(f"landing/{LANDING}_{source}", location, objects, lambda key: arrival_of(key).date())
     for kind in get_args(Attributes):
-        yield _by_dt(hub, f"landing/{kind}", f"{kind}/")
+        yield _by_dt(hub, f"landing/{kind}", f"{kind}/", partial(is_snapshot_key, kind))
 
 
 def _curated(hub: Hub) -> Iterator[_Listing]:
     for name in hub.folders("curated"):
-        yield _by_dt(hub, f"curated/{name}", f"curated/{name}/")
+        yield _by_dt(hub, f"curated/{name}", f"curated/{name}/", is_curated_key)
 
 
-def _by_dt(hub: Hub, name: str, location: str) -> _Listing:
-    return _listing(name, location, hub.objects(location), lambda key: _dt_of(key, location))
+def _by_dt(hub: Hub, name: str, location: str, is_part: Callable[[str], bool]) -> _Listing:
+    objects = [item for item in hub.objects(location) if is_part(item.key)]
+    return _listing(name, location, objects, lambda key: dt.date.fromisoformat(key.split("/")[-2].removeprefix("dt=")))
 
 
 def _listing(name: str, location: str, objects: Iterable[HubObject], day_of: Callable[[str], dt.date]) -> _Listing:
@@ -107,13 +124,6 @@ def _listing(name: str, location: str, objects: Iterable[HubObject], day_of: Cal
     for item in objects:
         days[day_of(item.key)].append(item)
     return _Listing(name, location, dict(sorted(days.items())))
-
-
-def _dt_of(key: str, location: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(key.removeprefix(f"{location}dt=").split("/")[0])
-    except ValueError as error:
-        raise HubError(f"{key} is not in a folder dt=YYYY-MM-DD: move it out of the hub.") from error
 
 
 def _json_table(hub: Hub, listing: _Listing, today: dt.date) -> Table:

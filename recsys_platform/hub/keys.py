@@ -15,6 +15,7 @@ FIRST_DAY = dt.date(2000, 1, 1)
 LANDING = "engagement_events"
 _LANDING_KEY = re.compile(rf"{LANDING}/source=(?P<source>[a-z]+)/(?P<hour>\d{{4}}/\d\d/\d\d/\d\d)/[^/]+")
 _SNAPSHOT_KEY = re.compile(r"(?P<kind>[a-z_]+)/(?P<folder>dt=[^/]+)/[^/_.][^/]*\.(gz|json|jsonl)")
+_CURATED_KEY = re.compile(r"curated/[^/]+/(?P<folder>dt=[^/]+)/[^/_.][^/]*\.parquet")
 _DAY_FOLDER = re.compile(r"dt=\d{4}-\d\d-\d\d")
 
 
@@ -73,10 +74,21 @@ def is_landing_key(key: str) -> bool:
 def is_snapshot_key(kind: Attributes, key: str) -> bool:
     """Whether a key is a part of an attribute snapshot: a file of JSON lines, gzipped or not, right in the folder of a real day."""
     match = _SNAPSHOT_KEY.fullmatch(key)
-    return match is not None and match["kind"] == kind and snapshot_day(match["folder"]) is not None
+    return match is not None and match["kind"] == kind and day_of_folder(match["folder"]) is not None
 
 
-def snapshot_day(folder: str) -> dt.date | None:
+def curated_day(key: str) -> dt.date | None:
+    """The day of a Parquet file of a curated table; None if the key is not one right in the folder of a real day."""
+    match = _CURATED_KEY.fullmatch(key)
+    return day_of_folder(match["folder"]) if match else None
+
+
+def is_curated_key(key: str) -> bool:
+    """Whether a key is a Parquet file of a day of a curated table."""
+    return curated_day(key) is not None
+
+
+def day_of_folder(folder: str) -> dt.date | None:
     """The day of a folder `dt=YYYY-MM-DD`, None if it is named otherwise."""
     try:
         return dt.date.fromisoformat(folder[3:]) if _DAY_FOLDER.fullmatch(folder) else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from recsys_platform.errors import HubError
 from recsys_platform.events.framing import read_json, split_records
-from recsys_platform.hub.keys import Attributes, attributes_prefix, is_snapshot_key, snapshot_day
+from recsys_platform.hub.keys import Attributes, attributes_prefix, day_of_folder, is_snapshot_key
 from recsys_platform.hub.schemas import Drift, Schema, discover, drift
 from recsys_platform.hub.store import Hub, HubObject
 
@@ -37,7 +37,7 @@ class SnapshotDrift:
 
 def snapshot_days(hub: Hub, kind: Attributes) -> list[dt.date]:
     """The days that have a snapshot, oldest first."""
-    days = {day for day in map(snapshot_day, hub.folders(kind)) if day}
+    days = {day for day in map(day_of_folder, hub.folders(kind)) if day}
     return sorted(day for day in days if snapshot_parts(hub, kind, day))
 
 

@@ -15,8 +15,8 @@ import pytest
 from recsys_platform.errors import HubError
 from recsys_platform.hub import discovery, remembering
 from recsys_platform.hub.catalogue import LocalCatalogue, Partition, Table
-from recsys_platform.hub.curated import put_day
-from recsys_platform.hub.discovery import event_name, find_tables
+from recsys_platform.hub.curated import days_of_table, put_day
+from recsys_platform.hub.discovery import event_name, find_strays, find_tables
 from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.hive_types import arrow_type, columns_of, joined
 from recsys_platform.hub.keys import attributes_key, landing_key
@@ -520,10 +520,29 @@ def test_what_is_not_parquet_is_named(hub):
         find_tables(hub)
 
 
-def test_a_stray_file_among_the_days_is_named(hub):
-    hub.put("curated/t/notes.txt", b"")
-    with pytest.raises(HubError, match=r"curated/t/notes\.txt is not in a folder dt=YYYY-MM-DD: move it"):
-        find_tables(hub)
+STRAYS = (
+    "README.md", "notes.txt", ".DS_Store", "_SUCCESS", "dt=2026-11-21/_SUCCESS", "dt=2026-11-21/.DS_Store",
+    "dt=2026-11-22/.part-0.crc",
+    "dt=2026-11-22/notes.csv", "dt=2026-11-22/deeper/part-00000.parquet", "dt=2026-11-22/deeper/part-00000.json.gz",
+    "dt=2026-02-30/part-00000.parquet", "dt=2026-02-30/part-00000.json.gz", "dt=2026-11-23", "tmp/part-00000.parquet",
+    "dt=2026-11-21_$folder$", "dt=__HIVE_DEFAULT_PARTITION__/part-00000.parquet",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [b"", b"what a program left"])
+@pytest.mark.parametrize("name", STRAYS)
+def test_strays_are_named_and_change_nothing(hub, name, content):
+    books(hub, FRIDAY, *shelf(2))
+    put_day(hub, "t", FRIDAY, pa.table({"a": [1]}))
+    before = find_tables(hub)
+    for folder in ("book_attributes", "curated/t", "curated/empty"):
+        hub.put(f"{folder}/{name}", content)
+    assert find_tables(hub) == before
+    assert days_of_table(hub, "t") == [FRIDAY]
+    hidden = name.rsplit("/", 1)[-1].startswith(".") or (not content and name.endswith("$folder$"))
+    assert find_strays(hub) == (
+        [] if hidden else sorted(f"{f}/{name}" for f in ("book_attributes", "curated/t", "curated/empty"))
+    )
 
 
 # Types

@@ -135,15 +135,25 @@ def test_one_table_can_be_written_alone(run, marts):
     assert [each.asset_key for each in done.asset_materializations_for_node("curated_days")] == [ASSETS[1]]
 
 
-def test_what_spoils_the_catalogue_is_said_in_one_sentence(job, run):
+def test_a_stray_is_told_and_the_catalogue_goes_on(job, run, books):
+    books(FRIDAY)
     stray = job[0] / "hub/book_attributes/notes.txt"
-    stray.parent.mkdir(exist_ok=True)
     stray.write_text("")
     done = run(ASSETS[2])
     stray.unlink()
+    assert done.success
+    assert figures(done, "hub/catalogue")["not_read"] == ["book_attributes/notes.txt"]
+
+
+def test_what_spoils_the_catalogue_is_said_in_one_sentence(job, run):
+    torn = job[0] / "hub/curated/t/dt=2026-11-20/part-00000.parquet"
+    torn.parent.mkdir(parents=True)
+    torn.write_text("PAR?")
+    done = run(ASSETS[2])
+    torn.unlink()
     (failure,) = [event.step_failure_data for event in done.all_events if event.is_step_failure]
     assert failure.user_failure_data.description == (
-        "book_attributes/notes.txt is not in a folder dt=YYYY-MM-DD: move it out of the hub."
+        "curated/t/dt=2026-11-20/part-00000.parquet is not Parquet: remove it, and it is written again."
     )
 
 

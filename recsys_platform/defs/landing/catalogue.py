@@ -8,6 +8,7 @@ import dagster as dg
 from recsys_platform.defs.automation.conditions import NIGHTLY
 from recsys_platform.errors import RecsysError
 from recsys_platform.hub.catalogue import LocalCatalogue, Table
+from recsys_platform.hub.discovery import find_strays
 from recsys_platform.hub.remembering import Recorded, changes, record_tables
 from recsys_platform.hub.store import Hub
 from recsys_platform.settings import Settings
@@ -21,6 +22,7 @@ SOURCES = (
     ["curated", "fct_sessions"],
     ["training", "interactions"],
 )
+_TOLD = 20  # strays that are named
 _CHECK = "fields_are_those_of_the_day_before"
 
 
@@ -32,7 +34,9 @@ _CHECK = "fields_are_those_of_the_day_before"
     automation_condition=NIGHTLY,
     check_specs=[dg.AssetCheckSpec(_CHECK, asset=CATALOGUE, description="No field came, went or changed its type.")],
 )
-def catalogue(hub: dg.ResourceParam[Hub], settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+def catalogue(
+    context: dg.AssetExecutionContext, hub: dg.ResourceParam[Hub], settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
     """Every landing and curated table of the hub with its fields, partitions and figures, from a sample: `catalogue/` in the hub.
 
     Where `RECSYS_GLUE_DATABASE` is set, Glue is told of them too.
@@ -40,10 +44,20 @@ def catalogue(hub: dg.ResourceParam[Hub], settings: dg.ResourceParam[Settings]) 
     try:
         recorded = record_tables(hub, LocalCatalogue(hub))
         told = _mirrored(hub, recorded, settings.glue_database)
+        strays = find_strays(hub)
     except RecsysError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+    if strays:
+        context.log.warning(
+            f"{len(strays)} objects are no part of a snapshot or a curated day, and are not read: {strays[0]}, …"
+        )
     return dg.MaterializeResult(
-        metadata={"dagster/row_count": len(recorded), "tables": _overview(recorded), **told},
+        metadata={
+            "dagster/row_count": len(recorded),
+            "tables": _overview(recorded),
+            "not_read": strays[:_TOLD],
+            **told,
+        },
         check_results=[_judged(recorded)],
     )
 

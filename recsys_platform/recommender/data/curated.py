@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys_platform.hub.curated import put_day
+from recsys_platform.hub.curated import days_of_table, put_day
 from recsys_platform.hub.keys import curated_key
 from recsys_platform.hub.store import Hub
 from recsys_platform.recommender.data.dataset import Dataset
@@ -32,16 +32,17 @@ def keep(hub: Hub, day: dt.date, tables: Mapping[str, pa.Table]) -> list[str]:
 
 def newest_marts(hub: Hub) -> dict[str, pa.Table]:
     """The marts of the newest day that was kept; `DataError` if there is none."""
-    days = hub.folders("curated/fct_interactions")
+    days = days_of_table(hub, "fct_interactions")
     if not days:
         raise DataError("There is no training data in the hub yet: materialize `training/interactions` first.")
-    return _marts(hub, dt.date.fromisoformat(days[-1].removeprefix("dt=")))
+    return _marts(hub, days[-1])
 
 
 def marts_trained_on(hub: Hub, data_to: str) -> dict[str, pa.Table] | None:
     """The marts of the first day that was kept from a version's last interaction on (ISO text), None if there are none any more."""
-    kept = [dt.date.fromisoformat(folder.removeprefix("dt=")) for folder in hub.folders("curated/fct_interactions")]
-    since = [day for day in sorted(kept) if data_to and day >= dt.date.fromisoformat(data_to[:10])]
+    since = [
+        day for day in days_of_table(hub, "fct_interactions") if data_to and day >= dt.date.fromisoformat(data_to[:10])
+    ]
     return _marts(hub, since[0]) if since else None
 
 
