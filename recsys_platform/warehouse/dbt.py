@@ -48,7 +48,8 @@ def parsed_before(file: Path, env: str) -> "Manifest | None":
     if (kind, version, roots) != ("duckdb", __version__, {str(ROOT)}):
         return None
     parsed: Manifest = Manifest.from_msgpack(raw, decoder=extended_mashumuro_decoder)
-    parsed.build_flat_graph()  # type: ignore[no-untyped-call]  # what macros see as `graph`; the file is without it, and dbt builds it only where it parses
+    # What macros see as `graph`: the file is without it, and dbt builds it only where it parses.
+    parsed.build_flat_graph()  # type: ignore[no-untyped-call]
     return parsed
 
 
