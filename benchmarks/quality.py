@@ -2,7 +2,8 @@
 
     python benchmarks/quality.py [--only PART,PART] [--goodbooks FOLDER]
                                  [--movielens FOLDER] [--home FOLDER] [--tuned FOLDER]
-                                 [--trials N] [--seconds S] [--seeds N] [--jobs N] [--folds N] [--json]
+                                 [--trials N] [--seconds S] [--seeds N] [--jobs N] [--folds N]
+                                 [--readers N] [--books N] [--json]
 
 `ml100k`: MovieLens-100K, ratings from 4 up are liked, each reader's latest fifth is held out, NDCG@10, what was liked before is
 filtered.
@@ -11,7 +12,8 @@ filtered.
 hidden, then known by 80 % of what they liked: NDCG@10 without training again ÷ with. `goodbooks`: goodbooks-10k, a random fifth
 of each reader's ratings from 4 up. `goodbooks_sparse`: six of each reader's ratings from 4 up, a random fifth (rounded up) held out,
 the variants as they come beside the dense EASE over all books and a plain count. `world`: the demo's world, as the platform itself
-measures it. `ml100k_published`,
+measures it. `world_views`: the same with all events but views left out, a world a seed, beside the oracle, which ranks by the odds
+that the simulated readers open books by; `--readers` and `--books` make it another size. `ml100k_published`,
 `goodbooks_published`: the same held out from the whole road, `recsys replay` and `run` in a world of its own: NDCG@10 of the published
 lists of what is live, beside every model that was trained. Variants and peers are tuned
 on an inner split of the first seed's training data, each with the same number of trials or seconds; then all are trained on
@@ -37,6 +39,7 @@ import quality_data as sets
 from measure import print_table, watch
 from quality_peers import PEERS, Found, Scored
 from quality_published import figures_of, published
+from quality_views import viewed
 from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
@@ -68,6 +71,7 @@ PARTS = (
     "goodbooks_sparse",
     "goodbooks_published",
     "world",
+    "world_views",
 )
 Cut = Callable[..., Split]
 
@@ -337,6 +341,21 @@ def world(bench: Bench) -> None:
     bench.figures.update({"world": quality, "true_affinity": liked})
 
 
+def world_views(bench: Bench) -> None:
+    """The demo's world of views alone, a world a seed, beside what the simulation's tastes allow."""
+    found: Means = {}
+    for seed in bench.seeds:
+        with tempfile.TemporaryDirectory() as scratch:
+            home = bench.given.home / f"world_views-{seed}" if bench.given.home else Path(scratch) / "home"
+            done = viewed(home, RECSYS, readers=bench.given.readers, books=bench.given.books, k=K, seed=seed)
+        bench.tell(f"world_views, seed {seed}: {done.figures()}")
+        live = {f"live ({done.live})": done.models[done.live], "oracle": done.oracle}
+        for who, value in (live | dict(done.models)).items():
+            found.setdefault(who, []).append(value)
+        bench.figures.setdefault("world_views", []).append(done.figures())  # type: ignore[attr-defined]
+    show_simply(bench, f"world_views, NDCG@{K} on what readers opened next", found)
+
+
 def affinity_of(name: str, warehouse: DuckDBWarehouse, truth) -> float:  # noqa: ANN001
     """Mean true affinity of the first ten books of every list of a variant."""
     lists = warehouse.frame(TOP, [name])
@@ -381,6 +400,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--readers", type=int, default=2000)
+    parser.add_argument("--books", type=int, default=600)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     bench = Bench(given, TuningParams(trials=given.trials, seconds=given.seconds, k=K))

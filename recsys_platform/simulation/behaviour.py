@@ -111,7 +111,7 @@ def new_season(world: World, opened: list[Ints], *, day: int) -> Library:
 
 def _queue_block(world: World, rng: np.random.Generator, *, rows: Ints, seen: Ints, day: int, length: int) -> Ints:
     """The next books of some readers (ascending), most wanted first; -1 where there is none left."""
-    wanted = _appeal(world, rows=rows, day=day)
+    wanted = appeal(world, rows=rows, day=day)
     wait: Floats = np.maximum(rng.standard_exponential(wanted.shape, np.float32), np.float32(1e-30))
     wanted -= np.log(wait)
     mine = seen[slice(*np.searchsorted(seen[:, 0], [rows[0], rows[-1] + 1]))]
@@ -124,16 +124,16 @@ def _queue_block(world: World, rng: np.random.Generator, *, rows: Ints, seen: In
     return np.where(np.take_along_axis(score, order, axis=1) < NEVER_OPENED / 2, -1, best)
 
 
-def _appeal(world: World, *, rows: Ints, day: int) -> Floats:
+def appeal(world: World, *, rows: Ints, day: int) -> Floats:
     """Log-odds of being opened: taste, fame, and a while of attention for what is new; shape (readers, books)."""
     books = world.books
     new = 0.6 * (books["published_day"] > day - SEASON)
     taste = CHOOSINESS * world.readers["factors"][rows]
     losses = world.readers["factors"][rows, -len(LANGUAGES) :]
     taste[:, -len(LANGUAGES) :][losses <= -FOREIGN] = NEVER_OPENED  # nobody opens what they cannot read
-    appeal = taste @ np.ascontiguousarray(books["factors"]).T
-    appeal += (books["popularity"] + new).astype(np.float32)
-    return np.asarray(appeal, dtype=np.float32)
+    odds = taste @ np.ascontiguousarray(books["factors"]).T
+    odds += (books["popularity"] + new).astype(np.float32)
+    return np.asarray(odds, dtype=np.float32)
 
 
 def _sessions(world: World, rng: np.random.Generator, *, day: int) -> Sessions:
