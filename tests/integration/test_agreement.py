@@ -1,0 +1,203 @@
+"""Whatever a person changes: published lists, the page of the evaluation and the registry agree once it was followed.
+
+By both roads: `recsys run`, and what the sensors and conditions of Dagster's UI ask for. Each step is a process of its own, on a copy
+of the code whose files of variants and list rules may be changed: they are read where a process starts.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from recsys_platform.hub.attributes import store_snapshot
+from recsys_platform.hub.folder import FolderHub
+from recsys_platform.hub.keys import Attributes
+from recsys_platform.hub.snapshots import read_records, snapshot_days, snapshot_parts
+from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Listed, Registry
+from recsys_platform.resources import registry_of
+from recsys_platform.settings import load_settings
+from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+
+# Whole runs on one whole world: which assets follow a change, and whether what they make agrees, shows in no part of it.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+ROOT, TICKS = Path(__file__).parents[2], Path(__file__).with_name("automation_process.py")
+COPIED = ("recsys_platform", "dbt_project", "pyproject.toml", "dagster.yaml", "workspace.yaml")
+VARIANTS, LIST_RULES = "recsys_platform/recommender/variants.yaml", "recsys_platform/recommender/list_rules.yaml"
+COMMAND, AUTOMATION = "recsys run", "automation"
+ROLES = "select role, model_version from published.model_roles where is_live or role <> 'baseline'"
+LISTS = (
+    "select distinct r.role, l.model_version from published.user_recommendations as l "
+    "join published.model_roles as r using (model) where r.is_live or r.role <> 'baseline'"
+)
+CHOSEN_BY = "select chosen_by from published.model_roles where is_live"
+MEASURED = "select distinct model from ops.model_evaluations qualify evaluated_at = max(evaluated_at) over ()"
+FULLEST = """
+    select max(n) from (
+        select count(*) as n from published.user_recommendations
+        join (select book_id, unnest(categories) as category from marts.dim_books) using (book_id)
+        group by user_id, model, category)"""
+TOLD = re.compile(r"<b>([\w-]+)</b> is (live|the challenger), chosen by (?:the|a) (gate|person)")
+
+
+@dataclass(frozen=True)
+class Found:
+    """After a step: the version of each alias by what each place says, and who chose what is live."""
+
+    step: str
+    road: str
+    registry: Mapping[str, str]
+    model_roles: Mapping[str, str]
+    lists: Mapping[str, str]
+    page: Mapping[str, str]
+    chosen_by: tuple[str, str]
+
+
+class World:
+    """A world, the code that works on it, and the road by which what a person changes is followed."""
+
+    def __init__(self, home: Path, code: Path, road: str) -> None:
+        self.home, self.code, self.road = home, code, road
+        self.environment = os.environ | {"RECSYS_HOME": str(home), "PYTHONPATH": str(code)}
+        self.registry: Registry = registry_of(load_settings({"RECSYS_HOME": str(home)}))
+        self.hub, self.steps = FolderHub(home / "hub"), list[Found]()
+
+    def follow(self) -> bool:
+        """Follow what was changed; whether anything was made."""
+        if self.road.startswith("recsys"):
+            said = self._python("-c", "from recsys_platform.cli import main; main()", *self.road.split()[1:])
+            return "Nothing new: 0 objects loaded, no table changed" not in said
+        return bool(self._python(str(TICKS), str(self.home / "conditions.json")))
+
+    def change_file(self, name: str, **entries: Any) -> None:
+        """Change entries of a file of the code."""
+        file = self.code / name
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | entries, sort_keys=False))
+
+    def change_attributes(self, kind: Attributes, **values: Any) -> None:
+        """A newer snapshot of the newest day, in which the first record has other values."""
+        day = snapshot_days(self.hub, kind)[-1]
+        [part] = snapshot_parts(self.hub, kind, day)
+        first, *others = read_records(self.hub.get(part.key))
+        store_snapshot(self.hub, kind, day, [first | values, *others])
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        rows = DuckDBWarehouse(self.home / "warehouse.duckdb").frame(sql).to_pylist()
+        return [tuple(row.values()) for row in rows]
+
+    def live(self) -> Listed:
+        return self.registry.listed(self.registry.version_of(PRODUCTION) or "")
+
+    def newest(self, variant: str) -> Listed:
+        return next(each for each in self.registry.versions() if each.variant == variant)
+
+    def look(self, step: str) -> Found:
+        """What each place says now."""
+        versions = {alias: self.registry.version_of(alias) for alias in ALIASES}
+        told = TOLD.findall(self.hub.get("reports/evaluation.html").decode())
+        page = {"production" if role == "live" else "challenger": (version, by) for version, role, by in told}
+        [(chosen_by,)] = self.query(CHOSEN_BY)
+        found = Found(
+            step,
+            self.road,
+            registry={alias: self.registry.listed(version).label for alias, version in versions.items() if version},
+            model_roles=dict(self.query(ROLES)),
+            lists=dict(self.query(LISTS)),
+            page={alias: version for alias, (version, _) in page.items()},
+            chosen_by=(chosen_by, page["production"][1]),
+        )
+        self.steps.append(found)
+        return found
+
+    def table(self) -> Table:
+        """All that was found, for people."""
+        table = Table("step", "road", "registry", "model_roles", "lists", "page", "chosen by")
+        for each in self.steps:
+            places = (each.registry, each.model_roles, each.lists, each.page)
+            row = (" / ".join(place.get(alias, "none") for alias in ALIASES) for place in places)
+            table.add_row(each.step, each.road, *row, " / ".join(each.chosen_by))
+        return table
+
+    def _python(self, *arguments: str) -> str:
+        command, given = [sys.executable, *arguments], {"cwd": self.code, "env": self.environment}
+        done = subprocess.run(command, **given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def copied_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code as in a checkout of one's own; dbt parses its project once for all tests."""
+    folder = tmp_path_factory.mktemp("code")
+    for name in COPIED:
+        if (ROOT / name).is_file():
+            shutil.copy2(ROOT / name, folder / name)
+        else:
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs"))
+    return folder
+
+
+@pytest.fixture(params=[COMMAND, AUTOMATION])
+def changed_world(world: Path, copied_code: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    for name in (VARIANTS, LIST_RULES):
+        shutil.copy2(ROOT / name, copied_code / name)
+    made = World(world, copied_code, request.param)
+    yield made
+    Console(width=200).print(made.table())
+
+
+def test_lists_page_and_registry_agree_after_whatever_a_person_changes(changed_world: World, run_recsys) -> None:
+    """A person's choice, which the gate would refuse, stays through all of it, also where its recipe is no variant any more."""
+    world = changed_world
+
+    def agrees(step: str) -> Mapping[str, str]:
+        assert world.follow(), step
+        found = world.look(step)
+        assert found.registry == found.model_roles == found.lists == found.page, step
+        assert found.chosen_by == ("person", "person"), step
+        return found.registry
+
+    if world.road == AUTOMATION:  # it notices what changes after it was switched on
+        assert not world.follow()
+    first, chosen = world.live().variant, {"production": world.newest("als"), "challenger": world.newest("ease")}
+    for alias, version in chosen.items():
+        assert run_recsys("promote", version.version, "--as", alias, "--why", "a trial")[0] == 0
+    assert agrees("promote") == {alias: version.label for alias, version in chosen.items()}
+    assert not world.follow()
+
+    world.change_file(VARIANTS, my_ease={"model": "ease", "regularization": 30}, als={"components": 8})
+    assert agrees("new and changed variant") == world.steps[0].registry
+    assert {"my_ease", "als", "production"} <= {model for (model,) in world.query(MEASURED)}
+    assert "my_ease" in world.hub.get("reports/evaluation.html").decode()
+    assert world.newest("my_ease").metrics["ndcg"] > 0
+    assert not world.follow()
+
+    world.environment["RECSYS_LIST_LENGTH"] = "7"
+    world.change_file(LIST_RULES, reranking={"most_of_a_category": 3})
+    assert agrees("changed list rules") == world.steps[0].registry
+    assert world.query(FULLEST) == [(3,)]
+    assert world.query("select max(rank) from published.user_recommendations") == [(7,)]
+
+    if world.road == COMMAND:
+        world.change_attributes("book_attributes", title="Another title")
+        world.change_attributes("user_attributes", tier="premium")
+        newer = agrees("changed attributes")
+        assert all(newer[alias].startswith(f"{version.variant}-") for alias, version in chosen.items())
+        assert newer.items().isdisjoint(world.steps[0].registry.items())
+        assert not world.follow()
+        world.road = "recsys run --all"
+        assert agrees("nothing") == newer
+        world.road = COMMAND
+
+    assert run_recsys("rollback", "--why", "seen")[0] == 0
+    assert agrees("rollback")["production"].startswith(f"{first}-")
