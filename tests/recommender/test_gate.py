@@ -15,6 +15,7 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import RegistryError
 from recsys_platform.recommender.evaluation.comparison import Difference, Task
+from recsys_platform.recommender.lists.roles import roles_of
 from recsys_platform.recommender.registry.files import Facts
 from recsys_platform.recommender.registry.gate import GateParams, decide
 from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge, promote, roll_back
@@ -382,6 +383,23 @@ def test_a_challenger_that_a_person_chose_stays_on_newer_data(registry: Registry
     newer = trained(registry, "tuesday", popularity=0, lightfm=1, blend=2, ease=3)
     done = judged(registry, newer, "blend", popularity=0.1, lightfm=0.2, blend=0.3, ease=0.15)
     assert (done.production, done.challenger) == (newer["blend"], newer["ease"])
+
+
+@pytest.mark.parametrize("is_a_persons", [False, True])
+@pytest.mark.parametrize(
+    ("figures", "next_best"), [({"popularity": 0.1, "lightfm": 0.2, "blend": 0.3}, "blend"), (None, None)]
+)
+def test_a_challenger_that_a_person_puts_into_production_is_challenger_no_more(
+    registry: Registry, figures: dict[str, float] | None, next_best: str | None, *, is_a_persons: bool
+) -> None:
+    versions = trained(registry, popularity=0, lightfm=1, blend=2)
+    judged(registry, versions, None, popularity=0.1, lightfm=0.2, blend=0.3)
+    if is_a_persons:
+        promote(registry, versions["lightfm"], alias=CHALLENGER, why="a hunch", catalogue_hash="books")
+    promote(registry, versions["lightfm"], alias=PRODUCTION, why="a trial", catalogue_hash="books")
+    done = judge(versions, "lightfm", Figures(figures) if figures else None, registry, PARAMS, held=CHOICE)
+    assert (done.production, done.challenger) == (versions["lightfm"], versions.get(next_best or ""))
+    assert {role.role for role in roles_of(registry, {"lightfm": versions["lightfm"]})} == {"production"}
 
 
 def test_what_was_too_young_to_be_measured_is_refused_and_if_it_is_live_it_stays(registry: Registry) -> None:
