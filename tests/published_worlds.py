@@ -18,11 +18,11 @@ BOOKS: Rows = [
     ("b6", True, False, "en"),
     ("b7", True, False, None),
 ]
-INTERACTIONS: Rows = [("u1", "b1", True, "Book Finished"), ("u1", "b5", False, "Book Removed")]
+INTERACTIONS: Rows = [("u1", "b1", True, "Book Finished", 5.0), ("u1", "b5", False, "Book Viewed", -1.5)]
 GIVEN = {
     "dim_users": (["user_id", "tier", "language"], USERS),
     "dim_books": (["book_id", "is_available", "is_premium", "language"], BOOKS),
-    "fct_interactions": (["user_id", "book_id", "is_finished", "last_action"], INTERACTIONS),
+    "fct_interactions": (["user_id", "book_id", "is_finished", "last_action", "weight"], INTERACTIONS),
     "models": (["model"], [("m",)]),
     "excluded": (["book_id"], [("b6",)]),
     "promoted": (["book_id", "rank"], [("b7", 2)]),
@@ -49,7 +49,7 @@ KEPT: dict[str, Rows] = {
     "model_roles": [("m", True)],
 }
 BROKEN: dict[str, Rows] = {
-    # u2 has no list; u1's has what was removed, premium and not English, finished, unavailable, excluded, promoted too far down,
+    # u2 has no list; u1's has what is disliked, premium and not English, finished, unavailable, excluded, promoted too far down,
     # three of a category, a gap, a book without a score, and a reason that was not finished.
     "user_recommendations": [
         ("u1", "m", 1, "b5", 0.9, "popular", "b1"),

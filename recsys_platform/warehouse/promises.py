@@ -83,7 +83,7 @@ def _filled(sql: str, made: Made) -> str:
     )
 
 
-_FINISHED, _REJECTED = "i.is_finished", "i.last_action in ('Book Removed', 'Recommendation Dismissed')"
+_FINISHED, _REJECTED = "i.is_finished", "i.weight < 0 or i.last_action in ('Book Removed', 'Recommendation Dismissed')"
 _PRIMARY_LANGUAGE = "lower(trim(split_part(split_part(coalesce(language, ''), '-', 1), '_', 1)))"
 # Every join is of many to one, in whatever order it is planned: readers times books would be too many rows.
 _OFFERS = """
@@ -125,7 +125,7 @@ _EVERY_READER = """$offers,
         select count(*) from expected as e left join listed as r on r.user_id = e.user_id and r.model = e.model
         where r.user_id is null"""
 
-_NOT_REJECTED = "no list holds a book that its reader removed or dismissed last"
+_NOT_REJECTED = "no list holds a book that its reader dislikes, or removed or dismissed last"
 _NOT_PREMIUM = "no reader on the free tier is offered a premium book"
 _NOT_FINISHED = "no list holds a book that its reader has finished"
 _AVAILABLE = "every recommended book is available"
@@ -136,7 +136,7 @@ _BY_RULE: Promises = {
     _NOT_REJECTED: """
         select count(*) from {user_recommendations} as r
         where (r.user_id, r.book_id) in (select user_id, book_id from {fct_interactions}
-            where last_action in ('Book Removed', 'Recommendation Dismissed'))""",
+            where weight < 0 or last_action in ('Book Removed', 'Recommendation Dismissed'))""",
     _NOT_PREMIUM: """
         select count(*) from {user_recommendations} as r
         inner join {dim_users} as u on u.user_id = r.user_id and u.tier = 'free'
@@ -231,6 +231,6 @@ _NO_EXCLUDED_POPULAR: Promises = {
 GIVEN: Mapping[str, list[str]] = {
     "dim_users": ["user_id", "tier", "language"],
     "dim_books": ["book_id", "is_available", "is_premium", "language"],
-    "fct_interactions": ["user_id", "book_id", "is_finished", "last_action"],
+    "fct_interactions": ["user_id", "book_id", "is_finished", "last_action", "weight"],
 }
 """What of the marts the promises read."""

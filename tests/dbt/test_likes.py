@@ -3,7 +3,12 @@
 import datetime as dt
 from typing import Any
 
+import numpy as np
 import pytest
+
+from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.lists.rules import Rules, allowed_by
+from recsys_platform.recommender.ranking.top_k import NONE, top_k
 
 JANUARY = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 VIEWED, STARTED, SAVED, REMOVED, FINISHED = (
@@ -33,6 +38,8 @@ LIKES = "select book_id, is_positive, first_liked_at, strongest_action, first_st
 def event(book: str, day: int, name: str, stars: int | None) -> dict[str, Any]:
     at = (JANUARY + dt.timedelta(days=day)).isoformat()
     properties = {"book_id": book} | ({"rating": stars} if stars else {})
+    if name.startswith("Recommendation"):
+        properties |= {"request_id": "r1", "position": 1}
     key = f"{book} {day} {name}"
     return {"type": "track", "event": name, "messageId": key, "userId": "u1", "timestamp": at, "properties": properties}
 
@@ -77,3 +84,45 @@ def test_a_book_is_liked_since_the_first_event_that_weighs_enough_and_other_weig
         "looked at again": 1,
         "saved and removed": None,
     }
+
+
+DISMISSED, CLICKED, RATED = "Recommendation Dismissed", "Recommendation Clicked", "Book Rated"
+OFFERED: dict[str, tuple[list[tuple[str, int | None]], bool]] = {
+    # What happened, one day after another, and whether the book may be offered, also where finished ones may
+    "met by nobody": ([], True),
+    "dismissed": ([(DISMISSED, None)], False),
+    "dismissed, viewed": ([(DISMISSED, None), (VIEWED, None)], False),
+    "dismissed, viewed often": ([(DISMISSED, None), *[(VIEWED, None)] * 5], False),
+    "dismissed, clicked": ([(DISMISSED, None), (CLICKED, None), (VIEWED, None)], False),
+    "dismissed, started": ([(DISMISSED, None), (STARTED, None), (VIEWED, None)], True),
+    "removed, viewed": ([(SAVED, None), (REMOVED, None), (VIEWED, None)], False),
+    "removed, started": ([(REMOVED, None), (STARTED, None)], False),
+    "removed, saved": ([(REMOVED, None), (SAVED, None), (VIEWED, None)], True),
+    "removed, saved, dismissed": ([(REMOVED, None), (SAVED, None), (DISMISSED, None)], False),
+    "rated badly, viewed": ([(RATED, 1), (VIEWED, None)], False),
+    "rated well": ([(RATED, 5)], True),
+    "finished, removed": ([(FINISHED, None), (REMOVED, None)], False),
+    "dismissed, finished": ([(DISMISSED, None), (FINISHED, None)], True),
+}  # fmt: skip
+
+
+def test_a_list_holds_no_book_that_the_marts_say_is_disliked(new_world: Any) -> None:
+    world = new_world()
+    records = [event(book, day, *each) for book, (done, _) in OFFERED.items() for day, each in enumerate(done)]
+    world.load("segment", *records, hour="2026/03/22/10")
+    world.snapshot("book", "2026-03-22", *({"book_id": book} for book in OFFERED))
+    world.snapshot("user", "2026-03-22", {"user_id": "u1"})
+    world.build()
+    with world.connect() as con:
+        names = ("fct_interactions", "dim_users", "dim_books")
+        data = build_dataset(*(con.table(f"marts.{name}").to_arrow_table() for name in names))
+        disliked = {
+            book for (book,) in con.execute("select book_id from marts.fct_interactions where weight < 0").fetchall()
+        }
+    allowed = allowed_by(Rules(finished=False), data)
+    listed = top_k(
+        lambda rows: np.ones((len(rows), len(OFFERED)), np.float32), np.array([0]), k=len(OFFERED), allowed=allowed
+    )
+    offered = {data.book_ids[book] for book in listed.books[0] if book != NONE}
+    assert offered == {book for book, (_, may_be) in OFFERED.items() if may_be}
+    assert not offered & disliked

@@ -44,7 +44,7 @@ def test_a_promoted_book_that_does_not_say_so_and_another_that_does_break_a_prom
     ("made", "dropped"),
     [
         ({"finished": False}, "no list holds a book that its reader has finished"),
-        ({"rejected": False}, "no list holds a book that its reader removed or dismissed last"),
+        ({"rejected": False}, "no list holds a book that its reader dislikes, or removed or dismissed last"),
         ({"unavailable": False}, "every recommended book is available"),
         ({"premium": False}, "no reader on the free tier is offered a premium book"),
     ],
@@ -75,7 +75,7 @@ def _sentences(made: Made) -> set[str]:
     ],
 )
 def test_a_list_is_owed_to_readers_for_whom_the_rules_leave_a_book(warehouse: Any, made: Made, *, owed: bool) -> None:
-    english = [("u1", book, True, "Book Finished") for book in ("b1", "b2", "b5", "b6")]
+    english = [("u1", book, True, "Book Finished", 5.0) for book in ("b1", "b2", "b5", "b6")]
     sql = promises_of(made)["user_recommendations"][EVERY_READER]
     judged = given(fct_interactions=english, dim_users=[("u1", "free", "en")])
     tables = published({**KEPT, "user_recommendations": [("someone", "m", 1, "b1", 0.5, "popular", None)]})
@@ -88,7 +88,7 @@ def test_a_list_is_owed_to_readers_for_whom_the_rules_leave_a_book(warehouse: An
 
 def test_a_reader_of_whom_only_excluded_books_are_left_is_owed_no_list(warehouse: Any) -> None:
     sql = promises_of(Made(excluding=True))["user_recommendations"][EVERY_READER]
-    met = [("u1", book, True, "Book Finished") for book in ("b1", "b2", "b5", "b7")]
+    met = [("u1", book, True, "Book Finished", 5.0) for book in ("b1", "b2", "b5", "b7")]
     judged = given(fct_interactions=met, dim_users=[("u1", "free", "en")])
     tables = published({**KEPT, "user_recommendations": [("someone", "m", 1, "b1", 0.5, "popular", None)]})
     warehouse.publish("v1", tables, promises={EVERY_READER: sql}, given=judged)
@@ -102,7 +102,9 @@ def test_no_step_of_a_check_has_more_rows_than_the_tables(made: Made, language: 
     judged = given(
         dim_users=[(f"u{u}", "free", language) for u in readers],
         dim_books=[(f"b{b}", True, False, language) for b in books],
-        fct_interactions=[(f"u{u}", f"b{(u + n) % 500}", True, "Book Finished") for u in readers for n in range(3)],
+        fct_interactions=[
+            (f"u{u}", f"b{(u + n) % 500}", True, "Book Finished", 5.0) for u in readers for n in range(3)
+        ],
     )
     lists: list[tuple[Any, ...]] = [
         (f"u{u}", "m", r, f"b{(u * r) % 500}", 0.1, "popular", "b1") for u in readers for r in range(1, 4)

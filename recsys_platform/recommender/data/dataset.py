@@ -21,8 +21,8 @@ from recsys_platform.recommender.data.signals import Signal
 class Interactions:
     """One row a user and book, sorted by user, then book; every array has the same length.
 
-    `positive`: what counts as liked, see `Dataset.signal`; `liked_at`: since when, `last_at` of all other rows. `rejected`: the last
-    thing the user did to the book was to remove or dismiss it.
+    `positive`: what counts as liked, see `Dataset.signal`; `liked_at`: since when, `last_at` of all other rows. `rejected`: the user
+    dislikes the book (`weight` below 0), or removed or dismissed it last.
     """
 
     user: IntArray

@@ -100,7 +100,7 @@ def _rows(table: pa.Table, user_ids: pa.ChunkedArray, book_ids: pa.ChunkedArray)
         weight=weight,
         positive=_flags(table, "is_positive", missing=False),
         finished=_flags(table, "is_finished", missing=False),
-        rejected=_is_one_of(table, "last_action", REJECTIONS),
+        rejected=_is_one_of(table, "last_action", REJECTIONS) | (weight < 0),
         last_at=last_at,
         liked_at=_times_or(table, "first_liked_at", last_at),
     )

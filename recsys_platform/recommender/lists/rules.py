@@ -21,9 +21,9 @@ class Rules:
     """Which books are left out of a reader's list.
 
     `finished`: those the reader finished; where nothing tells that any book was read, those that count as liked. `rejected`: those
-    whose last action was to remove or dismiss them. `unavailable`: those that cannot be opened now. `premium`: premium books, for
-    readers on the free tier. `language`: `own` leaves only books in the reader's language, where it is known and any of them is
-    offered.
+    the reader dislikes (a weight below 0), or removed or dismissed last. `unavailable`: those that cannot be opened now. `premium`:
+    premium books, for readers on the free tier. `language`: `own` leaves only books in the reader's language, where it is known and
+    any of them is offered.
     """
 
     finished: bool = True
