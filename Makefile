@@ -3,16 +3,20 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+READY_DEV := .venv/.ready-dev
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8
+# Only what is imported is compiled to bytecode, and that is kept for the next process.
+unexport PYTHONDONTWRITEBYTECODE
 export RECSYS_HOME ?= $(CURDIR)/.recsys
 
 help: ## What can be done here
 	@echo "recsys_platform: from reading events to measured recommendations"
 	@echo
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
 	@echo
 	@echo "  The world lives in RECSYS_HOME (now $(RECSYS_HOME)). Another Python: make setup PYTHON=python3.12"
 
-setup: $(READY) ## Virtual environment, locked dependencies, dbt manifest
+setup: $(READY) ## Virtual environment with what the platform itself needs, dbt manifest
 
 demo: $(READY) ## Simulate a world and run everything on it, landing files to published recommendations
 	@$(BIN)/recsys demo
@@ -28,34 +32,45 @@ docs: $(READY) ## Build the dbt docs of the marts and serve them, http://localho
 status: $(READY) ## What is loaded, how fresh, which lists are live
 	@$(BIN)/recsys status
 
-test: $(READY) ## All tests
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8
+test: $(READY_DEV) ## The tests to run all day: all but those marked slow
+	@$(PYTEST) -m "not slow"
 
-test-aws: $(READY) ## Tests against servers that speak AWS and Snowflake
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 tests/aws tests/snowflake
+test-all: $(READY_DEV) ## All tests, nothing left out
+	@$(PYTEST)
 
-lint: $(READY) ## Style, formatting and types
+test-aws: $(READY_DEV) ## Tests against servers that speak AWS and Snowflake
+	@$(PYTEST) tests/aws tests/snowflake
+
+lint: $(READY_DEV) ## Style, formatting and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+# dagster-dbt asks for sqlglot[rs], a compiled parser of 90 MB that only fakesnow has use for: its group is dev.
 lock: $(READY) ## Compile the lock files anew from pyproject.toml
 	@set -e; compile="$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11"; \
-	$$compile --group dev pyproject.toml -o requirements-dev.lock; \
-	$$compile -c requirements-dev.lock pyproject.toml -o requirements.lock; \
+	lean() { echo sqlglot | $$compile --override - "$$@"; }; \
+	lean --extra spark --group dev pyproject.toml -o requirements-dev.lock; \
+	lean -c requirements-dev.lock pyproject.toml -o requirements.lock; \
 	$$compile --group bench -c requirements-dev.lock -o requirements-bench.lock; \
-	echo uv | $$compile - -o requirements-uv.lock
+	printf 'setuptools>=77\nuv\n' | $$compile - -o requirements-uv.lock
 
 clean: ## Remove the environment and what dbt built; worlds stay
 	rm -rf .venv dbt_project/target
 
-$(READY): requirements-uv.lock requirements-dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-		{ echo "error: $$($(PYTHON) --version) does not do: Python 3.11 to 3.13 is needed; name one with PYTHON=…"; exit 1; }
+$(READY): requirements-uv.lock requirements.lock pyproject.toml
+	@$(PYTHON) scripts/prerequisites.py . 2
 	@echo "Setting up .venv (once; about a minute)…"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
-	@$(BIN)/uv pip install --quiet --python .venv --require-hashes --compile-bytecode -r requirements-dev.lock
+	@wheels=$$($(PYTHON) -c 'import sys; print("--only-binary :all:" * (sys.version_info >= (3, 12)))'); \
+		$(BIN)/uv pip install --quiet --python .venv --no-deps $$wheels --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python .venv --no-deps --no-build-isolation -e .
 	@cd dbt_project && ../$(BIN)/dbt --quiet parse
 	@touch $@
 
-.PHONY: help setup demo dev docs status test test-aws lint lock clean
+$(READY_DEV): $(READY) requirements-dev.lock
+	@$(BIN)/python scripts/prerequisites.py . 2
+	@echo "Adding to .venv what tests and linters need (once; about a minute)…"
+	@$(BIN)/uv pip install --quiet --python .venv --no-deps --require-hashes --compile-bytecode -r requirements-dev.lock
+	@touch $@
+
+.PHONY: help setup demo dev docs status test test-all test-aws lint lock clean
