@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
-PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 -rs
 # Only what is imported is compiled to bytecode, and that is kept for the next process.
 unexport PYTHONDONTWRITEBYTECODE
 export RECSYS_HOME ?= $(CURDIR)/.recsys
