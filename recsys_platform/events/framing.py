@@ -26,6 +26,7 @@ NOT_A_VALUE, NOT_A_KEY = "not JSON: expecting value", "not JSON: expecting prope
 HALF_A_CHARACTER, TOO_DEEP = "not JSON: half a character (an unpaired \\u surrogate)", "not JSON: nested too deeply"
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_LAYERS = 4
 _BLANKS = " \t\r\n\f\v\x1e\ufeff"
 _BLANK = re.compile(f"[{_BLANKS}]*")
 _STRING = r'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"'
@@ -108,7 +109,20 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 def decompress(data: bytes) -> tuple[bytes, str | None]:
-    """The plain bytes of a gzip or plain object as far as they can be read, and what is wrong with the rest."""
+    """The plain bytes of a gzip or plain object as far as they can be read, and what is wrong with the rest.
+
+    What was compressed twice, by who sent it and by who delivered it, is read too.
+    """
+    plain, damage = _decompress_once(data)
+    for _ in range(_GZIP_LAYERS - 1):
+        if not plain.startswith(_GZIP_MAGIC):
+            break
+        plain, damage_within = _decompress_once(plain)
+        damage = damage or damage_within
+    return plain, damage
+
+
+def _decompress_once(data: bytes) -> tuple[bytes, str | None]:
     plain: list[bytes] = []
     while data.startswith(_GZIP_MAGIC):
         if whole := _whole_member(data):

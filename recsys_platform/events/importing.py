@@ -117,7 +117,7 @@ def _files(place: str) -> list[_File]:
         paths = sorted(each for each in path.rglob("*") if _is_data(each, path)) if path.is_dir() else [path]
         found = [_File(each.absolute().as_posix(), each.read_bytes) for each in paths if each.stat().st_size]
     if not found:
-        raise InputError(f"{place} holds no files: name the folder that they were delivered to.")
+        raise InputError(f"{place} holds no data: name the file or folder that was delivered.")
     return found
 
 

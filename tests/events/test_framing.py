@@ -33,6 +33,21 @@ def test_objects_are_cut_with_newlines_without_and_pretty_printed():
         assert texts(gzip.compress(layout.encode())) == [A, B]
 
 
+@pytest.mark.parametrize("layers", [2, 3])
+def test_what_was_compressed_more_than_once_is_read(layers):
+    first, second = (json.dumps(each).encode() for each in (A, B))
+    for _ in range(layers):
+        first, second = gzip.compress(first), gzip.compress(second)
+    assert texts(first) == [A]
+    assert texts(first + second) == [A, B]
+    assert texts(gzip.compress(first + second)) == [A, B]
+
+
+def test_damage_within_a_second_compression_is_told():
+    inner = gzip.compress(b'{"a": 1}\n')[:-8]
+    assert split_records(gzip.compress(inner)) == [Piece('{"a": 1}'), Piece("", "truncated gzip")]
+
+
 def test_several_gzip_members_are_one_object():
     assert texts(gzip.compress(json.dumps(A).encode()) + gzip.compress(json.dumps(B).encode())) == [A, B]
 

@@ -87,9 +87,10 @@ final as (
         ip_hash,
         content_hash,
 
+        -- Of another event it is nobody's rating but, say, the mean that a page shows.
         case
-            when source = 'matomo' and event_name in ('Book Rated', 'App Rated') then try_cast(value_text as double)
-            else rating
+            when event_name in ('Book Rated', 'App Rated')
+                then case when source = 'matomo' then try_cast(value_text as double) else rating end
         end as rating,
         case
             when source = 'matomo' and event_name = 'Chapter Completed' then {{ integer_from_text('value_text') }}
