@@ -10,14 +10,18 @@ rows change it is emptied to nothing, and after the commit it is written: one th
 import hashlib
 import json
 import os
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from isal import isal_zlib
 
 from recsys_platform.errors import InputError
 from recsys_platform.hub.keys import Source, arrival_of, source_of
@@ -40,6 +44,10 @@ _PAYLOADS = """
     left join raw.engagement_events as e
         on g.gate = 'contract' and e.object_key = g.object_key and e.record_index = g.record_index"""
 _MIRRORS = "rejected/"
+_MIRROR_LINES = """
+    select concat('{"record_index": ', record_index, ', "reason": ', to_json(reason)::varchar,
+        ', "payload": ', to_json(payload)::varchar, '}', chr(10)) as line
+    from rows"""
 _BATCH = 500
 
 
@@ -145,7 +153,7 @@ def mirror_rejected(hub: Hub, warehouse: Warehouse, *prefixes: str) -> int:
     for start in range(0, len(missing), _BATCH):
         for key, lines in _rejected_lines(warehouse, missing[start : start + _BATCH]).items():
             hub.put(mirror_key(key), _packed(lines))
-    nothing = _packed([])
+    nothing = _packed(b"")
     cleared = [mirror for mirror, size in sizes.items() if mirror not in rejected and size != len(nothing)]
     for mirror in cleared:
         hub.put(mirror, nothing)
@@ -262,25 +270,29 @@ def _empty_mirrors(hub: Hub, keys: Iterable[str]) -> None:
         hub.put(mirror_key(key), b"")
 
 
-def _rejected_lines(warehouse: Warehouse, keys: Sequence[str]) -> dict[str, list[str]]:
+def _rejected_lines(warehouse: Warehouse, keys: Sequence[str]) -> dict[str, pa.Buffer]:
     """The outstanding records of landing objects as the lines of their mirrors, in order."""
     sql = f"""select object_key, record_index, reason, payload from raw.rejected_records
         where object_key in ({marks(keys)}) and corrected_by is null order by object_key, record_index"""
-    found: dict[str, list[str]] = defaultdict(list)
-    # Column by column and without a dictionary a row: an object of junk has millions of them.
-    for key, *row in zip(*(column.to_pylist() for column in warehouse.frame(sql, keys).columns), strict=True):
-        found[key].append(_mirror_line(*row))
-    return found
+    rows = warehouse.frame(sql, keys)
+    found = pc.value_counts(rows["object_key"])  # in the order of the rows
+    _, begins, text = _mirror_lines(rows).buffers()
+    ends = [0, *accumulate(found.field("counts").to_pylist())]
+    places = pairwise(np.frombuffer(begins, np.int64)[ends].tolist())
+    return {key: text.slice(a, b - a) for key, (a, b) in zip(found.field("values").to_pylist(), places, strict=True)}
 
 
-def _mirror_line(index: int, reason: str, payload: str) -> str:
-    quoted = json.encoder.encode_basestring
-    return f'{{"record_index": {index}, "reason": {quoted(reason)}, "payload": {quoted(payload)}}}\n'
+def _mirror_lines(rows: pa.Table) -> pa.Array:
+    """Rows as lines, one large string each; DuckDB writes them, whichever warehouse they are of: an object of junk has millions."""
+    with duckdb.connect() as con:
+        con.execute("set arrow_large_buffer_size = true")
+        con.register("rows", rows)
+        return con.sql(_MIRROR_LINES).to_arrow_table()["line"].combine_chunks()
 
 
-def _packed(lines: Iterable[str]) -> bytes:
+def _packed(lines: pa.Buffer | bytes) -> bytes:
     """Lines, gzip; equal lines give equal bytes."""
-    return zlib.compress("".join(lines).encode(), 6, GZIP)
+    return isal_zlib.compress(lines, 1, GZIP)
 
 
 def _folders(keys: Iterable[str]) -> Iterator[str]:
