@@ -7,11 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from recsys_platform import cli
 from recsys_platform.settings import PREFIX
+
+if TYPE_CHECKING:
+    from tests.slack import Slack
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +89,12 @@ def _held(path: Path) -> Iterator[None]:
         yield
         assert other.stdin is not None
         other.stdin.close()
+
+
+@pytest.fixture
+def slack() -> Iterator["Slack"]:
+    """A channel for alerts over HTTP."""
+    from tests.slack import slack
+
+    with slack() as made:
+        yield made

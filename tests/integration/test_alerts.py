@@ -2,19 +2,12 @@
 
 import datetime as dt
 import logging
-import threading
-import time
 from collections.abc import Iterator
 
 import dagster as dg
 import pytest
-import uvicorn
 from dagster._core.events import JobFailureData
 from pydantic import SecretStr
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
 from recsys_platform.alerts import Alert, AlertError, FailedRun, Webhook, alert_of, first_line, tell, without_secrets
 from recsys_platform.definitions import build_defs
@@ -24,36 +17,7 @@ from recsys_platform.errors import HubError
 from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import landing_key
 from recsys_platform.settings import Settings, load_settings
-
-KEY = "services/T0/B0/key-of-the-channel"
-
-
-class Slack:
-    """What stands for Slack: it remembers what was posted to the webhook and answers as it is told, then with 200."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-        self.answers: list[int] = []
-
-    async def hear(self, request: Request) -> PlainTextResponse:
-        self.heard.append((await request.json())["text"])
-        return PlainTextResponse("", status_code=self.answers.pop(0) if self.answers else 200)
-
-
-@pytest.fixture
-def slack() -> Iterator[Slack]:
-    made = Slack()
-    app = Starlette(routes=[Route(f"/{KEY}", made.hear, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    made.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/{KEY}"
-    yield made
-    server.should_exit = True
-    thread.join()
+from tests.slack import KEY
 
 
 @pytest.fixture

@@ -5,24 +5,28 @@ import gzip
 import itertools
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
 from recsys_platform.defs.automation.load_requests import RUN_KEY, Cursor, fetch_request, pause_after
 from recsys_platform.defs.automation.run import with_what_follows
 from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.staging.assets import raw_engagement_events
+from recsys_platform.errors import HubError
 from recsys_platform.hub.folder import FolderHub
 from recsys_platform.hub.keys import landing_key
+from recsys_platform.hub.store import Hub, HubObject
 from recsys_platform.settings import load_settings
 from recsys_platform.warehouse.arrivals import all_arrivals
+from recsys_platform.warehouse.dbt import PARSED, parsed_before
 from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from tests.dbt.conftest import World
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 MINUTE, HOUR = dt.timedelta(minutes=1), dt.timedelta(hours=1)
@@ -45,6 +49,7 @@ class Platform:
     def land(self, day: dt.date, name: str | None = None) -> str:
         self.landed += 1
         record = {"messageId": f"m{self.landed}", "timestamp": "2026-11-20T00:00:00Z", "userId": "u"}
+        record |= {"type": "track", "event": "Book Viewed", "properties": {"book_id": f"b{self.landed}"}}
         key = landing_key("segment", dt.datetime.combine(day, dt.time(5)), name or f"{self.landed}.gz")
         self.hub.put(key, gzip.compress(json.dumps(record).encode()))
         return key
@@ -68,6 +73,12 @@ class Platform:
         assert dg.materialize(
             [raw_engagement_events], instance=self.instance, tags=tags, resources=self.parts, **given
         ).success
+
+    def load(self, request: dg.RunRequest, hub: Hub) -> bool:
+        """Make a requested load from a hub; whether it ended well."""
+        tags, parts = {**request.tags, RUN_KEY: request.run_key}, {**self.parts, "hub": hub}
+        given = {"partition_key": request.partition_key, "tags": tags, "resources": parts, "raise_on_error": False}
+        return dg.materialize([raw_engagement_events], instance=self.instance, **given).success
 
     def start(self, request: dg.RunRequest) -> dg.DagsterRun:
         return self.instance.add_run(self._run(request, dg.DagsterRunStatus.STARTED))
@@ -365,30 +376,58 @@ def test_one_run_makes_all_that_becomes_older_by_it():
     assert found == set(keys.values()) - {keys["training/a"]}
 
 
+class SilentHub(FolderHub):
+    """A hub that does not answer."""
+
+    def objects(self, prefix: str) -> list[HubObject]:
+        raise HubError("The hub does not answer.")
+
+
+class Failures:
+    """The sensor that tells people of failed runs, and how often it should have told."""
+
+    def __init__(self, slack, instance, home: Path) -> None:
+        self.slack, self.instance, self.known, self.expected = slack, instance, set(), 0
+        settings = load_settings({"RECSYS_HOME": str(home), "RECSYS_ALERT_WEBHOOK": slack.url})
+        self.sensor, self.cursor = failure_alert(dg.DefaultSensorStatus.RUNNING, settings), None
+        self.tick()
+
+    def tick(self) -> None:
+        with dg.build_sensor_context(instance=self.instance, cursor=self.cursor) as context:
+            self.cursor = self.sensor.evaluate_tick(context).cursor or self.cursor
+
+    def note(self, cause: str | None) -> None:
+        """A run ended, well or for a cause: of each cause people are told once until a run ends well."""
+        self.expected += bool(cause) and cause not in self.known
+        self.known = self.known | {cause} if cause else set()
+        self.tick()
+        assert len(self.slack.heard) == self.expected
+
+
 @pytest.mark.slow
-def test_two_hundred_ticks_of_trouble_lose_nothing(platform):
+def test_two_hundred_ticks_of_trouble_lose_nothing_and_each_failure_is_told_once(platform, slack, tmp_path, held):
     """Loads fail, runs last for some ticks, the warehouse is held, objects land meanwhile, strangers lie about."""
-    chance, under_way, failed, landed = random.Random(7), [], 0, 0
-    holder = None
-    hold = f"import duckdb, sys; c = duckdb.connect({str(platform.warehouse.path)!r}); print('held', flush=True); sys.stdin.read()"
-    for number in range(200):
-        if number == 60:
-            holder = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            assert holder.stdout.readline() == b"held\n"
-        if number == 75:
-            holder.communicate()
-        if number < 150 and chance.random() < 0.3:
-            platform.land(chance.choice(days_before(6)))
-            landed += 1
-        if chance.random() < 0.05:
-            platform.hub.put(f"engagement_events/processing-failed/{number}/a.gz", b"x")
-        under_way += [(number + chance.randrange(4), request) for request in platform.tick()]
-        for until, request in [item for item in under_way if item[0] <= number]:
-            under_way.remove((until, request))
-            is_held = holder is not None and holder.poll() is None
-            fails = is_held or (number < 150 and chance.random() < 0.4)
-            failed += fails
-            platform.end(request, failed=fails)
-    assert failed > 5
+    chance, under_way, failures = random.Random(7), [], Failures(slack, platform.instance, tmp_path)
+    with ExitStack() as holding:
+        for number in range(200):
+            if number == 60:
+                holding.enter_context(held(platform.warehouse.path))
+            if number == 75:
+                holding.close()
+            if number < 150 and chance.random() < 0.3:
+                platform.land(chance.choice(days_before(6)))
+            if chance.random() < 0.05:
+                platform.hub.put(f"engagement_events/processing-failed/{number}/a.gz", b"x")
+            under_way += [(number + chance.randrange(4), request) for request in platform.tick()]
+            for until, request in [item for item in under_way if item[0] <= number]:
+                under_way.remove((until, request))
+                is_silent = number < 150 and chance.random() < 0.4
+                is_loaded = platform.load(request, SilentHub(platform.hub.root) if is_silent else platform.hub)
+                failures.note(None if is_loaded else "silent" if is_silent else "held")
+    assert failures.expected > 5
     assert platform.waiting == 0
-    assert len(platform.warehouse.ledger("engagement_events/")) == landed
+    marts = World(tmp_path, parsed_before(PARSED, "local")).build()
+    assert marts.rows("select count(*) from marts.fct_events") == [(platform.landed,)]
+    assert marts.rows("select sum(accepted), sum(distinct_events) from marts.rpt_event_conservation") == [
+        (platform.landed, platform.landed)
+    ]
