@@ -48,7 +48,7 @@ class Platform:
 
     def land(self, day: dt.date, name: str | None = None) -> str:
         self.landed += 1
-        record = {"messageId": f"m{self.landed}", "timestamp": "2026-11-20T00:00:00Z", "userId": "u"}
+        record = {"messageId": f"m{self.landed}", "timestamp": f"{day}T04:00:00Z", "userId": "u"}
         record |= {"type": "track", "event": "Book Viewed", "properties": {"book_id": f"b{self.landed}"}}
         key = landing_key("segment", dt.datetime.combine(day, dt.time(5)), name or f"{self.landed}.gz")
         self.hub.put(key, gzip.compress(json.dumps(record).encode()))
