@@ -112,6 +112,6 @@ def test_events_are_imported_from_a_bucket(s3_hub: S3Hub, tmp_path: Path) -> Non
     place = s3_hub.where("segment-logs")
     assert import_events(ours, place).objects == 1
     assert [key.key.split("/")[1:6] for key in ours.objects("engagement_events/")] == [
-        ["source=segment", "2026", "11", "22", "23"]
+        ["source=segment", "2026", "11", "22", "09"]
     ]
     assert import_events(ours, place).known == 1
