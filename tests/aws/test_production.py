@@ -264,6 +264,10 @@ def running(*command: str | Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()  # Dagster ignores SIGTERM where SIGINT is ignored, as in the background of a shell
 
 
 def answers(port: int) -> bool:
