@@ -56,7 +56,7 @@ class Blend:
 
     def personal(self, users: IntArray) -> BoolArray:
         """Whether any component that counts knows each user."""
-        return np.asarray(np.any([part.personal(users) for part, _ in self._counting], axis=0))
+        return np.asarray(np.any([part.personal(users) for part, _ in self._weighted_components], axis=0))
 
     def arrays(self) -> dict[str, AnyArray]:
         """The weights, and every component's arrays with its name before them."""
@@ -79,24 +79,26 @@ class Blend:
         scores_of: Callable[[Recommender], FloatArray],
         vectors_of: Callable[[FactorModel], FloatArray],
     ) -> FloatArray:
-        factors = self._factors
+        factors = self._factor_sum
         total = factors.scores([vectors_of(model) for model in factors.models]) if factors else None
-        return weighted_sum(((scores_of(part), np.full(count, weight)) for part, weight in self._others), total)
+        return weighted_sum(
+            ((scores_of(part), np.full(count, weight)) for part, weight in self._other_components), total
+        )
 
     @cached_property
-    def _counting(self) -> list[tuple[Recommender, np.float32]]:
+    def _weighted_components(self) -> list[tuple[Recommender, np.float32]]:
         return [(part, weight) for part, weight in zip(self.components, self.weights, strict=True) if weight]
 
     @cached_property
-    def _factors(self) -> FactorSum | None:
+    def _factor_sum(self) -> FactorSum | None:
         """Of the components that are vectors."""
-        found = [(part, weight) for part, weight in self._counting if isinstance(part, FactorModel)]
+        found = [(part, weight) for part, weight in self._weighted_components if isinstance(part, FactorModel)]
         models, weights = zip(*found, strict=True) if found else ((), ())
         return FactorSum(models, np.array(weights, np.float32)) if found else None
 
     @cached_property
-    def _others(self) -> list[tuple[Recommender, np.float32]]:
-        return [(part, weight) for part, weight in self._counting if not isinstance(part, FactorModel)]
+    def _other_components(self) -> list[tuple[Recommender, np.float32]]:
+        return [(part, weight) for part, weight in self._weighted_components if not isinstance(part, FactorModel)]
 
 
 def mean_deviation(component: Recommender, users: IntArray) -> float:

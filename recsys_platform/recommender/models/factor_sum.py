@@ -34,34 +34,34 @@ class FactorSum:
         """From vectors of m users by model, each (m, c of the model), to shape (m, n_books)."""
         joined = np.hstack(
             [
-                _standardizing(_with_one(each), form) * w
-                for each, form, w in zip(vectors, self._forms, self.weights, strict=True)
+                _standardizing_vectors(_with_one(each), covariance) * w
+                for each, covariance, w in zip(vectors, self._covariances, self.weights, strict=True)
             ]
         )
-        if len(joined) <= FEW or self._books.shape[1] <= SMALL:
-            scores = np.empty((len(joined), self._books.shape[1]), np.float32)
-            multiply(joined, self._books, np.zeros(self._books.shape[1], np.float32), scores)
+        if len(joined) <= FEW or self._centred_books.shape[1] <= SMALL:
+            scores = np.empty((len(joined), self._centred_books.shape[1]), np.float32)
+            multiply(joined, self._centred_books, np.zeros(self._centred_books.shape[1], np.float32), scores)
             return scores
-        return (joined @ self._double_books).astype(np.float32)
+        return (joined @ self._centred_books_in_double).astype(np.float32)
 
     @cached_property
-    def _books(self) -> FloatArray:
+    def _centred_books(self) -> FloatArray:
         """The models' vectors below each other, after each its biases, shape (sum of c + 1, n_books)."""
-        return np.ascontiguousarray(np.vstack([_centred(model) for model in self.models]), dtype=np.float32)
+        return np.ascontiguousarray(np.vstack([_centred_vectors(model) for model in self.models]), dtype=np.float32)
 
     @cached_property
-    def _double_books(self) -> DoubleArray:
-        return self._books.astype(np.float64)
+    def _centred_books_in_double(self) -> DoubleArray:
+        return self._centred_books.astype(np.float64)
 
     @cached_property
-    def _forms(self) -> list[DoubleArray]:
-        """Of each model the mean product of two components over the books, shape (c + 1, c + 1)."""
+    def _covariances(self) -> list[DoubleArray]:
+        """Of each model the covariance of its components over the books, shape (c + 1, c + 1)."""
         ends = np.cumsum([model.book_vectors.shape[1] + 1 for model in self.models])
-        parts = np.split(self._double_books, ends[:-1])
+        parts = np.split(self._centred_books_in_double, ends[:-1])
         return [part @ part.T / part.shape[1] for part in parts]
 
 
-def _centred(model: FactorModel) -> DoubleArray:
+def _centred_vectors(model: FactorModel) -> DoubleArray:
     """What books differ by from the first, and then from the mean of that: equal numbers become exactly 0."""
     both = np.vstack([model.book_vectors.T, model.book_bias]).astype(np.float64)
     both -= both[:, :1].copy()
@@ -73,8 +73,8 @@ def _with_one(vectors: FloatArray) -> DoubleArray:
     return np.hstack([vectors, np.ones((len(vectors), 1))], dtype=np.float64)
 
 
-def _standardizing(vectors: DoubleArray, form: DoubleArray) -> DoubleArray:
+def _standardizing_vectors(vectors: DoubleArray, covariance: DoubleArray) -> DoubleArray:
     """The vectors divided by the deviation of the scores that they give; 0 where all scores are equal but for rounding."""
-    variance = np.einsum("ij,jk,ik->i", vectors, form, vectors, optimize=False)
-    differs = variance > SAME * (vectors**2 @ np.diag(form))
+    variance = np.einsum("ij,jk,ik->i", vectors, covariance, vectors, optimize=False)
+    differs = variance > SAME * (vectors**2 @ np.diag(covariance))
     return vectors * np.where(differs, 1 / np.sqrt(np.where(differs, variance, 1)), 0)[:, None]
