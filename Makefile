@@ -26,7 +26,7 @@ dev: $(READY) ## Dagster's UI on the world in RECSYS_HOME, http://localhost:3000
 
 docs: $(READY) ## Build the dbt docs of the marts and serve them, http://localhost:8080
 	@test -f "$(RECSYS_HOME)/warehouse.duckdb" || { echo "error: there is no warehouse in $(RECSYS_HOME): make demo first"; exit 1; }
-	@$(BIN)/python -m recsys_platform.warehouse.dbt_docs
+	@$(BIN)/python -m recsys_platform.transform.dbt_docs
 	@cd dbt_project && ../$(BIN)/dbt docs serve --target-path target/docs --port 8080 --no-browser
 
 status: $(READY) ## What is loaded, how fresh, which lists are live

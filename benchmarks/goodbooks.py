@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 from measure import print_table, watch
 
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
-from recsys_platform.warehouse.overview import overview
+from recsys_platform.reports.overview import overview
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 RECSYS = Path(sys.executable).with_name("recsys")
 LIMITS = {"seconds": 600, "peak_gb": 6}

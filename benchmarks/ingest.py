@@ -29,7 +29,7 @@ from statistics import median
 from ingest_worlds import World, layouts_of, link_days, oldest_days, world_of
 from measure import print_table, watch
 
-from recsys_platform.hub.folder import FolderHub
+from recsys_platform.hub.local import FolderHub
 
 HERE = Path(__file__).parent
 LOCK = HERE.parent / "requirements-bench.lock"

@@ -18,12 +18,12 @@ from statistics import median
 from ingest_worlds import SNAPSHOTS, World, link_days, link_snapshots, newest_days
 from measure import Measured, watch
 
-from recsys_platform.defs.dbt.assets import BUILD, NOT_OURS
-from recsys_platform.defs.dbt.project import DBT, ROOT
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import attributes_prefix
-from recsys_platform.hub.store import Hub
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.defs.transform.assets import BUILD, NOT_OURS
+from recsys_platform.defs.transform.project import DBT, ROOT
+from recsys_platform.hub.layout import attributes_prefix
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 MORE_DAYS = 3
 SHARES = {1: 0.1, 4: 0.4, 10: 1.0}  # of the world's days before the new ones, by bytes

@@ -15,11 +15,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from recsys_platform.hub.attributes import store_snapshot
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import LANDING, SOURCES, Attributes, arrival_of, attributes_key, landing_prefix, source_of
-from recsys_platform.hub.store import Hub, HubObject
+from recsys_platform.hub.layout import (
+    LANDING,
+    SOURCES,
+    Attributes,
+    arrival_of,
+    attributes_key,
+    landing_prefix,
+    source_of,
+)
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub, HubObject
 from recsys_platform.simulation.simulate import simulate
+from recsys_platform.sources.attributes import store_snapshot
 
 BOOKS, DAYS, LAST_DAY, SEED = 3000, 103, dt.date(2026, 6, 30), 7
 READERS_FOR_10M = 30_000

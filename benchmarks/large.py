@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from measure import Measured, print_table, watch
 
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 RECSYS = Path(sys.executable).with_name("recsys")
 LIMITS = {"minutes": 30, "peak_gb": 6, "disk_gb": 5}

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import duckdb
 
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import LANDING, SOURCES, Source
-from recsys_platform.hub.store import Hub
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.hub.layout import LANDING, SOURCES, Source
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 Layouts = Mapping[str, Mapping[str, Sequence[str]]]
 

@@ -26,36 +26,36 @@ from pathlib import Path
 
 from measure import print_table, watch
 
+from recsys_platform.catalog.schema_history import record_tables
+from recsys_platform.catalog.snapshot_drift import snapshot_drift
+from recsys_platform.catalog.tables import LocalCatalogue
+from recsys_platform.config.factories import hub_of, prepare_home
+from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.run import Refresher
-from recsys_platform.defs.dbt.assets import BUILD, NOT_OURS, environment_for_dbt
-from recsys_platform.defs.dbt.project import OUR_DBT, ROOT
 from recsys_platform.defs.training.assets import EVALUATION, GATE
-from recsys_platform.hub.attributes import fetch_snapshot, last_fetch, store_fetched
-from recsys_platform.hub.catalogue import LocalCatalogue
-from recsys_platform.hub.endpoint import Endpoint
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import ID_FIELDS, attributes_prefix
-from recsys_platform.hub.remembering import record_tables
-from recsys_platform.hub.snapshots import snapshot_drift
-from recsys_platform.recommender.data import curated
-from recsys_platform.recommender.evaluation.measured import keep, measured_on
+from recsys_platform.defs.transform.assets import BUILD, NOT_OURS, environment_for_dbt
+from recsys_platform.defs.transform.project import OUR_DBT, ROOT
+from recsys_platform.exports.daily_export import DAILY_TABLES, keep_days
+from recsys_platform.hub.layout import ID_FIELDS, attributes_prefix
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.ingestion.arrivals import all_arrivals
+from recsys_platform.ingestion.reconciliation import account, conserved_events, damaged_objects
+from recsys_platform.recommender.data import training_data as curated
 from recsys_platform.recommender.evaluation.plots import evaluation_plot
+from recsys_platform.recommender.evaluation.results import keep, measured_on
 from recsys_platform.recommender.lists.publication import publish
 from recsys_platform.recommender.registry.promotion import judge
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.recommender.training.candidates import candidates_of, evaluate_variants, live_recipe, train
 from recsys_platform.recommender.training.variants import load_variants
-from recsys_platform.resources import hub_of, prepare_home
-from recsys_platform.settings import Settings, load_settings
 from recsys_platform.simulation.server import running_server
 from recsys_platform.simulation.simulate import simulate
-from recsys_platform.warehouse.arrivals import all_arrivals
-from recsys_platform.warehouse.conservation import account, conserved_events, damaged_objects
-from recsys_platform.warehouse.curation import DAILY_TABLES, keep_days
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
-from recsys_platform.warehouse.reading_copy import write_reading_copy
+from recsys_platform.sources.attributes import fetch_snapshot, last_fetch, store_fetched
+from recsys_platform.sources.rest_client import Endpoint
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy
 
 RECSYS = Path(sys.executable).with_name("recsys")
 BUDGET = {"dagster_overhead": 1.3, "demo_seconds": 120, "rerun_changes": 0}

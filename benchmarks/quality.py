@@ -46,15 +46,15 @@ from threadpoolctl import threadpool_limits
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.splits import Split
 from recsys_platform.recommender.errors import NothingToLearnError
-from recsys_platform.recommender.evaluation.testing import mean_ndcg
+from recsys_platform.recommender.evaluation.search_score import mean_ndcg
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.training.fitting import Fitter
 from recsys_platform.recommender.training.tuning import SPACES, TuningParams, tune_variant
 from recsys_platform.recommender.training.variants import Variant, load_variants, variant_of
+from recsys_platform.reports.overview import overview
 from recsys_platform.simulation.truth import load_truth, mean_true_affinity
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
-from recsys_platform.warehouse.overview import overview
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 RECSYS = Path(sys.executable).with_name("recsys")
 TOP = "select user_id, book_id from published.user_recommendations where model = ? and rank <= 10"

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from recsys_platform.recommender.arrays import FloatArray, IntArray
 from recsys_platform.recommender.data.splits import Split
-from recsys_platform.recommender.evaluation.testing import mean_ndcg
+from recsys_platform.recommender.evaluation.search_score import mean_ndcg
 from recsys_platform.recommender.training.tuning import Tuned, TuningParams, search
 
 Found = Mapping[str, Any]

@@ -18,10 +18,10 @@ from quality_data import Ratings
 
 from recsys_platform.recommender.data.splits import Split
 from recsys_platform.recommender.evaluation import metrics
-from recsys_platform.recommender.evaluation.testing import mean_ndcg
+from recsys_platform.recommender.evaluation.search_score import mean_ndcg
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import load_model
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 DAYS = 60
 """The times of a data set are squeezed into so many days before today, in their order."""

@@ -15,17 +15,17 @@ import numpy as np
 from measure import watch
 from quality_data import rows_of
 
-from recsys_platform.events.framing import split_records
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.recommender.data import curated
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.ingestion.framing import split_records
+from recsys_platform.recommender.data import training_data as curated
 from recsys_platform.recommender.data.splits import hold_out
-from recsys_platform.recommender.evaluation.testing import mean_ndcg
+from recsys_platform.recommender.evaluation.search_score import mean_ndcg
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
+from recsys_platform.reports.overview import overview
 from recsys_platform.simulation.behaviour import SEASON, appeal
 from recsys_platform.simulation.truth import load_spec
 from recsys_platform.simulation.world import World, make_world
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
-from recsys_platform.warehouse.overview import overview
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 VIEWS = ('"Book Viewed"', '"book_viewed"')
 """A record that holds one of these is a view, in each tracker's words."""

@@ -1,4 +1,4 @@
 """The open recommendation platform: landing files to measured recommendations, orchestrated by Dagster.
 
-The folders follow the data: events, hub, warehouse, (dbt_project), recommender, defs.
+The folders follow the data: sources, hub, ingestion, warehouse, (dbt_project), recommender, exports, reports; defs/ runs them.
 """

@@ -8,11 +8,11 @@ from typing import Any
 
 import dagster as dg
 
+from recsys_platform.config.factories import hub_of, prepare_home, registry_of, warehouse_of
+from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.automation.triggers import triggers
-from recsys_platform.defs.dbt.project import OUR_DBT, PROJECT, InstalledDbt
+from recsys_platform.defs.transform.project import OUR_DBT, PROJECT, InstalledDbt
 from recsys_platform.recommender.lists.publication import LIST_RULES, rules_version
-from recsys_platform.resources import hub_of, prepare_home, registry_of, warehouse_of
-from recsys_platform.settings import Settings, load_settings
 
 FRESH_DAILY = {"landing", "marts", "published"}
 ENGINES = {"local": "duckdb", "aws": "snowflake"}

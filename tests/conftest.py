@@ -12,11 +12,11 @@ import boto3
 import httpx
 import pytest
 
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import Source, landing_key
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.layout import Source, landing_key
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.registry.versions import Registry
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.servers import made_up_credentials, moto
 
 BUCKET = "recsys-hub"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from recsys_platform.recommender.lists.tables import USER_RECOMMENDATIONS
+from recsys_platform.recommender.lists.published_tables import USER_RECOMMENDATIONS
 from recsys_platform.warehouse.port import Warehouse
 
 MADE = dt.datetime(2026, 11, 20, 4)

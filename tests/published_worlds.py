@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from recsys_platform.warehouse.promises import Made, promises_of
+from recsys_platform.recommender.lists.contracts import Made, promises_of
 
 Rows = list[tuple[Any, ...]]
 USERS: Rows = [("u1", "free", "en-GB"), ("u2", "premium", None)]

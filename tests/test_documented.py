@@ -8,7 +8,7 @@ import click
 import pytest
 import typer.main
 
-from recsys_platform.cli import app
+from recsys_platform.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -5,7 +5,7 @@ import os
 import psutil
 import pytest
 
-from recsys_platform.processes import is_process_since
+from recsys_platform.common.processes import is_process_since
 
 STARTED = psutil.Process().create_time()
 

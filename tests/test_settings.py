@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from recsys_platform.errors import SettingsError
-from recsys_platform.hub.notifications import LandingQueue
-from recsys_platform.resources import hub_of, prepare_home, queue_of
-from recsys_platform.settings import Settings, load_settings
+from recsys_platform.common.errors import SettingsError
+from recsys_platform.config.factories import hub_of, prepare_home, queue_of
+from recsys_platform.config.settings import Settings, load_settings
+from recsys_platform.hub.sqs import LandingQueue
 
 SALT = "salt-of-the-tests-0123456789"
 AWS = {
@@ -138,7 +138,7 @@ def test_in_production_the_instance_is_the_one_that_dagster_names_and_its_file_s
 def test_a_dagster_yaml_that_a_person_changed_is_kept_and_one_that_nobody_changed_follows_ours(tmp_path, monkeypatch):
     settings = load_settings({"RECSYS_HOME": str(tmp_path)})
     shipped, own = tmp_path / "shipped.yaml", tmp_path / "dagster" / "dagster.yaml"
-    monkeypatch.setattr("recsys_platform.resources.DAGSTER_YAML", shipped)
+    monkeypatch.setattr("recsys_platform.config.factories.DAGSTER_YAML", shipped)
     for text in ("# first", "# second"):
         shipped.write_text(text)
         prepare_home(settings)

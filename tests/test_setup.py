@@ -57,7 +57,7 @@ def test_a_lock_names_no_address(name: str) -> None:
 
 
 def test_a_demo_imports_nothing_that_only_development_needs(tmp_path: Path) -> None:
-    code = "import sys, recsys_platform.cli, recsys_platform.definitions; print(*{name.partition('.')[0] for name in sys.modules})"
+    code = "import sys, recsys_platform.cli.app, recsys_platform.definitions; print(*{name.partition('.')[0] for name in sys.modules})"
     command = [sys.executable, "-c", code]
     environment = {**os.environ, "RECSYS_HOME": str(tmp_path)}
     imported = subprocess.run(

@@ -1,4 +1,4 @@
-{# Written by `python -m recsys_platform.events.languages` from the Unicode CLDR in Babel. Not to be edited. #}
+{# Written by `python -m recsys_platform.common.languages` from the Unicode CLDR in Babel. Not to be edited. #}
 
 {% macro language_codes() -%}
     {{ return({

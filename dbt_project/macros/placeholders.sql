@@ -1,6 +1,6 @@
 {#
     Words that programs write where there is no value, and those that stand for nobody. The same words, in lower case, as in
-    `recsys_platform/events/placeholders.py`; a test compares them.
+    `recsys_platform/common/placeholders.py`; a test compares them.
 #}
 
 {# No value, in any column. #}

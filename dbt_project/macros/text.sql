@@ -61,7 +61,7 @@
 
 {#
     The primary subtag of the language that a code, a locale or a name of a language means: `en` for `eng`, `EN`, `en-US` and
-    `English`; NULL for what means none. As `recsys_platform/events/languages.py` has it, from the tables of `languages.sql`.
+    `English`; NULL for what means none. As `recsys_platform/common/languages.py` has it, from the tables of `languages.sql`.
 #}
 {% macro primary_subtag(text) -%}
     {%- set word = 'lower(' ~ trimmed(text) ~ ')' -%}

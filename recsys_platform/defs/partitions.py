@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 import dagster as dg
 
-from recsys_platform.hub.keys import FIRST_DAY
+from recsys_platform.hub.layout import FIRST_DAY
 
 DAILY = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), end_offset=1)
 PARTITION = "dagster/partition"

@@ -11,8 +11,8 @@ import re
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys_platform.hub.keys import curated_day, curated_key, curated_prefix
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.layout import curated_day, curated_key, curated_prefix
+from recsys_platform.hub.object_store import Hub
 
 # Pseudonyms too: with the salt they lead back to a person.
 _PRIVATE = re.compile(r"(^|_)(e_?mail|ip|phone|address|salt)(_|$)|_hash$", re.IGNORECASE)

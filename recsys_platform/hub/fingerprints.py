@@ -1,6 +1,6 @@
 """Fingerprints of the content of files, read again only where a file may have changed.
 
-Belongs here: hashing and what is remembered of it. Does not: which files are objects (folder.py).
+Belongs here: hashing and what is remembered of it. Does not: which files are objects (local.py).
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 
-from recsys_platform.errors import HubError
+from recsys_platform.common.errors import HubError
 
 MEMO = ".fingerprints"
 

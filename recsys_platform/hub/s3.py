@@ -11,10 +11,10 @@ import stamina
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, HTTPClientError
 
-from recsys_platform.errors import HubError
-from recsys_platform.hub.aws import client, code_of, in_one_sentence
-from recsys_platform.hub.keys import is_folder_marker
-from recsys_platform.hub.store import HubObject
+from recsys_platform.common.aws import client, code_of, in_one_sentence
+from recsys_platform.common.errors import HubError
+from recsys_platform.hub.layout import is_folder_marker
+from recsys_platform.hub.object_store import HubObject
 
 PART_BYTES = 16 * 1024 * 1024  # larger objects are sent in parts of this size
 TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)

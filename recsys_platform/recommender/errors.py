@@ -3,7 +3,7 @@
 Belongs here: errors that a user of the recommender can mend. Does not: programming errors, which stay ValueError.
 """
 
-from recsys_platform.errors import RecsysError
+from recsys_platform.common.errors import RecsysError
 
 
 class DataError(RecsysError):

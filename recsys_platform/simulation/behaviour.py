@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_platform.simulation.lists import CATEGORIES, LANGUAGES, PLATFORMS, WEEKDAYS
+from recsys_platform.simulation.vocabulary import CATEGORIES, LANGUAGES, PLATFORMS, WEEKDAYS
 from recsys_platform.simulation.world import DAY_MS, FOREIGN, Floats, Ints, Table, World, log_odds, moments
 
 Bools = np.ndarray[Any, np.dtype[np.bool_]]

@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys_platform.hub.keys import SOURCES, Source
-from recsys_platform.hub.landing import Cut, Landed, write_landing
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.landing_writer import Cut, Landed, write_landing
+from recsys_platform.hub.layout import SOURCES, Source
+from recsys_platform.hub.object_store import Hub
 from recsys_platform.simulation.behaviour import EVENT, Action
-from recsys_platform.simulation.lists import PLATFORMS
 from recsys_platform.simulation.trackers import records_of
+from recsys_platform.simulation.vocabulary import PLATFORMS
 from recsys_platform.simulation.world import DAY_MS, Ints, Table, World
 
 FLUSH_MS = 20 * 60 * 1000  # an object holds what arrives in so long

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from recsys_platform.errors import InputError
+from recsys_platform.common.errors import InputError
 
 PER_PAGE, MOST_PER_PAGE = 100, 10_000
 START_SECONDS = 20.0

@@ -13,11 +13,11 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from recsys_platform.errors import InputError
-from recsys_platform.hub.store import Hub
+from recsys_platform.common.errors import InputError
+from recsys_platform.hub.object_store import Hub
 from recsys_platform.simulation.behaviour import SEASON, events_of_day, new_season
 from recsys_platform.simulation.delivery import RECORD, Delivered, deliver, sent_records
-from recsys_platform.simulation.staged import finish_staged, staged
+from recsys_platform.simulation.staged_write import finish_staged, staged
 from recsys_platform.simulation.truth import load_spec, save_truth
 from recsys_platform.simulation.world import DAY_MS, Ints, Table, World, WorldSpec, make_world, world_until
 

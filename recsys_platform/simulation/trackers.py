@@ -13,8 +13,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from recsys_platform.hub.keys import Source
-from recsys_platform.simulation.lists import ADJECTIVES, CATEGORIES, COUNTRIES, NOUNS, PLATFORMS
+from recsys_platform.hub.layout import Source
+from recsys_platform.simulation.vocabulary import ADJECTIVES, CATEGORIES, COUNTRIES, NOUNS, PLATFORMS
 from recsys_platform.simulation.world import Ints, Table, World
 
 # In the order of behaviour.Action.

@@ -19,8 +19,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from recsys_platform.errors import InputError
-from recsys_platform.simulation.lists import ADJECTIVES, CATEGORIES, COUNTRIES, FORENAMES, LANGUAGES, NOUNS, SURNAMES
+from recsys_platform.common.errors import InputError
+from recsys_platform.simulation.vocabulary import (
+    ADJECTIVES,
+    CATEGORIES,
+    COUNTRIES,
+    FORENAMES,
+    LANGUAGES,
+    NOUNS,
+    SURNAMES,
+)
 from recsys_platform.simulation.world import BASE, DAY_MS, Floats, Ints, Table, World, WorldSpec
 
 Bools = np.ndarray[Any, np.dtype[np.bool_]]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_platform.simulation.lists import (
+from recsys_platform.simulation.vocabulary import (
     CATEGORIES,
     COUNTRIES,
     HOURS,

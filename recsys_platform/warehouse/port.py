@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from recsys_platform.hub.keys import Attributes
-from recsys_platform.hub.store import Hub, HubObject
+from recsys_platform.hub.layout import Attributes
+from recsys_platform.hub.object_store import Hub, HubObject
 
 Progress = Callable[[int, int], None]
 RecordId = tuple[str, int]

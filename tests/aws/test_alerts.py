@@ -7,8 +7,8 @@ import boto3
 import httpx
 import pytest
 
-from recsys_platform.alerts import AlertError, FailedRun, alert_of, channels_of, tell
-from recsys_platform.settings import load_settings
+from recsys_platform.config.settings import load_settings
+from recsys_platform.notifications.alerts import AlertError, FailedRun, alert_of, channels_of, tell
 
 TOPIC = "RECSYS_ALERT_TOPIC"
 

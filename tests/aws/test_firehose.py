@@ -3,11 +3,11 @@
 import datetime as dt
 import gzip
 
-from recsys_platform.events.firehose.prefixes import landing_prefixes
-from recsys_platform.events.firehose.producer import send
-from recsys_platform.events.firehose.standin import DeliveryStream, Firehose
-from recsys_platform.hub.keys import landing_prefix
+from recsys_platform.hub.layout import landing_prefix
 from recsys_platform.hub.s3 import S3Hub
+from recsys_platform.sources.firehose.emulator import DeliveryStream, Firehose
+from recsys_platform.sources.firehose.prefixes import landing_prefixes
+from recsys_platform.sources.firehose.producer import send
 
 ARRIVED = dt.datetime(2026, 11, 20, 5, tzinfo=dt.UTC)
 

@@ -17,20 +17,20 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from recsys_platform.catalog.athena_ddl import add_partitions, create_table, statements
+from recsys_platform.catalog.discovery import find_tables
+from recsys_platform.catalog.glue import Changes, GlueDatabase
+from recsys_platform.catalog.hive_tables import HiveTable, hive_table, plain
+from recsys_platform.catalog.schema_history import record_tables
+from recsys_platform.catalog.tables import LocalCatalogue, Table
+from recsys_platform.common.errors import HubError
+from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
-from recsys_platform.errors import HubError
-from recsys_platform.hub.athena import add_partitions, create_table, statements
-from recsys_platform.hub.catalogue import LocalCatalogue, Table
 from recsys_platform.hub.curated import put_day, remove_day
-from recsys_platform.hub.discovery import find_tables
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.glue import Changes, GlueDatabase
-from recsys_platform.hub.hive_tables import HiveTable, hive_table, plain
-from recsys_platform.hub.keys import attributes_key, landing_key
-from recsys_platform.hub.remembering import record_tables
+from recsys_platform.hub.layout import attributes_key, landing_key
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.s3 import S3Hub
-from recsys_platform.hub.store import Hub
-from recsys_platform.settings import load_settings
 
 FRIDAY = dt.date(2026, 11, 20)
 SATURDAY = FRIDAY + dt.timedelta(days=1)

@@ -7,11 +7,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from recsys_platform.errors import HubError
-from recsys_platform.events.importing import import_events
-from recsys_platform.hub.folder import FolderHub
+from recsys_platform.common.errors import HubError
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.s3 import PART_BYTES, S3Hub
-from recsys_platform.hub.store import Hub
+from recsys_platform.sources.event_import import import_events
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -8,8 +8,8 @@ import boto3
 import httpx
 import pytest
 
-from recsys_platform.errors import RecsysError
-from recsys_platform.settings import load_settings
+from recsys_platform.common.errors import RecsysError
+from recsys_platform.config.settings import load_settings
 
 PATH, SECRET = "/recsys/production", "recsys/production"
 SALT = "a salt that only Secrets Manager knows"

@@ -12,13 +12,13 @@ import boto3
 import dagster as dg
 import pytest
 
+from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.load_requests import Cursor
-from recsys_platform.hub.notifications import LandingQueue, Message, keys_of
 from recsys_platform.hub.s3 import S3Hub
-from recsys_platform.settings import load_settings
-from recsys_platform.warehouse.arrivals import Arrivals, announced
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.hub.sqs import LandingQueue, Message, keys_of
+from recsys_platform.ingestion.arrivals import Arrivals, announced
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 DAYS = ("2026/11/19", "2026/11/20", "2026/11/21")
 

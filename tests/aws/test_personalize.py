@@ -5,7 +5,7 @@ import json
 import boto3
 import pytest
 
-from recsys_platform.recommender.lists.personalize import SCHEMAS
+from recsys_platform.exports.personalize import SCHEMAS
 
 PRIMITIVE = {"null", "boolean", "int", "long", "float", "double", "string"}
 

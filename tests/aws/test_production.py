@@ -35,8 +35,8 @@ from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.s3 import S3ComputeLogManager
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 
-from recsys_platform.hub.attributes import store_snapshot
 from recsys_platform.hub.s3 import S3Hub
+from recsys_platform.sources.attributes import store_snapshot
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]

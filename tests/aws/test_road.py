@@ -5,8 +5,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from recsys_platform.config.settings import PREFIX
 from recsys_platform.hub.s3 import S3Hub
-from recsys_platform.settings import PREFIX
 from tests.integration.conftest import recsys
 
 SIZE = ("--readers", "60", "--books", "40", "--days", "3", "--seed", "3")

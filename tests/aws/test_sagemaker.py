@@ -15,9 +15,14 @@ import boto3
 import numpy as np
 import pytest
 
-from recsys_platform.deploy.archive import pack, upload
-from recsys_platform.deploy.errors import DeployError
-from recsys_platform.deploy.sagemaker import (
+from recsys_platform.common.errors import HubError
+from recsys_platform.hub.s3 import S3Hub
+from recsys_platform.recommender.errors import RegistryError
+from recsys_platform.recommender.registry.files import Facts, read_arrays, read_manifest
+from recsys_platform.recommender.registry.versions import Registry
+from recsys_platform.serving.errors import DeployError
+from recsys_platform.serving.sagemaker.archive import pack, upload
+from recsys_platform.serving.sagemaker.endpoint import (
     STEPS,
     Container,
     Endpoint,
@@ -30,11 +35,6 @@ from recsys_platform.deploy.sagemaker import (
     shares,
     weights_for,
 )
-from recsys_platform.errors import HubError
-from recsys_platform.hub.s3 import S3Hub
-from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.registry.files import Facts, read_arrays, read_manifest
-from recsys_platform.recommender.registry.versions import Registry
 
 ARRAYS = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3), "book_ids": np.array(["b1", "ü"], dtype=object)}
 FACTS = Facts(created_at=dt.datetime(2026, 11, 22, 12, 30), data_hash="abc", code_version="0.1")

@@ -16,8 +16,8 @@ from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 
-from recsys_platform.warehouse.dbt import PARSED, parsed_before
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.transform.dbt import PARSED, parsed_before
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 FIRST_LOAD = datetime(2026, 11, 22, 12)

@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.recommender.data import curated
-from recsys_platform.recommender.lists.personalize import export
-from recsys_platform.warehouse.curation import DAILY_TABLES, keep_days
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.exports.daily_export import DAILY_TABLES, keep_days
+from recsys_platform.exports.personalize import export
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.recommender.data import training_data as curated
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.dbt.conftest import PROJECT
 from tests.dbt.test_staging import EPOCH, TIME, put_salt
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from recsys_platform.events.languages import primary_subtag
-from recsys_platform.events.placeholders import MISSING_WORDS
+from recsys_platform.common.languages import primary_subtag
+from recsys_platform.common.placeholders import MISSING_WORDS
 
 TIME = "2026-11-22T09:00:00Z"
 LANGUAGES = (

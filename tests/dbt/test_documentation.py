@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recsys_platform.warehouse.dbt_docs import without_unit_tests
+from recsys_platform.transform.dbt_docs import without_unit_tests
 
 GRAIN = "One row per "
 BUILT = {"model", "seed", "snapshot"}

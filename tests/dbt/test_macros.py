@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from recsys_platform.events.languages import language_codes, language_names, primary_subtag
-from recsys_platform.events.placeholders import (
+from recsys_platform.common.languages import language_codes, language_names, primary_subtag
+from recsys_platform.common.placeholders import (
     BLANK_CODES,
     BLANKS,
     MISSING_WORDS,
@@ -211,7 +211,7 @@ def test_the_words_that_mean_nothing_are_the_same_for_dbt_and_python(world: Any)
 
 
 def test_languages_are_the_same_for_dbt_and_python(world: Any) -> None:
-    """If not, after an update of Babel: `python -m recsys_platform.events.languages`."""
+    """If not, after an update of Babel: `python -m recsys_platform.common.languages`."""
     compiled = compile_text(world, "tojson({'codes': language_codes(), 'names': language_names()})")
     assert json.loads(compiled) == {"codes": language_codes(), "names": language_names()}
 

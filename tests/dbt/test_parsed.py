@@ -9,7 +9,7 @@ import pytest
 from dbt.contracts.graph.manifest import Manifest
 from dbt.parser.manifest import extended_mashumaro_encoder
 
-from recsys_platform.warehouse.dbt import ROOT, is_older_than_the_project, parsed_before
+from recsys_platform.transform.dbt import ROOT, is_older_than_the_project, parsed_before
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from recsys_platform.defs.dbt import assets
-from recsys_platform.defs.dbt.project import PROJECT
-from recsys_platform.defs.dbt.versions import code_version
+from recsys_platform.defs.transform import assets
+from recsys_platform.defs.transform.project import PROJECT
+from recsys_platform.defs.transform.versions import code_version
 
 Manifest = dict[str, Any]
 MODELS = ("stg_segment__events", "fct_interactions", "dim_books", "fct_exposures")

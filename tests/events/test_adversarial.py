@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from recsys_platform.events.framing import split_records
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import LANDING, landing_key
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.hub.layout import LANDING, landing_key
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.ingestion.framing import split_records
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 EVENT = json.dumps(
     {"messageId": "m1", "userId": "u1", "context": {"ip": "192.0.2.1"}, "properties": {"tags": ["a", {"b": 1}]}}

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from recsys_platform.errors import HubError
-from recsys_platform.events import cutting
-from recsys_platform.events.cutting import cut_at_a_guess, mended
-from recsys_platform.events.framing import Framing, Piece, split_records
+from recsys_platform.common.errors import HubError
+from recsys_platform.ingestion import splitting as cutting
+from recsys_platform.ingestion.framing import Framing, Piece, split_records
+from recsys_platform.ingestion.splitting import cut_at_a_guess, mended
 
 A, B = json.dumps({"a": "}{"}), json.dumps({"b": {"c": [{}, "ü"]}}, ensure_ascii=False)
 PRETTY = json.dumps({"b": {"c": [{"d": 1}, "ü"]}}, indent=1, ensure_ascii=False)

@@ -18,14 +18,14 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_platform.errors import HubError, SettingsError
-from recsys_platform.events.firehose.limits import MAX_BATCH_BYTES, MAX_RECORD_BYTES, MAX_RECORDS
-from recsys_platform.events.firehose.prefixes import completed, evaluated, landing_prefixes
-from recsys_platform.events.firehose.producer import NotSentError, batches, send
-from recsys_platform.events.firehose.server import firehose_app
-from recsys_platform.events.firehose.standin import MIB, DeliveryStream, Firehose
-from recsys_platform.hub.keys import SOURCES, arrival_of, is_landing_key, source_of
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.common.errors import HubError, SettingsError
+from recsys_platform.hub.layout import SOURCES, arrival_of, is_landing_key, source_of
+from recsys_platform.sources.firehose.emulator import MIB, DeliveryStream, Firehose
+from recsys_platform.sources.firehose.limits import MAX_BATCH_BYTES, MAX_RECORD_BYTES, MAX_RECORDS
+from recsys_platform.sources.firehose.prefixes import completed, evaluated, landing_prefixes
+from recsys_platform.sources.firehose.producer import NotSentError, batches, send
+from recsys_platform.sources.firehose.server import firehose_app
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.servers import made_up_credentials
 
 NOON = dt.datetime(2026, 11, 20, 12, 0, 5, tzinfo=dt.UTC)

@@ -12,12 +12,12 @@ import pyarrow.orc
 import pyarrow.parquet
 import pytest
 
-from recsys_platform.events.cutting import cut_at_a_guess
-from recsys_platform.events.formats import foreign_format
-from recsys_platform.events.framing import Piece, split_records
-from recsys_platform.events.importing import import_events
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import LANDING
+from recsys_platform.hub.layout import LANDING
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.ingestion.file_formats import foreign_format
+from recsys_platform.ingestion.framing import Piece, split_records
+from recsys_platform.ingestion.splitting import cut_at_a_guess
+from recsys_platform.sources.event_import import import_events
 
 TEXT = "".join(
     json.dumps({"messageId": str(n), "timestamp": "2026-11-22T09:00:00Z", "userId": "u1"}) + "\n" for n in range(50)

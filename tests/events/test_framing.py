@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_platform.events.formats import foreign_format
-from recsys_platform.events.framing import Piece, decompress, read_json, split_records
+from recsys_platform.common.json_text import read_json
+from recsys_platform.ingestion.file_formats import foreign_format
+from recsys_platform.ingestion.framing import Piece, decompress, split_records
 
 A, B = {"id": "a", "q": 'braces }{ and "quotes"'}, {"id": "b", "nested": {"list": [1, {"x": None}]}}
 

@@ -7,12 +7,12 @@ import json
 
 import pytest
 
-from recsys_platform.errors import InputError
-from recsys_platform.events.framing import split_records
-from recsys_platform.events.importing import import_events
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import LANDING
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.common.errors import InputError
+from recsys_platform.hub.layout import LANDING
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.ingestion.framing import split_records
+from recsys_platform.sources.event_import import import_events
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 DAY = "1795305600000"  # 2026-11-22
 ONE = {"type": "track", "messageId": "m1", "userId": "u1", "timestamp": "2026-11-22T09:30:00Z"}

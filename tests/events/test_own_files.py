@@ -18,15 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_platform.errors import InputError
-from recsys_platform.events.languages import primary_subtag
-from recsys_platform.events.placeholders import MISSING_WORDS
-from recsys_platform.events.reading import Reading, columns_of, events_of, scale_of, time_formats_of
-from recsys_platform.events.replay import ReplaySummary, replay
-from recsys_platform.events.tabular import read_table
-from recsys_platform.events.times import time_reading
-from recsys_platform.hub.attributes import store_snapshot
-from recsys_platform.hub.folder import FolderHub
+from recsys_platform.common.errors import InputError
+from recsys_platform.common.languages import primary_subtag
+from recsys_platform.common.placeholders import MISSING_WORDS
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.sources.attributes import store_snapshot
+from recsys_platform.sources.file_import import ReplaySummary, replay
+from recsys_platform.sources.file_options import Reading, columns_of, events_of, scale_of, time_formats_of
+from recsys_platform.sources.tabular import read_table
+from recsys_platform.sources.timestamps import time_reading
 
 DAY = dt.date(2026, 11, 21)
 IDS = {"columns": {"user_id": "userId", "book_id": "item_id"}}
@@ -367,7 +367,7 @@ def test_a_newer_snapshot_would_win_and_is_told(tmp_path: Path, kind: Any) -> No
 
 def recsys(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from recsys_platform.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from recsys_platform.cli.app import main; main()", *arguments],
         env={**os.environ, "RECSYS_HOME": str(home)}, capture_output=True, text=True,
     )  # fmt: skip
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_platform.errors import InputError
-from recsys_platform.events.replay import OBJECT_RECORDS, ReplaySummary, replay
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.store import Hub
+from recsys_platform.common.errors import InputError
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.sources.file_import import OBJECT_RECORDS, ReplaySummary, replay
 
 DAY = dt.date(2026, 11, 21)
 BOOKS = "book_id,title,categories,is_premium,reading_minutes,shelf\nb1,One,business|money,yes,15,A3\nb2,Two,,,,\n"

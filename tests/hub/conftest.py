@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from recsys_platform.hub.endpoint import Endpoint
+from recsys_platform.sources.rest_client import Endpoint
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_platform.errors import HubError
-from recsys_platform.hub import discovery, remembering
-from recsys_platform.hub.catalogue import LocalCatalogue, Partition, Table
+from recsys_platform.catalog import discovery
+from recsys_platform.catalog import schema_history as remembering
+from recsys_platform.catalog.discovery import event_name, find_strays, find_tables
+from recsys_platform.catalog.hive_types import arrow_type, columns_of, joined
+from recsys_platform.catalog.json_schema import discover
+from recsys_platform.catalog.schema_history import changes, record_tables
+from recsys_platform.catalog.tables import LocalCatalogue, Partition, Table
+from recsys_platform.common.errors import HubError
 from recsys_platform.hub.curated import days_of_table, put_day
-from recsys_platform.hub.discovery import event_name, find_strays, find_tables
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.hive_types import arrow_type, columns_of, joined
-from recsys_platform.hub.keys import attributes_key, landing_key
-from recsys_platform.hub.remembering import changes, record_tables
-from recsys_platform.hub.schemas import discover
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.layout import attributes_key, landing_key
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
 
 FRIDAY = dt.date(2026, 11, 20)
 BOOKS = "landing/book_attributes"

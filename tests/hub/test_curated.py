@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recsys_platform.exports import daily_export as curation
+from recsys_platform.exports.daily_export import DAILY_TABLES, Curated, DailyTable, keep_days
 from recsys_platform.hub.curated import put_day
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.store import Hub
-from recsys_platform.recommender.data import curated as training
-from recsys_platform.warehouse import curation
-from recsys_platform.warehouse.curation import DAILY_TABLES, Curated, DailyTable, keep_days
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.recommender.data import training_data as training
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 EVENTS, SESSIONS = DAILY_TABLES
 FRIDAY, SATURDAY, SUNDAY = (dt.date(2026, 11, day) for day in (20, 21, 22))

@@ -14,9 +14,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from recsys_platform.errors import AttributesError
-from recsys_platform.hub.attributes import fetch_snapshot
-from recsys_platform.hub.endpoint import Endpoint, retry_after, shown
+from recsys_platform.common.errors import AttributesError
+from recsys_platform.sources.attributes import fetch_snapshot
+from recsys_platform.sources.rest_client import Endpoint, retry_after, shown
 from tests.hub.conftest import BOOKS, Answer, book_page
 
 

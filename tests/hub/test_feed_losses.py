@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from recsys_platform.errors import HubError
-from recsys_platform.hub.attributes import store_snapshot
-from recsys_platform.hub.feed_losses import feed_in_use, losses, newest_feed, note_in_use
-from recsys_platform.hub.keys import attributes_prefix
-from recsys_platform.hub.snapshots import snapshot_drift
+from recsys_platform.catalog.snapshot_drift import snapshot_drift
+from recsys_platform.common.errors import HubError
+from recsys_platform.hub.layout import attributes_prefix
+from recsys_platform.sources.attributes import store_snapshot
+from recsys_platform.sources.feed_losses import feed_in_use, losses, newest_feed, note_in_use
 
 MONDAY, TUESDAY, WEDNESDAY = (dt.date(2025, 11, day) for day in (24, 25, 26))
 BOOKS = [

@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import is_landing_key
-from recsys_platform.hub.landing import Cut, Landed, write_landing
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.landing_writer import Cut, Landed, write_landing
+from recsys_platform.hub.layout import is_landing_key
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
 
 NOON = dt.datetime(2026, 11, 21, 12, 20, 3)
 RECORDS = pa.array(['{"a":1}', '{"b":"ü"}', '{"c":3}', '{"d":4}'])

@@ -6,11 +6,12 @@ import dagster as dg
 import duckdb
 import pytest
 
-from recsys_platform.defs.landing import assets, drift
-from recsys_platform.defs.staging.assets import raw_book_attributes
-from recsys_platform.hub.attributes import store_snapshot
-from recsys_platform.hub.keys import attributes_key
-from recsys_platform.settings import load_settings
+from recsys_platform.config.settings import load_settings
+from recsys_platform.defs.ingestion import landing as assets
+from recsys_platform.defs.ingestion import schema_drift as drift
+from recsys_platform.defs.ingestion.staging import raw_book_attributes
+from recsys_platform.hub.layout import attributes_key
+from recsys_platform.sources.attributes import store_snapshot
 from tests.hub.conftest import BOOKS, Answer, book_page
 
 KEY = dg.AssetKey(["landing", "book_attributes"])

@@ -1,6 +1,6 @@
 import pytest
 
-from recsys_platform.hub.schemas import DEEPEST, Drift, discover, drift
+from recsys_platform.catalog.json_schema import DEEPEST, Drift, discover, drift
 
 
 def types(*records):

@@ -4,11 +4,12 @@ import datetime as dt
 
 import pytest
 
-from recsys_platform.errors import HubError
-from recsys_platform.hub.attributes import store_snapshot
-from recsys_platform.hub.keys import attributes_key
-from recsys_platform.hub.schemas import Drift
-from recsys_platform.hub.snapshots import SAMPLE, snapshot_days, snapshot_drift
+from recsys_platform.catalog.json_schema import Drift
+from recsys_platform.catalog.snapshot_drift import SAMPLE, snapshot_drift
+from recsys_platform.common.errors import HubError
+from recsys_platform.hub.layout import attributes_key
+from recsys_platform.hub.snapshots import snapshot_days
+from recsys_platform.sources.attributes import store_snapshot
 
 DAYS = [dt.date(2026, 11, day) for day in (18, 20, 21)]
 BOOK = {"book_id": "b1", "title": "A\u2028B", "pages": 3}

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsys_platform.errors import HubError
+from recsys_platform.common.errors import HubError
 from recsys_platform.hub import fingerprints
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import SOURCES, arrival_of, is_landing_key, landing_key, landing_prefix, source_of
+from recsys_platform.hub.layout import SOURCES, arrival_of, is_landing_key, landing_key, landing_prefix, source_of
+from recsys_platform.hub.local import FolderHub
 
 
 @given(st.sampled_from(SOURCES), st.datetimes(dt.datetime(2000, 1, 1), dt.datetime(2099, 1, 1)))

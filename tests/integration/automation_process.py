@@ -14,11 +14,11 @@ import dagster as dg
 from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
 from dagster_shared.serdes import deserialize_value, serialize_value
 
+from recsys_platform.config.factories import registry_of
+from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.recommender.registry.versions import Registry
-from recsys_platform.resources import registry_of
-from recsys_platform.settings import load_settings
 
 MOST_TICKS = 12
 

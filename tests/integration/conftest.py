@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from recsys_platform import cli
-from recsys_platform.settings import PREFIX
+from recsys_platform.cli import app as cli
+from recsys_platform.config.settings import PREFIX
 
 if TYPE_CHECKING:
     from tests.slack import Slack

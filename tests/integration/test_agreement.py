@@ -19,14 +19,15 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from recsys_platform.hub.attributes import store_snapshot
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import Attributes
-from recsys_platform.hub.snapshots import read_records, snapshot_days, snapshot_parts
+from recsys_platform.config.factories import registry_of
+from recsys_platform.config.settings import load_settings
+from recsys_platform.hub.layout import Attributes
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.snapshots import snapshot_days, snapshot_parts
 from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Listed, Registry
-from recsys_platform.resources import registry_of
-from recsys_platform.settings import load_settings
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.sources.attributes import store_snapshot
+from recsys_platform.sources.snapshots import read_records
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 # Whole runs on one whole world: which assets follow a change, and whether what they make agrees, shows in no part of it.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -75,7 +76,7 @@ class World:
     def follow(self) -> bool:
         """Follow what was changed; whether anything was made."""
         if self.road.startswith("recsys"):
-            said = self._python("-c", "from recsys_platform.cli import main; main()", *self.road.split()[1:])
+            said = self._python("-c", "from recsys_platform.cli.app import main; main()", *self.road.split()[1:])
             return "Nothing new: 0 objects loaded, no table changed" not in said
         return bool(self._python(str(TICKS), str(self.home / "conditions.json")))
 

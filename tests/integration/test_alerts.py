@@ -9,14 +9,23 @@ import pytest
 from dagster._core.events import JobFailureData
 from pydantic import SecretStr
 
-from recsys_platform.alerts import Alert, AlertError, FailedRun, Webhook, alert_of, first_line, tell, without_secrets
+from recsys_platform.common.errors import HubError
+from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.problems import problems_alert
-from recsys_platform.errors import HubError
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import landing_key
-from recsys_platform.settings import Settings, load_settings
+from recsys_platform.hub.layout import landing_key
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.notifications.alerts import (
+    Alert,
+    AlertError,
+    FailedRun,
+    Webhook,
+    alert_of,
+    first_line,
+    tell,
+    without_secrets,
+)
 from tests.slack import KEY
 
 

@@ -12,20 +12,20 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from recsys_platform.common.errors import HubError
+from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
 from recsys_platform.defs.automation.load_requests import RUN_KEY, Cursor, fetch_request, pause_after
 from recsys_platform.defs.automation.run import with_what_follows
 from recsys_platform.defs.automation.triggers import triggers
-from recsys_platform.defs.staging.assets import raw_engagement_events
-from recsys_platform.errors import HubError
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import landing_key
-from recsys_platform.hub.store import Hub, HubObject
-from recsys_platform.settings import load_settings
-from recsys_platform.warehouse.arrivals import all_arrivals
-from recsys_platform.warehouse.dbt import PARSED, parsed_before
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.defs.ingestion.staging import raw_engagement_events
+from recsys_platform.hub.layout import landing_key
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub, HubObject
+from recsys_platform.ingestion.arrivals import all_arrivals
+from recsys_platform.transform.dbt import PARSED, parsed_before
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.dbt.conftest import World
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)

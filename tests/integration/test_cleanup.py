@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recsys_platform.config.factories import prepare_home, registry_of, warehouse_of
+from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.automation.cleanup import cleanup_job
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.old_runs import old_runs, remove_old_run
 from recsys_platform.defs.automation.staleness import stale_assets
-from recsys_platform.recommender.evaluation.measured import DIFFERENCES, VALUES, measured_on
+from recsys_platform.recommender.evaluation.results import DIFFERENCES, VALUES, measured_on
 from recsys_platform.recommender.registry.files import Facts
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
-from recsys_platform.resources import prepare_home, registry_of, warehouse_of
-from recsys_platform.settings import Settings, load_settings
 from recsys_platform.warehouse.port import Warehouse
 
 NOW = dt.datetime(2026, 11, 20, 6)

@@ -5,8 +5,8 @@ import json
 
 import dagster as dg
 
-from recsys_platform.defs.dbt.checks import every_accepted_record_is_an_event_a_duplicate_or_invalid as check
-from recsys_platform.defs.dbt.checks import no_landing_hour_lies_ahead
+from recsys_platform.defs.transform.checks import every_accepted_record_is_an_event_a_duplicate_or_invalid as check
+from recsys_platform.defs.transform.checks import no_landing_hour_lies_ahead
 
 
 def judged(warehouse, *rows):

@@ -12,12 +12,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from recsys_platform.catalog.tables import LocalCatalogue
+from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
-from recsys_platform.hub.catalogue import LocalCatalogue
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import attributes_key
-from recsys_platform.settings import load_settings
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.hub.layout import attributes_key
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 FRIDAY, SATURDAY = dt.date(2026, 11, 20), dt.date(2026, 11, 21)
 ASSETS = [dg.AssetKey(key) for key in (["curated", "fct_events"], ["curated", "fct_sessions"], ["hub", "catalogue"])]

@@ -8,9 +8,9 @@ import dagster as dg
 import pytest
 import yaml
 
+from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
-from recsys_platform.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
@@ -82,9 +82,9 @@ def test_what_writes_the_warehouse_waits_for_its_turn(defs):
 def test_the_sensor_asks_once_for_each_new_object(tmp_path, instance):
     import gzip
 
-    from recsys_platform.hub.folder import FolderHub
-    from recsys_platform.hub.keys import landing_key, landing_prefix
-    from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+    from recsys_platform.hub.layout import landing_key, landing_prefix
+    from recsys_platform.hub.local import FolderHub
+    from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
     built = build_defs(load_settings({"RECSYS_HOME": str(tmp_path)}))
     sensor = next(item for item in built.sensors if item.name == "new_landing_objects")

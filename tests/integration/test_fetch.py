@@ -7,16 +7,16 @@ import json
 import dagster as dg
 import pytest
 
+from recsys_platform.config.factories import prepare_home
+from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.run import Refresher
-from recsys_platform.hub.feed_losses import Feed, note_in_use
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import attributes_key
-from recsys_platform.resources import prepare_home
-from recsys_platform.settings import load_settings
+from recsys_platform.hub.layout import attributes_key
+from recsys_platform.hub.local import FolderHub
 from recsys_platform.simulation.server import running_server
 from recsys_platform.simulation.simulate import simulate
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.sources.feed_losses import Feed, note_in_use
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 TODAY = dt.datetime.now(dt.UTC).date()
 

@@ -12,11 +12,11 @@ import dagster as dg
 import psutil
 import pytest
 
+from recsys_platform.config.factories import prepare_home
+from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.automation.dead_runs import fail_dead_runs, waiting_for
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
-from recsys_platform.resources import prepare_home
-from recsys_platform.settings import load_settings
 
 SECONDS = 12
 """Grace, cleaning up and a busy machine."""
@@ -30,7 +30,7 @@ STUCK = {
 COMMAND = """
 import hashlib, subprocess, sys, time
 from dagster._utils.interrupts import capture_interrupts
-from recsys_platform import cli
+from recsys_platform.cli import app as cli
 CHILD = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 @cli.app.command()
 def stuck() -> None:

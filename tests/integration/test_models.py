@@ -1,8 +1,8 @@
 """What a person can do about models from the command line, in a finished world that was copied to another place."""
 
+from recsys_platform.config.factories import registry_of
+from recsys_platform.config.settings import load_settings
 from recsys_platform.recommender.registry.versions import PRODUCTION
-from recsys_platform.resources import registry_of
-from recsys_platform.settings import load_settings
 
 
 def test_versions_are_listed_put_into_use_and_taken_back(world, run_recsys):

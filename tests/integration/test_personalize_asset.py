@@ -7,12 +7,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.load_requests import REFRESH
 from recsys_platform.defs.automation.run import Refresher
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.settings import load_settings
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 DATASETS = dg.AssetKey(["personalize", "datasets"])
 MARTS = """

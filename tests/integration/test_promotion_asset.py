@@ -5,13 +5,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from recsys_platform.config.factories import hub_of, registry_of, warehouse_of
+from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.training import assets
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.recommender.registry.gate import Decision
 from recsys_platform.recommender.registry.promotion import Judgement, promote
 from recsys_platform.recommender.registry.versions import PRODUCTION
-from recsys_platform.resources import hub_of, registry_of, warehouse_of
-from recsys_platform.settings import load_settings
 from tests.recommender.test_gate import Figures
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from recsys_platform.resources import prepare_home
-from recsys_platform.settings import Settings, load_settings
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
-from recsys_platform.warehouse.reading_copy import write_reading_copy
+from recsys_platform.config.factories import prepare_home
+from recsys_platform.config.settings import Settings, load_settings
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy
 
 PUBLISHED = """
     create schema if not exists published; create schema if not exists marts;

@@ -9,14 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from recsys_platform.config.factories import prepare_home
+from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.state import state_of, write_outline
 from recsys_platform.defs.pools import PROCESS
-from recsys_platform.resources import prepare_home
-from recsys_platform.settings import Settings, load_settings
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
-from recsys_platform.warehouse.reading_copy import write_reading_copy
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy
 
 
 @pytest.fixture
@@ -73,18 +73,16 @@ def test_status_names_the_runs_that_are_under_way(loaded: Settings, run_recsys) 
 
 def test_status_needs_neither_the_definitions_nor_what_they_import(loaded: Settings) -> None:
     write_outline(loaded, build_defs(loaded))
-    code = (
-        "import sys; sys.argv = ['recsys', 'status']\nfrom recsys_platform.cli import main\nmain()\nprint(*sys.modules)"
-    )
+    code = "import sys; sys.argv = ['recsys', 'status']\nfrom recsys_platform.cli.app import main\nmain()\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     slow = {"recsys_platform.definitions", "dagster_dbt", "dbt", "mlflow", "pandas", "boto3", "lightfm", "numba"}
     assert slow & set(done.stdout.splitlines()[-1].split()) == set()
 
 
 def test_what_is_on_is_told_anew_when_a_setting_changed(loaded: Settings) -> None:
-    assert {is_on for _, is_on in state_of(loaded).switches} == {False}
+    assert {is_on for _, is_on in state_of(loaded, build_defs).switches} == {False}
     switched_on = load_settings({"RECSYS_HOME": str(loaded.home), "RECSYS_AUTOMATION": "on"})
-    assert {is_on for _, is_on in state_of(switched_on).switches} == {True}
+    assert {is_on for _, is_on in state_of(switched_on, build_defs).switches} == {True}
 
 
 def test_a_run_of_the_command_line_stands_in_the_overview_and_on_the_page_of_its_job(finished_world: Path) -> None:
@@ -107,9 +105,9 @@ def test_a_run_of_the_command_line_stands_in_the_overview_and_on_the_page_of_its
 DRAWS = """
 import os, sys, time
 import dagster as dg
-from recsys_platform.cli import _bar
+from recsys_platform.cli.app import _bar
 from recsys_platform.defs.automation.instances import instance_of
-from recsys_platform.settings import load_settings
+from recsys_platform.config.settings import load_settings
 
 with _bar() as bar, instance_of(load_settings()) as instance:
     task = bar.add_task("before", total=2)
@@ -145,7 +143,7 @@ def read(terminal: int) -> bytes:
 
 FILLS = """
 import sys
-from recsys_platform import cli
+from recsys_platform.cli import app as cli
 
 @cli.app.command()
 def fill() -> None:

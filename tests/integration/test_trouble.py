@@ -7,16 +7,17 @@ import json
 import dagster as dg
 import pytest
 
+from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
-from recsys_platform.defs.staging.checks import days_of_run
-from recsys_platform.hub.attributes import store_snapshot
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import attributes_prefix, landing_key
-from recsys_platform.hub.snapshots import read_records, snapshot_days
-from recsys_platform.settings import load_settings
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.defs.ingestion.checks import days_of_run
+from recsys_platform.hub.layout import attributes_prefix, landing_key
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.snapshots import snapshot_days
+from recsys_platform.sources.attributes import store_snapshot
+from recsys_platform.sources.snapshots import read_records
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 
 @pytest.fixture
@@ -186,12 +187,12 @@ def test_a_killed_run_gives_its_slot_back(tmp_path):
 
     import dagster as dg
 
+    from recsys_platform.config.factories import prepare_home
+    from recsys_platform.config.settings import load_settings
     from recsys_platform.defs.automation.dead_runs import fail_dead_runs
     from recsys_platform.defs.automation.instances import instance_of
     from recsys_platform.defs.automation.load_requests import REFRESH
     from recsys_platform.defs.pools import PROCESS, WAREHOUSE_WRITER
-    from recsys_platform.resources import prepare_home
-    from recsys_platform.settings import load_settings
 
     settings = load_settings({"RECSYS_HOME": str(tmp_path)})
     prepare_home(settings)

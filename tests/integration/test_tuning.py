@@ -4,10 +4,10 @@ import dagster as dg
 import pytest
 import yaml
 
+from recsys_platform.config.factories import hub_of, registry_of
+from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.training.tuning import TuningConfig, tuning
 from recsys_platform.recommender.training.variants import variant_of
-from recsys_platform.resources import hub_of, registry_of
-from recsys_platform.settings import load_settings
 
 pytestmark = pytest.mark.slow
 

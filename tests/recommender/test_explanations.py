@@ -9,10 +9,10 @@ import pytest
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.lists.explanations import Explainer
+from recsys_platform.recommender.models.cold_start import fit_newcomers
 from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.histories import histories_of
-from recsys_platform.recommender.models.items import ItemModel
-from recsys_platform.recommender.models.newcomers import fit_newcomers
+from recsys_platform.recommender.models.item_similarity import ItemModel
 from recsys_platform.recommender.models.popularity import PopularityParams, fit_popularity
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.ranking.top_k import NONE, Ranked

@@ -12,7 +12,7 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.als import AlsParams, fit_als
-from recsys_platform.recommender.models.folding import LeastSquares, MeanMap
+from recsys_platform.recommender.models.fold_in import LeastSquares, MeanMap
 from recsys_platform.recommender.models.histories import histories_from, histories_of
 from recsys_platform.recommender.models.item_knn import ItemKnnParams, fit_item_knn
 from recsys_platform.recommender.models.sequence import SequenceParams, fit_sequence

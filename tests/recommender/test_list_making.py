@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.lists.exploration import seed_of
-from recsys_platform.recommender.lists.list_rules import Exploration, ListRules, Order, Promotion
-from recsys_platform.recommender.lists.making import (
+from recsys_platform.recommender.lists.list_builder import (
     ListMaking,
     best_lists,
     excluded_books,
@@ -24,6 +23,7 @@ from recsys_platform.recommender.lists.making import (
     live_lists,
     unheeded,
 )
+from recsys_platform.recommender.lists.list_rules import Exploration, ListRules, Order, Promotion
 from recsys_platform.recommender.lists.rules import Rules, allowed_by
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.ranking.top_k import NONE, Factors, Ranked, Score, top_k

@@ -11,7 +11,7 @@ import pytest
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.lists.list_rules import list_rules_of
-from recsys_platform.recommender.lists.tables import (
+from recsys_platform.recommender.lists.published_tables import (
     POPULAR_BOOKS,
     SIMILAR_BOOKS,
     USER_RECOMMENDATIONS,
@@ -20,10 +20,10 @@ from recsys_platform.recommender.lists.tables import (
     similar_books,
     user_recommendations,
 )
+from recsys_platform.recommender.models.cold_start import fit_newcomers
 from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.fallback import WithFallback
-from recsys_platform.recommender.models.folding import MeanMap
-from recsys_platform.recommender.models.newcomers import fit_newcomers
+from recsys_platform.recommender.models.fold_in import MeanMap
 from recsys_platform.recommender.models.popularity import Popularity, PopularityParams, fit_popularity
 from recsys_platform.recommender.training.fitting import Fitter
 from recsys_platform.recommender.training.variants import variant_of

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from recsys_platform.console import print_overview
+from recsys_platform.cli.output import print_overview
+from recsys_platform.config.settings import Settings
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.evaluation.comparison import Task
-from recsys_platform.recommender.evaluation.held_out import EvaluationParams
-from recsys_platform.recommender.evaluation.measured import keep, measured_on
+from recsys_platform.recommender.evaluation.evaluate import EvaluationParams
+from recsys_platform.recommender.evaluation.results import keep, measured_on
 from recsys_platform.recommender.registry.gate import GateParams, decide
 from recsys_platform.recommender.training.candidates import evaluate_variants
 from recsys_platform.recommender.training.variants import variant_of
-from recsys_platform.settings import Settings
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 NOW = dt.datetime(2026, 3, 1)
 BOOKS = [f"b{n:02d}" for n in range(40)]

@@ -10,10 +10,10 @@ import pytest
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import DataError, ModelError
+from recsys_platform.recommender.models.cold_start import fit_newcomers
 from recsys_platform.recommender.models.factors import FactorModel, book_similarity
 from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.lightfm import LightFMParams, fit_lightfm
-from recsys_platform.recommender.models.newcomers import fit_newcomers
 from recsys_platform.recommender.models.popularity import Popularity, PopularityParams, fit_popularity
 from recsys_platform.recommender.models.trained import TrainedModel, restore
 from recsys_platform.recommender.ranking.top_k import top_k

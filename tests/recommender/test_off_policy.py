@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import stdtrit
 
-from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.evaluation.off_policy import (
+from recsys_platform.experiments.off_policy import (
     Exposures,
     as_table,
     doubly_robust,
@@ -21,6 +20,7 @@ from recsys_platform.recommender.evaluation.off_policy import (
     stands_in,
     with_exploration,
 )
+from recsys_platform.recommender.errors import DataError
 
 CLICKS = np.array([0.1, 0.3])
 """How likely a reader clicks each of two books."""

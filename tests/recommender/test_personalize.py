@@ -10,10 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from recsys_platform.hub.store import Hub
-from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.lists.personalize import SCHEMAS, Exported, export
-from recsys_platform.recommender.lists.personalize_limits import (
+from recsys_platform.exports.personalize import SCHEMAS, Exported, export
+from recsys_platform.exports.personalize_limits import (
     METADATA,
     Field,
     Schema,
@@ -21,7 +19,9 @@ from recsys_platform.recommender.lists.personalize_limits import (
     schema_problems,
     training_warnings,
 )
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.recommender.errors import DataError
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 DAY = dt.date(2026, 11, 20)
 MARTS = {

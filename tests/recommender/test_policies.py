@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recsys_platform.recommender.evaluation.plots import policies_plot
-from recsys_platform.recommender.evaluation.policies import (
+from recsys_platform.experiments.plots import policies_plot
+from recsys_platform.experiments.published_policies import (
     PRIOR,
     Judged,
     Report,
@@ -18,7 +18,7 @@ from recsys_platform.recommender.evaluation.policies import (
     judged,
     predicted_clicks,
 )
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.policy_worlds import EXPOSURES, MADE, Shown, insertion, publish, shown
 
 DAY = dt.timedelta(days=1)

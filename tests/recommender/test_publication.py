@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recsys_platform.recommender.data.curated import dataset_of
+from recsys_platform.recommender.data.training_data import dataset_of
 from recsys_platform.recommender.lists.list_rules import ListRules, list_rules_of
 from recsys_platform.recommender.lists.publication import VARIANTS, Publication, publish
 from recsys_platform.recommender.registry.promotion import promote

@@ -15,7 +15,7 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.data.splits import hold_out
 from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.evaluation.held_out import ALL, EvaluationParams
+from recsys_platform.recommender.evaluation.evaluate import ALL, EvaluationParams
 from recsys_platform.recommender.registry.files import Facts
 from recsys_platform.recommender.registry.gate import GateParams
 from recsys_platform.recommender.registry.promotion import Judgement, judge, promote, roll_back

@@ -11,7 +11,7 @@ from scipy import sparse
 from recsys_platform.recommender.models.blend import standardized, weighted_sum
 from recsys_platform.recommender.models.factor_sum import FactorSum
 from recsys_platform.recommender.models.factors import FEW, FactorModel
-from recsys_platform.recommender.models.folding import MeanMap, history_means
+from recsys_platform.recommender.models.fold_in import MeanMap, history_means
 from recsys_platform.recommender.models.histories import fading, histories_from
 from recsys_platform.recommender.models.scoring import TILE, add_rows, add_sparse_rows, mean_and_deviation, multiply
 

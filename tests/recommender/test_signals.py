@@ -10,7 +10,7 @@ import pytest
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.data.splits import hold_out
-from recsys_platform.recommender.evaluation.held_out import EvaluationParams
+from recsys_platform.recommender.evaluation.evaluate import EvaluationParams
 from recsys_platform.recommender.lists.rules import Rules, allowed_by
 from recsys_platform.recommender.training.candidates import evaluate_variants
 from recsys_platform.recommender.training.variants import variant_of

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
 
+from recsys_platform.recommender.batch import spark_job
+from recsys_platform.recommender.batch.spark import LISTS, USERS, Shelf, book_table, lists_of, user_table
 from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.ranking import spark_job
-from recsys_platform.recommender.ranking.spark import LISTS, USERS, Shelf, book_table, lists_of, user_table
 from recsys_platform.recommender.ranking.top_k import NONE, Factors, top_k
 
 N_USERS, N_BOOKS, K = 700, 300, 12

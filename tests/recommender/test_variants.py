@@ -16,7 +16,7 @@ from recsys_platform.recommender.errors import DataError, ModelError, NothingToL
 from recsys_platform.recommender.models.blend import best_weights, standardized
 from recsys_platform.recommender.models.fallback import PRIOR_BOOKS, Readers, WithFallback
 from recsys_platform.recommender.models.histories import histories_from, histories_of
-from recsys_platform.recommender.models.items import ItemModel
+from recsys_platform.recommender.models.item_similarity import ItemModel
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
 from recsys_platform.recommender.ranking.top_k import top_k

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
 from recsys_platform.simulation.simulate import SimulationSummary, simulate
 
 END = dt.date(2026, 11, 20)

@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from recsys_platform.errors import InputError
-from recsys_platform.hub.attributes import fetch_snapshot, last_fetch, store_fetched
-from recsys_platform.hub.endpoint import Endpoint
-from recsys_platform.hub.folder import FolderHub
+from recsys_platform.common.errors import InputError
+from recsys_platform.hub.local import FolderHub
 from recsys_platform.simulation.server import attributes_app, running_server
+from recsys_platform.sources.attributes import fetch_snapshot, last_fetch, store_fetched
+from recsys_platform.sources.rest_client import Endpoint
 from tests.simulation.conftest import Simulated
 
 

@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_platform.errors import InputError
-from recsys_platform.events.envelope import ENVELOPE
-from recsys_platform.events.framing import split_records
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import arrival_of, is_landing_key, source_of
-from recsys_platform.hub.store import Hub
+from recsys_platform.common.errors import InputError
+from recsys_platform.hub.layout import arrival_of, is_landing_key, source_of
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.ingestion.envelope import ENVELOPE
+from recsys_platform.ingestion.framing import split_records
 from recsys_platform.simulation.simulate import continue_simulation, simulate
-from recsys_platform.simulation.staged import finish_staged, staged
+from recsys_platform.simulation.staged_write import finish_staged, staged
 from recsys_platform.simulation.truth import load_spec
 from tests.simulation.conftest import END, Simulated, run
 
@@ -267,7 +267,7 @@ def interrupted_on(day: int) -> Callable[[int, int], None]:
 
 KILLED_ON_THE_THIRD_DAY = """
 import datetime, os, pathlib, signal, sys
-from recsys_platform.hub.folder import FolderHub
+from recsys_platform.hub.local import FolderHub
 from recsys_platform.simulation.simulate import simulate
 
 def progress(done, total):

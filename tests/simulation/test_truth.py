@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_platform.errors import InputError
+from recsys_platform.common.errors import InputError
 from recsys_platform.simulation.truth import affinity, load_truth, mean_true_affinity
 from tests.simulation.conftest import Simulated
 

@@ -6,8 +6,8 @@ Says `ready`, waits for a line, then tells each chunk and the sum.
 import sys
 from pathlib import Path
 
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 
 def main() -> None:

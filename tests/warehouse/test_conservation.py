@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import SOURCES, landing_key
-from recsys_platform.warehouse.conservation import account, damaged_objects
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.hub.layout import SOURCES, landing_key
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.ingestion.reconciliation import account, damaged_objects
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.port import LoadReport
 from tests.conftest import DAY
 

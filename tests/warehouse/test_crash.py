@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from recsys_platform.errors import WarehouseError
-from recsys_platform.warehouse.conservation import account
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.common.errors import WarehouseError
+from recsys_platform.ingestion.reconciliation import account
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 LOADER = str(Path(__file__).with_name("loader_process.py"))
 KILLS = 50

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from recsys_platform.events.envelope import ENVELOPE
-from recsys_platform.events.framing import split_records
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import SOURCES, landing_key
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
-from recsys_platform.warehouse.judging import SHORTEST, needed_fields
-from recsys_platform.warehouse.replaying import judge
+from recsys_platform.hub.layout import SOURCES, landing_key
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.ingestion.envelope import ENVELOPE
+from recsys_platform.ingestion.framing import split_records
+from recsys_platform.ingestion.validation import SHORTEST, needed_fields
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.revalidation import judge
 from tests.conftest import DAY
 
 ONE = {"messageId": "m1", "timestamp": "t", "userId": "u", "properties": {"query": 'braces }{ and "quotes" \\'}}

@@ -8,9 +8,9 @@ import time
 import duckdb
 import pytest
 
-from recsys_platform.errors import PublishError
-from recsys_platform.resources import warehouse_of
-from recsys_platform.settings import load_settings
+from recsys_platform.common.errors import PublishError
+from recsys_platform.config.factories import warehouse_of
+from recsys_platform.config.settings import load_settings
 
 STATEMENTS = {
     "a join of everything with everything": "select count(*) from range(3000000) a(i) join range(45000) b(j) on i % 3 = j % 3",
@@ -20,7 +20,7 @@ STATEMENTS = {
 PROGRAM = """
 import signal, sys
 from pathlib import Path
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 def end(number, frame):
     raise SystemExit(128 + number)

@@ -6,12 +6,12 @@ import threading
 
 import pytest
 
-from recsys_platform.errors import HubError, InputError, WarehouseError
-from recsys_platform.hub.attributes import store_snapshot
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.keys import attributes_prefix
-from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, arrivals, by_day, new_snapshots
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.common.errors import HubError, InputError, WarehouseError
+from recsys_platform.hub.layout import attributes_prefix
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.ingestion.arrivals import Arrivals, all_arrivals, arrivals, by_day, new_snapshots
+from recsys_platform.sources.attributes import store_snapshot
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.port import LoadReport
 from tests.conftest import DAY
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recsys_platform.warehouse.offers import offer_to
+from recsys_platform.reports.recommendations import offer_to
 
 
 @pytest.fixture

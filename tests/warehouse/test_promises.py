@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from recsys_platform.errors import PublishError
-from recsys_platform.warehouse.promises import Made, promises_of
+from recsys_platform.common.errors import PublishError
+from recsys_platform.recommender.lists.contracts import Made, promises_of
 from tests.published_worlds import ALL, BROKEN, KEPT, MADE, given, published
 
 EVERY_READER = "every reader with a book left that the rules allow has a list of every model"

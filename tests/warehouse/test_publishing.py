@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from recsys_platform.errors import PublishError
+from recsys_platform.common.errors import PublishError
 
 NO_NEGATIVES = {"no number is negative": "select count(*) from {popular_books} where n < 0"}
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from recsys_platform.errors import WarehouseError
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
-from recsys_platform.warehouse.overview import overview
-from recsys_platform.warehouse.reading_copy import write_reading_copy
+from recsys_platform.common.errors import WarehouseError
+from recsys_platform.reports.overview import overview
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy
 
 LIVE = "20261120T000000_a"
 

@@ -6,12 +6,10 @@ import stat
 
 import pytest
 
-from recsys_platform.errors import InputError
-from recsys_platform.hub.keys import arrival_of
-from recsys_platform.warehouse.arrivals import all_arrivals, loaded_after
-from recsys_platform.warehouse.conservation import account
-from recsys_platform.warehouse.port import ReplayReport
-from recsys_platform.warehouse.rejected import (
+from recsys_platform.common.errors import InputError
+from recsys_platform.hub.layout import arrival_of
+from recsys_platform.ingestion.arrivals import all_arrivals, loaded_after
+from recsys_platform.ingestion.quarantine import (
     Corrected,
     Group,
     correct,
@@ -22,6 +20,8 @@ from recsys_platform.warehouse.rejected import (
     mirror_rejected,
     replay,
 )
+from recsys_platform.ingestion.reconciliation import account
+from recsys_platform.warehouse.port import ReplayReport
 from tests.conftest import DAY
 
 GOOD = '{"messageId":"m9","timestamp":"2026-11-20T05:00:00Z","userId":"u"}'

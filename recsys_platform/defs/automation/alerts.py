@@ -1,4 +1,4 @@
-"""The sensor that tells people of failed runs; the words and the ways to people are in recsys_platform/alerts.py."""
+"""The sensor that tells people of failed runs; the words and the ways to people are in recsys_platform/notifications/alerts.py."""
 
 import json
 import re
@@ -6,9 +6,9 @@ import time
 
 import dagster as dg
 
-from recsys_platform.alerts import FailedRun, alert_of, channels_of, tell
+from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.failures import words_of, words_of_checks, words_of_step
-from recsys_platform.settings import Settings
+from recsys_platform.notifications.alerts import FailedRun, alert_of, channels_of, tell
 
 WILL_RETRY = "dagster/will_retry"
 """Tag by which Dagster says that it starts a failed run again by itself."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.old_runs import forget_tags_of_removed_events, old_runs, remove_old_run
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
-from recsys_platform.recommender.evaluation.measured import evaluations_before, remove_evaluations
+from recsys_platform.recommender.evaluation.results import evaluations_before, remove_evaluations
 from recsys_platform.recommender.registry.retention import expendable_versions
 from recsys_platform.recommender.registry.versions import Registry
-from recsys_platform.settings import Settings
 from recsys_platform.warehouse.port import Warehouse
 
 CLEANUP = "cleanup"

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import dagster as dg
 from dagster._core.storage.runs import SqliteRunStorage
 
+from recsys_platform.common.interrupts import INTERRUPTS
+from recsys_platform.common.processes import is_process_since
 from recsys_platform.defs.pools import PROCESS, WAREHOUSE_WRITER
-from recsys_platform.interrupts import INTERRUPTS
-from recsys_platform.processes import is_process_since
 
 LOOK_EVERY = 3.0
 """Seconds between two looks at who holds the slot that a run waits for."""

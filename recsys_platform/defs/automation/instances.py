@@ -12,7 +12,7 @@ from dagster._core.remote_origin import (
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from recsys_platform.settings import Settings
+from recsys_platform.config.settings import Settings
 
 CODE_LOCATION, DEFINITIONS = "recsys_platform", "recsys_platform.definitions"
 """As `workspace.yaml` and `pyproject.toml` name them: the UI lists a run under the job of the code location that it belongs to."""

@@ -1,7 +1,7 @@
 """What people are told of beside failed runs: failed checks, assets that are older than their policy, trackers that fell silent.
 
 Belongs here: finding these and telling each once until it is over.
-Does not: words for channels and sending (recsys_platform/alerts.py).
+Does not: words for channels and sending (recsys_platform/notifications/alerts.py).
 """
 
 import datetime as dt
@@ -12,11 +12,11 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
 
-from recsys_platform.alerts import channels_of, problem_alert, tell
-from recsys_platform.errors import RecsysError
-from recsys_platform.hub.store import Hub
-from recsys_platform.settings import Settings
-from recsys_platform.warehouse.arrivals import newest_hours
+from recsys_platform.common.errors import RecsysError
+from recsys_platform.config.settings import Settings
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.ingestion.arrivals import newest_hours
+from recsys_platform.notifications.alerts import channels_of, problem_alert, tell
 
 Problems = Mapping[str, str]
 """A name that a problem keeps as long as it lasts → a sentence."""

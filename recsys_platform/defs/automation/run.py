@@ -13,24 +13,24 @@ from dataclasses import dataclass, field
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+from recsys_platform.common.errors import AttributesError, RecsysError
+from recsys_platform.config.factories import registry_of
+from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.dead_runs import ended_with_its_process, fail_dead_runs, telling_who_holds_the_slot
 from recsys_platform.defs.automation.failures import sentence_of_check, words_of_step
 from recsys_platform.defs.automation.instances import LOCATION_TAGS, tell_code_location
 from recsys_platform.defs.automation.load_requests import RAW_EVENTS, REFRESH
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
 from recsys_platform.defs.automation.triggers import ON_DEMAND, observed
-from recsys_platform.defs.landing.assets import endpoint_of
+from recsys_platform.defs.ingestion.landing import endpoint_of
 from recsys_platform.defs.partitions import TOLD_DAYS, days_of_run, load_tags
 from recsys_platform.defs.pools import PROCESS, REBUILD
 from recsys_platform.defs.training.aliases import moved_aliases
-from recsys_platform.errors import AttributesError, RecsysError
-from recsys_platform.hub.attributes import require_answer
-from recsys_platform.hub.keys import Attributes
+from recsys_platform.hub.layout import Attributes
+from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.snapshots import snapshot_parts
-from recsys_platform.hub.store import Hub
-from recsys_platform.resources import registry_of
-from recsys_platform.settings import Settings
-from recsys_platform.warehouse.arrivals import all_arrivals, by_day, loaded_after, new_snapshots, unread_snapshots
+from recsys_platform.ingestion.arrivals import all_arrivals, by_day, loaded_after, new_snapshots, unread_snapshots
+from recsys_platform.sources.attributes import require_answer
 from recsys_platform.warehouse.port import Warehouse
 
 TOGETHER = ({"staging", "intermediate", "marts"}, {"published"})

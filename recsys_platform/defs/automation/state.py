@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,11 +17,11 @@ from typing import Any
 
 import dagster as dg
 
+from recsys_platform.common.processes import is_process_since
+from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.pools import PROCESS
-from recsys_platform.processes import is_process_since
-from recsys_platform.settings import Settings
-from recsys_platform.warehouse.dbt import ROOT
+from recsys_platform.transform.dbt import ROOT
 
 PACKAGE = Path(__file__).parents[2]
 OUTLINE = "definitions.json"
@@ -71,9 +71,12 @@ LAYERS = (
 )
 
 
-def state_of(settings: Settings) -> State:
-    """Read the instance of a world; a world that never ran has no newest times."""
-    outline = _outline(settings)
+def state_of(settings: Settings, build_definitions: Callable[[Settings], dg.Definitions]) -> State:
+    """Read the instance of a world; a world that never ran has no newest times.
+
+    `build_definitions` is only called where the outline of the definitions is missing or outdated: it takes seconds.
+    """
+    outline = _stored_outline(settings) or write_outline(settings, build_definitions(settings))
     with instance_of(settings) as instance:
         return State(
             _layers(outline, instance), _switches(outline, instance), _failed(outline, instance), _running(instance)
@@ -99,15 +102,13 @@ def write_outline(settings: Settings, defs: dg.Definitions) -> Outline:
     return outline
 
 
-def _outline(settings: Settings) -> Outline:
+def _stored_outline(settings: Settings) -> Outline | None:
     with suppress(OSError, ValueError, KeyError):
         stored = json.loads(_file(settings).read_text(encoding="utf-8"))
         if stored["of"] == _fingerprint(settings):
             checks = tuple((asset, name) for asset, name in stored["checks"])
             return Outline(tuple(stored["assets"]), checks, stored["switches"])
-    from recsys_platform.definitions import build_defs
-
-    return write_outline(settings, build_defs(settings))
+    return None
 
 
 def _file(settings: Settings) -> Path:

@@ -6,6 +6,9 @@ from functools import partial
 
 import dagster as dg
 
+from recsys_platform.common.errors import RecsysError
+from recsys_platform.config.factories import queue_of
+from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.cleanup import cleanup_job, daily_cleanup
 from recsys_platform.defs.automation.dead_runs import fail_dead_runs
@@ -13,13 +16,10 @@ from recsys_platform.defs.automation.load_requests import RAW_EVENTS, REFRESH, C
 from recsys_platform.defs.automation.problems import problems_alert
 from recsys_platform.defs.partitions import TOLD_DAYS
 from recsys_platform.defs.training.aliases import moved_aliases
-from recsys_platform.errors import RecsysError
-from recsys_platform.hub.notifications import LandingQueue
-from recsys_platform.hub.store import Hub
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.hub.sqs import LandingQueue
+from recsys_platform.ingestion.arrivals import Arrivals, all_arrivals, announced, arrivals, by_day
 from recsys_platform.recommender.registry.versions import Registry
-from recsys_platform.resources import queue_of
-from recsys_platform.settings import Settings
-from recsys_platform.warehouse.arrivals import Arrivals, all_arrivals, announced, arrivals, by_day
 from recsys_platform.warehouse.port import Warehouse
 
 LANDING_EVENTS = dg.AssetKey(["landing", "engagement_events"])

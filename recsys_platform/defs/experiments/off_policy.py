@@ -8,9 +8,9 @@ import pandas as pd
 
 from recsys_platform.defs.automation.conditions import NIGHTLY
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
-from recsys_platform.defs.tables import markdown
-from recsys_platform.recommender.evaluation.plots import policies_plot
-from recsys_platform.recommender.evaluation.policies import Report, as_frame, judge_published
+from recsys_platform.defs.table_metadata import markdown
+from recsys_platform.experiments.plots import policies_plot
+from recsys_platform.experiments.published_policies import Report, as_frame, judge_published
 from recsys_platform.warehouse.port import Warehouse
 
 OFF_POLICY = dg.AssetKey(["models", "off_policy"])

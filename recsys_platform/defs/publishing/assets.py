@@ -6,17 +6,17 @@ from typing import Any
 
 import dagster as dg
 
+from recsys_platform.common.errors import PublishError
+from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import ON_NEWS
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
-from recsys_platform.defs.tables import table_metadata
-from recsys_platform.errors import PublishError
-from recsys_platform.hub.store import Hub
-from recsys_platform.recommender.data.curated import newest_marts
+from recsys_platform.defs.table_metadata import table_metadata
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.recommender.data.training_data import newest_marts
+from recsys_platform.recommender.lists.contracts import TABLES, promises_of
 from recsys_platform.recommender.lists.publication import LIST_RULES, Publication, made_by, publish
 from recsys_platform.recommender.registry.versions import Registry
-from recsys_platform.settings import Settings
 from recsys_platform.warehouse.port import Warehouse
-from recsys_platform.warehouse.promises import TABLES, promises_of
 
 _DESCRIPTIONS = {
     "user_recommendations": "One row per reader, model and rank: what to offer, by the rules in recommender/list_rules.yaml.",

@@ -7,20 +7,20 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from recsys_platform.common.throttle import every_few_seconds
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
-from recsys_platform.defs.tables import markdown
-from recsys_platform.defs.telling import every_few_seconds
+from recsys_platform.defs.table_metadata import markdown
 from recsys_platform.defs.training.aliases import ALIASES_KEY, PROMOTION, present_aliases
-from recsys_platform.hub.store import Hub
-from recsys_platform.recommender.data import curated
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.recommender.data import training_data as curated
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.evaluation.drift import best_scores, drift
-from recsys_platform.recommender.evaluation.held_out import Evaluation, EvaluationParams, Listener
-from recsys_platform.recommender.evaluation.measured import MeasuredRows, keep, measured_on
+from recsys_platform.recommender.evaluation.evaluate import Evaluation, EvaluationParams, Listener
 from recsys_platform.recommender.evaluation.plots import evaluation_plot
 from recsys_platform.recommender.evaluation.report import evaluation_page, with_gate
+from recsys_platform.recommender.evaluation.results import MeasuredRows, keep, measured_on
 from recsys_platform.recommender.lists.roles import roles_of
 from recsys_platform.recommender.registry.gate import GateParams, better_than_baseline
 from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge, left_alone

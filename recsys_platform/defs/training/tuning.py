@@ -6,8 +6,8 @@ from pydantic import Field
 
 from recsys_platform.defs.automation.triggers import ON_DEMAND
 from recsys_platform.defs.training.assets import INTERACTIONS, VARIANTS
-from recsys_platform.hub.store import Hub
-from recsys_platform.recommender.data import curated
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.recommender.data import training_data as curated
 from recsys_platform.recommender.data.splits import hold_out
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.recommender.training.tuning import SPACES, Tuned, TuningParams, tune_all

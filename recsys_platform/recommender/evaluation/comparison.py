@@ -1,7 +1,7 @@
 """How two models differ on the same users.
 
 Belongs here: the one figure that the evaluation measures and the gate judges, and what the models were asked. Does not: how it is
-measured (held_out.py), what follows from it (registry/gate.py).
+measured (evaluate.py), what follows from it (registry/gate.py).
 """
 
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ from recsys_platform.recommender.arrays import AnyArray, DoubleArray, FloatArray
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.features import primary_language
 from recsys_platform.recommender.errors import DataError
-from recsys_platform.recommender.evaluation.testing import sample
+from recsys_platform.recommender.evaluation.search_score import sample
 from recsys_platform.recommender.models.histories import histories_from, histories_of
 from recsys_platform.recommender.models.trained import TrainedModel
 

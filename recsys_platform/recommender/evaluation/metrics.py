@@ -1,7 +1,7 @@
 """Metrics of ranked lists, for many users at once.
 
 Belongs here: functions of `hits` and `relevant`. Does not: how lists are made (ranking/top_k.py), averages over users and
-their intervals (held_out.py).
+their intervals (evaluate.py).
 
 `hits`: boolean, shape (n_users, k), whether the book at each rank is relevant, best rank first; a list shorter than k
 is padded with False. `relevant`: shape (n_users,), how many books are relevant to each user. All metrics of these two are per user,

@@ -1,7 +1,7 @@
-"""The evaluation and the judgement of policies as pictures.
+"""The evaluation as a picture.
 
 Belongs here: figures drawn with matplotlib's objects, without its global state, as PNG bytes. Does not: numbers; they
-come from held_out.py and policies.py.
+come from evaluate.py.
 """
 
 import io
@@ -14,9 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from recsys_platform.recommender.evaluation.held_out import ALL, SEGMENTS, Evaluation
-from recsys_platform.recommender.evaluation.off_policy import Estimate
-from recsys_platform.recommender.evaluation.policies import Report
+from recsys_platform.recommender.evaluation.evaluate import ALL, SEGMENTS, Evaluation
 
 INK, MUTED, GRID = "#222222", "#6b6b6b", "#e3e3e3"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#44AA99")
@@ -35,7 +33,7 @@ def evaluation_plot(result: Evaluation, *, baseline: str = "popularity") -> byte
     colours = _colours(ndcg["model"].unique().tolist(), baseline)
     _draw_overall(left, ndcg[ndcg["segment"] == ALL], colours, result.k)
     _draw_by_history(right, ndcg[ndcg["segment"] != ALL], colours, result.task.verb)
-    return _png(figure)
+    return png_of(figure)
 
 
 def narrow_plot(result: Evaluation, *, baseline: str = "popularity") -> bytes:
@@ -48,46 +46,11 @@ def narrow_plot(result: Evaluation, *, baseline: str = "popularity") -> bytes:
     colours = _colours(ndcg["model"].unique().tolist(), baseline)
     _draw_overall(upper, ndcg[ndcg["segment"] == ALL], colours, result.k)
     _draw_by_history(lower, ndcg[ndcg["segment"] != ALL], colours, result.task.verb, room=1.96)
-    return _png(figure)
+    return png_of(figure)
 
 
-def policies_plot(report: Report) -> bytes:
-    """A PNG 1000 pixels wide: how often each model's lists would be clicked, by each estimator, beside what chance showed.
-
-    There must be an estimate.
-    """
-    models = [each for each in report.models if each.estimates]
-    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1, rect=(0, 0, 1, 0.86))
-    figure = Figure(figsize=(10, 2.4 + 0.8 * len(models)), dpi=100, facecolor="white", layout=layout)
-    FigureCanvasAgg(figure)
-    figure.text(0.014, 0.955, report.headline, fontsize=15, fontweight="bold", color=INK, va="center")
-    figure.text(0.014, 0.885, _POLICIES, fontsize=10.5, color=MUTED, va="center")
-    axes = figure.subplots()
-    for place, model in enumerate(reversed(models)):
-        for number, estimate in enumerate(model.estimates):
-            label = estimate.estimator if place == 0 else None
-            _draw_estimate(axes, place + 0.22 * (1 - number), estimate, COLOURS[number], label)
-        chance = model.estimates[0].value - model.estimates[0].gain
-        axes.plot([chance, chance], [place - 0.4, place + 0.4], color=MUTED, linestyle=":", linewidth=2)
-    axes.set_yticks(range(len(models)), [each.model for each in reversed(models)], fontsize=11, color=INK)
-    axes.set_ylim(-0.6, len(models) - 0.4)
-    axes.legend(loc="best", frameon=False, fontsize=10, labelcolor=INK)
-    _tidy(axes, "clicks a shown book", grid="x")
-    return _png(figure)
-
-
-_POLICIES = (
-    "Clicks a shown book, where and of what chance could show; lines: 95 % interval, dotted: what chance itself showed"
-)
-
-
-def _draw_estimate(axes: Axes, height: float, each: Estimate, colour: str, label: str | None) -> None:
-    axes.plot([each.value], [height], marker="o", color=colour, linestyle="none", label=label)
-    if np.isfinite(each.high - each.low):  # one reader alone has an interval without ends
-        axes.plot([each.low, each.high], [height, height], color=colour, linewidth=2)
-
-
-def _png(figure: Figure) -> bytes:
+def png_of(figure: Figure) -> bytes:
+    """The bytes of a figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
@@ -128,12 +91,12 @@ def _draw_overall(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], k: in
         colour = colours[str(row.model)]
         axes.barh(position, row.value, height=0.5, color=colour)
         axes.plot([row.low, row.high], [position, position], color=INK, linewidth=1.6)
-        axes.text(row.high + top * 0.03, position, _figure(row.value), va="center", color=INK, fontsize=11)
+        axes.text(row.high + top * 0.03, position, _short_number(row.value), va="center", color=INK, fontsize=11)
     axes.set_yticks(range(len(rows)), rows["model"].tolist(), fontsize=11, color=INK)
     axes.set_xlim(0, top * 1.22)
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_title("Readers with history", loc="left", fontsize=11, color=INK)
-    _tidy(axes, f"NDCG@{k}", grid="x")
+    style_axis(axes, f"NDCG@{k}", grid="x")
 
 
 def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], verb: str, *, room: float = 0.96) -> None:
@@ -159,7 +122,7 @@ def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], ve
     axes.set_xlim(-0.3, len(segments) - 1 + room)
     axes.set_ylim(0, top * 1.08)
     axes.set_title(f"By books {verb} before", loc="left", fontsize=11, color=INK)
-    _tidy(axes, f"books {verb} before the test", grid="y")
+    style_axis(axes, f"books {verb} before the test", grid="y")
 
 
 def _apart(heights: list[float], gap: float) -> list[float]:
@@ -170,7 +133,8 @@ def _apart(heights: list[float], gap: float) -> list[float]:
     return placed
 
 
-def _tidy(axes: Axes, label: str, *, grid: Literal["x", "y"]) -> None:
+def style_axis(axes: Axes, label: str, *, grid: Literal["x", "y"]) -> None:
+    """Label an axis pair, without ticks or frame, with a light grid along `grid`."""
     axes.set_xlabel(label, color=MUTED)
     axes.tick_params(length=0, labelcolor=INK)
     axes.set_axisbelow(True)
@@ -180,5 +144,5 @@ def _tidy(axes: Axes, label: str, *, grid: Literal["x", "y"]) -> None:
         axes.spines[side].set_color("#b5b5b5")
 
 
-def _figure(value: float) -> str:
+def _short_number(value: float) -> str:
     return f"{value:.3f}" if value >= 0.01 else f"{value:.4f}"

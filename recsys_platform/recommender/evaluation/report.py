@@ -1,6 +1,6 @@
 """An evaluation as one HTML page that needs nothing else.
 
-Belongs here: which tables people are shown, and what the figures mean in words. Does not: the figures (held_out.py), the picture
+Belongs here: which tables people are shown, and what the figures mean in words. Does not: the figures (evaluate.py), the picture
 (plots.py).
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_platform.recommender.data.signals import Signal
-from recsys_platform.recommender.evaluation.held_out import ALL, COLD, NEWCOMERS, SHOWN, Evaluation
+from recsys_platform.recommender.evaluation.evaluate import ALL, COLD, NEWCOMERS, SHOWN, Evaluation
 from recsys_platform.recommender.evaluation.plots import evaluation_plot, headline, narrow_plot
 
 DEFINITIONS = (

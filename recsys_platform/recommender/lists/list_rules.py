@@ -1,7 +1,7 @@
 """How lists are made, from one YAML file: what is left out, how they are put together, what is tried out.
 
 Belongs here: reading and checking that file. Does not: what the rules do (rules.py, reranking.py, exploration.py), making lists by
-them (making.py).
+them (list_builder.py).
 """
 
 from collections import Counter
@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
+from recsys_platform.common.strict_yaml import read_yaml
 from recsys_platform.recommender.errors import ListRulesError
 from recsys_platform.recommender.lists.reranking import POOL
 from recsys_platform.recommender.lists.rules import Rules
-from recsys_platform.recommender.yaml_file import read_yaml
 
 DEFAULTS = files("recsys_platform.recommender").joinpath("list_rules.yaml")
 BookId = Annotated[str, StringConstraints(strict=True, min_length=1)]

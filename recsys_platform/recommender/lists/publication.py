@@ -14,24 +14,24 @@ from typing import Any
 
 import pyarrow as pa
 
-from recsys_platform.recommender.data.curated import dataset_of
 from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.training_data import dataset_of
+from recsys_platform.recommender.lists.contracts import GIVEN, Made, promises_of
+from recsys_platform.recommender.lists.list_builder import categories_of, unheeded
 from recsys_platform.recommender.lists.list_rules import ListRules, load_list_rules
-from recsys_platform.recommender.lists.making import categories_of, unheeded
-from recsys_platform.recommender.lists.roles import Role, roles_of, roles_table
-from recsys_platform.recommender.lists.tables import (
+from recsys_platform.recommender.lists.published_tables import (
     USER_RECOMMENDATIONS,
     Edition,
     popular_books,
     similar_books,
     user_recommendations,
 )
+from recsys_platform.recommender.lists.roles import Role, roles_of, roles_table
 from recsys_platform.recommender.models.trained import TrainedModel
 from recsys_platform.recommender.registry.versions import ALIASES, Registry
 from recsys_platform.recommender.training.candidates import load_model, trained_on
 from recsys_platform.recommender.training.variants import BASELINE, load_variants
 from recsys_platform.warehouse.port import Warehouse
-from recsys_platform.warehouse.promises import GIVEN, Made, promises_of
 
 VARIANTS = load_variants()
 LIST_RULES = load_list_rules()

@@ -15,7 +15,7 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.content import ContentParams, vectors_of_new_books
 from recsys_platform.recommender.models.factors import FactorModel
-from recsys_platform.recommender.models.folding import LeastSquares
+from recsys_platform.recommender.models.fold_in import LeastSquares
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.params import Components, Count, HalfLife, Positive, Seed
 

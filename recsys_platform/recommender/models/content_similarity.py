@@ -13,7 +13,7 @@ from recsys_platform.recommender.arrays import Csr
 from recsys_platform.recommender.data.dataset import Dataset, Features
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.histories import histories_of
-from recsys_platform.recommender.models.items import ItemModel
+from recsys_platform.recommender.models.item_similarity import ItemModel
 from recsys_platform.recommender.params import Count, HalfLife
 
 PREFIXES = ("author=", "category=", "word=")

@@ -12,7 +12,7 @@ from recsys_platform.recommender.arrays import Csr, DoubleArray, FloatArray
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.histories import histories_of
-from recsys_platform.recommender.models.items import ItemModel, most_liked
+from recsys_platform.recommender.models.item_similarity import ItemModel, most_liked
 from recsys_platform.recommender.models.sparse_ease import weights_of_neighbours, weights_through_readers
 from recsys_platform.recommender.models.symmetric import inverse_of_positive
 from recsys_platform.recommender.params import Count, HalfLife, Positive

@@ -1,7 +1,7 @@
 """Models of vectors: a user's score for a book is the product of theirs, and the book's bias.
 
 Belongs here: scoring and explanation by vectors, whoever trained them. Does not: training (lightfm.py, als.py, content.py), vectors of
-readers whom training has not met (folding.py).
+readers whom training has not met (fold_in.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, IntArray
-from recsys_platform.recommender.models.folding import Folding, restore_folding
+from recsys_platform.recommender.models.fold_in import Folding, restore_folding
 from recsys_platform.recommender.models.histories import Histories
 from recsys_platform.recommender.models.scoring import multiply
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from recsys_platform.recommender.models.blend import weighted_sum
+from recsys_platform.recommender.models.cold_start import Newcomers
 from recsys_platform.recommender.models.histories import Histories
-from recsys_platform.recommender.models.newcomers import Newcomers
 from recsys_platform.recommender.models.protocol import Recommender
 
 PREFIX = "fallback."

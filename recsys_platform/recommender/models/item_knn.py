@@ -13,7 +13,7 @@ from scipy import sparse
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.histories import histories_of
-from recsys_platform.recommender.models.items import ItemModel, most_liked
+from recsys_platform.recommender.models.item_similarity import ItemModel, most_liked
 from recsys_platform.recommender.params import Count, HalfLife, NotNegative, UpToOne
 
 Weighting = Literal["cosine", "tfidf", "bm25"]

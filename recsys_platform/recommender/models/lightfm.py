@@ -17,7 +17,7 @@ from recsys_platform.recommender.data.recency import newer_of_the_user
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.content import ContentParams, vectors_of_new_books
 from recsys_platform.recommender.models.factors import FactorModel
-from recsys_platform.recommender.models.folding import map_from_histories
+from recsys_platform.recommender.models.fold_in import map_from_histories
 from recsys_platform.recommender.models.histories import fading, histories_of
 from recsys_platform.recommender.params import Components, Count, HalfLife, NotNegative, Positive, Seed
 

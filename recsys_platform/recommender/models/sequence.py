@@ -12,7 +12,7 @@ from recsys_platform.recommender.arrays import AnyArray, DoubleArray, IntArray
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.histories import Histories, histories_of
-from recsys_platform.recommender.models.items import ItemModel, most_liked
+from recsys_platform.recommender.models.item_similarity import ItemModel, most_liked
 from recsys_platform.recommender.params import Count, HalfLife, Positive
 
 

@@ -13,10 +13,10 @@ from recsys_platform.recommender.arrays import AnyArray, IdArray
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import ModelError
 from recsys_platform.recommender.models.blend import Blend
+from recsys_platform.recommender.models.cold_start import Newcomers
 from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.fallback import PREFIX, WithFallback
-from recsys_platform.recommender.models.items import ItemModel
-from recsys_platform.recommender.models.newcomers import Newcomers
+from recsys_platform.recommender.models.item_similarity import ItemModel
 from recsys_platform.recommender.models.popularity import Popularity
 from recsys_platform.recommender.models.protocol import Recommender
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from recsys_platform.processes import current_user, is_process_since
+from recsys_platform.common.processes import current_user, is_process_since
 from recsys_platform.recommender.arrays import AnyArray
 from recsys_platform.recommender.errors import RegistryError
 from recsys_platform.recommender.registry.files import (

@@ -24,7 +24,7 @@ from recsys_platform.recommender.data.splits import (
     hold_out_own_latest,
 )
 from recsys_platform.recommender.errors import DataError, ModelError
-from recsys_platform.recommender.evaluation.held_out import (
+from recsys_platform.recommender.evaluation.evaluate import (
     ALL,
     NOBODY,
     Evaluation,

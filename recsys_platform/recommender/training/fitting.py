@@ -13,16 +13,16 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.splits import Split, hold_out
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.evaluation import metrics
-from recsys_platform.recommender.evaluation.held_out import Listener
-from recsys_platform.recommender.evaluation.testing import mean_ndcg, sample
+from recsys_platform.recommender.evaluation.evaluate import Listener
+from recsys_platform.recommender.evaluation.search_score import mean_ndcg, sample
 from recsys_platform.recommender.models.als import fit_als
 from recsys_platform.recommender.models.blend import Blend, Quality, best_weights, mean_deviation, standardized
+from recsys_platform.recommender.models.cold_start import fit_newcomers
 from recsys_platform.recommender.models.content_similarity import fit_content_similarity
 from recsys_platform.recommender.models.ease import fit_ease
 from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.item_knn import fit_item_knn
 from recsys_platform.recommender.models.lightfm import OnEpoch, fit_lightfm
-from recsys_platform.recommender.models.newcomers import fit_newcomers
 from recsys_platform.recommender.models.popularity import HALF_LIVES, Popularity, PopularityParams, fit_popularity
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.sequence import fit_sequence

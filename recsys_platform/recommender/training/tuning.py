@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from recsys_platform.recommender.data.splits import Split
 from recsys_platform.recommender.errors import ModelError, NothingToLearnError
-from recsys_platform.recommender.evaluation.testing import mean_ndcg
+from recsys_platform.recommender.evaluation.search_score import mean_ndcg
 from recsys_platform.recommender.models.lightfm import LightFMParams, fit_lightfm
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.training.fitting import Fitter

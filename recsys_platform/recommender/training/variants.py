@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from recsys_platform.common.strict_yaml import read_yaml
 from recsys_platform.recommender.errors import ModelError
 from recsys_platform.recommender.models.als import AlsParams
 from recsys_platform.recommender.models.content_similarity import ContentSimilarityParams
@@ -22,7 +23,6 @@ from recsys_platform.recommender.models.popularity import PopularityParams
 from recsys_platform.recommender.models.sequence import SequenceParams
 from recsys_platform.recommender.params import Count, Seed, Share
 from recsys_platform.recommender.registry.files import NAME
-from recsys_platform.recommender.yaml_file import read_yaml
 
 BASELINE = "popularity"
 DEFAULTS = files("recsys_platform.recommender").joinpath("variants.yaml")

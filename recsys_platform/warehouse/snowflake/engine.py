@@ -8,19 +8,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from recsys_platform.errors import WarehouseError
-from recsys_platform.hub.keys import Attributes
-from recsys_platform.hub.store import Hub, HubObject
-from recsys_platform.warehouse import loading as shared
-from recsys_platform.warehouse import replaying as judging
+from recsys_platform.common.errors import WarehouseError
+from recsys_platform.hub.layout import Attributes
+from recsys_platform.hub.object_store import Hub, HubObject
+from recsys_platform.ingestion.decoding import unpacked
+from recsys_platform.warehouse.duckdb import loading as shared
+from recsys_platform.warehouse.duckdb import revalidation as judging
 from recsys_platform.warehouse.port import LoadReport, Progress, RecordId, ReplayReport
 from recsys_platform.warehouse.salt import keep_salt
-from recsys_platform.warehouse.snowflake import ddl, loading, publishing, replaying
-from recsys_platform.warehouse.snowflake.carrying import Stage
-from recsys_platform.warehouse.snowflake.connecting import Account, Session, SnowflakeError
-from recsys_platform.warehouse.snowflake.scratch import scratch
+from recsys_platform.warehouse.snowflake import ddl, loading, publishing
+from recsys_platform.warehouse.snowflake import revalidation as replaying
+from recsys_platform.warehouse.snowflake.bulk_load import Stage
+from recsys_platform.warehouse.snowflake.session import Account, Session, SnowflakeError
+from recsys_platform.warehouse.snowflake.staging_duckdb import scratch
 from recsys_platform.warehouse.sql import begins_with_any
-from recsys_platform.warehouse.unpacking import unpacked
 
 _NO_SUCH_OBJECT = 2003
 _HAS_LEDGER = """

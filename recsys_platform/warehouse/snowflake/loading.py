@@ -10,16 +10,16 @@ from typing import TypeVar
 
 import stamina
 
-from recsys_platform.errors import WarehouseError
-from recsys_platform.events.envelope import NOT_VALID
-from recsys_platform.hub.keys import ID_FIELDS, Attributes
-from recsys_platform.hub.store import Hub, HubObject
-from recsys_platform.warehouse import loading
+from recsys_platform.common.errors import WarehouseError
+from recsys_platform.hub.layout import ID_FIELDS, Attributes
+from recsys_platform.hub.object_store import Hub, HubObject
+from recsys_platform.ingestion.decoding import Records
+from recsys_platform.ingestion.envelope import NOT_VALID
+from recsys_platform.warehouse.duckdb import loading
 from recsys_platform.warehouse.port import LoadReport
-from recsys_platform.warehouse.snowflake.carrying import Stage
-from recsys_platform.warehouse.snowflake.connecting import Session, SnowflakeError
-from recsys_platform.warehouse.snowflake.scratch import rows_of, scratch
-from recsys_platform.warehouse.unpacking import Records
+from recsys_platform.warehouse.snowflake.bulk_load import Stage
+from recsys_platform.warehouse.snowflake.session import Session, SnowflakeError
+from recsys_platform.warehouse.snowflake.staging_duckdb import rows_of, scratch
 
 T = TypeVar("T")
 TURN_WAIT = 600.0  # seconds

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
-from recsys_platform.errors import PublishError
-from recsys_platform.warehouse.publishing import EARLIER, KEPT_VERSIONS, NO_EARLIER
-from recsys_platform.warehouse.snowflake.carrying import Stage, snowflake_type
-from recsys_platform.warehouse.snowflake.connecting import Session
+from recsys_platform.common.errors import PublishError
+from recsys_platform.warehouse.duckdb.publishing import EARLIER, KEPT_VERSIONS, NO_EARLIER
+from recsys_platform.warehouse.snowflake.bulk_load import Stage, snowflake_type
 from recsys_platform.warehouse.snowflake.loading import in_turn
+from recsys_platform.warehouse.snowflake.session import Session
 
 
 def publish(

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from snowflake.connector import connect
 
-from recsys_platform.hub.store import Hub
-from recsys_platform.resources import hub_of, warehouse_of
-from recsys_platform.settings import PREFIX, Settings, load_settings
+from recsys_platform.config.factories import hub_of, warehouse_of
+from recsys_platform.config.settings import PREFIX, Settings, load_settings
+from recsys_platform.hub.object_store import Hub
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 
 SALT = "a salt that only tests know"

@@ -5,9 +5,8 @@ Says `ready`, waits for a line, then tells each chunk and the sum.
 
 import sys
 
-from recsys_platform.resources import hub_of, warehouse_of
-from recsys_platform.settings import load_settings
-from recsys_platform.warehouse.snowflake.connecting import account_of
+from recsys_platform.config.factories import account_of, hub_of, warehouse_of
+from recsys_platform.config.settings import load_settings
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import sqlglot
 from sqlglot import exp
 
-from recsys_platform.defs.dbt.project import ROOT
-from recsys_platform.settings import Settings
+from recsys_platform.config.settings import Settings
+from recsys_platform.config.snowflake_setup import scripts
+from recsys_platform.defs.transform.project import ROOT
 from recsys_platform.warehouse.snowflake import ddl
 from recsys_platform.warehouse.snowflake.publishing import live_view, versions_table
-from recsys_platform.warehouse.snowflake.scripts import scripts
 
 DOCS = ROOT.parent / "docs" / "snowflake.md"
 GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}

@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from recsys_platform.errors import WarehouseError
-from recsys_platform.resources import warehouse_of
-from recsys_platform.settings import load_settings
+from recsys_platform.common.errors import WarehouseError
+from recsys_platform.config.factories import warehouse_of
+from recsys_platform.config.settings import load_settings
 from tests.servers import free_port
 
 PHRASE = "the passphrase of the tests"
@@ -82,7 +82,7 @@ def test_a_session_in_which_something_failed_is_not_used_again(variables: dict[s
 def test_a_session_that_was_left_long_ago_is_not_used_again(
     variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recsys_platform.warehouse.snowflake.connecting.IDLE_FOR", 0)
+    monkeypatch.setattr("recsys_platform.warehouse.snowflake.session.IDLE_FOR", 0)
     warehouse = warehouse_of(load_settings(variables))
     first, second = connection_of(warehouse), connection_of(warehouse)
     assert second is not first

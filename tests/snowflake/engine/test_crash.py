@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from recsys_platform.hub.store import Hub
-from recsys_platform.warehouse.conservation import account
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.ingestion.reconciliation import account
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.snowflake.engine.test_loading import OBJECTS, state
 from tests.warehouse.test_crash import begin, kill_at_work, land_many

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from recsys_platform.defs.dbt.assets import variables_for_dbt
-from recsys_platform.defs.dbt.project import DBT, ROOT
-from recsys_platform.hub.store import Hub
-from recsys_platform.settings import Settings
+from recsys_platform.config.settings import Settings
+from recsys_platform.defs.transform.assets import variables_for_dbt
+from recsys_platform.defs.transform.project import DBT, ROOT
+from recsys_platform.hub.object_store import Hub
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.conftest import DAY
 from tests.snowflake.engine.statements import assert_all_parses_and_the_docs_tell_what_is_only_written

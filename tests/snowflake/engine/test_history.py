@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from recsys_platform.defs.dbt.assets import variables_for_dbt
-from recsys_platform.defs.dbt.project import DBT, ROOT
-from recsys_platform.hub.folder import FolderHub
-from recsys_platform.hub.store import Hub
-from recsys_platform.resources import warehouse_of
-from recsys_platform.settings import Settings, load_settings
+from recsys_platform.config.factories import warehouse_of
+from recsys_platform.config.settings import Settings, load_settings
+from recsys_platform.defs.transform.assets import variables_for_dbt
+from recsys_platform.defs.transform.project import DBT, ROOT
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.snowflake.engine.test_dbt import deliver

@@ -7,14 +7,14 @@ import json
 import pyarrow as pa
 import pytest
 
-from recsys_platform.errors import InputError, WarehouseError
-from recsys_platform.events.envelope import NOT_VALID
-from recsys_platform.hub.store import Hub
-from recsys_platform.warehouse.arrivals import arrivals
-from recsys_platform.warehouse.conservation import account
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.common.errors import InputError, WarehouseError
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.ingestion.arrivals import arrivals
+from recsys_platform.ingestion.envelope import NOT_VALID
+from recsys_platform.ingestion.quarantine import correct, export, groups, replay
+from recsys_platform.ingestion.reconciliation import account
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.port import Warehouse
-from recsys_platform.warehouse.rejected import correct, export, groups, replay
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.conftest import DAY
 

@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from recsys_platform.hub.keys import SOURCES, landing_key
-from recsys_platform.hub.store import Hub
-from recsys_platform.resources import hub_of, warehouse_of
-from recsys_platform.settings import load_settings
+from recsys_platform.config.factories import hub_of, warehouse_of
+from recsys_platform.config.settings import load_settings
+from recsys_platform.hub.layout import SOURCES, landing_key
+from recsys_platform.hub.object_store import Hub
 from recsys_platform.warehouse.port import Warehouse
 from tests.dbt.test_incremental import readers_and_devices, with_repetitions
 from tests.integration.conftest import recsys

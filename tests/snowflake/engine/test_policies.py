@@ -6,8 +6,8 @@ from typing import Any
 
 from snowflake.connector import connect
 
-from recsys_platform.recommender.evaluation.policies import judge_published
-from recsys_platform.warehouse.duckdb import DuckDBWarehouse
+from recsys_platform.experiments.published_policies import judge_published
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.policy_worlds import EXPOSURES, MADE, insertion, publish, shown
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recsys_platform.errors import PublishError
+from recsys_platform.common.errors import PublishError
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.published_worlds import ALL, BROKEN, KEPT, given, published
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from recsys_platform.errors import PublishError, WarehouseError
+from recsys_platform.common.errors import PublishError, WarehouseError
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 
 

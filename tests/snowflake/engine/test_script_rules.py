@@ -7,9 +7,9 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from recsys_platform.settings import Settings
-from recsys_platform.warehouse.promises import TABLES
-from recsys_platform.warehouse.snowflake.scripts import scripts
+from recsys_platform.config.settings import Settings
+from recsys_platform.config.snowflake_setup import scripts
+from recsys_platform.recommender.lists.contracts import TABLES
 
 GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}
 # sqlglot takes these as a word and some text behind it: that they parse says nothing of them.

@@ -8,9 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from snowflake.connector import connect
 
-from recsys_platform.errors import SettingsError
-from recsys_platform.settings import Settings, load_settings
-from recsys_platform.warehouse.snowflake.scripts import scripts
+from recsys_platform.common.errors import SettingsError
+from recsys_platform.config.settings import Settings, load_settings
+from recsys_platform.config.snowflake_setup import scripts
 from tests.integration.conftest import recsys
 
 GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}

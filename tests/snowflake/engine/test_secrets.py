@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 from snowflake.connector import connect
 
-from recsys_platform.defs.dbt.project import ROOT as DBT_PROJECT
+from recsys_platform.defs.transform.project import ROOT as DBT_PROJECT
 from tests.servers import free_port, running
 from tests.snowflake.engine.searching import Forms, findings, forms_of_key, forms_of_text, in_bucket, in_folder
 
 ROOT = DBT_PROJECT.parent
 BUCKET, DATABASE = "planted-hub", "PLANTED"
 WORLD = ("--readers", "30", "--books", "20", "--days", "1", "--seed", "5")
-RECSYS = (sys.executable, "-c", "from recsys_platform.cli import main; main()")
+RECSYS = (sys.executable, "-c", "from recsys_platform.cli.app import main; main()")
 DAGSTER = (str(Path(sys.executable).with_name("dagster")), "asset", "materialize", "-m", "recsys_platform.definitions")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -1,0 +1,116 @@
+"""From settings to what they name: the hub, the warehouse, the model registry, the queue, and the folders of a world.
+
+Belongs here: which engine stands behind a setting. Does not: the engines; each is imported where it is chosen.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from recsys_platform.common.errors import SettingsError
+from recsys_platform.config.settings import Settings
+from recsys_platform.hub.factory import hub_at, prefix_of
+from recsys_platform.hub.object_store import Hub
+
+if TYPE_CHECKING:
+    from recsys_platform.hub.sqs import LandingQueue
+    from recsys_platform.recommender.registry.versions import Registry
+    from recsys_platform.warehouse.port import Warehouse
+    from recsys_platform.warehouse.snowflake.session import Account
+
+DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"
+_SHIPPED = {
+    "2711ce7fe5a744f5a623aa4855f01b2a619c17aa98b777716956c0c6c7c9b99f",
+    "232e74f5011044c024a825ff96d286579857094090cc79defbf8bc1e6ac92ab5",
+}
+"""Earlier versions of it, from before worlds noted which one they were given."""
+
+
+def hub_of(settings: Settings) -> Hub:
+    """The data hub of a world."""
+    return hub_at(settings.hub_place, kms_key=settings.hub_kms_key)
+
+
+def warehouse_of(settings: Settings) -> "Warehouse":
+    """The warehouse of a world: a file, or a database in Snowflake."""
+    if settings.env == "local":
+        from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+
+        return DuckDBWarehouse(
+            settings.warehouse_path, memory_limit=settings.duckdb_memory_limit, temp_limit=settings.duckdb_temp_limit
+        )
+    from recsys_platform.warehouse.snowflake.bulk_load import Stage
+    from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
+
+    return SnowflakeWarehouse(account_of(settings), Stage(settings.snowflake_stage, hub_of(settings)))
+
+
+def account_of(settings: Settings) -> "Account":
+    """The account that the settings name; they are those of the environment `aws`."""
+    from recsys_platform.warehouse.snowflake.session import Account
+
+    return Account(
+        account=settings.snowflake_account or "",
+        user=settings.snowflake_user or "",
+        private_key=settings.snowflake_private_key or SecretStr(""),
+        passphrase=settings.snowflake_passphrase,
+        role=settings.snowflake_role,
+        warehouse=settings.snowflake_warehouse,
+        database=settings.snowflake_database,
+        address=str(settings.snowflake_address) if settings.snowflake_address else None,
+    )
+
+
+def reading_copy_of(settings: Settings) -> "Warehouse":
+    """The copy of marts and published lists, for reading while the warehouse itself is written."""
+    from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+
+    return DuckDBWarehouse(settings.analytics_path, memory_limit=settings.duckdb_memory_limit)
+
+
+def registry_of(settings: Settings) -> "Registry":
+    """The model registry of a world."""
+    from recsys_platform.recommender.registry.versions import Registry
+
+    return Registry(settings.models_root, settings.mlflow_uri)
+
+
+def queue_of(settings: Settings) -> "LandingQueue | None":
+    """The queue that tells of new objects, if there is one."""
+    if settings.landing_queue is None:
+        return None
+    from recsys_platform.hub.sqs import LandingQueue
+
+    return LandingQueue(str(settings.landing_queue), prefix_of(settings.hub or ""))
+
+
+def prepare_home(settings: Settings) -> None:
+    """Create the folders of a world and give it its `dagster.yaml`; `SettingsError` if that is not possible."""
+    try:
+        for folder in (settings.hub_place, settings.models_root, settings.own_dagster_home):
+            if isinstance(folder, Path):
+                folder.mkdir(parents=True, exist_ok=True)
+        _keep_up_to_date(DAGSTER_YAML, settings.own_dagster_home / "dagster.yaml")
+    except OSError as error:
+        raise SettingsError(
+            f"RECSYS_HOME={settings.home} cannot be written: {error.strerror}. Choose a folder you may write to."
+        ) from error
+
+
+def _keep_up_to_date(source: Path, target: Path) -> None:
+    """Copy a file that was shipped, unless a person changed the copy: beside it stands the hash of what was copied last."""
+    note = target.with_name(f".{target.name}.sha256")
+    ours = {*_SHIPPED, note.read_text().strip() if note.exists() else ""}
+    if target.exists() and (_sha256(target) not in ours or _sha256(target) == _sha256(source)):
+        return
+    for content, path in ((source.read_bytes(), target), (_sha256(source).encode(), note)):
+        draft = path.with_suffix(f".{os.getpid()}")  # in one step: another process may read it at this moment
+        draft.write_bytes(content)
+        os.replace(draft, path)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

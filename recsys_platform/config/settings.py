@@ -1,0 +1,293 @@
+"""One validated settings object; the environment is read here, once, and nowhere else.
+
+Belongs here: names, types, defaults and checks of settings, and the paths that follow from them. Does not: what they name
+(resources.py), model parameters.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PrivateAttr,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from recsys_platform.common.errors import SettingsError
+from recsys_platform.hub.factory import is_s3_address
+
+PREFIX = "RECSYS_"
+PLACES = ("RECSYS_PARAMETERS", "RECSYS_SECRET")
+"""Variables that name where in AWS further settings are kept: a path of SSM Parameter Store, a secret of Secrets Manager."""
+DAGSTER_HOME = "DAGSTER_HOME"
+"""Dagster's own variable: in production all commands work on the instance that it names."""
+_SECRETS = {
+    "pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`",
+    "snowflake_private_key": "give it the text of a private key in PEM form",
+    "snowflake_passphrase": "give it the passphrase of the private key",
+    "alert_webhook": "give it the https:// address of an incoming webhook",
+}
+_OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key", "mlflow_uri")
+"""Settings without which nothing runs in the environment `aws`."""
+_SIZE = re.compile(r"\d+(\.\d+)? ?[MGT]i?B", re.ASCII | re.IGNORECASE)
+_LEAST_SIZE = 500_000_000
+_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", re.ASCII)
+# Without TLS only to this machine: the address is the key to the channel.
+_WEBHOOK = re.compile(r"(https://[^\s/]+|http://(127\.0\.0\.1|localhost)(:\d+)?)/\S+")
+
+
+class Settings(BaseModel):
+    """Every setting of the platform, each set by the environment variable `RECSYS_<NAME>`."""
+
+    # Pydantic's own message, which a traceback may show, would quote a secret that is too short.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    env: Literal["local", "aws"] = Field(
+        "local", description="where the platform runs: `local` is a folder and DuckDB, `aws` is S3 and Snowflake"
+    )
+    home: Path = Field(
+        Path(".recsys"),
+        validate_default=True,
+        description="folder of one world: hub, warehouse, models, Dagster's own state",
+    )
+    hub: str | None = Field(
+        None, description="data hub in S3, `s3://bucket/prefix`; by default the folder `hub` in `RECSYS_HOME`"
+    )
+    hub_kms_key: str | None = Field(
+        None, description="key of KMS (id or ARN) that encrypts the hub in S3; by default S3's own"
+    )
+    landing_queue: HttpUrl | None = Field(
+        None,
+        description="URL of the SQS queue that the bucket of the hub tells of new objects; by default the hub is listed",
+    )
+    users_url: HttpUrl | None = Field(None, description="JSON endpoint of user attributes")
+    books_url: HttpUrl | None = Field(None, description="JSON endpoint of book attributes")
+    attributes_per_page: int = Field(500, ge=1, description="records asked for in one page of an attribute endpoint")
+    http_timeout_seconds: float = Field(10, gt=0, description="time allowed for one answer of an attribute endpoint")
+    http_attempts: int = Field(4, ge=1, description="tries of one request before the fetch gives up")
+    list_length: int = Field(20, ge=1, description="ranks published for one user or book")
+    feed_loss: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="share of records or of a used field's values that a snapshot of users or books may lose; more stops the run",
+    )
+    pii_salt: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="secret of at least 16 characters that hashes of e-mail and IP addresses are made with; by default a random one",
+    )
+    rebuild_up_to_rows: int = Field(
+        5_000_000,
+        ge=0,
+        description="rows up to which a table whose code has changed is made anew unasked; a larger one waits for `recsys run --all`",
+    )
+    duckdb_memory_limit: str = Field(
+        "3GB",
+        description="memory that DuckDB may take in one process, such as `4GB`; what needs more is spilled to disk",
+    )
+    duckdb_temp_limit: str = Field(
+        "10GB", description="disk that DuckDB may take for what it spills, in a folder beside the warehouse"
+    )
+    snowflake_account: str | None = Field(None, description="account identifier, such as `myorg-myaccount`")
+    snowflake_user: str | None = Field(None, description="service user of Snowflake that signs in by key pair")
+    snowflake_private_key: SecretStr | None = Field(None, description="secret private key of that user, PEM text")
+    snowflake_passphrase: SecretStr | None = Field(None, description="secret passphrase of the key, if it has one")
+    snowflake_role: str = Field("RECSYS_PLATFORM", description="role to work in")
+    snowflake_warehouse: str = Field("RECSYS_TRANSFORM", description="virtual warehouse that computes")
+    snowflake_database: str = Field("RECSYS", description="database that holds all schemas")
+    snowflake_stage: str = Field("raw.hub", description="external stage through which Snowflake reads the hub")
+    snowflake_address: HttpUrl | None = Field(
+        None, description="where Snowflake answers, if not at the account's own address: a private link, a test server"
+    )
+    glue_database: str | None = Field(
+        None,
+        description="database of the Glue Data Catalog that the tables of the hub are registered in; by default none",
+    )
+    mlflow_uri: str | None = Field(
+        None,
+        description="where MLflow keeps model versions: address of a server; by default a SQLite file in the home, but not on AWS",
+    )
+    automation: Literal["on", "off"] = Field("off", description="whether schedules and sensors start switched on")
+    keep_versions: int = Field(
+        3,
+        ge=1,
+        description="newest versions of each variant that `recsys cleanup` keeps, beside those in use and those people named",
+    )
+    keep_runs_days: int = Field(30, ge=1, description="days for which Dagster's runs and logs are kept")
+    keep_evaluations_days: int = Field(365, ge=1, description="days for which evaluations are kept in `ops`")
+    alert_topic: str | None = Field(None, description="ARN of the standard SNS topic that is told of failed runs")
+    alert_webhook: SecretStr | None = Field(
+        None, description="secret address of the incoming webhook (Slack) that is told of failed runs"
+    )
+    alert_severity: Literal["warn", "error"] = Field(
+        "warn", description="failed checks from which severity on are told, once each: `warn` tells all"
+    )
+    alert_silence_hours: int = Field(
+        24, ge=1, description="hours without a landing object after which a tracker is told to be silent"
+    )
+    ui_url: HttpUrl | None = Field(None, description="address of Dagster's UI, for links to runs in alerts")
+
+    _production: Path | None = PrivateAttr(None)
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().resolve()
+
+    @field_validator("hub")
+    @classmethod
+    def _an_address(cls, hub: str) -> str:
+        if not is_s3_address(hub):
+            raise ValueError("it is not of the form s3://bucket/prefix")
+        return hub
+
+    @field_validator("duckdb_memory_limit", "duckdb_temp_limit")
+    @classmethod
+    def _a_size(cls, size: str) -> str:
+        if not _SIZE.fullmatch(size) or TypeAdapter(ByteSize).validate_python(size) < _LEAST_SIZE:
+            raise ValueError("it is not a size of at least 500MB, such as 4GB")
+        return size
+
+    @field_validator("landing_queue")
+    @classmethod
+    def _of_a_bucket(cls, queue: HttpUrl, given: ValidationInfo) -> HttpUrl:
+        if not given.data.get("hub"):
+            raise ValueError("only a bucket tells a queue: set RECSYS_HUB to s3://bucket/prefix as well")
+        return queue
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Settings":
+        missing = next((name for name in _OF_AWS if self.env == "aws" and getattr(self, name) is None), None)
+        if missing:
+            what = str(Settings.model_fields[missing].description).partition(";")[0]
+            raise ValueError(f"{PREFIX}{missing.upper()} is missing, which RECSYS_ENV=aws needs: {what}")
+        return self
+
+    @field_validator("alert_topic")
+    @classmethod
+    def _a_standard_topic(cls, topic: str) -> str:
+        if not _TOPIC.fullmatch(topic):
+            raise ValueError("it is not of the form arn:aws:sns:region:account:name, a standard topic")
+        return topic
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _goes_encrypted(cls, webhook: SecretStr) -> SecretStr:
+        if not _WEBHOOK.fullmatch(webhook.get_secret_value()):
+            raise ValueError("it is not an https:// address")
+        return webhook
+
+    @property
+    def hub_place(self) -> str | Path:
+        """Where the data hub is: a folder, or `s3://bucket/prefix`."""
+        return self.hub or self.home / "hub"
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The DuckDB file."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def analytics_path(self) -> Path:
+        """The DuckDB file with a copy of marts and published lists, to be read while a run writes the warehouse."""
+        return self.home / "analytics.duckdb"
+
+    @property
+    def warehouse_place(self) -> str | Path:
+        """Where the warehouse is: a file, or a database of a Snowflake account."""
+        return self.warehouse_path if self.env == "local" else f"{self.snowflake_account}/{self.snowflake_database}"
+
+    @property
+    def models_root(self) -> Path:
+        """The folder of the model registry: MLflow's database and artifacts, or copies of those of a server."""
+        return self.home / "models"
+
+    @property
+    def truth_root(self) -> Path:
+        """What a simulated world knows of itself; the pipeline never reads it."""
+        return self.home / "truth"
+
+    @property
+    def dagster_home(self) -> Path:
+        """The folder of `dagster.yaml`: production's, or the world's own with its runs, events and schedules."""
+        return self._production or self.own_dagster_home
+
+    @property
+    def own_dagster_home(self) -> Path:
+        """Dagster's folder in this world."""
+        return self.home / "dagster"
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process; `SettingsError` names the first variable that is unknown or wrong.
+
+    `RECSYS_PARAMETERS` and `RECSYS_SECRET` name where in AWS to look for those that the environment leaves out.
+    """
+    environ = os.environ if environ is None else environ
+    given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+    _refuse_empty(given)
+    given, hidden = _with_those_kept_in_aws(given)
+    _refuse_empty(given)
+    _refuse_unknown(given)
+    try:
+        found = Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
+    except ValidationError as error:
+        raise SettingsError(_sentence(error, hidden)) from error
+    if found.env == "aws" and environ.get(DAGSTER_HOME):
+        found._production = Path(environ[DAGSTER_HOME])
+    return found
+
+
+def _with_those_kept_in_aws(given: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
+    """The environment has the last word, then the secret, then the parameters; also, the names of values that nobody may see."""
+    own = dict(given)
+    path, secret = (own.pop(name, None) for name in PLACES)
+    if not (path or secret):
+        return own, set()
+    from recsys_platform.config.aws_sources import parameters, secrets
+
+    kept = (parameters(path) if path else {}) | (secrets(secret) if secret else {})
+    found = {f"{PREFIX}{name.upper()}": value for name, value in kept.items()}
+    texts = {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in found.items()}
+    return texts | own, {name for name, value in found.items() if isinstance(value, SecretStr)} - own.keys()
+
+
+def _refuse_empty(given: Mapping[str, str]) -> None:
+    empty = sorted(name for name, value in given.items() if not value)
+    if empty:
+        raise SettingsError(f"{empty[0]} is set to nothing: give it a value or unset it.")
+
+
+def _refuse_unknown(given: Mapping[str, str]) -> None:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in sorted(set(given) - set(known)):
+        close = difflib.get_close_matches(name, [other for other in (*known, *PLACES) if other != name], n=1, cutoff=0)
+        raise SettingsError(f"Unknown setting {name}: did you mean {close[0]}? Known are {', '.join(known)}.")
+
+
+def _sentence(error: ValidationError, hidden: Container[str]) -> str:
+    """What is wrong with the first bad setting; the value is quoted unless it is a secret or was kept like one."""
+    first = error.errors()[0]
+    if not first["loc"]:
+        return first["msg"].removeprefix("Value error, ") + "."
+    field = str(first["loc"][0])
+    name = PREFIX + field.upper()
+    if field in _SECRETS:
+        return f"{name} is not valid: {_SECRETS[field]}."
+    said = first["msg"].removeprefix("Value error, ")
+    value = "" if name in hidden else f"={first['input']!r}"
+    return f"{name}{value} is not valid: {said[0].lower()}{said[1:]}."

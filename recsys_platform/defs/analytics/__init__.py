@@ -1,1 +1,0 @@
-"""The copy of marts and published lists that is there for readers at all times."""

@@ -1,1 +1,0 @@
-"""Curated Parquet for data scientists."""

@@ -1,0 +1,1 @@
+"""Data for others: daily Parquet, the reading copy, files for Personalize."""

@@ -1,0 +1,64 @@
+"""Nothing that landed is lost: proven on every load, for the days that were loaded."""
+
+import dagster as dg
+
+from recsys_platform.defs.partitions import days_of_run
+from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from recsys_platform.ingestion.reconciliation import Account, Days, account, damaged_objects
+from recsys_platform.warehouse.port import Warehouse
+
+_EVENTS = dg.AssetKey(["raw", "engagement_events"])
+
+
+@dg.asset_check(asset=_EVENTS, blocking=True, pool=WAREHOUSE_WRITER)
+def every_record_is_accepted_or_rejected(
+    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+) -> dg.AssetCheckResult:
+    """For every landing object: records = accepted + rejected, in the ledger and, for the days of this run, in the tables."""
+    days = days_of_run(context.run.tags)
+    found = account(warehouse, days)
+    return dg.AssetCheckResult(
+        passed=not found.broken,
+        metadata={
+            "days": _span(days),
+            "objects": found.objects,
+            "records": found.records,
+            "accepted": found.accepted,
+            "rejected": found.rejected,
+            "objects_out_of_balance": len(found.broken),
+            "first": [str(row) for row in found.broken[:5]],
+        },
+        description=_verdict(found, days),
+    )
+
+
+@dg.asset_check(asset=_EVENTS, pool=WAREHOUSE_WRITER)
+def every_object_is_whole(
+    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+) -> dg.AssetCheckResult:
+    """No landing object is truncated or damaged; what could be read of such an object is loaded, the rest is rejected."""
+    days = days_of_run(context.run.tags)
+    damaged = damaged_objects(warehouse, days)
+    what = (
+        f"{len(damaged)} damaged: {damaged[0]}; deliver the rest in a new object" if damaged else "no damaged objects"
+    )
+    return dg.AssetCheckResult(
+        passed=not damaged,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"days": _span(days), "damaged_objects": len(damaged), "first": damaged[:5]},
+        description=what,
+    )
+
+
+def _span(days: Days | None) -> str:
+    return f"{days[0]} to {days[1]}" if days else "all"
+
+
+def _verdict(found: Account, days: Days | None) -> str:
+    if not found.broken:
+        return f"{found.records:,} records of {found.objects:,} objects accounted for, days: {_span(days)}"
+    row = found.broken[0]
+    return (
+        f"{len(found.broken)} objects are out of balance, first {row['object_key']}: ledger {row['records']} records, tables "
+        f"{row['accepted']} accepted and {row['rejected']} rejected; delete its rows and its ledger entry, then `recsys run --all`"
+    )

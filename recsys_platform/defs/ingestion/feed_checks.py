@@ -1,0 +1,66 @@
+"""A feed that lost what features and list rules use stops there, until it is whole again or a person accepts it."""
+
+import dagster as dg
+
+from recsys_platform.common.errors import InputError
+from recsys_platform.common.processes import current_user
+from recsys_platform.config.settings import Settings
+from recsys_platform.hub.layout import Attributes
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.sources.feed_losses import Feed, feed_in_use, losses, newest_feed, note_in_use
+
+_CHECK = "nothing_that_is_used_was_lost"
+
+
+def accept_feed(hub: Hub, kind: Attributes, instance: dg.DagsterInstance, share: float, *, why: str) -> str:
+    """Take the newest snapshot as it is, and let what waits for it go on; what was accepted, for people."""
+    feed = newest_feed(hub, kind)
+    if feed is None:
+        raise InputError(f"There is no snapshot of {kind} in {hub.where('')}: there is nothing to accept.")
+    before = feed_in_use(hub, kind)
+    lost = losses(before, feed, share=share) if before else []
+    if not lost:
+        return f"The snapshot of {kind} of {feed.day} lost nothing that matters: there is nothing to accept."
+    note_in_use(hub, kind, feed, who=current_user(), why=why)
+    told = f"Accepted by {current_user()}: {why}"
+    instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(["raw", kind]), check_name=_CHECK, passed=True, description=told, blocking=True
+        )
+    )
+    return f"The snapshot of {kind} of {feed.day} is accepted though {'; '.join(lost)}. `recsys run` goes on with it."
+
+
+def _loss_check(kind: Attributes) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=["raw", kind],
+        name=_CHECK,
+        blocking=True,
+        description=(
+            "The newest snapshot lost no more than RECSYS_FEED_LOSS of the records, or of the values of a field that features or list "
+            "rules use, against the one in use. `recsys accept` takes it as it is."
+        ),
+    )
+    def lost(hub: dg.ResourceParam[Hub], settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
+        feed = newest_feed(hub, kind)
+        if feed is None:
+            return dg.AssetCheckResult(passed=True, description="There is no snapshot yet")
+        before = feed_in_use(hub, kind)
+        found = losses(before, feed, share=settings.feed_loss) if before else []
+        if before and found:
+            return dg.AssetCheckResult(passed=False, description=_sentence(kind, before, feed, found))
+        note_in_use(hub, kind, feed, who="check", why="nothing that matters was lost")
+        return dg.AssetCheckResult(passed=True, metadata={"day": feed.day, "records": feed.records, **feed.having})
+
+    return lost
+
+
+def _sentence(kind: Attributes, before: Feed, feed: Feed, found: list[str]) -> str:
+    return (
+        f"{'; '.join(found)} in the snapshot of {feed.day}, against that of {before.day}. Nothing further down is made of it: "
+        f"deliver it again, or take it as it is with `recsys accept {kind}`"
+    )
+
+
+user_attributes_lost = _loss_check("user_attributes")
+book_attributes_lost = _loss_check("book_attributes")

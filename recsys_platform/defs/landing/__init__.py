@@ -1,1 +1,0 @@
-"""Landing objects as they arrive, and the attribute snapshots fetched beside them."""

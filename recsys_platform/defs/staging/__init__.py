@@ -1,1 +1,0 @@
-"""Raw tables: what landed, loaded exactly once."""

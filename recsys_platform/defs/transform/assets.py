@@ -1,0 +1,143 @@
+"""Every dbt model and seed as an asset, every dbt data test as a check; facts about models live in dbt's YAML."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import yaml
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+
+from recsys_platform.config.settings import Settings
+from recsys_platform.defs.automation.conditions import ON_NEWS
+from recsys_platform.defs.pools import REBUILD, WAREHOUSE_WRITER
+from recsys_platform.defs.transform.project import PROJECT
+from recsys_platform.defs.transform.versions import code_version
+from recsys_platform.transform.dbt import ROOT
+from recsys_platform.warehouse.port import Warehouse
+
+# "buildable": a run of some models runs their tests and those on what they read, not those on tables made from them later.
+BUILD = [
+    "build",
+    "--exclude-resource-type",
+    "unit_test",
+    "--indirect-selection",
+    "buildable",
+    "--log-level-file",
+    "info",
+]
+
+# Tests of tables that Python writes: the published ones do not exist yet and are held to their promises when they do, the raw ones
+# are guarded by their DDL and by the conservation check. `dbt test --select "source:*"` runs them all.
+NOT_OURS = "source:published+ source:raw source:ops"
+
+
+# A secret of the warehouse that staging reads; nobody's news.
+SALT = dg.AssetKey(["raw", "pii_salt"])
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt's schemas are our groups, unless its YAML names one; every model follows news from upstream, whichever day it arrived."""
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """The spec of one model or seed."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        group = spec.group_name if spec.group_name not in (None, "default") else spec.key.path[0]
+        deps = [_on_every_day(dep) for dep in spec.deps if dep.asset_key != SALT]
+        is_model = unique_id.startswith("model.")
+        version = code_version(manifest, unique_id, VARIABLES) if is_model else spec.code_version
+        return spec.replace_attributes(deps=deps, group_name=group, automation_condition=ON_NEWS, code_version=version)
+
+
+def _on_every_day(dep: dg.AssetDep) -> dg.AssetDep:
+    is_raw = dep.asset_key.path[0] == "raw"
+    return dg.AssetDep(dep.asset_key, partition_mapping=dg.AllPartitionMapping()) if is_raw else dep
+
+
+VARIABLES: Mapping[str, Any] = yaml.safe_load((ROOT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+
+
+@dbt_assets(
+    manifest=PROJECT.manifest_path,
+    project=PROJECT,
+    exclude=NOT_OURS,
+    dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False)),
+    pool=WAREHOUSE_WRITER,
+)
+def dbt_models(
+    context: dg.AssetExecutionContext,
+    dbt: DbtCliResource,
+    settings: dg.ResourceParam[Settings],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> Iterator[Any]:
+    """`dbt build`: staging, intermediate and marts, and their tests."""
+    if warehouse.keep_salt(settings.pii_salt.get_secret_value() if settings.pii_salt else None):
+        context.log.warning(
+            "RECSYS_PII_SALT is new: rows that are there keep their old hashes until `recsys run --all`."
+        )
+    with environment_for_dbt(settings):
+        build = [*BUILD, "--full-refresh"] if REBUILD in context.run.tags else BUILD
+        run = dbt.cli(build, context=context, target_path=settings.home / "dbt", raise_on_error=False)
+        events = list(run.stream())  # to the end: while dbt runs, it alone may open the DuckDB file
+    yield from with_row_counts(context, warehouse, events)
+    error = run.get_error()
+    if error:
+        raise dg.Failure(_told_by_dbt(str(error)), allow_retries=False)
+
+
+def with_row_counts(context: dg.AssetExecutionContext, warehouse: Warehouse, events: list[Any]) -> Iterator[Any]:
+    """The same events, those of built tables with their number of rows."""
+    built = [e.output_name if isinstance(e, dg.Output) else None for e in events]
+    names = [".".join(context.asset_key_for_output(name).path) if name else "" for name in built]
+    counts = warehouse.row_counts([name for name in names if name])
+    for event, name in zip(events, names, strict=True):
+        told = {"dagster/row_count": counts[name]} if name in counts else {}
+        yield event.with_metadata({**event.metadata, **told}) if told else event
+
+
+def _told_by_dbt(message: str) -> str:
+    """What dbt itself says is wrong, on one line."""
+    return " ".join(message.partition("Errors parsed from dbt logs:")[2].split())[:600] or message.splitlines()[0]
+
+
+@contextmanager
+def environment_for_dbt(settings: Settings) -> Iterator[None]:
+    """What `profiles.yml` reads from the environment, in this block only, and no warnings."""
+    ours = {**variables_for_dbt(settings), "PYTHONWARNINGS": "ignore"}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def variables_for_dbt(settings: Settings) -> dict[str, str]:
+    """The settings that `profiles.yml` needs. dbt masks what is named `DBT_ENV_SECRET_…` wherever it would show it."""
+    given = {
+        "RECSYS_ENV": settings.env,
+        "RECSYS_HOME": str(settings.home),
+        "RECSYS_REBUILD_UP_TO_ROWS": str(settings.rebuild_up_to_rows),
+    }
+    if settings.env == "local":
+        limits = {"MEMORY": settings.duckdb_memory_limit, "TEMP": settings.duckdb_temp_limit}
+        return given | {f"RECSYS_DUCKDB_{name}_LIMIT": limit for name, limit in limits.items()}
+    there = settings.snowflake_address
+    address = {"HOST": there.host, "PORT": there.port, "PROTOCOL": there.scheme} if there else {}
+    parts = {name: getattr(settings, f"snowflake_{name.lower()}") for name in _NAMES}
+    key, phrase = settings.snowflake_private_key, settings.snowflake_passphrase
+    secrets = {"PRIVATE_KEY": key, "PASSPHRASE": phrase}
+    return (
+        given
+        | {f"RECSYS_SNOWFLAKE_{name}": str(value) for name, value in parts.items()}
+        | {f"DBT_SNOWFLAKE_{name}": str(value) for name, value in address.items()}
+        | {f"DBT_ENV_SECRET_SNOWFLAKE_{name}": value.get_secret_value() for name, value in secrets.items() if value}
+    )
+
+
+_NAMES = ("ACCOUNT", "USER", "ROLE", "WAREHOUSE", "DATABASE")

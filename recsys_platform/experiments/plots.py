@@ -1,0 +1,47 @@
+"""The judgement of policies as a picture, drawn like the evaluation's (recommender/evaluation/plots.py)."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from recsys_platform.experiments.off_policy import Estimate
+from recsys_platform.experiments.published_policies import Report
+from recsys_platform.recommender.evaluation.plots import COLOURS, INK, MUTED, png_of, style_axis
+
+
+def policies_plot(report: Report) -> bytes:
+    """A PNG 1000 pixels wide: how often each model's lists would be clicked, by each estimator, beside what chance showed.
+
+    There must be an estimate.
+    """
+    models = [each for each in report.models if each.estimates]
+    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1, rect=(0, 0, 1, 0.86))
+    figure = Figure(figsize=(10, 2.4 + 0.8 * len(models)), dpi=100, facecolor="white", layout=layout)
+    FigureCanvasAgg(figure)
+    figure.text(0.014, 0.955, report.headline, fontsize=15, fontweight="bold", color=INK, va="center")
+    figure.text(0.014, 0.885, _POLICIES, fontsize=10.5, color=MUTED, va="center")
+    axes = figure.subplots()
+    for place, model in enumerate(reversed(models)):
+        for number, estimate in enumerate(model.estimates):
+            label = estimate.estimator if place == 0 else None
+            _draw_estimate(axes, place + 0.22 * (1 - number), estimate, COLOURS[number], label)
+        chance = model.estimates[0].value - model.estimates[0].gain
+        axes.plot([chance, chance], [place - 0.4, place + 0.4], color=MUTED, linestyle=":", linewidth=2)
+    axes.set_yticks(range(len(models)), [each.model for each in reversed(models)], fontsize=11, color=INK)
+    axes.set_ylim(-0.6, len(models) - 0.4)
+    axes.legend(loc="best", frameon=False, fontsize=10, labelcolor=INK)
+    style_axis(axes, "clicks a shown book", grid="x")
+    return png_of(figure)
+
+
+_POLICIES = (
+    "Clicks a shown book, where and of what chance could show; lines: 95 % interval, dotted: what chance itself showed"
+)
+
+
+def _draw_estimate(axes: Axes, height: float, each: Estimate, colour: str, label: str | None) -> None:
+    axes.plot([each.value], [height], marker="o", color=colour, linestyle="none", label=label)
+    if np.isfinite(each.high - each.low):  # one reader alone has an interval without ends
+        axes.plot([each.low, each.high], [height, height], color=colour, linewidth=2)

@@ -1,0 +1,118 @@
+"""An evaluation as it is kept: rows of two tables of the warehouse, by the data that it was made on.
+
+Belongs here: from an evaluation to rows and back to what the gate asks. Does not: measuring (evaluate.py), judging (registry/gate.py).
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+
+from recsys_platform.recommender.evaluation.comparison import Difference, Task
+from recsys_platform.recommender.evaluation.evaluate import ALL, Evaluation
+from recsys_platform.warehouse.port import Warehouse
+
+VALUES, DIFFERENCES = "ops.model_evaluations", "ops.model_differences"
+_KEY = "data_hash"
+
+
+@dataclass(frozen=True)
+class MeasuredRows:
+    """What was measured on one data set; satisfies `gate.Measured`."""
+
+    values: pd.DataFrame
+    differences: pd.DataFrame
+
+    @property
+    def task(self) -> Task:
+        """What the models were asked; what is usual where the rows are of an older version."""
+        first = self.values.iloc[0]
+        return Task(*(str(first[name]) if pd.notna(first[name]) else usual for name, usual in vars(Task()).items()))
+
+    @property
+    def segments(self) -> list[str]:
+        """All segments, whoever is in them."""
+        return [str(segment) for segment in self.values["segment"].unique()]
+
+    @property
+    def models(self) -> list[str]:
+        """Every recipe that was measured."""
+        return [str(model) for model in self.values["model"].unique()]
+
+    @property
+    def baselines(self) -> list[str]:
+        """Every recipe that the others were compared with."""
+        return [str(baseline) for baseline in self.differences["baseline"].unique()]
+
+    def value(self, model: str, metric: str = "ndcg", segment: str = ALL) -> float:
+        """One figure; KeyError if it was not measured."""
+        found = self.values.query("model == @model and metric == @metric and segment == @segment")
+        if found.empty:
+            raise KeyError(f"{metric} of {model} in segment {segment} was not measured")
+        return float(found["value"].iloc[0])
+
+    def metrics(self, model: str) -> Mapping[str, float]:
+        """All figures of a model over all readers, by metric."""
+        found = self.values.query("model == @model and segment == @ALL")
+        return dict(zip(found["metric"], found["value"].astype(float), strict=True))
+
+    def difference(self, model: str, baseline: str, *, metric: str = "ndcg", segment: str = ALL) -> Difference:
+        """One difference; KeyError if it was not measured."""
+        asked = "model == @model and baseline == @baseline and metric == @metric and segment == @segment"
+        found = self.differences.query(asked)
+        if found.empty:
+            raise KeyError(f"{metric} of {model} less that of {baseline} in segment {segment} was not measured")
+        row = found.iloc[0]
+        figures = {name: float(row[name]) for name in ("value", "low", "high")}
+        return Difference(model, baseline, metric, segment, **figures, users=int(row["users"]))
+
+
+def keep(result: Evaluation, data_hash: str, warehouse: Warehouse, now: dt.datetime) -> None:
+    """Put an evaluation in place of an earlier one of the same data; the newest one that says the same stays as it is."""
+    frames = {
+        VALUES: result.table.assign(k=result.k, **vars(result.task), data_hash=data_hash),
+        DIFFERENCES: result.differences.assign(data_hash=data_hash),
+    }
+    if all(_is_newest(table, frame, warehouse) for table, frame in frames.items()):
+        return
+    for table, frame in frames.items():
+        rows = pa.Table.from_pandas(frame.assign(evaluated_at=now), preserve_index=False)
+        warehouse.replace_rows(table, rows, key=_KEY)
+
+
+def _is_newest(table: str, frame: pd.DataFrame, warehouse: Warehouse) -> bool:
+    """Whether the newest rows of a table are these, whatever their order; figures count to nine digits."""
+    newest = f"select * from {table} where evaluated_at = (select max(evaluated_at) from {table})"
+    stored = warehouse.frame(newest).to_pandas()[list(frame.columns)]
+    return _as_rows(stored) == _as_rows(frame)
+
+
+def _as_rows(frame: pd.DataFrame) -> list[str]:
+    return sorted(
+        frame.round(9).astype(object).map(lambda value: "" if pd.isna(value) else str(value)).agg("|".join, axis=1)
+    )
+
+
+def measured_on(data_hash: str, warehouse: Warehouse) -> MeasuredRows | None:
+    """What was measured on a data set, None if nothing was."""
+    values, differences = (
+        warehouse.frame(f"select * from {table} where {_KEY} = ?", [data_hash]).to_pandas()
+        for table in (VALUES, DIFFERENCES)
+    )
+    return None if values.empty else MeasuredRows(values, differences)
+
+
+def evaluations_before(moment: dt.datetime, warehouse: Warehouse) -> list[str]:
+    """The data sets whose evaluation is older than a moment (UTC without offset), but the newest of all."""
+    found = warehouse.frame(
+        f"select {_KEY}, max(evaluated_at) as at from {VALUES} group by 1 order by 2 desc"
+    ).to_pylist()
+    return [row[_KEY] for row in found[1:] if row["at"] < moment]
+
+
+def remove_evaluations(data_hashes: Sequence[str], warehouse: Warehouse) -> None:
+    """Remove the evaluations on some data sets."""
+    for table in (VALUES, DIFFERENCES):
+        warehouse.remove_rows(table, data_hashes, key=_KEY)

@@ -1,0 +1,75 @@
+"""What one reader gets: the published list of the model that is live, with titles.
+
+Belongs here: reading published tables and marts for one reader. Does not: making lists (recommender/lists/), printing them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recsys_platform.common.errors import WarehouseError
+from recsys_platform.common.languages import primary_subtag
+from recsys_platform.warehouse.port import Warehouse
+
+_LIVE = "select model, model_version, chosen_by, why from published.model_roles where is_live"
+_READER = "select user_id, language, country, tier from marts.dim_users where user_id = ?"
+_HISTORY = """
+    select count(*) as books, coalesce(sum(case when is_finished then 1 else 0 end), 0) as finished
+    from marts.fct_interactions where user_id = ?"""
+_LIST = """
+    select r.rank, r.book_id, b.title, b.author, r.reason, coalesce(c.title, r.because_book_id) as because
+    from published.user_recommendations as r
+    left join marts.dim_books as b on b.book_id = r.book_id
+    left join marts.dim_books as c on c.book_id = r.because_book_id
+    where r.user_id = ? and r.model = ? and r.rank <= ? order by r.rank"""
+_POPULAR = """
+    select p.rank, p.book_id, b.title, b.author, cast(null as varchar) as because,
+        case when p.segment = 'all' then 'popular' else 'popular in your language' end as reason
+    from published.popular_books as p left join marts.dim_books as b on b.book_id = p.book_id
+    where p.segment = ? and p.rank <= ? order by p.rank"""
+_PUBLISHED = """
+    select count(*) as n from information_schema.tables
+    where lower(table_schema) = 'published' and lower(table_name) = 'model_roles'"""
+
+_NOTHING = "No list says which model is live yet: `recsys run` publishes them."
+
+
+@dataclass(frozen=True)
+class Offer:
+    """`reader`: what is known, None for somebody unknown. `source`: where the books are from, for people. `books`: in their order."""
+
+    reader: Mapping[str, Any] | None
+    model_version: str
+    chosen: str
+    source: str
+    books: Sequence[Mapping[str, Any]]
+
+
+def offer_to(warehouse: Warehouse, user_id: str, *, length: int, language: str | None = None) -> Offer:
+    """The list of a reader, or what somebody unknown gets; `WarehouseError` if nothing was published yet.
+
+    `language`: of somebody unknown, as far as the app knows it.
+    """
+    if not warehouse.frame(_PUBLISHED)["n"][0].as_py():
+        raise WarehouseError(_NOTHING)
+    live = next(iter(warehouse.frame(_LIVE).to_pylist()), None)
+    if live is None:
+        raise WarehouseError(_NOTHING)
+    chosen = f"chosen by {'the gate' if live['chosen_by'] == 'gate' else 'a person'}: {live['why']}"
+    found = warehouse.frame(_READER, [user_id]).to_pylist()
+    reader = {**found[0], **warehouse.frame(_HISTORY, [user_id]).to_pylist()[0]} if found else None
+    books = warehouse.frame(_LIST, [user_id, live["model"], length]).to_pylist()
+    source = f"the list of {live['model_version']}"
+    if not books:
+        source, books = _popular(warehouse, (reader or {}).get("language") or language, length)
+    return Offer(reader, live["model_version"], chosen, source, books)
+
+
+def _popular(warehouse: Warehouse, language: str | None, length: int) -> tuple[str, list[dict[str, Any]]]:
+    """What is popular in a language, or among all where nothing is in it."""
+    tag = primary_subtag(language) if language else None
+    for segment in ([f"language={tag}"] if tag else []) + ["all"]:
+        books = warehouse.frame(_POPULAR, [segment, length]).to_pylist()
+        if books:
+            return f"popular_books, segment {segment}", books
+    return "popular_books, which is empty", []

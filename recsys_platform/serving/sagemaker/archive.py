@@ -1,0 +1,56 @@
+"""A model version as the archive that SageMaker unpacks into `/opt/ml/model`, and its place in S3.
+
+The files of the version stand at the archive's root. The same version gives the same bytes: names are sorted, times and owners zero.
+"""
+
+import gzip
+import io
+import tarfile
+from pathlib import Path
+
+from recsys_platform.hub.s3 import S3Hub
+from recsys_platform.recommender.registry.files import MANIFEST
+from recsys_platform.recommender.registry.versions import Registry
+from recsys_platform.serving.errors import DeployError
+
+ARCHIVE = "model.tar.gz"
+
+
+def upload(registry: Registry, version: str, to: S3Hub) -> str:
+    """Put the archive of a version at `{variant}-v{version}-{hash}/model.tar.gz` unless it is there; its address."""
+    listed = registry.listed(version)
+    key = f"{listed.label}-{listed.content[:12]}/{ARCHIVE}"  # other registries count their versions from 1 as well
+    if not to.exists(key):
+        to.put(key, pack(registry, version))
+    return to.where(key)
+
+
+def pack(registry: Registry, version: str) -> bytes:
+    """The archive of a version; `RegistryError` if it is damaged, `DeployError` if it holds what was not logged."""
+    listed = registry.load(version).manifest["files"]
+    files = _files(registry.folder(version), {MANIFEST, *listed})
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=6, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for path in files:
+            content = path.read_bytes()
+            archive.addfile(_entry(path.name, len(content)), io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _files(folder: Path, listed: set[str]) -> list[Path]:
+    """The files of a version by name; a link could lead to anything on this machine, and is none of them."""
+    found = sorted(folder.iterdir())
+    stray = [path for path in (folder, *found) if path.is_symlink()] or [p for p in found if p.name not in listed]
+    if stray:
+        raise DeployError(f"{stray[0]} is a link or was not logged: remove it, or train the model again.")
+    return found
+
+
+def _entry(name: str, size: int) -> tarfile.TarInfo:
+    """A file of nobody, readable by all, from the beginning of time."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = size, 0o644, 0
+    return entry

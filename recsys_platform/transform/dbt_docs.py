@@ -1,0 +1,43 @@
+"""The pages of dbt docs, in `dbt_project/target/docs`, without unit tests: they would be most of the lineage that a reader sees."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recsys_platform.transform.dbt import ROOT
+
+DOCS = ROOT / "target" / "docs"
+_PREFIX = "unit_test."
+
+
+def main() -> None:
+    """Let dbt write them and take the unit tests out; exit with dbt's own status where it fails."""
+    dbt = Path(sys.executable).with_name("dbt")
+    command = [str(dbt), "--quiet", "docs", "generate", "--target-path", str(DOCS)]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    if done.returncode:
+        sys.exit(done.returncode)
+    manifest = DOCS / "manifest.json"
+    manifest.write_text(json.dumps(without_unit_tests(json.loads(manifest.read_text("utf-8")))), "utf-8")
+
+
+def without_unit_tests(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The same manifest, where neither a unit test nor a line to one is left."""
+    maps = {name: _without(manifest[name]) for name in ("parent_map", "child_map")}
+    return {**manifest, "unit_tests": {}, **maps}
+
+
+def _without(links: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {
+        node: [other for other in others if not other.startswith(_PREFIX)]
+        for node, others in links.items()
+        if not node.startswith(_PREFIX)
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The packages follow the data, from the ground up: what stands higher knows what stands lower, never the other way round."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import recsys_platform
+
+HERE = Path(recsys_platform.__file__).parent
+LAYERS = (
+    ("common",),
+    ("hub", "transform"),
+    ("warehouse", "simulation"),
+    ("ingestion",),
+    ("sources",),
+    ("catalog", "recommender", "reports"),
+    ("exports", "experiments"),
+    ("config",),
+    ("serving", "notifications"),
+    ("defs",),
+    ("definitions",),
+    ("cli",),
+)
+RECOMMENDER = ("data", "models", "ranking", "evaluation", "registry", "training", "lists", "batch")
+HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}
+
+
+def imported(path: Path) -> Iterator[tuple[str, ...]]:
+    """The modules of ours that a file imports, also inside functions and for types alone."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "recsys_platform":
+            for name in node.names:
+                yield (*str(node.module).split(".")[1:], name.name)
+        elif isinstance(node, ast.Import):
+            yield from (
+                tuple(each.name.split(".")[1:]) for each in node.names if each.name.startswith("recsys_platform.")
+            )
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+
+
+ENGINES = pytest.param("warehouse", marks=pytest.mark.xfail(strict=True, reason="engines still decode and validate"))
+
+
+@pytest.mark.parametrize("room", [ENGINES if name == "warehouse" else name for name in HEIGHT])
+def test_a_package_imports_only_what_stands_below_it(room: str) -> None:
+    for path in files_of(HERE / room):
+        above = {name[0] for name in imported(path) if name[0] != room and HEIGHT[name[0]] >= HEIGHT[room]}
+        assert not above, f"{path.relative_to(HERE)} imports {sorted(above)}"
+
+
+@pytest.mark.parametrize("folder", RECOMMENDER)
+def test_a_folder_of_the_recommender_imports_only_those_before_it(folder: str) -> None:
+    later = set(RECOMMENDER[RECOMMENDER.index(folder) + 1 :])
+    for path in files_of(HERE / "recommender" / folder):
+        after = {name[1] for name in imported(path) if name[0] == "recommender" and name[1] in later}
+        assert not after, f"{path.relative_to(HERE)} imports {sorted(after)}"
+
+
+def test_every_package_has_its_layer() -> None:
+    assert {path.parent.name for path in HERE.glob("*/__init__.py")} == set(HEIGHT) - {"definitions"}
+    assert {path.stem for path in HERE.glob("*.py")} == {"__init__", "definitions"}
+    assert {path.parent.name for path in HERE.glob("recommender/*/__init__.py")} == set(RECOMMENDER)
