@@ -43,13 +43,13 @@ from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.arrivals import all_arrivals
 from recsys_platform.ingestion.reconciliation import account, conserved_events, damaged_objects
 from recsys_platform.recommender.data import training_data as curated
-from recsys_platform.recommender.evaluation.plots import evaluation_plot
 from recsys_platform.recommender.evaluation.results import keep, measured_on
 from recsys_platform.recommender.lists.publication import publish
 from recsys_platform.recommender.registry.promotion import judge
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.recommender.training.candidates import candidates_of, evaluate_variants, live_recipe, train
 from recsys_platform.recommender.training.variants import load_variants
+from recsys_platform.reports.evaluation_plots import evaluation_plot
 from recsys_platform.simulation.server import running_server
 from recsys_platform.simulation.simulate import simulate
 from recsys_platform.sources.attributes import fetch_snapshot, last_fetch, store_fetched

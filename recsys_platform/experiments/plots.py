@@ -1,4 +1,4 @@
-"""The judgement of policies as a picture, drawn like the evaluation's (recommender/evaluation/plots.py)."""
+"""The judgement of policies as a picture, drawn like the evaluation's (reports/evaluation_plots.py)."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,7 +8,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from recsys_platform.experiments.off_policy import Estimate
 from recsys_platform.experiments.published_policies import Report
-from recsys_platform.recommender.evaluation.plots import COLOURS, INK, MUTED, png_of, style_axis
+from recsys_platform.reports.evaluation_plots import COLOURS, INK, MUTED, png_of, style_axis
 
 
 def policies_plot(report: Report) -> bytes:

@@ -1,4 +1,4 @@
-"""What a world looks like: figures of loads and marts, the recommendations of one reader.
+"""What people look at: figures of loads and marts, the evaluation as a page, the recommendations of one reader.
 
-Belongs here: reading marts and published tables for people. Does not: printing (cli/).
+Belongs here: reading marts, published tables and results for people, and drawing them. Does not: printing (cli/), computing results.
 """

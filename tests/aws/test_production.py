@@ -1,4 +1,4 @@
-"""`deploy/dagster.yaml` as it is: a real PostgreSQL, and S3 and ECS as the stand-in speaks them.
+"""`infra/dagster.yaml` as it is: a real PostgreSQL, and S3 and ECS as the stand-in speaks them.
 
 ECS starts no containers here: the test takes the command that a task was given and runs it, as the container would.
 """
@@ -40,7 +40,7 @@ from recsys_platform.sources.attributes import store_snapshot
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "deploy" / "dagster.yaml"
+CONFIG = ROOT / "infra" / "dagster.yaml"
 DAGSTER = Path(sys.executable).with_name("dagster")
 DAY = dt.date(2026, 11, 20)
 PASSWORD = "p@ss/word of:the tests"  # noqa: S105

@@ -16,11 +16,11 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.splits import Split, hold_out_latest
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation.evaluate import Evaluation, EvaluationParams, evaluate
-from recsys_platform.recommender.evaluation.plots import evaluation_plot, headline
-from recsys_platform.recommender.evaluation.report import evaluation_page, with_gate
 from recsys_platform.recommender.evaluation.results import DIFFERENCES, VALUES, keep
 from recsys_platform.recommender.lists.roles import Role
 from recsys_platform.recommender.registry.gate import Decision
+from recsys_platform.reports.evaluation_page import evaluation_page, with_gate
+from recsys_platform.reports.evaluation_plots import evaluation_plot, headline
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 BOOKS = [f"b{number:02d}" for number in range(30)]

@@ -18,8 +18,6 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.evaluation.drift import best_scores, drift
 from recsys_platform.recommender.evaluation.evaluate import Evaluation, EvaluationParams, Listener
-from recsys_platform.recommender.evaluation.plots import evaluation_plot
-from recsys_platform.recommender.evaluation.report import evaluation_page, with_gate
 from recsys_platform.recommender.evaluation.results import MeasuredRows, keep, measured_on
 from recsys_platform.recommender.lists.roles import roles_of
 from recsys_platform.recommender.registry.gate import GateParams, better_than_baseline
@@ -35,6 +33,8 @@ from recsys_platform.recommender.training.candidates import (
     train,
 )
 from recsys_platform.recommender.training.variants import BASELINE, components_of, load_variants
+from recsys_platform.reports.evaluation_page import evaluation_page, with_gate
+from recsys_platform.reports.evaluation_plots import evaluation_plot
 from recsys_platform.warehouse.port import Warehouse
 
 INTERACTIONS = dg.AssetKey(["training", "interactions"])

@@ -15,7 +15,7 @@ import pandas as pd
 
 from recsys_platform.recommender.data.signals import Signal
 from recsys_platform.recommender.evaluation.evaluate import ALL, COLD, NEWCOMERS, SHOWN, Evaluation
-from recsys_platform.recommender.evaluation.plots import evaluation_plot, headline, narrow_plot
+from recsys_platform.reports.evaluation_plots import evaluation_plot, headline, narrow_plot
 
 DEFINITIONS = (
     (
@@ -113,7 +113,7 @@ def with_gate(page: str, *, roles: Sequence[Any], decisions: Sequence[Any], why_
 def _template(name: str) -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    loader = PackageLoader("recsys_platform.recommender")
+    loader = PackageLoader("recsys_platform.reports")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)
 
 
