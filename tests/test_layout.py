@@ -1,6 +1,7 @@
 """The packages follow the data, from the ground up: what stands higher knows what stands lower, never the other way round."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,3 +67,11 @@ def test_every_package_has_its_layer() -> None:
     assert {path.parent.name for path in HERE.glob("*/__init__.py")} == set(HEIGHT) - {"definitions"}
     assert {path.stem for path in HERE.glob("*.py")} == {"__init__", "definitions"}
     assert {path.parent.name for path in HERE.glob("recommender/*/__init__.py")} == set(RECOMMENDER)
+
+
+def test_the_architecture_page_tells_the_same_layers() -> None:
+    page = (HERE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE)
+    told = {name: int(line) for line, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert told == HEIGHT
+    assert " → ".join(f"`{folder}`" for folder in RECOMMENDER) in page
