@@ -41,6 +41,9 @@ test-all: $(READY_DEV) ## All tests, nothing left out
 test-aws: $(READY_DEV) ## Tests against servers that speak AWS and Snowflake
 	@$(PYTEST) tests/aws tests/snowflake
 
+bench: $(READY_DEV) ## Every benchmark at a size for two cores, an hour at most; writes the table of docs/benchmarks.md
+	@$(BIN)/python benchmarks/all.py
+
 lint: $(READY_DEV) ## Style, formatting and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
@@ -73,4 +76,4 @@ $(READY_DEV): $(READY) requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --python .venv --no-deps --require-hashes --compile-bytecode -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help setup demo dev docs status test test-all test-aws lint lock clean
+.PHONY: help setup demo dev docs status test test-all test-aws bench lint lock clean

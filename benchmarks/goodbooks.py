@@ -6,19 +6,18 @@ FOLDER holds goodbooks-10k's `ratings.csv.gz`, `books.csv.gz` and `genres.csv.gz
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
 
 import pandas as pd
-from measure import print_table, watch
+from measure import Budget, keeps_all, show, watch
 
 from recsys_platform.reports.overview import overview
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 RECSYS = Path(sys.executable).with_name("recsys")
-LIMITS = {"seconds": 600, "peak_gb": 6}
+BUDGET = {"seconds": Budget("≤", 600), "peak_gb": Budget("≤", 6), "ratio": Budget("≥", 1.5)}
 
 
 def prepare(data: Path, folder: Path) -> tuple[Path, Path]:
@@ -48,13 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         home = given.home or Path(scratch) / "home"
         figures = measure(given.data, Path(scratch), home)
-    if given.json:
-        print(json.dumps(figures))
-    else:
-        shown = [
-            (name, f"{value:,.4g}" if isinstance(value, float) else f"{value:,}") for name, value in figures.items()
-        ]
-        print_table(["figure", "value"], shown)
+    show(figures, BUDGET, as_json=given.json)
     sys.exit(not _passed(figures))
 
 
@@ -91,14 +84,8 @@ def measure(data: Path, scratch: Path, home: Path) -> dict[str, float]:
 def _passed(figures: dict[str, float]) -> bool:
     accounted = figures["accepted"] + figures["rejected"] == figures["records"] == figures["ratings"]
     conserved = figures["accepted"] == figures["distinct_events"] + figures["duplicates"] + figures["invalid"]
-    within = all(figures[name] <= limit for name, limit in LIMITS.items())
-    return (
-        accounted
-        and conserved
-        and within
-        and figures["readers"] == figures["readers_with_a_list"]
-        and figures["ratio"] >= 1.5
-    )
+    complete = figures["readers"] == figures["readers_with_a_list"]
+    return accounted and conserved and complete and keeps_all(figures, BUDGET)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ broken.
 import argparse
 import datetime as dt
 import json
-import operator
 import subprocess
 import sys
 import tempfile
@@ -27,7 +26,7 @@ from pathlib import Path
 from statistics import median
 
 from ingest_worlds import World, layouts_of, link_days, oldest_days, world_of
-from measure import print_table, watch
+from measure import Budget, keeps_all, print_table, show, watch
 
 from recsys_platform.hub.local import FolderHub
 
@@ -43,18 +42,6 @@ WAYS = {
     "objects": "DuckDB alone, whole records as JSON",
 }
 SHOWN_MODELS = 8
-
-
-@dataclass(frozen=True)
-class Budget:
-    """A limit, and whether a figure keeps it."""
-
-    sign: str
-    limit: float
-
-    def keeps(self, value: float) -> bool:
-        """Whether a value is within the budget."""
-        return (operator.le if self.sign == "≤" else operator.ge)(value, self.limit)
 
 
 BUDGET = {
@@ -94,16 +81,7 @@ class Report:
             if getattr(self, name):
                 print_table(head, getattr(self, name))
                 print()
-        rows = [
-            (
-                name,
-                f"{value:.2f}",
-                f"{BUDGET[name].sign} {BUDGET[name].limit}",
-                "" if BUDGET[name].keeps(value) else "missed",
-            )
-            for name, value in self.figures.items()
-        ]
-        print_table(("figure", "value", "budget", ""), rows)
+        show(self.figures, BUDGET)
 
 
 @dataclass(frozen=True)
@@ -277,7 +255,7 @@ def main() -> None:
     if "incremental" in given.only:
         compare_histories(bench, world, report)
     print(json.dumps(report.figures)) if given.json else report.show()
-    sys.exit(any(not BUDGET[name].keeps(value) for name, value in report.figures.items()))
+    sys.exit(not keeps_all(report.figures, BUDGET))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ the peak memory of all processes while it ran. Run it with nothing beside it.
 
 import argparse
 import datetime as dt
-import json
 import sys
 import tempfile
 import threading
@@ -25,12 +24,12 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from measure import Measured, print_table, watch
+from measure import Budget, Measured, keeps_all, print_table, show, watch
 
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 RECSYS = Path(sys.executable).with_name("recsys")
-LIMITS = {"minutes": 30, "peak_gb": 6, "disk_gb": 5}
+BUDGET = {"minutes": Budget("≤", 30), "peak_gb": Budget("≤", 6), "disk_gb": Budget("≤", 5)}
 TASTES, OWN_TASTE = 200, 0.7
 _LISTS = """
     select
@@ -174,12 +173,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         home = given.home or Path(scratch) / "home"
         figures, steps = measure(given, Path(scratch), home)
-    if given.json:
-        print(json.dumps(figures))
-    else:
-        print_table(["figure", "value"], [(name, f"{value:,.4g}") for name, value in figures.items()])
+    show(figures, BUDGET, as_json=given.json)
+    if not given.json:
         print_table(["asset or check", "seconds", "peak GB"], [(n, f"{s:.1f}", f"{gb:.2f}") for n, s, gb in steps])
-    sys.exit(any(figures[name] > limit for name, limit in LIMITS.items()))
+    sys.exit(not keeps_all(figures, BUDGET))
 
 
 def measure(

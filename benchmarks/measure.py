@@ -1,5 +1,7 @@
-"""Run a command and watch it: wall time and the peak memory of it and all its children together; fetch a package; print a table."""
+"""Watch a command (wall time, peak memory of it and its children); budgets; tables; fetch a package."""
 
+import json
+import operator
 import os
 import subprocess
 import sys
@@ -10,6 +12,39 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit, and whether a figure keeps it."""
+
+    sign: str
+    limit: float
+
+    def keeps(self, value: float) -> bool:
+        """Whether a value is within the budget."""
+        return (operator.le if self.sign == "≤" else operator.ge)(value, self.limit)
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.limit:g}"
+
+
+def keeps_all(figures: Mapping[str, float], budgets: Mapping[str, Budget]) -> bool:
+    """Whether every figure that has a budget is within it."""
+    return all(budgets[name].keeps(value) for name, value in figures.items() if name in budgets)
+
+
+def show(figures: Mapping[str, float], budgets: Mapping[str, Budget], *, as_json: bool = False) -> None:
+    """Print figures with their budgets as a table, or as one JSON object."""
+    if as_json:
+        print(json.dumps(figures))
+        return
+    rows = []
+    for name, value in figures.items():
+        budget = budgets.get(name)
+        missed = budget is not None and not budget.keeps(value)
+        rows.append((name, f"{value:,.4g}", budget or "", "missed" if missed else ""))
+    print_table(("figure", "value", "budget", ""), rows)
 
 
 @dataclass(frozen=True)
@@ -60,10 +95,15 @@ def download(requirement: str, folder: Path) -> Path:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a Markdown table, aligned."""
+    print(markdown_table(head, rows))
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table, aligned."""
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
     ]
-    print("\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]))
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])

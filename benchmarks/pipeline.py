@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import datetime as dt
 import io
-import json
 import os
 import shutil
 import statistics
@@ -24,7 +23,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from measure import print_table, watch
+from measure import Budget, keeps_all, show, watch
 
 from recsys_platform.catalog.schema_history import record_tables
 from recsys_platform.catalog.snapshot_drift import snapshot_drift
@@ -58,7 +57,7 @@ from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy
 
 RECSYS = Path(sys.executable).with_name("recsys")
-BUDGET = {"dagster_overhead": 1.3, "demo_seconds": 120, "rerun_changes": 0}
+BUDGET = {"dagster_overhead": Budget("≤", 1.25), "demo_seconds": Budget("≤", 120), "rerun_changes": Budget("≤", 0)}
 
 
 def by_script(settings: Settings) -> None:
@@ -193,11 +192,8 @@ def main() -> None:
         "demo_seconds": seconds,
         "rerun_changes": changes,
     }
-    if given.json:
-        print(json.dumps(figures))
-    else:
-        print_table(["figure", "value", "budget"], [(n, f"{v:,.2f}", BUDGET.get(n, "")) for n, v in figures.items()])
-    sys.exit(any(figures[name] > limit for name, limit in BUDGET.items()))
+    show(figures, BUDGET, as_json=given.json)
+    sys.exit(not keeps_all(figures, BUDGET))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from typing import Any
 import numba
 import numpy as np
 import quality_data as sets
-from measure import print_table, watch
+from measure import Budget, keeps_all, print_table, show, watch
 from quality_peers import PEERS, Found, Scored
 from quality_published import figures_of, published
 from quality_views import viewed
@@ -61,6 +61,16 @@ TOP = "select user_id, book_id from published.user_recommendations where model =
 K = 10
 SPARSE_LIKES = 6
 """A reader of `goodbooks_sparse`."""
+BUDGET = {
+    "ml100k_blend_vs_single": Budget("≥", 1.03),
+    "ml100k_blend_vs_peer": Budget("≥", 1.12),
+    "ml100k_stratified": Budget("≥", 0.48),
+    "goodbooks_blend_vs_single": Budget("≥", 1),
+    "goodbooks_blend_vs_peer": Budget("≥", 1.04),
+    "goodbooks_sparse_blend_vs_ease": Budget("≥", 1),
+    "cold_books_auc": Budget("≥", 0.76),
+    "fold_in_ratio": Budget("≥", 0.97),
+}
 PARTS = (
     "ml100k",
     "ml100k_published",
@@ -102,7 +112,7 @@ def compare(bench: Bench, name: str, data: Dataset, cut: Cut) -> None:
     inner = cut(cut(data, seed=0).train, seed=0)
     variants = tuned_variants(bench, name, inner)
     peers = {who: kept(bench, name, who, tuned_peer(bench, who, inner)) for who in PEERS}
-    show(bench, name, measured(bench, data, cut, variants, peers))
+    show_means(bench, name, measured(bench, data, cut, variants, peers))
 
 
 def measured(
@@ -370,7 +380,7 @@ def show_simply(bench: Bench, what: str, found: Means) -> None:
         print_table(["model", "mean ± sd"], rows)
 
 
-def show(bench: Bench, name: str, found: Means) -> None:
+def show_means(bench: Bench, name: str, found: Means) -> None:
     """One row a variant or peer: mean, deviation, and its share of the best peer and of the best single variant."""
     means = {who: float(np.mean(values)) for who, values in found.items()}
     peer = max(means[who] for who in PEERS)
@@ -407,8 +417,9 @@ def main() -> None:
     bench = Bench(given, TuningParams(trials=given.trials, seconds=given.seconds, k=K))
     for part in given.only.split(","):
         globals()[part](bench)
-    if given.json:
-        print(json.dumps(bench.figures))
+    figures = {name: value for name, value in bench.figures.items() if name in BUDGET}
+    show_means(bench.figures if given.json else figures, BUDGET, as_json=given.json)
+    sys.exit(not keeps_all(figures, BUDGET))
 
 
 if __name__ == "__main__":

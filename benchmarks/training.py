@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import psutil
 from implicit.cpu.topk import topk as implicit_topk
-from measure import print_table
+from measure import Budget, keeps_all, print_table, show
 from scipy import sparse
 
 from recsys_platform.recommender.arrays import FloatArray
@@ -44,7 +44,14 @@ from recsys_platform.recommender.ranking.top_k import BLOCK, Allowed, Factors, t
 from recsys_platform.recommender.training.fitting import Fitter
 from recsys_platform.recommender.training.variants import Variant, load_variants
 
-LIMITS = {"fit_ratio": 1.1, "topk_ratio": 2.0, "topk_memory_gb": 1.0, "one_user_ms": 1.0, "fold_in_ms": 1.0}
+BUDGET = {
+    "fit_ratio": Budget("≤", 1.1),
+    "topk_ratio": Budget("≤", 2),
+    "topk_memory_gb": Budget("≤", 1),
+    "topk_speedup_vs_predict": Budget("≥", 20),
+    "one_user_ms": Budget("≤", 1),
+    "fold_in_ms": Budget("≤", 1),
+}
 ONE_USER_BOOKS = 10_000
 PREDICTED = 100
 """Users that `LightFM.predict` is timed on."""
@@ -286,9 +293,8 @@ def main() -> None:
         print("\nscores of one reader, folded in")
         print_table(["model", "milliseconds"], [[name, f"{value:.3f}"] for name, value in folding.items()])
         print()
-        print_table(["figure", "value"], [[name, f"{value:.3g}"] for name, value in figures.items()])
-    kept = all(figures[name] <= limit for name, limit in LIMITS.items())
-    sys.exit(not (kept and figures["topk_speedup_vs_predict"] >= 20))
+        show(figures, BUDGET)
+    sys.exit(not keeps_all(figures, BUDGET))
 
 
 if __name__ == "__main__":
