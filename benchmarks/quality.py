@@ -418,7 +418,7 @@ def main() -> None:
     for part in given.only.split(","):
         globals()[part](bench)
     figures = {name: value for name, value in bench.figures.items() if name in BUDGET}
-    show_means(bench.figures if given.json else figures, BUDGET, as_json=given.json)
+    show(bench.figures if given.json else figures, BUDGET, as_json=given.json)
     sys.exit(not keeps_all(figures, BUDGET))
 
 
