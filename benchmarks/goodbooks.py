@@ -21,7 +21,7 @@ BUDGET = {"seconds": Budget("≤", 600), "peak_gb": Budget("≤", 6), "ratio": B
 
 
 def prepare(data: Path, folder: Path) -> tuple[Path, Path]:
-    """Ratings and books in the columns that `recsys replay` reads; a book's `id` is what the ratings call `book_id`."""
+    """Ratings and books in the columns that `recsys import` reads; a book's `id` is what the ratings call `book_id`."""
     books, genres = pd.read_csv(data / "books.csv.gz"), pd.read_csv(data / "genres.csv.gz")
     named = genres.columns.to_numpy()
     catalogue = pd.DataFrame(
@@ -55,7 +55,7 @@ def measure(data: Path, scratch: Path, home: Path) -> dict[str, float]:
     """Every figure of the run."""
     ratings, books = prepare(data, scratch)
     world = {"RECSYS_HOME": str(home)}
-    replayed = watch([RECSYS, "replay", "--interactions", ratings, "--books", books], world)
+    replayed = watch([RECSYS, "import", "--interactions", ratings, "--books", books], world)
     ran = watch([RECSYS, "run"], world)
     warehouse = DuckDBWarehouse(home / "warehouse.duckdb")
     found = overview(warehouse)

@@ -54,7 +54,7 @@ class Usage:
 def write_world(
     folder: Path, *, readers: int, books: int, events: int, days: int, finished: float
 ) -> tuple[Path, Path]:
-    """Interactions and books as Parquet files that `recsys replay` reads."""
+    """Interactions and books as Parquet files that `recsys import` reads."""
     rng = np.random.default_rng(1)
     taste_of_book = rng.integers(TASTES, size=books)
     reader = rng.choice(readers, size=events, p=_shares(rng.lognormal(0, 1.2, readers)))
@@ -186,7 +186,7 @@ def measure(
     sizes = {name: getattr(given, name) for name in ("readers", "books", "events", "days", "finished")}
     interactions, books = write_world(scratch, **sizes)
     world = {"RECSYS_HOME": str(home)}
-    replayed = watch([RECSYS, "replay", "--interactions", interactions, "--books", books], world)
+    replayed = watch([RECSYS, "import", "--interactions", interactions, "--books", books], world)
     with sampled(home) as usage:
         ran = watch([RECSYS, "run"], world)
     print(ran.output, file=sys.stderr)

@@ -14,7 +14,7 @@ of each reader's ratings from 4 up. `goodbooks_sparse`: six of each reader's rat
 the variants as they come beside the dense EASE over all books and a plain count. `world`: the demo's world, as the platform itself
 measures it. `world_views`: the same with all events but views left out, a world a seed, beside the oracle, which ranks by the odds
 that the simulated readers open books by; `--readers` and `--books` make it another size. `ml100k_published`,
-`goodbooks_published`: the same held out from the whole road, `recsys replay` and `run` in a world of its own: NDCG@10 of the published
+`goodbooks_published`: the same held out from the whole road, `recsys import` and `run` in a world of its own: NDCG@10 of the published
 lists of what is live, beside every model that was trained. Variants and peers are tuned
 on an inner split of the first seed's training data, each with the same number of trials or seconds; then all are trained on
 every seed's split, `--jobs` seeds at a time, each on one core. What the searches found is kept in the folder of `--tuned`, and the

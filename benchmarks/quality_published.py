@@ -1,6 +1,6 @@
 """What readers get at the end of the road: a public data set replayed, run and published, judged by what it never saw.
 
-Each reader's latest fifth (a random one where the data have no times) is kept aside; the rest goes through `recsys replay` and
+Each reader's latest fifth (a random one where the data have no times) is kept aside; the rest goes through `recsys import` and
 `recsys run` in a world of its own. The published lists of what is live are then judged by what was kept aside, beside every
 model of the registry.
 """
@@ -53,7 +53,7 @@ def published(
     """Replay, run and judge."""
     split = cut(ratings.dataset(at_least=LIKED), seed=seed)
     world = {"RECSYS_HOME": str(home)}
-    watch([recsys, "replay", *_files(ratings, split, home)], world)
+    watch([recsys, "import", *_files(ratings, split, home)], world)
     watch([recsys, "run"], world)
     registry, warehouse = Registry(home / "models"), DuckDBWarehouse(home / "warehouse.duckdb")
     production = registry.version_of(PRODUCTION) or ""
@@ -74,7 +74,7 @@ def published(
 
 
 def _files(ratings: Ratings, split: Split, home: Path) -> list[str | Path]:
-    """What `recsys replay` reads, and the options that name it."""
+    """What `recsys import` reads, and the options that name it."""
     home.mkdir(parents=True, exist_ok=True)
     rows = _squeezed(ratings.rows[ratings.rows["rating"] >= LIKED].drop_duplicates(["user_id", "book_id"]))
     rows = rows[~_is_held_out(rows, split)]

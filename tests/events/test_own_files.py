@@ -382,14 +382,14 @@ def test_the_command_shows_three_rows_before_it_writes_and_a_dry_run_writes_noth
         "--column", "book_id=movieId", "--column", "timestamp=ts", "--column", "title=name", "--column", "language=lang",
         "--rating-scale", "0.5:5", "--date", "2026-11-21",
     )  # fmt: skip
-    shown = recsys(tmp_path / "home", "replay", *options, "--dry-run")
+    shown = recsys(tmp_path / "home", "import", *options, "--dry-run")
     assert shown.returncode == 0, shown.stderr
     row = "Book Rated, user 3, book m1, 3 of 5 stars, at 2026-03-01T10:00:00Z (from milliseconds since 1970)"
     assert row in shown.stdout
     assert "user 4" not in shown.stdout
     assert '{"book_id": "m1", "title": "One", "language": "en", "is_available": true}' in shown.stdout
     assert landed(tmp_path / "home") == []
-    written = recsys(tmp_path / "home", "replay", *options)
+    written = recsys(tmp_path / "home", "import", *options)
     assert row in written.stdout
     assert len(landed(tmp_path / "home")) == 5
 
@@ -398,7 +398,7 @@ def test_own_data_are_refused_beside_a_simulated_world(tmp_path: Path) -> None:
     (tmp_path / "home" / "truth").mkdir(parents=True)
     (tmp_path / "home" / "truth" / "world.json").touch()
     (tmp_path / "i.csv").write_text("user_id,book_id\nu1,b1\n")
-    said = recsys(tmp_path / "home", "replay", "--interactions", f"{tmp_path}/i.csv", "--books", f"{tmp_path}/i.csv")
+    said = recsys(tmp_path / "home", "import", "--interactions", f"{tmp_path}/i.csv", "--books", f"{tmp_path}/i.csv")
     assert said.returncode == 1
     assert "set RECSYS_HOME to another folder" in said.stderr
 

@@ -172,7 +172,7 @@ def test_lists_page_and_registry_agree_after_whatever_a_person_changes(changed_w
         assert not world.follow()
     first, chosen = world.live().variant, {"production": world.newest("als"), "challenger": world.newest("ease")}
     for alias, version in chosen.items():
-        assert run_recsys("promote", version.version, "--as", alias, "--why", "a trial")[0] == 0
+        assert run_recsys("promote", version.version, "--as", alias, "--reason", "a trial")[0] == 0
     assert agrees("promote") == {alias: version.label for alias, version in chosen.items()}
     assert not world.follow()
 
@@ -200,5 +200,5 @@ def test_lists_page_and_registry_agree_after_whatever_a_person_changes(changed_w
         assert agrees("nothing") == newer
         world.road = COMMAND
 
-    assert run_recsys("rollback", "--why", "seen")[0] == 0
+    assert run_recsys("rollback", "--reason", "seen")[0] == 0
     assert agrees("rollback")["production"].startswith(f"{first}-")

@@ -14,12 +14,12 @@ def test_versions_are_listed_put_into_use_and_taken_back(world, run_recsys):
     assert "production" in said
     assert live.variant in said
 
-    code, said = run_recsys("promote", other.version, "--why", "a trial")
-    assert (code, f"{other.label} is production now." in said) == (0, True)
+    code, said = run_recsys("promote", other.version, "--reason", "a trial")
+    assert (code, f"{other.label} is now production." in said) == (0, True)
     code, said = run_recsys("models", "--history")
     assert (code, "a trial" in said) == (0, True)
 
-    code, said = run_recsys("rollback", "--why", "it was worse")
+    code, said = run_recsys("rollback", "--reason", "it was worse")
     assert code == 0
     assert f"{live.label} is in production again instead of {other.label}" in said
     assert registry.version_of(PRODUCTION) == live.version

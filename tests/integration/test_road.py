@@ -106,7 +106,7 @@ def test_rebuilding_everything_without_news_gives_the_same_tables(world, run_rec
 
 def test_the_objects_of_a_new_day_load_alone(world, run_recsys):
     before = query(world, "select count(*), max(loaded_at) from ops.load_ledger where object_key like 'engagement%'")[0]
-    assert run_recsys("simulate", "--more", "--days", "1")[0] == 0
+    assert run_recsys("simulate", "--continue", "--days", "1")[0] == 0
     landed = len(list((world / "hub" / "engagement_events").rglob("*.gz")))
     code, said = run_recsys("run")
     assert code == 0, said

@@ -28,11 +28,11 @@ PUBLISHED = """
         ('ann', 'als', 1, 'b5', 'matches your reading', 'b2'), ('ben', 'blend', 1, 'b4', 'popular', null);
     create table published.popular_books (segment varchar, rank int, book_id varchar);
     insert into published.popular_books values ('all', 1, 'b4'), ('all', 2, 'b5'), ('language=de', 1, 'b3')"""
-ANN = "ann: language de, country AT, tier free, 2 books touched, 1 finished"
-BEN = "ben: tier premium, no history: what is popular in the language comes first"
-CLEO = "cleo: language de, tier free, no history: what is popular in the language comes first"
+ANN = "ann: language de, country AT, tier free, interacted with 2 books, finished 1"
+BEN = "ben: tier premium, no history: popular books in the language come first"
+CLEO = "cleo: language de, tier free, no history: popular books in the language come first"
 NOT_YET = "No list says which model is live yet: `recsys run` publishes them."
-NOBODY = "nobody of this id is in marts.dim_users: somebody unknown, who gets what is popular"
+NOBODY = "not in marts.dim_users: an unknown reader, who gets popular books"
 
 
 @pytest.fixture

@@ -105,11 +105,11 @@ def test_a_run_of_the_command_line_stands_in_the_overview_and_on_the_page_of_its
 DRAWS = """
 import os, sys, time
 import dagster as dg
-from recsys_platform.cli.app import _bar
+from recsys_platform.cli.console import progress_bar
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.config.settings import load_settings
 
-with _bar() as bar, instance_of(load_settings()) as instance:
+with progress_bar() as bar, instance_of(load_settings()) as instance:
     task = bar.add_task("before", total=2)
 
     @dg.asset

@@ -110,7 +110,7 @@ def test_a_failed_blocking_check_stops_the_run_until_it_passes(world, run_recsys
             "select object_key, records from ops.load_ledger where accepted > 1 and object_key like '%segment%' limit 1"
         ).fetchone()
         con.execute("update ops.load_ledger set records = records + 1 where object_key = ?", [lost[0]])
-    assert run_recsys("simulate", "--more", "--days", "1")[0] == 0
+    assert run_recsys("simulate", "--continue", "--days", "1")[0] == 0
     for _ in range(2):
         code, said = run_recsys("run")
         assert code == 1
@@ -137,11 +137,11 @@ def test_a_feed_that_lost_a_field_stops_the_run_until_a_person_accepts_it(world,
         code, said = run_recsys("run")
         assert code == 1
         assert "nothing_that_is_used_was_lost of raw/book_attributes failed: 0% of the records have language" in said
-        assert "`recsys accept book_attributes`" in said
+        assert "`recsys accept-snapshot book_attributes`" in said
     after = DuckDBWarehouse(world / "warehouse.duckdb").frame("select count(language) as n from marts.dim_books")
     assert after == before
-    assert "there is nothing to accept" in run_recsys("accept", "user_attributes")[1]
-    code, said = run_recsys("accept", "book_attributes", "--why", "no languages any more")
+    assert "there is nothing to accept" in run_recsys("accept-snapshot", "user_attributes")[1]
+    code, said = run_recsys("accept-snapshot", "book_attributes", "--reason", "no languages any more")
     assert (code, "is accepted though 0% of the records have language" in said) == (0, True)
     settings = load_settings({"RECSYS_HOME": str(world)})
     with instance_of(settings) as instance:
@@ -235,9 +235,9 @@ def test_a_rejected_record_is_corrected_by_hand_and_reaches_the_marts(world, run
     lines[0]["payload"] = record | {"messageId": "typo-mended"}
     file.write_text(json.dumps(lines[0]))
     for corrected in (1, 0):
-        code, said = run_recsys("replay-rejected", "--corrections", str(file))
+        code, said = run_recsys("revalidate", "--corrections", str(file))
         assert code == 0
-        assert said.startswith(f"{corrected} records corrected and loaded, {1 - corrected} were so before")
+        assert said.startswith(f"{corrected} records corrected and loaded, {1 - corrected} were corrected before")
     later = landing_key("segment", now, "later.gz")
     hub.put(later, gzip.compress(json.dumps(record).encode()))
     code, said = run_recsys("run")
@@ -248,7 +248,7 @@ def test_a_rejected_record_is_corrected_by_hand_and_reaches_the_marts(world, run
 
 
 def test_rejected_records_of_a_world_without_a_warehouse_are_asked_for_in_vain(empty_world, run_recsys):
-    for command in ("rejected", "replay-rejected"):
+    for command in ("rejected", "revalidate"):
         code, said = run_recsys(command)
         assert code == 1
         assert "There is no warehouse at" in one_sentence(said)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from recsys_platform.cli.output import print_overview
+from recsys_platform.cli.output.status import print_overview
 from recsys_platform.config.settings import Settings
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.evaluation.comparison import Task

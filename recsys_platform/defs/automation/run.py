@@ -246,7 +246,7 @@ def require_input(settings: Settings, hub: Hub) -> None:
     """`RecsysError` if there is nothing that a first run could work on."""
     if not hub.folders("engagement_events"):
         raise RecsysError(
-            f"There are no landing objects in {hub.where('')}: run `recsys simulate` or `recsys replay`, or set RECSYS_HOME."
+            f"There are no landing objects in {hub.where('')}: run `recsys simulate` or `recsys import`, or set RECSYS_HOME."
         )
     if settings.books_url is None and not hub.folders("book_attributes"):
         raise RecsysError(

@@ -38,7 +38,7 @@ def _loss_check(kind: Attributes) -> dg.AssetChecksDefinition:
         blocking=True,
         description=(
             "The newest snapshot lost no more than RECSYS_FEED_LOSS of the records, or of the values of a field that features or list "
-            "rules use, against the one in use. `recsys accept` takes it as it is."
+            "rules use, against the one in use. `recsys accept-snapshot` takes it as it is."
         ),
     )
     def lost(hub: dg.ResourceParam[Hub], settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
@@ -58,7 +58,7 @@ def _loss_check(kind: Attributes) -> dg.AssetChecksDefinition:
 def _sentence(kind: Attributes, before: Feed, feed: Feed, found: list[str]) -> str:
     return (
         f"{'; '.join(found)} in the snapshot of {feed.day}, against that of {before.day}. Nothing further down is made of it: "
-        f"deliver it again, or take it as it is with `recsys accept {kind}`"
+        f"deliver it again, or take it as it is with `recsys accept-snapshot {kind}`"
     )
 
 

@@ -93,7 +93,7 @@ def test_three_daily_runs_and_one_rebuild_give_the_same_tables_in_both_environme
     warehouses = {name: warehouse_of(load_settings(named)) for name, named in environments.items()}
     for named in environments.values():
         for run in range(3):
-            in_environment(named, "simulate", *(WORLD if run == 0 else ("--more", "--days", "1")))
+            in_environment(named, "simulate", *(WORLD if run == 0 else ("--continue", "--days", "1")))
             land_oddities(hub_of(load_settings(named)), run)
             in_environment(named, "demo")
     daily = list(differences(**warehouses))

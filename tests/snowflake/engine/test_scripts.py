@@ -84,7 +84,7 @@ def test_the_command_writes_them_with_the_names_of_the_settings(
     key = tmp_path / "key.pub"
     key.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     command = ("--hub-role-arn", GIVEN["hub_role_arn"], "--public-key", str(key), "--out", str(tmp_path / "out"))
-    assert recsys("snowflake-scripts", *command, patch=monkeypatch) == 0
+    assert recsys("snowflake", "setup-scripts", *command, patch=monkeypatch) == 0
     written = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
     assert len(written) == 6
     assert "create database if not exists READING " in written["02_database.sql"]

@@ -8,11 +8,11 @@ from rich.table import Table
 
 from recsys_platform.recommender.registry.versions import PRODUCTION, Change, Choice, Listed
 
-_NEXT = "Published tables and report follow at the next `recsys run`."
+_NEXT = "The next `recsys run` updates published tables and the evaluation page."
 
 
 def print_models(out: Console, versions: Sequence[Listed], choice: Choice | None = None) -> None:
-    """Versions, newest first, with what their recipe reached, which of them is live, and who chose it if a person did."""
+    """Print versions, newest first, with evaluation figures and aliases, and who promoted the live one if a person did."""
     if not versions:
         out.print("There is no model version yet: `recsys run` trains the variants.")
         return
@@ -37,9 +37,9 @@ def print_models(out: Console, versions: Sequence[Listed], choice: Choice | None
 
 
 def print_history(out: Console, changes: Sequence[Change]) -> None:
-    """Who changed which alias, when and why."""
+    """Print who changed which alias, when and why."""
     if not changes:
-        out.print("Nothing was ever put into production.")
+        out.print("No version was ever put into production.")
         return
     table = Table("when (UTC)", "who", "alias", "from", "to", "why", box=None, header_style="dim")
     for each in changes:
@@ -49,14 +49,14 @@ def print_history(out: Console, changes: Sequence[Change]) -> None:
 
 
 def print_promoted(out: Console, version: Listed, alias: str) -> None:
-    """What a promotion did."""
-    out.print(f"{version.label} is {alias} now. {_NEXT}")
+    """Print what a promotion did."""
+    out.print(f"{version.label} is now {alias}. {_NEXT}")
 
 
 def print_rolled_back(out: Console, before: Listed, after: Listed) -> None:
-    """What a rollback did."""
+    """Print what a rollback did."""
     out.print(
-        f"{after.label} is in production again instead of {before.label}, whose recipe the gate leaves alone until "
-        f"somebody promotes it. {_NEXT}",
+        f"{after.label} is in production again instead of {before.label}, whose recipe the gate does not promote again until "
+        f"a person does. {_NEXT}",
         soft_wrap=True,
     )

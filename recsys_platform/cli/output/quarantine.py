@@ -1,4 +1,4 @@
-"""What `recsys rejected` and `recsys replay-rejected` print: counts and keys, never a payload."""
+"""What `recsys rejected` and `recsys revalidate` print: counts and keys, never a payload."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,9 +14,9 @@ _NEXT = "Run `recsys run` to bring the marts up to date."
 
 
 def print_groups(out: Console, groups: Sequence[Group]) -> None:
-    """Outstanding records by gate, source and reason, each with one example."""
+    """Print outstanding rejected records by gate, source and reason, with one example each."""
     if not groups:
-        out.print("There is no such record: all others were accepted, or are corrected.")
+        out.print("There is no such rejected record.")
         return
     table = Table("gate", "source", "records", "reason", box=None, header_style="dim", show_edge=False)
     for group in groups:
@@ -28,7 +28,7 @@ def print_groups(out: Console, groups: Sequence[Group]) -> None:
 
 
 def print_listing(out: Console, rows: Sequence[Mapping[str, Any]], of: int) -> None:
-    """Single records by their place in the hub."""
+    """Print single records by their position in the hub."""
     if not rows:
         return
     out.print(f"\nnewest {len(rows):,} of {of:,}; `--export FILE.jsonl` writes all with their payloads")
@@ -36,8 +36,8 @@ def print_listing(out: Console, rows: Sequence[Mapping[str, Any]], of: int) -> N
         out.print(escape(f"{row['gate']}  {row['object_key']} #{row['record_index']}  {row['reason']}"), soft_wrap=True)
 
 
-def print_replayed(out: Console, done: ReplayReport) -> None:
-    """What judging again did."""
+def print_revalidated(out: Console, done: ReplayReport) -> None:
+    """Print how many records passed now."""
     out.print(
         f"{done.moved:,} rejected records are accepted now, {done.renamed:,} have another reason, {done.kept:,} stay as they were."
         + (f" {_NEXT}" if done.moved else "")
@@ -45,9 +45,9 @@ def print_replayed(out: Console, done: ReplayReport) -> None:
 
 
 def print_corrected(out: Console, done: Corrected) -> None:
-    """What a file of corrections did."""
+    """Print how many records of a file of corrections were loaded."""
     out.print(
-        f"{done.corrected:,} records corrected and loaded, {done.done_before:,} were so before, "
+        f"{done.corrected:,} records corrected and loaded, {done.done_before:,} were corrected before, "
         f"{done.unchanged:,} lines are unchanged, {len(done.refused):,} would be rejected again."
         + (f" {_NEXT}" if done.corrected else "")
     )

@@ -10,25 +10,25 @@ from rich.table import Table
 from recsys_platform.reports.recommendations import Offer
 
 
-def print_offer(out: Console, user_id: str, offer: Offer) -> None:
-    """Who it is, which model is live and why, and the books with the reason for each."""
-    out.print(escape(f"{user_id}: {_who(offer.reader)}"), soft_wrap=True)
+def print_recommendations(out: Console, user_id: str, offer: Offer) -> None:
+    """Print who the reader is, which model is live and why, and the books with their reasons."""
+    out.print(escape(f"{user_id}: {_reader_text(offer.reader)}"), soft_wrap=True)
     out.print(escape(f"live: {offer.model_version}, {offer.chosen}"), soft_wrap=True)
     out.print(escape(f"from {offer.source}:"), soft_wrap=True)
     table = Table("rank", "book", "title", "author", "why", box=None, header_style="dim")
     for book in offer.books:
-        row = (str(book["rank"]), book["book_id"], book["title"] or "", book["author"] or "", _why(book))
+        row = (str(book["rank"]), book["book_id"], book["title"] or "", book["author"] or "", _reason_text(book))
         table.add_row(*map(escape, row))
     out.print(table)
 
 
-def _who(reader: Mapping[str, Any] | None) -> str:
+def _reader_text(reader: Mapping[str, Any] | None) -> str:
     if reader is None:
-        return "nobody of this id is in marts.dim_users: somebody unknown, who gets what is popular"
+        return "not in marts.dim_users: an unknown reader, who gets popular books"
     known = [f"{name} {reader[name]}" for name in ("language", "country", "tier") if reader[name]]
-    read = f"{reader['books']:,} books touched, {reader['finished']:,} finished"
-    return ", ".join([*known, read if reader["books"] else "no history: what is popular in the language comes first"])
+    read = f"interacted with {reader['books']:,} books, finished {reader['finished']:,}"
+    return ", ".join([*known, read if reader["books"] else "no history: popular books in the language come first"])
 
 
-def _why(book: Mapping[str, Any]) -> str:
+def _reason_text(book: Mapping[str, Any]) -> str:
     return f"{book['reason']}, because of {book['because']}" if book["because"] else str(book["reason"])

@@ -1,0 +1,38 @@
+"""Commands for operators: `cleanup`, `accept-snapshot`."""
+
+import datetime as dt
+from typing import Annotated, Literal
+
+import typer
+
+from recsys_platform.cli.console import OUT
+from recsys_platform.cli.worlds import open_world, prepared_warehouse
+from recsys_platform.config.factories import hub_of, registry_of
+
+
+def cleanup(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")] = False,
+) -> None:
+    """Remove model versions, Dagster runs and evaluations past their retention (settings RECSYS_KEEP_…)."""
+    from recsys_platform.cli.output.cleanup import print_removed
+    from recsys_platform.defs.automation.cleanup import clean_up
+    from recsys_platform.defs.automation.instances import instance_of
+
+    settings = open_world()
+    warehouse, now = prepared_warehouse(settings), dt.datetime.now(dt.UTC)
+    with instance_of(settings) as instance:
+        done = clean_up(settings, registry_of(settings), warehouse, instance, now=now, dry_run=dry_run)
+    print_removed(OUT, done, dry_run=dry_run)
+
+
+def accept_snapshot(
+    kind: Annotated[Literal["user_attributes", "book_attributes"], typer.Argument(help="The feed.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Reason, kept in the record.")] = "decided by a person",
+) -> None:
+    """Accept the newest snapshot of a feed although it lost records or fields; later snapshots are compared with it."""
+    from recsys_platform.defs.automation.instances import instance_of
+    from recsys_platform.defs.ingestion.feed_checks import accept_feed
+
+    settings = open_world()
+    with instance_of(settings) as instance:
+        OUT.print(accept_feed(hub_of(settings), kind, instance, settings.feed_loss, why=reason), soft_wrap=True)

@@ -1,0 +1,97 @@
+"""Commands around the simulated world: `simulate`, `demo`, `serve-attributes`."""
+
+import datetime as dt
+import sys
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from recsys_platform.cli.console import OUT, progress_bar
+from recsys_platform.cli.refresh import refresh
+from recsys_platform.cli.worlds import holds_simulation, open_world
+from recsys_platform.common.errors import InputError
+from recsys_platform.config.factories import hub_of
+from recsys_platform.config.settings import Settings
+from recsys_platform.hub.layout import LANDING
+from recsys_platform.hub.object_store import Hub
+
+
+def simulate(
+    readers: Annotated[int, typer.Option(min=1, help="Number of readers at the end.")] = 2000,
+    books: Annotated[int, typer.Option(min=1, help="Number of books at the end.")] = 600,
+    days: Annotated[int, typer.Option(min=1, help="Number of days of events.")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives the same world.")] = 7,
+    end: Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day; default: yesterday.")] = None,
+    extend: Annotated[
+        bool, typer.Option("--continue", help="Add --days days to the world that exists, instead of a new world.")
+    ] = False,
+    horizon: Annotated[
+        int | None,
+        typer.Option(min=1, help="Days until the world has --readers readers and --books books; default: --days."),
+    ] = None,
+) -> None:
+    """Simulate readers and books, and write their events to the hub as Firehose would; all or nothing."""
+    from recsys_platform.simulation import simulate as simulation
+
+    settings = open_world()
+    hub, truth = hub_of(settings), settings.truth_root
+    if not extend:
+        _refuse_second_world(settings, hub)
+    with progress_bar() as bar:
+        task = bar.add_task("simulating", total=days)
+
+        def on_progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        if extend:
+            made = simulation.continue_simulation(hub, truth_dir=truth, days=days, progress=on_progress)
+        else:
+            last = end.date() if end else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+            start = partial(simulation.simulate, readers=readers, books=books, days=days, seed=seed, horizon=horizon)
+            made = start(hub, end=last, truth_dir=truth, progress=on_progress)
+    OUT.print(
+        f"{made.records:,} records in {made.objects:,} objects, {made.start} to {made.end}, "
+        f"{made.records / made.seconds:,.0f} records/s, in {hub.where('')}"
+    )
+
+
+def demo(
+    readers: Annotated[int, typer.Option(min=1, help="Number of readers.")] = 2000,
+    books: Annotated[int, typer.Option(min=1, help="Number of books.")] = 600,
+    days: Annotated[int, typer.Option(min=1, help="Number of days of events.")] = 30,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 7,
+) -> None:
+    """Simulate a world and run the whole pipeline on it, from landing files to published recommendations."""
+    from recsys_platform.simulation.server import running_server
+
+    settings = open_world()
+    if not holds_simulation(settings):
+        simulate(readers=readers, books=books, days=days, seed=seed, end=None, extend=False)
+    with running_server(settings.truth_root) as url:
+        served = settings.model_copy(update={"users_url": f"{url}/users", "books_url": f"{url}/books"})
+        succeeded = refresh(served, everything=False)
+    if not succeeded:
+        sys.exit(1)
+
+
+def serve_attributes(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8090,
+) -> None:
+    """Serve the simulated world's users and books as the two JSON endpoints."""
+    from recsys_platform.simulation.server import serve
+
+    OUT.print(f"RECSYS_USERS_URL=http://{host}:{port}/users RECSYS_BOOKS_URL=http://{host}:{port}/books")
+    serve(open_world().truth_root, host=host, port=port)
+
+
+def _refuse_second_world(settings: Settings, hub: Hub) -> None:
+    if holds_simulation(settings):
+        raise InputError(
+            f"{settings.home} already holds a simulated world: extend it with --continue, or set RECSYS_HOME to another folder."
+        )
+    if hub.folders(LANDING):
+        raise InputError(
+            f"{hub.where('')} already holds other events, which a simulation would mix with: set RECSYS_HOME to another folder."
+        )

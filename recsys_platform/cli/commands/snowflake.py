@@ -1,0 +1,26 @@
+"""`recsys snowflake`: set up a Snowflake account."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recsys_platform.cli.console import OUT
+from recsys_platform.config.settings import load_settings
+
+snowflake = typer.Typer(help="Set up a Snowflake account.", no_args_is_help=True)
+
+
+@snowflake.command(name="setup-scripts")
+def setup_scripts(
+    hub_role_arn: Annotated[str, typer.Option(help="ARN of the AWS role with which Snowflake reads the bucket.")],
+    public_key: Annotated[Path, typer.Option(help="PEM file with the public key of the platform's user.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the scripts to.")],
+    monthly_credits: Annotated[int, typer.Option(min=1, help="Credits a month after which warehouses stop.")] = 20,
+) -> None:
+    """Write the SQL scripts with which an administrator sets up the account, filled in from your settings."""
+    from recsys_platform.config.snowflake_setup import body_of, scripts, write_scripts
+
+    given = {"hub_role_arn": hub_role_arn, "monthly_credits": str(monthly_credits), "public_key": body_of(public_key)}
+    names = write_scripts(out, scripts(load_settings(), given))
+    OUT.print(f"{len(names)} scripts in {out}: read them, then run them in order as an administrator.", soft_wrap=True)

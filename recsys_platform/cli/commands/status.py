@@ -1,0 +1,54 @@
+"""Commands that only read: `status`, `show`."""
+
+from typing import Annotated
+
+import typer
+
+from recsys_platform.cli.console import OUT
+from recsys_platform.cli.refresh import build_definitions
+from recsys_platform.common.errors import WarehouseHeldError
+from recsys_platform.config.factories import reading_copy_of, warehouse_of
+from recsys_platform.config.settings import load_settings
+
+
+def status() -> None:
+    """Show what is loaded and rejected, how fresh each layer is, which lists are live, what runs and what is switched on."""
+    from recsys_platform.cli.disk_usage import disk_usage
+    from recsys_platform.cli.output.status import (
+        print_disk_usage,
+        print_overview,
+        print_running,
+        print_state,
+        print_warehouse_in_use,
+    )
+    from recsys_platform.defs.automation.state import state_of
+
+    settings = load_settings()
+    state = state_of(settings, build_definitions)
+    print_running(OUT, state)
+    try:
+        print_overview(OUT, settings, warehouse_of(settings))
+    except WarehouseHeldError:
+        if print_warehouse_in_use(OUT, settings.analytics_path):
+            print_overview(OUT, settings, reading_copy_of(settings))
+    print_state(OUT, state)
+    print_disk_usage(OUT, disk_usage(settings))
+
+
+def show(
+    reader: Annotated[
+        str, typer.Argument(help="A user id of marts.dim_users; any other id is treated as a new reader.")
+    ],
+    length: Annotated[int, typer.Option(min=1, help="Number of books to list.")] = 10,
+    language: Annotated[str | None, typer.Option(help="Language of a new reader.")] = None,
+) -> None:
+    """Show a reader's recommendations with titles and reasons, from the published lists of the live model."""
+    from recsys_platform.cli.output.show import print_recommendations
+    from recsys_platform.reports.recommendations import offer_to
+
+    settings = load_settings()
+    try:
+        found = offer_to(warehouse_of(settings), reader, length=length, language=language)
+    except WarehouseHeldError:
+        found = offer_to(reading_copy_of(settings), reader, length=length, language=language)
+    print_recommendations(OUT, reader, found)

@@ -1,0 +1,1 @@
+"""What the commands print: tables and sentences from the results of the packages."""
