@@ -83,7 +83,7 @@ def days_later(instance: dg.DagsterInstance, days: int) -> None:
 
 
 def size(settings: Settings) -> int:
-    return sum(path.stat().st_size for path in (settings.dagster_home / "history" / "runs").glob("*-*.db"))
+    return sum(path.stat().st_size for path in (settings.dagster_home / "history" / "runs").glob("*-*.db*"))
 
 
 def test_old_runs_go_and_nothing_becomes_stale(home: Settings, run_recsys) -> None:

@@ -25,6 +25,8 @@ from dagster._core.storage.event_log.schema import (
 )
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
+from recsys_platform.defs.storage import PooledEventLogStorage
+
 if TYPE_CHECKING:
     from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
@@ -126,9 +128,15 @@ def _bytes_of(instance: dg.DagsterInstance, run_id: str) -> int:
 def _files(instance: dg.DagsterInstance, run_id: str) -> Iterable[Path]:
     storage = instance.event_log_storage
     if isinstance(storage, SqliteEventLogStorage):
-        yield Path(storage.path_for_shard(run_id))
+        yield from _log_files(storage, run_id)
     if isinstance(instance.compute_log_manager, LocalComputeLogManager):
         yield from _output_folder(instance, run_id).rglob("*")
+
+
+def _log_files(storage: SqliteEventLogStorage, run_id: str) -> Iterable[Path]:
+    """A run's file, and what SQLite keeps beside it while the file is open."""
+    path = Path(storage.path_for_shard(run_id))
+    return (path.with_name(path.name + ending) for ending in ("", "-wal", "-shm"))
 
 
 def _output_folder(instance: dg.DagsterInstance, run_id: str) -> Path:
@@ -139,9 +147,13 @@ def _shrink(storage: "SqlEventLogStorage", run: OldRun) -> None:
     """In SQLite each run has a file of its own, which Dagster would leave as large as it was."""
     if not isinstance(storage, SqliteEventLogStorage):
         return
+    if isinstance(storage, PooledEventLogStorage):
+        storage.close_run(run.run_id)
     path = Path(storage.path_for_shard(run.run_id))
     if not run.made:
-        path.unlink(missing_ok=True)
+        for each in _log_files(storage, run.run_id):
+            each.unlink(missing_ok=True)
     elif path.exists():
         with closing(sqlite3.connect(path)) as con:
             con.execute("vacuum")
+            con.execute("pragma wal_checkpoint(truncate)")  # another process may keep the file open
