@@ -41,7 +41,15 @@ records as (
 
     -- Earlier records of the same ids: one that was loaded late may have arrived first.
     select
-        event_id, source, object_key, record_index, content_hash, is_valid, arrived_on, landed_at, loaded_at,
+        event_id,
+        source,
+        object_key,
+        record_index,
+        content_hash,
+        is_valid,
+        arrived_on,
+        landed_at,
+        loaded_at,
         false as has_arrived,
         delivery_number as old_delivery_number,
         first_object_key as old_first_object_key,

@@ -51,7 +51,7 @@ arrived as (
 
 {% if is_incremental() -%}
 {% if has_new_aliases -%}
-realiased as (
+realiased as (  -- noqa: ST03
 
     select
         standing.event_id,
@@ -83,15 +83,16 @@ superseded as (
 
     select standing.*
     from {{ standing }} as standing
-    where standing.event_id in (
-        select event_id
-        from {{ ref('int_event_deliveries') }}
-        where is_superseding
-            and loaded_at > {{ built_to() }}
-    )
+    where
+        standing.event_id in (
+            select event_id
+            from {{ ref('int_event_deliveries') }}
+            where is_superseding
+                and loaded_at > {{ built_to() }}
+        )
 
     -- Not `union all`: what such a build superseded is both.
-    union
+    union  -- noqa: AM02
 
     select standing.*
     from {{ standing }} as standing
@@ -133,9 +134,15 @@ changed_devices as (
         min(occurred_at) as first_at,
         max(occurred_at) as last_at
     from (
-        select anonymous_id, occurred_at from changed
+        select
+            anonymous_id,
+            occurred_at
+        from changed
         union all
-        select old_anonymous_id, old_occurred_at from changed
+        select
+            old_anonymous_id,
+            old_occurred_at
+        from changed
     ) as versions
     where anonymous_id is not null
     group by anonymous_id
@@ -287,13 +294,26 @@ changed_visitors as (
         {{ dbt.dateadd('minute', -silence, 'min(occurred_at)') }} as from_at,
         {{ dbt.dateadd('minute', silence, 'max(occurred_at)') }} as to_at
     from (
-        select visitor_id, occurred_at from visited where is_changed
+        select
+            visitor_id,
+            occurred_at
+        from visited
+        where is_changed
         union all
-        select old_visitor_id, old_occurred_at from changed
+        select
+            old_visitor_id,
+            old_occurred_at
+        from changed
         union all
-        select visitor_id, occurred_at from moved
+        select
+            visitor_id,
+            occurred_at
+        from moved
         union all
-        select old_visitor_id, occurred_at from moved
+        select
+            old_visitor_id,
+            occurred_at
+        from moved
     ) as places
     where visitor_id is not null
     group by visitor_id
@@ -477,7 +497,7 @@ final as (
         retired.*,
         {{ built_to('int_event_deliveries') }} as changed_to
     from retired
-    left join assigned on retired.assignment_id = assigned.assignment_id
+    left join assigned on retired.assignment_id = assigned.assignment_id  -- noqa: AL04
     where assigned.assignment_id is null
         and retired.event_id in (select event_id from assigned)
     {%- endif %}

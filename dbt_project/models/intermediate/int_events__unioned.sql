@@ -59,10 +59,13 @@ final as (
         anonymous_id,
         previous_id,
         case
-            when source = 'matomo' and (
-                event_name like 'Book %'
-                or event_name in ('Chapter Completed', 'Recommendation Clicked', 'Recommendation Dismissed')
-            ) then {{ tracked_id('label') }}
+            when
+                source = 'matomo'
+                and (
+                    event_name like 'Book %'
+                    or event_name in ('Chapter Completed', 'Recommendation Clicked', 'Recommendation Dismissed')
+                )
+                then {{ tracked_id('label') }}
             else book_id
         end as book_id,
         request_id,

@@ -20,13 +20,19 @@ final as (
                 then 'occurred_in_the_future'
             when event_name = 'User Signed In' and user_id is null then 'user_id_missing'
             when event_name = 'User Aliased' and previous_id is null then 'previous_id_missing'
-            when book_id is null and event_name in (
-                'Book Viewed', 'Book Started', 'Chapter Completed', 'Book Finished', 'Book Saved', 'Book Removed',
-                'Book Rated', 'Recommendation Clicked', 'Recommendation Dismissed'
-            ) then 'book_id_missing'
-            when request_id is null and event_name in (
-                'Recommendations Viewed', 'Recommendation Clicked', 'Recommendation Dismissed'
-            ) then 'request_id_missing'
+            when
+                book_id is null
+                and event_name in (
+                    'Book Viewed', 'Book Started', 'Chapter Completed', 'Book Finished', 'Book Saved', 'Book Removed',
+                    'Book Rated', 'Recommendation Clicked', 'Recommendation Dismissed'
+                )
+                then 'book_id_missing'
+            when
+                request_id is null
+                and event_name in (
+                    'Recommendations Viewed', 'Recommendation Clicked', 'Recommendation Dismissed'
+                )
+                then 'request_id_missing'
             when event_name = 'Chapter Completed' and (chapter is null or chapters is null)
                 then 'chapter_or_chapters_missing'
             when event_name = 'Chapter Completed' and chapter < 1 then 'chapter_below_1'
@@ -38,12 +44,18 @@ final as (
             when event_name = 'Books Searched' and query is null then 'query_missing'
             when event_name = 'Recommendation Clicked' and position is null then 'position_missing'
             when event_name = 'Recommendations Viewed' and item_count is null then 'items_missing'
-            when event_name = 'Recommendations Viewed' and (
-                surface is null or model is null or model_version is null or experiment is null or variant is null
-            ) then 'provenance_of_recommendations_missing'
-            when event_name in ('Subscription Started', 'Subscription Renewed') and (
-                plan is null or price is null or currency is null
-            ) then 'plan_price_or_currency_missing'
+            when
+                event_name = 'Recommendations Viewed'
+                and (
+                    surface is null or model is null or model_version is null or experiment is null or variant is null
+                )
+                then 'provenance_of_recommendations_missing'
+            when
+                event_name in ('Subscription Started', 'Subscription Renewed')
+                and (
+                    plan is null or price is null or currency is null
+                )
+                then 'plan_price_or_currency_missing'
         end as invalid_reason
     from events
 

@@ -30,9 +30,9 @@ events as (
         case when not coalesce(fct_events.is_bot, false) then fct_events.event_name end as done
     from {{ ref('fct_events') }} as fct_events
     {%- if is_incremental() %}
-    inner join changed_days
-        on fct_events.occurred_on = changed_days.occurred_on
-        and fct_events.visitor_id = changed_days.visitor_id
+    inner join changed_days  -- noqa: LT02
+        on fct_events.occurred_on = changed_days.occurred_on  -- noqa: LT02
+        and fct_events.visitor_id = changed_days.visitor_id  -- noqa: LT02
     {%- endif %}
 
 ),

@@ -22,9 +22,9 @@ assignments as (
     select *
     from {{ ref('int_event_sessions') }}
     where is_current
-    {%- if is_incremental() %}
+        {%- if is_incremental() %}
         and changed_to > {{ built_to() }}
-    {%- endif %}
+        {%- endif %}
 
 ),
 
@@ -42,7 +42,12 @@ events as (
     select {{ said | join(', ') }}
     from {{ this }}
     where loaded_at <= {{ built_to() }}
-        and (event_id, occurred_on) in (select event_id, occurred_on from assignments)
+        and (event_id, occurred_on) in (
+            select
+                event_id,
+                occurred_on
+            from assignments
+        )
         and event_id not in (
             select event_id
             from {{ ref('int_event_deliveries') }}

@@ -26,9 +26,9 @@ events as (
     select fct_events.*
     from {{ ref('fct_events') }} as fct_events
     {%- if is_incremental() %}
-    inner join changed_pairs
-        on fct_events.user_id = changed_pairs.user_id
-        and fct_events.book_id = changed_pairs.book_id
+    inner join changed_pairs  -- noqa: LT02
+        on fct_events.user_id = changed_pairs.user_id  -- noqa: LT02
+        and fct_events.book_id = changed_pairs.book_id  -- noqa: LT02
     {%- endif %}
 
 ),
@@ -162,9 +162,8 @@ judged as (
         end as is_disliked,
         case
             when saved_at is null or not coalesce(saved_at > removed_at, true) then first_otherwise_liked_at
-            else least(
-                coalesce(first_saved_at, first_otherwise_liked_at), coalesce(first_otherwise_liked_at, first_saved_at)
-            )
+            else
+                least(coalesce(first_saved_at, first_otherwise_liked_at), coalesce(first_otherwise_liked_at, first_saved_at))
         end as liked_at
     from combined
 

@@ -44,7 +44,7 @@ newcomers as (
         count(*) as new_readers
     from users
     where first_seen_at is not null
-    group by 1
+    group by cast(first_seen_at as date)
 
 ),
 

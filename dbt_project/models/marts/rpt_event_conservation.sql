@@ -14,17 +14,26 @@ accepted as (
 -- Counted from the tables people read, not from the step that split them: a row lost on the way shows.
 outcomes as (
 
-    select arrived_on, source, 'distinct' as outcome
+    select
+        arrived_on,
+        source,
+        'distinct' as outcome
     from {{ ref('fct_events') }}
 
     union all
 
-    select arrived_on, source, 'duplicate' as outcome
+    select
+        arrived_on,
+        source,
+        'duplicate' as outcome
     from {{ ref('int_event_duplicates') }}
 
     union all
 
-    select arrived_on, source, 'invalid' as outcome
+    select
+        arrived_on,
+        source,
+        'invalid' as outcome
     from {{ ref('rpt_invalid_events') }}
 
 ),
