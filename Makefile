@@ -44,8 +44,8 @@ test-aws: $(READY_DEV) ## Tests against servers that speak AWS and Snowflake
 bench: $(READY_DEV) ## Every benchmark at a size for two cores, an hour at most; writes the table of docs/benchmarks.md
 	@$(BIN)/python benchmarks/all.py
 
-lint: $(READY_DEV) ## Style, formatting and types
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+lint: $(READY_DEV) ## Style of Python and SQL, spelling, secrets and types
+	@$(BIN)/pre-commit run --all-files && $(BIN)/mypy
 
 # dagster-dbt asks for sqlglot[rs], a compiled parser of 90 MB that only fakesnow has use for: its group is dev.
 lock: $(READY) ## Compile the lock files anew from pyproject.toml

@@ -11,7 +11,7 @@ STARTED = psutil.Process().create_time()
 
 
 @pytest.mark.parametrize(("seconds_later", "lives"), [(0, True), (1e6, True), (-30, True), (-3600, False)])
-def test_a_process_lives_though_the_clock_was_set_and_not_where_its_id_is_anothers(
+def test_a_process_lives_though_the_clock_was_set_and_not_where_its_id_belongs_to_another(
     seconds_later: float, lives: bool
 ) -> None:
     assert is_process_since(os.getpid(), STARTED + seconds_later) == lives

@@ -14,7 +14,7 @@ AWS = {
     "RECSYS_HUB": "s3://bucket/world",
     "RECSYS_SNOWFLAKE_ACCOUNT": "myorg-myaccount",
     "RECSYS_SNOWFLAKE_USER": "recsys",
-    "RECSYS_SNOWFLAKE_PRIVATE_KEY": "PEM text",
+    "RECSYS_SNOWFLAKE_PRIVATE_KEY": "PEM text",  # pragma: allowlist secret
     "RECSYS_MLFLOW_URI": "https://mlflow.example.com",
 }
 

@@ -36,7 +36,7 @@ DAGSTER_HOME = "DAGSTER_HOME"
 """Dagster's own variable: in production all commands work on the instance that it names."""
 _SECRETS = {
     "pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`",
-    "snowflake_private_key": "give it the text of a private key in PEM form",
+    "snowflake_private_key": "give it the text of a private key in PEM form",  # pragma: allowlist secret
     "snowflake_passphrase": "give it the passphrase of the private key",
     "alert_webhook": "give it the https:// address of an incoming webhook",
 }

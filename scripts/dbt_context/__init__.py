@@ -1,8 +1,8 @@
 """What dbt gives to Jinja and sqlfluff does not, so that the models are linted as SQL of either engine.
 
-sqlfluff imports this as its `library_path` (`.sqlfluff`). `RECSYS_ENV` chooses the engine, as it does for dbt. No warehouse is opened: a
-query that a macro runs finds nothing. Every model counts as incremental, which is its longer form. The macros of the files under
-`exclude_macros_from_path` write one long expression each: here a call of the macro's name stands for it, which lints ten times as fast.
+sqlfluff imports this as its `library_path` (`.sqlfluff`). `RECSYS_ENV` chooses the engine, as it does for dbt. No warehouse is opened:
+a query that a macro runs finds nothing. Every model counts as incremental, which is its longer form. The macros in the files named by
+`exclude_macros_from_path` write one long expression each. Here they write a call of their own name, which is faster to lint by far.
 """
 
 import datetime

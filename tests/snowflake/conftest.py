@@ -45,7 +45,7 @@ def snowflake(snowflake_port: int) -> dict[str, Any]:
     return {
         "account": "fakesnow",
         "user": "tester",
-        "password": "anything",
+        "password": "anything",  # pragma: allowlist secret
         "host": "127.0.0.1",
         "port": snowflake_port,
         "protocol": "http",

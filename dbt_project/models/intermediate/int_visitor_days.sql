@@ -29,10 +29,10 @@ events as (
         -- What a person did: what a bot does counts for nothing else.
         case when not coalesce(fct_events.is_bot, false) then fct_events.event_name end as done
     from {{ ref('fct_events') }} as fct_events
-    {%- if is_incremental() %}
-    inner join changed_days  -- noqa: LT02
-        on fct_events.occurred_on = changed_days.occurred_on  -- noqa: LT02
-        and fct_events.visitor_id = changed_days.visitor_id  -- noqa: LT02
+    {% if is_incremental() %}
+    inner join changed_days
+        on fct_events.occurred_on = changed_days.occurred_on
+        and fct_events.visitor_id = changed_days.visitor_id
     {%- endif %}
 
 ),

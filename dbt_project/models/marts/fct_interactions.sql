@@ -25,10 +25,10 @@ events as (
 
     select fct_events.*
     from {{ ref('fct_events') }} as fct_events
-    {%- if is_incremental() %}
-    inner join changed_pairs  -- noqa: LT02
-        on fct_events.user_id = changed_pairs.user_id  -- noqa: LT02
-        and fct_events.book_id = changed_pairs.book_id  -- noqa: LT02
+    {% if is_incremental() %}
+    inner join changed_pairs
+        on fct_events.user_id = changed_pairs.user_id
+        and fct_events.book_id = changed_pairs.book_id
     {%- endif %}
 
 ),

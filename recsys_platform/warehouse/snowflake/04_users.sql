@@ -1,5 +1,5 @@
--- Service users: they sign in by key pair alone, and have no password. The zone is UTC, as everything here is. The API's user cannot sign in
--- until it is given a key of its own: `alter user … set rsa_public_key = '…'`.
+-- Service users sign in by key pair alone and have no password. Their time zone is UTC. The API's user cannot sign in until it is given a
+-- key of its own: `alter user … set rsa_public_key = '…'`.
 use role useradmin;
 
 create user if not exists <% user %> type = service default_role = <% role %> default_warehouse = <% warehouse %>

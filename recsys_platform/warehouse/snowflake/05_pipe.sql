@@ -1,5 +1,5 @@
--- Optional: landing files within a minute, by Snowpipe and S3's own notifications, for whoever watches arrivals. What counts is loaded by the
--- platform: a pipe keeps no account of what it could not read, and marts are never built from this table.
+-- Optional, to watch arrivals: Snowpipe loads landing files within a minute of S3's notification. No mart is built from this table: a pipe
+-- keeps no account of the records that it could not read.
 use role <% role %>;
 
 create table if not exists <% database %>.raw.arriving_events (
@@ -9,7 +9,11 @@ create pipe if not exists <% database %>.raw.arriving_events_pipe auto_ingest = 
     comment = 'Its notification_channel is the queue that the bucket must notify' as
     copy into <% database %>.raw.arriving_events (record, object_key, record_number, arrived_at)
     from (
-        select $1, metadata$filename, metadata$file_row_number, metadata$start_scan_time
+        select
+            $1,
+            metadata$filename,
+            metadata$file_row_number,
+            metadata$start_scan_time
         from @<% database %>.<% stage %>/engagement_events/
     )
     file_format = (format_name = '<% database %>.raw.landed_json') on_error = skip_file;

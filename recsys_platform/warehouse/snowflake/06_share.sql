@@ -1,5 +1,5 @@
--- Read-only share of what is published, for an app that lives in another Snowflake account. To be run after the first publication: views are
--- shared one by one, and only secure ones can be.
+-- Read-only share of the published views, for an app in another Snowflake account. Run it after the first publication: views are shared by
+-- name, and only secure views can be shared.
 use role accountadmin;
 
 create share if not exists <% database %>_published comment = 'Published recommendations, read-only';
