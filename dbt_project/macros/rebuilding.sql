@@ -80,6 +80,16 @@
     and the variables that any of these names.
 #}
 {% macro code_fingerprint() -%}
+    {#- `is_incremental()` asks each time: while a node runs, what was found is kept in its context. -#}
+    {%- if '_code_fingerprint' not in context -%}
+        {%- do context.update({'_code_fingerprint': local_md5(code_parts() | join('\n'))}) -%}
+    {%- endif -%}
+    {{ return(context['_code_fingerprint']) }}
+{%- endmacro %}
+
+
+{# The texts that `code_fingerprint` is a hash of. #}
+{% macro code_parts() -%}
     {%- set nodes, macros, parts = [], {}, [] -%}
     {%- do add_ancestors(model.unique_id, nodes) if execute -%}
     {%- for unique_id in nodes | sort -%}
@@ -99,7 +109,7 @@
     {%- for name in modules.re.findall("\\bvar *[(] *['\"] *([A-Za-z0-9_]+)", parts | join('\n')) | unique | sort -%}
         {%- do parts.append(name ~ '=' ~ var(name)) -%}
     {%- endfor -%}
-    {{ return(local_md5(parts | join('\n'))) }}
+    {{ return(parts) }}
 {%- endmacro %}
 
 
@@ -148,13 +158,8 @@
     {%- if "\\'" in code or '\\"' in code or '$$' in code -%}
         {{ return(code) }}
     {%- endif -%}
-    {%- set comment = '[{]#(?:.|\n)*?#[}]|--[^\n]*|/[*](?:.|\n)*?[*]/' -%}
-    {%- set kept = [] -%}
-    {%- for part in modules.re.findall(comment ~ "|'[^']*'|" ~ '"[^"]*"|[A-Za-z0-9_]+|[ \t\r\n]+|.', code) -%}
-        {%- set is_comment = part.startswith('{#') or part[:2] in ('--', '/*') -%}
-        {%- if part.strip() and not (is_comment and (part.startswith('{#') or not ('{{' in part or '{%' in part))) -%}
-            {%- do kept.append(part) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {{ return(kept | join(' ')) }}
+    {#- One expression that finds what is kept, since Jinja takes its time for each word: what does not count is no part of the group. -#}
+    {%- set skipped = '[{]#(?:.|\n)*?#[}]|--(?![^\n]*[{][{%])[^\n]*|/[*](?:(?![*]/|[{][{%])(?:.|\n))*[*]/|\\s+' -%}
+    {%- set kept = "--[^\n]*|/[*](?:.|\n)*?[*]/|'[^']*'|" ~ '"[^"]*"|[A-Za-z0-9_]+|.' -%}
+    {{ return(modules.re.findall(skipped ~ '|(' ~ kept ~ ')', code) | select | join(' ')) }}
 {%- endmacro %}
