@@ -17,10 +17,10 @@ from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from tests.servers import made_up_credentials, moto
+from tests.support.days import DAY
+from tests.support.servers import made_up_credentials, moto
 
 BUCKET = "recsys-hub"
-DAY = dt.date(2026, 11, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,7 +9,7 @@ from recsys_platform.hub.layout import SOURCES, landing_key
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.ingestion.arrivals import arrivals
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from tests.aws.listing import PAGE, Bucket, serving
+from tests.support.s3_listing import PAGE, Bucket, serving
 
 LAST = dt.date(2026, 11, 20)
 

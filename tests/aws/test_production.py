@@ -37,7 +37,7 @@ from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, Postgr
 
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.sources.attributes import store_snapshot
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "infra" / "dagster.yaml"

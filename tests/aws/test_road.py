@@ -7,7 +7,7 @@ import pytest
 
 from recsys_platform.config.settings import PREFIX
 from recsys_platform.hub.s3 import S3Hub
-from tests.integration.conftest import recsys
+from tests.support.commands import recsys
 
 SIZE = ("--readers", "60", "--books", "40", "--days", "3", "--seed", "3")
 TABLES = {

@@ -16,8 +16,8 @@ from recsys_platform.exports.personalize import export
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.recommender.data import training_data as curated
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from tests.dbt.conftest import PROJECT
-from tests.dbt.test_staging import EPOCH, TIME, put_salt
+from tests.support.dbt_world import PROJECT
+from tests.support.salted import EPOCH, TIME, put_salt
 
 Record = dict[str, Any]
 FORMS = (

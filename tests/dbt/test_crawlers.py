@@ -8,8 +8,8 @@ import duckdb
 import pyarrow as pa
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA as CRAWLERS
 
-from tests.dbt.conftest import PROJECT
-from tests.dbt.test_macros import READERS
+from tests.support.dbt_world import PROJECT
+from tests.support.user_agents import READERS
 
 MACRO = PROJECT / "macros" / "crawlers.sql"
 OF_READERS = {"okhttp", "MetaIAB Facebook", "Fluid"}

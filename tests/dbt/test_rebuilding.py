@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.dbt.conftest import PROJECT, World, failures
+from tests.support.dbt_world import PROJECT, World, failures
 
 MODEL, MACRO, DEEPER = "models/staging/stg_segment__events.sql", "macros/privacy.sql", "macros/time.sql"
 SEARCH = {

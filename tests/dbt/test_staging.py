@@ -1,10 +1,8 @@
 """What staging makes of real-looking records of three trackers: names, bots, hashes, history, and nothing personal."""
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +10,9 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.factory import reset_adapters
 from dbt.cli.main import dbtRunner
 
-PROJECT = Path(__file__).parents[2] / "dbt_project"
-SALT = "grain-of-salt-for-tests-0123456789"
-TIME = "2026-11-22T09:00:00Z"
-EPOCH = 1795338000
+from tests.support.dbt_world import PROJECT
+from tests.support.salted import EPOCH, SALT, TIME, put_salt, salted
+
 ADDRESSES = ("ann@mail.example", "ANN@MAIL.EXAMPLE", "ann%40mail.example", "203.0.113.77", "+4915550142")
 
 Record = dict[str, Any]
@@ -34,16 +31,6 @@ def pinpoint(event: str = "book_viewed", **more: Any) -> Record:
 
 def matomo(rand: str, **more: Any) -> Record:
     return {"idsite": 1, "_id": "v1", "cdt": EPOCH, "rand": rand, **more}
-
-
-def salted(text: str) -> str:
-    return hashlib.sha256(f"{SALT}:{text}".encode()).hexdigest()
-
-
-def put_salt(world: Any) -> None:
-    """What Python does with RECSYS_PII_SALT."""
-    with world.connect() as con:
-        con.execute("insert into raw.pii_salt values (?)", [SALT])
 
 
 def personal_records() -> dict[str, list[Record]]:

@@ -26,7 +26,7 @@ from recsys_platform.sources.firehose.prefixes import completed, evaluated, land
 from recsys_platform.sources.firehose.producer import NotSentError, batches, send
 from recsys_platform.sources.firehose.server import firehose_app
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from tests.servers import made_up_credentials
+from tests.support.servers import made_up_credentials
 
 NOON = dt.datetime(2026, 11, 20, 12, 0, 5, tzinfo=dt.UTC)
 PREFIX, ERROR_PREFIX = landing_prefixes("segment")

@@ -12,7 +12,7 @@ from recsys_platform.common.errors import AttributesError
 from recsys_platform.hub.layout import attributes_key
 from recsys_platform.sources.attributes import fetch_snapshot, last_fetch, store_fetched, store_snapshot, validators_key
 from recsys_platform.sources.rest_client import Endpoint, url_digest, with_own_query, without_own_query
-from tests.hub.conftest import BOOKS, Answer, book_page
+from tests.support.rest_server import BOOKS, Answer, book_page
 
 DAY = dt.date(2026, 11, 20)
 NEXT_DAY = dt.date(2026, 11, 21)

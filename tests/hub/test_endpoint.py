@@ -17,7 +17,7 @@ import pytest
 from recsys_platform.common.errors import AttributesError
 from recsys_platform.sources.attributes import fetch_snapshot
 from recsys_platform.sources.rest_client import Endpoint, retry_after, shown
-from tests.hub.conftest import BOOKS, Answer, book_page
+from tests.support.rest_server import BOOKS, Answer, book_page
 
 
 def plain(asked):

@@ -12,7 +12,7 @@ from recsys_platform.defs.ingestion import schema_drift as drift
 from recsys_platform.defs.ingestion.staging import raw_book_attributes
 from recsys_platform.hub.layout import attributes_key
 from recsys_platform.sources.attributes import store_snapshot
-from tests.hub.conftest import BOOKS, Answer, book_page
+from tests.support.rest_server import BOOKS, Answer, book_page
 
 KEY = dg.AssetKey(["landing", "book_attributes"])
 

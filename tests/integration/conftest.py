@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from recsys_platform.cli import app as cli
 from recsys_platform.config.settings import PREFIX
+from tests.support.commands import recsys
 
 if TYPE_CHECKING:
-    from tests.slack import Slack
+    from tests.support.slack import Slack
 
 
 @pytest.fixture(autouse=True)
@@ -51,16 +51,6 @@ def world(finished_world, tmp_path, monkeypatch) -> Path:
     return home
 
 
-def recsys(*arguments: str, patch: pytest.MonkeyPatch) -> int:
-    """Run a command as the shell would, in this process; its exit code."""
-    patch.setattr("sys.argv", ["recsys", *arguments])
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
-
-
 @pytest.fixture
 def run_recsys(monkeypatch, capsys):
     """Run a command; its exit code and what it printed, with line breaks folded."""
@@ -94,7 +84,7 @@ def _held(path: Path) -> Iterator[None]:
 @pytest.fixture
 def slack() -> Iterator["Slack"]:
     """A channel for alerts over HTTP."""
-    from tests.slack import slack
+    from tests.support.slack import slack
 
     with slack() as made:
         yield made

@@ -28,11 +28,12 @@ from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, L
 from recsys_platform.sources.attributes import store_snapshot
 from recsys_platform.sources.snapshots import read_records
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from tests.support import automation_process
 
 # Whole runs on one whole world: which assets follow a change, and whether what they make agrees, shows in no part of it.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-ROOT, TICKS = Path(__file__).parents[2], Path(__file__).with_name("automation_process.py")
+ROOT, TICKS = Path(__file__).parents[2], Path(automation_process.__file__)
 COPIED = ("recsys_platform", "dbt_project", "pyproject.toml", "dagster.yaml", "workspace.yaml")
 VARIANTS, LIST_RULES = "recsys_platform/recommender/variants.yaml", "recsys_platform/recommender/list_rules.yaml"
 COMMAND, AUTOMATION = "recsys run", "automation"

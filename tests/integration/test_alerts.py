@@ -26,7 +26,7 @@ from recsys_platform.notifications.alerts import (
     tell,
     without_secrets,
 )
-from tests.slack import KEY
+from tests.support.slack import KEY
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from recsys_platform.hub.object_store import Hub, HubObject
 from recsys_platform.ingestion.arrivals import all_arrivals
 from recsys_platform.transform.dbt import PARSED, parsed_before
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from tests.dbt.conftest import World
+from tests.support.dbt_world import World
 
 NOW = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
 MINUTE, HOUR = dt.timedelta(minutes=1), dt.timedelta(hours=1)

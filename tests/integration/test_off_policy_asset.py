@@ -13,7 +13,7 @@ from recsys_platform.defs.automation.conditions import NIGHTLY
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.experiments.off_policy import OFF_POLICY
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from tests.policy_worlds import EXPOSURES, Shown, insertion, publish, shown
+from tests.support.policy_worlds import EXPOSURES, Shown, insertion, publish, shown
 
 LISTS = {"m": {"u1": ["a", "b"], "u2": ["a", "c"]}, "other": {"u1": ["x", "y"]}}
 

@@ -12,7 +12,7 @@ from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.recommender.registry.gate import Decision
 from recsys_platform.recommender.registry.promotion import Judgement, promote
 from recsys_platform.recommender.registry.versions import PRODUCTION
-from tests.recommender.test_gate import Figures
+from tests.support.figures import Figures
 
 
 def test_what_a_person_promotes_while_the_gate_is_at_work_stays_and_is_followed(

@@ -1,8 +1,7 @@
 """What the gate lets through, from figures made by hand, and what follows for the aliases."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,43 +13,14 @@ from hypothesis import strategies as st
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.evaluation.comparison import Difference, Task
 from recsys_platform.recommender.lists.roles import roles_of
 from recsys_platform.recommender.registry.files import Facts
 from recsys_platform.recommender.registry.gate import GateParams, decide
 from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge, promote, roll_back
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Choice, Registry
+from tests.support.figures import Figures
 
 PARAMS = GateParams()
-
-
-@dataclass(frozen=True)
-class Figures:
-    """NDCG by model; every difference is sure to ± `spread`, in segments as given by `worse`: (model, segment) → difference."""
-
-    ndcg: Mapping[str, float]
-    spread: float = 0.01
-    worse: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    users: int = 1000
-    segments: Sequence[str] = ("all", "1-4")
-
-    against: Sequence[str] | None = None
-    task: Task = field(default_factory=Task)
-
-    @property
-    def models(self) -> Sequence[str]:
-        return tuple(self.ndcg)
-
-    @property
-    def baselines(self) -> Sequence[str]:
-        return self.models if self.against is None else self.against
-
-    def value(self, model: str, metric: str = "ndcg", segment: str = "all") -> float:
-        return self.ndcg[model]
-
-    def difference(self, model: str, baseline: str, *, metric: str = "ndcg", segment: str = "all") -> Difference:
-        gap = self.worse.get((model, segment), self.ndcg[model] - self.ndcg[baseline])
-        return Difference(model, baseline, metric, segment, gap, gap - self.spread, gap + self.spread, self.users)
 
 
 def test_what_beats_popularity_and_what_is_live_may_go_live() -> None:

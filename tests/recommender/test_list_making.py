@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.lists.exploration import seed_of
 from recsys_platform.recommender.lists.list_builder import (
@@ -29,46 +28,15 @@ from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.ranking.top_k import NONE, Factors, Ranked, Score, top_k
 from recsys_platform.recommender.training.fitting import Fitter
 from recsys_platform.recommender.training.variants import variant_of
+from tests.support.list_world import BOOKS, IDS, READERS, world
 
-READERS, BOOKS = 14, 40
 EVERYONE = np.arange(READERS, dtype=np.int32)
-CATEGORIES = ["art", "war", "sea", "law"]
-
-
-def world(seed: int = 0) -> Dataset:
-    """Forty books in three languages and four categories, some premium, some not available; readers of two tiers."""
-    random = np.random.default_rng(seed)
-    books = pd.DataFrame(
-        {
-            "book_id": [f"b{number:02d}" for number in range(BOOKS)],
-            "language": random.choice(["en", "de", "fr"], BOOKS),
-            "categories": [list(random.choice(CATEGORIES, random.integers(0, 3), replace=False)) for _ in range(BOOKS)],
-            "is_available": random.random(BOOKS) < 0.8,
-            "is_premium": random.random(BOOKS) < 0.3,
-        }
-    )
-    users = pd.DataFrame(
-        {
-            "user_id": [f"u{number:02d}" for number in range(READERS)],
-            "language": random.choice(["en", "de", "xx", None], READERS),
-            "tier": random.choice(["free", "premium"], READERS),
-        }
-    )
-    met = [(user, book) for user in users["user_id"] for book in random.choice(books["book_id"], 9, replace=False)]
-    rows = pd.DataFrame(met, columns=["user_id", "book_id"])
-    chance = random.random(len(rows))
-    actions = np.where(chance < 0.4, "Book Finished", np.where(chance < 0.7, "Book Removed", "Book Viewed"))
-    rows = rows.assign(last_action=actions, is_finished=chance < 0.4, is_positive=chance < 0.6, weight=1.0)
-    return build_dataset(rows.assign(last_at=pd.Timestamp("2026-11-01")), users, books)
-
-
 WORLD = world()
 RANDOM = np.random.default_rng(1)
 TIED = RANDOM.integers(0, 8, (READERS, BOOKS)).astype(np.float32)  # many equal scores
 FACTORS = Factors(*(RANDOM.standard_normal(shape).astype(np.float32) for shape in ((READERS, 6), (BOOKS, 6), (BOOKS,))))
 KNN = Fitter(WORLD, {name: variant_of(name, {}) for name in ("popularity", "item_knn")}).fit("item_knn")
 SCORES: dict[str, Score | Factors] = {"tied": lambda rows: TIED[rows], "factors": FACTORS, "item_knn": KNN.scores}
-IDS = [f"b{number:02d}" for number in range(BOOKS)]
 KINDS = [
     [name for name, has in zip(WORLD.book_features.names, row, strict=True) if has and name.startswith("category=")]
     for row in WORLD.book_features.matrix.toarray()

@@ -19,7 +19,7 @@ from recsys_platform.experiments.published_policies import (
     predicted_clicks,
 )
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from tests.policy_worlds import EXPOSURES, MADE, Shown, insertion, publish, shown
+from tests.support.policy_worlds import EXPOSURES, MADE, Shown, insertion, publish, shown
 
 DAY = dt.timedelta(days=1)
 LISTS = {"m": {"u1": ["a", "b"], "u2": ["a", "c"]}}

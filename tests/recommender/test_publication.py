@@ -17,7 +17,7 @@ from recsys_platform.recommender.registry.promotion import promote
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import train
 from recsys_platform.recommender.training.variants import variant_of
-from tests.recommender.test_list_making import IDS, world
+from tests.support.list_world import IDS, world
 
 NOW = dt.datetime(2026, 11, 22)
 READERS = 14

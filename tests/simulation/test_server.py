@@ -12,7 +12,7 @@ from recsys_platform.hub.local import FolderHub
 from recsys_platform.simulation.server import attributes_app, running_server
 from recsys_platform.sources.attributes import fetch_snapshot, last_fetch, store_fetched
 from recsys_platform.sources.rest_client import Endpoint
-from tests.simulation.conftest import Simulated
+from tests.support.simulated import Simulated
 
 
 @pytest.fixture(scope="module")

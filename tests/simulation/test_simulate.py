@@ -26,7 +26,7 @@ from recsys_platform.ingestion.framing import split_records
 from recsys_platform.simulation.simulate import continue_simulation, simulate
 from recsys_platform.simulation.staged_write import finish_staged, staged
 from recsys_platform.simulation.truth import load_spec
-from tests.simulation.conftest import END, Simulated, run
+from tests.support.simulated import END, Simulated, run
 
 Landed = tuple[str, dt.datetime, dict[str, Any]]  # source, hour of arrival, record
 

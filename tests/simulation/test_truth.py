@@ -6,7 +6,7 @@ import pytest
 
 from recsys_platform.common.errors import InputError
 from recsys_platform.simulation.truth import affinity, load_truth, mean_true_affinity
-from tests.simulation.conftest import Simulated
+from tests.support.simulated import Simulated
 
 
 def attributes(simulated: Simulated, kind: str) -> list[dict[str, object]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from snowflake.connector import SnowflakeConnection, connect
 
-from tests.servers import free_port, running
+from tests.support.servers import free_port, running
 
 ROOT = Path(__file__).parents[2]
 _numbers = itertools.count(1)
@@ -31,7 +31,7 @@ def no_real_account(credentials: None) -> Iterator[None]:
 def snowflake_port(aws: str) -> Iterator[int]:
     """Where the server listens that stands for Snowflake; it reads stages from `aws`."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.snowflake.server", "--port", str(port), "--s3", aws]
+    command = [sys.executable, "-m", "tests.support.snowflake.server", "--port", str(port), "--s3", aws]
     with running(command, f"http://127.0.0.1:{port}/", folder=ROOT):
         yield port
         # Sessions that were left for the next who asks would otherwise be closed when nobody answers any more.

@@ -10,7 +10,7 @@ import pytest
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from snowflake.connector import SnowflakeConnection
 
-from tests.snowflake.test_shim import ask
+from tests.support.snowflake.queries import ask
 
 PROJECT = """
 name: tiny

@@ -10,7 +10,7 @@ from fakesnow.dialect import parse_one
 from fakesnow.instance import FakeSnow
 from snowflake.connector.errors import ProgrammingError
 
-from tests.snowflake.patches.passes import CONCERNS, Passes
+from tests.support.snowflake.patches.passes import CONCERNS, Passes
 
 STATEMENTS = (
     "select 1",

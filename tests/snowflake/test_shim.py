@@ -16,12 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from snowflake.connector import SnowflakeConnection, connect
 from snowflake.connector.errors import IntegrityError, ProgrammingError
 
+from tests.support.snowflake.queries import ask
+
 NOON = dt.datetime(2026, 11, 20, 12, 0, 0, 123456)
 PARQUET = "file_format = (type = parquet use_logical_type = true) match_by_column_name = case_insensitive"
-
-
-def ask(session: SnowflakeConnection, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in session.cursor().execute(sql, values or None).fetchall()]
 
 
 def put_table(bucket: str, key: str, table: pa.Table) -> None:

@@ -13,7 +13,7 @@ from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.reconciliation import account, damaged_objects
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.port import LoadReport
-from tests.conftest import DAY
+from tests.support.days import DAY
 
 LINE = st.sampled_from(
     [

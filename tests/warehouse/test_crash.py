@@ -1,7 +1,5 @@
 """A loader that is killed loses nothing and repeats nothing; of two at once one waits."""
 
-import gzip
-import json
 import random
 import subprocess
 import sys
@@ -13,8 +11,10 @@ import pytest
 from recsys_platform.common.errors import WarehouseError
 from recsys_platform.ingestion.reconciliation import account
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from tests.support import loader_process
+from tests.support.loaders import begin, kill_at_work, land_many
 
-LOADER = str(Path(__file__).with_name("loader_process.py"))
+LOADER = str(Path(loader_process.__file__))
 KILLS = 50
 STATE = (
     "select object_key, etag, size_bytes, records, accepted, rejected from ops.load_ledger order by 1",
@@ -31,35 +31,9 @@ def loader(home: Path, chunk: int) -> subprocess.Popen[str]:
     return process
 
 
-def begin(process: subprocess.Popen[str]) -> None:
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
 def state(warehouse: DuckDBWarehouse) -> list[list[tuple[object, ...]]]:
     with warehouse.connect() as con:
         return [con.execute(sql).fetchall() for sql in STATE]
-
-
-def land_many(land, view, count: int) -> None:
-    for number in range(count):
-        records = [json.dumps(view(f"{number}-{n}")).encode() for n in range(4)]
-        if number % 5 == 0:
-            records += [b"oops", b'{"messageId":"m"}']
-        whole = gzip.compress(b"\n".join(records))
-        land(f"{number:04}.gz", whole[: -6 if number % 11 == 0 else None], packed=False, hour=number % 24)
-
-
-def kill_at_work(
-    process: subprocess.Popen[str], chance: random.Random, *, objects: int = 8, seconds: float = 0.03
-) -> None:
-    """Let a loader load a few objects, and kill it at any moment of the next one or two, which take so many seconds."""
-    begin(process)
-    for _ in range(chance.randint(0, objects)):
-        process.stdout.readline()
-    time.sleep(chance.uniform(0, seconds))
-    process.kill()
-    process.communicate()
 
 
 @pytest.mark.slow

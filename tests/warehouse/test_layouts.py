@@ -17,7 +17,7 @@ from recsys_platform.ingestion.framing import split_records
 from recsys_platform.ingestion.validation import SHORTEST, needed_fields
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.duckdb.revalidation import judge
-from tests.conftest import DAY
+from tests.support.days import DAY
 
 ONE = {"messageId": "m1", "timestamp": "t", "userId": "u", "properties": {"query": 'braces }{ and "quotes" \\'}}
 TWO = {"messageId": "m2", "timestamp": "t", "userId": "ü", "context": {"list": [1, {"x": None}]}}

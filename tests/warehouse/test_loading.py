@@ -13,7 +13,7 @@ from recsys_platform.ingestion.arrivals import Arrivals, all_arrivals, arrivals,
 from recsys_platform.sources.attributes import store_snapshot
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.port import LoadReport
-from tests.conftest import DAY
+from tests.support.days import DAY
 
 
 def load(hub, warehouse, day=DAY):

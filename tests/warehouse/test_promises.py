@@ -13,7 +13,7 @@ import pytest
 
 from recsys_platform.common.errors import PublishError
 from recsys_platform.recommender.lists.contracts import Made, promises_of
-from tests.published_worlds import ALL, BROKEN, KEPT, MADE, given, published
+from tests.support.published_worlds import ALL, BROKEN, KEPT, MADE, given, published
 
 EVERY_READER = "every reader with a book left that the rules allow has a list of every model"
 

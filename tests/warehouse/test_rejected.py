@@ -22,7 +22,7 @@ from recsys_platform.ingestion.quarantine import (
 )
 from recsys_platform.ingestion.reconciliation import account
 from recsys_platform.warehouse.port import ReplayReport
-from tests.conftest import DAY
+from tests.support.days import DAY
 
 GOOD = '{"messageId":"m9","timestamp":"2026-11-20T05:00:00Z","userId":"u"}'
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from recsys_platform.common.errors import WarehouseError
 from recsys_platform.config.factories import warehouse_of
 from recsys_platform.config.settings import load_settings
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 PHRASE = "the passphrase of the tests"
 UNREADABLE = "RECSYS_SNOWFLAKE_PRIVATE_KEY is no private key in PEM form that its passphrase opens."

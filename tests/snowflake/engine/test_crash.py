@@ -12,10 +12,11 @@ from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.reconciliation import account
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
-from tests.snowflake.engine.test_loading import OBJECTS, state
-from tests.warehouse.test_crash import begin, kill_at_work, land_many
+from tests.support.loaders import begin, kill_at_work, land_many
+from tests.support.snowflake import loader_process
+from tests.support.snowflake.loads import OBJECTS, state
 
-LOADER = str(Path(__file__).with_name("loader_process.py"))
+LOADER = str(Path(loader_process.__file__))
 KILLS, COUNT = 20, 100
 
 

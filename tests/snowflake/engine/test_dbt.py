@@ -1,7 +1,6 @@
 """`dbt build` whole on Snowflake: seeds, models, snapshots, data tests and unit tests, first from nothing and then one load on."""
 
 import datetime as dt
-import gzip
 import json
 import os
 import subprocess
@@ -16,8 +15,9 @@ from recsys_platform.defs.transform.assets import variables_for_dbt
 from recsys_platform.defs.transform.project import DBT, ROOT
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
-from tests.conftest import DAY
-from tests.snowflake.engine.statements import assert_all_parses_and_the_docs_tell_what_is_only_written
+from tests.support.days import DAY
+from tests.support.snapshots import deliver
+from tests.support.snowflake.statements import assert_all_parses_and_the_docs_tell_what_is_only_written
 
 KINDS = {"exposure", "model", "seed", "snapshot", "test", "unit_test"}
 pytestmark = pytest.mark.slow
@@ -38,13 +38,6 @@ def matomo(number: int) -> dict[str, Any]:
     """Somebody looks at a book."""
     seen = {"idsite": "1", "_id": "d2", "cdt": "1795150800", "e_c": "Book", "e_a": "Viewed", "e_n": "b1"}
     return seen | {"rand": str(number)}
-
-
-def deliver(hub: Hub, kind: str, day: dt.date, *rows: dict[str, Any]) -> str:
-    """One complete snapshot of attributes; its folder."""
-    folder = f"{kind}_attributes/dt={day}/"
-    hub.put(f"{folder}part-0.json.gz", gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode(), mtime=0))
-    return folder
 
 
 def load(hub: Hub, warehouse: SnowflakeWarehouse, day: dt.date = DAY) -> None:

@@ -15,7 +15,7 @@ from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
-from tests.snowflake.engine.test_dbt import deliver
+from tests.support.snapshots import deliver
 
 DAYS = [dt.date(2026, 11, 20), dt.date(2026, 11, 20), dt.date(2026, 11, 20), dt.date(2026, 11, 21)]
 TIERS = ["free", "premium", "free", "premium"]

@@ -18,8 +18,8 @@ from recsys_platform.config.settings import load_settings
 from recsys_platform.hub.layout import SOURCES, landing_key
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.warehouse.port import Warehouse
-from tests.dbt.test_incremental import readers_and_devices, with_repetitions
-from tests.integration.conftest import recsys
+from tests.support.commands import recsys
+from tests.support.random_events import readers_and_devices, with_repetitions
 
 # Days enough for all three trackers: the older ones are what old devices have.
 WORLD = ("--readers", "80", "--books", "40", "--days", "3", "--seed", "5", "--end", "2026-11-15")

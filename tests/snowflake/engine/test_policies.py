@@ -9,7 +9,7 @@ from snowflake.connector import connect
 from recsys_platform.experiments.published_policies import judge_published
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
-from tests.policy_worlds import EXPOSURES, MADE, insertion, publish, shown
+from tests.support.policy_worlds import EXPOSURES, MADE, insertion, publish, shown
 
 LATER = MADE + dt.timedelta(days=3)
 LISTS = {"m": {"u1": ["a", "b"], "u2": ["a", "c"]}}

@@ -4,7 +4,7 @@ import pytest
 
 from recsys_platform.common.errors import PublishError
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
-from tests.published_worlds import ALL, BROKEN, KEPT, given, published
+from tests.support.published_worlds import ALL, BROKEN, KEPT, given, published
 
 
 def test_every_promise_is_checked_before_tables_are_shown(warehouse: SnowflakeWarehouse) -> None:

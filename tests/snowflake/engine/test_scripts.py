@@ -11,7 +11,7 @@ from snowflake.connector import connect
 from recsys_platform.common.errors import SettingsError
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.config.snowflake_setup import scripts
-from tests.integration.conftest import recsys
+from tests.support.commands import recsys
 
 GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}
 _GRANT = re.compile(

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from tests.snowflake.engine.searching import findings, forms_of_key, forms_of_text, in_folder
+from tests.support.snowflake.searching import findings, forms_of_key, forms_of_text, in_folder
 
 SECRET = "salt-0123456789abcdef"  # noqa: S105
 KEY = generate_private_key(65537, 2048)

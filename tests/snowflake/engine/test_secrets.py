@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from snowflake.connector import connect
 
 from recsys_platform.defs.transform.project import ROOT as DBT_PROJECT
-from tests.servers import free_port, running
-from tests.snowflake.engine.searching import Forms, findings, forms_of_key, forms_of_text, in_bucket, in_folder
+from tests.support.servers import free_port, running
+from tests.support.snowflake.searching import Forms, findings, forms_of_key, forms_of_text, in_bucket, in_folder
 
 ROOT = DBT_PROJECT.parent
 BUCKET, DATABASE = "planted-hub", "PLANTED"
@@ -99,7 +99,7 @@ def scene(aws: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]
     for name in ("home", "tmpdir"):
         (folder / name).mkdir()
     boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    command = [sys.executable, "-m", "tests.snowflake.server", "--port", str(port), "--s3", aws]
+    command = [sys.executable, "-m", "tests.support.snowflake.server", "--port", str(port), "--s3", aws]
     with running([*command, "--history", str(folder / "history.sql")], f"http://127.0.0.1:{port}/", folder=ROOT):
         there = {"account": "fakesnow", "user": "tester", "password": "x", "database": DATABASE}
         made = Scene(folder, {**there, "host": "127.0.0.1", "port": port, "protocol": "http"}, Planted())

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from fakesnow import arrow, info_schema, rowtype
 from fakesnow.cursor import FakeSnowflakeCursor
 
-from tests.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.replacing import around
 
 _LIKE = {
     "TINYINT": "BIGINT",

@@ -11,7 +11,7 @@ from typing import Any, Self
 from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 
-from tests.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.replacing import around
 
 Kinds = tuple[type[exp.Expression], ...]
 

@@ -16,8 +16,8 @@ from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
-from tests.snowflake.patches.options import unsupported
-from tests.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.options import unsupported
+from tests.support.snowflake.patches.replacing import around
 
 _ISO = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?"
 _OFFSET = r"\s?(Z|[+-]\d{2}(:?\d{2})?)"

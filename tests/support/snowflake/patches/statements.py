@@ -17,7 +17,7 @@ from fakesnow.transforms import transforms
 from fakesnow.transforms.stage import parts_from_var
 from sqlglot import exp
 
-from tests.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.replacing import around
 
 _WITHOUT_EFFECT = [
     r"\s*(create|alter|drop)\s+(or\s+replace\s+)?"

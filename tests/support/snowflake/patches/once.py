@@ -10,7 +10,7 @@ import fakesnow.server as their_server
 from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 
-from tests.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.replacing import around
 
 _read: dict[str, exp.Expression] = {}
 """Statements that the server has parsed, for their kind alone, until the cursor takes them to run."""

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from tests.snowflake.patches.transactions import roll_back
+from tests.support.snowflake.patches.transactions import roll_back
 
 _LOGIN = "/session/v1/login-request"
 

@@ -19,10 +19,10 @@ from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from tests.snowflake.patches.options import Copy, Target, parsed
-from tests.snowflake.patches.reading import insert_of
-from tests.snowflake.patches.replacing import around
-from tests.snowflake.patches.staging import StagedFile, chosen, fetched
+from tests.support.snowflake.patches.options import Copy, Target, parsed
+from tests.support.snowflake.patches.reading import insert_of
+from tests.support.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.staging import StagedFile, chosen, fetched
 
 _NOTHING = "select 'Copy executed with 0 files processed.' as status"
 _HISTORY = "_fs_information_schema._fs_load_history"

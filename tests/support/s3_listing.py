@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 PAGE = 1000  # what S3 gives at most
 _CONTENTS = (

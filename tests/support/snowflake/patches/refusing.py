@@ -16,7 +16,7 @@ from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from tests.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.replacing import around
 
 MACROS: Mapping[str, str] = {
     # A path goes into a VARIANT. Into a text, as DuckDB lets it, it is an error of compilation.

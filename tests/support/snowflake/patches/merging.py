@@ -9,7 +9,7 @@ from fakesnow.transforms.merge import operations
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from tests.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.replacing import around
 
 _ACTIONS = {"inserted": "INSERT", "updated": "UPDATE", "deleted": "DELETE"}
 

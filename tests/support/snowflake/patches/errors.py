@@ -11,7 +11,7 @@ import fakesnow.server as their_server
 from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import Error, OperationalError, ProgrammingError
 
-from tests.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.replacing import around
 
 _MISSING = re.compile(r"(?:Table|View) with name \"?(?P<name>[\w.$ ]+?)\"? does not exist")
 _CONFLICT = "has locked table in transaction and this lock has not yet been released: the statement was aborted"

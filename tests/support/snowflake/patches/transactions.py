@@ -16,8 +16,8 @@ from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from tests.snowflake.patches.errors import as_snowflake
-from tests.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.errors import as_snowflake
+from tests.support.snowflake.patches.replacing import around
 
 _DDL = (exp.Alter, exp.Comment, exp.Create, exp.Drop)
 _DML = (exp.DML, exp.TruncateTable)

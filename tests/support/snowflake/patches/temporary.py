@@ -14,7 +14,7 @@ from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 
-from tests.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.replacing import around
 
 Name = tuple[str, str, str]
 """Database, schema and name, as they are stored."""

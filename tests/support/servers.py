@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # No test may reach a real account, whatever the machine has configured.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -39,7 +39,7 @@ def moto() -> Iterator[str]:
     """The address of a server that stands for S3, SQS, Glue, SSM and more; boto3 finds it while it runs."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "tests.moto_server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "tests.support.moto_server", "-H", "127.0.0.1", "-p", str(port)]
     with running(command, f"{address}/moto-api/", folder=ROOT), pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", address)
         yield address

@@ -14,8 +14,8 @@ from fakesnow.conn import FakeSnowflakeConnection
 from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
 
-from tests.snowflake.patches.replacing import around
-from tests.snowflake.patches.transactions import roll_back
+from tests.support.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.transactions import roll_back
 
 IDLE_SECONDS = 3.0  # five minutes, for tests
 _WAITED_FOR_A_LOCK = 625

@@ -1,6 +1,6 @@
 """A server that speaks Snowflake's protocol, for tests: fakesnow on DuckDB in memory, with what it lacks patched in.
 
-Run as `python -m tests.snowflake.server --port 5701 --s3 http://127.0.0.1:5600`. It listens on the loopback, says that it is
+Run as `python -m tests.support.snowflake.server --port 5701 --s3 http://127.0.0.1:5600`. It listens on the loopback, says that it is
 ready in one line, takes any user and password, and ends on SIGTERM or SIGINT; all data ends with it. What Snowflake does
 and this does not is told where it is patched, module by module.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 from fakesnow.server import app
 
-from tests.snowflake.patches import (
+from tests.support.snowflake.patches import (
     copying,
     errors,
     functions,

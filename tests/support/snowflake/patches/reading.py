@@ -8,8 +8,8 @@ from duckdb import DuckDBPyConnection
 from snowflake.connector.errors import ProgrammingError
 from sqlglot import exp
 
-from tests.snowflake.patches.options import Copy, unsupported
-from tests.snowflake.patches.staging import StagedFile
+from tests.support.snowflake.patches.options import Copy, unsupported
+from tests.support.snowflake.patches.staging import StagedFile
 
 _LARGEST_VALUE = 16 * 1024 * 1024  # bytes of a VARIANT
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import fakesnow.server as their_server
 
-from tests.snowflake.patches.replacing import around
+from tests.support.snowflake.patches.replacing import around
 
 
 def install(file: Path) -> None:

@@ -1,0 +1,5 @@
+"""The day on which the records of tests land."""
+
+import datetime as dt
+
+DAY = dt.date(2026, 11, 20)
