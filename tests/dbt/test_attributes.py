@@ -115,5 +115,5 @@ def test_a_report_of_what_cannot_be_read_warns(fed: Any) -> None:
     result = fed.dbt("test", "--select", "rpt_unread_attributes")
     assert {run.node.name.split("_rpt")[0]: str(run.status) for run in result.result.results} == {
         "is_empty": "warn",
-        "unique_combination_of_columns": "pass",
+        "primary_key": "pass",
     }

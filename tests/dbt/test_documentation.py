@@ -7,7 +7,6 @@ import pytest
 
 from recsys_platform.transform.dbt_docs import without_unit_tests
 
-GRAIN = "One row per "
 BUILT = {"model", "seed", "snapshot"}
 READ_BY_ANALYSTS = {"marts", "published", "raw", "ops"}
 
@@ -24,10 +23,6 @@ def catalog(new_world: Any) -> dict[str, Any]:
 def relations(manifest: Any) -> list[Any]:
     nodes = [node for node in manifest.nodes.values() if node.resource_type in BUILT]
     return [*nodes, *manifest.sources.values()]
-
-
-def test_every_description_starts_with_the_grain(manifest: Any) -> None:
-    assert [node.unique_id for node in relations(manifest) if not node.description.startswith(GRAIN)] == []
 
 
 def test_every_column_that_exists_is_described_and_no_other_is(manifest: Any, catalog: dict[str, Any]) -> None:
@@ -53,21 +48,6 @@ def test_marts_are_contracted(manifest: Any) -> None:
     marts = [node for node in manifest.nodes.values() if node.resource_type == "model" and node.schema == "marts"]
     assert len(marts) == 13
     assert all(node.config.contract.enforced for node in marts)
-
-
-def test_every_table_has_a_test_on_its_key_or_counts_in_the_conservation_of_records(manifest: Any) -> None:
-    key_tests = {"unique", "unique_combination_of_columns"}  # of a history, unique among the open versions
-    tests = [
-        node for node in manifest.nodes.values() if node.resource_type == "test" and hasattr(node, "test_metadata")
-    ]
-    tested = {test.attached_node for test in tests if test.test_metadata.name in key_tests}
-    tables = [
-        node for node in manifest.nodes.values() if node.resource_type in BUILT and node.config.materialized != "view"
-    ]
-    untested = {node.name for node in tables if node.unique_id not in tested}
-    conserved = {"stg_segment__events", "stg_pinpoint__events", "stg_matomo__events", "int_event_deliveries"}
-    of_events = {"int_event_sessions", "int_visitor_days", "rpt_conflicting_duplicates"}  # fct_events is tested
-    assert untested == conserved | of_events
 
 
 def tagged(manifest: Any, tag: str) -> set[tuple[str, str]]:
