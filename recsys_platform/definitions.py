@@ -8,11 +8,15 @@ from typing import Any
 
 import dagster as dg
 
+from recsys_platform import defs as defs_folder
 from recsys_platform.config.factories import hub_of, prepare_home, registry_of, warehouse_of
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.automation.triggers import triggers
-from recsys_platform.defs.transform.project import OUR_DBT, PROJECT, InstalledDbt
+from recsys_platform.defs.exports.reading_copy import analytics_copy
+from recsys_platform.defs.transform.assets import dbt_models
+from recsys_platform.defs.transform.project import OUR_DBT, InstalledDbt, dbt_project
 from recsys_platform.recommender.lists.publication import LIST_RULES, rules_version
+from recsys_platform.transform.dbt import target_folder
 
 FRESH_DAILY = {"landing", "marts", "published"}
 ENGINES = {"local": "duckdb", "aws": "snowflake"}
@@ -28,13 +32,20 @@ def defs() -> dg.Definitions:
 def build_defs(settings: Settings, *, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The whole platform for one world; tests may swap resources."""
     prepare_home(settings)
-    loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    # Not `load_from_defs_folder`: that looks for a pyproject.toml, which an installed package is without.
+    loaded = dg.ComponentTree.from_module(defs_module=defs_folder, project_root=Path(__file__).parent).build_defs()
     resources = {**resources_of(settings), **(resource_overrides or {})}
     # A process a step would pay for the imports, five seconds and more, each time; DuckDB has one writer anyway.
     own = dg.Definitions(resources=resources, executor=dg.in_process_executor)
-    whole = dg.Definitions.merge(loaded, own, triggers(settings))
+    whole = dg.Definitions.merge(loaded, own, _assets_of(settings), triggers(settings))
     lists = rules_version(LIST_RULES, settings.list_length)
     return whole.map_asset_specs(func=partial(_with_policies, engine=ENGINES[settings.env], lists=lists))
+
+
+def _assets_of(settings: Settings) -> dg.Definitions:
+    """The assets that follow from settings; all others are found in defs/."""
+    models = dbt_models(dbt_project(target_folder(settings.home)))
+    return dg.Definitions(assets=[models, analytics_copy(models.keys)])
 
 
 def resources_of(settings: Settings) -> dict[str, Any]:
@@ -44,7 +55,7 @@ def resources_of(settings: Settings) -> dict[str, Any]:
         "hub": hub_of(settings),
         "warehouse": warehouse_of(settings),
         "registry": registry_of(settings),
-        "dbt": InstalledDbt(project_dir=PROJECT, dbt_executable=str(OUR_DBT)),  # type: ignore[arg-type]
+        "dbt": InstalledDbt(project_dir=dbt_project(target_folder(settings.home)), dbt_executable=str(OUR_DBT)),  # type: ignore[arg-type]
     }
 
 

@@ -5,6 +5,7 @@ Belongs here: which engine stands behind a setting. Does not: the engines; each 
 
 import hashlib
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from recsys_platform.warehouse.port import Warehouse
     from recsys_platform.warehouse.snowflake.session import Account
 
-DAGSTER_YAML = Path(__file__).parents[2] / "dagster.yaml"
+DAGSTER_YAML = Path(str(files("recsys_platform").joinpath("config", "dagster.yaml")))
 _SHIPPED = {
     "2711ce7fe5a744f5a623aa4855f01b2a619c17aa98b777716956c0c6c7c9b99f",  # pragma: allowlist secret
     "232e74f5011044c024a825ff96d286579857094090cc79defbf8bc1e6ac92ab5",  # pragma: allowlist secret

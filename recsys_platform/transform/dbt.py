@@ -8,15 +8,19 @@ dbt parses as ever, once for a home.
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import distribution
+from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-ROOT = Path(__file__).parents[2] / "dbt_project"
-PARSED = ROOT / "target" / "partial_parse.msgpack"
+_PACKAGE = Path(__file__).parents[1]
+_INSTALLED = _PACKAGE / "dbt_project"
+ROOT = _INSTALLED if _INSTALLED.exists() else _PACKAGE.parent / "dbt_project"
+"""The dbt project: inside the package where that was installed from a wheel, else beside it in the checkout."""
+PARSED = "partial_parse.msgpack"
+"""The file of a target folder that holds what dbt parsed."""
 _SOURCES = ("*.yml", "*.sql", "*.csv", "*.md")
 _ADAPTERS = ("dbt-adapters", "dbt-duckdb")
 """Their macros are part of what is parsed."""
@@ -26,8 +30,21 @@ def main() -> None:
     """Run dbt with the arguments of this process."""
     from dbt.cli.main import cli
 
-    manifest = None if "--vars" in sys.argv else parsed_before(PARSED, os.environ.get("RECSYS_ENV", "local"))
+    parsed = target_folder() / PARSED
+    manifest = None if "--vars" in sys.argv else parsed_before(parsed, os.environ.get("RECSYS_ENV", "local"))
     cli(obj={"manifest": manifest} if manifest else None)
+
+
+def target_folder(home: Path | None = None) -> Path:
+    """The folder of dbt's artifacts that do not depend on a warehouse: manifest, parsed project, docs.
+
+    A checkout has one for all worlds. An installed package may lie in a read-only folder: each world then has its own for each version
+    of the package. `home`: the folder of the world, by default what RECSYS_HOME names.
+    """
+    if not _INSTALLED.exists():
+        return ROOT / "target"
+    home = home or Path(os.environ.get("RECSYS_HOME", ".recsys")).resolve()
+    return home / "dbt" / f"project-{version('recsys-platform')}"
 
 
 def parsed_before(file: Path, env: str) -> "Manifest | None":

@@ -1,4 +1,4 @@
-"""The pages of dbt docs, in `dbt_project/target/docs`, without unit tests: they would be most of the lineage that a reader sees."""
+"""The pages of dbt docs, in dbt's target folder, without unit tests: they would be most of the lineage that a reader sees."""
 
 import json
 import os
@@ -8,20 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recsys_platform.transform.dbt import ROOT
+from recsys_platform.transform.dbt import ROOT, target_folder
 
-DOCS = ROOT / "target" / "docs"
 _PREFIX = "unit_test."
 
 
 def main() -> None:
     """Let dbt write them and take the unit tests out; exit with dbt's own status where it fails."""
+    docs = target_folder() / "docs"
     dbt = Path(sys.executable).with_name("dbt")
-    command = [str(dbt), "--quiet", "docs", "generate", "--target-path", str(DOCS)]
+    command = [str(dbt), "--quiet", "docs", "generate", "--target-path", str(docs)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "ignore"})
     if done.returncode:
         sys.exit(done.returncode)
-    manifest = DOCS / "manifest.json"
+    manifest = docs / "manifest.json"
     manifest.write_text(json.dumps(without_unit_tests(json.loads(manifest.read_text("utf-8")))), "utf-8")
 
 

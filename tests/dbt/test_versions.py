@@ -6,18 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from dagster_dbt import DbtProject
 
 from recsys_platform.defs.transform import assets
-from recsys_platform.defs.transform.project import PROJECT
+from recsys_platform.defs.transform.project import dbt_project
 from recsys_platform.defs.transform.versions import code_version
+from recsys_platform.transform.dbt import target_folder
 
 Manifest = dict[str, Any]
 MODELS = ("stg_segment__events", "fct_interactions", "dim_books", "fct_exposures")
 
 
 @pytest.fixture(scope="module")
-def manifest() -> Manifest:
-    return dict(json.loads(PROJECT.manifest_path.read_text()))
+def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
+    return dbt_project(target_folder(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture(scope="module")
+def manifest(project: DbtProject) -> Manifest:
+    return dict(json.loads(project.manifest_path.read_text()))
 
 
 def versions(manifest: Manifest, **variables: Any) -> dict[str, str]:
@@ -74,6 +81,6 @@ def test_a_variable_is_part_of_the_models_that_name_it(manifest: Manifest) -> No
     assert {name for name in MODELS if before[name] != after[name]} == {"fct_interactions"}
 
 
-def test_dagster_has_these_versions(manifest: Manifest) -> None:
-    specs = {spec.key.path[-1]: spec.code_version for spec in assets.dbt_models.specs}
+def test_dagster_has_these_versions(project: DbtProject, manifest: Manifest) -> None:
+    specs = {spec.key.path[-1]: spec.code_version for spec in assets.dbt_models(project).specs}
     assert {name: specs[name] for name in MODELS} == versions(manifest)

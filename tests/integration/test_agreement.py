@@ -34,7 +34,7 @@ from tests.support import automation_process
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 ROOT, TICKS = Path(__file__).parents[2], Path(automation_process.__file__)
-COPIED = ("recsys_platform", "dbt_project", "pyproject.toml", "dagster.yaml", "workspace.yaml")
+COPIED = ("recsys_platform", "dbt_project", "pyproject.toml")
 VARIANTS, LIST_RULES = "recsys_platform/recommender/variants.yaml", "recsys_platform/recommender/list_rules.yaml"
 COMMAND, AUTOMATION = "recsys run", "automation"
 ROLES = "select role, model_version from published.model_roles where is_live or role <> 'baseline'"

@@ -24,7 +24,7 @@ from recsys_platform.hub.layout import landing_key
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub, HubObject
 from recsys_platform.ingestion.arrivals import all_arrivals
-from recsys_platform.transform.dbt import PARSED, parsed_before
+from recsys_platform.transform.dbt import PARSED, parsed_before, target_folder
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.dbt_world import World
 
@@ -426,7 +426,7 @@ def test_two_hundred_ticks_of_trouble_lose_nothing_and_each_failure_is_told_once
                 failures.note(None if is_loaded else "silent" if is_silent else "held")
     assert failures.expected > 5
     assert platform.waiting == 0
-    marts = World(tmp_path, parsed_before(PARSED, "local")).build()
+    marts = World(tmp_path, parsed_before(target_folder(tmp_path) / PARSED, "local")).build()
     assert marts.rows("select count(*) from marts.fct_events") == [(platform.landed,)]
     assert marts.rows("select sum(accepted), sum(distinct_events) from marts.rpt_event_conservation") == [
         (platform.landed, platform.landed)

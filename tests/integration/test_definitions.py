@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from recsys_platform.cli.commands.run import WORKSPACE
 from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
@@ -41,7 +42,7 @@ def test_the_asset_graph_is_the_one_that_was_reviewed(defs):
 
 
 def test_workspace_and_dg_load_the_same_location():
-    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    workspace = yaml.safe_load(WORKSPACE.read_text())["load_from"][0]["python_module"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
     assert workspace["module_name"] == project["code_location_target_module"]
     assert workspace["location_name"] == project["code_location_name"]

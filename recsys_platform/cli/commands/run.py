@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from contextlib import nullcontext
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from recsys_platform.common.errors import InputError
 from recsys_platform.common.interrupts import GRACE_SECONDS, INTERRUPTS, end_children
 from recsys_platform.config.settings import Settings
 
-WORKSPACE = Path(__file__).parents[3] / "workspace.yaml"
+WORKSPACE = Path(str(files("recsys_platform").joinpath("config", "workspace.yaml")))
 
 
 def run(

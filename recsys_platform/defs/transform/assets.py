@@ -12,7 +12,6 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import ON_NEWS
 from recsys_platform.defs.pools import REBUILD, WAREHOUSE_WRITER
-from recsys_platform.defs.transform.project import PROJECT
 from recsys_platform.defs.transform.versions import code_version
 from recsys_platform.transform.dbt import ROOT
 from recsys_platform.warehouse.port import Warehouse
@@ -58,14 +57,20 @@ def _on_every_day(dep: dg.AssetDep) -> dg.AssetDep:
 VARIABLES: Mapping[str, Any] = yaml.safe_load((ROOT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
 
 
-@dbt_assets(
-    manifest=PROJECT.manifest_path,
-    project=PROJECT,
-    exclude=NOT_OURS,
-    dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False)),
-    pool=WAREHOUSE_WRITER,
-)
-def dbt_models(
+def dbt_models(project: DbtProject) -> dg.AssetsDefinition:
+    """Every model and seed of a project as one set of assets, built together."""
+    as_assets = dbt_assets(
+        manifest=project.manifest_path,
+        project=project,
+        exclude=NOT_OURS,
+        dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=False)),
+        pool=WAREHOUSE_WRITER,
+        name="dbt_models",
+    )
+    return as_assets(_build)
+
+
+def _build(
     context: dg.AssetExecutionContext,
     dbt: DbtCliResource,
     settings: dg.ResourceParam[Settings],

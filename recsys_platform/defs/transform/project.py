@@ -1,9 +1,10 @@
-"""The one `DbtProject`: where it lies, and a manifest that is never older than the models."""
+"""The `DbtProject`: where it lies, and a manifest that is never older than the models."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,15 +12,16 @@ from tempfile import TemporaryDirectory
 from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
 
-from recsys_platform.transform.dbt import ROOT, is_older_than_the_project
+from recsys_platform.transform.dbt import PARSED, ROOT, is_older_than_the_project
 
 DBT = Path(sys.executable).with_name("dbt")
 OUR_DBT = Path(sys.executable).with_name("recsys-dbt")
 
 
-def dbt_project() -> DbtProject:
-    """The project, parsed again when a file of it is newer than the manifest."""
-    project = DbtProject(ROOT)
+@cache
+def dbt_project(target: Path) -> DbtProject:
+    """The project with its manifest in a target folder, parsed again when a file of it is newer than the manifest."""
+    project = DbtProject(ROOT, target_path=target)
     if is_older_than_the_project(project.manifest_path):
         sys.stderr.write("Parsing the dbt project…\n")
         _parse(project.manifest_path.parent)
@@ -28,11 +30,11 @@ def dbt_project() -> DbtProject:
 
 def _parse(target: Path) -> None:
     """Parse beside the target folder and move the result there: another process may do the same at this moment."""
-    target.mkdir(exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target) as draft:
-        ours = {"DBT_TARGET_PATH": draft, "PYTHONWARNINGS": "ignore"}
+        ours = {"DBT_TARGET_PATH": draft, "DBT_LOG_PATH": draft, "PYTHONWARNINGS": "ignore"}
         subprocess.run([str(DBT), "--quiet", "parse"], cwd=ROOT, check=True, env={**os.environ, **ours})
-        for name in ("partial_parse.msgpack", "manifest.json"):
+        for name in (PARSED, "manifest.json"):
             os.replace(Path(draft) / name, target / name)
 
 
@@ -49,6 +51,3 @@ class InstalledDbt(DbtCliResource):
 
     def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
         """None is what the invocation works with where there is no adapter."""
-
-
-PROJECT = dbt_project()

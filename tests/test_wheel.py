@@ -1,0 +1,112 @@
+"""The wheel: all files that the code reads are in it, and it works far from a checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from collections.abc import Iterator
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+UV = Path(sys.executable).with_name("uv")
+OTHERS_SCRIPTS = ("dagster", "dbt")
+ASSETS = "from recsys_platform.definitions import defs; print(*(key.to_user_string() for key in defs().resolve_all_asset_keys()))"
+SMALL = ("--readers", "60", "--books", "40", "--days", "4", "--seed", "1", "--end", "2026-11-27")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built as for a release: a source archive first, then the wheel from that alone."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [UV, "build", "--quiet", "--offline", "--no-build-isolation", "--python", sys.executable, "-o", folder]
+    done = subprocess.run([*command, ROOT], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    [built] = folder.glob("*.whl")
+    return built
+
+
+def names_in(wheel: Path, folder: str) -> set[str]:
+    """The files below a folder of the wheel, by their path in it."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name.removeprefix(folder) for name in archive.namelist() if name.startswith(folder)}
+
+
+def tracked(folder: str) -> set[str]:
+    """The files of a folder of the repository that are neither ignored by git nor compiled, by their path in it."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", folder]
+    found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    return {name.removeprefix(f"{folder}/") for name in found if (ROOT / name).exists()}
+
+
+def test_every_file_of_the_package_and_of_the_dbt_project_is_in_the_wheel_and_nothing_else(wheel: Path) -> None:
+    package = {name for name in names_in(wheel, "recsys_platform/") if not name.startswith("dbt_project/")}
+    assert package == tracked("recsys_platform")
+    assert names_in(wheel, "recsys_platform/dbt_project/") == tracked("dbt_project")
+
+
+def test_the_wheel_says_its_license_its_pythons_and_its_extras(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        told = Parser().parsestr(archive.read(name).decode())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert told["License-Expression"] == "Apache-2.0"
+    assert told.get_all("License-File") == ["LICENSE"]
+    assert set(told["Requires-Python"].split(",")) == set(project["requires-python"].split(","))
+    assert set(told.get_all("Provides-Extra")) == set(project["optional-dependencies"])
+
+
+class Installation:
+    """A virtual environment that holds the wheel; what that depends on is borrowed from the environment of these tests."""
+
+    def __init__(self, folder: Path, wheel: Path) -> None:
+        venv.create(folder, symlinks=True)
+        self.python, self.bin = folder / "bin" / "python", folder / "bin"
+        self.packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+        command = [UV, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", self.python, wheel]
+        subprocess.run(command, check=True)
+        # Dependencies are 1 GB and a quarter of an hour to install anew. A path that a .pth file names comes after the packages of the
+        # environment, and the .pth files beside it are not read: a checkout that is installed there for editing stays out of sight.
+        (self.packages / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+        for name in OTHERS_SCRIPTS:
+            body = Path(sys.executable).with_name(name).read_text().partition("\n")[2]
+            (self.bin / name).write_text(f"#!{self.python}\n{body}")
+            (self.bin / name).chmod(0o755)
+
+    def run(self, folder: Path, *command: str) -> str:
+        """What a program of the environment prints that is run in a folder, with no setting of this process."""
+        environment = {"PATH": f"{self.bin}{os.pathsep}{os.defpath}", "HOME": os.environ["HOME"]}
+        started = [self.bin / command[0], *command[1:]]
+        done = subprocess.run(started, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def files(self) -> set[Path]:
+        """Every file of the environment but what Python and numba compile."""
+        return {path for path in self.packages.rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
+
+
+@pytest.fixture
+def installation(wheel: Path, tmp_path: Path) -> Iterator[Installation]:
+    made = Installation(tmp_path / "environment", wheel)
+    yield made
+    shutil.rmtree(tmp_path / "environment")
+
+
+@pytest.mark.slow
+def test_the_wheel_works_in_an_empty_folder_and_writes_nowhere_else(installation: Installation, tmp_path: Path) -> None:
+    """No whole run: the definitions find and parse the dbt project, read all YAML and load every module; files are compared above."""
+    folder, before = tmp_path / "empty", installation.files()
+    folder.mkdir()
+    assert "927 records" in installation.run(folder, "recsys", "simulate", *SMALL)
+    assets = installation.run(folder, "python", "-c", ASSETS).split()
+    assert {"staging/stg_segment__events", "models/lightfm", "published/user_recommendations"} <= set(assets)
+    assert {path.name for path in folder.iterdir()} == {".recsys"}
+    assert list((folder / ".recsys" / "dbt").glob("project-*/manifest.json"))
+    assert installation.files() == before
