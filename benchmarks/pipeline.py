@@ -43,6 +43,7 @@ from recsys_platform.ingestion.arrivals import all_arrivals
 from recsys_platform.ingestion.reconciliation import account, conserved_events, damaged_objects
 from recsys_platform.recommender.data import training_data as curated
 from recsys_platform.recommender.evaluation.results import keep, measured_on
+from recsys_platform.recommender.lists.list_rules import ListRules
 from recsys_platform.recommender.lists.publication import publish
 from recsys_platform.recommender.registry.promotion import judge
 from recsys_platform.recommender.registry.versions import Registry
@@ -96,7 +97,15 @@ def by_script(settings: Settings) -> None:
         train(name, curated.newest_dataset(hub), registry, variants=variants, now=now)
     measured = measured_on(data.fingerprint(), warehouse)
     judge(candidates_of(data, variants, live, registry, now), live, measured, registry, GATE)
-    publish(curated.newest_marts(hub), registry, warehouse, list_length=settings.list_length, now=now)
+    publish(
+        curated.newest_marts(hub),
+        registry,
+        warehouse,
+        list_length=settings.list_length,
+        now=now,
+        variants=load_variants(),
+        rules=ListRules(),
+    )
     write_reading_copy(warehouse, settings.analytics_path)
     for table in DAILY_TABLES:
         keep_days(hub, warehouse, table)

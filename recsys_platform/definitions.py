@@ -9,13 +9,15 @@ from typing import Any
 import dagster as dg
 
 from recsys_platform import defs as defs_folder
-from recsys_platform.config.factories import hub_of, prepare_home, registry_of, warehouse_of
+from recsys_platform.config.factories import hub_of, list_rules_of, prepare_home, registry_of, variants_of, warehouse_of
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.exports.reading_copy import analytics_copy
+from recsys_platform.defs.publishing.assets import published_tables
+from recsys_platform.defs.training.assets import training_assets
 from recsys_platform.defs.transform.assets import dbt_models
 from recsys_platform.defs.transform.project import OUR_DBT, InstalledDbt, dbt_project
-from recsys_platform.recommender.lists.publication import LIST_RULES, rules_version
+from recsys_platform.recommender.lists.publication import rules_version
 from recsys_platform.transform.dbt import target_folder
 
 FRESH_DAILY = {"landing", "marts", "published"}
@@ -38,14 +40,15 @@ def build_defs(settings: Settings, *, resource_overrides: Mapping[str, Any] | No
     # A process a step would pay for the imports, five seconds and more, each time; DuckDB has one writer anyway.
     own = dg.Definitions(resources=resources, executor=dg.in_process_executor)
     whole = dg.Definitions.merge(loaded, own, _assets_of(settings), triggers(settings))
-    lists = rules_version(LIST_RULES, settings.list_length)
+    lists = rules_version(list_rules_of(settings), settings.list_length)
     return whole.map_asset_specs(func=partial(_with_policies, engine=ENGINES[settings.env], lists=lists))
 
 
 def _assets_of(settings: Settings) -> dg.Definitions:
-    """The assets that follow from settings; all others are found in defs/."""
+    """The assets that follow from settings and from the files of the world; all others are found in defs/."""
     models = dbt_models(dbt_project(target_folder(settings.home)))
-    return dg.Definitions(assets=[models, analytics_copy(models.keys)])
+    lists = published_tables(list_rules_of(settings))
+    return dg.Definitions(assets=[models, analytics_copy(models.keys), *training_assets(variants_of(settings)), lists])
 
 
 def resources_of(settings: Settings) -> dict[str, Any]:
@@ -55,6 +58,8 @@ def resources_of(settings: Settings) -> dict[str, Any]:
         "hub": hub_of(settings),
         "warehouse": warehouse_of(settings),
         "registry": registry_of(settings),
+        "variants": variants_of(settings),
+        "list_rules": list_rules_of(settings),
         "dbt": InstalledDbt(project_dir=dbt_project(target_folder(settings.home)), dbt_executable=str(OUR_DBT)),  # type: ignore[arg-type]
     }
 

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from recsys_platform.cli.commands.import_files import import_events, import_files
+from recsys_platform.cli.commands.init import init
 from recsys_platform.cli.commands.maintenance import accept_snapshot, cleanup
 from recsys_platform.cli.commands.models import models, pin, promote, rollback, unpin
 from recsys_platform.cli.commands.quarantine import rejected, revalidate
@@ -35,7 +36,7 @@ app = typer.Typer(
 COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
     "Simulation": {"demo": demo, "simulate": simulate, "serve-attributes": serve_attributes},
     "Import": {"import": import_files, "import-events": import_events, "fetch": fetch},
-    "Pipeline": {"run": run, "dev": dev, "status": status, "show": show, "cleanup": cleanup},
+    "Pipeline": {"init": init, "run": run, "dev": dev, "status": status, "show": show, "cleanup": cleanup},
     "Data quality": {"rejected": rejected, "revalidate": revalidate, "accept-snapshot": accept_snapshot},
     "Models": {"models": models, "promote": promote, "rollback": rollback, "pin": pin, "unpin": unpin},
 }

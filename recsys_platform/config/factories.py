@@ -13,12 +13,15 @@ from pydantic import SecretStr
 
 from recsys_platform.common.errors import SettingsError
 from recsys_platform.config.settings import Settings
+from recsys_platform.config.world_files import LIST_RULES, VARIANTS, world_file
 from recsys_platform.hub.factory import hub_at, prefix_of
 from recsys_platform.hub.object_store import Hub
 
 if TYPE_CHECKING:
     from recsys_platform.hub.sqs import LandingQueue
+    from recsys_platform.recommender.lists.list_rules import ListRules
     from recsys_platform.recommender.registry.versions import Registry
+    from recsys_platform.recommender.training.variants import Variants
     from recsys_platform.warehouse.port import Warehouse
     from recsys_platform.warehouse.snowflake.session import Account
 
@@ -86,6 +89,20 @@ def queue_of(settings: Settings) -> "LandingQueue | None":
     from recsys_platform.hub.sqs import LandingQueue
 
     return LandingQueue(str(settings.landing_queue), prefix_of(settings.hub or ""))
+
+
+def variants_of(settings: Settings) -> "Variants":
+    """The variants of a world; `ModelError` says what is wrong with which."""
+    from recsys_platform.recommender.training.variants import load_variants
+
+    return load_variants(world_file(settings, VARIANTS))
+
+
+def list_rules_of(settings: Settings) -> "ListRules":
+    """The list rules of a world; `ListRulesError` says what is wrong with which."""
+    from recsys_platform.recommender.lists.list_rules import load_list_rules
+
+    return load_list_rules(world_file(settings, LIST_RULES))
 
 
 def prepare_home(settings: Settings) -> None:

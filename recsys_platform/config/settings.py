@@ -63,6 +63,10 @@ class Settings(BaseModel):
         validate_default=True,
         description="folder of one world: hub, warehouse, models, Dagster's own state",
     )
+    config_dir: Path | None = Field(
+        None,
+        description="folder of `variants.yaml` and `list_rules.yaml` for this world; by default the folder `config` in `RECSYS_HOME`",
+    )
     hub: str | None = Field(
         None, description="data hub in S3, `s3://bucket/prefix`; by default the folder `hub` in `RECSYS_HOME`"
     )
@@ -143,10 +147,10 @@ class Settings(BaseModel):
 
     _production: Path | None = PrivateAttr(None)
 
-    @field_validator("home")
+    @field_validator("home", "config_dir")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().resolve()
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().resolve()
 
     @field_validator("hub")
     @classmethod
@@ -195,6 +199,11 @@ class Settings(BaseModel):
     def hub_place(self) -> str | Path:
         """Where the data hub is: a folder, or `s3://bucket/prefix`."""
         return self.hub or self.home / "hub"
+
+    @property
+    def config_folder(self) -> Path:
+        """The folder of the files that people edit for this world; a file that is not there has its default."""
+        return self.config_dir or self.home / "config"
 
     @property
     def warehouse_path(self) -> Path:

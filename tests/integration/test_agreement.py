@@ -1,12 +1,11 @@
 """Whatever a person changes: published lists, the page of the evaluation and the registry agree once it was followed.
 
-By both roads: `recsys run`, and what the sensors and conditions of Dagster's UI ask for. Each step is a process of its own, on a copy
-of the code whose files of variants and list rules may be changed: they are read where a process starts.
+By both roads: `recsys run`, and what the sensors and conditions of Dagster's UI ask for. Each step is a process of its own: the
+files of the world are read where a process starts.
 """
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from rich.table import Table
 
 from recsys_platform.config.factories import registry_of
 from recsys_platform.config.settings import load_settings
+from recsys_platform.config.world_files import LIST_RULES, VARIANTS
 from recsys_platform.hub.layout import Attributes
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.snapshots import snapshot_days, snapshot_parts
@@ -34,8 +34,6 @@ from tests.support import automation_process
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 ROOT, TICKS = Path(__file__).parents[2], Path(automation_process.__file__)
-COPIED = ("recsys_platform", "dbt_project", "pyproject.toml")
-VARIANTS, LIST_RULES = "recsys_platform/recommender/variants.yaml", "recsys_platform/recommender/list_rules.yaml"
 COMMAND, AUTOMATION = "recsys run", "automation"
 ROLES = "select role, model_version from published.model_roles where is_live or role <> 'baseline'"
 LISTS = (
@@ -66,11 +64,11 @@ class Found:
 
 
 class World:
-    """A world, the code that works on it, and the road by which what a person changes is followed."""
+    """A world and the road by which what a person changes is followed."""
 
-    def __init__(self, home: Path, code: Path, road: str) -> None:
-        self.home, self.code, self.road = home, code, road
-        self.environment = os.environ | {"RECSYS_HOME": str(home), "PYTHONPATH": str(code)}
+    def __init__(self, home: Path, road: str) -> None:
+        self.home, self.road = home, road
+        self.environment = os.environ | {"RECSYS_HOME": str(home), "PYTHONPATH": str(ROOT)}
         self.registry: Registry = registry_of(load_settings({"RECSYS_HOME": str(home)}))
         self.hub, self.steps = FolderHub(home / "hub"), list[Found]()
 
@@ -82,8 +80,8 @@ class World:
         return bool(self._python(str(TICKS), str(self.home / "conditions.json")))
 
     def change_file(self, name: str, **entries: Any) -> None:
-        """Change entries of a file of the code."""
-        file = self.code / name
+        """Change entries of a file of the world."""
+        file = self.home / "config" / name
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | entries, sort_keys=False))
 
     def change_attributes(self, kind: Attributes, **values: Any) -> None:
@@ -131,29 +129,16 @@ class World:
         return table
 
     def _python(self, *arguments: str) -> str:
-        command, given = [sys.executable, *arguments], {"cwd": self.code, "env": self.environment}
+        command, given = [sys.executable, *arguments], {"cwd": ROOT, "env": self.environment}
         done = subprocess.run(command, **given, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
 
-@pytest.fixture(scope="module")
-def copied_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The code as in a checkout of one's own; dbt parses its project once for all tests."""
-    folder = tmp_path_factory.mktemp("code")
-    for name in COPIED:
-        if (ROOT / name).is_file():
-            shutil.copy2(ROOT / name, folder / name)
-        else:
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs"))
-    return folder
-
-
 @pytest.fixture(params=[COMMAND, AUTOMATION])
-def changed_world(world: Path, copied_code: Path, request: pytest.FixtureRequest) -> Iterator[World]:
-    for name in (VARIANTS, LIST_RULES):
-        shutil.copy2(ROOT / name, copied_code / name)
-    made = World(world, copied_code, request.param)
+def changed_world(world: Path, run_recsys: Any, request: pytest.FixtureRequest) -> Iterator[World]:
+    assert run_recsys("init")[0] == 0
+    made = World(world, request.param)
     yield made
     Console(width=200).print(made.table())
 

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from recsys_platform.config.factories import hub_of, registry_of, warehouse_of
+from recsys_platform.config.factories import hub_of, registry_of, variants_of, warehouse_of
 from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.training import assets
 from recsys_platform.defs.training.aliases import moved_aliases
@@ -30,11 +30,18 @@ def test_what_a_person_promotes_while_the_gate_is_at_work_stays_and_is_followed(
         promote(registry, other.version, alias=PRODUCTION, why="", catalogue_hash=books, data_to="2100-01-01")
         return found
 
-    resources = {"hub": hub_of(settings), "registry": registry, "warehouse": warehouse_of(settings)}
+    variants = variants_of(settings)
+    resources = {
+        "hub": hub_of(settings),
+        "registry": registry,
+        "warehouse": warehouse_of(settings),
+        "variants": variants,
+    }
+    promotion = assets.promotion_asset(variants)
     with dg.DagsterInstance.ephemeral() as instance:
 
         def gate() -> dg.ExecuteInProcessResult:
-            return dg.materialize([assets.promotion], instance=instance, resources=resources)
+            return dg.materialize([promotion], instance=instance, resources=resources)
 
         with monkeypatch.context() as patch:
             patch.setattr(assets, "candidates_of", train_while_a_person_promotes)

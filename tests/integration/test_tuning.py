@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from recsys_platform.config.factories import hub_of, registry_of
+from recsys_platform.config.factories import hub_of, registry_of, variants_of
 from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.training.tuning import TuningConfig, tuning
 from recsys_platform.recommender.training.variants import variant_of
@@ -17,7 +17,7 @@ def test_what_is_found_is_kept_in_mlflow_and_shown_as_yaml(world):
     registry = registry_of(settings)
     config = TuningConfig(variants=["ease", "lightfm_content"], trials=12, seconds=60)
     with dg.build_asset_context() as context:
-        found = tuning(context, config, hub=hub_of(settings), registry=registry)
+        found = tuning(context, config, hub=hub_of(settings), registry=registry, variants=variants_of(settings))
     lines = found.metadata["for variants.yaml"].value.removeprefix("```yaml\n").removesuffix("```")
     shown = yaml.safe_load(lines)
     assert {variant_of(name, given).model for name, given in shown.items()} == {"ease", "lightfm"}

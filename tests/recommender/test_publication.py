@@ -12,11 +12,11 @@ import pytest
 
 from recsys_platform.recommender.data.training_data import dataset_of
 from recsys_platform.recommender.lists.list_rules import ListRules, list_rules_of
-from recsys_platform.recommender.lists.publication import VARIANTS, Publication, publish
+from recsys_platform.recommender.lists.publication import Publication, publish
 from recsys_platform.recommender.registry.promotion import promote
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import train
-from recsys_platform.recommender.training.variants import variant_of
+from recsys_platform.recommender.training.variants import load_variants, variant_of
 from tests.support.list_world import IDS, world
 
 NOW = dt.datetime(2026, 11, 22)
@@ -52,6 +52,7 @@ def marts_of_world() -> dict[str, pa.Table]:
     return {name: pa.Table.from_pandas(pd.DataFrame(columns)) for name, columns in tables.items()}
 
 
+VARIANTS = load_variants()
 MARTS = marts_of_world()
 
 
@@ -66,7 +67,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
 
 def published(registry: Registry, warehouse: Any, rules: ListRules, minutes: int = 0) -> Publication:
     now = NOW + dt.timedelta(minutes=minutes)
-    return publish(MARTS, registry, warehouse, list_length=8, now=now, rules=rules)
+    return publish(MARTS, registry, warehouse, list_length=8, now=now, variants=VARIANTS, rules=rules)
 
 
 PROMOTED = [{"book_id": IDS[3], "rank": 2}, {"book_id": IDS[9], "rank": 7}, {"book_id": "gone", "rank": 1}]
@@ -193,7 +194,7 @@ def test_in_a_world_of_views_who_dismissed_all_other_books_is_offered_the_opened
     assert data.signal.verb == "opened"
     version = train("popularity", data, registry, variants=VARIANTS, now=NOW).version
     registry.set_alias(PRODUCTION, version, why="a test")
-    publish(marts, registry, warehouse, list_length=8, now=NOW, rules=ListRules())
+    publish(marts, registry, warehouse, list_length=8, now=NOW, variants=VARIANTS, rules=ListRules())
     lists = warehouse.frame("select user_id, book_id from published.user_recommendations").to_pylist()
     assert [row["book_id"] for row in lists if row["user_id"] == "u0"] == ["b1"]
     assert sorted(row["book_id"] for row in lists if row["user_id"] == "u1") == ["b1", "b3"]  # without the opened one

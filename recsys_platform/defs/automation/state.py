@@ -116,12 +116,13 @@ def _file(settings: Settings) -> Path:
 
 
 def _fingerprint(settings: Settings) -> str:
-    """Another one where the code, the dbt project or a setting is another."""
-    files = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in _sources()]
+    """Another one where the code, the dbt project, a setting or a file of the world is another."""
+    files = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in _sources(settings)]
     return hashlib.sha256("\n".join([settings.model_dump_json(), *files]).encode()).hexdigest()
 
 
-def _sources() -> Iterator[Path]:
+def _sources(settings: Settings) -> Iterator[Path]:
+    yield from sorted(settings.config_folder.glob("*.yaml"))
     for pattern in ("*.py", "*.yaml"):
         yield from sorted(PACKAGE.rglob(pattern))
     for folder in ("models", "seeds", "snapshots", "tests", "macros"):

@@ -14,58 +14,75 @@ from recsys_platform.defs.table_metadata import table_metadata
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.data.training_data import newest_marts
 from recsys_platform.recommender.lists.contracts import TABLES, promises_of
-from recsys_platform.recommender.lists.publication import LIST_RULES, Publication, made_by, publish
+from recsys_platform.recommender.lists.list_rules import ListRules
+from recsys_platform.recommender.lists.publication import Publication, made_by, publish
 from recsys_platform.recommender.registry.versions import Registry
+from recsys_platform.recommender.training.variants import Variants
 from recsys_platform.warehouse.port import Warehouse
 
 _DESCRIPTIONS = {
-    "user_recommendations": "One row per reader, model and rank: what to offer, by the rules in recommender/list_rules.yaml.",
+    "user_recommendations": "One row per reader, model and rank: what to offer, by the rules in list_rules.yaml.",
     "similar_books": "One row per book and rank: the books nearest to it in the model's space.",
     "model_roles": "One row per model whose lists are published: which one is live, and why.",
     "popular_books": "One row per segment and rank: what everybody, or everybody of a language, reads.",
 }
 _KEYS = {name: dg.AssetKey(["published", name]) for name in TABLES}
-_PROMISES = promises_of(made_by(LIST_RULES))
 _CHECK = "keeps_its_promises"
 
 
-@dg.multi_asset(
-    specs=[
-        dg.AssetSpec(
-            key,
-            deps=[dg.AssetKey(["models", "promotion"])],
-            group_name="published",
-            kinds={"duckdb"},
-            description=_DESCRIPTIONS[name],
-            automation_condition=ON_NEWS,
-        )
-        for name, key in _KEYS.items()
-    ],
-    check_specs=[
-        dg.AssetCheckSpec(_CHECK, asset=key, blocking=True, description="; ".join(_PROMISES[name]))
-        for name, key in _KEYS.items()
-    ],
-    pool=WAREHOUSE_WRITER,
-    name="published_tables",
-)
-def published_tables(
+def published_tables(rules: ListRules) -> dg.AssetsDefinition:
+    """The published tables as assets, made together; what each is held to follows from the list rules."""
+    promises = promises_of(made_by(rules))
+    as_assets = dg.multi_asset(
+        specs=[_spec(name, key) for name, key in _KEYS.items()],
+        check_specs=[
+            dg.AssetCheckSpec(_CHECK, asset=key, blocking=True, description="; ".join(promises[name]))
+            for name, key in _KEYS.items()
+        ],
+        pool=WAREHOUSE_WRITER,
+        name="published_tables",
+    )
+    return as_assets(_publish_tables)
+
+
+def _spec(name: str, key: dg.AssetKey) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key,
+        deps=[dg.AssetKey(["models", "promotion"])],
+        group_name="published",
+        kinds={"duckdb"},
+        description=_DESCRIPTIONS[name],
+        automation_condition=ON_NEWS,
+    )
+
+
+def _publish_tables(
     context: dg.AssetExecutionContext,
     hub: dg.ResourceParam[Hub],
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[Registry],
     settings: dg.ResourceParam[Settings],
+    variants: dg.ResourceParam[Variants],
+    list_rules: dg.ResourceParam[ListRules],
 ) -> Iterator[dg.MaterializeResult]:
     """Write, check and swap the tables together."""
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     try:
         done = publish(
-            newest_marts(hub), registry, warehouse, list_length=settings.list_length, now=now, rules=LIST_RULES
+            newest_marts(hub),
+            registry,
+            warehouse,
+            list_length=settings.list_length,
+            now=now,
+            variants=variants,
+            rules=list_rules,
         )
     except PublishError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     context.log.info(_sentence(done))
     for said in done.unheeded:
         context.log.warning("The list rules ask for what cannot be. %s", said)
+    promises = promises_of(made_by(list_rules))
     for name, key in _KEYS.items():
         yield dg.MaterializeResult(
             asset_key=key,
@@ -78,7 +95,7 @@ def published_tables(
                     description=None
                     if name in done.rows
                     else "Not written anew: held to its promises when it was written",
-                    metadata={"promises": list(_PROMISES[name])},
+                    metadata={"promises": list(promises[name])},
                 )
             ],
         )

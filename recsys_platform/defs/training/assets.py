@@ -32,14 +32,13 @@ from recsys_platform.recommender.training.candidates import (
     recipes_version,
     train,
 )
-from recsys_platform.recommender.training.variants import BASELINE, components_of, load_variants
+from recsys_platform.recommender.training.variants import BASELINE, Variants, components_of
 from recsys_platform.reports.evaluation_page import evaluation_page, with_gate
 from recsys_platform.reports.evaluation_plots import evaluation_plot
 from recsys_platform.warehouse.port import Warehouse
 
 INTERACTIONS = dg.AssetKey(["training", "interactions"])
 EVALUATION_KEY = dg.AssetKey(["models", "evaluation"])
-VARIANTS = load_variants()
 EVALUATION = EvaluationParams(max_users=5_000)
 GATE = GateParams()
 REPORT = "reports/evaluation.html"
@@ -88,24 +87,35 @@ def _nothing(counts: dict[str, int]) -> str:
     return f"Nothing can be learned while {empty} is empty: load events of signed-in readers and a book snapshot first"
 
 
-@dg.asset(
-    key=EVALUATION_KEY,
-    deps=[INTERACTIONS],
-    group_name="training",
-    kinds={"numpy"},
-    pool=WAREHOUSE_WRITER,
-    automation_condition=ON_NEWS,
-    code_version=recipes_version(VARIANTS),
-)
+def training_assets(variants: Variants) -> list[dg.AssetsDefinition]:
+    """The evaluation, a model for each variant, and the gate: their number and their code versions follow from the variants."""
+    models = [_model_asset(name, variants) for name in variants]
+    return [_evaluation_asset(variants), *models, promotion_asset(variants)]
+
+
+def _evaluation_asset(variants: Variants) -> dg.AssetsDefinition:
+    as_asset = dg.asset(
+        key=EVALUATION_KEY,
+        deps=[INTERACTIONS],
+        group_name="training",
+        kinds={"numpy"},
+        pool=WAREHOUSE_WRITER,
+        automation_condition=ON_NEWS,
+        code_version=recipes_version(variants),
+    )
+    return as_asset(evaluation)
+
+
 def evaluation(
     context: dg.AssetExecutionContext,
     hub: dg.ResourceParam[Hub],
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[Registry],
+    variants: dg.ResourceParam[Variants],
 ) -> dg.MaterializeResult:
     """Every recipe trained on the past and tested on the 20 % that readers with history liked last: full ranking, NDCG and more."""
     data = curated.newest_dataset(hub)
-    variants, live = live_recipe(VARIANTS, registry)
+    variants, live = live_recipe(variants, registry)
     try:
         result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live, listener=_tell(context))
     except DataError as error:
@@ -125,20 +135,20 @@ def evaluation(
     return dg.MaterializeResult(metadata={"report": hub.where(REPORT), **_evaluation_metadata(result)})
 
 
-def _made_of(name: str) -> list[str]:
+def _made_of(name: str, variants: Variants) -> list[str]:
     """The variants that are trained before one: a blend's components, and what newcomers get of all."""
-    return [part for part in (BASELINE, *components_of(VARIANTS[name])) if part != name]
+    return [part for part in (BASELINE, *components_of(variants[name])) if part != name]
 
 
-def _model_asset(name: str) -> dg.AssetsDefinition:
+def _model_asset(name: str, variants: Variants) -> dg.AssetsDefinition:
     @dg.asset(
         key=["models", name],
-        deps=[INTERACTIONS, EVALUATION_KEY, *(dg.AssetKey(["models", part]) for part in _made_of(name))],
+        deps=[INTERACTIONS, EVALUATION_KEY, *(dg.AssetKey(["models", part]) for part in _made_of(name, variants))],
         group_name="training",
-        kinds={"lightfm" if VARIANTS[name].model == "lightfm" else "numpy"},
+        kinds={"lightfm" if variants[name].model == "lightfm" else "numpy"},
         automation_condition=ON_NEWS,
-        code_version=recipes_version(VARIANTS, name, BASELINE),
-        description=_DESCRIPTIONS[VARIANTS[name].model],
+        code_version=recipes_version(variants, name, BASELINE),
+        description=_DESCRIPTIONS[variants[name].model],
     )
     def model(
         context: dg.AssetExecutionContext,
@@ -151,17 +161,17 @@ def _model_asset(name: str) -> dg.AssetsDefinition:
         metrics = measured.metrics(name) if measured and name in measured.models else {}
         listener = _tell(context)
         try:
-            done = train(name, data, registry, variants=VARIANTS, now=_now(), metrics=metrics, listener=listener)
+            done = train(name, data, registry, variants=variants, now=_now(), metrics=metrics, listener=listener)
         except NothingToLearnError as error:
             return dg.MaterializeResult(metadata={"not trained": str(error)})
         if not done.is_new:
             context.log.info(f"Version {done.version} was trained on exactly this data: it stays.")
-        return dg.MaterializeResult(metadata=_model_metadata(done, data))
+        return dg.MaterializeResult(metadata=_model_metadata(done, data, variants))
 
     return model
 
 
-def _model_metadata(done: Registered, data: Dataset) -> dict[str, Any]:
+def _model_metadata(done: Registered, data: Dataset, variants: Variants) -> dict[str, Any]:
     users, books = data.shape
     return {
         "version": done.version,
@@ -170,35 +180,40 @@ def _model_metadata(done: Registered, data: Dataset) -> dict[str, Any]:
         "books": books,
         "interactions": len(data.interactions),
         "interactions_with_unknown_books": data.dropped,
-        "recipe": dg.MetadataValue.json(VARIANTS[done.name].recipe(VARIANTS)),
+        "recipe": dg.MetadataValue.json(variants[done.name].recipe(variants)),
     }
 
 
-models = [_model_asset(name) for name in VARIANTS]
+def promotion_asset(variants: Variants) -> dg.AssetsDefinition:
+    """The gate, below the model of each variant."""
+    as_asset = dg.asset(
+        key=PROMOTION,
+        deps=[EVALUATION_KEY, ALIASES_KEY, *(dg.AssetKey(["models", name]) for name in variants)],
+        group_name="training",
+        kinds={"mlflow"},
+        pool=WAREHOUSE_WRITER,
+        automation_condition=ON_NEWS,
+        check_specs=[
+            dg.AssetCheckSpec(_BETTER, asset=PROMOTION, description="A recipe beats popularity"),
+            dg.AssetCheckSpec(
+                _LIKE, asset=PROMOTION, description="Nothing has drifted since the live model was trained"
+            ),
+        ],
+    )
+    return as_asset(promotion)
 
 
-@dg.asset(
-    key=PROMOTION,
-    deps=[EVALUATION_KEY, ALIASES_KEY, *(dg.AssetKey(["models", name]) for name in VARIANTS)],
-    group_name="training",
-    kinds={"mlflow"},
-    pool=WAREHOUSE_WRITER,
-    automation_condition=ON_NEWS,
-    check_specs=[
-        dg.AssetCheckSpec(_BETTER, asset=PROMOTION, description="A recipe beats popularity"),
-        dg.AssetCheckSpec(_LIKE, asset=PROMOTION, description="Nothing has drifted since the live model was trained"),
-    ],
-)
 def promotion(
     context: dg.AssetExecutionContext,
     hub: dg.ResourceParam[Hub],
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[Registry],
+    variants: dg.ResourceParam[Variants],
 ) -> dg.MaterializeResult:
     """The gate: what is better than popularity and than what is live goes live; every other candidate is told why not."""
     data = curated.newest_dataset(hub)
     known = present_aliases(registry)
-    variants, live = live_recipe(VARIANTS, registry)
+    variants, live = live_recipe(variants, registry)
     moved = _drift(hub, registry)
     candidates = candidates_of(data, variants, live, registry, _now())
     measured, held = measured_on(data.fingerprint(), warehouse), held_choice(registry, data)

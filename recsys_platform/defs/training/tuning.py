@@ -5,13 +5,13 @@ import yaml
 from pydantic import Field
 
 from recsys_platform.defs.automation.triggers import ON_DEMAND
-from recsys_platform.defs.training.assets import INTERACTIONS, VARIANTS
+from recsys_platform.defs.training.assets import INTERACTIONS
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.data import training_data as curated
 from recsys_platform.recommender.data.splits import hold_out
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.recommender.training.tuning import SPACES, Tuned, TuningParams, tune_all
-from recsys_platform.recommender.training.variants import Variant, variant_of
+from recsys_platform.recommender.training.variants import Variant, Variants, variant_of
 
 
 class TuningConfig(dg.Config):
@@ -35,23 +35,24 @@ def tuning(
     config: TuningConfig,
     hub: dg.ResourceParam[Hub],
     registry: dg.ResourceParam[Registry],
+    variants: dg.ResourceParam[Variants],
 ) -> dg.MaterializeResult:
     """Optuna on an inner split: what the evaluation tests on is left out, the latest of the rest is what trials are measured on."""
     inner = hold_out(hold_out(curated.newest_dataset(hub)).train)
     params = TuningParams(trials=config.trials, seconds=config.seconds, seed=config.seed)
-    names = config.variants or [name for name, variant in VARIANTS.items() if variant.model in SPACES]
+    names = config.variants or [name for name, variant in variants.items() if variant.model in SPACES]
 
     def tell(name: str, done: int, best: float) -> None:
         context.log.info(f"{name}: {done} trials, NDCG@{params.k} {best:.4f} so far")
 
-    found, not_tuned = tune_all(names, VARIANTS, inner, params, tell)
+    found, not_tuned = tune_all(names, variants, inner, params, tell)
     for each in found:
         figures = {"ndcg": each.value, "ndcg_before": each.untuned, "trials": float(each.trials)}
         registry.note_tuning(each.name, each.parameters, figures)
     return dg.MaterializeResult(
         metadata={
             "found": dg.MetadataValue.md(_table(found)),
-            "for variants.yaml": dg.MetadataValue.md(f"```yaml\n{_yaml(found)}```"),
+            "for variants.yaml": dg.MetadataValue.md(f"```yaml\n{_yaml(found, variants)}```"),
             **({"not tuned": " ".join(not_tuned)} if not_tuned else {}),
         }
     )
@@ -62,8 +63,8 @@ def _table(found: list[Tuned]) -> str:
     return "\n".join(["| variant | NDCG@10 as it is | best found | trials |", "| --- | --- | --- | --- |", *rows])
 
 
-def _yaml(found: list[Tuned]) -> str:
-    return yaml.safe_dump({each.name: _named(VARIANTS[each.name], each) for each in found}, sort_keys=False)
+def _yaml(found: list[Tuned], variants: Variants) -> str:
+    return yaml.safe_dump({each.name: _named(variants[each.name], each) for each in found}, sort_keys=False)
 
 
 def _named(variant: Variant, tuned: Tuned) -> dict[str, object]:

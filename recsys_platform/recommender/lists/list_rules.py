@@ -18,7 +18,7 @@ from recsys_platform.recommender.errors import ListRulesError
 from recsys_platform.recommender.lists.reranking import POOL
 from recsys_platform.recommender.lists.rules import Rules
 
-DEFAULTS = files("recsys_platform.recommender").joinpath("list_rules.yaml")
+DEFAULTS = files("recsys_platform").joinpath("config", "list_rules.yaml")
 BookId = Annotated[str, StringConstraints(strict=True, min_length=1)]
 """Strict: YAML reads 0042 as 34 and says nothing."""
 Count = Annotated[int, Field(ge=1, strict=True)]

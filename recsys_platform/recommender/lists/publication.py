@@ -18,7 +18,7 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.training_data import dataset_of
 from recsys_platform.recommender.lists.contracts import GIVEN, Made, promises_of
 from recsys_platform.recommender.lists.list_builder import categories_of, unheeded
-from recsys_platform.recommender.lists.list_rules import ListRules, load_list_rules
+from recsys_platform.recommender.lists.list_rules import ListRules
 from recsys_platform.recommender.lists.published_tables import (
     USER_RECOMMENDATIONS,
     Edition,
@@ -30,11 +30,9 @@ from recsys_platform.recommender.lists.roles import Role, roles_of, roles_table
 from recsys_platform.recommender.models.trained import TrainedModel
 from recsys_platform.recommender.registry.versions import ALIASES, Registry
 from recsys_platform.recommender.training.candidates import load_model, trained_on
-from recsys_platform.recommender.training.variants import BASELINE, load_variants
+from recsys_platform.recommender.training.variants import BASELINE, Variants
 from recsys_platform.warehouse.port import Warehouse
 
-VARIANTS = load_variants()
-LIST_RULES = load_list_rules()
 SIMILAR_BY = "lightfm"
 """The variant whose book vectors tell which books are alike; where no version knows this catalogue, what was published stays."""
 
@@ -61,17 +59,18 @@ def publish(
     *,
     list_length: int,
     now: dt.datetime,
-    rules: ListRules = LIST_RULES,
+    variants: Variants,
+    rules: ListRules,
 ) -> Publication:
     """Publish the lists of the production model, the challenger and the baseline; the same models, data and rules only once.
 
     Raises ModelError if one of them was trained on other readers or books than there are in the marts.
     """
     data = dataset_of(marts)
-    baseline = trained_on(BASELINE, data, VARIANTS, registry) or registry.newest(BASELINE)
+    baseline = trained_on(BASELINE, data, variants, registry) or registry.newest(BASELINE)
     versions = versions_to_publish(registry, baseline)
     labels = {name: registry.listed(version).label for name, version in versions.items()}
-    similar = _similar_by(data, registry)
+    similar = _similar_by(data, variants, registry)
     roles = roles_of(registry, versions)
     version = _version(roles, similar, data, list_length, rules, now)
     in_vain = unheeded(rules, data, list_length=list_length)
@@ -93,9 +92,9 @@ def publish(
     return Publication(version, labels, rows, in_vain)
 
 
-def _similar_by(data: Dataset, registry: Registry) -> str | None:
+def _similar_by(data: Dataset, variants: Variants, registry: Registry) -> str | None:
     """The version trained on these data, or else the newest one if it is about the same books."""
-    present = trained_on(SIMILAR_BY, data, VARIANTS, registry) if SIMILAR_BY in VARIANTS else None
+    present = trained_on(SIMILAR_BY, data, variants, registry) if SIMILAR_BY in variants else None
     newest = present or registry.newest(SIMILAR_BY)
     return newest if newest and registry.listed(newest).catalogue_hash == data.catalogue_hash else None
 

@@ -25,7 +25,7 @@ from recsys_platform.recommender.params import Count, Seed, Share
 from recsys_platform.recommender.registry.files import NAME
 
 BASELINE = "popularity"
-DEFAULTS = files("recsys_platform.recommender").joinpath("variants.yaml")
+DEFAULTS = files("recsys_platform").joinpath("config", "variants.yaml")
 RESERVED = {"production", "challenger", "aliases", "evaluation", "promotion", "off_policy"}
 """Aliases and other assets of the group of models."""
 
