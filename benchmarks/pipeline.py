@@ -32,6 +32,7 @@ from recsys_platform.config.factories import hub_of, prepare_home
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.instances import instance_of
+from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.run import Refresher
 from recsys_platform.defs.training.assets import EVALUATION, GATE
 from recsys_platform.defs.transform.assets import BUILD, NOT_OURS, environment_for_dbt
@@ -114,8 +115,10 @@ def by_script(settings: Settings) -> None:
 
 def by_dagster(settings: Settings) -> None:
     """The same through the job on the world's instance."""
+    defs = build_defs(settings)
     refresher = Refresher(
-        build_defs(settings),
+        outline_of(defs),
+        lambda: defs,
         settings,
         hub=hub_of(settings),
         warehouse=DuckDBWarehouse(settings.warehouse_path),

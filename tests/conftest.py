@@ -87,7 +87,7 @@ def view() -> Callable[..., dict[str, Any]]:
 def empty_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a registry that knows no version, made once: MLflow takes two seconds for its tables."""
     root = tmp_path_factory.mktemp("empty") / "models"
-    assert Registry(root).versions() == []
+    assert Registry(root).history() == []
     return root
 
 

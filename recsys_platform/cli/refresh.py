@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -42,19 +43,22 @@ def open_refresher(settings: Settings) -> Iterator[tuple["Refresher", Any]]:
 
     with progress_bar() as bar:
         task = bar.add_task("loading the asset graph", total=None)
-        from recsys_platform.defs.automation.state import write_outline
+        from recsys_platform.defs.automation.outline import stored_outline, write_outline
 
         def on_progress(what: str, done: int, total: int) -> None:
             if what.startswith("waiting for") and not sys.stderr.isatty():
                 ERR.print(escape(what), soft_wrap=True)
             bar.update(task, completed=done, total=total, description=what[:70] or None)
 
-        defs = build_definitions(settings)
-        write_outline(settings, defs)
+        definitions = cache(partial(build_definitions, settings))
+        outline = stored_outline(settings) or write_outline(settings, definitions())
         hub, warehouse = hub_of(settings), warehouse_of(settings)
         log = settings.home / "run.log"
         with instance_of(settings) as instance, log.open("w") as file, redirect_stdout(file):
-            yield Refresher(defs, settings, hub=hub, warehouse=warehouse, listener=on_progress), instance
+            yield (
+                Refresher(outline, definitions, settings, hub=hub, warehouse=warehouse, listener=on_progress),
+                instance,
+            )
 
 
 def build_definitions(settings: Settings) -> "Definitions":

@@ -15,7 +15,7 @@ import pandas as pd
 
 from recsys_platform.recommender.data.signals import Signal
 from recsys_platform.recommender.evaluation.evaluate import ALL, COLD, NEWCOMERS, SHOWN, Evaluation
-from recsys_platform.reports.evaluation_plots import evaluation_plot, headline, narrow_plot
+from recsys_platform.reports.evaluation_plots import headline, narrow_plot
 
 DEFINITIONS = (
     (
@@ -72,6 +72,7 @@ class Table:
 def evaluation_page(
     result: Evaluation,
     *,
+    plot: bytes,
     baseline: str,
     data_hash: str,
     recipes: Mapping[str, Any],
@@ -79,7 +80,10 @@ def evaluation_page(
     now: dt.datetime,
     signal: Signal | None = None,
 ) -> str:
-    """The page, as text; its first sentence compares with the variant `baseline`. `signal`: what was learned, and of which events."""
+    """The page, as text; its first sentence compares with the variant `baseline`.
+
+    `plot`: the PNG of `evaluation_plot`. `signal`: what was learned, and of which events.
+    """
     page: str = _template("evaluation.html").render(
         day=f"{now:%Y-%m-%d %H:%M} UTC",
         data_hash=data_hash[:12],
@@ -88,7 +92,7 @@ def evaluation_page(
         window=[str(moment)[:10] for moment in window] if window else None,
         headline=headline(result, baseline),
         k=result.k,
-        plot=base64.b64encode(evaluation_plot(result)).decode(),
+        plot=base64.b64encode(plot).decode(),
         narrow_plot=base64.b64encode(narrow_plot(result)).decode(),
         tables=list(_tables(result)),
         signal=signal or Signal(result.task.verb),

@@ -17,6 +17,7 @@ from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
 from recsys_platform.defs.automation.load_requests import RUN_KEY, Cursor, fetch_request, pause_after
+from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.run import with_what_follows
 from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.ingestion.staging import raw_engagement_events
@@ -370,9 +371,9 @@ def test_one_run_makes_all_that_becomes_older_by_it():
         dg.AssetsDefinition(specs=[dg.AssetSpec(name.split("/"), deps=[dep.split("/") for dep in deps])])
         for name, deps in spec.items()
     ]
-    graph = dg.Definitions(assets=assets).resolve_asset_graph()
+    outline = outline_of(dg.Definitions(assets=assets))
     keys = {name: dg.AssetKey(name.split("/")) for name in spec}
-    found = with_what_follows(graph, {keys["marts/dim"]}, list(keys.values()))
+    found = with_what_follows(outline, {keys["marts/dim"]}, list(keys.values()))
     assert found == set(keys.values()) - {keys["training/a"]}
 
 

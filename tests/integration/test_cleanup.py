@@ -14,6 +14,7 @@ from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.automation.cleanup import cleanup_job
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.old_runs import old_runs, remove_old_run
+from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.staleness import stale_assets
 from recsys_platform.recommender.evaluation.results import DIFFERENCES, VALUES, measured_on
 from recsys_platform.recommender.registry.files import Facts
@@ -92,7 +93,7 @@ def test_old_runs_go_and_nothing_becomes_stale(home: Settings, run_recsys) -> No
             run_day(instance, day)
         days_later(instance, 3)
         young = run_day(instance, 3)
-        before, graph = size(home), DEFS.resolve_asset_graph()
+        before, outline = size(home), outline_of(DEFS)
         code, said = run_recsys("cleanup", "--dry-run")
         assert (code, "3 runs of Dagster would be removed" in said) == (0, True), said
         assert len(instance.get_runs()) == 4
@@ -100,7 +101,7 @@ def test_old_runs_go_and_nothing_becomes_stale(home: Settings, run_recsys) -> No
         code, said = run_recsys("cleanup")
         assert (code, "3 runs of Dagster removed" in said) == (0, True), said
         assert len(instance.get_runs()) == 3  # the first load of the second day is gone, its second one is remembered
-        assert stale_assets(graph, instance, graph.materializable_asset_keys) == []
+        assert stale_assets(outline, instance, outline.made_in_every_run) == []
         assert instance.get_materialized_partitions(loaded.key) == {"2026-11-01", "2026-11-02", "2026-11-03"}
         assert size(home) < before / 2
         assert instance.all_logs(young)

@@ -10,6 +10,7 @@ import pytest
 from recsys_platform.config.factories import prepare_home
 from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.automation.instances import instance_of
+from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.run import Refresher
 from recsys_platform.hub.layout import attributes_key
 from recsys_platform.hub.local import FolderHub
@@ -38,7 +39,8 @@ def refresher(world, url: str) -> Refresher:
     from recsys_platform.definitions import build_defs
 
     parts = {"hub": FolderHub(world / "hub"), "warehouse": DuckDBWarehouse(world / "warehouse.duckdb")}
-    return Refresher(build_defs(settings), settings, **parts, listener=lambda what, done, total: None)
+    defs = build_defs(settings)
+    return Refresher(outline_of(defs), lambda: defs, settings, **parts, listener=lambda what, done, total: None)
 
 
 def test_a_bad_snapshot_of_today_is_fetched_again(world):

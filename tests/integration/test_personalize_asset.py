@@ -10,7 +10,7 @@ import pytest
 from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.load_requests import REFRESH
-from recsys_platform.defs.automation.run import Refresher
+from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
@@ -94,8 +94,6 @@ def test_nothing_runs_it_by_itself(home, defs):
     graph = defs.resolve_asset_graph()
     assert graph.get(DATASETS).automation_condition is None
     assert DATASETS not in defs.resolve_job_def(REFRESH).asset_layer.selected_asset_keys
-    settings = load_settings({"RECSYS_HOME": str(home)})
-    hub, warehouse = FolderHub(home / "hub"), DuckDBWarehouse(home / "warehouse.duckdb")
-    refresher = Refresher(defs, settings, hub=hub, warehouse=warehouse, listener=lambda what, done, of: None)
-    assert DATASETS not in refresher._unpartitioned()
-    assert dg.AssetKey(["published", "similar_books"]) in refresher._unpartitioned()
+    made = outline_of(defs).made_in_every_run
+    assert DATASETS not in made
+    assert dg.AssetKey(["published", "similar_books"]) in made

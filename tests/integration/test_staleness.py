@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from recsys_platform.defs.automation.conditions import ON_NEWS
+from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.staleness import stale_assets
 from recsys_platform.defs.training.aliases import ALIASES_KEY, PROMOTION, moved_aliases
 from recsys_platform.recommender.lists.list_rules import list_rules_of
@@ -33,8 +34,8 @@ def road(version: str | None) -> dg.Definitions:
 
 
 def stale(defs, instance):
-    graph = defs.resolve_asset_graph()
-    return [key.to_user_string() for key in stale_assets(graph, instance, graph.get_all_asset_keys())]
+    outline = outline_of(defs)
+    return [key.to_user_string() for key in stale_assets(outline, instance, [asset.key for asset in outline.assets])]
 
 
 @pytest.fixture

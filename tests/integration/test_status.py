@@ -13,7 +13,8 @@ from recsys_platform.config.factories import prepare_home
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.instances import instance_of
-from recsys_platform.defs.automation.state import state_of, write_outline
+from recsys_platform.defs.automation.outline import write_outline
+from recsys_platform.defs.automation.state import state_of
 from recsys_platform.defs.pools import PROCESS
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy

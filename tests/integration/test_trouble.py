@@ -10,6 +10,7 @@ import pytest
 from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.instances import instance_of
+from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
 from recsys_platform.defs.ingestion.checks import days_of_run
 from recsys_platform.hub.layout import attributes_prefix, landing_key
@@ -145,9 +146,9 @@ def test_a_feed_that_lost_a_field_stops_the_run_until_a_person_accepts_it(world,
     assert (code, "is accepted though 0% of the records have language" in said) == (0, True)
     settings = load_settings({"RECSYS_HOME": str(world)})
     with instance_of(settings) as instance:
-        graph = build_defs(settings).resolve_asset_graph()
-        assert failed_blocking(graph, instance) == {}
-        assert dg.AssetKey(["marts", "dim_books"]) in stale_assets(graph, instance, graph.materializable_asset_keys)
+        outline = outline_of(build_defs(settings))
+        assert failed_blocking(outline, instance) == {}
+        assert dg.AssetKey(["marts", "dim_books"]) in stale_assets(outline, instance, outline.made_in_every_run)
     noted = json.loads(hub.get("in_use/book_attributes.json"))
     assert (noted["why"], noted["having"]["language"]) == ("no languages any more", 0)
 

@@ -152,6 +152,7 @@ class Read(HTMLParser):
 def page(split: Split, result: Evaluation) -> str:
     return evaluation_page(
         result,
+        plot=evaluation_plot(result),
         baseline="last",
         data_hash="abc",
         recipes={"first": {"model": "<script>"}, "last": {"model": "popularity"}},

@@ -2,6 +2,9 @@
 
 import datetime as dt
 import json
+import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +15,8 @@ import pytest
 from recsys_platform.recommender.errors import RegistryError
 from recsys_platform.recommender.registry import versions as module
 from recsys_platform.recommender.registry.files import Facts
-from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
+from recsys_platform.recommender.registry.stored import ModelInFile, ModelOnServer
+from recsys_platform.recommender.registry.versions import CHALLENGER, DATABASE, MODEL, PRODUCTION, Registry
 
 ARRAYS = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3), "book_ids": np.array(["b1", "ü"], dtype=object)}
 FACTS = Facts(
@@ -173,3 +177,57 @@ def test_a_world_that_was_moved_reads_its_own_files(tmp_path: Path) -> None:
     assert moved.folder(version).is_relative_to(tmp_path / "after")
     assert moved.load(another(moved)).arrays["vectors"].tolist() == ARRAYS["vectors"].tolist()
     assert not (tmp_path / "before").exists()
+
+
+def test_the_file_of_a_world_is_read_as_mlflow_reads_it(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    first, second, removed = (another(registry, "ease", data_hash="shown") for _ in range(3))
+    registry.set_alias(PRODUCTION, first, why="a test")
+    registry.set_alias(CHALLENGER, second, why="a test")
+    registry.choose("recipe", why="a test", data_to="2026-11-21")
+    registry.remove(removed)
+    ours, theirs = ModelInFile(registry.root / DATABASE, MODEL), ModelOnServer(registry._client, MODEL)
+    assert ours.aliases() == theirs.aliases() == {PRODUCTION: first, CHALLENGER: second}
+    assert ours.tags() == theirs.tags() != {}
+    for tags in ({}, {"variant": "ease"}, {"variant": "ease", "data_hash": "shown"}, {"variant": "als"}):
+        assert sorted(ours.versions(**tags), key=repr) == sorted(theirs.versions(**tags), key=repr)
+    for version in (first, second, removed, "77", "no number"):
+        assert ours.version(version) == theirs.version(version)
+
+
+def test_a_registry_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).write_text("a letter, and long enough to be no database: " * 100)
+    with pytest.raises(RegistryError, match=r"Cannot read the model registry .*mlflow\.db: file is not a database"):
+        Registry(tmp_path).versions()
+
+
+def test_a_registry_is_read_without_mlflow(registry: Registry) -> None:
+    another(registry)
+    code = f"""import sys; from pathlib import Path
+from recsys_platform.recommender.registry.versions import Registry
+registry = Registry(Path({str(registry.root)!r}))
+registry.choice(), registry.version_of("production"), registry.load(registry.versions()[0].version)
+print(sorted({{"mlflow", "sqlalchemy"}} & sys.modules.keys()))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_new_registry_is_what_mlflow_would_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("first", "second"):
+        assert Registry(tmp_path / name).history() == []
+    [template] = (tmp_path / "cache" / "recsys_platform").iterdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")  # no folder: MLflow makes it itself
+    assert Registry(tmp_path / "third").history() == []
+    assert template.name.startswith("mlflow-")
+    first, second, third = (_content(tmp_path / name / DATABASE) for name in ("first", "second", "third"))
+    assert first == second == third
+
+
+def _content(path: Path) -> list[object]:
+    """Tables, indexes, and every row but times and places."""
+    with sqlite3.connect(path) as con:
+        schema = con.execute("select type, name, sql from sqlite_master order by 1, 2").fetchall()
+        tables = [name for kind, name, _ in schema if kind == "table"]
+        counts = [(name, con.execute(f"select count(*) from {name}").fetchone()) for name in tables]
+        return [schema, counts, con.execute("select * from alembic_version").fetchall()]

@@ -15,7 +15,7 @@ import dagster as dg
 
 from recsys_platform.defs.partitions import PARTITION, days_of_run, load_tags
 
-RAW_EVENTS = dg.AssetKey(["raw", "engagement_events"])
+LANDING_EVENTS, RAW_EVENTS = dg.AssetKey(["landing", "engagement_events"]), dg.AssetKey(["raw", "engagement_events"])
 REFRESH = "refresh"
 """The job of the whole road."""
 RUN_KEY = "dagster/run_key"
@@ -142,3 +142,8 @@ def fetch_request(instance: dg.DagsterInstance, job: str, now: dt.datetime) -> d
     if len(failed) < len(runs) or (last and now - dt.datetime.fromisoformat(last) < 10 * pause_after(len(failed))):
         return dg.SkipReason(f"The fetch of {day} is under way, or failed and is asked for again after a pause.")
     return dg.RunRequest(run_key=now.isoformat(), partition_key=day, tags={ASKED_AT: now.isoformat()})
+
+
+def observed(day: dt.date, objects: int) -> dg.AssetMaterialization:
+    """That a day has some new landing objects; an observation would not count for the freshness policy."""
+    return dg.AssetMaterialization(LANDING_EVENTS, partition=day.isoformat(), metadata={"new_objects": objects})

@@ -9,9 +9,9 @@ import os
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from recsys_platform.common.errors import AttributesError, RecsysError
 from recsys_platform.config.factories import registry_of
@@ -19,9 +19,9 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.dead_runs import ended_with_its_process, fail_dead_runs, telling_who_holds_the_slot
 from recsys_platform.defs.automation.failures import sentence_of_check, words_of_step
 from recsys_platform.defs.automation.instances import LOCATION_TAGS, tell_code_location
-from recsys_platform.defs.automation.load_requests import RAW_EVENTS, REFRESH
+from recsys_platform.defs.automation.load_requests import RAW_EVENTS, REFRESH, observed
+from recsys_platform.defs.automation.outline import Outline
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
-from recsys_platform.defs.automation.triggers import ON_DEMAND, observed
 from recsys_platform.defs.ingestion.landing import endpoint_of
 from recsys_platform.defs.partitions import TOLD_DAYS, days_of_run, load_tags
 from recsys_platform.defs.pools import PROCESS, REBUILD
@@ -76,12 +76,23 @@ class RunReport:
 
 
 class Refresher:
-    """Runs the steps of one world on one instance."""
+    """Runs the steps of one world on one instance.
+
+    The outline of the definitions tells what is to be run; the definitions are loaded by the first step, for that takes seconds.
+    """
 
     def __init__(
-        self, defs: dg.Definitions, settings: Settings, *, hub: Hub, warehouse: Warehouse, listener: Listener
+        self,
+        outline: Outline,
+        load_definitions: Callable[[], dg.Definitions],
+        settings: Settings,
+        *,
+        hub: Hub,
+        warehouse: Warehouse,
+        listener: Listener,
     ) -> None:
-        self.defs = defs
+        self.outline = outline
+        self.load_definitions = load_definitions
         self.settings = settings
         self.hub = hub
         self.warehouse = warehouse
@@ -125,7 +136,7 @@ class Refresher:
             instance.report_runless_asset_event(observed(day, len(found[day])))
         days = sorted({*found, *self._untold(instance)})
         if days:  # what is made of events is older than the newest of them: it follows in the same run
-            follows = () if self.report.failures else self._unpartitioned()
+            follows = () if self.report.failures else self.outline.made_in_every_run
             what = "loading events and rebuilding" if follows else "loading events"
             yield Step(what, (RAW_EVENTS, *follows), (days[0], days[-1]))
         else:
@@ -137,16 +148,16 @@ class Refresher:
         told = dt.datetime.fromtimestamp(newest[0].timestamp if newest else 0, dt.UTC).replace(tzinfo=None)
         return loaded_after(self.warehouse, told)
 
-    def _unpartitioned(self) -> list[dg.AssetKey]:
-        graph = self.defs.resolve_asset_graph()
-        nodes = [graph.get(key) for key in graph.materializable_asset_keys]
-        return sorted(node.key for node in nodes if not node.is_partitioned and ON_DEMAND not in node.tags)
+    @cached_property
+    def _job(self) -> dg.JobDefinition:
+        self.listener("loading the asset graph", 0, 0)
+        return self.load_definitions().resolve_job_def(REFRESH)
 
     def _check_again(self, instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[Step]:
         """The stretch of days whose blocking check failed last, before this run: it may have been mended by hand since."""
         if any(key in step.assets for step in self.report.steps):
             return
-        run_id = failed_blocking(self.defs.resolve_asset_graph(), instance).get(key)
+        run_id = failed_blocking(self.outline, instance).get(key)
         run = instance.get_run_by_id(run_id) if run_id else None
         days = days_of_run(run.tags) if run else None
         if days:
@@ -174,10 +185,10 @@ class Refresher:
         moved = moved_aliases(instance, registry_of(self.settings))
         if moved:
             instance.report_runless_asset_event(moved)
-        graph, keys = self.defs.resolve_asset_graph(), self._unpartitioned()
+        keys = self.outline.made_in_every_run
         is_done = any(set(keys) <= set(step.assets) for step in self.report.steps)
-        stale = set(keys if everything and not is_done else stale_assets(graph, instance, keys))
-        stale = with_what_follows(graph, stale, keys)
+        stale = set(keys if everything and not is_done else stale_assets(self.outline, instance, keys))
+        stale = with_what_follows(self.outline, stale, keys)
         if stale:
             yield Step("rebuilding marts, models and published tables", tuple(sorted(stale)))
 
@@ -201,8 +212,9 @@ class Refresher:
         def tell_wait(sentence: str) -> None:
             self.listener(sentence, len(done), len(step.assets))
 
+        job = self._job
         with telling_who_holds_the_slot(instance, run_id, tell_wait), ended_with_its_process(instance, run_id):
-            result = self.defs.resolve_job_def(REFRESH).execute_in_process(
+            result = job.execute_in_process(
                 instance=instance,
                 asset_selection=list(step.assets),
                 run_id=run_id,
@@ -229,7 +241,7 @@ class Refresher:
 
 
 def with_what_follows(
-    graph: AssetGraph, stale: Collection[dg.AssetKey], keys: Collection[dg.AssetKey]
+    outline: Outline, stale: Collection[dg.AssetKey], keys: Collection[dg.AssetKey]
 ) -> set[dg.AssetKey]:
     """Of some assets the stale ones, the rest of the layers that are made together with them, and what is made of any of these."""
     found: set[dg.AssetKey] = set()
@@ -237,8 +249,7 @@ def with_what_follows(
     while wanted != found:
         found = set(wanted)
         layers = {name for group in TOGETHER if any(key.path[0] in group for key in found) for name in group}
-        children = {child for key in found for child in graph.get(key).child_keys}
-        wanted |= {key for key in keys if key.path[0] in layers} | (children & set(keys))
+        wanted |= {key for key in keys if key.path[0] in layers} | (outline.children(found) & set(keys))
     return found
 
 

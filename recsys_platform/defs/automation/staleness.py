@@ -6,28 +6,29 @@ Made of: their parents, and what their code version stands for (recipes of varia
 from collections.abc import Iterable
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.data_version import CODE_VERSION_TAG
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
 
+from recsys_platform.defs.automation.outline import Outline
 
-def stale_assets(graph: AssetGraph, instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> list[dg.AssetKey]:
+
+def stale_assets(outline: Outline, instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]) -> list[dg.AssetKey]:
     """Of some assets those never made, made before one of their parents, from other recipes or rules than today's, under a stale
     parent, or with a failed blocking check.
     """
-    wanted, failed = set(keys), failed_blocking(graph, instance)
-    newest = {key: _newest(instance, key) for key in graph.get_all_asset_keys()}
+    wanted, failed = set(keys), failed_blocking(outline, instance)
+    newest = {asset.key: _newest(instance, asset.key) for asset in outline.assets}
     made = {key: record.storage_id if record else 0 for key, record in newest.items()}
     stale: set[dg.AssetKey] = set()
-    for key in graph.toposorted_asset_keys:
-        parents = graph.get(key).parent_keys
+    for asset in outline.assets:  # parents come first
+        key, parents = asset.key, [dg.AssetKey.from_user_string(name) for name in asset.parents]
         old = made[key] == 0 or any(made[parent] > made[key] or parent in stale for parent in parents)
-        if key in wanted and (old or key in failed or _made_from(newest[key]) != graph.get(key).code_version):
+        if key in wanted and (old or key in failed or _made_from(newest[key]) != asset.code_version):
             stale.add(key)
-    return [key for key in graph.toposorted_asset_keys if key in stale]
+    return [asset.key for asset in outline.assets if asset.key in stale]
 
 
 def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.EventLogRecord | None:
@@ -43,9 +44,9 @@ def _made_from(record: dg.EventLogRecord | None) -> str | None:
     return None if record is None or version == record.run_id else version
 
 
-def failed_blocking(graph: AssetGraph, instance: dg.DagsterInstance) -> dict[dg.AssetKey, str]:
+def failed_blocking(outline: Outline, instance: dg.DagsterInstance) -> dict[dg.AssetKey, str]:
     """Assets whose newest blocking check failed → the run in which it did."""
-    blocking = [check for check in graph.asset_check_keys if graph.get(check).blocking]
+    blocking = outline.checks(blocking_only=True)
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(blocking)
     return {key.asset_key: record.run_id for key, record in records.items() if _has_failed(record, instance)}
 

@@ -1,30 +1,17 @@
-"""What Dagster knows of a world: how fresh each layer is, which checks failed, what is switched on.
-
-Loading the definitions takes seconds, so what they are is written down beside Dagster's state and read from there, until the code
-or the settings are others.
-"""
+"""What Dagster knows of a world: how fresh each layer is, which checks failed, what is switched on."""
 
 import datetime as dt
-import hashlib
-import json
-import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import dagster as dg
 
 from recsys_platform.common.processes import is_process_since
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.instances import instance_of
+from recsys_platform.defs.automation.outline import Outline, stored_outline, write_outline
 from recsys_platform.defs.pools import PROCESS
-from recsys_platform.transform.dbt import ROOT
-
-PACKAGE = Path(__file__).parents[2]
-OUTLINE = "definitions.json"
 
 
 @dataclass(frozen=True)
@@ -47,15 +34,6 @@ class State:
     running: tuple[tuple[str, dt.datetime], ...] = ()
 
 
-@dataclass(frozen=True)
-class Outline:
-    """Of the definitions: asset keys, checks as asset key and name, and by name whether schedules and sensors are on by default."""
-
-    assets: tuple[str, ...]
-    checks: tuple[tuple[str, str], ...]
-    switches: Mapping[str, bool]
-
-
 LAYERS = (
     "landing",
     "raw",
@@ -76,65 +54,15 @@ def state_of(settings: Settings, build_definitions: Callable[[Settings], dg.Defi
 
     `build_definitions` is only called where the outline of the definitions is missing or outdated: it takes seconds.
     """
-    outline = _stored_outline(settings) or write_outline(settings, build_definitions(settings))
+    outline = stored_outline(settings) or write_outline(settings, build_definitions(settings))
     with instance_of(settings) as instance:
         return State(
             _layers(outline, instance), _switches(outline, instance), _failed(outline, instance), _running(instance)
         )
 
 
-def write_outline(settings: Settings, defs: dg.Definitions) -> Outline:
-    """Write down what the definitions of a world are, for the next who asks for its state."""
-    graph = defs.resolve_asset_graph()
-    checks = sorted((key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys)
-    found = [*(defs.schedules or ()), *(defs.sensors or ())]
-    outline = Outline(
-        tuple(sorted(key.to_user_string() for key in graph.materializable_asset_keys)),
-        tuple(checks),
-        {item.name: _default(item) for item in found},
-    )
-    file = _file(settings)
-    draft = file.with_suffix(f".{os.getpid()}")
-    with suppress(OSError):  # a full disk, or a home that may only be read: it is written next time
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps({"of": _fingerprint(settings), **asdict(outline)}), encoding="utf-8")
-        os.replace(draft, file)
-    return outline
-
-
-def _stored_outline(settings: Settings) -> Outline | None:
-    with suppress(OSError, ValueError, KeyError):
-        stored = json.loads(_file(settings).read_text(encoding="utf-8"))
-        if stored["of"] == _fingerprint(settings):
-            checks = tuple((asset, name) for asset, name in stored["checks"])
-            return Outline(tuple(stored["assets"]), checks, stored["switches"])
-    return None
-
-
-def _file(settings: Settings) -> Path:
-    return settings.own_dagster_home / OUTLINE
-
-
-def _fingerprint(settings: Settings) -> str:
-    """Another one where the code, the dbt project, a setting or a file of the world is another."""
-    files = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in _sources(settings)]
-    return hashlib.sha256("\n".join([settings.model_dump_json(), *files]).encode()).hexdigest()
-
-
-def _sources(settings: Settings) -> Iterator[Path]:
-    yield from sorted(settings.config_folder.glob("*.yaml"))
-    for pattern in ("*.py", "*.yaml"):
-        yield from sorted(PACKAGE.rglob(pattern))
-    for folder in ("models", "seeds", "snapshots", "tests", "macros"):
-        yield from sorted(path for path in (ROOT / folder).rglob("*.*") if path.is_file())
-
-
-def _default(item: Any) -> bool:
-    return bool(item.default_status.value == "RUNNING")
-
-
 def _layers(outline: Outline, instance: dg.DagsterInstance) -> tuple[Layer, ...]:
-    keys = [dg.AssetKey.from_user_string(name) for name in outline.assets]
+    keys = [asset.key for asset in outline.assets if asset.is_materializable]
     entries = (record.asset_entry for record in instance.get_asset_records(keys))
     made = {entry.asset_key: entry.last_materialization_record for entry in entries}
     times: dict[str, list[float]] = defaultdict(list)
@@ -157,8 +85,7 @@ def _switches(outline: Outline, instance: dg.DagsterInstance) -> tuple[tuple[str
 
 
 def _failed(outline: Outline, instance: dg.DagsterInstance) -> tuple[str, ...]:
-    keys = [dg.AssetCheckKey(dg.AssetKey.from_user_string(asset), name) for asset, name in outline.checks]
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(outline.checks())
     return tuple(sorted(key.to_user_string() for key, record in records.items() if record.status.value == "FAILED"))
 
 

@@ -12,20 +12,23 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.cleanup import cleanup_job, daily_cleanup
 from recsys_platform.defs.automation.dead_runs import fail_dead_runs
-from recsys_platform.defs.automation.load_requests import RAW_EVENTS, REFRESH, Cursor, fetch_request, load_requests
+from recsys_platform.defs.automation.load_requests import (
+    RAW_EVENTS,
+    REFRESH,
+    Cursor,
+    fetch_request,
+    load_requests,
+    observed,
+)
 from recsys_platform.defs.automation.problems import problems_alert
 from recsys_platform.defs.partitions import TOLD_DAYS
+from recsys_platform.defs.pools import ON_DEMAND
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.sqs import LandingQueue
 from recsys_platform.ingestion.arrivals import Arrivals, all_arrivals, announced, arrivals, by_day
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.warehouse.port import Warehouse
-
-LANDING_EVENTS = dg.AssetKey(["landing", "engagement_events"])
-
-ON_DEMAND = "recsys/on_demand"
-"""Tag of an asset that is only materialized when a person names it, in no run of the whole road."""
 
 RECONCILE = dt.timedelta(hours=1)
 """How often the whole hub is listed: other ticks look at yesterday and today, or at what a queue tells of, which may lose some."""
@@ -169,8 +172,3 @@ def _why_nothing(waiting: Collection[dt.date], found: Arrivals) -> str:
     """Why no load is asked for, and what lies in the hub and is not loaded."""
     why = f"{len(waiting)} days wait: their load is under way, or failed and is asked for again after a pause."
     return " ".join([why if waiting else "No landing objects that the ledger does not know.", *found.warnings()])
-
-
-def observed(day: dt.date, objects: int) -> dg.AssetMaterialization:
-    """That a day has some new landing objects; an observation would not count for the freshness policy."""
-    return dg.AssetMaterialization(LANDING_EVENTS, partition=day.isoformat(), metadata={"new_objects": objects})

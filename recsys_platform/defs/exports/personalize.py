@@ -4,8 +4,7 @@ import datetime as dt
 
 import dagster as dg
 
-from recsys_platform.defs.automation.triggers import ON_DEMAND
-from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from recsys_platform.defs.pools import ON_DEMAND, WAREHOUSE_WRITER
 from recsys_platform.exports.personalize import Exported, export, personalize_key
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.data.training_data import MARTS, NEWEST_DAY

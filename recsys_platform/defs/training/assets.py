@@ -122,8 +122,10 @@ def evaluation(
         return dg.MaterializeResult(metadata={"not measured": str(error)})
     keep(result, data.fingerprint(), warehouse, _now())
     recipes = {name: variant.recipe(variants) for name, variant in variants.items()}
+    plot = evaluation_plot(result)
     page = evaluation_page(
         result,
+        plot=plot,
         baseline=BASELINE,
         data_hash=data.fingerprint(),
         recipes=recipes,
@@ -132,7 +134,7 @@ def evaluation(
         signal=data.signal,
     )
     hub.put(REPORT, page.encode())
-    return dg.MaterializeResult(metadata={"report": hub.where(REPORT), **_evaluation_metadata(result)})
+    return dg.MaterializeResult(metadata={"report": hub.where(REPORT), **_evaluation_metadata(result, plot)})
 
 
 def _made_of(name: str, variants: Variants) -> list[str]:
@@ -293,8 +295,8 @@ def _is_better(done: Judgement, measured: MeasuredRows | None) -> dg.AssetCheckR
     )
 
 
-def _evaluation_metadata(result: Evaluation) -> dict[str, Any]:
-    picture = base64.b64encode(evaluation_plot(result)).decode()
+def _evaluation_metadata(result: Evaluation, plot: bytes) -> dict[str, Any]:
+    picture = base64.b64encode(plot).decode()
     return {
         "protocol": result.protocol,
         "comparison": dg.MetadataValue.md(result.markdown()),

@@ -4,7 +4,7 @@ import dagster as dg
 import yaml
 from pydantic import Field
 
-from recsys_platform.defs.automation.triggers import ON_DEMAND
+from recsys_platform.defs.pools import ON_DEMAND
 from recsys_platform.defs.training.assets import INTERACTIONS
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.data import training_data as curated

@@ -35,16 +35,18 @@ from recsys_platform.recommender.registry.files import (
     read_manifest,
     write_model,
 )
+from recsys_platform.recommender.registry.stored import ModelInFile, ModelOnServer, StoredModel, StoredVersion
+from recsys_platform.recommender.registry.template import copy_empty_database
 
 if TYPE_CHECKING:
     from mlflow.entities import Run, RunInfo
-    from mlflow.entities.model_registry import ModelVersion as Theirs
     from mlflow.tracking import MlflowClient
 
 PRODUCTION, CHALLENGER = "production", "challenger"
 ALIASES = (PRODUCTION, CHALLENGER)
 MODEL = "recommender"
 CHANGES, TUNING = "recommender-aliases", "recommender-tuning"
+DATABASE = "mlflow.db"
 _ARTIFACTS = "model"
 _CHOICE = "production_choice"
 _ROLLED_BACK, _PINNED, _PROCESS = "rolled_back", "pinned", "recsys.process"
@@ -186,8 +188,8 @@ class Registry:
 
     def choice(self) -> Choice | None:
         """What a person put into production, None if the gate or nobody did."""
-        with _told("Cannot read who chose the production model"):
-            text = self._client.get_registered_model(MODEL).tags.get(_CHOICE)
+        with self._read("Cannot read who chose the production model") as stored:
+            text = stored.tags().get(_CHOICE)
         if not text:
             return None
         stored = json.loads(text)
@@ -279,7 +281,8 @@ class Registry:
         with _told("Cannot open the model registry"):
             if self.uri is None:
                 self.root.mkdir(parents=True, exist_ok=True)
-            address = self.uri or f"sqlite:///{self.root / 'mlflow.db'}"
+                copy_empty_database(self.root / DATABASE)
+            address = self.uri or f"sqlite:///{self.root / DATABASE}"
             client = MlflowClient(tracking_uri=address, registry_uri=address)
             _unless_there(lambda: client.create_registered_model(MODEL))
             return client
@@ -317,31 +320,33 @@ class Registry:
         place.chmod(0o755)  # temporary folders can be read by their owner alone
         return place.as_uri()
 
+    @contextmanager
+    def _read(self, what: str) -> Iterator[StoredModel]:
+        """What is stored; the file of a local world is read without MLflow, whose import takes seconds."""
+        if self.uri is None:
+            yield ModelInFile(self.root / DATABASE, MODEL)
+            return
+        with _told(what):
+            yield ModelOnServer(self._client, MODEL)
+
     def _search(self, **tags: str) -> list[Listed]:
-        wanted = " and ".join([f"name = '{MODEL}'", *(f"tags.{key} = '{value}'" for key, value in tags.items())])
-        with _told("Cannot list the model versions"):
-            found = _all_pages(lambda token: self._client.search_model_versions(wanted, page_token=token))
-        aliases = self._aliases()
+        with self._read("Cannot list the model versions") as stored:
+            found, aliases = stored.versions(**tags), stored.aliases()
         return sorted((_listed(each, aliases) for each in found), key=lambda each: -int(each.version))
 
     def _aliases(self) -> dict[str, str]:
-        with _told("Cannot read the aliases"):
-            found = self._client.get_registered_model(MODEL).aliases
-        return {str(alias): str(version) for alias, version in found.items()}
+        with self._read("Cannot read the aliases") as stored:
+            return stored.aliases()
 
     def _found(self, version: str) -> tuple[Listed, Path]:
-        from mlflow.exceptions import MlflowException
+        with self._read(f"Cannot read model version {version}") as stored:
+            theirs, aliases = stored.version(version), stored.aliases()
+        if theirs is None:
+            raise RegistryError(f"There is no model version {version}: `recsys models` lists those there are.")
+        return _listed(theirs, aliases), self._local(theirs)
 
-        try:
-            theirs = self._client.get_model_version(MODEL, version)
-        except MlflowException as error:
-            raise RegistryError(
-                f"There is no model version {version}: `recsys models` lists those there are."
-            ) from error
-        return _listed(theirs, self._aliases()), self._local(theirs)
-
-    def _local(self, theirs: "Theirs") -> Path:
-        there = urlsplit(str(theirs.source))
+    def _local(self, theirs: StoredVersion) -> Path:
+        there = urlsplit(theirs.source)
         if self.uri is None:  # by its place in the world, which may have been moved since
             return self.root / "artifacts" / Path(*PurePosixPath(there.path).parts[-3:])
         if there.scheme in ("", "file"):
@@ -389,14 +394,14 @@ def _tags(variant: str, facts: Facts, digest: str) -> dict[str, str]:
     }
 
 
-def _listed(theirs: "Theirs", aliases: Mapping[str, str]) -> Listed:
+def _listed(theirs: StoredVersion, aliases: Mapping[str, str]) -> Listed:
     tags = theirs.tags
     return Listed(
-        version=str(theirs.version),
+        version=theirs.version,
         variant=tags["variant"],
         created_at=dt.datetime.fromisoformat(tags["created_at"]),
         metrics=json.loads(tags["metrics"]),
-        aliases=tuple(alias for alias, version in sorted(aliases.items()) if version == str(theirs.version)),
+        aliases=tuple(alias for alias, version in sorted(aliases.items()) if version == theirs.version),
         rolled_back=tags.get(_ROLLED_BACK) == "yes",
         pinned=tags.get(_PINNED) == "yes",
         **{key: tags[key] for key in ("content", "data_hash", "recipe_hash", "catalogue_hash", "data_from", "data_to")},
@@ -415,16 +420,6 @@ def _is_orphaned(run: "Run") -> bool:
 def _change(tags: Mapping[str, str]) -> Change:
     told = {key: json.loads(tags[key]) for key in ("at", "who", "alias", "before", "after", "why")}
     return Change(**{**told, "at": dt.datetime.fromisoformat(told["at"])})
-
-
-def _all_pages(search: Any) -> Iterator[Any]:
-    token = None
-    while True:
-        page = search(token)
-        yield from page
-        token = page.token
-        if not token:
-            return
 
 
 def _unless_there(make: Any) -> None:
