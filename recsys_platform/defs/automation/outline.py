@@ -120,7 +120,7 @@ def _file(settings: Settings) -> Path:
 
 
 def _fingerprint(settings: Settings) -> str:
-    """Another one where the code, the dbt project a setting or a file of the world is another; addresses of endpoints change no definition."""
+    """Another one where code, dbt project, settings or files of the world are others; endpoints change no definition."""
     files = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in _sources(settings)]
     named = settings.model_dump_json(exclude={"users_url", "books_url"})
     return hashlib.sha256("\n".join([named, *files]).encode()).hexdigest()
