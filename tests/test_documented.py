@@ -20,7 +20,8 @@ def commands() -> list[tuple[str, str]]:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
-            found += [(page.name, line) for line in block.splitlines() if line.startswith("recsys ")]
+            lines = block.replace("\\\n", "").splitlines()
+            found += [(page.name, line) for line in lines if line.startswith("recsys ")]
         found += [(page.name, line) for line in re.findall(r"`(recsys [a-z][^`\n]*)`", text)]
     return found
 
