@@ -1,6 +1,6 @@
-"""The tables of the catalogue as statements for Athena or Hive, for those who do not want us to write to Glue.
+"""Tables of the data catalog as SQL for Athena or Hive, for users who do not mirror the catalog into Glue.
 
-Athena runs one statement at a time, so there is one a string, without a semicolon.
+Athena runs one statement at a time: each string is one statement, without a semicolon.
 """
 
 from collections.abc import Mapping
@@ -11,56 +11,59 @@ DAYS_IN_A_STATEMENT = 500  # Athena takes 256 KB
 
 
 def statements(table: HiveTable, database: str = "recsys") -> list[str]:
-    """What creates a table and makes its days known; running it again changes nothing."""
+    """Statements that create a table and add its partitions; running them again changes nothing."""
     return [create_table(table, database), *add_partitions(table, database)]
 
 
 def create_table(table: HiveTable, database: str = "recsys") -> str:
-    """`create external table` with columns, partition, reader, place and parameters."""
+    """The `create external table` statement: columns, partition, SerDe, location, properties."""
     clauses = [
-        f"create external table if not exists {_name(database)}.{_name(table.name)} (\n{_columns(table.columns)}\n)",
-        f"partitioned by (\n{_columns(table.partition_keys)}\n)",
-        *_reader(table),
-        f"location {_text(table.location)}",
-        f"tblproperties (\n{_properties(table.parameters)}\n)",
+        f"create external table if not exists {_quoted_name(database)}.{_quoted_name(table.name)} (\n{_column_list(table.columns)}\n)",
+        f"partitioned by (\n{_column_list(table.partition_keys)}\n)",
+        *_storage_clauses(table),
+        f"location {_string_literal(table.location)}",
+        f"tblproperties (\n{_property_list(table.parameters)}\n)",
     ]
     return "\n".join(clauses)
 
 
 def add_partitions(table: HiveTable, database: str = "recsys") -> list[str]:
-    """`alter table … add` for the days of a table, so many at once as Athena takes."""
-    days = [f"partition ({_name(DAY)} = '{day}') location {_text(place)}" for day, place in table.partitions.items()]
+    """`alter table … add partition` statements for the days of a table, as many days in each as Athena accepts."""
+    days = [
+        f"partition ({_quoted_name(DAY)} = '{day}') location {_string_literal(place)}"
+        for day, place in table.partitions.items()
+    ]
     batches = (days[start : start + DAYS_IN_A_STATEMENT] for start in range(0, len(days), DAYS_IN_A_STATEMENT))
-    head = f"alter table {_name(database)}.{_name(table.name)} add if not exists"
+    head = f"alter table {_quoted_name(database)}.{_quoted_name(table.name)} add if not exists"
     return ["\n    ".join((head, *batch)) for batch in batches]
 
 
-def _reader(table: HiveTable) -> list[str]:
-    """Parquet is known by its name; JSON needs its class, with what it is told."""
+def _storage_clauses(table: HiveTable) -> list[str]:
+    """The storage clauses: Parquet has a short form, JSON needs its SerDe and the SerDe's properties."""
     stored = f"stored as {table.reader.stored_as}"
     if table.format == "parquet":
         return [stored]
-    serde = f"row format serde {_text(table.reader.serde)}"
-    return [serde, f"with serdeproperties (\n{_properties(table.properties)}\n)", stored]
+    serde = f"row format serde {_string_literal(table.reader.serde)}"
+    return [serde, f"with serdeproperties (\n{_property_list(table.properties)}\n)", stored]
 
 
-def _columns(columns: Mapping[str, str]) -> str:
-    return ",\n".join(f"    {_name(column)} {_type(kind)}" for column, kind in columns.items())
+def _column_list(columns: Mapping[str, str]) -> str:
+    return ",\n".join(f"    {_quoted_name(column)} {_quoted_type(kind)}" for column, kind in columns.items())
 
 
-def _properties(properties: Mapping[str, str]) -> str:
-    return ",\n".join(f"    {_text(name)} = {_text(value)}" for name, value in properties.items())
+def _property_list(properties: Mapping[str, str]) -> str:
+    return ",\n".join(f"    {_string_literal(name)} = {_string_literal(value)}" for name, value in properties.items())
 
 
-def _type(kind: str) -> str:
-    """A type whose fields are quoted too: one may be called `timestamp`."""
-    return NAME_IN_A_TYPE.sub(lambda found: _name(found[0]), kind)
+def _quoted_type(kind: str) -> str:
+    """A type with quoted field names: a field may be called `timestamp`."""
+    return NAME_IN_A_TYPE.sub(lambda found: _quoted_name(found[0]), kind)
 
 
-def _name(name: str) -> str:
+def _quoted_name(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _text(text: str) -> str:
+def _string_literal(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

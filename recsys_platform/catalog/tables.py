@@ -144,6 +144,20 @@ class LocalCatalogue:
 _DOCUMENT = TypeAdapter(Table)
 
 
+def entries_of(catalogue: Catalogue, name: str | None = None) -> list[Table]:
+    """The newest entries of all tables, or of one (`curated/fct_events`, or `curated_fct_events` as Glue and Athena call it).
+
+    Raises `HubError` if there is no such table.
+    """
+    names = catalogue.tables()
+    if not names:
+        raise HubError("The catalog has no tables yet: `recsys run` finds and records them.")
+    chosen = [each for each in names if name in (None, each, each.replace("/", "_"))]
+    if not chosen:
+        raise HubError(f"There is no table {name} in the catalog: there are {', '.join(names)}.")
+    return [entry for each in chosen if (entry := catalogue.table(each))]
+
+
 def _key(name: str) -> str:
     return f"{ROOT}/{name}.json"
 

@@ -11,14 +11,18 @@ from typing import Any, NoReturn
 import typer
 from rich.markup import escape
 
+from recsys_platform.cli.commands.catalog import catalog
+from recsys_platform.cli.commands.firehose import firehose
 from recsys_platform.cli.commands.import_files import import_events, import_files
 from recsys_platform.cli.commands.init import init
 from recsys_platform.cli.commands.maintenance import accept_snapshot, cleanup
 from recsys_platform.cli.commands.models import models, pin, promote, rollback, unpin
 from recsys_platform.cli.commands.quarantine import rejected, revalidate
 from recsys_platform.cli.commands.run import dev, fetch, run
+from recsys_platform.cli.commands.sagemaker import sagemaker
 from recsys_platform.cli.commands.simulate import demo, serve_attributes, simulate
 from recsys_platform.cli.commands.snowflake import snowflake
+from recsys_platform.cli.commands.spark import spark
 from recsys_platform.cli.commands.status import show, status
 from recsys_platform.cli.console import ERR
 from recsys_platform.cli.renamed import RenamingGroup
@@ -40,7 +44,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
     "Data quality": {"rejected": rejected, "revalidate": revalidate, "accept-snapshot": accept_snapshot},
     "Models": {"models": models, "promote": promote, "rollback": rollback, "pin": pin, "unpin": unpin},
 }
-GROUPS = {"snowflake": snowflake}
+GROUPS = {"catalog": catalog, "firehose": firehose, "sagemaker": sagemaker, "snowflake": snowflake, "spark": spark}
 
 for panel, commands in COMMANDS.items():
     for name, command in commands.items():

@@ -160,7 +160,7 @@ def test_names_that_sagemaker_takes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "-a", "a-", "a_b", "a.b", "ü", "x" * 64, "a\n"])
 def test_names_that_sagemaker_refuses_are_refused_before_it_is_asked(name: str) -> None:
-    with pytest.raises(DeployError, match="cannot be a name in SageMaker"):
+    with pytest.raises(DeployError, match="is not a valid name in SageMaker"):
         checked_name(name)
     with pytest.raises(DeployError):
         Variant(name, "m")
@@ -254,7 +254,7 @@ def test_what_aws_refuses_is_one_sentence(sagemaker: SageMaker) -> None:
     with pytest.raises(HubError, match=r"Cannot deploy the endpoint recsys of SageMaker: AWS says .*") as told:
         sagemaker.deploy(Endpoint("recsys", (Variant("a", "no-such-model"),)))
     assert "\n" not in str(told.value)
-    with pytest.raises(HubError, match="Cannot look at the endpoint recsys of SageMaker"):
+    with pytest.raises(HubError, match="Cannot describe the endpoint recsys of SageMaker"):
         sagemaker.shift("recsys", "a", 0.5)
 
 
@@ -309,5 +309,7 @@ def test_a_ramp_goes_up_step_by_step_and_all_the_way_down_and_each_step_counts_o
 
 
 def test_a_variant_that_is_not_there_gets_no_share(sagemaker: SageMaker, two: Endpoint) -> None:
-    with pytest.raises(DeployError, match="of which one is nobody: there are champion, challenger"):
+    with pytest.raises(
+        DeployError, match="nobody is not one of several variants of the endpoint: there are champion, challenger"
+    ):
         sagemaker.shift("recsys", "nobody", 0.5)

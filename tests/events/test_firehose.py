@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from recsys_platform.common.errors import HubError, SettingsError
 from recsys_platform.hub.layout import SOURCES, arrival_of, is_landing_key, source_of
-from recsys_platform.sources.firehose.emulator import MIB, DeliveryStream, Firehose
+from recsys_platform.sources.firehose.emulator import MIB, DeliveryStream, FirehoseEmulator
 from recsys_platform.sources.firehose.limits import MAX_BATCH_BYTES, MAX_RECORD_BYTES, MAX_RECORDS
-from recsys_platform.sources.firehose.prefixes import completed, evaluated, landing_prefixes
+from recsys_platform.sources.firehose.prefixes import complete_prefixes, evaluate_prefix, landing_prefixes
 from recsys_platform.sources.firehose.producer import NotSentError, batches, send
 from recsys_platform.sources.firehose.server import firehose_app
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -78,11 +78,11 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def stream(shelf: Shelf, clock: Clock) -> Callable[..., Firehose]:
-    """A stand-in with the one stream `events` of these settings, into the shelf."""
+def stream(shelf: Shelf, clock: Clock) -> Callable[..., FirehoseEmulator]:
+    """An emulator with the one stream `events` of these settings, into the shelf."""
 
-    def make(throttled: Callable[[bytes], bool] = lambda data: False, **settings: Any) -> Firehose:
-        return Firehose(shelf, DeliveryStream("events", **settings), clock=clock, throttled=throttled)
+    def make(throttled: Callable[[bytes], bool] = lambda data: False, **settings: Any) -> FirehoseEmulator:
+        return FirehoseEmulator(shelf, DeliveryStream("events", **settings), clock=clock, throttled=throttled)
 
     return make
 
@@ -264,7 +264,7 @@ def test_the_prefix_of_our_hub_gives_landing_objects_of_the_hour_of_arrival(stre
     (key,) = shelf
     assert is_landing_key(key)
     assert (source_of(key), arrival_of(key)) == (source, dt.datetime(2026, 11, 21, 4))
-    assert not is_landing_key(evaluated(error_prefix, NOON, error_output_type="processing-failed") + "a.gz")
+    assert not is_landing_key(evaluate_prefix(error_prefix, NOON, error_output_type="processing-failed") + "a.gz")
 
 
 PREFIXES = [
@@ -283,36 +283,38 @@ PREFIXES = [
 
 @pytest.mark.parametrize(("prefix", "expected"), PREFIXES)
 def test_a_prefix_is_evaluated_as_the_documentation_says(prefix, expected):
-    whole, _ = completed(prefix, ERROR_PREFIX)
-    assert evaluated(whole, NOON) == expected
+    whole, _ = complete_prefixes(prefix, ERROR_PREFIX)
+    assert evaluate_prefix(whole, NOON) == expected
 
 
 def test_the_time_of_a_prefix_is_utc_wherever_the_clock_stands():
     there = NOON.astimezone(dt.timezone(dt.timedelta(hours=13)))
-    assert evaluated("!{timestamp:dd HH}", there) == "20 12"
+    assert evaluate_prefix("!{timestamp:dd HH}", there) == "20 12"
 
 
 def test_a_random_string_has_eleven_characters_and_is_another_each_time():
     expression = "!{firehose:random-string}"
-    whole, _ = completed(f"{expression}/{expression}/", ERROR_PREFIX)
-    first, second, *time = evaluated(whole, NOON).split("/")
+    whole, _ = complete_prefixes(f"{expression}/{expression}/", ERROR_PREFIX)
+    first, second, *time = evaluate_prefix(whole, NOON).split("/")
     assert (len(first), len(second), first != second) == (11, 11, True)
     assert time == ["2026", "11", "20", "12", ""]
 
 
 def test_the_error_prefix_names_what_went_wrong_and_has_a_default():
-    _, given_one = completed("", "bad/!{firehose:error-output-type}/")
-    _, default = completed("good/", None)
-    assert evaluated(given_one, NOON, error_output_type="processing-failed") == "bad/processing-failed/"
-    assert evaluated(default, NOON, error_output_type="processing-failed") == "good/processing-failed/2026/11/20/12/"
+    _, given_one = complete_prefixes("", "bad/!{firehose:error-output-type}/")
+    _, default = complete_prefixes("good/", None)
+    assert evaluate_prefix(given_one, NOON, error_output_type="processing-failed") == "bad/processing-failed/"
+    assert (
+        evaluate_prefix(default, NOON, error_output_type="processing-failed") == "good/processing-failed/2026/11/20/12/"
+    )
 
 
 REFUSED = [
-    ("!{timestamp:YYYY}/", ERROR_PREFIX, "YYYY in the time pattern YYYY is not read here"),
-    ("!{timestamp:MMM}/", ERROR_PREFIX, "MMM in the time pattern MMM is not read here"),
+    ("!{timestamp:YYYY}/", ERROR_PREFIX, "YYYY in the time pattern YYYY is not supported"),
+    ("!{timestamp:MMM}/", ERROR_PREFIX, "MMM in the time pattern MMM is not supported"),
     ("!{timestamp:yyyy'T}/", ERROR_PREFIX, "cannot be read from 'T on: quote literals"),
     ("!{timestamp:[yyyy]}/", ERROR_PREFIX, r"cannot be read from \[yyyy\] on"),
-    ("!{partitionKeyFromQuery:user}/", ERROR_PREFIX, "partitionKeyFromQuery:user} is no expression that is read here"),
+    ("!{partitionKeyFromQuery:user}/", ERROR_PREFIX, "partitionKeyFromQuery:user} is not a supported expression"),
     ("!{timestamp}/", ERROR_PREFIX, "outside of an expression"),
     ("!{firehose:error-output-type}/", ERROR_PREFIX, "which only an error prefix may"),
     ("!{timestamp:yyyy}/", None, "give an error prefix beside it"),
@@ -378,7 +380,7 @@ def test_an_error_of_the_whole_request_is_told_with_its_name(stream):
 def test_what_the_producer_sends_is_loaded_exactly_once(hub, warehouse: DuckDBWarehouse, clock, view):
     records = [json.dumps(view(f"m{number}")).encode() for number in range(1_200)]
     settings = DeliveryStream("events", PREFIX, ERROR_PREFIX, gzip=True, buffer_seconds=60)
-    firehose = Firehose(hub, settings, clock=clock, throttled=Busy(of=lambda data: len(data) % 2 == 0))
+    firehose = FirehoseEmulator(hub, settings, clock=clock, throttled=Busy(of=lambda data: len(data) % 2 == 0))
     for start in range(0, len(records), 400):
         send(firehose, "events", records[start : start + 400], wait_seconds=0)
         clock.wait(60)
@@ -407,7 +409,7 @@ def test_whatever_is_sent_every_record_is_delivered_once_and_in_order(sizes, cut
     records = [b"%d:" % number + b"x" * size for number, size in enumerate(sizes)]
     shelf, clock = Shelf(), Clock()
     kind = DeliveryStream("events", buffer_mib=1, buffer_seconds=buffer_seconds, gzip=packed, newline=True)
-    firehose = Firehose(shelf, kind, clock=clock)
+    firehose = FirehoseEmulator(shelf, kind, clock=clock)
     for start in range(0, len(records), cut):
         send(firehose, "events", records[start : start + cut])
         clock.wait(waits[start])
@@ -424,11 +426,11 @@ def address_of(server: uvicorn.Server) -> str:
 
 
 @pytest.fixture
-def client(stream) -> Iterator[Callable[..., tuple[Any, Firehose]]]:
-    """boto3's own client of a stand-in that listens on the loopback, and the stand-in."""
+def client(stream) -> Iterator[Callable[..., tuple[Any, FirehoseEmulator]]]:
+    """boto3's own client of an emulator that listens on the loopback, and the emulator."""
     running = []
 
-    def connect(**settings: Any) -> tuple[Any, Firehose]:
+    def connect(**settings: Any) -> tuple[Any, FirehoseEmulator]:
         firehose = stream(**settings)
         server = uvicorn.Server(uvicorn.Config(firehose_app(firehose), host="127.0.0.1", port=0, log_level="error"))
         thread = threading.Thread(target=server.run, daemon=True)
@@ -461,7 +463,7 @@ def test_the_real_client_raises_the_errors_of_the_service(client):
     with pytest.raises(real.exceptions.InvalidArgumentException, match="500 records, not 501"):
         put(real, *numbered(501))
     code, message = refused(real.list_delivery_streams)
-    assert (code, message) == ("UnknownOperationException", "ListDeliveryStreams is not spoken here.")
+    assert (code, message) == ("UnknownOperationException", "ListDeliveryStreams is not supported.")
 
 
 def test_what_a_server_still_holds_is_delivered_when_it_ends(stream, shelf):

@@ -102,7 +102,14 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def run_through_dagster(arguments: list[str], environment: dict[str, str]) -> dg.ExecuteInProcessResult:
     @dg.asset
     def lists(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> dg.MaterializeResult:
-        command = [sys.executable, "-m", spark_job.__name__, *arguments]
+        command = [
+            sys.executable,
+            "-c",
+            "from recsys_platform.cli.app import main; main()",
+            "spark",
+            "rank",
+            *arguments,
+        ]
         return pipes.run(context=context, command=command).get_materialize_result()
 
     return dg.materialize([lists], resources={"pipes": dg.PipesSubprocessClient(env=environment)})
@@ -117,8 +124,7 @@ def test_the_job_writes_the_lists_of_one_machine_and_tells_dagster_how_many(
         for part in range(3):
             rows = table.filter(pa.array(np.arange(len(table)) % 3 == part))
             pq.write_table(rows, tmp_path / name / f"part-{part}.parquet")
-    places = [word for name in ("users", "books", "lists") for word in (f"--{name}", str(tmp_path / name))]
-    result = run_through_dagster([*places, "--k", str(K)], environment)
+    result = run_through_dagster([str(tmp_path), "--k", str(K)], environment)
     assert found(pq.read_table(tmp_path / "lists")) == expected()
     (event,) = result.get_asset_materialization_events()
     figures = {name: value.value for name, value in event.materialization.metadata.items()}

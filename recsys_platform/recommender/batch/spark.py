@@ -36,13 +36,13 @@ LISTS = pa.schema([("user_id", pa.string()), ("rank", pa.int32()), ("book_id", p
 def user_table(ids: IdArray, vectors: FloatArray, exclude: Csr) -> pa.Table:
     """Users as `USERS`: `vectors` (n_users, c), `exclude` (n_users, n_books) true where a book is not to be shown."""
     excluded = pa.ListArray.from_arrays(exclude.indptr.astype(np.int32), exclude.indices.astype(np.int32))
-    return pa.table([pa.array(ids, pa.string()), _lists(vectors), excluded], schema=USERS)
+    return pa.table([pa.array(ids, pa.string()), _list_array(vectors), excluded], schema=USERS)
 
 
 def book_table(ids: IdArray, vectors: FloatArray, bias: FloatArray, allowed: BoolArray) -> pa.Table:
     """Books as `BOOKS`, of shapes (n_books,), (n_books, c), (n_books,), (n_books,)."""
     positions = np.arange(len(ids), dtype=np.int32)
-    columns: list[AnyArray | pa.Array] = [positions, pa.array(ids, pa.string()), _lists(vectors), bias, allowed]
+    columns: list[AnyArray | pa.Array] = [positions, pa.array(ids, pa.string()), _list_array(vectors), bias, allowed]
     return pa.table([pa.array(column) for column in columns], schema=BOOKS)
 
 
@@ -63,7 +63,7 @@ class Shelf:
             raise DataError("The books' positions do not run from 0 without a gap: write the table of books again.")
         return cls(
             ids=ordered["book_id"].combine_chunks(),
-            vectors=_matrix(ordered["vector"].combine_chunks(), len(ordered)),
+            vectors=_vector_matrix(ordered["vector"].combine_chunks(), len(ordered)),
             bias=np.asarray(ordered["bias"], dtype=np.float32),
             allowed=np.asarray(ordered["allowed"], dtype=bool),
         )
@@ -71,7 +71,7 @@ class Shelf:
 
 def lists_of(users: pa.RecordBatch, shelf: Shelf, k: int) -> pa.RecordBatch:
     """Up to k books of each user of a batch, as `LISTS`; DataError if vectors of users and books differ in length."""
-    vectors = _matrix(users.column("vector"), users.num_rows)
+    vectors = _vector_matrix(users.column("vector"), users.num_rows)
     if vectors.shape[1] != shelf.vectors.shape[1]:
         raise DataError(
             f"The users' vectors have {vectors.shape[1]} components and the books' {shelf.vectors.shape[1]}: "
@@ -79,7 +79,7 @@ def lists_of(users: pa.RecordBatch, shelf: Shelf, k: int) -> pa.RecordBatch:
         )
     rows = np.arange(users.num_rows, dtype=np.int32)
     factors = Factors(vectors, shelf.vectors, shelf.bias)
-    ranked = top_k(factors, rows, k=k, exclude=_excluded(users, len(shelf.ids)), allowed=shelf.allowed)
+    ranked = top_k(factors, rows, k=k, exclude=_excluded_pairs(users, len(shelf.ids)), allowed=shelf.allowed)
     row, place = np.nonzero(ranked.books != NONE)
     return pa.record_batch(
         [
@@ -109,12 +109,12 @@ def spark_lists(users: "DataFrame", books: pa.Table, *, k: int) -> "DataFrame":
     return users.mapInArrow(rank, "user_id string, rank int, book_id string, score double")
 
 
-def _lists(vectors: FloatArray) -> pa.Array:
+def _list_array(vectors: FloatArray) -> pa.Array:
     ends = np.arange(len(vectors) + 1, dtype=np.int32) * vectors.shape[1]
     return pa.ListArray.from_arrays(ends, pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel()))
 
 
-def _matrix(lists: pa.Array, rows: int) -> FloatArray:
+def _vector_matrix(lists: pa.Array, rows: int) -> FloatArray:
     """Lists of one length as a matrix; DataError if they are not."""
     lengths = np.unique(np.asarray(lists.value_lengths().fill_null(0)))
     if len(lengths) != 1 or not lengths[0]:
@@ -122,7 +122,7 @@ def _matrix(lists: pa.Array, rows: int) -> FloatArray:
     return np.asarray(lists.flatten(), dtype=np.float32).reshape(rows, -1)
 
 
-def _excluded(users: pa.RecordBatch, n_books: int) -> Csr:
+def _excluded_pairs(users: pa.RecordBatch, n_books: int) -> Csr:
     lists: Any = users.column("exclude")
     lengths = np.asarray(lists.value_lengths().fill_null(0))
     row = np.repeat(np.arange(users.num_rows, dtype=np.int32), lengths)

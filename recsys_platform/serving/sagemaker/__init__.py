@@ -1,5 +1,5 @@
-"""What puts a model version of the registry onto AWS: its archive, SageMaker's endpoint, the share of traffic it gets.
+"""Deploy model versions of the registry to SageMaker: archive, model, endpoint, share of traffic.
 
-Belongs here: packing, uploading, naming, and the calls to AWS. Does not: training and the registry (recommender/), what a model
-answers (serving/), whether it deserves more traffic (experiments/).
+Belongs here: packing, uploading, naming, and the calls to AWS. Does not: training and the registry (recommender/), whether a variant
+should get more traffic (experiments/).
 """

@@ -1,6 +1,6 @@
-"""A model version as the archive that SageMaker unpacks into `/opt/ml/model`, and its place in S3.
+"""Pack a model version as the `model.tar.gz` that SageMaker unpacks into `/opt/ml/model`, and upload it to S3.
 
-The files of the version stand at the archive's root. The same version gives the same bytes: names are sorted, times and owners zero.
+The files of the version are at the root of the archive. The same version gives the same bytes: sorted names, zero times and owners.
 """
 
 import gzip
@@ -17,7 +17,7 @@ ARCHIVE = "model.tar.gz"
 
 
 def upload(registry: Registry, version: str, to: S3Hub) -> str:
-    """Put the archive of a version at `{variant}-v{version}-{hash}/model.tar.gz` unless it is there; its address."""
+    """Upload the archive of a version to `{variant}-v{version}-{hash}/model.tar.gz`, unless it is there; returns its S3 URI."""
     listed = registry.listed(version)
     key = f"{listed.label}-{listed.content[:12]}/{ARCHIVE}"  # other registries count their versions from 1 as well
     if not to.exists(key):
@@ -26,9 +26,9 @@ def upload(registry: Registry, version: str, to: S3Hub) -> str:
 
 
 def pack(registry: Registry, version: str) -> bytes:
-    """The archive of a version; `RegistryError` if it is damaged, `DeployError` if it holds what was not logged."""
+    """The archive of a version. Raises `RegistryError` if a file is damaged, `DeployError` if one was not logged."""
     listed = registry.load(version).manifest["files"]
-    files = _files(registry.folder(version), {MANIFEST, *listed})
+    files = _logged_files(registry.folder(version), {MANIFEST, *listed})
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=6, mtime=0) as packed,
@@ -36,12 +36,12 @@ def pack(registry: Registry, version: str) -> bytes:
     ):
         for path in files:
             content = path.read_bytes()
-            archive.addfile(_entry(path.name, len(content)), io.BytesIO(content))
+            archive.addfile(_tar_entry(path.name, len(content)), io.BytesIO(content))
     return buffer.getvalue()
 
 
-def _files(folder: Path, listed: set[str]) -> list[Path]:
-    """The files of a version by name; a link could lead to anything on this machine, and is none of them."""
+def _logged_files(folder: Path, listed: set[str]) -> list[Path]:
+    """The files of a version, sorted by name; links are refused, since they could lead to any file of this machine."""
     found = sorted(folder.iterdir())
     stray = [path for path in (folder, *found) if path.is_symlink()] or [p for p in found if p.name not in listed]
     if stray:
@@ -49,8 +49,8 @@ def _files(folder: Path, listed: set[str]) -> list[Path]:
     return found
 
 
-def _entry(name: str, size: int) -> tarfile.TarInfo:
-    """A file of nobody, readable by all, from the beginning of time."""
+def _tar_entry(name: str, size: int) -> tarfile.TarInfo:
+    """Metadata that does not depend on the machine: no owner, mode 644, time 0."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.mtime = size, 0o644, 0
     return entry

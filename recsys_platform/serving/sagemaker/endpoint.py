@@ -1,10 +1,10 @@
-"""Model versions behind an endpoint of SageMaker, and the share of traffic that each gets.
+"""Model versions behind a SageMaker endpoint, and the share of traffic that each gets.
 
-Belongs here: models, endpoint configurations, endpoints, weights. Does not: the archive (archive.py), whether a variant should get
-more.
+Belongs here: models, endpoint configurations, endpoints, weights. Does not: the archive (archive.py), which versions are deployed
+(deployment.py).
 
-What SageMaker calls a model and a configuration cannot be changed. So what they consist of is part of their names, and making one
-twice is making it once.
+SageMaker's models and endpoint configurations are immutable. A hash of their contents is part of their names, so that creating one
+again does nothing.
 """
 
 import hashlib
@@ -21,17 +21,17 @@ from recsys_platform.common.aws import client, code_of, in_one_sentence
 from recsys_platform.serving.errors import DeployError
 
 STEPS = (0.05, 0.25, 0.5, 1.0)
-"""The shares of traffic of a ramp."""
+"""The shares of traffic of a ramp, in order."""
 LONGEST = 63
-_A_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
-_SAME = 1e-6  # SageMaker keeps weights in 32 bits
-_PATIENCE = {"Delay": 15, "MaxAttempts": 60}  # seconds, tries: a quarter of an hour
+_VALID_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+_WEIGHT_TOLERANCE = 1e-6  # SageMaker keeps weights in 32 bits
+_WAITER = {"Delay": 15, "MaxAttempts": 60}  # seconds, tries: a quarter of an hour
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Container:
-    """What runs a model: an image that answers `/ping` and `/invocations`, the role it has, and its environment; no secrets."""
+    """The container of a model: an image that answers `/ping` and `/invocations`, its IAM role, and its environment (no secrets)."""
 
     image: str
     role_arn: str
@@ -40,7 +40,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Variant:
-    """A model of SageMaker (`create_model`) behind an endpoint; its share of traffic is its weight by the sum of all weights."""
+    """A SageMaker model (`create_model`) behind an endpoint; its share of traffic is its weight divided by the sum of all weights."""
 
     name: str
     model: str
@@ -49,14 +49,14 @@ class Variant:
     instances: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what SageMaker would."""
+        """Validate as SageMaker does."""
         checked_name(self.name)
         if not 0 <= self.weight < float("inf") or self.instances < 1:
             raise DeployError(f"The variant {self.name} needs a weight of 0 or more and at least one instance.")
 
     @property
     def request(self) -> Json:
-        """The variant as SageMaker is told of it."""
+        """The variant in the form of SageMaker's API."""
         return {
             "VariantName": self.name,
             "ModelName": self.model,
@@ -68,9 +68,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Variants that share the traffic, and one that gets a copy of it and whose answers nobody sees (`shadow`).
+    """Variants that share the traffic, and a shadow variant that gets a copy of requests and whose responses are discarded.
 
-    The shadow's weight by that of the variant is the share of requests that are copied.
+    The shadow's weight divided by that of the variant is the share of requests that are copied.
     """
 
     name: str
@@ -78,13 +78,13 @@ class Endpoint:
     shadow: Variant | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what SageMaker would."""
+        """Validate as SageMaker does."""
         checked_name(self.configuration)
-        names = [each.name for each in self._all]
+        names = [each.name for each in self._all_variants]
         if len(names) != len(set(names)):
             raise DeployError(f"Variants of {self.name} share a name: {', '.join(names)}.")
         if not sum(each.weight for each in self.variants):
-            raise DeployError(f"No variant of {self.name} would get traffic: give one a weight.")
+            raise DeployError(f"No variant of {self.name} would get traffic: give one a weight above 0.")
         if self.shadow and len(self.variants) != 1:
             raise DeployError(
                 f"SageMaker shadows one variant, and {self.name} has {len(self.variants)}: end the ramp first."
@@ -92,51 +92,61 @@ class Endpoint:
 
     @property
     def configuration(self) -> str:
-        """The name of its configuration: what is in it makes it another."""
-        return name_of(self.name, _digest(self._told)[:12])
+        """The name of its configuration, which contains a hash of the contents."""
+        return name_of(self.name, _content_hash(self._contents)[:12])
 
     @property
     def request(self) -> Json:
-        """The configuration as SageMaker is told of it."""
-        return {"EndpointConfigName": self.configuration, **self._told}
+        """The configuration in the form of SageMaker's API."""
+        return {"EndpointConfigName": self.configuration, **self._contents}
 
     @property
-    def _told(self) -> Json:
-        told: Json = {"ProductionVariants": [each.request for each in self.variants]}
-        return told | ({"ShadowProductionVariants": [self.shadow.request]} if self.shadow else {})
+    def _contents(self) -> Json:
+        contents: Json = {"ProductionVariants": [each.request for each in self.variants]}
+        return contents | ({"ShadowProductionVariants": [self.shadow.request]} if self.shadow else {})
 
     @property
-    def _all(self) -> tuple[Variant, ...]:
+    def _all_variants(self) -> tuple[Variant, ...]:
         return (*self.variants, self.shadow) if self.shadow else self.variants
 
 
 @dataclass(frozen=True)
+class EndpointStatus:
+    """An endpoint as SageMaker describes it; `weights` (desired) and `instances` (running) are by variant."""
+
+    status: str
+    configuration: str
+    weights: Mapping[str, float]
+    instances: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class SageMaker:
-    """SageMaker in the account and region of the credentials; what AWS refuses is a `HubError` of one sentence."""
+    """SageMaker in the account and region of the credentials; errors of AWS are raised as `HubError`."""
 
     def create_model(self, name: str, version: str, data_url: str, container: Container) -> str:
-        """Make a version of our registry a model of SageMaker, unless it is one; SageMaker's name of it.
+        """Create a SageMaker model of a registry version, unless it exists; returns its name.
 
-        Another image, role, environment or address of the archive makes another model.
+        Another image, role, environment or archive gives another model.
         """
         model = model_name(name, version, data_url, container)
         request = _model_request(model, data_url, container)
         tags = [{"Key": "recsys:model", "Value": name}, {"Key": "recsys:version", "Value": version}]
         with in_one_sentence(f"create the model {model} of SageMaker"):
-            if _found(self.client.describe_model, ModelName=model) is None:
+            if _described(self.client.describe_model, ModelName=model) is None:
                 self.client.create_model(**request, Tags=tags)
         return model
 
     def deploy(self, endpoint: Endpoint) -> Literal["created", "updated", "unchanged"]:
-        """Let an endpoint be as described, without waiting for it; one that is stays as it is, with the weights it has by now.
+        """Create or update an endpoint, without waiting for it; an unchanged one keeps its current weights.
 
-        An update begins with the weights of the description, and SageMaker replaces instances one after another.
+        An update starts with the weights of the description; SageMaker replaces instances one after another.
         """
         names = {"EndpointName": endpoint.name, "EndpointConfigName": endpoint.configuration}
         with in_one_sentence(f"deploy the endpoint {endpoint.name} of SageMaker"):
-            if _found(self.client.describe_endpoint_config, EndpointConfigName=endpoint.configuration) is None:
+            if _described(self.client.describe_endpoint_config, EndpointConfigName=endpoint.configuration) is None:
                 self.client.create_endpoint_config(**endpoint.request)
-            there = _found(self.client.describe_endpoint, EndpointName=endpoint.name)
+            there = _described(self.client.describe_endpoint, EndpointName=endpoint.name)
             if there is None:
                 self.client.create_endpoint(**names)
                 return "created"
@@ -146,25 +156,35 @@ class SageMaker:
             return "updated"
 
     def wait(self, endpoint: str) -> None:
-        """Wait until an endpoint is in service; `HubError` if it fails or takes a quarter of an hour."""
+        """Wait until an endpoint is in service. Raises `HubError` if it fails or takes more than 15 minutes."""
         with in_one_sentence(f"wait for the endpoint {endpoint} of SageMaker"):
             waiter = self.client.get_waiter("endpoint_in_service")
-            waiter.wait(EndpointName=endpoint, WaiterConfig=_PATIENCE)
+            waiter.wait(EndpointName=endpoint, WaiterConfig=_WAITER)
 
-    def weights(self, endpoint: str) -> dict[str, float]:
-        """The weights that an endpoint has or is getting, by variant."""
-        with in_one_sentence(f"look at the endpoint {endpoint} of SageMaker"):
+    def weights(self, endpoint: str) -> Mapping[str, float]:
+        """The desired weight of each variant of an endpoint."""
+        return self.status(endpoint).weights
+
+    def status(self, endpoint: str) -> EndpointStatus:
+        """Status, configuration and weights of an endpoint."""
+        with in_one_sentence(f"describe the endpoint {endpoint} of SageMaker"):
             described = self.client.describe_endpoint(EndpointName=endpoint)
-        return {each["VariantName"]: float(each.get("DesiredWeight") or 0) for each in described["ProductionVariants"]}
+        variants = described["ProductionVariants"]
+        return EndpointStatus(
+            status=described["EndpointStatus"],
+            configuration=described["EndpointConfigName"],
+            weights={each["VariantName"]: float(each.get("DesiredWeight") or 0) for each in variants},
+            instances={each["VariantName"]: int(each.get("CurrentInstanceCount") or 0) for each in variants},
+        )
 
     def shift(self, endpoint: str, variant: str, share: float) -> bool:
-        """Give a variant a share (0 to 1) of the traffic, the others the rest; whether that was new.
+        """Give a variant a share (0 to 1) of the traffic and the others the rest; returns whether anything changed.
 
-        Waits while the endpoint is being changed, before and not after, since SageMaker takes one change at a time.
+        Waits for a change in progress to end, but not for its own, since SageMaker accepts one change at a time.
         """
         before = self.weights(endpoint)
         wanted = weights_for(before, variant, share)
-        if all(abs(shares(before)[name] - weight) < _SAME for name, weight in wanted.items()):
+        if all(abs(shares(before)[name] - weight) < _WEIGHT_TOLERANCE for name, weight in wanted.items()):
             return False
         self.wait(endpoint)
         desired = [{"VariantName": name, "DesiredWeight": weight} for name, weight in wanted.items()]
@@ -175,23 +195,26 @@ class SageMaker:
         return True
 
     def roll_back(self, endpoint: str, variant: str) -> bool:
-        """Take all traffic from a variant; its instances stay, ready for another try. Whether it had any."""
+        """Take all traffic from a variant; its instances keep running. Returns whether it had any."""
         return self.shift(endpoint, variant, 0.0)
 
     @cached_property
     def client(self) -> Any:
-        """SageMaker itself."""
+        """boto3's client."""
         return client("sagemaker")
 
 
 def weights_for(weights: Mapping[str, float], variant: str, share: float) -> dict[str, float]:
-    """Weights, adding up to 1, by which a variant gets a share (0 to 1) and the others the rest.
+    """Weights with sum 1 that give a variant a share (0 to 1) of the traffic and the others the rest.
 
-    The others keep their proportions, or get equal parts if they had none of the traffic.
+    The others keep their proportions, or get equal parts if they had no traffic.
+
+    >>> weights_for({"champion": 1.0, "challenger": 0.0}, "challenger", 0.25)
+    {'champion': 0.75, 'challenger': 0.25}
     """
     others = {name: weight for name, weight in weights.items() if name != variant}
     if variant not in weights or not others:
-        raise DeployError(f"There are no two variants of which one is {variant}: there are {', '.join(weights)}.")
+        raise DeployError(f"{variant} is not one of several variants of the endpoint: there are {', '.join(weights)}.")
     if not 0 <= share <= 1:
         raise DeployError(f"A share of traffic is between 0 and 1, not {share}.")
     parts = shares(others)
@@ -199,31 +222,31 @@ def weights_for(weights: Mapping[str, float], variant: str, share: float) -> dic
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:
-    """The shares of traffic (0 to 1) that weights stand for; equal ones if there is no weight at all."""
+    """The share of traffic (0 to 1) of each variant; equal shares if all weights are 0."""
     total = sum(weights.values())
     return {name: weight / total if total else 1 / len(weights) for name, weight in weights.items()}
 
 
 def next_share(share: float) -> float:
-    """The next step of the ramp: the first of `STEPS` above a share, at last all."""
-    return next((step for step in STEPS if step > share + _SAME), 1.0)
+    """The next step of the ramp: the first of `STEPS` above a share, 1.0 at the end."""
+    return next((step for step in STEPS if step > share + _WEIGHT_TOLERANCE), 1.0)
 
 
 def model_name(name: str, version: str, data_url: str, container: Container) -> str:
-    """SageMaker's name of a version of our registry, with eight digits that stand for what runs it and where it lies."""
-    return name_of(name, version, _digest({"data": data_url, **asdict(container)})[:8])
+    """The SageMaker name of a registry version, with eight hex digits of a hash of container and archive."""
+    return name_of(name, version, _content_hash({"data": data_url, **asdict(container)})[:8])
 
 
 def name_of(*parts: str) -> str:
-    """A name of SageMaker from parts, hyphens for whatever it does not take; `DeployError` if it is too long or empty."""
+    """A SageMaker name from parts, other characters replaced by hyphens. Raises `DeployError` if it is too long or empty."""
     return checked_name("-".join(re.sub(r"[^a-zA-Z0-9]", "-", part) for part in parts))
 
 
 def checked_name(name: str) -> str:
-    """The name itself if SageMaker takes it."""
-    if len(name) > LONGEST or not _A_NAME.fullmatch(name):
+    """The name, if SageMaker accepts it. Raises `DeployError` otherwise."""
+    if len(name) > LONGEST or not _VALID_NAME.fullmatch(name):
         raise DeployError(
-            f"{name!r} cannot be a name in SageMaker: it takes letters, digits and hyphens between them, at most {LONGEST}."
+            f"{name!r} is not a valid name in SageMaker: it accepts letters, digits and hyphens between them, at most {LONGEST}."
         )
     return name
 
@@ -233,8 +256,8 @@ def _model_request(model: str, data_url: str, container: Container) -> Json:
     return {"ModelName": model, "PrimaryContainer": primary, "ExecutionRoleArn": container.role_arn}
 
 
-def _found(describe: Callable[..., Json], **name: str) -> Json | None:
-    """What SageMaker describes; None if it says that there is no such thing, for which it has no error of its own."""
+def _described(describe: Callable[..., Json], **name: str) -> Json | None:
+    """The result of a describe call; None if SageMaker could not find it, for which it has no error code of its own."""
     try:
         return describe(**name)
     except ClientError as error:
@@ -244,5 +267,5 @@ def _found(describe: Callable[..., Json], **name: str) -> Json | None:
         raise
 
 
-def _digest(told: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _content_hash(contents: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What one request to Firehose may hold, for those who send and for the stand-in that refuses.
+"""Limits of one request to Firehose, used by the producer and the emulator.
 
 Source: https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html
 """

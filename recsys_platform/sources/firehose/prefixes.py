@@ -1,7 +1,7 @@
-"""Where in the hub Firehose puts an object: prefixes with expressions such as `!{timestamp:yyyy/MM/dd/HH}`.
+"""S3 prefixes of Firehose, with expressions such as `!{timestamp:yyyy/MM/dd/HH}`.
 
-Source: https://docs.aws.amazon.com/firehose/latest/dev/s3-prefixes.html. Of Java's date patterns those letters are read that a
-folder of time needs; a pattern with any other is refused, never guessed.
+Source: https://docs.aws.amazon.com/firehose/latest/dev/s3-prefixes.html. Of Java's date patterns, the letters for
+year to second are supported; a pattern with any other letter is refused.
 """
 
 import datetime as dt
@@ -24,13 +24,13 @@ _SAMPLE = dt.datetime(2026, 11, 20, 5, tzinfo=dt.UTC)
 
 
 def landing_prefixes(source: Source) -> tuple[str, str]:
-    """The prefix of our landing objects of a source, and that of what Firehose could not deliver, which is no landing object."""
+    """The prefix of landing objects of a source, and the error prefix for what Firehose could not deliver."""
     time = "!{timestamp:yyyy/MM/dd/HH}/"
     return f"{LANDING}/source={source}/{time}", f"delivery_errors/{ERROR_TYPE}/source={source}/{time}"
 
 
-def completed(prefix: str, error_prefix: str | None) -> tuple[str, str]:
-    """Both prefixes with what Firehose adds to them by itself; `SettingsError` where it would refuse the stream."""
+def complete_prefixes(prefix: str, error_prefix: str | None) -> tuple[str, str]:
+    """Both prefixes with the defaults that Firehose appends. Raises `SettingsError` where it would refuse the stream."""
     if ERROR_TYPE in prefix:
         raise SettingsError(f"The prefix {prefix} holds {ERROR_TYPE}, which only an error prefix may.")
     if error_prefix is None and _EXPRESSION.search(prefix):
@@ -42,16 +42,18 @@ def completed(prefix: str, error_prefix: str | None) -> tuple[str, str]:
         f"{prefix}{ERROR_TYPE}/{DEFAULT_TIME}" if error_prefix is None else error_prefix,
     )
     for each in made:
-        evaluated(each, _SAMPLE, error_output_type="processing-failed")
+        evaluate_prefix(each, _SAMPLE, error_output_type="processing-failed")
     return made
 
 
-def evaluated(prefix: str, arrived: dt.datetime, *, error_output_type: str = "") -> str:
-    """A prefix for an object whose first record arrived then (with a time zone); `SettingsError` if it cannot be read."""
+def evaluate_prefix(prefix: str, arrived: dt.datetime, *, error_output_type: str = "") -> str:
+    """The prefix of an object whose first record arrived at this time (with its zone). Raises `SettingsError` if it is invalid."""
     if "!{" in _EXPRESSION.sub("", prefix):
         raise SettingsError(f"The prefix {prefix} holds `!{{` outside of an expression `!{{namespace:value}}`.")
     at = arrived.astimezone(dt.UTC)
-    text = _EXPRESSION.sub(lambda found: _value(found["namespace"], found["value"], at, error_output_type), prefix)
+    text = _EXPRESSION.sub(
+        lambda found: _evaluate_expression(found["namespace"], found["value"], at, error_output_type), prefix
+    )
     if len(text) > LONGEST:
         raise SettingsError(f"The prefix {prefix} has {len(text)} characters when evaluated: at most {LONGEST}.")
     return text
@@ -61,38 +63,38 @@ def _has_time(prefix: str) -> bool:
     return any(found["namespace"] == "timestamp" for found in _EXPRESSION.finditer(prefix))
 
 
-def _value(namespace: str, value: str, at: dt.datetime, error_output_type: str) -> str:
+def _evaluate_expression(namespace: str, value: str, at: dt.datetime, error_output_type: str) -> str:
     if namespace == "timestamp":
-        return formatted(value, at)
+        return format_time(value, at)
     if (namespace, value) == ("firehose", "random-string"):
         return str(uuid.uuid4())[:11]
     if (namespace, value) == ("firehose", "error-output-type"):
         return error_output_type
     raise SettingsError(
-        f"!{{{namespace}:{value}}} is no expression that is read here: use timestamp, firehose:random-string or"
+        f"!{{{namespace}:{value}}} is not a supported expression: use timestamp, firehose:random-string or"
         " firehose:error-output-type."
     )
 
 
-def formatted(pattern: str, at: dt.datetime) -> str:
-    """A time in a pattern of Java's DateTimeFormatter: y M d H m s, and literals in single quotes or without letters."""
+def format_time(pattern: str, at: dt.datetime) -> str:
+    """Format a time by a pattern of Java's DateTimeFormatter: y M d H m s, and literals (letters in single quotes)."""
     parts, end = [], 0
     while end < len(pattern):
         token = _TOKEN.match(pattern, end)
         if token is None:
             raise SettingsError(f"The time pattern {pattern} cannot be read from {pattern[end:]} on: quote literals.")
-        parts.append(_text(token, pattern, at))
+        parts.append(_format_token(token, pattern, at))
         end = token.end()
     return "".join(parts)
 
 
-def _text(token: re.Match[str], pattern: str, at: dt.datetime) -> str:
+def _format_token(token: re.Match[str], pattern: str, at: dt.datetime) -> str:
     if token["quoted"] is not None:
         return token["quoted"].replace("''", "'") or "'"
     if token["literal"] is not None:
         return token["literal"]
     letters, field = token["letters"], _FIELDS.get(token["letter"])
     if field is None or len(letters) > (4 if field == "year" else 2):
-        raise SettingsError(f"{letters} in the time pattern {pattern} is not read here: use yyyy MM dd HH mm ss.")
+        raise SettingsError(f"{letters} in the time pattern {pattern} is not supported: use yyyy MM dd HH mm ss.")
     number = getattr(at, field) % 100 if letters == "yy" else getattr(at, field)
     return f"{number:0{len(letters)}d}"
