@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from recsys_platform.config.settings import load_settings
-from recsys_platform.notifications.alerts import AlertError, FailedRun, alert_of, channels_of, tell
+from recsys_platform.notifications.alerts import FailedRun, run_failure_alert
+from recsys_platform.notifications.channels import AlertError, channels_of, notify
 
 TOPIC = "RECSYS_ALERT_TOPIC"
 
@@ -31,7 +32,7 @@ def queue(topic: str) -> str:
 def test_a_failed_run_is_told_to_the_topic(topic: str, queue: str) -> None:
     settings = load_settings({TOPIC: topic, "RECSYS_UI_URL": "https://dagster.example.com"})
     failed = FailedRun("refresh", "r1", step="raw__engagement_events", error="HubError: token=abc is old.\nMore")
-    tell(alert_of(failed, settings), channels_of(settings))
+    notify(run_failure_alert(failed, settings), channels_of(settings))
     [message] = boto3.client("sqs").receive_message(QueueUrl=queue)["Messages"]
     heard = json.loads(message["Body"])
     assert heard["Subject"] == "recsys: refresh failed"
@@ -43,5 +44,5 @@ def test_a_failed_run_is_told_to_the_topic(topic: str, queue: str) -> None:
 def test_a_topic_that_is_not_there_is_named_in_one_sentence(topic: str) -> None:
     settings = load_settings({TOPIC: f"{topic}-gone"})
     with pytest.raises(AlertError, match=rf"^Cannot publish to {topic}-gone: AWS says NotFound") as error:
-        tell(alert_of(FailedRun("refresh", "r1"), settings), channels_of(settings))
+        notify(run_failure_alert(FailedRun("refresh", "r1"), settings), channels_of(settings))
     assert "\n" not in str(error.value)

@@ -15,12 +15,12 @@ import pytest
 
 from recsys_platform.catalog.schema_history import record_tables
 from recsys_platform.catalog.tables import LocalCatalogue
-from recsys_platform.cli import app as cli
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.recommender.registry.files import Facts
 from recsys_platform.recommender.registry.versions import Registry
-from tests.servers import free_port, running
+from tests.support.commands import recsys as run_command
+from tests.support.servers import free_port, running
 
 RunRecsys = Callable[..., tuple[int, str, str]]
 
@@ -37,12 +37,7 @@ def recsys(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        monkeypatch.setattr("sys.argv", ["recsys", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
+        code = run_command(*arguments, patch=monkeypatch)
         printed = capsys.readouterr()
         return code, printed.out, " ".join(printed.err.split())
 

@@ -16,16 +16,9 @@ from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.problems import problems_alert
 from recsys_platform.hub.layout import landing_key
 from recsys_platform.hub.local import FolderHub
-from recsys_platform.notifications.alerts import (
-    Alert,
-    AlertError,
-    FailedRun,
-    Webhook,
-    alert_of,
-    first_line,
-    tell,
-    without_secrets,
-)
+from recsys_platform.notifications.alerts import Alert, FailedRun, first_line, run_failure_alert
+from recsys_platform.notifications.channels import AlertError, Webhook, notify
+from recsys_platform.notifications.redaction import redact_secrets
 from tests.support.slack import KEY
 
 
@@ -104,9 +97,7 @@ def test_a_channel_that_is_closed_fails_the_tick_without_naming_its_address(slac
     assert KEY not in reaction.error.to_string()
 
 
-@pytest.mark.parametrize(
-    ("reason", "tag", "again"), [("lost its worker", "true", "; it is tried again"), ("x", "", "")]
-)
+@pytest.mark.parametrize(("reason", "tag", "again"), [("lost its worker", "true", "; it is retried"), ("x", "", "")])
 def test_a_run_that_died_outside_of_steps_is_told_with_what_dagster_saw(slack, settings, instance, reason, tag, again):
     run = instance.create_run_for_job(broken, tags={"dagster/will_retry": tag} if tag else {})
     event = instance.report_run_failed(run, f"{reason}\nlogs", JobFailureData(error=None))
@@ -127,7 +118,7 @@ def test_a_webhook_that_is_not_there_is_told_without_its_address():
 
 
 def test_a_webhook_with_an_address_that_is_none_is_told_without_it():
-    with pytest.raises(AlertError, match=r"^The webhook in RECSYS_ALERT_WEBHOOK is no address\.$"):
+    with pytest.raises(AlertError, match=r"^The webhook in RECSYS_ALERT_WEBHOOK is not a valid URL\.$"):
         Webhook(SecretStr(f"https://hooks.example.com:port/{KEY}")).send(Alert("", "nothing"))
 
 
@@ -141,7 +132,7 @@ def test_no_log_line_tells_the_address_of_the_webhook(slack, caplog):
 def test_a_closed_channel_does_not_keep_the_others_from_hearing(slack):
     closed, open_one = Webhook(SecretStr(f"http://127.0.0.1:9/{KEY}")), Webhook(SecretStr(slack.url))
     with pytest.raises(AlertError):
-        tell(Alert("", "heard"), [closed, open_one])
+        notify(Alert("", "heard"), [closed, open_one])
     assert slack.heard == ["heard"]
 
 
@@ -171,14 +162,14 @@ def test_an_error_cannot_call_the_whole_channel(slack):
     ],
 )
 def test_what_is_or_looks_like_a_secret_is_hidden(text, hidden):
-    assert without_secrets(text, load_settings({"RECSYS_PII_SALT": "salt-of-the-tests-01"})) == hidden
+    assert redact_secrets(text, load_settings({"RECSYS_PII_SALT": "salt-of-the-tests-01"})) == hidden
 
 
 def test_a_private_key_is_hidden_line_by_line():
     key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\nshort==\n-----END PRIVATE KEY-----\n"  # pragma: allowlist secret
     settings = load_settings({"RECSYS_SNOWFLAKE_PRIVATE_KEY": key, "RECSYS_SNOWFLAKE_PASSPHRASE": "words of the key"})
-    assert without_secrets(f"cannot read {key}", settings) == "cannot read ***"
-    assert without_secrets("no key: MIIEvQIBADANBgkqhkiG, words of the key", settings) == "no key: ***, ***"
+    assert redact_secrets(f"cannot read {key}", settings) == "cannot read ***"
+    assert redact_secrets("no key: MIIEvQIBADANBgkqhkiG, words of the key", settings) == "no key: ***, ***"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +182,7 @@ def test_a_private_key_is_hidden_line_by_line():
     ],
 )
 def test_what_is_no_secret_is_told_as_it_is(text):
-    assert without_secrets(text, load_settings({})) == text
+    assert redact_secrets(text, load_settings({})) == text
 
 
 def test_the_first_line_of_an_error_is_told_and_the_next_where_it_only_announces_that():
@@ -203,7 +194,7 @@ def test_the_first_line_of_an_error_is_told_and_the_next_where_it_only_announces
 
 
 def test_without_a_ui_there_is_no_link():
-    assert alert_of(FailedRun("refresh", "r1"), load_settings({})) == Alert(
+    assert run_failure_alert(FailedRun("refresh", "r1"), load_settings({})) == Alert(
         "recsys: refresh failed", "refresh failed.\nRun r1"
     )
 

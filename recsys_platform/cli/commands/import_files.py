@@ -46,10 +46,10 @@ def import_files(
         events=event or (), encoding=encoding,
     )  # fmt: skip
     day = date.date() if date else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-    _import(reading, interactions=interactions, books=books, users=users, date=day, dry_run=dry_run)
+    _import_into_hub(reading, interactions=interactions, books=books, users=users, date=day, dry_run=dry_run)
 
 
-def _import(
+def _import_into_hub(
     reading: "Reading", *, interactions: Path, books: Path, users: Path | None, date: dt.date, dry_run: bool
 ) -> None:
     from recsys_platform.cli.output.import_files import print_imported_files

@@ -44,8 +44,8 @@ def deploy(
     from recsys_platform.serving.sagemaker.deployment import Hosting, deploy_versions
     from recsys_platform.serving.sagemaker.endpoint import Container
 
-    client, registry = _client(), registry_of(open_world())
-    hosting = Hosting(models, Container(image, role_arn, _environment(env or [])), instance_type, instances)
+    client, registry = _sagemaker_client(), registry_of(open_world())
+    hosting = Hosting(models, Container(image, role_arn, _parse_environment(env or [])), instance_type, instances)
     done = deploy_versions(client, registry, hosting, endpoint, champion=version, challenger=challenger, shadow=shadow)
     OUT.print(f"The endpoint {endpoint} is {done}.", soft_wrap=True)
     if wait:
@@ -58,7 +58,7 @@ def status(endpoint: Annotated[str, _ENDPOINT] = "recsys") -> None:
     """Show the status of an endpoint, its variants, their instances and shares of traffic."""
     from recsys_platform.cli.output.sagemaker import print_endpoint
 
-    print_endpoint(OUT, endpoint, _client().status(endpoint))
+    print_endpoint(OUT, endpoint, _sagemaker_client().status(endpoint))
 
 
 @sagemaker.command()
@@ -72,7 +72,7 @@ def traffic(
     """Give a variant a share of the traffic, and the others the rest."""
     from recsys_platform.serving.sagemaker.endpoint import next_share, shares
 
-    client = _client()
+    client = _sagemaker_client()
     wanted = next_share(shares(client.weights(endpoint)).get(variant, 0.0)) if share is None else share
     changed = client.shift(endpoint, variant, wanted)
     OUT.print(
@@ -86,17 +86,17 @@ def rollback(
     endpoint: Annotated[str, _ENDPOINT] = "recsys",
 ) -> None:
     """Take all traffic from a variant; its instances keep running."""
-    changed = _client().roll_back(endpoint, variant)
+    changed = _sagemaker_client().roll_back(endpoint, variant)
     OUT.print(f"{variant} {'gets no more' if changed else 'has no'} traffic of {endpoint}.", soft_wrap=True)
 
 
-def _client() -> "SageMaker":
+def _sagemaker_client() -> "SageMaker":
     from recsys_platform.serving.sagemaker.endpoint import SageMaker
 
     return SageMaker()
 
 
-def _environment(pairs: list[str]) -> dict[str, str]:
+def _parse_environment(pairs: list[str]) -> dict[str, str]:
     wrong = [pair for pair in pairs if not pair.partition("=")[0] or "=" not in pair]
     if wrong:
         raise InputError(f"--env {wrong[0]} is not of the form NAME=VALUE.")

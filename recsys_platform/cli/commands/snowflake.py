@@ -19,8 +19,12 @@ def setup_scripts(
     monthly_credits: Annotated[int, typer.Option(min=1, help="Credits a month after which warehouses stop.")] = 20,
 ) -> None:
     """Write the SQL scripts with which an administrator sets up the account, filled in from your settings."""
-    from recsys_platform.config.snowflake_setup import body_of, scripts, write_scripts
+    from recsys_platform.config.snowflake_setup import public_key_body, render_scripts, write_scripts
 
-    given = {"hub_role_arn": hub_role_arn, "monthly_credits": str(monthly_credits), "public_key": body_of(public_key)}
-    names = write_scripts(out, scripts(load_settings(), given))
+    given = {
+        "hub_role_arn": hub_role_arn,
+        "monthly_credits": str(monthly_credits),
+        "public_key": public_key_body(public_key),
+    }
+    names = write_scripts(out, render_scripts(load_settings(), given))
     OUT.print(f"{len(names)} scripts in {out}: read them, then run them in order as an administrator.", soft_wrap=True)

@@ -8,7 +8,8 @@ import dagster as dg
 
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.failures import words_of, words_of_checks, words_of_step
-from recsys_platform.notifications.alerts import FailedRun, alert_of, channels_of, tell
+from recsys_platform.notifications.alerts import FailedRun, run_failure_alert
+from recsys_platform.notifications.channels import channels_of, notify
 
 WILL_RETRY = "dagster/will_retry"
 """Tag by which Dagster says that it starts a failed run again by itself."""
@@ -34,7 +35,7 @@ def failure_alert(status: dg.DefaultSensorStatus, settings: Settings) -> dg.Sens
         failed = failed_run(context)
         if is_told(context.instance, context.dagster_run, failed):
             return dg.SkipReason(f"Run {failed.run_id} failed as one before it, of which people know.")
-        tell(alert_of(failed, settings), channels)
+        notify(run_failure_alert(failed, settings), channels)
         note_told(context.instance, context.dagster_run, failed)
         return None
 

@@ -1,7 +1,7 @@
 """What people are told of beside failed runs: failed checks, assets that are older than their policy, trackers that fell silent.
 
 Belongs here: finding these and telling each once until it is over.
-Does not: words for channels and sending (recsys_platform/notifications/alerts.py).
+Does not: texts and sending (recsys_platform/notifications/).
 """
 
 import datetime as dt
@@ -16,7 +16,8 @@ from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.settings import Settings
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.arrivals import newest_hours
-from recsys_platform.notifications.alerts import channels_of, problem_alert, tell
+from recsys_platform.notifications.alerts import problem_alert
+from recsys_platform.notifications.channels import channels_of, notify
 
 Problems = Mapping[str, str]
 """A name that a problem keeps as long as it lasts → a sentence."""
@@ -49,7 +50,7 @@ def problems_alert(
         told = set(json.loads(context.cursor or "[]"))
         news = [sentence for name, sentence in found.items() if name not in told]
         if news and channels:
-            tell(problem_alert(news, settings), channels)
+            notify(problem_alert(news, settings), channels)
         context.update_cursor(json.dumps(sorted(found)))
         nobody = "" if channels else " Nobody was told: neither RECSYS_ALERT_TOPIC nor RECSYS_ALERT_WEBHOOK is set."
         return dg.SkipReason(f"{len(found)} problems, {len(news)} of them new.{nobody if news else ''}")

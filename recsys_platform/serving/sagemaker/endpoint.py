@@ -93,15 +93,15 @@ class Endpoint:
     @property
     def configuration(self) -> str:
         """The name of its configuration, which contains a hash of the contents."""
-        return name_of(self.name, _content_hash(self._contents)[:12])
+        return name_of(self.name, _content_hash(self._config_contents)[:12])
 
     @property
     def request(self) -> Json:
         """The configuration in the form of SageMaker's API."""
-        return {"EndpointConfigName": self.configuration, **self._contents}
+        return {"EndpointConfigName": self.configuration, **self._config_contents}
 
     @property
-    def _contents(self) -> Json:
+    def _config_contents(self) -> Json:
         contents: Json = {"ProductionVariants": [each.request for each in self.variants]}
         return contents | ({"ShadowProductionVariants": [self.shadow.request]} if self.shadow else {})
 
@@ -133,7 +133,7 @@ class SageMaker:
         request = _model_request(model, data_url, container)
         tags = [{"Key": "recsys:model", "Value": name}, {"Key": "recsys:version", "Value": version}]
         with in_one_sentence(f"create the model {model} of SageMaker"):
-            if _described(self.client.describe_model, ModelName=model) is None:
+            if _describe_or_none(self.client.describe_model, ModelName=model) is None:
                 self.client.create_model(**request, Tags=tags)
         return model
 
@@ -144,9 +144,12 @@ class SageMaker:
         """
         names = {"EndpointName": endpoint.name, "EndpointConfigName": endpoint.configuration}
         with in_one_sentence(f"deploy the endpoint {endpoint.name} of SageMaker"):
-            if _described(self.client.describe_endpoint_config, EndpointConfigName=endpoint.configuration) is None:
+            if (
+                _describe_or_none(self.client.describe_endpoint_config, EndpointConfigName=endpoint.configuration)
+                is None
+            ):
                 self.client.create_endpoint_config(**endpoint.request)
-            there = _described(self.client.describe_endpoint, EndpointName=endpoint.name)
+            there = _describe_or_none(self.client.describe_endpoint, EndpointName=endpoint.name)
             if there is None:
                 self.client.create_endpoint(**names)
                 return "created"
@@ -256,7 +259,7 @@ def _model_request(model: str, data_url: str, container: Container) -> Json:
     return {"ModelName": model, "PrimaryContainer": primary, "ExecutionRoleArn": container.role_arn}
 
 
-def _described(describe: Callable[..., Json], **name: str) -> Json | None:
+def _describe_or_none(describe: Callable[..., Json], **name: str) -> Json | None:
     """The result of a describe call; None if SageMaker could not find it, for which it has no error code of its own."""
     try:
         return describe(**name)

@@ -8,7 +8,7 @@ import sqlglot
 from sqlglot import exp
 
 from recsys_platform.config.settings import Settings
-from recsys_platform.config.snowflake_setup import scripts
+from recsys_platform.config.snowflake_setup import render_scripts
 from recsys_platform.recommender.lists.contracts import TABLES
 
 GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}
@@ -35,7 +35,7 @@ def texts(settings: Settings) -> dict[str, str]:
     """With the default names, which must not clash."""
     names = ("role", "warehouse", "database", "stage")
     defaults = {f"snowflake_{name}": Settings.model_fields[f"snowflake_{name}"].default for name in names}
-    return scripts(settings.model_copy(update=defaults), GIVEN)
+    return render_scripts(settings.model_copy(update=defaults), GIVEN)
 
 
 def statements(texts: dict[str, str]) -> Iterator[tuple[str, str]]:

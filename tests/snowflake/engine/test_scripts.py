@@ -10,7 +10,7 @@ from snowflake.connector import connect
 
 from recsys_platform.common.errors import SettingsError
 from recsys_platform.config.settings import Settings, load_settings
-from recsys_platform.config.snowflake_setup import scripts
+from recsys_platform.config.snowflake_setup import render_scripts
 from tests.support.commands import recsys
 
 GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}
@@ -22,7 +22,7 @@ WRITES = {"insert", "update", "delete", "truncate", "ownership", "all"}
 
 def grants(settings: Settings) -> list[dict[str, str]]:
     """Every grant of a right, names without their database."""
-    text = "\n".join(scripts(settings, GIVEN).values())
+    text = "\n".join(render_scripts(settings, GIVEN).values())
     found = [match.groupdict() for match in _GRANT.finditer(text)]
     return [
         {name: value.replace(f"{settings.snowflake_database}", "db") for name, value in each.items()} for each in found
@@ -58,21 +58,19 @@ def test_the_transformer_does_not_write_what_was_landed(settings: Settings) -> N
 def test_the_scripts_can_be_run_again(settings: Settings, account: dict[str, Any]) -> None:
     with connect(**account) as connection:
         for _ in range(2):
-            for text in scripts(settings, GIVEN).values():
+            for text in render_scripts(settings, GIVEN).values():
                 assert all(connection.execute_string(text, remove_comments=True))
 
 
 def test_a_name_that_is_not_one_word_is_refused_in_one_sentence(settings: Settings) -> None:
-    with pytest.raises(
-        SettingsError, match=r"^04_users\.sql needs a value for public_key, one word without quotes or blanks\.$"
-    ):
-        scripts(settings, GIVEN | {"public_key": "x'; drop user y; --"})
+    with pytest.raises(SettingsError, match=r"^04_users\.sql needs a value for public_key without quotes or blanks\.$"):
+        render_scripts(settings, GIVEN | {"public_key": "x'; drop user y; --"})
 
 
 def test_a_role_that_the_scripts_make_for_a_part_is_refused(variables: dict[str, str]) -> None:
     settings = load_settings(variables | {"RECSYS_SNOWFLAKE_DATABASE": "R", "RECSYS_SNOWFLAKE_ROLE": "r_Loader"})
-    with pytest.raises(SettingsError, match="RECSYS_SNOWFLAKE_ROLE=r_Loader is a role that the scripts make"):
-        scripts(settings, GIVEN)
+    with pytest.raises(SettingsError, match="RECSYS_SNOWFLAKE_ROLE=r_Loader is a role that the scripts create"):
+        render_scripts(settings, GIVEN)
 
 
 def test_the_command_writes_them_with_the_names_of_the_settings(

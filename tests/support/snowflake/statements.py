@@ -8,7 +8,7 @@ import sqlglot
 from sqlglot import exp
 
 from recsys_platform.config.settings import Settings
-from recsys_platform.config.snowflake_setup import scripts
+from recsys_platform.config.snowflake_setup import render_scripts
 from recsys_platform.defs.transform.project import ROOT
 from recsys_platform.warehouse.snowflake import ddl
 from recsys_platform.warehouse.snowflake.publishing import live_view, versions_table
@@ -23,7 +23,7 @@ def statements(built: Path, settings: Settings) -> Iterator[str]:
         yield from (path.read_text() for path in sorted((built / folder).rglob("*.sql")))
     yield from ddl.statements()
     yield from (versions_table("popular_books", "ops.carried"), live_view("popular_books", ["segment", "book_id"]))
-    yield from scripts(settings, GIVEN).values()
+    yield from render_scripts(settings, GIVEN).values()
 
 
 # What the server for tests has behind it; of everything else it says that it was done.
