@@ -32,7 +32,7 @@ def test_a_documented_command_and_its_options_exist(page: str, line: str) -> Non
     command: Any = typer.main.get_command(app)
     if words[0].isupper():
         return  # `recsys COMMAND --help`
-    while hasattr(command, "commands"):
+    while words and hasattr(command, "commands"):
         command = command.commands[words.pop(0)]
     options = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help"}
     assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
