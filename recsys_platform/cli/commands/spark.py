@@ -6,7 +6,7 @@ import typer
 
 from recsys_platform.cli.console import OUT
 from recsys_platform.cli.worlds import open_world
-from recsys_platform.config.factories import hub_of, registry_of
+from recsys_platform.config.factories import hub_of, list_rules_of, registry_of
 
 spark = typer.Typer(help="Rank all users of a vector model on a Spark cluster.", no_args_is_help=True)
 _FOLDER = typer.Argument(metavar="FOLDER", help="A folder, or s3://bucket/prefix.")
@@ -21,12 +21,11 @@ def export(
     from recsys_platform.hub.factory import hub_at
     from recsys_platform.recommender.batch.export import export_tables
     from recsys_platform.recommender.data.training_data import newest_dataset
-    from recsys_platform.recommender.lists.list_rules import load_list_rules
     from recsys_platform.recommender.training.candidates import load_model
 
     settings = open_world()
     trained = load_model(version, registry_of(settings))
-    done = export_tables(trained, newest_dataset(hub_of(settings)), load_list_rules(), hub_at(folder))
+    done = export_tables(trained, newest_dataset(hub_of(settings)), list_rules_of(settings), hub_at(folder))
     OUT.print(
         f"{done.users:,} users and {done.books:,} books in {folder}; {done.without_vectors:,} users without history are left out.",
         soft_wrap=True,
