@@ -1,10 +1,9 @@
 {#
-    Whether a user agent or device model is that of a program and not of a reader; NULL is no bot.
+    Whether a user agent or device model is that of a bot; false for NULL.
 
-    What counts, upper or lower case: the crawlers that the list crawler-user-agents names (crawlers.sql), and words of ours that
-    also find the next one: names of crawlers (`bot`, but not the phones of Cubot), makers of link previews, browsers without a
-    screen and test drivers, monitors and speed tests, and HTTP libraries that no app of ours uses. `okhttp`, `cfnetwork` and
-    `dalvik` are not in it: the apps of readers send them.
+    Matched without regard to case: the crawlers in the list crawler-user-agents (crawlers.sql), and patterns of our own that also match
+    new bots: crawlers (`bot`, but not Cubot phones), link previews, headless browsers and test drivers, monitors and speed
+    tests, and HTTP libraries that the apps do not use. `okhttp`, `cfnetwork` and `dalvik` are not matched: the apps send them.
 #}
 {% macro looks_like_a_bot(text) -%}
     coalesce({{ matches_any_case(text, bot_pattern()) }}, false)

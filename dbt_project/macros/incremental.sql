@@ -1,9 +1,9 @@
 {#
-    How incremental models know what is new. When they must be rebuilt whole: rebuilding.sql.
+    Which rows are new to an incremental model. When a model is rebuilt whole: rebuilding.sql.
 
-    Every load transaction carries one `loaded_at`, later than that of any load before it: rows of one load are seen all
-    together or not at all. Staging takes up what was loaded after the newest row it holds. A model below staging has no
-    such row (a load may hold nothing for it), so `ops.model_builds` says up to which load it was built.
+    All rows of a load have the same `loaded_at`, later than that of every earlier load. Staging reads what was loaded after
+    its own newest row. A model downstream of staging may have no row of a load, so `ops.model_builds` records the load up to
+    which it was built.
 #}
 
 {# A predicate of staging models: rows loaded since the model was last built; `true` on a first build or full refresh. #}
@@ -36,8 +36,8 @@
 
 
 {#
-    The models whose builds a model takes its news from. It is as new as the oldest of them, whichever were built: a build
-    of some models only, or one that died, leaves the others behind until they are built too.
+    The models whose builds determine up to which load a model can be built: the oldest build of them. After a partial or
+    aborted build some of them are behind until they are built too.
 #}
 {% macro news_from(model_name) -%}
     {{ return({
@@ -66,9 +66,9 @@
 {%- endmacro %}
 
 
-{# A predicate of models below staging: loaded since the model was last built, and not more than there is news of. #}
+{# A predicate of models downstream of staging: loaded since the model was last built, up to `news_to`. #}
 {% macro arrived_since(column) -%}
-    {#- A unit test is no model: it gives all that there is. -#}
+    {#- A unit test has no name here: it reads all rows. -#}
     {{ column ~ ' <= ' ~ news_to(model.name) if news_from(model.name) else 'true' }}
     {%- if is_incremental() %}
         and {{ column }} > {{ built_to() }}
@@ -109,7 +109,7 @@
 {%- endmacro %}
 
 
-{# The models that know from `int_event_sessions` which of their rows to make again. #}
+{# The models that find in `int_event_sessions` which of their rows to update. #}
 {% macro readers_of_the_journal() -%}
     {{ return([
         'fct_events', 'fct_sessions', 'int_visitor_days', 'fct_interactions', 'fct_exposures',
@@ -119,8 +119,8 @@
 
 
 {#
-    A pre-hook of a model that is made whole: those that follow its changes are made whole too, also by a later build if
-    this one dies before them. What they had not heard of yet would be forgotten with it.
+    A pre-hook of a model that is rebuilt whole: the models that follow its changes are then rebuilt whole too, by a later
+    build if this one is aborted. Otherwise they would miss the changes that they had not read yet.
 #}
 {% macro forget_builds(models) -%}
     {%- if not is_incremental() -%}
@@ -130,8 +130,8 @@
 
 
 {#
-    Refuses a full refresh of this model without the models that follow its changes: they would not hear of what was
-    forgotten with it.
+    Raises an error on a full refresh of this model without the models that follow its changes: they would miss the changes
+    that they had not read yet.
 #}
 {% macro requires_selected(names) -%}
     {%- if execute and flags.FULL_REFRESH and selected_resources is defined and model.unique_id in selected_resources -%}
@@ -146,8 +146,8 @@
 
 
 {#
-    A pre-hook: deletes the rows for keys that events were taken from, and none came to, since the model was built. What
-    is left of them is made again in the same build; a build that dies in between finds it still to be made.
+    A pre-hook: deletes the rows for keys that lost events, and got none, since the model was built. The same build inserts
+    the rows that remain; after an aborted build the next one does.
 #}
 {% macro drop_retired(keys) -%}
     {%- if is_incremental() -%}
@@ -167,8 +167,8 @@
 
 
 {#
-    A pre-hook: deletes the rows for keys of events that changed since the model was built: what came to a key may be nothing
-    that makes a row. What is left of them is made again in the same build, as after `drop_retired`.
+    A pre-hook: deletes the rows for keys of events that changed since the model was built, since a key may have no row any
+    more. The same build inserts the rows that remain, as after `drop_retired`.
 #}
 {% macro drop_changed(keys) -%}
     {%- if is_incremental() -%}
@@ -182,7 +182,7 @@
 {%- endmacro %}
 
 
-{# The oldest day (a date) that events changed since the model was built have in a column of `int_event_sessions`. #}
+{# The oldest day (a date) in a column of `int_event_sessions`, of the events that changed since the model was built. #}
 {% macro oldest_change(column) -%}
     {%- set found = run_query(
         "select cast(min(" ~ column ~ ") as varchar) from " ~ ref('int_event_sessions')

@@ -1,12 +1,12 @@
 {#
-    E-mail and IP addresses never leave `raw`. What leaves instead is a hash that nobody can repeat without the salt, and
-    free text in which no e-mail address is left.
+    Pseudonyms and redaction: E-mail and IP addresses do not leave `raw`. Staging replaces them by salted hashes, and redacts
+    e-mail addresses in free text.
 
-    The salt is a secret: it comes from the one row of `raw.pii_salt`, never from the text of a query, so that no compiled
-    SQL, log or manifest holds it. Without a salt there is no hash: a hash that anybody can make again hides nothing.
+    The salt is a secret. Queries read it from the one row of `raw.pii_salt`, so that no compiled SQL, log or manifest holds
+    it. Without a salt the hashes are NULL: anybody could compute an unsalted hash.
 #}
 
-{# SHA-256 of salt and text, 64 hexadecimal digits; NULL without a salt or a text. Bring the text into one form first. #}
+{# SHA-256 of salt and text, 64 hexadecimal digits; NULL without a salt or a text. Normalise the text first. #}
 {% macro salted_hash(text) -%}
     {{ return(adapter.dispatch('salted_hash')(text)) }}
 {%- endmacro %}
@@ -22,15 +22,15 @@
 {%- endmacro %}
 
 
-{# The salted hash of an e-mail address; case and surrounding blanks do not count. #}
+{# The salted hash of an e-mail address, in lower case and without surrounding blanks. #}
 {% macro email_hash(text) -%}
     {{ salted_hash('lower(trim(' ~ text ~ '))') }}
 {%- endmacro %}
 
 
 {#
-    Who it is, without saying so: an id that is an e-mail address is its salted hash, any other is itself. The same
-    wherever the id occurs, so that it still joins; NULL without a salt.
+    An id without personal data: the salted hash of an id that is an e-mail address (NULL without a salt), any other id
+    unchanged. The result is the same wherever the id occurs, so that it still joins.
 #}
 {% macro pseudonym(id) -%}
     case
@@ -41,7 +41,7 @@
 {%- endmacro %}
 
 
-{# Free text with `[email]` in place of whatever looks like an e-mail address, URL-encoded and in JSON too. #}
+{# Free text with e-mail addresses replaced by `[email]`, also URL-encoded ones and those in JSON. #}
 {% macro redact_emails(text) -%}
     {{ return(adapter.dispatch('redact_emails')(text)) }}
 {%- endmacro %}
@@ -65,7 +65,7 @@
 {%- endmacro %}
 
 
-{# Whether a text has one of the signs without which there is no address: the pattern costs fifty times as much. #}
+{# Whether a text has a character that every address has. Checked first, since the pattern costs fifty times as much. #}
 {% macro may_hold_emails(text) -%}
     contains({{ text }}, '@') or contains({{ text }}, '%') or contains({{ text }}, '＠') or contains({{ text }}, '﹫')
             or contains({{ text }}, concat(chr(92), 'u'))

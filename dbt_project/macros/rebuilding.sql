@@ -1,16 +1,16 @@
 {#
-    When incremental models must be rebuilt whole. Macros of this file write notes and decide; no row is made by them, so a
-    change of them is no reason to rebuild.
+    When incremental models are rebuilt whole. No macro of this file affects a row of a model, so a change of this file causes
+    no rebuild.
 #}
 
 {#
-    The post-hook of incremental models and seeds: what they were made from and up to which load, in one statement, which
-    is done whole or not at all.
+    The post-hook of incremental models and seeds: records the fingerprint of the code and the load up to which the model was
+    built, in one atomic statement.
 
-    On DuckDB it is part of the model's transaction. On Snowflake dbt commits the model first, and a build that dies in
-    between leaves a model that has more than it is noted to have. The next build makes it right: it takes the same loads
-    up again, and each row takes the place of the one with its key; staging of events, which only appends, asks its own
-    rows what is new; and a model that was made whole without a note, or with that of other code, is made whole again.
+    On DuckDB it is part of the model's transaction. On Snowflake dbt commits the model first, so an aborted build may leave a
+    model newer than its record. The next build repairs this: it reads the same loads again, and rows replace those with the
+    same key; staging of events, which only appends, compares with its own rows; and a model without a record, or with the
+    record of other code, is rebuilt whole.
 #}
 {% macro remember_build() -%}
     {%- if model.config.materialized in ['incremental', 'seed'] -%}
@@ -31,8 +31,8 @@
 
 
 {#
-    In place of dbt's own: an incremental model is also rebuilt whole when its code, or code or a seed above it, is not
-    what its rows were made with. So a name added to a seed renames the past too, and no table mixes two versions.
+    Overrides dbt's macro: an incremental model is also rebuilt whole when its code, or the code or a seed upstream, has changed
+    since its rows were written. A name added to a seed thus applies to old events too, and no table mixes two versions.
 #}
 {% macro should_full_refresh() -%}
     {%- set asked = config.get('full_refresh') -%}
@@ -46,7 +46,7 @@
     {%- if made_with == code_fingerprint() -%}
         {{ return(false) }}
     {%- endif -%}
-    {#- Without a note it is the rest of a rebuild that was under way, or a first build. -#}
+    {#- Without a record this is a first build, or completes a rebuild that was aborted. -#}
     {%- if made_with is not none -%}
         {{ refuse_if_large() }}
     {%- endif -%}
@@ -54,7 +54,7 @@
 {%- endmacro %}
 
 
-{# Stops the build of a model that would be rebuilt, unasked, from more rows than `RECSYS_REBUILD_UP_TO_ROWS` allows. #}
+{# Raises an error if a model with more rows than `RECSYS_REBUILD_UP_TO_ROWS` would be rebuilt without being asked to. #}
 {% macro refuse_if_large() -%}
     {%- set most = env_var('RECSYS_REBUILD_UP_TO_ROWS', '5000000') | int -%}
     {%- set rows = rows_of_this() -%}
@@ -68,7 +68,7 @@
 {%- endmacro %}
 
 
-{# How many rows the table of this model has; 0 if there is none. #}
+{# Number of rows of this model's table; 0 if it does not exist. #}
 {% macro rows_of_this() -%}
     {%- set there = adapter.get_relation(this.database, this.schema, this.identifier) -%}
     {{ return((run_query('select count(*) from ' ~ there).rows[0][0] if there else 0) | int) }}
@@ -76,8 +76,8 @@
 
 
 {#
-    A hash of what decides the model's rows: its code and that of all models and seeds above it, of the macros that these use,
-    and the variables that any of these names.
+    A hash of what determines the model's rows: the code of the model and of all models upstream, seeds upstream, the macros
+    and the variables that they use.
 #}
 {% macro code_fingerprint() -%}
     {#- `is_incremental()` asks each time: while a node runs, what was found is kept in its context. -#}
@@ -95,7 +95,7 @@
     {%- for unique_id in nodes | sort -%}
         {%- set node = graph.nodes[unique_id] -%}
         {%- if node.resource_type == 'seed' -%}
-            {#- What was loaded counts, not what the file says by now. -#}
+            {#- The seed as it was loaded, not its file. -#}
             {%- do parts.append(unique_id ~ ' ' ~ build_of(node.name).fingerprint) -%}
         {%- else -%}
             {%- set code = without_comments(node.raw_code) -%}
@@ -113,7 +113,7 @@
 {%- endmacro %}
 
 
-{# The ids of this project's macros that code calls: dbt itself notes none of those behind `is_incremental()`, which is false then. #}
+{# The ids of this project's macros that code calls. dbt's own list lacks those behind `is_incremental()`, false when it parses. #}
 {% macro macros_called(code) -%}
     {%- set found = [] -%}
     {%- for name in modules.re.findall('\\b([A-Za-z_][A-Za-z0-9_]*) *[(]', code) if name in context['recsys'] -%}
@@ -123,7 +123,7 @@
 {%- endmacro %}
 
 
-{# Adds the id of a node to a list, and those of all models and seeds above it. #}
+{# Adds the id of a node, and those of all models and seeds upstream, to a list. #}
 {% macro add_ancestors(unique_id, seen) -%}
     {%- if unique_id in graph.nodes and unique_id not in seen -%}
         {%- do seen.append(unique_id) -%}
@@ -135,8 +135,8 @@
 
 
 {#
-    Adds the code of macros of this project to a mapping by id, and of those that they use. Not of this file, nor of dbt's own: a
-    newer dbt is no reason to rebuild.
+    Adds the code of macros of this project, and of the macros that they use, to a mapping by id. Excludes this file and dbt's
+    own macros: a newer dbt causes no rebuild.
 #}
 {% macro add_macros(unique_ids, seen) -%}
     {%- for unique_id in unique_ids if unique_id.startswith('macro.recsys.') and unique_id not in seen -%}
@@ -150,9 +150,9 @@
 
 
 {#
-    Code as its words and signs, one blank between two, without comments: what does not change what it does does not count. Texts
-    in quotes are kept as they are. So is a comment with Jinja in it, which dbt runs; and all code in which a quote is
-    escaped or quoted by dollars, since where its texts end is not to be seen so simply.
+    Code as tokens with one blank between them, without comments, so that changes of layout and comments do not count. Strings are
+    kept unchanged, and so are comments with Jinja in them, which dbt renders. Code with escaped or dollar quotes is returned
+    as it is, since this macro cannot tell where its strings end.
 #}
 {% macro without_comments(code) -%}
     {%- if "\\'" in code or '\\"' in code or '$$' in code -%}

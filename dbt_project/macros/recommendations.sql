@@ -1,7 +1,6 @@
 {#
-    A query of the events about recommendations, with a row for each of their items (`item_book_id`, `item_number`,
-    `item_position`, `propensity`): of each event the delivery that counts. An incremental build gets those of the requests
-    that changed.
+    A query of the recommendation events with a row for each item (`item_book_id`, `item_number`, `item_position`,
+    `propensity`), from the first delivery of each event. An incremental build gets the requests that changed.
 #}
 {% macro recommendation_events() -%}
     select
@@ -25,8 +24,8 @@
 
 
 {#
-    A query of `fct_exposures`; an incremental build gets those of the requests that changed. Of requests, not of the rows that
-    changed: what a request does not show any more has no row there.
+    A query of `fct_exposures`; an incremental build gets the requests that changed. By request and not by row: a book that a
+    request no longer shows has no row there.
 #}
 {% macro exposures_of_changed_requests() -%}
     select *
@@ -58,8 +57,8 @@
 
 
 {#
-    A pre-hook: deletes the rows of all requests that changed since the model was built. What is left of them is made again in
-    the same build, as after `drop_retired`.
+    A pre-hook: deletes the rows of all requests that changed since the model was built. The same build inserts the rows that
+    remain, as after `drop_retired`.
 #}
 {% macro drop_changed_requests() -%}
     {%- if is_incremental() -%}
@@ -72,8 +71,8 @@
 
 
 {#
-    A query of the requests that events changed since the model was built are about, or were before: of an event that came
-    several times, each delivery may name another.
+    A query of the requests of events that changed since the model was built, including their requests before the change:
+    deliveries of one event may name different requests.
 #}
 {% macro changed_requests() -%}
     select request_id
