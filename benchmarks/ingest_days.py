@@ -23,7 +23,9 @@ from recsys_platform.defs.transform.project import DBT, ROOT
 from recsys_platform.hub.layout import attributes_prefix
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
+from recsys_platform.ingestion.loading import load_events, load_snapshot
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from recsys_platform.warehouse.queries import row_counts
 
 MORE_DAYS = 3
 SHARES = {1: 0.1, 4: 0.4, 10: 1.0}  # of the world's days before the new ones, by bytes
@@ -96,7 +98,7 @@ def history_of(world: World, home: Path, share: float, *, before: dt.date) -> Hi
             stale.unlink()
         shutil.copyfile(history.warehouse.path, marts)
     _start_from(marts, history)
-    records = history.warehouse.row_counts(["raw.engagement_events"])["raw.engagement_events"]
+    records = row_counts(history.warehouse, ["raw.engagement_events"])["raw.engagement_events"]
     return History(home=home, days=len(days), records=records)
 
 
@@ -113,8 +115,8 @@ def load_days(world: World, history: History, days: tuple[dt.date, ...]) -> None
     link_snapshots(world, hub, days)
     for day in days:
         for kind in SNAPSHOTS:
-            warehouse.load_attributes(hub, kind, day, hub.objects(attributes_prefix(kind, day)))
-    warehouse.load_events(hub, link_days(world, hub, days))
+            load_snapshot(hub, warehouse, kind, day, hub.objects(attributes_prefix(kind, day)))
+    load_events(hub, warehouse, link_days(world, hub, days))
 
 
 def build(history: History) -> Day:

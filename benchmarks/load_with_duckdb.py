@@ -22,6 +22,7 @@ import duckdb
 from recsys_platform.hub.layout import LANDING, SOURCES, Source
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
+from recsys_platform.ingestion.loading import load_events
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 Layouts = Mapping[str, Mapping[str, Sequence[str]]]
@@ -51,7 +52,7 @@ def ours(hub: Hub, database: Path) -> int:
     """The platform's raw load; the number of records in the ledger."""
     warehouse = DuckDBWarehouse(database)
     warehouse.prepare()
-    return warehouse.load_events(hub, hub.objects(f"{LANDING}/")).records
+    return load_events(hub, warehouse, hub.objects(f"{LANDING}/")).records
 
 
 def alone(hub: Hub, database: Path, how: str, layouts: Layouts) -> int:

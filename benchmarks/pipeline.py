@@ -41,6 +41,7 @@ from recsys_platform.exports.daily_export import DAILY_TABLES, keep_days
 from recsys_platform.hub.layout import ID_FIELDS, attributes_prefix
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.arrivals import all_arrivals
+from recsys_platform.ingestion.loading import load_events, load_snapshot
 from recsys_platform.ingestion.reconciliation import account, conserved_events, damaged_objects
 from recsys_platform.recommender.data import training_data as curated
 from recsys_platform.recommender.evaluation.results import keep, measured_on
@@ -75,8 +76,8 @@ def by_script(settings: Settings) -> None:
         endpoint = Endpoint(str(url), ID_FIELDS[kind])
         store_fetched(hub, kind, today, endpoint, fetch_snapshot(endpoint, last_fetch(hub, kind, endpoint)))
         snapshot_drift(hub, kind, today)
-        warehouse.load_attributes(hub, kind, today, hub.objects(attributes_prefix(kind, today)))
-    warehouse.load_events(hub, all_arrivals(hub, warehouse).new)
+        load_snapshot(hub, warehouse, kind, today, hub.objects(attributes_prefix(kind, today)))
+    load_events(hub, warehouse, all_arrivals(hub, warehouse).new)
     account(warehouse), damaged_objects(warehouse)
     with environment_for_dbt(settings):
         subprocess.run(

@@ -45,10 +45,7 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
 
 
-ENGINES = pytest.param("warehouse", marks=pytest.mark.xfail(strict=True, reason="engines still decode and validate"))
-
-
-@pytest.mark.parametrize("room", [ENGINES if name == "warehouse" else name for name in HEIGHT])
+@pytest.mark.parametrize("room", HEIGHT)
 def test_a_package_imports_only_what_stands_below_it(room: str) -> None:
     for path in files_of(HERE / room):
         above = {name[0] for name in imported(path) if name[0] != room and HEIGHT[name[0]] >= HEIGHT[room]}

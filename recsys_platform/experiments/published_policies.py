@@ -52,11 +52,7 @@ simulations with 8 clicks, in 94 to 95 % with 28."""
 
 _FIGURES = ("estimator", "value", "95 %", "gain", "gain 95 %", "could be shown")
 
-TABLES = (
-    "select distinct versioned_table as name from ops.publications where table_name = 'user_recommendations' order by 1"
-)
-"""Where the kept versions are: a table each on DuckDB, one for all on Snowflake."""
-_LISTS = "select user_id, model, model_version, rank, book_id, generated_at from {table}"
+_LISTS = "select user_id, model, model_version, rank, book_id, generated_at from {relation}"
 EDITIONS = """
     with lists as ({lists})
     select model, model_version, generated_at from lists group by 1, 2, 3 order by 1, 3, 2"""
@@ -191,18 +187,18 @@ class Report:
 
 def judge_published(warehouse: Warehouse) -> Report:
     """Judge every model of `published.user_recommendations` by `marts.fct_exposures`; see above for what by."""
-    tables: list[str] = warehouse.frame(TABLES)["name"].to_pylist()
-    lists = " union all ".join(_LISTS.format(table=table) for table in tables)
-    editions = warehouse.frame(EDITIONS.format(lists=lists)).to_pandas() if tables else pd.DataFrame()
+    versions = warehouse.published_versions("user_recommendations")
+    lists = " union all ".join(_LISTS.format(relation=version.relation) for version in versions)
+    editions = warehouse.frame(EDITIONS.format(lists=lists)).to_pandas() if versions else pd.DataFrame()
     if editions.empty:
         return Report()
     kinds = warehouse.frame(KINDS, [editions["generated_at"].min().to_pydatetime()]).to_pandas()
     report, days = _counted(kinds)
     rows = warehouse.frame(ROWS.format(lists=lists, days=marks(days)), days)
-    versions = {str(model): tuple(some.unique()) for model, some in editions.groupby("model")["model_version"]}
+    of_models = {str(model): tuple(some.unique()) for model, some in editions.groupby("model")["model_version"]}
     models = (
         judged(model, rows.filter(pc.equal(rows["model"], model)), used=report.used, versions=of_model)
-        for model, of_model in versions.items()
+        for model, of_model in of_models.items()
     )
     return replace(report, models=tuple(models))
 

@@ -1,6 +1,7 @@
-"""Landing objects of one source as one run of records, in order, on their way into the warehouse.
+"""Landing objects of one source as one batch of records, in order, each accepted or rejected.
 
-Objects are unpacked and cut at a guess, and what is not JSON then is framed anew in Python; all of it one chunk ahead of who loads.
+Objects are decompressed and split at a guess, and what is not JSON then is framed anew in Python; all of it one batch ahead of who
+takes them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,81 +14,44 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from recsys_platform.common.errors import InputError
-from recsys_platform.hub.layout import source_of
+from recsys_platform.hub.layout import arrival_of, source_of
 from recsys_platform.hub.object_store import Hub, HubObject
 from recsys_platform.ingestion.framing import Piece, split_records
 from recsys_platform.ingestion.splitting import cut_at_a_guess, mended
-from recsys_platform.ingestion.validation import needed_fields
+from recsys_platform.ingestion.validation import Numbers, find_suspects, rejection_reasons
+from recsys_platform.warehouse.port import ValidatedBatch
+
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 THREADS = 2  # zlib, numpy and DuckDB release the GIL
 # One guess in so many may be broken: to mend one costs as much as to frame so many anew.
 BROKEN_SHARE = 16
-Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
 
-@dataclass(frozen=True)
-class Records:
-    """The records of objects of one source: their texts (large strings), and how many each object has.
-
-    `doubtful`: the places of those that may have to be rejected, in order; `framing`: what Python says against each, or None.
-    """
-
-    objects: Sequence[HubObject]
-    texts: pa.ChunkedArray
-    counts: Numbers
-    doubtful: Numbers
-    framing: Sequence[str | None]
-
-
-def unpacked(hub: Hub, chunks: Iterable[Sequence[HubObject]]) -> Iterator[Records]:
-    """The records of each chunk of objects, always one ahead of who takes them."""
+def validated_batches(hub: Hub, chunks: Iterable[Sequence[HubObject]]) -> Iterator[ValidatedBatch]:
+    """The records of each chunk of objects of one source, always one chunk ahead of who takes them."""
     # In this order: whoever stops early must not close the connection that a worker is using.
     with duckdb.connect() as con, ThreadPoolExecutor(THREADS) as pool, ThreadPoolExecutor(1) as ahead:
-        coming: Future[Records] | None = None
+        coming: Future[ValidatedBatch] | None = None
         for objects in chunks:
-            done, coming = coming, ahead.submit(_unpack, hub, objects, pool, con)
+            done, coming = coming, ahead.submit(_validated_batch, hub, objects, pool, con)
             if done:
                 yield done.result()
         if coming:
             yield coming.result()
 
 
-def _unpack(
+def _validated_batch(
     hub: Hub, objects: Sequence[HubObject], pool: ThreadPoolExecutor, con: duckdb.DuckDBPyConnection
-) -> Records:
+) -> ValidatedBatch:
+    source = source_of(objects[0].key)
     guesses = list(pool.map(lambda item: cut_at_a_guess(hub.get(item.key)), objects))
+    texts = pa.chunked_array([() if pieces is None else pieces for pieces in guesses], pa.large_string())
     ends = np.cumsum([0, *(0 if pieces is None else len(pieces) for pieces in guesses)])
-    suspects, broken = (_by_object(numbers, ends) for numbers in _look_at(con, source_of(objects[0].key), guesses))
-    return _joined(objects, list(pool.map(partial(_read, hub), objects, guesses, suspects, broken)))
-
-
-def snapshot_texts(hub: Hub, objects: Sequence[HubObject]) -> pa.Table:
-    """The records of the parts of a snapshot as `object_key` and `payload`; `InputError` where one cannot be read."""
-    parts = [(item.key, split_records(hub.get(item.key))) for item in objects]
-    for key, pieces in parts:
-        broken = next((piece.reason for piece in pieces if piece.reason), None)
-        if broken:
-            raise InputError(f"The snapshot part {hub.where(key)} cannot be read whole: {broken}. Fetch it again.")
-    keys = pa.array([key for key, pieces in parts for _ in pieces], pa.string())
-    return pa.table({"object_key": keys, "payload": pa.array([piece.text for _, pieces in parts for piece in pieces])})
-
-
-# Few pieces lack something at the first place where it may stand: only those are looked at in full.
-_SUSPECTS = "select n, not json_valid(payload) as broken from guesses where {needed} order by n"
-
-
-def _look_at(
-    con: duckdb.DuckDBPyConnection, source: str, guesses: Sequence[pa.Array | None]
-) -> tuple[Numbers, Numbers]:
-    """The numbers of the pieces that may have to be rejected, and of those among them that are not JSON."""
-    payload = pa.chunked_array([() if pieces is None else pieces for pieces in guesses], pa.large_string())
-    con.register("guesses", pa.table({"n": np.arange(len(payload)), "payload": payload}))
-    found = con.sql(_SUSPECTS.format(needed=needed_fields(source, "payload"))).to_arrow_table()
-    con.unregister("guesses")
-    return found["n"].to_numpy(), found.filter(pc.field("broken"))["n"].to_numpy()
+    suspects, broken = (_by_object(numbers, ends) for numbers in find_suspects(con, source, texts))
+    records = _Records(objects, list(pool.map(partial(_read, hub), objects, guesses, suspects, broken)))
+    return records.validated(con, source)
 
 
 def _by_object(numbers: Numbers, ends: Numbers) -> Iterator[Numbers]:
@@ -98,24 +62,30 @@ def _by_object(numbers: Numbers, ends: Numbers) -> Iterator[Numbers]:
 
 @dataclass
 class _Object:
-    """The records of one object as they are gathered; `doubtful`: place → what Python says against it."""
+    """The records of one object as they are gathered.
+
+    `unverified`: the places of those that may have to be rejected, in order; `framing`: what Python says against each, or null.
+    """
 
     texts: list[pa.Array] = field(default_factory=list)
     count: int = 0
-    doubtful: dict[int, str | None] = field(default_factory=dict)
+    unverified: list[Numbers] = field(default_factory=list)
+    framing: list[pa.Array] = field(default_factory=list)
 
     def keep(self, pieces: pa.Array, suspects: Numbers) -> None:
         """Guesses as they are."""
-        self.doubtful |= dict.fromkeys((suspects + self.count).tolist())
-        self._add(pieces)
+        self._add(pieces, suspects, pa.nulls(len(suspects), pa.string()))
 
     def frame(self, pieces: Sequence[Piece]) -> None:
         """What Python framed: DuckDB has not seen it yet."""
-        self.doubtful |= {self.count + at: piece.reason for at, piece in enumerate(pieces)}
-        self._add(pa.array([piece.text for piece in pieces], pa.large_string()))
+        texts = pa.array([piece.text for piece in pieces], pa.large_string())
+        reasons = pa.array([piece.reason for piece in pieces], pa.string())
+        self._add(texts, np.arange(len(pieces)), reasons)
 
-    def _add(self, texts: pa.Array) -> None:
+    def _add(self, texts: pa.Array, places: Numbers, framing: pa.Array) -> None:
         self.texts.append(texts)
+        self.unverified.append(places + self.count)
+        self.framing.append(framing)
         self.count += len(texts)
 
 
@@ -139,17 +109,78 @@ def _between(numbers: Numbers, first: int, until: int) -> Numbers:
     return numbers[start:end] - first
 
 
-def _joined(objects: Sequence[HubObject], parts: Sequence[_Object]) -> Records:
-    counts = np.array([part.count for part in parts])
-    begins = (np.cumsum(counts) - counts).tolist()
-    return Records(
-        objects=objects,
-        texts=pa.chunked_array(
-            [part.texts[0] if len(part.texts) == 1 else pa.concat_arrays(part.texts) for part in parts]
-        ),
-        counts=counts,
-        doubtful=np.array(
-            [begin + at for begin, part in zip(begins, parts, strict=True) for at in part.doubtful], np.int64
-        ),
-        framing=[reason for part in parts for reason in part.doubtful.values()],
+class _Records:
+    """The records of some objects, numbered from 0 over all of them."""
+
+    def __init__(self, objects: Sequence[HubObject], parts: Sequence[_Object]) -> None:
+        self.objects, self.parts = objects, parts
+        self.texts = [part.texts[0] if len(part.texts) == 1 else pa.concat_arrays(part.texts) for part in parts]
+        self.counts = np.array([part.count for part in parts])
+        self.begins = np.cumsum(self.counts) - self.counts
+        self.object_of = np.repeat(np.arange(len(parts), dtype=np.int32), self.counts)
+
+    def validated(self, con: duckdb.DuckDBPyConnection, source: str) -> ValidatedBatch:
+        """All of them, each accepted or rejected."""
+        numbers, payloads, framing = self._unverified()
+        reasons = rejection_reasons(con, source, payloads, framing)
+        is_rejected = np.asarray(reasons.is_valid())
+        rejected = numbers[is_rejected]
+        is_accepted = np.ones(len(self.object_of), bool)
+        is_accepted[rejected] = False
+        places = self._places()
+        return ValidatedBatch(
+            source,
+            accepted=places.filter(is_accepted).append_column("record", self._accepted_texts(is_accepted, rejected)),
+            rejected=places.take(rejected)
+            .append_column("payload", payloads.filter(is_rejected))
+            .append_column("reason", reasons.drop_null()),
+            objects=objects_table(
+                self.objects,
+                records=self.counts,
+                rejected=np.bincount(self.object_of[rejected], minlength=len(self.objects)),
+            ),
+        )
+
+    def _unverified(self) -> tuple[Numbers, pa.ChunkedArray, pa.Array]:
+        """The numbers, the texts and the framing reasons of the records that may have to be rejected."""
+        places = [some for part in self.parts for some in part.unverified]
+        begins = np.repeat(self.begins, [len(part.unverified) for part in self.parts])
+        numbers = np.concatenate(places) + np.repeat(begins, [len(some) for some in places])
+        is_unverified = np.zeros(len(self.object_of), bool)
+        is_unverified[numbers] = True
+        texts = pa.chunked_array(self.texts, pa.large_string()).filter(is_unverified)
+        return numbers, texts, pa.concat_arrays([reasons for part in self.parts for reasons in part.framing])
+
+    def _accepted_texts(self, is_accepted: Flags, rejected: Numbers) -> pa.ChunkedArray:
+        """The texts of the accepted records; they are copied only where an object has others too."""
+        texts = list(self.texts)
+        for number in np.unique(self.object_of[rejected]).tolist():
+            begin = self.begins[number]
+            texts[number] = texts[number].filter(is_accepted[begin : begin + self.counts[number]])
+        return pa.chunked_array(texts, pa.large_string())
+
+    def _places(self) -> pa.Table:
+        """Where every record stands, and when it landed."""
+        keys = pa.array([item.key for item in self.objects], pa.string())
+        landed_at = np.array([arrival_of(item.key) for item in self.objects], "datetime64[us]")
+        return pa.table(
+            {
+                "object_key": pa.DictionaryArray.from_arrays(self.object_of, keys),
+                "record_index": np.arange(len(self.object_of)) - self.begins[self.object_of],
+                "landed_at": landed_at[self.object_of],
+            }
+        )
+
+
+def objects_table(objects: Sequence[HubObject], *, records: Numbers, rejected: Numbers) -> pa.Table:
+    """Lines of the ledger for some objects, by how many records each has and how many of them are rejected."""
+    return pa.table(
+        {
+            "object_key": pa.array([item.key for item in objects], pa.string()),
+            "etag": pa.array([item.etag for item in objects], pa.string()),
+            "size_bytes": pa.array([item.size_bytes for item in objects], pa.int64()),
+            "records": records,
+            "accepted": records - rejected,
+            "rejected": rejected,
+        }
     )

@@ -38,4 +38,3 @@ ENVELOPE: dict[Source, tuple[Requirement, ...]] = {
 }
 
 NOT_AN_OBJECT = "not a JSON object"
-NOT_VALID = "not JSON: the warehouse cannot read it"

@@ -27,7 +27,9 @@ from recsys_platform.common.errors import InputError
 from recsys_platform.hub.landing_writer import GZIP, Cut, write_landing
 from recsys_platform.hub.layout import Source, arrival_of, source_of
 from recsys_platform.hub.object_store import Hub
-from recsys_platform.warehouse.port import RecordId, ReplayReport, Warehouse
+from recsys_platform.ingestion.loading import load_events
+from recsys_platform.ingestion.revalidation import reasons_of, rejected_states, revalidate
+from recsys_platform.warehouse.port import RecordId, UpdateReport, Warehouse
 from recsys_platform.warehouse.sql import begins_with_any, marks
 
 Gate = Literal["load", "contract"]
@@ -60,6 +62,15 @@ class Group:
     reason: str
     records: int
     example: str
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """What judging rejected records again did: `moved` to the accepted ones, `renamed` to another reason, `kept` as they were."""
+
+    moved: int = 0
+    renamed: int = 0
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,11 +122,12 @@ def export(warehouse: Warehouse, path: Path, *, gate: Gate | None = None, reason
 
 def replay(hub: Hub, warehouse: Warehouse, *, reason: str | None = None) -> ReplayReport:
     """Let the present rules decide on rejected records again; what they accept now moves, once."""
-    touched = warehouse.replayable(reason=reason)
+    found = revalidate(warehouse, reason=reason)
+    touched = sorted(set(found.changed["object_key"].to_pylist()))
     _empty_mirrors(hub, touched)
-    report = warehouse.replay_rejected(reason=reason)
+    done = _update(warehouse, found.changed)
     mirror_rejected(hub, warehouse, *_folders(touched))
-    return report
+    return ReplayReport(done.moved, done.renamed, kept=found.looked_at - done.moved - done.renamed)
 
 
 def correct(hub: Hub, warehouse: Warehouse, path: Path) -> Corrected:
@@ -128,7 +140,7 @@ def correct(hub: Hub, warehouse: Warehouse, path: Path) -> Corrected:
     wanted = [line for line in lines if _is_wanted(warehouse, path, line, rows.get(line.record))]
     refused = _refusals(warehouse, wanted)
     good = [line for line in wanted if line.number not in refused]
-    _land(hub, warehouse, good)
+    _land(hub, warehouse, good, {line.record: rows[line.record]["reason"] for line in good})
     done_before = sum(1 for line in lines if (row := rows.get(line.record)) is None or row["corrected_by"])
     return Corrected(
         corrected=len(good),
@@ -209,7 +221,8 @@ def _correction(path: Path, number: int, text: str) -> _Line:
 
 def _rejected_rows(warehouse: Warehouse, records: Sequence[RecordId]) -> dict[RecordId, dict[str, Any]]:
     keys, wanted = sorted({key for key, _ in records}), set(records)
-    sql = f"select object_key, record_index, payload, corrected_by from raw.rejected_records where object_key in ({marks(keys)})"
+    sql = f"""select object_key, record_index, payload, reason, corrected_by from raw.rejected_records
+        where object_key in ({marks(keys)})"""
     rows = {(row["object_key"], row["record_index"]): row for row in warehouse.frame(sql, keys).to_pylist()}
     return {record: row for record, row in rows.items() if record in wanted}
 
@@ -234,12 +247,12 @@ def _refusals(warehouse: Warehouse, lines: Sequence[_Line]) -> dict[int, str]:
     return {
         line.number: why
         for source, some in by_source.items()
-        for line, why in zip(some, warehouse.judge(source, [each.payload for each in some]), strict=True)
+        for line, why in zip(some, reasons_of(source, [each.payload for each in some]), strict=True)
         if why is not None
     }
 
 
-def _land(hub: Hub, warehouse: Warehouse, lines: Sequence[_Line]) -> None:
+def _land(hub: Hub, warehouse: Warehouse, lines: Sequence[_Line], reasons: Mapping[RecordId, str]) -> None:
     """One new object for each record that is corrected: same source, same hour of arrival."""
     if not lines:
         return
@@ -247,10 +260,18 @@ def _land(hub: Hub, warehouse: Warehouse, lines: Sequence[_Line]) -> None:
     there = [item.key for folder in _folders(touched) for item in hub.objects(folder)]
     new_keys = {line.record: _put(hub, line, there) for line in lines}
     landed = set(new_keys.values())
-    warehouse.load_events(hub, [o for folder in _folders(landed) for o in hub.objects(folder) if o.key in landed])
+    load_events(hub, warehouse, [o for folder in _folders(landed) for o in hub.objects(folder) if o.key in landed])
     _empty_mirrors(hub, touched)
-    warehouse.mark_corrected(new_keys)
+    rows = [(key, index, reasons[key, index], new) for (key, index), new in new_keys.items()]
+    _update(warehouse, rejected_states(rows))
     mirror_rejected(hub, warehouse, *_folders(touched))
+
+
+def _update(warehouse: Warehouse, states: pa.Table) -> UpdateReport:
+    if not len(states):
+        return UpdateReport()
+    with warehouse.raw_writer() as writer:
+        return writer.update_rejected(states)
 
 
 def _put(hub: Hub, line: _Line, there: Sequence[str]) -> str:

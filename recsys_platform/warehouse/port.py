@@ -1,18 +1,24 @@
-"""What the platform asks of a warehouse, whichever engine it is."""
+"""What the platform asks of a warehouse, whichever engine it is.
+
+Belongs here: the two protocols and what passes between them and their callers. Does not: which records are accepted (ingestion
+decides that), how an engine stores them.
+"""
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from recsys_platform.hub.layout import Attributes
-from recsys_platform.hub.object_store import Hub, HubObject
 
-Progress = Callable[[int, int], None]
 RecordId = tuple[str, int]
 """A landed record: the key of its object and its place in it."""
+
+UNREADABLE = "not JSON: the warehouse cannot read it"
+"""The reason of records that ingestion accepts and the engine's own JSON reader refuses."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +41,56 @@ class LoadReport:
 
 
 @dataclass(frozen=True)
-class ReplayReport:
-    """What judging rejected records again did: `moved` to the accepted ones, `renamed` to another reason, `kept` as they were."""
+class UpdateReport:
+    """How many rejected records an update moved to the accepted ones, and how many it gave another reason."""
 
     moved: int = 0
     renamed: int = 0
-    kept: int = 0
+
+
+@dataclass(frozen=True)
+class ValidatedBatch:
+    """All records of some landing objects of one tracker, each of them accepted or rejected.
+
+    `accepted`: object_key, record_index, landed_at, record (JSON text).
+    `rejected`: object_key, record_index, landed_at, payload, reason.
+    `objects`: a row for each object: object_key, etag, size_bytes, records, accepted, rejected.
+    """
+
+    source: str
+    accepted: pa.Table
+    rejected: pa.Table
+    objects: pa.Table
+
+
+class RawWriter(Protocol):
+    """Writes `raw` and the load ledger over one connection; every method but `known_keys` is one transaction."""
+
+    def known_keys(self, keys: Collection[str]) -> set[str]:
+        """Those of some object keys that the ledger has."""
+
+    def append(self, batch: ValidatedBatch) -> LoadReport:
+        """Add the rows of those objects that the ledger does not have, and their lines of the ledger.
+
+        A record that the engine's JSON reader refuses is rejected (`UNREADABLE`).
+        """
+
+    def replace_snapshot(self, kind: Attributes, day: dt.date, rows: pa.Table, objects: pa.Table) -> None:
+        """Put the attributes of a day in place of those that are there, all or none.
+
+        `rows`: the id column of the kind, object_key, record (JSON text). `objects`: as in `ValidatedBatch`.
+        """
+
+    def update_rejected(self, rows: pa.Table) -> UpdateReport:
+        """Bring rejected records into the state that `rows` says: object_key, record_index, reason, corrected_by.
+
+        A record whose reason is null becomes an accepted one, at its old place, and the ledger follows. What is no longer outstanding
+        stays as it is.
+        """
 
 
 class Warehouse(Protocol):
-    """The port. Every method opens and closes its own connection; a method that writes is one transaction a step."""
+    """The port. Every method opens and closes its own connection; a method that writes is one transaction."""
 
     def prepare(self) -> None:
         """Create schemas, raw and ops tables where they are missing."""
@@ -52,41 +98,26 @@ class Warehouse(Protocol):
     def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """The answer to a query."""
 
-    def row_counts(self, relations: Sequence[str]) -> dict[str, int]:
-        """The number of rows of those relations, named `schema.table`, that are tables and not views."""
-
     def ledger(self, *prefixes: str) -> dict[str, str]:
         """Key → etag of every loaded object under one of the prefixes."""
 
-    def load_events(self, hub: Hub, objects: Sequence[HubObject], *, progress: Progress | None = None) -> LoadReport:
-        """Load landing objects that the ledger does not know, each exactly once."""
+    def raw_writer(self) -> AbstractContextManager[RawWriter]:
+        """A connection for what ingestion writes; it waits for another writer."""
 
-    def judge(self, source: str, payloads: Sequence[str]) -> list[str | None]:
-        """Why each text would be rejected as a record of a source, None where it would be accepted."""
+    def rejected_records(self, *, reason: str | None = None) -> Iterator[pa.Table]:
+        """Outstanding rejected records whose reason contains a text, in parts of bounded size.
 
-    def replayable(self, *, reason: str | None = None) -> list[str]:
-        """Keys of objects with rejected records that the present rules accept, or reject for another reason."""
+        Columns: source, object_key, record_index, payload, reason. Left out is what only this engine's JSON reader refuses.
+        """
 
-    def replay_rejected(self, *, reason: str | None = None) -> ReplayReport:
-        """Judge the rejected records again whose reason contains a text, and move what is accepted now."""
-
-    def mark_corrected(self, corrected: Mapping[RecordId, str]) -> None:
-        """Note at rejected records the key of the landing object that corrects them."""
-
-    def load_attributes(self, hub: Hub, kind: Attributes, day: dt.date, objects: Sequence[HubObject]) -> LoadReport:
-        """Replace the snapshot of a day, whole or not at all."""
-
-    def keep_salt(self, salt: str | None) -> bool:
+    def ensure_salt(self, salt: str | None) -> bool:
         """Put the secret salt of hashes where SQL reads it; whether that replaced another. None: any, if there is none yet."""
 
-    def replace_rows(self, table: str, rows: pa.Table, *, key: str) -> None:
-        """Put rows into an ops table in place of those with the same key."""
+    def replace_rows(self, table: str, rows: pa.Table | None, *, key: str, values: Sequence[str]) -> None:
+        """Put rows into an ops table in place of those whose key is one of the values; None only removes those."""
 
-    def remove_rows(self, table: str, values: Sequence[str], *, key: str) -> None:
-        """Remove the rows of an ops table with one of these keys."""
-
-    def live_version(self) -> str | None:
-        """The published version that readers see, None before the first."""
+    def published_versions(self, table: str) -> "list[PublishedVersion]":
+        """The versions of a published table that are kept, oldest first."""
 
     def publish(
         self,
@@ -100,3 +131,12 @@ class Warehouse(Protocol):
 
     def roll_back(self) -> str:
         """Show readers again what they saw before the live version; its name. `PublishError` if there is none."""
+
+
+@dataclass(frozen=True)
+class PublishedVersion:
+    """A version of a published table; `relation` stands for its rows in the `from` of a query."""
+
+    version: str
+    relation: str
+    is_live: bool

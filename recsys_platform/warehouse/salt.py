@@ -7,7 +7,7 @@ from typing import Any
 Execute = Callable[[str, Sequence[Any]], Sequence[tuple[Any, ...]]]
 
 
-def keep_salt(execute: Execute, salt: str | None) -> bool:
+def ensure_salt(execute: Execute, salt: str | None) -> bool:
     """Put the salt there, None: any, if there is none yet; whether that replaced another. The caller holds the transaction."""
     kept = [there for (there,) in execute("select salt from raw.pii_salt", [])]
     if kept == [salt] or (kept and salt is None):

@@ -3,6 +3,7 @@
 Those queries keep to what DuckDB and Snowflake have in common: no semi joins, no array parameters, no `filter (where …)`.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 
 ARRIVAL_DAY = """try_cast(
@@ -22,3 +23,9 @@ def marks(values: Sequence[object]) -> str:
 def begins_with_any(column: str, prefixes: Sequence[str]) -> str:
     """A condition for texts that begin with one of some prefixes, which are its values."""
     return f"({' or '.join(f'left({column}, {len(prefix)}) = ?' for prefix in prefixes) or 'false'})"
+
+
+def later_than(last: dt.datetime | None) -> dt.datetime:
+    """Now (UTC, naive), or a microsecond after `last` where a clock went back."""
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    return max(now, last + dt.timedelta(microseconds=1)) if last else now

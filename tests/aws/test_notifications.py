@@ -18,6 +18,7 @@ from recsys_platform.defs.automation.load_requests import Cursor
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.hub.sqs import LandingQueue, Message, keys_of
 from recsys_platform.ingestion.arrivals import Arrivals, announced
+from recsys_platform.ingestion.loading import load_events
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 DAYS = ("2026/11/19", "2026/11/20", "2026/11/21")
@@ -96,7 +97,7 @@ def test_a_thousand_messages_with_repeats_and_in_no_order_load_every_object_once
     reports = []
     while messages := queue.receive(most=250, wait_seconds=1):
         found, _ = announced(s3_hub, warehouse, messages)
-        reports.append(warehouse.load_events(s3_hub, found.new))
+        reports.append(load_events(s3_hub, warehouse, found.new))
         assert announced(s3_hub, warehouse, messages) == (Arrivals(), messages)
         queue.delete(messages)
     assert waiting(queue) == 0
@@ -118,7 +119,7 @@ def test_a_message_stays_until_its_object_is_loaded_and_only_its_day_is_listed(s
     found, settled = announced(s3_hub, warehouse, messages)
     assert [item.key for item in found.new] == [key(1), key(4)]
     assert [message.receipt for message in settled] == ["of no load", "of nothing"]
-    warehouse.load_events(s3_hub, found.new)
+    load_events(s3_hub, warehouse, found.new)
     found, settled = announced(s3_hub, warehouse, messages)
     assert (found.new, settled) == ((), messages)
 

@@ -13,6 +13,7 @@ import pytest
 from recsys_platform.hub.layout import LANDING, landing_key
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.framing import split_records
+from recsys_platform.ingestion.loading import load_events
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 EVENT = json.dumps(
@@ -92,7 +93,7 @@ def test_of_all_kinds_of_bytes_each_record_is_accepted_or_rejected(tmp_path):
         good = {"messageId": str(number), "timestamp": "2026-11-20T05:00:00Z", "userId": "u"}
         data = adversarial(kind, 20_000) + f"\n{json.dumps(good)}\n".encode()
         hub.put(landing_key("segment", dt.datetime(2026, 11, 20, 5), f"{number:02}.gz"), data)
-    report = warehouse.load_events(hub, list(hub.objects(LANDING)))
+    report = load_events(hub, warehouse, list(hub.objects(LANDING)))
     assert report.records == report.accepted + report.rejected
     stored = warehouse.frame(
         "select (select count(*) from raw.engagement_events) as a, (select count(*) from raw.rejected_records) as r"

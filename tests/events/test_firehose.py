@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from recsys_platform.common.errors import HubError, SettingsError
 from recsys_platform.hub.layout import SOURCES, arrival_of, is_landing_key, source_of
+from recsys_platform.ingestion.loading import load_events
 from recsys_platform.sources.firehose.emulator import MIB, DeliveryStream, FirehoseEmulator
 from recsys_platform.sources.firehose.limits import MAX_BATCH_BYTES, MAX_RECORD_BYTES, MAX_RECORDS
 from recsys_platform.sources.firehose.prefixes import complete_prefixes, evaluate_prefix, landing_prefixes
@@ -386,9 +387,9 @@ def test_what_the_producer_sends_is_loaded_exactly_once(hub, warehouse: DuckDBWa
         clock.wait(60)
     firehose.flush()
     objects = hub.objects("engagement_events/")
-    report = warehouse.load_events(hub, objects)
+    report = load_events(hub, warehouse, objects)
     assert (report.objects, report.accepted, report.rejected) == (3, 1_200, 0)
-    again = warehouse.load_events(hub, objects)
+    again = load_events(hub, warehouse, objects)
     assert again.records == 0
     loaded = warehouse.frame("select record from raw.engagement_events")["record"].to_pylist()
     assert sorted(json.loads(record)["messageId"] for record in loaded) == sorted(f"m{n}" for n in range(1_200))

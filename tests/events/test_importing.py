@@ -11,6 +11,7 @@ from recsys_platform.common.errors import InputError
 from recsys_platform.hub.layout import LANDING
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.framing import split_records
+from recsys_platform.ingestion.loading import load_events
 from recsys_platform.sources.event_import import import_events
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
@@ -172,7 +173,7 @@ def test_imported_requests_are_accepted_at_load_and_others_rejected_by_the_key_t
     brought_in(tmp_path, "2026/11/22/12/requests.log", data, source="matomo")
     warehouse, hub = DuckDBWarehouse(tmp_path / "warehouse.duckdb"), FolderHub(tmp_path / "hub")
     warehouse.prepare()
-    report = warehouse.load_events(hub, list(hub.objects(f"{LANDING}/")))
+    report = load_events(hub, warehouse, list(hub.objects(f"{LANDING}/")))
     assert (report.accepted, report.rejected) == (1, 2)
     reasons = warehouse.frame("select reason from raw.rejected_records order by 1")["reason"].to_pylist()
     assert reasons == ["no site id (idsite)", "no user or visitor id (uid, _id, cid)"]

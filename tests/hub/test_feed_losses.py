@@ -9,6 +9,7 @@ import pytest
 from recsys_platform.catalog.snapshot_drift import snapshot_drift
 from recsys_platform.common.errors import HubError
 from recsys_platform.hub.layout import attributes_prefix
+from recsys_platform.ingestion.loading import load_snapshot
 from recsys_platform.sources.attributes import store_snapshot
 from recsys_platform.sources.feed_losses import feed_in_use, losses, newest_feed, note_in_use
 
@@ -141,7 +142,7 @@ def test_a_snapshot_is_read_as_the_loader_reads_it(hub, warehouse, name, data):
     hub.put(f"{folder}{name}", data)
     hub.put(f"{folder}README.txt", b"The catalogue, from our shop.")
     parts = [item for item in hub.objects(folder) if item.key.endswith(name)]
-    loaded = warehouse.load_attributes(hub, "book_attributes", TUESDAY, parts)
+    loaded = load_snapshot(hub, warehouse, "book_attributes", TUESDAY, parts)
     assert newest_feed(hub, "book_attributes").records == loaded.accepted == 10
     assert losses(feed_in_use(hub, "book_attributes"), newest_feed(hub, "book_attributes"), share=0.2) == []
     assert not snapshot_drift(hub, "book_attributes").drift

@@ -25,6 +25,7 @@ from recsys_platform.hub.layout import landing_key
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub, HubObject
 from recsys_platform.ingestion.arrivals import all_arrivals
+from recsys_platform.ingestion.loading import load_events
 from recsys_platform.transform.dbt import PARSED, parsed_before, target_folder
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.dbt_world import World
@@ -144,7 +145,7 @@ def test_nothing_is_asked_for_while_a_run_loads_the_day_and_at_once_for_what_cam
     platform.land(NOW.date())
     assert platform.tick() == []
     assert "under way" in platform.skipped
-    platform.warehouse.load_events(platform.hub, all_arrivals(platform.hub, platform.warehouse).new[:1])
+    load_events(platform.hub, platform.warehouse, all_arrivals(platform.hub, platform.warehouse).new[:1])
     platform.instance.delete_run(run.run_id)
     platform.instance.add_run(platform._run(request, dg.DagsterRunStatus.SUCCESS))
     assert [again.partition_key for again in platform.tick()] == ["2026-11-20"]

@@ -20,6 +20,7 @@ from recsys_platform.recommender.evaluation.results import DIFFERENCES, VALUES, 
 from recsys_platform.recommender.registry.files import Facts
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
 from recsys_platform.warehouse.port import Warehouse
+from recsys_platform.warehouse.queries import row_counts
 
 NOW = dt.datetime(2026, 11, 20, 6)
 
@@ -156,7 +157,8 @@ def evaluate(warehouse: Warehouse) -> None:
             "metric": "ndcg", "users": 1, "value": 0.5, "low": None, "high": None,
         }  # fmt: skip
         for table, more in ((VALUES, {"k": 10}), (DIFFERENCES, {"baseline": "popularity"})):
-            warehouse.replace_rows(table, pa.Table.from_pylist([row | more]), key="data_hash")
+            rows = pa.Table.from_pylist([row | more])
+            warehouse.replace_rows(table, rows, key="data_hash", values=[f"data {number}"])
 
 
 def test_evaluations_go_by_age_but_for_the_newest(home: Settings, run_recsys) -> None:
@@ -166,7 +168,7 @@ def test_evaluations_go_by_age_but_for_the_newest(home: Settings, run_recsys) ->
     assert "3 evaluations would be removed: data 2, data 1, data 0" in said
     assert run_recsys("cleanup")[0] == 0
     assert [measured_on(f"data {number}", warehouse) is None for number in range(4)] == [True, True, True, False]
-    assert warehouse.row_counts([VALUES, DIFFERENCES]) == {VALUES: 1, DIFFERENCES: 1}
+    assert row_counts(warehouse, [VALUES, DIFFERENCES]) == {VALUES: 1, DIFFERENCES: 1}
 
 
 def test_the_job_does_the_same(home: Settings) -> None:
@@ -179,4 +181,4 @@ def test_the_job_does_the_same(home: Settings) -> None:
         )
         assert done.success
     assert len(registry.versions()) == 2
-    assert warehouse.row_counts([VALUES]) == {VALUES: 1}
+    assert row_counts(warehouse, [VALUES]) == {VALUES: 1}

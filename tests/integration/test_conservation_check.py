@@ -7,6 +7,7 @@ import dagster as dg
 
 from recsys_platform.defs.transform.checks import every_accepted_record_is_an_event_a_duplicate_or_invalid as check
 from recsys_platform.defs.transform.checks import no_landing_hour_lies_ahead
+from recsys_platform.ingestion.loading import load_events
 
 
 def judged(warehouse, *rows):
@@ -39,11 +40,11 @@ def test_a_record_that_is_nowhere_blocks_and_names_its_day(warehouse):
 
 def test_an_object_under_an_hour_to_come_is_named_by_a_warning(warehouse, hub, land, view):
     land("a.gz", view("m1"))
-    warehouse.load_events(hub, hub.objects("engagement_events/"))
+    load_events(hub, warehouse, hub.objects("engagement_events/"))
     assert no_landing_hour_lies_ahead(warehouse=warehouse).passed
     key = "engagement_events/source=segment/2090/01/01/00/b.gz"
     hub.put(key, gzip.compress(json.dumps(view("m2")).encode()))
-    warehouse.load_events(hub, hub.objects("engagement_events/"))
+    load_events(hub, warehouse, hub.objects("engagement_events/"))
     result = no_landing_hour_lies_ahead(warehouse=warehouse)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert f"1 landing objects lie under an hour to come, first {key}" in result.description

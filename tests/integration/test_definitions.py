@@ -12,6 +12,7 @@ from recsys_platform.cli.commands.run import WORKSPACE
 from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
+from recsys_platform.ingestion.loading import load_events
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("asset_graph.txt")
@@ -99,8 +100,8 @@ def test_the_sensor_asks_once_for_each_new_object(tmp_path, instance):
             asked = sensor.evaluate_tick(context)
         assert [request.partition_key for request in asked.run_requests] == ["2026-11-20"]
         keys += [request.run_key for request in asked.run_requests]
-        warehouse.load_events(
-            hub, [o for o in hub.objects(landing_prefix("segment", day)) if o.key.endswith(f"{number}.gz")]
+        load_events(
+            hub, warehouse, [o for o in hub.objects(landing_prefix("segment", day)) if o.key.endswith(f"{number}.gz")]
         )
     assert len(set(keys)) == 3
     with dg.build_sensor_context(repository_def=repository, resources=parts, instance=instance) as context:

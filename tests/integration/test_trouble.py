@@ -16,9 +16,11 @@ from recsys_platform.defs.ingestion.checks import days_of_run
 from recsys_platform.hub.layout import attributes_prefix, landing_key
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.snapshots import snapshot_days
+from recsys_platform.ingestion.loading import load_events
 from recsys_platform.sources.attributes import store_snapshot
 from recsys_platform.sources.snapshots import read_records
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from recsys_platform.warehouse.publications import live_version
 
 
 @pytest.fixture
@@ -105,7 +107,7 @@ def test_a_truncated_object_fails_a_check_and_the_rest_of_the_day_loads(world, r
 @pytest.mark.slow
 def test_a_failed_blocking_check_stops_the_run_until_it_passes(world, run_recsys):
     warehouse = DuckDBWarehouse(world / "warehouse.duckdb")
-    live = warehouse.live_version()
+    live = live_version(warehouse)
     with warehouse.connect() as con:
         lost = con.execute(
             "select object_key, records from ops.load_ledger where accepted > 1 and object_key like '%segment%' limit 1"
@@ -117,12 +119,12 @@ def test_a_failed_blocking_check_stops_the_run_until_it_passes(world, run_recsys
         assert code == 1
         assert "every_record_is_accepted_or_rejected" in said
         assert "1 objects are out of balance" in one_sentence(said)
-        assert warehouse.live_version() == live
+        assert live_version(warehouse) == live
     with warehouse.connect() as con:
         con.execute("update ops.load_ledger set records = ? where object_key = ?", [lost[1], lost[0]])
     code, said = run_recsys("run")
     assert code == 0, said
-    assert warehouse.live_version() != live
+    assert live_version(warehouse) != live
 
 
 @pytest.mark.slow
@@ -176,7 +178,7 @@ def test_what_was_loaded_by_a_run_that_died_is_built_by_the_next(world, run_recs
     record = b'{"type":"track","event":"Books Searched",' + said + b"}"
     key = landing_key("segment", now, "z.gz")
     hub.put(key, gzip.compress(record % now.isoformat().encode()))
-    warehouse.load_events(hub, [item for item in hub.objects("engagement_events/") if item.key == key])
+    load_events(hub, warehouse, [item for item in hub.objects("engagement_events/") if item.key == key])
     code, said = run_recsys("run")
     assert code == 0, said
     assert warehouse.frame("from marts.fct_events where event_id = 'late'").num_rows == 1
@@ -226,7 +228,7 @@ def test_a_rejected_record_is_corrected_by_hand_and_reaches_the_marts(world, run
     key = landing_key("segment", now, "typo.gz")
     hub, warehouse = FolderHub(world / "hub"), DuckDBWarehouse(world / "warehouse.duckdb")
     hub.put(key, gzip.compress(json.dumps(record).encode()))
-    warehouse.load_events(hub, [item for item in hub.objects("engagement_events/") if item.key == key])
+    load_events(hub, warehouse, [item for item in hub.objects("engagement_events/") if item.key == key])
     file = tmp_path / "rejected.jsonl"
     code, said = run_recsys("rejected", "--reason", "no message id", "--export", str(file))
     assert code == 0

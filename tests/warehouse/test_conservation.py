@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from recsys_platform.hub.layout import SOURCES, landing_key
 from recsys_platform.hub.local import FolderHub
+from recsys_platform.ingestion.loading import load_events
 from recsys_platform.ingestion.reconciliation import account, damaged_objects
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.port import LoadReport
@@ -46,7 +47,7 @@ def test_records_are_accepted_or_rejected_whatever_lands_in_however_many_loads(
     tmp_path_factory, objects, splits, chunk
 ):
     home = tmp_path_factory.mktemp("world")
-    hub, warehouse = FolderHub(home / "hub"), DuckDBWarehouse(home / "w.duckdb", chunk_objects=chunk)
+    hub, warehouse = FolderHub(home / "hub"), DuckDBWarehouse(home / "w.duckdb")
     warehouse.prepare()
     for number, (source, lines, delimiter, cut) in enumerate(objects):
         data = gzip.compress(delimiter.join(lines))
@@ -54,13 +55,13 @@ def test_records_are_accepted_or_rejected_whatever_lands_in_however_many_loads(
     found = hub.objects("engagement_events/")
     bounds = sorted({0, *splits, len(found)})
     for start, stop in itertools.pairwise(bounds):
-        warehouse.load_events(hub, found[start:stop])
+        load_events(hub, warehouse, found[start:stop], chunk_objects=chunk)
     rows = [tuple(row.values()) for row in warehouse.frame(BALANCE).to_pylist()]
     assert len(rows) == len(objects)
     assert all((records, accepted, rejected) == (a + r, a, r) for _, records, accepted, rejected, a, r in rows)
     assert account(warehouse).broken == ()
     before = contents(warehouse)
-    assert warehouse.load_events(hub, found) == LoadReport()
+    assert load_events(hub, warehouse, found) == LoadReport()
     assert contents(warehouse) == before
 
 
@@ -76,7 +77,7 @@ NEXT = DAY + dt.timedelta(days=1)
 def two_days(hub, warehouse, land, view):
     land("a.gz", view("m1"), b"oops")
     land("b.gz", view("m2"), view("m3"), day=NEXT)
-    warehouse.load_events(hub, hub.objects("engagement_events/"))
+    load_events(hub, warehouse, hub.objects("engagement_events/"))
     return warehouse
 
 
@@ -115,6 +116,6 @@ def test_a_ledger_line_that_does_not_add_up_is_found_whatever_the_days(two_days)
 
 def test_damaged_objects_are_told_on_their_day(hub, warehouse, land):
     key = land("a.gz", gzip.compress(b'{"a":1}' * 50)[:-4], packed=False)
-    warehouse.load_events(hub, hub.objects("engagement_events/"))
+    load_events(hub, warehouse, hub.objects("engagement_events/"))
     assert damaged_objects(warehouse) == damaged_objects(warehouse, (DAY, DAY)) == [f"{key}: truncated gzip"]
     assert damaged_objects(warehouse, (NEXT, NEXT)) == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from recsys_platform.common.errors import WarehouseError
+from recsys_platform.ingestion.loading import load_events
 from recsys_platform.ingestion.reconciliation import account
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support import loader_process
@@ -50,7 +51,7 @@ def test_a_loader_killed_fifty_times_ends_with_what_an_undisturbed_one_has(tmp_p
         process.communicate()
     undisturbed = DuckDBWarehouse(tmp_path / "undisturbed.duckdb")
     undisturbed.prepare()
-    undisturbed.load_events(hub, hub.objects("engagement_events/"))
+    load_events(hub, undisturbed, hub.objects("engagement_events/"))
     assert progress == sorted(progress)
     assert len(set(progress) - {0, 600}) >= KILLS / 2, "the kills did not fall into the work"
     assert state(warehouse) == state(undisturbed)
@@ -78,7 +79,7 @@ def test_a_loader_that_waited_long_enough_says_who_holds_the_warehouse(tmp_path,
         assert other.stdout.readline() == "held\n"
         started = time.monotonic()
         with pytest.raises(WarehouseError, match="is held by another process: wait for the running job or close"):
-            impatient.load_events(hub, hub.objects("engagement_events/"))
+            load_events(hub, impatient, hub.objects("engagement_events/"))
         assert time.monotonic() - started > 0.3
         other.stdin.close()
-    assert impatient.load_events(hub, hub.objects("engagement_events/")).objects == 1
+    assert load_events(hub, impatient, hub.objects("engagement_events/")).objects == 1

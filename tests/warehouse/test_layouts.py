@@ -14,9 +14,10 @@ from recsys_platform.hub.layout import SOURCES, landing_key
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.envelope import ENVELOPE
 from recsys_platform.ingestion.framing import split_records
+from recsys_platform.ingestion.loading import load_events
+from recsys_platform.ingestion.revalidation import reasons_of
 from recsys_platform.ingestion.validation import SHORTEST, needed_fields
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from recsys_platform.warehouse.duckdb.revalidation import judge
 from tests.support.days import DAY
 
 ONE = {"messageId": "m1", "timestamp": "t", "userId": "u", "properties": {"query": 'braces }{ and "quotes" \\'}}
@@ -83,7 +84,7 @@ def load_one(home, name: str, data: bytes, source: str = "segment"):
     warehouse.prepare()
     key = landing_key(source, dt.datetime.combine(DAY, dt.time(5)), name)
     hub.put(key, data)
-    warehouse.load_events(hub, hub.objects("engagement_events/"))
+    load_events(hub, warehouse, hub.objects("engagement_events/"))
     accepted = warehouse.frame(
         "select record_index as at, record::varchar as text from raw.engagement_events order by 1"
     )
@@ -128,7 +129,7 @@ def test_deeply_nested_records_are_accepted_whichever_way_they_come(tmp_path):
 def test_places_follow_the_order_of_records_in_many_objects_that_are_read_at_once(hub, warehouse, land, view):
     for number in range(40):
         land(f"{number:02}.gz", *(view(f"{number}-{n}") for n in range(1500)), *([b"oops"] if number % 7 == 3 else []))
-    warehouse.load_events(hub, hub.objects("engagement_events/"))
+    load_events(hub, warehouse, hub.objects("engagement_events/"))
     wrong = r"""select count(*) from raw.engagement_events where record ->> '$.messageId' <>
         regexp_extract(object_key, '(\d\d)\.gz', 1)::int || '-' || record_index"""
     assert warehouse.frame(wrong)[0][0].as_py() == 0
@@ -198,7 +199,7 @@ def load(home, data: dict[str, bytes]) -> dict[str, dict[int, tuple[str, str | N
     warehouse.prepare()
     for name, content in data.items():
         hub.put(landing_key("segment", dt.datetime.combine(DAY, dt.time(5)), name), content)
-    warehouse.load_events(hub, hub.objects("engagement_events/"))
+    load_events(hub, warehouse, hub.objects("engagement_events/"))
     found: dict[str, dict[int, tuple[str, str | None]]] = {}
     both = """select object_key, record_index, record::varchar, null from raw.engagement_events
         union all select object_key, record_index, payload, reason from raw.rejected_records"""
@@ -234,6 +235,5 @@ def test_no_envelope_accepts_a_shorter_record_than_is_looked_at(source):
     for first, *rest in shortest:
         record[first] = 1 if not rest else {rest[0]: 1}
     text = json.dumps(record, separators=(",", ":"))
-    with duckdb.connect() as con:
-        assert judge(con, source, [text]) == [None]
+    assert reasons_of(source, [text]) == [None]
     assert len(text) >= SHORTEST

@@ -10,6 +10,7 @@ from recsys_platform.common.errors import HubError, InputError, WarehouseError
 from recsys_platform.hub.layout import attributes_prefix
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.arrivals import Arrivals, all_arrivals, arrivals, by_day, new_snapshots
+from recsys_platform.ingestion.loading import load_events, load_snapshot
 from recsys_platform.sources.attributes import store_snapshot
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.port import LoadReport
@@ -17,7 +18,7 @@ from tests.support.days import DAY
 
 
 def load(hub, warehouse, day=DAY):
-    return warehouse.load_events(hub, arrivals(hub, warehouse, day).new)
+    return load_events(hub, warehouse, arrivals(hub, warehouse, day).new)
 
 
 def rows(warehouse, sql):
@@ -115,7 +116,7 @@ def test_a_load_that_fails_half_way_leaves_nothing_behind(hub, warehouse, land, 
     found = arrivals(hub, warehouse, DAY).new
     hub.path(vanished).unlink()
     with pytest.raises(HubError, match=r"Cannot read .*b\.gz"):
-        warehouse.load_events(hub, found)
+        load_events(hub, warehouse, found)
     counts = "select (select count(*) from raw.engagement_events), (select count(*) from ops.load_ledger)"
     assert rows(warehouse, counts) == [(0, 0)]
     assert load(hub, warehouse).accepted == 1
@@ -142,7 +143,7 @@ def test_what_an_older_version_loaded_has_not_changed_unless_its_size_has(hub, w
     same, grown = land("a.gz", view("m1")), land("b.gz", view("m2"))
     store_snapshot(hub, "book_attributes", DAY, [{"book_id": "b1"}])
     load(hub, warehouse)
-    warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
+    load_snapshot(hub, warehouse, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
     with warehouse.connect() as con:
         con.execute("update ops.load_ledger set etag = printf('%x', size_bytes) || '-18b2f0d5a1c3e400'")
     land("b.gz", view("m2"), view("m3"))
@@ -167,7 +168,7 @@ def test_days_with_news_are_found_and_strange_keys_are_told(hub, warehouse, land
 
 def test_ids_of_a_snapshot_are_trimmed(hub, warehouse):
     store_snapshot(hub, "book_attributes", DAY, [{"book_id": " b1\u00a0"}, {"book_id": "b2\t\u3000"}, {"book_id": 3}])
-    warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
+    load_snapshot(hub, warehouse, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
     assert rows(warehouse, "select book_id from raw.book_attributes order by 1") == [("3",), ("b1",), ("b2",)]
 
 
@@ -175,7 +176,7 @@ def test_a_snapshot_is_replaced_whole(hub, warehouse):
     for names in (["b1", "b2"], ["b2", "b3", "b4"]):
         store_snapshot(hub, "book_attributes", DAY, [{"book_id": name} for name in names])
         assert new_snapshots(hub, warehouse, "book_attributes") == [DAY]
-        warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
+        load_snapshot(hub, warehouse, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
     assert rows(warehouse, "select book_id from raw.book_attributes order by 1") == [("b2",), ("b3",), ("b4",)]
     assert new_snapshots(hub, warehouse, "book_attributes") == []
 
@@ -191,10 +192,10 @@ def test_a_snapshot_is_replaced_whole(hub, warehouse):
 )
 def test_a_snapshot_with_bad_ids_is_refused_and_the_one_before_stays(hub, warehouse, records, message):
     store_snapshot(hub, "book_attributes", DAY, [{"book_id": "b0"}])
-    warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
+    load_snapshot(hub, warehouse, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
     store_snapshot(hub, "book_attributes", DAY, records)
     with pytest.raises(InputError, match=message):
-        warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
+        load_snapshot(hub, warehouse, "book_attributes", DAY, hub.objects(attributes_prefix("book_attributes", DAY)))
     assert rows(warehouse, "select book_id from raw.book_attributes") == [("b0",)]
 
 
@@ -211,7 +212,7 @@ def test_a_gzip_with_another_checksum_is_told_as_damaged(hub, warehouse, land, v
     packed = bytearray(hub.get(key))
     packed[-8] ^= 1
     hub.put(key, bytes(packed))
-    report = warehouse.load_events(hub, hub.objects("engagement_events/"))
+    report = load_events(hub, warehouse, hub.objects("engagement_events/"))
     assert (report.accepted, report.rejected) == (2, 1)
     [(reason,)] = warehouse.frame("select reason from raw.rejected_records").to_pandas().itertuples(index=False)
     assert reason.startswith("damaged gzip")
@@ -222,14 +223,14 @@ def test_a_warehouse_makes_up_a_salt_and_keeps_it_until_another_is_set(warehouse
         [(salt,)] = rows(warehouse, "select salt from raw.pii_salt")
         return salt
 
-    assert not warehouse.keep_salt(None)
+    assert not warehouse.ensure_salt(None)
     first = kept()
     assert len(first) == 64
-    assert not warehouse.keep_salt(None)
+    assert not warehouse.ensure_salt(None)
     assert kept() == first
-    assert warehouse.keep_salt("a salt that was set by somebody")
-    assert not warehouse.keep_salt(None)
-    assert not warehouse.keep_salt("a salt that was set by somebody")
+    assert warehouse.ensure_salt("a salt that was set by somebody")
+    assert not warehouse.ensure_salt(None)
+    assert not warehouse.ensure_salt("a salt that was set by somebody")
     assert kept() == "a salt that was set by somebody"
 
 
@@ -240,7 +241,6 @@ def test_a_load_that_is_given_up_says_why_and_leaves_no_thread(hub, warehouse, l
     def stop(done: int, total: int) -> None:
         raise InputError("enough")
 
-    small = DuckDBWarehouse(warehouse.path, chunk_objects=1)
     with pytest.raises(InputError, match="enough"):
-        small.load_events(hub, arrivals(hub, small, DAY).new, progress=stop)
+        load_events(hub, warehouse, arrivals(hub, warehouse, DAY).new, chunk_objects=1, progress=stop)
     assert [thread.name for thread in threading.enumerate() if "ThreadPool" in thread.name] == []

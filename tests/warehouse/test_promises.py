@@ -13,6 +13,7 @@ import pytest
 
 from recsys_platform.common.errors import PublishError
 from recsys_platform.recommender.lists.contracts import Made, promises_of
+from recsys_platform.warehouse.publications import live_version
 from tests.support.published_worlds import ALL, BROKEN, KEPT, MADE, given, published
 
 EVERY_READER = "every reader with a book left that the rules allow has a list of every model"
@@ -28,7 +29,7 @@ def test_each_promise_can_be_broken_and_then_nothing_is_published(warehouse: Any
     with pytest.raises(PublishError) as refused:
         warehouse.publish("v1", published(BROKEN), promises={sentence: ALL[sentence]}, given=given())
     assert sentence in str(refused.value)
-    assert warehouse.live_version() is None
+    assert live_version(warehouse) is None
 
 
 def test_a_promoted_book_that_does_not_say_so_and_another_that_does_break_a_promise(warehouse: Any) -> None:

@@ -9,9 +9,11 @@ import pytest
 from recsys_platform.common.errors import InputError
 from recsys_platform.hub.layout import arrival_of
 from recsys_platform.ingestion.arrivals import all_arrivals, loaded_after
+from recsys_platform.ingestion.loading import load_events
 from recsys_platform.ingestion.quarantine import (
     Corrected,
     Group,
+    ReplayReport,
     correct,
     export,
     groups,
@@ -21,7 +23,6 @@ from recsys_platform.ingestion.quarantine import (
     replay,
 )
 from recsys_platform.ingestion.reconciliation import account
-from recsys_platform.warehouse.port import ReplayReport
 from tests.support.days import DAY
 
 GOOD = '{"messageId":"m9","timestamp":"2026-11-20T05:00:00Z","userId":"u"}'
@@ -32,7 +33,7 @@ def rows(warehouse, sql):
 
 
 def load(hub, warehouse):
-    warehouse.load_events(hub, all_arrivals(hub, warehouse).new)
+    load_events(hub, warehouse, all_arrivals(hub, warehouse).new)
     mirror_rejected(hub, warehouse, "engagement_events/")
 
 
@@ -121,7 +122,7 @@ def test_the_hub_mirrors_rejected_records_with_their_reasons(hub, warehouse, loa
 def test_a_line_of_the_mirror_is_json_as_it_is_written_elsewhere(hub, warehouse, land):
     odd = '"\\ \x01 é 😀 \u2028'
     key = land("a.gz", odd.encode() + b"\n")
-    warehouse.load_events(hub, all_arrivals(hub, warehouse).new)
+    load_events(hub, warehouse, all_arrivals(hub, warehouse).new)
     mirror_rejected(hub, warehouse, "engagement_events/")
     text = gzip.decompress(hub.get(mirror_key(key))).decode()
     assert [line + "\n" for line in text.split("\n")[:-1]] == [

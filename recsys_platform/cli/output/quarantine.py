@@ -7,8 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.ingestion.quarantine import Corrected, Group
-from recsys_platform.warehouse.port import ReplayReport
+from recsys_platform.ingestion.quarantine import Corrected, Group, ReplayReport
 
 _NEXT = "Run `recsys run` to bring the marts up to date."
 

@@ -18,6 +18,7 @@ from recsys_platform.hub.layout import LANDING, SOURCES, Attributes, arrival_of,
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.snapshots import snapshot_parts
 from recsys_platform.ingestion.arrivals import Arrivals, all_arrivals, arrivals, by_day, is_loaded, new_snapshots
+from recsys_platform.ingestion.loading import load_events, load_snapshot
 from recsys_platform.ingestion.quarantine import mirror_rejected
 from recsys_platform.warehouse.port import LoadReport, Warehouse
 from recsys_platform.warehouse.sql import ARRIVAL_DAY
@@ -47,7 +48,7 @@ def raw_engagement_events(
     days = [] if gaps else days_of(context)
     found = _waiting(context, hub, warehouse) if gaps else arrivals(hub, warehouse, *days)
     tell = every_few_seconds(lambda done, total: context.log.info(f"{done:,} of {total:,} objects loaded"))
-    report = warehouse.load_events(hub, found.new, progress=tell)
+    report = load_events(hub, warehouse, found.new, progress=tell)
     prefixes = [landing_prefix(source, day) for source in SOURCES for day in days] or [f"{LANDING}/"]
     mirror_rejected(hub, warehouse, *prefixes)
     context.log.info(_sentence(report))
@@ -115,7 +116,7 @@ def _load_day(hub: Hub, warehouse: Warehouse, kind: Attributes, day: dt.date) ->
     if {item.key for item in objects} == known.keys() and all(is_loaded(known, item) for item in objects):
         return LoadReport()
     try:
-        return warehouse.load_attributes(hub, kind, day, objects)
+        return load_snapshot(hub, warehouse, kind, day, objects)
     except RecsysError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 

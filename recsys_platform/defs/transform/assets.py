@@ -15,6 +15,7 @@ from recsys_platform.defs.pools import REBUILD, WAREHOUSE_WRITER
 from recsys_platform.defs.transform.versions import code_version
 from recsys_platform.transform.dbt import ROOT
 from recsys_platform.warehouse.port import Warehouse
+from recsys_platform.warehouse.queries import row_counts
 
 # "buildable": a run of some models runs their tests and those on what they read, not those on tables made from them later.
 BUILD = [
@@ -77,7 +78,7 @@ def _build(
     warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[Any]:
     """`dbt build`: staging, intermediate and marts, and their tests."""
-    if warehouse.keep_salt(settings.pii_salt.get_secret_value() if settings.pii_salt else None):
+    if warehouse.ensure_salt(settings.pii_salt.get_secret_value() if settings.pii_salt else None):
         context.log.warning(
             "RECSYS_PII_SALT is new: rows that are there keep their old hashes until `recsys run --all`."
         )
@@ -95,7 +96,7 @@ def with_row_counts(context: dg.AssetExecutionContext, warehouse: Warehouse, eve
     """The same events, those of built tables with their number of rows."""
     built = [e.output_name if isinstance(e, dg.Output) else None for e in events]
     names = [".".join(context.asset_key_for_output(name).path) if name else "" for name in built]
-    counts = warehouse.row_counts([name for name in names if name])
+    counts = row_counts(warehouse, [name for name in names if name])
     for event, name in zip(events, names, strict=True):
         told = {"dagster/row_count": counts[name]} if name in counts else {}
         yield event.with_metadata({**event.metadata, **told}) if told else event

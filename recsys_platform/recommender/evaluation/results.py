@@ -79,7 +79,7 @@ def keep(result: Evaluation, data_hash: str, warehouse: Warehouse, now: dt.datet
         return
     for table, frame in frames.items():
         rows = pa.Table.from_pandas(frame.assign(evaluated_at=now), preserve_index=False)
-        warehouse.replace_rows(table, rows, key=_KEY)
+        warehouse.replace_rows(table, rows, key=_KEY, values=[data_hash])
 
 
 def _is_newest(table: str, frame: pd.DataFrame, warehouse: Warehouse) -> bool:
@@ -115,4 +115,4 @@ def evaluations_before(moment: dt.datetime, warehouse: Warehouse) -> list[str]:
 def remove_evaluations(data_hashes: Sequence[str], warehouse: Warehouse) -> None:
     """Remove the evaluations on some data sets."""
     for table in (VALUES, DIFFERENCES):
-        warehouse.remove_rows(table, data_hashes, key=_KEY)
+        warehouse.replace_rows(table, None, key=_KEY, values=data_hashes)

@@ -32,6 +32,7 @@ from recsys_platform.recommender.registry.versions import ALIASES, Registry
 from recsys_platform.recommender.training.candidates import load_model, trained_on
 from recsys_platform.recommender.training.variants import BASELINE, Variants
 from recsys_platform.warehouse.port import Warehouse
+from recsys_platform.warehouse.publications import live_version
 
 SIMILAR_BY = "lightfm"
 """The variant whose book vectors tell which books are alike; where no version knows this catalogue, what was published stays."""
@@ -74,8 +75,8 @@ def publish(
     roles = roles_of(registry, versions)
     version = _version(roles, similar, data, list_length, rules, now)
     in_vain = unheeded(rules, data, list_length=list_length)
-    if _same(warehouse.live_version(), version):
-        return Publication(str(warehouse.live_version()), labels, {}, in_vain)
+    if _same(live_version(warehouse), version):
+        return Publication(str(live_version(warehouse)), labels, {}, in_vain)
     models = {variant: load_model(each, registry) for variant, each in versions.items()}
     for trained in models.values():
         trained.check_fits(data)

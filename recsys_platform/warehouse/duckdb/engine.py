@@ -1,6 +1,5 @@
 """The DuckDB engine: one file, one writer at a time."""
 
-import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,18 +9,15 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import stamina
-from pydantic import ByteSize, TypeAdapter
 
 from recsys_platform.common.errors import WarehouseError, WarehouseHeldError
-from recsys_platform.hub.layout import Attributes
-from recsys_platform.hub.object_store import Hub, HubObject
-from recsys_platform.ingestion.decoding import unpacked
 from recsys_platform.warehouse import ddl
-from recsys_platform.warehouse.duckdb import loading, publishing
-from recsys_platform.warehouse.duckdb import revalidation as replaying
+from recsys_platform.warehouse.duckdb import publishing, raw_writer
 from recsys_platform.warehouse.duckdb.interruptible import interruptible
-from recsys_platform.warehouse.port import LoadReport, Progress, RecordId, ReplayReport
-from recsys_platform.warehouse.salt import keep_salt
+from recsys_platform.warehouse.duckdb.raw_writer import DuckDBRawWriter, transaction
+from recsys_platform.warehouse.port import PublishedVersion
+from recsys_platform.warehouse.publications import VERSIONS
+from recsys_platform.warehouse.salt import ensure_salt
 
 LOCK_WAIT = 30.0
 _LOCKED = "Could not set lock"
@@ -37,7 +33,6 @@ class DuckDBWarehouse:
     path: Path
     memory_limit: str = "3GB"
     temp_limit: str = "10GB"
-    chunk_objects: int = loading.CHUNK_OBJECTS
     lock_wait: float = LOCK_WAIT
 
     def prepare(self) -> None:
@@ -63,14 +58,6 @@ class DuckDBWarehouse:
                     f"{self.path} lacks a table: {str(error).splitlines()[0]} Run `recsys run` first."
                 ) from error
 
-    def row_counts(self, relations: Sequence[str]) -> dict[str, int]:
-        """The number of rows of those relations, named `schema.table`, that are tables: counting a view would compute it."""
-        sql = """select table_schema || '.' || table_name from information_schema.tables
-            where table_type = 'BASE TABLE' and table_schema || '.' || table_name in (select unnest(?::varchar[]))"""
-        with self.connect(read_only=True) as con:
-            tables = [name for (name,) in con.execute(sql, [list(relations)]).fetchall()]
-            return {name: con.execute(f"select count(*) from {name}").fetchall()[0][0] for name in tables}
-
     def ledger(self, *prefixes: str) -> dict[str, str]:
         """Key → etag of every loaded object under one of the prefixes; empty before the first load."""
         if not self.path.exists():
@@ -80,67 +67,34 @@ class DuckDBWarehouse:
         with self.connect(read_only=True) as con:
             return dict(con.execute(sql, [list(prefixes)]).fetchall())
 
-    def load_events(self, hub: Hub, objects: Sequence[HubObject], *, progress: Progress | None = None) -> LoadReport:
-        """Load landing objects in chunks of one source, each chunk with its ledger rows in one transaction."""
-        report = LoadReport()
+    @contextmanager
+    def raw_writer(self) -> Iterator[DuckDBRawWriter]:
+        """A connection for what ingestion writes; it waits for another writer, `lock_wait` seconds at most."""
         with self.connect() as con:
-            # A larger log before it is folded into the file: the next chunk would only pay for it again.
-            con.execute("set wal_autocheckpoint = '256MB'")
-            con.execute(f"set memory_limit = '{smaller_size(self.memory_limit, loading.MEMORY_LIMIT)}'")
-            chunks = loading.chunks(loading.unknown(con, objects), self.chunk_objects)
-            for records in unpacked(hub, chunks):
-                with transaction(con):
-                    report += loading.load_records(con, records)
-                if progress:
-                    progress(report.objects, len(objects))
-        return report
+            yield DuckDBRawWriter(con, self.memory_limit)
 
-    def judge(self, source: str, payloads: Sequence[str]) -> list[str | None]:
-        """Why each text would be rejected as a record of a source, None where it would be accepted."""
-        with duckdb.connect() as con:
-            return replaying.judge(con, source, payloads)
-
-    def replayable(self, *, reason: str | None = None) -> list[str]:
-        """Keys of objects with rejected records that the present rules accept, or reject for another reason."""
+    def rejected_records(self, *, reason: str | None = None) -> Iterator[pa.Table]:
+        """Outstanding rejected records whose reason contains a text, some rows at a time."""
         with self.connect(read_only=True) as con:
-            return replaying.replayable(con, reason)
+            yield from raw_writer.rejected_records(con, reason)
 
-    def replay_rejected(self, *, reason: str | None = None) -> ReplayReport:
-        """Judge rejected records again and move what is accepted now, in one transaction."""
-        with self.connect() as con, transaction(con):
-            return replaying.replay(con, reason)
-
-    def mark_corrected(self, corrected: Mapping[RecordId, str]) -> None:
-        """Note at rejected records which landing object corrects them, in one transaction."""
-        with self.connect() as con, transaction(con):
-            replaying.mark_corrected(con, corrected)
-
-    def load_attributes(self, hub: Hub, kind: Attributes, day: dt.date, objects: Sequence[HubObject]) -> LoadReport:
-        """Replace one snapshot day in one transaction."""
-        with self.connect() as con, transaction(con):
-            return loading.load_snapshot(con, hub, kind, day, objects)
-
-    def keep_salt(self, salt: str | None) -> bool:
+    def ensure_salt(self, salt: str | None) -> bool:
         """Put the secret salt of hashes where SQL reads it, in one transaction; whether that replaced another."""
         with self.connect() as con, transaction(con):
-            return keep_salt(lambda sql, values: con.execute(sql, values).fetchall(), salt)
+            return ensure_salt(lambda sql, values: con.execute(sql, values).fetchall(), salt)
 
-    def replace_rows(self, table: str, rows: pa.Table, *, key: str) -> None:
-        """Put rows into an ops table in place of those with the same key, in one transaction."""
+    def replace_rows(self, table: str, rows: pa.Table | None, *, key: str, values: Sequence[str]) -> None:
+        """Put rows into an ops table in place of those whose key is one of the values, in one transaction."""
         with self.connect() as con, transaction(con):
-            con.register("rows", rows)
-            con.execute(f"delete from {table} where {key} in (select {key} from rows)")
-            con.execute(f"insert into {table} by name select * from rows")
-
-    def remove_rows(self, table: str, values: Sequence[str], *, key: str) -> None:
-        """Remove the rows of an ops table with one of these keys."""
-        with self.connect() as con:
             con.execute(f"delete from {table} where {key} in (select unnest(?::varchar[]))", [list(values)])
+            if rows is not None:
+                con.register("rows", rows)
+                con.execute(f"insert into {table} by name select * from rows")
 
-    def live_version(self) -> str | None:
-        """The published version that readers see, None before the first."""
-        found = self.frame("select max(version) as version from ops.publications where is_live")
-        return str(found["version"][0].as_py()) if found["version"][0].is_valid else None
+    def published_versions(self, table: str) -> list[PublishedVersion]:
+        """The versions of a published table that are kept, oldest first: a table each."""
+        rows = self.frame(VERSIONS, [table]).to_pylist()
+        return [PublishedVersion(row["version"], row["versioned_table"], row["is_live"]) for row in rows]
 
     def publish(
         self,
@@ -198,25 +152,8 @@ class DuckDBWarehouse:
         )
 
 
-def smaller_size(*sizes: str) -> str:
-    """The smallest of some sizes, each such as `700MB`."""
-    return min(sizes, key=TypeAdapter(ByteSize).validate_python)
-
-
 def _is_locked(error: Exception) -> bool:
     return isinstance(error, duckdb.Error) and _LOCKED in str(error)
-
-
-@contextmanager
-def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All of the block, or nothing of it."""
-    con.begin()
-    try:
-        yield
-    except BaseException:
-        con.rollback()
-        raise
-    con.commit()
 
 
 def _why_closed(path: Path, message: str) -> str:

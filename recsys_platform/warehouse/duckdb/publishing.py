@@ -9,8 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from recsys_platform.common.errors import PublishError
-
-KEPT_VERSIONS = 2
+from recsys_platform.warehouse.publications import EARLIER, KEPT_VERSIONS, NO_EARLIER
 
 
 def publish(
@@ -61,12 +60,6 @@ def roll_back(con: duckdb.DuckDBPyConnection) -> str:
         "update ops.publications set is_live = true, published_at = now()::timestamp where version = ?", [version]
     )
     return str(version)
-
-
-EARLIER = """
-    select version from ops.publications group by version
-    having count(case when is_live then 1 end) = 0 order by max(published_at) desc limit 1"""
-NO_EARLIER = "There is no earlier version to go back to: only one was ever published."
 
 
 def versioned(name: str, version: str) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from recsys_platform.common.errors import PublishError
-from recsys_platform.warehouse.duckdb.publishing import EARLIER, KEPT_VERSIONS, NO_EARLIER
+from recsys_platform.warehouse.publications import EARLIER, KEPT_VERSIONS, NO_EARLIER
 from recsys_platform.warehouse.snowflake.bulk_load import Stage, snowflake_type
-from recsys_platform.warehouse.snowflake.loading import in_turn
 from recsys_platform.warehouse.snowflake.session import Session
+from recsys_platform.warehouse.snowflake.write_lock import in_turn
 
 
 def publish(
@@ -86,6 +86,12 @@ def live_view(name: str, columns: Sequence[str]) -> str:
         f"create or replace secure view published.{name} copy grants as select {', '.join(columns)} from ops.{name}"
         f" where publication = (select max(version) from ops.publications where table_name = '{name}' and is_live)"
     )
+
+
+def rows_of_version(name: str, version: str) -> str:
+    """What stands for the rows of one version in the `from` of a query."""
+    literal = version.replace("'", "''")
+    return f"(select * from ops.{name} where publication = '{literal}')"
 
 
 def _go_live(session: Session, version: str, name: str, carried: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from recsys_platform.hub.object_store import Hub
+from recsys_platform.ingestion.loading import load_events
 from recsys_platform.ingestion.reconciliation import account
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
@@ -47,7 +48,7 @@ def test_a_loader_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
         process.communicate()
     undisturbed = DuckDBWarehouse(tmp_path / "undisturbed.duckdb")
     undisturbed.prepare()
-    undisturbed.load_events(hub, hub.objects(OBJECTS))
+    load_events(hub, undisturbed, hub.objects(OBJECTS))
     assert progress == sorted(progress)
     assert len(set(progress) - {0, COUNT}) >= KILLS / 2, "the kills did not fall into the work"
     assert state(warehouse) == state(undisturbed)

@@ -14,6 +14,7 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.defs.transform.assets import variables_for_dbt
 from recsys_platform.defs.transform.project import DBT, ROOT
 from recsys_platform.hub.object_store import Hub
+from recsys_platform.ingestion.loading import load_events, load_snapshot
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.support.days import DAY
 from tests.support.snapshots import deliver
@@ -44,10 +45,10 @@ def load(hub: Hub, warehouse: SnowflakeWarehouse, day: dt.date = DAY) -> None:
     """All that landed, and the snapshots of a day."""
     readers = ({"user_id": "u1", "email": "ann@example.com"}, {"user_id": "u2"})
     books = ({"book_id": "b1", "title": "It's", "categories": ["sleep", "work"]}, {"book_id": "b2"})
-    warehouse.load_events(hub, hub.objects("engagement_events/"))
+    load_events(hub, warehouse, hub.objects("engagement_events/"))
     for kind, rows in (("user", readers), ("book", books)):
         folder = deliver(hub, kind, day, *rows)
-        warehouse.load_attributes(hub, f"{kind}_attributes", day, hub.objects(folder))
+        load_snapshot(hub, warehouse, f"{kind}_attributes", day, hub.objects(folder))
 
 
 def build(settings: Settings, folder: Path) -> Counter[str]:
@@ -96,7 +97,7 @@ def lose_note(warehouse: SnowflakeWarehouse, model: str) -> None:
 def test_everything_is_built_and_tested_and_again_after_another_load_and_all_sql_parses(
     hub: Hub, warehouse: SnowflakeWarehouse, settings: Settings, land, view, tmp_path: Path
 ) -> None:
-    warehouse.keep_salt("a salt that only tests know")
+    warehouse.ensure_salt("a salt that only tests know")
     land("a.gz", view("m1"), view("m2", user="u2"), view("m1"), b"oops")
     land("b.gz", pinpoint(1), source="pinpoint")
     land("c.gz", matomo(1), source="matomo")

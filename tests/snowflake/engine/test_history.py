@@ -13,6 +13,7 @@ from recsys_platform.defs.transform.assets import variables_for_dbt
 from recsys_platform.defs.transform.project import DBT, ROOT
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
+from recsys_platform.ingestion.loading import load_snapshot
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.support.snapshots import deliver
@@ -28,7 +29,7 @@ def fetch_and_build(hub: Hub, warehouse: Warehouse, settings: Settings, folder: 
     variables = {**variables_for_dbt(settings), "DBT_TARGET_PATH": str(folder), "DBT_LOG_PATH": str(folder)}
     for day, tier in zip(DAYS, TIERS, strict=True):
         parts = deliver(hub, "user", day, {"user_id": "u1", "tier": tier}, {"user_id": "u2", "tier": "free"})
-        warehouse.load_attributes(hub, "user_attributes", day, hub.objects(parts))
+        load_snapshot(hub, warehouse, "user_attributes", day, hub.objects(parts))
         command = [str(DBT), "build", "--select", "+dim_users_history", "--exclude-resource-type", "unit_test"]
         done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout

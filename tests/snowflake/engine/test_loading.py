@@ -10,10 +10,13 @@ import pytest
 from recsys_platform.common.errors import InputError, WarehouseError
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.arrivals import arrivals
-from recsys_platform.ingestion.envelope import NOT_VALID
+from recsys_platform.ingestion.loading import load_events, load_snapshot
 from recsys_platform.ingestion.quarantine import correct, export, groups, replay
 from recsys_platform.ingestion.reconciliation import account
+from recsys_platform.ingestion.revalidation import revalidate
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from recsys_platform.warehouse.port import UNREADABLE
+from recsys_platform.warehouse.queries import row_counts
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.support.days import DAY
 from tests.support.snowflake.loads import OBJECTS, state
@@ -39,7 +42,7 @@ def test_a_load_gives_the_tables_that_it_gives_on_duckdb(
         source="pinpoint",
     )
     for each in (warehouse, on_a_laptop):
-        report = each.load_events(hub, hub.objects(OBJECTS))
+        report = load_events(hub, each, hub.objects(OBJECTS))
         assert report.records == report.accepted + report.rejected
     assert state(warehouse) == state(on_a_laptop)
     assert account(warehouse).broken == ()
@@ -51,11 +54,11 @@ def test_objects_are_loaded_once_however_often_they_are_asked_for(
 ) -> None:
     land("a.gz", view("m1"))
     objects = hub.objects(OBJECTS)
-    assert warehouse.load_events(hub, [*objects, *objects]).objects == 1
-    assert warehouse.load_events(hub, objects).objects == 0
+    assert load_events(hub, warehouse, [*objects, *objects]).objects == 1
+    assert load_events(hub, warehouse, objects).objects == 0
     assert arrivals(hub, warehouse, DAY).new == ()
     land("b.gz", view("m2"))
-    assert warehouse.load_events(hub, hub.objects(OBJECTS)).records == 1
+    assert load_events(hub, warehouse, hub.objects(OBJECTS)).records == 1
     assert [row["loaded_at"] for row in warehouse.frame("select loaded_at from ops.load_ledger").to_pylist()] == sorted(
         {row["loaded_at"] for row in warehouse.frame("select loaded_at from raw.engagement_events").to_pylist()}
     )
@@ -66,11 +69,11 @@ def test_what_only_duckdb_reads_is_rejected_there_and_stays_so(
 ) -> None:
     comma_too_many = json.dumps(view("m1")).encode()[:-1] + b",}"
     land("a.gz", comma_too_many, view("m2"))
-    report = warehouse.load_events(hub, hub.objects(OBJECTS))
+    report = load_events(hub, warehouse, hub.objects(OBJECTS))
     assert (report.records, report.accepted, report.rejected) == (2, 1, 1)
-    assert [(group.reason, group.records) for group in groups(warehouse)] == [(NOT_VALID, 1)]
+    assert [(group.reason, group.records) for group in groups(warehouse)] == [(UNREADABLE, 1)]
     assert account(warehouse).broken == ()
-    assert warehouse.replayable() == []
+    assert len(revalidate(warehouse).changed) == 0
     assert replay(hub, warehouse).moved == 0
 
 
@@ -79,7 +82,7 @@ def test_a_turn_that_nobody_can_take_stops_a_writer(hub: Hub, warehouse: Snowfla
     with warehouse.connect() as session:
         session.execute("delete from ops.turns")
     with pytest.raises(WarehouseError, match=r"^ops\.turns has 0 rows and not one"):
-        warehouse.load_events(hub, hub.objects(OBJECTS))
+        load_events(hub, warehouse, hub.objects(OBJECTS))
     assert warehouse.ledger(OBJECTS) == {}
 
 
@@ -92,7 +95,7 @@ def test_arrays_leave_as_lists_of_texts(warehouse: SnowflakeWarehouse) -> None:
 
 def test_nothing_is_left_in_the_hub_of_tables_on_their_way(hub: Hub, warehouse: SnowflakeWarehouse, land, view) -> None:
     land("a.gz", view("m1"))
-    warehouse.load_events(hub, hub.objects(OBJECTS))
+    load_events(hub, warehouse, hub.objects(OBJECTS))
     assert hub.objects("loading/") == []
 
 
@@ -100,7 +103,7 @@ def test_corrected_records_are_loaded_and_rules_that_changed_are_applied_as_on_d
     hub: Hub, warehouse: SnowflakeWarehouse, land, view, tmp_path
 ) -> None:
     land("a.gz", view("m1"), b"oops", b'{"messageId":"m2"}')
-    warehouse.load_events(hub, hub.objects(OBJECTS))
+    load_events(hub, warehouse, hub.objects(OBJECTS))
     with warehouse.connect() as session:  # as if rejected by a rule that is gone
         session.execute(
             "update raw.rejected_records set payload = ?, reason = 'an old rule' where record_index = 2",
@@ -128,7 +131,7 @@ def test_a_snapshot_replaces_its_day_whole_or_not_at_all(hub: Hub, warehouse: Sn
         hub.put(f"book_attributes/dt={DAY}/part-0.json.gz", gzip.compress(lines.encode(), mtime=0))
 
     def load() -> int:
-        return warehouse.load_attributes(hub, "book_attributes", DAY, hub.objects(f"book_attributes/dt={DAY}/")).records
+        return load_snapshot(hub, warehouse, "book_attributes", DAY, hub.objects(f"book_attributes/dt={DAY}/")).records
 
     deliver({"book_id": "b1"}, {"book_id": "b2"})
     assert load() == 2
@@ -142,11 +145,11 @@ def test_a_snapshot_replaces_its_day_whole_or_not_at_all(hub: Hub, warehouse: Sn
 
 
 def test_a_salt_is_kept_and_another_one_is_news(warehouse: SnowflakeWarehouse) -> None:
-    assert not warehouse.keep_salt(None)
-    assert not warehouse.keep_salt(None)
-    assert warehouse.keep_salt("another salt of ours")
-    assert not warehouse.keep_salt("another salt of ours")
-    assert warehouse.row_counts(["raw.pii_salt", "marts.nothing"]) == {"raw.pii_salt": 1}
+    assert not warehouse.ensure_salt(None)
+    assert not warehouse.ensure_salt(None)
+    assert warehouse.ensure_salt("another salt of ours")
+    assert not warehouse.ensure_salt("another salt of ours")
+    assert row_counts(warehouse, ["raw.pii_salt", "marts.nothing"]) == {"raw.pii_salt": 1}
 
 
 def test_rows_take_the_place_of_those_with_their_key(warehouse: SnowflakeWarehouse) -> None:
@@ -155,9 +158,10 @@ def test_rows_take_the_place_of_those_with_their_key(warehouse: SnowflakeWarehou
         "k": 10, "users": 3, "value": 0.5, "low": None, "high": 1.0,
     }  # fmt: skip
     for value in (0.5, 0.25):
-        warehouse.replace_rows("ops.model_evaluations", pa.Table.from_pylist([row | {"value": value}]), key="data_hash")
+        rows = pa.Table.from_pylist([row | {"value": value}])
+        warehouse.replace_rows("ops.model_evaluations", rows, key="data_hash", values=["h"])
     assert [found["value"] for found in warehouse.frame("select * from ops.model_evaluations").to_pylist()] == [0.25]
-    warehouse.remove_rows("ops.model_evaluations", ["other"], key="data_hash")
-    assert warehouse.row_counts(["ops.model_evaluations"]) == {"ops.model_evaluations": 1}
-    warehouse.remove_rows("ops.model_evaluations", ["other", "h"], key="data_hash")
-    assert warehouse.row_counts(["ops.model_evaluations"]) == {"ops.model_evaluations": 0}
+    warehouse.replace_rows("ops.model_evaluations", None, key="data_hash", values=["other"])
+    assert row_counts(warehouse, ["ops.model_evaluations"]) == {"ops.model_evaluations": 1}
+    warehouse.replace_rows("ops.model_evaluations", None, key="data_hash", values=["other", "h"])
+    assert row_counts(warehouse, ["ops.model_evaluations"]) == {"ops.model_evaluations": 0}

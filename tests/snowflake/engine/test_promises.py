@@ -3,6 +3,7 @@
 import pytest
 
 from recsys_platform.common.errors import PublishError
+from recsys_platform.warehouse.publications import live_version
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.support.published_worlds import ALL, BROKEN, KEPT, given, published
 
@@ -11,7 +12,7 @@ def test_every_promise_is_checked_before_tables_are_shown(warehouse: SnowflakeWa
     with pytest.raises(PublishError) as refused:
         warehouse.publish("v1", published(BROKEN), promises=ALL, given=given())
     assert [sentence for sentence in ALL if sentence not in str(refused.value)] == []
-    assert warehouse.live_version() is None
+    assert live_version(warehouse) is None
     warehouse.publish("v1", published(KEPT), promises=ALL, given=given())
     assert warehouse.frame("select because_book_id from published.user_recommendations order by user_id, rank")[
         "because_book_id"
