@@ -2,11 +2,11 @@
     A whole `select` that reads many paths of a JSON column in one parse.
 
     relation   where to read from
-    fields     alias → path, or alias → list of paths of which the first with a value is taken; `a.b` is b inside a
+    fields     alias → path, or alias → list of paths, of which the first with a value is used; `a.b` is b inside a
     inside     alias of a field that holds an object → the fields to read from it; cheaper than paths from the top where
                an object has few keys of the many that are looked for
     column     the JSON column
-    keep       columns handed on as they are
+    keep       columns passed on unchanged
     where      predicate on the relation's own columns
 
     Every field is text; a missing key, JSON null and the empty string are all NULL. Cast with the macros of text.sql
@@ -18,13 +18,13 @@
 
 
 {% macro duckdb__json_fields(relation, fields, inside, column, keep, where) -%}
-    {#- One struct of all paths: a record is parsed once and its keys are looked up once, however many paths there are. -#}
+    {#- One struct of all paths, so that a record is parsed once and its keys are looked up once. -#}
     {%- set outer = duckdb__json_columns(fields, 'fields') -%}
     {%- set ns = namespace(columns=outer.columns, nested=[]) -%}
     {%- for object, its_fields in inside.items() -%}
         {%- set text = outer.expressions[object] -%}
         {%- set inner = duckdb__json_columns(its_fields, object ~ '_fields') -%}
-        {#- What should be an object may be any text: `try` makes NULL of what is no JSON. -#}
+        {#- The field may hold any text: `try` gives NULL for text that is not JSON. -#}
         {%- do ns.nested.append("try(json_transform(" ~ text ~ ", '" ~ tojson(inner.tree) ~ "')) as " ~ object ~ "_fields") -%}
         {%- set ns.columns = ns.columns + inner.columns -%}
     {%- endfor -%}
@@ -94,7 +94,7 @@
 
 
 {% macro snowflake__json_fields(relation, fields, inside, column, keep, where) -%}
-    {#- The rows of a unit test are texts: only there are they parsed. -#}
+    {#- In a unit test the column is text and must be parsed. -#}
     {%- set record = 'parse_json(cast(' ~ column ~ ' as varchar))' if model.resource_type == 'unit_test' else column -%}
     {%- set ns = namespace(columns=snowflake__json_columns(fields, 'record_read'), objects=[]) -%}
     {%- for object, its_fields in inside.items() -%}
@@ -124,7 +124,7 @@
 {%- endmacro %}
 
 
-{# The object at a path, or at the first of some paths that has one, also where it is wrapped up as text. #}
+{# The object at a path, or at the first of several paths that has one; an object as JSON text is parsed. #}
 {% macro snowflake__json_object(path, column) -%}
     {%- set parts = [] -%}
     {%- for option in ([path] if path is string else path) -%}
@@ -170,12 +170,12 @@
 
 
 {#
-    A whole `select` with a row for each element of the JSON array in a text column; none for a text that is none.
+    A whole `select` with a row for each element of the JSON array in a text column; no rows for other text.
 
     relation   where to read from
     column     the text column
     fields     alias → key of an element that is an object; text, NULL like those of `json_fields`
-    keep       columns handed on as they are
+    keep       columns passed on unchanged
     where      predicate on the relation's own columns
 
     `item_number` counts from 1.
@@ -240,7 +240,7 @@
 {%- endmacro %}
 
 
-{# How many elements the text of a JSON array has; NULL for anything else. #}
+{# Number of elements of a JSON array as text; NULL for anything else. #}
 {% macro array_length(text) -%}
     {{ return(adapter.dispatch('array_length')(text)) }}
 {%- endmacro %}
@@ -257,8 +257,8 @@
 
 
 {#
-    The text at one path inside a text that is itself JSON; NULL where there is none. Costs a parse for each path and
-    row that has such a text: for the odd field that a tracker wraps up, not for whole records.
+    The text at a path inside JSON text; NULL if there is none. Each call parses the text again: use it for single fields that
+    a tracker sends as JSON text, not for whole records.
 #}
 {% macro json_in_text(text, path) -%}
     {{ return(adapter.dispatch('json_in_text')(text, path)) }}

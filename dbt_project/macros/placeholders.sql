@@ -1,9 +1,9 @@
 {#
-    Words that programs write where there is no value, and those that stand for nobody. The same words, in lower case, as in
+    Placeholders that programs write for a missing value, and ids that stand for nobody. The same words, in lower case, as in
     `recsys_platform/common/placeholders.py`; a test compares them.
 #}
 
-{# No value, in any column. #}
+{# Placeholders for a missing value in any column. #}
 {% macro missing_words() -%}
     {{ return([
         'null', '(null)', '<null>', 'nul', 'nil', '<nil>', 'none', '(none)', '<none>', 'nan', '-nan', '#nan', 'nat',
@@ -14,7 +14,7 @@
 {%- endmacro %}
 
 
-{# No value, but for a title. #}
+{# Placeholders for a missing value in any column except a title. #}
 {% macro open_words() -%}
     {{ return([
         'unknown', 'not set', 'missing', 'empty',
@@ -22,7 +22,7 @@
 {%- endmacro %}
 
 
-{# Nobody and nothing, as an id. #}
+{# Ids that stand for nobody or nothing. #}
 {% macro nobody_words() -%}
     {{ return([
         'anonymous', 'anonymoususer', 'anonymous user', 'anonymous_user', 'anon', 'guest', 'nobody',
@@ -34,7 +34,7 @@
 {%- endmacro %}
 
 
-{# The code points of what is no part of a value at its ends. #}
+{# Code points that are trimmed from both ends of a value. #}
 {% macro blank_codes() -%}
     {{ return([
         0, 9, 10, 11, 12, 13, 32, 133, 160, 5760, 8192, 8193, 8194, 8195, 8196, 8197, 8198, 8199, 8200, 8201, 8202,
@@ -43,14 +43,14 @@
 {%- endmacro %}
 
 
-{# A text; NULL where it is blank or says that there is no value. `is_country`: `NA` is Namibia; `is_title`: Unknown is a novel. #}
+{# A text; NULL if it is blank or a placeholder. `is_country`: `NA` is Namibia. `is_title`: Unknown is a novel. #}
 {% macro value_or_null(text, is_country=false, is_title=false) -%}
     {%- set words = missing_words() | reject('equalto', 'na') | list if is_country else missing_words() -%}
     {{ without_words(text, words if is_title else words + open_words()) }}
 {%- endmacro %}
 
 
-{# An id without blanks around it; NULL where it names nobody and nothing, also for a template that nobody filled in. #}
+{# An id, trimmed; NULL if it is blank, a placeholder, or a template that was not filled in. #}
 {% macro id_or_null(text) -%}
     case
         when left({{ trimmed(text) }}, 2) not in ('${', concat('{', '{'), '<%')
@@ -59,7 +59,7 @@
 {%- endmacro %}
 
 
-{# An id that a tracker sent: as above, and NULL for an object or an array, which is no id. #}
+{# An id that a tracker sent: as above, and NULL for an object or an array. #}
 {% macro tracked_id(text) -%}
     case when left({{ trimmed(text) }}, 1) not in ('{', '[') then {{ id_or_null(text) }} end
 {%- endmacro %}

@@ -1,9 +1,8 @@
 {#
-    When a row that vanished stops being valid: the newest day of the snapshot's own query, in place of dbt's "now".
+    The `valid_to` of rows whose key is gone: the newest day of the snapshot's own query, instead of dbt's current time.
 
-    dbt asks for this where it closes the rows of keys that are gone, so `valid_to` is a snapshot day like every other
-    time in a history table, and building later gives the same table. With no day at all it is NULL: a query that found
-    nothing closes nothing. Every snapshot of this project must have a column `snapshot_date`.
+    So `valid_to` is a snapshot day like the other dates of a history table, and a later build gives the same table. It is NULL
+    if the query has no rows, and then no row is closed. Every snapshot of this project must have a column `snapshot_date`.
 #}
 {% macro duckdb__snapshot_get_time() -%}
     {{ newest_snapshot_date() }}
@@ -21,9 +20,8 @@
 
 
 {#
-    The id of a version, in place of dbt's own, which is that of key and time: a day that was fetched twice has two versions of
-    one time, and Snowflake's MERGE would take the second for the first. Here the number of the key's earlier versions
-    is part of it.
+    The id of a version. dbt's own is a hash of key and time, which is the same for the two versions of a day that was fetched
+    twice; Snowflake's MERGE would confuse them. This one includes the number of earlier versions of the key.
 #}
 {% macro duckdb__snapshot_hash_arguments(args) -%}
     {{ version_hash(args) }}
@@ -39,7 +37,7 @@
     {%- set key = config.get('unique_key') -%}
     {%- set history = adapter.get_relation(this.database, this.schema, this.identifier) if execute -%}
     {%- set earlier -%}
-        {#- `snapshot_query` is what dbt names the rows that it compares with those of a history that is there. -#}
+        {#- dbt's name for the new rows that it compares with an existing history is `snapshot_query`. -#}
         {%- if history -%}
             (select count(*) from {{ history }} as versions where versions.{{ key }} = snapshot_query.{{ key }})
         {%- else -%}
@@ -53,7 +51,7 @@
 {#
     The rows of a table's newest attribute snapshot.
 
-    The table is named twice on purpose: a CTE read twice would be kept whole, all days of it.
+    The table is named twice on purpose: a CTE that is read twice would be materialised with all its days.
 #}
 {% macro newest_snapshot(relation) -%}
     select *

@@ -1,4 +1,4 @@
-{# Text as a whole number (`4.0` is 4); NULL when it is no number or too large for an integer. #}
+{# Text as a whole number (`4.0` is 4); NULL if it is not a number or too large for an integer. #}
 {% macro integer_from_text(text) -%}
     {{ return(adapter.dispatch('integer_from_text')(text)) }}
 {%- endmacro %}
@@ -14,20 +14,20 @@
 {%- endmacro %}
 
 
-{# Text as an exact amount of money with four decimals; NULL when it is no number. #}
+{# Text as an exact amount of money with four decimals; NULL if it is not a number. #}
 {% macro money_from_text(text) -%}
     try_cast({{ text }} as decimal(18, 4))
 {%- endmacro %}
 
 
-{# Text as true or false; NULL when it is neither. #}
+{# Text as a boolean; NULL if it is neither true nor false. #}
 {% macro boolean_from_text(text) -%}
     try_cast({{ text }} as boolean)
 {%- endmacro %}
 
 
 {#
-    A key of 32 hexadecimal digits for a list of expressions. NULL is told apart from the empty string, so that
+    A key of 32 hexadecimal digits for a list of expressions. NULL differs from the empty string, so that
     (NULL, 'a') and ('a', NULL) differ.
 #}
 {% macro hashed_key(parts) -%}
@@ -36,21 +36,21 @@
 
 
 {#
-    The same for a text that holds what a tracker sent: e-mail addresses in it are redacted first. Such a hash has no salt
-    (it must stay the same when the salt changes), and an address could be found from it by trying.
+    The same for text from a tracker, with e-mail addresses redacted first. The hash has no salt, since it must not change with
+    the salt; an address in it could be found by trying.
 
     text    a column; an expression would be computed several times
-    ids     columns that are hashed as they are: who it is must not be redacted, or two people become one
+    ids     columns that are hashed without redaction, which would give two people the same id
 #}
 {% macro hashed_content(text, ids=[]) -%}
     md5({{ joined(ids + [redact_emails(text)]) }})
 {%- endmacro %}
 
 
-{# A list of expressions as one text, NULL told apart from the empty string. One call: `||` would copy it at each step. #}
+{# A list of expressions as one text; NULL differs from the empty string. One call, since each `||` would copy the text. #}
 {% macro joined(parts) -%}
     {%- set texts = [] -%}
-    {#- The same mark of two characters on both: Snowflake takes a backslash in a text for an escape. -#}
+    {#- The same two characters on both engines: in Snowflake a backslash in a string is an escape. -#}
     {%- set mark = "'\\\\N'" if target.type == 'snowflake' else "'\\N'" -%}
     {%- for part in parts -%}
         {%- do texts.append("coalesce(cast(" ~ part ~ " as varchar), " ~ mark ~ ")") -%}
@@ -60,8 +60,8 @@
 
 
 {#
-    The primary subtag of the language that a code, a locale or a name of a language means: `en` for `eng`, `EN`, `en-US` and
-    `English`; NULL for what means none. As `recsys_platform/common/languages.py` has it, from the tables of `languages.sql`.
+    The primary language subtag of a code, a locale or a name of a language: `en` for `eng`, `EN`, `en-US` and `English`; NULL
+    for anything else. As `recsys_platform/common/languages.py` has it, from the tables of `languages.sql`.
 #}
 {% macro primary_subtag(text) -%}
     {%- set word = 'lower(' ~ trimmed(text) ~ ')' -%}
@@ -79,7 +79,7 @@
 {%- endmacro %}
 
 
-{# A locale with its language as a primary subtag and the rest as it is: `en-US` for `eng_US`. #}
+{# A locale with its language as a primary subtag and the rest unchanged: `en-US` for `eng_US`. #}
 {% macro standard_locale(text) -%}
     {%- set code = "lower(split_part(translate(" ~ text ~ ", '_', '-'), '-', 1))" -%}
     {%- set odd = [] -%}
@@ -95,13 +95,13 @@
 {%- endmacro %}
 
 
-{# What a mapping of words has for a text; NULL if it has nothing. #}
+{# The value of a text in a mapping of words; NULL if it is not there. #}
 {% macro looked_up(text, words) -%}
     {{ return(adapter.dispatch('looked_up')(text, words)) }}
 {%- endmacro %}
 
 
-{# A constant map: hundreds of `when` cost memory. #}
+{# A constant map, since hundreds of `when` need much memory. #}
 {% macro duckdb__looked_up(text, words) -%}
     map(
         ['{{ quoted_words(words.keys()) | join("', '") }}'],
@@ -119,7 +119,7 @@
 {%- endmacro %}
 
 
-{# Texts as they stand between quotes. #}
+{# Texts with their quotes escaped, to stand between quotes. #}
 {% macro quoted_words(words) -%}
     {%- set quoted = [] -%}
     {%- for word in words -%}
@@ -129,7 +129,7 @@
 {%- endmacro %}
 
 
-{# A text that is there and could not be read, without e-mail addresses; NULL if it is empty or was read. #}
+{# A text that could not be parsed, with e-mail addresses redacted; NULL if it was parsed or is empty. #}
 {% macro unread(text, value) -%}
     case when {{ text }} is not null and {{ value }} is null then {{ redact_emails(text) }} end
 {%- endmacro %}

@@ -1,10 +1,9 @@
 {#
-    All times are UTC, kept as `timestamp` without zone. Text that is no time, and a time outside the years 1 to 9999
-    (which the Python side could not hold), becomes NULL: `int_events__validated` names such records, no query fails on
-    them.
+    All times are UTC, stored as `timestamp` without time zone. Text that is not a time, and times outside the years 1 to 9999
+    (the range of Python's datetime), become NULL. No query fails on them; `int_events__validated` reports such records.
 #}
 
-{# ISO 8601 text; an offset is honoured, text without one is UTC. #}
+{# A timestamp from ISO 8601 text. Text without an offset is UTC. #}
 {% macro timestamp_from_iso(text) -%}
     {{ return(adapter.dispatch('timestamp_from_iso')(text)) }}
 {%- endmacro %}
@@ -17,8 +16,8 @@
 
 
 {#
-    Microseconds since 1970: a number costs half of what a conversion between time zones does. DuckDB on its own would take
-    `9/6/06` for a day of the year 9.
+    Microseconds since 1970: half the cost of a conversion between time zones. The pattern is needed, since DuckDB reads `9/6/06` as
+    a day of the year 9.
 #}
 {% macro duckdb__epoch_us(text) -%}
     epoch_us(case when {{ text }} like '____-__-__%' then try_cast({{ text }} as timestamptz) end)
@@ -30,7 +29,7 @@
 {%- endmacro %}
 
 
-{# Without an offset Snowflake would take the zone of the session, and digits alone for seconds since 1970. #}
+{# Snowflake by itself reads text without an offset in the session's time zone, and digits alone as seconds since 1970. #}
 {% macro snowflake__timestamp_from_iso(text) -%}
     case
         when {{ text }} not like '____-__-__%' then null
@@ -42,8 +41,9 @@
 
 
 {#
-    A date as catalogues write it: ISO 8601; a year (`2008`, `2008.0`) is its first day, a month (`2008-05`) too; eight digits
-    are a day; nine to eleven seconds since 1970, twelve to fourteen milliseconds. Where day or month may come first it is NULL.
+    A timestamp from a date as catalogues write it: ISO 8601; a year (`2008`, `2008.0`) or a month (`2008-05`) as its first day;
+    eight digits as a day, nine to eleven as seconds since 1970, twelve to fourteen as milliseconds. NULL where day or month may
+    come first.
 #}
 {% macro timestamp_from_date_text(text) -%}
     {%- set whole = "regexp_replace(" ~ text ~ ", '[.]0+$', '')" -%}
@@ -64,7 +64,7 @@
 {%- endmacro %}
 
 
-{# Milliseconds since 1970 as text. #}
+{# A timestamp from milliseconds since 1970 as text. #}
 {% macro timestamp_from_epoch_ms(text) -%}
     {{ return(adapter.dispatch('timestamp_from_epoch_ms')(text)) }}
 {%- endmacro %}
@@ -86,7 +86,7 @@
 {%- endmacro %}
 
 
-{# Seconds since 1970 as text, with or without a fraction. #}
+{# A timestamp from seconds since 1970 as text, with or without a fraction. #}
 {% macro timestamp_from_epoch_s(text) -%}
     {{ return(adapter.dispatch('timestamp_from_epoch_s')(text)) }}
 {%- endmacro %}
@@ -109,10 +109,9 @@
 
 
 {#
-    When something happened on a device whose clock may be wrong, as Segment corrects it:
-    `received − (sent − original)`. How far the clock is off cancels out, since the device wrote both `sent` and
-    `original`; only `received` is a server's. Takes ISO 8601 texts; NULL unless all three are readable and the device
-    took less than a century to send.
+    The time of an event on a device whose clock may be wrong, corrected as Segment does: `received − (sent − original)`. The
+    device wrote both `sent` and `original`, so the error of its clock cancels out; a server wrote `received`. Takes ISO 8601
+    texts. NULL unless all three can be parsed and less than a century lies between `original` and `sent`.
 
     https://segment.com/docs/connections/spec/common/#timestamps
 #}
@@ -144,7 +143,7 @@
 {%- endmacro %}
 
 
-{# A timestamp as text that casts back to it: on its own Snowflake would leave out what is finer than a millisecond. #}
+{# A timestamp as text that casts back to it. Snowflake's default format would drop microseconds. #}
 {% macro timestamp_as_text(timestamp) -%}
     {{ return(adapter.dispatch('timestamp_as_text')(timestamp)) }}
 {%- endmacro %}
@@ -160,7 +159,7 @@
 {%- endmacro %}
 
 
-{# Whole microseconds since 1970: a timestamp in a hash, the same on each engine. #}
+{# Microseconds since 1970, for a hash of a timestamp that is the same on both engines. #}
 {% macro microseconds_of(timestamp) -%}
     {{ return(adapter.dispatch('microseconds_of')(timestamp)) }}
 {%- endmacro %}
@@ -176,7 +175,7 @@
 {%- endmacro %}
 
 
-{# A time, earlier by a text's number of seconds, whose sign does not count; as it is where the text is none of some years. #}
+{# A time minus the absolute number of seconds in a text; unchanged if the text is not a number of at most some 30 years. #}
 {% macro seconds_before(time, text) -%}
     case
         when {{ time }} >= cast('1970-01-01' as timestamp) and abs(try_cast({{ text }} as double)) < 1000000000

@@ -46,7 +46,7 @@
 {%- endmacro %}
 
 
-{# One comparable value by which events stand in order of time, those of the same moment by something else of theirs. #}
+{# One comparable value that orders events by time, and events of the same time by `tie`. #}
 {% macro moment_of(time, tie) -%}
     {{ return(adapter.dispatch('moment_of')(time, tie)) }}
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{# Fails unless the sum of a column, here and in another table together, is the number of events of a name. #}
+{# Fails unless the sum of a column here and in `others` equals the number of events with a name. #}
 {% test adds_up_to_events(model, column_name, others, event_name) %}
 
 select

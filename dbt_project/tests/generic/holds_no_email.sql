@@ -1,5 +1,5 @@
 {#
-    Rows whose id looks like an e-mail address. The pattern is slow, so only ids that can match it are held against it.
+    Fails for each id that looks like an e-mail address. The pattern is slow, so only ids that may match are checked with it.
 #}
 {% test holds_no_email(model, column_name) %}
 

@@ -1,4 +1,4 @@
-{# Fails for each row whose total is not the sum of its parts: something was lost or counted twice. NULL is 0. #}
+{# Fails for each row whose total is not the sum of its parts. NULL counts as 0. #}
 {% test is_conserved(model, total, parts) %}
 
 select *

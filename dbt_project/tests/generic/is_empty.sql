@@ -1,4 +1,4 @@
-{# Fails for every row of a model that should have none. #}
+{# Fails for each row: the model should be empty. #}
 {% test is_empty(model) %}
 
 select * from {{ model }}

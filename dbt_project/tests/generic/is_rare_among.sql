@@ -1,4 +1,4 @@
-{# Fails if the sum of a column is more than a share of its sum here and in another table together. #}
+{# Fails if the sum of a column is more than `share` of its sum here and in `others`. #}
 {% test is_rare_among(model, column_name, others, share) %}
 
 select

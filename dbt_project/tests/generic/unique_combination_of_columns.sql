@@ -1,4 +1,4 @@
-{# Fails for each combination of values that more than one row has: the table's grain is finer than it says. #}
+{# Fails for each combination of values that several rows have. NULL is a value. #}
 {% test unique_combination_of_columns(model, columns) %}
 
 select
