@@ -301,14 +301,21 @@ class Registry:
         """The run first, then the version: what is killed in between leaves a run that nobody takes for a version."""
         client = self._client
         run = self._start_run(MODEL, variant, {"variant": variant})
-        for name, value in facts.params.items():
-            client.log_param(run.run_id, name, json.dumps(value, default=plain))
-        for name, value in facts.metrics.items():
-            client.log_metric(run.run_id, name.replace("@", "/"), value)  # MLflow takes no @ in names
+        self._log_facts(run.run_id, facts)
         source = self._put(draft, run)
         client.set_terminated(run.run_id)
         made = client.create_model_version(MODEL, source=source, run_id=run.run_id, tags=_tags(variant, facts, digest))
         return str(made.version)
+
+    def _log_facts(self, run: str, facts: Facts) -> None:
+        """Parameters and figures of a run, in one transaction."""
+        from mlflow.entities import Metric, Param
+
+        params = [Param(name, json.dumps(value, default=plain)) for name, value in facts.params.items()]
+        now = int(_now().replace(tzinfo=dt.UTC).timestamp() * 1000)
+        # MLflow takes no @ in names
+        metrics = [Metric(name.replace("@", "/"), value, now, 0) for name, value in facts.metrics.items()]
+        self._client.log_batch(run, metrics=metrics, params=params)
 
     def _put(self, draft: Path, run: "RunInfo") -> str:
         """The files of a run, in the world itself where there is no server: MLflow would go on writing to where a moved world was."""
