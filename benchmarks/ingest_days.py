@@ -18,12 +18,12 @@ from statistics import median
 from ingest_worlds import SNAPSHOTS, World, link_days, link_snapshots, newest_days
 from measure import Measured, watch
 
-from recsys_platform.defs.transform.assets import BUILD, NOT_OURS
 from recsys_platform.defs.transform.project import DBT, ROOT
 from recsys_platform.hub.layout import attributes_prefix
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.loading import load_events, load_snapshot
+from recsys_platform.transform.dbt import BUILD, NOT_OURS
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.queries import row_counts
 

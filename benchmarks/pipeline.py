@@ -12,10 +12,8 @@ import argparse
 import contextlib
 import datetime as dt
 import io
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,39 +23,17 @@ from pathlib import Path
 
 from measure import Budget, keeps_all, show, watch
 
-from recsys_platform.catalog.schema_history import record_tables
-from recsys_platform.catalog.snapshot_drift import snapshot_drift
-from recsys_platform.catalog.tables import LocalCatalogue
 from recsys_platform.config.factories import hub_of, prepare_home
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.run import Refresher
-from recsys_platform.defs.training.assets import EVALUATION, GATE
-from recsys_platform.defs.transform.assets import BUILD, NOT_OURS, environment_for_dbt
-from recsys_platform.defs.transform.project import OUR_DBT, ROOT
-from recsys_platform.exports.daily_export import DAILY_TABLES, keep_days
-from recsys_platform.hub.layout import ID_FIELDS, attributes_prefix
 from recsys_platform.hub.local import FolderHub
-from recsys_platform.ingestion.arrivals import all_arrivals
-from recsys_platform.ingestion.loading import load_events, load_snapshot
-from recsys_platform.ingestion.reconciliation import account, conserved_events, damaged_objects
-from recsys_platform.recommender.data import training_data as curated
-from recsys_platform.recommender.evaluation.results import keep, measured_on
-from recsys_platform.recommender.lists.list_rules import ListRules
-from recsys_platform.recommender.lists.publication import publish
-from recsys_platform.recommender.registry.promotion import judge
-from recsys_platform.recommender.registry.versions import Registry
-from recsys_platform.recommender.training.candidates import candidates_of, evaluate_variants, live_recipe, train
-from recsys_platform.recommender.training.variants import load_variants
-from recsys_platform.reports.evaluation_plots import evaluation_plot
+from recsys_platform.pipeline import refresh
 from recsys_platform.simulation.server import running_server
 from recsys_platform.simulation.simulate import simulate
-from recsys_platform.sources.attributes import fetch_snapshot, last_fetch, store_fetched
-from recsys_platform.sources.rest_client import Endpoint
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy
 
 RECSYS = Path(sys.executable).with_name("recsys")
 BUDGET = {"dagster_overhead": Budget("≤", 1.25), "demo_seconds": Budget("≤", 120), "rerun_changes": Budget("≤", 0)}
@@ -65,53 +41,7 @@ BUDGET = {"dagster_overhead": Budget("≤", 1.25), "demo_seconds": Budget("≤",
 
 def by_script(settings: Settings) -> None:
     """The functions behind the assets, one after another."""
-    hub, warehouse, registry = (
-        hub_of(settings),
-        DuckDBWarehouse(settings.warehouse_path),
-        Registry(settings.models_root),
-    )
-    today, now = dt.datetime.now(dt.UTC).date(), dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    warehouse.prepare()
-    for kind, url in (("user_attributes", settings.users_url), ("book_attributes", settings.books_url)):
-        endpoint = Endpoint(str(url), ID_FIELDS[kind])
-        store_fetched(hub, kind, today, endpoint, fetch_snapshot(endpoint, last_fetch(hub, kind, endpoint)))
-        snapshot_drift(hub, kind, today)
-        load_snapshot(hub, warehouse, kind, today, hub.objects(attributes_prefix(kind, today)))
-    load_events(hub, warehouse, all_arrivals(hub, warehouse).new)
-    account(warehouse), damaged_objects(warehouse)
-    with environment_for_dbt(settings):
-        subprocess.run(
-            [OUR_DBT, *BUILD, "--exclude", *NOT_OURS.split()],
-            cwd=ROOT,
-            env={**os.environ, "DBT_TARGET_PATH": str(settings.home / "dbt")},
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-    conserved_events(warehouse)
-    day = warehouse.frame(curated.NEWEST_DAY)["day"][0].as_py()
-    curated.keep(hub, day, {name: warehouse.frame(sql) for name, sql in curated.MARTS.items()})
-    data = curated.newest_dataset(hub)
-    variants, live = live_recipe(load_variants(), registry)
-    result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live)
-    evaluation_plot(result)
-    keep(result, data.fingerprint(), warehouse, now)
-    for name in variants:
-        train(name, curated.newest_dataset(hub), registry, variants=variants, now=now)
-    measured = measured_on(data.fingerprint(), warehouse)
-    judge(candidates_of(data, variants, live, registry, now), live, measured, registry, GATE)
-    publish(
-        curated.newest_marts(hub),
-        registry,
-        warehouse,
-        list_length=settings.list_length,
-        now=now,
-        variants=load_variants(),
-        rules=ListRules(),
-    )
-    write_reading_copy(warehouse, settings.analytics_path)
-    for table in DAILY_TABLES:
-        keep_days(hub, warehouse, table)
-    record_tables(hub, LocalCatalogue(hub))
+    refresh(settings)
 
 
 def by_dagster(settings: Settings) -> None:

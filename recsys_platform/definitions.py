@@ -16,9 +16,9 @@ from recsys_platform.defs.exports.reading_copy import analytics_copy
 from recsys_platform.defs.publishing.assets import published_tables
 from recsys_platform.defs.training.assets import training_assets
 from recsys_platform.defs.transform.assets import dbt_models
-from recsys_platform.defs.transform.project import OUR_DBT, InstalledDbt, dbt_project
+from recsys_platform.defs.transform.project import InstalledDbt, dbt_project
 from recsys_platform.recommender.lists.publication import rules_version
-from recsys_platform.transform.dbt import target_folder
+from recsys_platform.transform.dbt import OUR_DBT, target_folder
 
 FRESH_DAILY = {"landing", "marts", "published"}
 ENGINES = {"local": "duckdb", "aws": "snowflake"}

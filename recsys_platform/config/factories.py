@@ -15,6 +15,7 @@ from recsys_platform.common.errors import SettingsError
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import LIST_RULES, VARIANTS, world_file
 from recsys_platform.hub.factory import hub_at, prefix_of
+from recsys_platform.hub.layout import ID_FIELDS, Attributes
 from recsys_platform.hub.object_store import Hub
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from recsys_platform.recommender.lists.list_rules import ListRules
     from recsys_platform.recommender.registry.versions import Registry
     from recsys_platform.recommender.training.variants import Variants
+    from recsys_platform.sources.rest_client import Endpoint
     from recsys_platform.warehouse.port import Warehouse
     from recsys_platform.warehouse.snowflake.session import Account
 
@@ -103,6 +105,22 @@ def list_rules_of(settings: Settings) -> "ListRules":
     from recsys_platform.recommender.lists.list_rules import load_list_rules
 
     return load_list_rules(world_file(settings, LIST_RULES))
+
+
+def endpoint_of(settings: Settings, kind: Attributes) -> "Endpoint | None":
+    """Where a kind of attributes is fetched from, None if the settings name no endpoint."""
+    from recsys_platform.sources.rest_client import Endpoint
+
+    url = settings.users_url if kind == "user_attributes" else settings.books_url
+    if url is None:
+        return None
+    return Endpoint(
+        str(url),
+        ID_FIELDS[kind],
+        per_page=settings.attributes_per_page,
+        timeout_seconds=settings.http_timeout_seconds,
+        attempts=settings.http_attempts,
+    )
 
 
 def prepare_home(settings: Settings) -> None:

@@ -69,6 +69,10 @@ class Table:
     note: str = ""
 
 
+REPORT = "reports/evaluation.html"
+"""Its key in the hub."""
+
+
 def evaluation_page(
     result: Evaluation,
     *,

@@ -76,7 +76,7 @@ def test_no_email_and_no_address_passes_raw(world):
 
 
 def test_the_published_tables_pass_their_dbt_tests(world):
-    from recsys_platform.defs.transform.project import OUR_DBT, ROOT
+    from recsys_platform.transform.dbt import OUR_DBT, ROOT
 
     paths = {"DBT_TARGET_PATH": str(world / "dbt"), "DBT_LOG_PATH": str(world / "dbt")}
     command = [OUR_DBT, "test", "--selector", "published"]

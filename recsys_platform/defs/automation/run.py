@@ -14,7 +14,7 @@ from functools import cached_property
 import dagster as dg
 
 from recsys_platform.common.errors import AttributesError, RecsysError
-from recsys_platform.config.factories import registry_of
+from recsys_platform.config.factories import endpoint_of, registry_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.dead_runs import ended_with_its_process, fail_dead_runs, telling_who_holds_the_slot
 from recsys_platform.defs.automation.failures import sentence_of_check, words_of_step
@@ -22,7 +22,6 @@ from recsys_platform.defs.automation.instances import LOCATION_TAGS, tell_code_l
 from recsys_platform.defs.automation.load_requests import RAW_EVENTS, REFRESH, observed
 from recsys_platform.defs.automation.outline import Outline
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
-from recsys_platform.defs.ingestion.landing import endpoint_of
 from recsys_platform.defs.partitions import TOLD_DAYS, days_of_run, load_tags
 from recsys_platform.defs.pools import PROCESS, REBUILD
 from recsys_platform.defs.training.aliases import moved_aliases

@@ -8,10 +8,11 @@ import datetime as dt
 import dagster as dg
 
 from recsys_platform.common.errors import AttributesError
+from recsys_platform.config.factories import endpoint_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.ingestion.schema_drift import drift_metadata
 from recsys_platform.defs.partitions import DAILY, days_of
-from recsys_platform.hub.layout import ID_FIELDS, Attributes
+from recsys_platform.hub.layout import Attributes
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.snapshots import snapshot_parts
 from recsys_platform.sources.attributes import Snapshot, fetch_snapshot, last_fetch, store_fetched
@@ -60,20 +61,6 @@ def _snapshot_asset(kind: Attributes, setting: str) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata={**_told(endpoint, snapshot), **drift_metadata(hub, kind, day)})
 
     return snapshot_asset
-
-
-def endpoint_of(settings: Settings, kind: Attributes) -> Endpoint | None:
-    """Where a kind of attributes is fetched from, None if the settings name no endpoint."""
-    url = settings.users_url if kind == "user_attributes" else settings.books_url
-    if url is None:
-        return None
-    return Endpoint(
-        str(url),
-        ID_FIELDS[kind],
-        per_page=settings.attributes_per_page,
-        timeout_seconds=settings.http_timeout_seconds,
-        attempts=settings.http_attempts,
-    )
 
 
 def _fetch(hub: Hub, kind: Attributes, endpoint: Endpoint) -> Snapshot:

@@ -17,13 +17,14 @@ from recsys_platform.recommender.data import training_data as curated
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.evaluation.drift import best_scores, drift
-from recsys_platform.recommender.evaluation.evaluate import Evaluation, EvaluationParams, Listener
+from recsys_platform.recommender.evaluation.evaluate import Evaluation, Listener
 from recsys_platform.recommender.evaluation.results import MeasuredRows, keep, measured_on
 from recsys_platform.recommender.lists.roles import roles_of
 from recsys_platform.recommender.registry.gate import GateParams, better_than_baseline
 from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge, left_alone
 from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import (
+    EVALUATION,
     Registered,
     candidates_of,
     evaluate_variants,
@@ -33,15 +34,13 @@ from recsys_platform.recommender.training.candidates import (
     train,
 )
 from recsys_platform.recommender.training.variants import BASELINE, Variants, components_of
-from recsys_platform.reports.evaluation_page import evaluation_page, with_gate
+from recsys_platform.reports.evaluation_page import REPORT, evaluation_page, with_gate
 from recsys_platform.reports.evaluation_plots import evaluation_plot
 from recsys_platform.warehouse.port import Warehouse
 
 INTERACTIONS = dg.AssetKey(["training", "interactions"])
 EVALUATION_KEY = dg.AssetKey(["models", "evaluation"])
-EVALUATION = EvaluationParams(max_users=5_000)
 GATE = GateParams()
-REPORT = "reports/evaluation.html"
 _BETTER, _LIKE = "what_is_live_beats_popularity", "readers_and_books_are_like_those_trained_on"
 _MOVED = "Production was moved while candidates were trained: it stays what it is, and the next `recsys run` judges against it."
 _UNCOMPARED = "Not compared: nothing is live yet, or the data that it was trained on are not kept (any more)"

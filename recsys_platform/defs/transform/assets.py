@@ -1,37 +1,20 @@
 """Every dbt model and seed as an asset, every dbt data test as a check; facts about models live in dbt's YAML."""
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 import yaml
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
+from recsys_platform.config.dbt_profile import environment_for_dbt
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import ON_NEWS
 from recsys_platform.defs.pools import REBUILD, WAREHOUSE_WRITER
 from recsys_platform.defs.transform.versions import code_version
-from recsys_platform.transform.dbt import ROOT
+from recsys_platform.transform.dbt import BUILD, NOT_OURS, ROOT
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.queries import row_counts
-
-# "buildable": a run of some models runs their tests and those on what they read, not those on tables made from them later.
-BUILD = [
-    "build",
-    "--exclude-resource-type",
-    "unit_test",
-    "--indirect-selection",
-    "buildable",
-    "--log-level-file",
-    "info",
-]
-
-# Tests of tables that Python writes: the published ones do not exist yet and are held to their promises when they do, the raw ones
-# are guarded by their DDL and by the conservation check. `dbt test --select "source:*"` runs them all.
-NOT_OURS = "source:published+ source:raw source:ops"
-
 
 # A secret of the warehouse that staging reads; nobody's news.
 SALT = dg.AssetKey(["raw", "pii_salt"])
@@ -105,45 +88,3 @@ def with_row_counts(context: dg.AssetExecutionContext, warehouse: Warehouse, eve
 def _told_by_dbt(message: str) -> str:
     """What dbt itself says is wrong, on one line."""
     return " ".join(message.partition("Errors parsed from dbt logs:")[2].split())[:600] or message.splitlines()[0]
-
-
-@contextmanager
-def environment_for_dbt(settings: Settings) -> Iterator[None]:
-    """What `profiles.yml` reads from the environment, in this block only, and no warnings."""
-    ours = {**variables_for_dbt(settings), "PYTHONWARNINGS": "ignore"}
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def variables_for_dbt(settings: Settings) -> dict[str, str]:
-    """The settings that `profiles.yml` needs. dbt masks what is named `DBT_ENV_SECRET_…` wherever it would show it."""
-    given = {
-        "RECSYS_ENV": settings.env,
-        "RECSYS_HOME": str(settings.home),
-        "RECSYS_REBUILD_UP_TO_ROWS": str(settings.rebuild_up_to_rows),
-    }
-    if settings.env == "local":
-        limits = {"MEMORY": settings.duckdb_memory_limit, "TEMP": settings.duckdb_temp_limit}
-        return given | {f"RECSYS_DUCKDB_{name}_LIMIT": limit for name, limit in limits.items()}
-    there = settings.snowflake_address
-    address = {"HOST": there.host, "PORT": there.port, "PROTOCOL": there.scheme} if there else {}
-    parts = {name: getattr(settings, f"snowflake_{name.lower()}") for name in _NAMES}
-    key, phrase = settings.snowflake_private_key, settings.snowflake_passphrase
-    secrets = {"PRIVATE_KEY": key, "PASSPHRASE": phrase}
-    return (
-        given
-        | {f"RECSYS_SNOWFLAKE_{name}": str(value) for name, value in parts.items()}
-        | {f"DBT_SNOWFLAKE_{name}": str(value) for name, value in address.items()}
-        | {f"DBT_ENV_SECRET_SNOWFLAKE_{name}": value.get_secret_value() for name, value in secrets.items() if value}
-    )
-
-
-_NAMES = ("ACCOUNT", "USER", "ROLE", "WAREHOUSE", "DATABASE")

@@ -15,7 +15,6 @@ from packaging.version import Version
 from recsys_platform.transform.dbt import PARSED, ROOT, is_older_than_the_project
 
 DBT = Path(sys.executable).with_name("dbt")
-OUR_DBT = Path(sys.executable).with_name("recsys-dbt")
 
 
 @cache

@@ -46,6 +46,8 @@ from recsys_platform.recommender.training.variants import (
     variants_of_recipe,
 )
 
+EVALUATION = EvaluationParams(max_users=5_000)
+"""How variants are compared on every new state of the data."""
 WEIGHT = "weight_"
 """Before a component's name: the figure that tells its weight in a blend."""
 

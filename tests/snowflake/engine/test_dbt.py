@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from recsys_platform.config.dbt_profile import variables_for_dbt
 from recsys_platform.config.settings import Settings
-from recsys_platform.defs.transform.assets import variables_for_dbt
 from recsys_platform.defs.transform.project import DBT, ROOT
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.loading import load_events, load_snapshot

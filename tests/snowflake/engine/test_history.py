@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from recsys_platform.config.dbt_profile import variables_for_dbt
 from recsys_platform.config.factories import warehouse_of
 from recsys_platform.config.settings import Settings, load_settings
-from recsys_platform.defs.transform.assets import variables_for_dbt
 from recsys_platform.defs.transform.project import DBT, ROOT
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub

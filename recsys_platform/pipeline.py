@@ -1,0 +1,176 @@
+"""The whole pipeline as plain functions, without Dagster: for a notebook, a script, or a scheduler of your own.
+
+Belongs here: the order of the steps, and ending where a check fails. Does not: the steps themselves; each is a function of the package
+that its asset in `defs/` calls too.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recsys_platform.catalog.schema_history import record_tables
+from recsys_platform.catalog.snapshot_drift import snapshot_drift
+from recsys_platform.catalog.tables import LocalCatalogue
+from recsys_platform.common.errors import RecsysError
+from recsys_platform.config.dbt_profile import environment_for_dbt
+from recsys_platform.config.factories import (
+    endpoint_of,
+    hub_of,
+    list_rules_of,
+    prepare_home,
+    registry_of,
+    variants_of,
+    warehouse_of,
+)
+from recsys_platform.config.settings import Settings
+from recsys_platform.exports.daily_export import DAILY_TABLES, keep_days
+from recsys_platform.hub.layout import LANDING, Attributes
+from recsys_platform.hub.object_store import Hub
+from recsys_platform.hub.snapshots import snapshot_parts
+from recsys_platform.ingestion.arrivals import all_arrivals, new_snapshots
+from recsys_platform.ingestion.loading import load_events, load_snapshot
+from recsys_platform.ingestion.quarantine import mirror_rejected
+from recsys_platform.ingestion.reconciliation import account, conserved_events
+from recsys_platform.recommender.data import training_data
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.evaluation.evaluate import Evaluation
+from recsys_platform.recommender.evaluation.results import keep, measured_on
+from recsys_platform.recommender.lists.publication import Publication, publish
+from recsys_platform.recommender.registry.gate import GateParams
+from recsys_platform.recommender.registry.promotion import held_choice, judge
+from recsys_platform.recommender.registry.versions import Registry
+from recsys_platform.recommender.training.candidates import (
+    EVALUATION,
+    candidates_of,
+    evaluate_variants,
+    live_recipe,
+    train,
+)
+from recsys_platform.recommender.training.variants import BASELINE, Variants
+from recsys_platform.reports.evaluation_page import REPORT, evaluation_page
+from recsys_platform.reports.evaluation_plots import evaluation_plot
+from recsys_platform.sources.attributes import fetch_snapshot, last_fetch, store_fetched
+from recsys_platform.transform.dbt import build
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy
+from recsys_platform.warehouse.port import LoadReport, Warehouse
+
+KINDS: tuple[Attributes, ...] = ("user_attributes", "book_attributes")
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh did: what was loaded, the version of each variant, what is published."""
+
+    loaded: LoadReport
+    versions: Mapping[str, str]
+    published: Publication
+
+
+def refresh(settings: Settings) -> Refreshed:
+    """Fetch and load what is new, then build, train, judge and publish; Dagster hears nothing of it.
+
+    `recsys run` does the same steps as Dagster assets, and only those that are out of date; a world may be refreshed by either.
+    Raises `RecsysError` where a step fails or records were lost; what was published before stays live then.
+
+        from recsys_platform.config.settings import load_settings
+        from recsys_platform.pipeline import refresh
+
+        done = refresh(load_settings({"RECSYS_HOME": "my_world"}))
+        print(done.loaded.records, done.versions, done.published.version)
+    """
+    prepare_home(settings)
+    hub, warehouse, registry = hub_of(settings), warehouse_of(settings), registry_of(settings)
+    warehouse.prepare()
+    loaded = ingest(settings, hub, warehouse)
+    transform(settings, warehouse)
+    data = keep_training_data(hub, warehouse)
+    variants = variants_of(settings)
+    versions = learn(data, variants, hub, warehouse, registry)
+    length, rules = settings.list_length, list_rules_of(settings)
+    marts = training_data.newest_marts(hub)
+    published = publish(marts, registry, warehouse, list_length=length, now=_utc_now(), rules=rules, variants=variants)
+    export(settings, hub, warehouse)
+    return Refreshed(loaded, versions, published)
+
+
+def ingest(settings: Settings, hub: Hub, warehouse: Warehouse) -> LoadReport:
+    """Fetch attributes from the endpoints of the settings, and load them and all new landing objects."""
+    for kind in KINDS:
+        _fetch_attributes(settings, hub, kind)
+        for day in new_snapshots(hub, warehouse, kind):
+            load_snapshot(hub, warehouse, kind, day, snapshot_parts(hub, kind, day))
+    report = load_events(hub, warehouse, all_arrivals(hub, warehouse).new)
+    mirror_rejected(hub, warehouse, f"{LANDING}/")
+    broken = account(warehouse).broken
+    if broken:
+        raise RecsysError(f"{len(broken)} landing objects are not loaded as the ledger says, first {broken[0]}.")
+    return report
+
+
+def _fetch_attributes(settings: Settings, hub: Hub, kind: Attributes) -> None:
+    endpoint, today = endpoint_of(settings, kind), dt.datetime.now(dt.UTC).date()
+    if endpoint:
+        store_fetched(hub, kind, today, endpoint, fetch_snapshot(endpoint, last_fetch(hub, kind, endpoint)))
+        snapshot_drift(hub, kind, today)
+
+
+def transform(settings: Settings, warehouse: Warehouse) -> None:
+    """Build the dbt models and run their tests."""
+    warehouse.ensure_salt(settings.pii_salt.get_secret_value() if settings.pii_salt else None)
+    with environment_for_dbt(settings):
+        build(settings.home / "dbt")
+    lost = [day for day in conserved_events(warehouse) if day.lost]
+    if lost:
+        raise RecsysError(
+            f"Accepted records are missing in the marts, first of {lost[0].arrived_on}: `recsys run --all`."
+        )
+
+
+def keep_training_data(hub: Hub, warehouse: Warehouse) -> Dataset:
+    """Keep the marts that models learn from as Parquet in the hub, and read them."""
+    day = warehouse.frame(training_data.NEWEST_DAY)["day"][0].as_py() or dt.datetime.now(dt.UTC).date()
+    training_data.keep(hub, day, {name: warehouse.frame(sql) for name, sql in training_data.MARTS.items()})
+    return training_data.newest_dataset(hub)
+
+
+def learn(data: Dataset, own: Variants, hub: Hub, warehouse: Warehouse, registry: Registry) -> dict[str, str]:
+    """Evaluate and train every variant of a world, and let the gate decide what goes live; the version of each variant."""
+    variants, live = live_recipe(own, registry)
+    now, held = _utc_now(), held_choice(registry, data)
+    result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live)
+    keep(result, data.fingerprint(), warehouse, now)
+    hub.put(REPORT, _report(result, data, variants, now).encode())
+    measured = measured_on(data.fingerprint(), warehouse)
+    versions = {}
+    for name in own:
+        metrics = measured.metrics(name) if measured and name in measured.models else {}
+        versions[name] = train(name, data, registry, variants=own, now=now, metrics=metrics).version
+    judge(candidates_of(data, variants, live, registry, now), live, measured, registry, GateParams(), held=held)
+    return versions
+
+
+def _report(result: Evaluation, data: Dataset, variants: Variants, now: dt.datetime) -> str:
+    return evaluation_page(
+        result,
+        plot=evaluation_plot(result),
+        baseline=BASELINE,
+        data_hash=data.fingerprint(),
+        recipes={name: variant.recipe(variants) for name, variant in variants.items()},
+        window=data.window,
+        now=now,
+        signal=data.signal,
+    )
+
+
+def export(settings: Settings, hub: Hub, warehouse: Warehouse) -> None:
+    """Write the copy for readers, the daily Parquet files and the catalog."""
+    if isinstance(warehouse, DuckDBWarehouse):
+        write_reading_copy(warehouse, settings.analytics_path)
+    for table in DAILY_TABLES:
+        keep_days(hub, warehouse, table)
+    record_tables(hub, LocalCatalogue(hub))
+
+
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
