@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from recsys_platform.catalog.schema_history import record_tables
 from recsys_platform.catalog.snapshot_drift import snapshot_drift
-from recsys_platform.catalog.tables import LocalCatalogue
+from recsys_platform.catalog.tables import LocalCatalog
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.dbt_profile import environment_for_dbt
 from recsys_platform.config.factories import (
@@ -23,7 +23,7 @@ from recsys_platform.config.factories import (
     warehouse_of,
 )
 from recsys_platform.config.settings import Settings
-from recsys_platform.exports.daily_export import DAILY_TABLES, keep_days
+from recsys_platform.exports.daily_export import DAILY_TABLES, write_changed_days
 from recsys_platform.hub.layout import LANDING, Attributes
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.snapshots import snapshot_parts
@@ -168,8 +168,8 @@ def export(settings: Settings, hub: Hub, warehouse: Warehouse) -> None:
     if isinstance(warehouse, DuckDBWarehouse):
         write_reading_copy(warehouse, settings.analytics_path)
     for table in DAILY_TABLES:
-        keep_days(hub, warehouse, table)
-    record_tables(hub, LocalCatalogue(hub))
+        write_changed_days(hub, warehouse, table)
+    record_tables(hub, LocalCatalog(hub))
 
 
 def _utc_now() -> dt.datetime:

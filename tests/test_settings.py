@@ -159,9 +159,9 @@ def test_the_settings_of_aws_are_enough():
     [
         ("RECSYS_HUB", "data hub in S3, `s3://bucket/prefix`"),
         ("RECSYS_SNOWFLAKE_ACCOUNT", "account identifier, such as `myorg-myaccount`"),
-        ("RECSYS_SNOWFLAKE_USER", "service user of Snowflake that signs in by key pair"),
+        ("RECSYS_SNOWFLAKE_USER", "Snowflake service user with key-pair authentication"),
         ("RECSYS_SNOWFLAKE_PRIVATE_KEY", "secret private key of that user, PEM text"),
-        ("RECSYS_MLFLOW_URI", "where MLflow keeps model versions: address of a server"),
+        ("RECSYS_MLFLOW_URI", "URL of the MLflow server that stores model versions"),
     ],
 )
 def test_what_is_missing_for_aws_is_named_with_what_it_is(name, what):

@@ -1,11 +1,11 @@
-"""Tables of the catalogue as Hive's metastore, Glue, Athena and Spark want to be told of them.
+"""Table definitions for Hive's metastore, Glue, Athena and Spark.
 
-Belongs here: names, columns, partitions and the reader of a table, all from its entry alone. Does not: telling Glue (glue.py), SQL
-(athena_ddl.py).
+Belongs here: names, columns, partitions and the SerDe of a table, derived from its catalog entry. Does not: updating Glue (glue.py),
+SQL (athena_ddl.py).
 
-Hive knows no upper case, and Athena little but letters, digits and underscores: `messageId` becomes `messageid`, a key `os.name`
-becomes `os_name`. Fields that so become one are one column, of a type that can hold both. A day is one partition, `dt`, whatever
-folders are below it.
+Hive names are lower case, and Athena accepts little but letters, digits and underscores: `messageId` becomes `messageid`, a key
+`os.name` becomes `os_name`. Fields whose names collide become one column, of a type that fits both. A day is one partition, `dt`,
+whatever folders are below it.
 """
 
 import datetime as dt
@@ -19,6 +19,7 @@ from recsys_platform.catalog.hive_types import columns_of, joined
 from recsys_platform.catalog.json_schema import Field
 from recsys_platform.catalog.tables import KnownField, Table
 from recsys_platform.common.errors import HubError
+from recsys_platform.hub.layout import dt_folder
 from recsys_platform.hub.object_store import Hub
 
 DAY = "dt"
@@ -29,7 +30,7 @@ _BAD = re.compile(r"[^0-9a-z_]")
 
 @dataclass(frozen=True)
 class Reader:
-    """How files of a format are read: Hive's classes, and what the format is called in SQL and in a table's parameters."""
+    """How files of a format are read: Hive's classes, and the format's name in SQL and in a table's parameters."""
 
     serde: str
     input_format: str
@@ -38,7 +39,7 @@ class Reader:
     compression: str
 
 
-# OpenX rather than Hive's own: it makes text of anything where the column is a `string`, which fields of several types are.
+# OpenX instead of Hive's own JSON SerDe: it converts any value of a `string` column, the type of mixed fields, to text.
 _READERS = {
     "json": Reader(
         "org.openx.data.jsonserde.JsonSerDe",
@@ -59,9 +60,9 @@ _READERS = {
 
 @dataclass(frozen=True)
 class HiveTable:
-    """A table for Hive: `columns` and `partition_keys` are name → type, `partitions` day → address.
+    """A Hive table: `columns` and `partition_keys` are name → type, `partitions` day → URL.
 
-    `source` is the entry's name; `properties` are those of the reader.
+    `source` is the entry's name; `properties` are the SerDe's.
     """
 
     name: str
@@ -77,7 +78,7 @@ class HiveTable:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What the table says of itself; nothing that changes from day to day."""
+        """The table's parameters, without anything that changes from day to day."""
         return {
             "classification": self.format,
             "compressionType": self.reader.compression,
@@ -88,7 +89,7 @@ class HiveTable:
 
 
 def hive_table(hub: Hub, table: Table) -> HiveTable:
-    """The table of an entry, its addresses where the hub is; `HubError` if that is not in S3."""
+    """The Hive table of a catalog entry. Raises `HubError` if the hub is not in S3."""
     is_json = table.format == "json"
     location = root_of(hub) + table.location
     return HiveTable(
@@ -101,12 +102,12 @@ def hive_table(hub: Hub, table: Table) -> HiveTable:
         columns=_json_columns(table.fields) if is_json else _parquet_columns(table.columns),
         partition_keys={DAY: "date"},
         properties=_json_properties(table.columns) if is_json else {"serialization.format": "1"},
-        partitions={each.day: location + _folder(table, each.day) for each in table.partitions},
+        partitions={each.day: location + _day_folder(table, each.day) for each in table.partitions},
     )
 
 
 def root_of(hub: Hub) -> str:
-    """The address of a hub in S3, which ends with `/`."""
+    """The URL of a hub in S3, ending with `/`."""
     root = hub.where("")
     if not root.startswith("s3://"):
         raise HubError(f"Glue and Athena cannot read the hub {root}: set RECSYS_HUB to s3://bucket/prefix.")
@@ -114,17 +115,17 @@ def root_of(hub: Hub) -> str:
 
 
 def plain(name: str) -> str:
-    """A name in lower-case letters of English, digits and underscores."""
+    """A name in lower-case ASCII letters, digits and underscores."""
     return _BAD.sub("_", name.lower()) or "_"
 
 
-def _folder(table: Table, day: dt.date) -> str:
-    """The folder of a day; hours below it are read along."""
-    return f"{DAY}={day.isoformat()}/" if DAY in table.partition_keys else f"{day:%Y/%m/%d}/"
+def _day_folder(table: Table, day: dt.date) -> str:
+    """The folder of a day, including its hours."""
+    return f"{dt_folder(day)}/" if DAY in table.partition_keys else f"{day:%Y/%m/%d}/"
 
 
 def _json_columns(fields: tuple[KnownField, ...]) -> dict[str, str]:
-    """The columns of records whose fields have plain names; a column called like the partition gets another name."""
+    """The columns of JSON records; a column with the partition's name is renamed."""
     types: defaultdict[str, tuple[str, ...]] = defaultdict(tuple)
     for each in fields:
         path = _plain_path(each.path)
@@ -134,23 +135,23 @@ def _json_columns(fields: tuple[KnownField, ...]) -> dict[str, str]:
 
 
 def _json_properties(columns: Mapping[str, str]) -> dict[str, str]:
-    """Damaged lines are rows of nulls, and a column that is not called like its key names the key."""
+    """SerDe properties: damaged lines become rows of nulls, and renamed columns are mapped to their keys."""
     keys = {name.lower() for name in columns}
     renamed = {column: key for key in sorted(keys, reverse=True) if (column := _beside_the_day(plain(key))) not in keys}
     return {"ignore.malformed.json": "true", **{f"mapping.{column}": renamed[column] for column in sorted(renamed)}}
 
 
 def _parquet_columns(columns: Mapping[str, str]) -> dict[str, str]:
-    """The columns of files; the day is in the path, whatever the file says."""
+    """The columns of Parquet files; the day comes from the path."""
     kinds = {name: NAME_IN_A_TYPE.sub(lambda found: plain(found[0]), kind) for name, kind in columns.items()}
     return {name.lower(): kind for name, kind in kinds.items() if name.lower() != DAY}
 
 
 def _plain_path(path: str) -> str:
-    return _NAME_IN_A_PATH.sub(lambda found: plain(_unquoted(found[0])), path)
+    return _NAME_IN_A_PATH.sub(lambda found: plain(_unquote_name(found[0])), path)
 
 
-def _unquoted(name: str) -> str:
+def _unquote_name(name: str) -> str:
     return str(json.loads(name)) if name.startswith('"') else name
 
 

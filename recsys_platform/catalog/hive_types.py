@@ -1,7 +1,7 @@
-"""Types as Hive, Glue, Athena and Spark spell them, derived from discovered JSON fields and from Arrow types.
+"""Hive types (also of Glue, Athena and Spark) of discovered JSON fields and of Arrow types.
 
 `bigint`, `double`, `boolean`, `string`, `timestamp`, `date`, `array<…>`, `struct<name:…>`. A JSON field of several types, or of none,
-is a `string`: the one type that all of them can be read as. So is a time in JSON, whose spelling Hive's `timestamp` does not read.
+is a `string`, which can represent all of them. So is a time in JSON, since Hive's `timestamp` cannot parse its format.
 """
 
 import json
@@ -32,7 +32,7 @@ Children = Mapping[str, Mapping[str, str]]
 
 
 def joined(*types: Collection[str]) -> tuple[str, ...]:
-    """All JSON types of some sets of them, sorted, without those that another one covers: a number can be an integer."""
+    """The union of sets of JSON types, sorted, without types that another one includes: a `number` includes `integer`."""
     kinds = {kind for some in types for kind in some}
     elements = {kind[6:-1] for kind in kinds if kind.startswith("array<")}
     plain = {kind for kind in kinds if not kind.startswith("array")}
@@ -41,17 +41,17 @@ def joined(*types: Collection[str]) -> tuple[str, ...]:
 
 
 def columns_of(fields: Mapping[str, Field]) -> dict[str, str]:
-    """The columns of a table of JSON records: name → Hive type, nested fields inside their column's."""
-    children = _children(fields)
-    return {name: _hive(path, fields[path].types, fields, children) for name, path in children.get("", {}).items()}
+    """The columns of JSON records: name → Hive type; nested fields are part of their column's type."""
+    children = _children_by_path(fields)
+    return {name: _hive_type(path, fields[path].types, fields, children) for name, path in children.get("", {}).items()}
 
 
 def arrow_type(kind: pa.DataType) -> str:
-    """The Hive type of an Arrow type; `string` where Hive has none."""
+    """The Hive type of an Arrow type; `string` if Hive has none."""
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return f"array<{arrow_type(kind.value_type)}>"
     if pa.types.is_struct(kind):
-        inner = (f"{_safe(field.name)}:{arrow_type(field.type)}" for field in kind)
+        inner = (f"{_safe_name(field.name)}:{arrow_type(field.type)}" for field in kind)
         return f"struct<{','.join(inner)}>"
     if pa.types.is_map(kind):
         return f"map<{arrow_type(kind.key_type)},{arrow_type(kind.item_type)}>"
@@ -60,20 +60,20 @@ def arrow_type(kind: pa.DataType) -> str:
     return next((name for fits, name in _ARROW.items() if fits(kind)), "string")
 
 
-def _hive(path: str, types: Collection[str], fields: Mapping[str, Field], children: Children) -> str:
+def _hive_type(path: str, types: Collection[str], fields: Mapping[str, Field], children: Children) -> str:
     if types and all(kind.startswith("array") for kind in types):
         elements = {kind[6:-1] for kind in types if kind != "array"}
-        return f"array<{_hive(f'{path}[]', elements, fields, children)}>"
+        return f"array<{_hive_type(f'{path}[]', elements, fields, children)}>"
     if len(types) != 1:
         return "string"
     (kind,) = types
     inside = children.get(path, {}) if kind == "object" else {}
-    inner = [f"{_safe(name)}:{_hive(at, fields[at].types, fields, children)}" for name, at in inside.items()]
+    inner = [f"{_safe_name(name)}:{_hive_type(at, fields[at].types, fields, children)}" for name, at in inside.items()]
     return f"struct<{','.join(inner)}>" if inner else _JSON.get(kind, "string")
 
 
-def _children(fields: Collection[str]) -> Children:
-    """The fields directly inside each path: path of the object → name → path of the field; top-level ones are inside ``."""
+def _children_by_path(fields: Collection[str]) -> Children:
+    """The fields directly inside each object: path of the object → name → path of the field; the top level is the path ``."""
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for path in sorted(fields):
         match = _LAST.search(path)
@@ -83,6 +83,6 @@ def _children(fields: Collection[str]) -> Children:
     return found
 
 
-def _safe(name: str) -> str:
-    """A name that cannot be taken for a part of the type."""
+def _safe_name(name: str) -> str:
+    """A name without characters that are part of the type syntax."""
     return _BAD_IN_A_NAME.sub("_", name) or "_"

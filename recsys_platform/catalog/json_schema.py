@@ -1,10 +1,10 @@
-"""What fields JSON records have, and how that changed.
+"""Infer the schema of JSON records, and compare two schemas.
 
-Belongs here: discovering the schema of records and comparing two schemas, both pure. Does not: where the records come from.
+Belongs here: schema inference and drift, both pure. Does not: where the records come from.
 
-A field is named by its path: `device.os` is inside an object, `items[].book_id` inside the objects of an array; a key that holds
-a dot or a bracket itself is quoted, `"a.b"`. Types are JSON's (`string`, `integer`, `number`, `boolean`, `object`,
-`array<string>`, and `array` if it was always empty); a field can hold several. Null is no type, but makes a field nullable.
+A field is identified by its path: `device.os` is inside an object, `items[].book_id` inside the objects of an array; a key that
+contains a dot or a bracket is quoted, `"a.b"`. Types are JSON's (`string`, `integer`, `number`, `boolean`, `object`,
+`array<string>`, and `array` if it was always empty); a field can have several. Null is not a type; it makes a field nullable.
 """
 
 import json
@@ -14,29 +14,29 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-DEEPEST = 16  # objects further down are a type, but are not opened
-MOST_NAMED = 20  # fields of one sort in a sentence
+MAX_DEPTH = 16  # objects nested more deeply are not descended into
+MAX_NAMED = 20  # fields of one kind in a sentence
 
-_ENDS = re.compile(r"\.|\[\]")  # where the name of what encloses a field may end
+_ENDS = re.compile(r"\.|\[\]")  # where the path of an enclosing object or array ends
 _TYPES: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object"}
 
 
 @dataclass(frozen=True)
 class Field:
-    """What was seen at one path: its types, whether it was ever null, and the share of records (0 to 1) that have it."""
+    """A field: its types, whether it was ever null, and the share of records (0 to 1) that have it."""
 
     types: frozenset[str]
     nullable: bool
     share: float
 
-    def told(self) -> str:
-        """The types for people: `integer or string`; `null` if nothing else was seen."""
+    def type_names(self) -> str:
+        """The types for people: `integer or string`; `null` if it was always null."""
         return " or ".join(sorted(self.types)) or "null"
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The fields of some records by path, sorted, and how many records that is based on."""
+    """The fields of records by path, sorted, and the number of records."""
 
     records: int
     fields: Mapping[str, Field]
@@ -44,9 +44,9 @@ class Schema:
 
 @dataclass(frozen=True)
 class Drift:
-    """How a schema differs from the one before: paths that came, that went, and that hold a type they never held.
+    """The difference between two schemas: added and removed paths, and paths with a new type.
 
-    `retyped` maps a path to the types before and after. Inside an object that came or went only the object is named.
+    `retyped` maps a path to the types before and after. Of an added or removed object only the object itself is listed.
     """
 
     added: tuple[str, ...] = ()
@@ -57,101 +57,105 @@ class Drift:
         return bool(self.added or self.removed or self.retyped)
 
     def sentence(self) -> str:
-        """Everything in one sentence: `added: isbn; removed: author; retyped: price (integer, now string)`."""
+        """One sentence: `added: isbn; removed: author; retyped: price (integer, now string)`."""
         changed = [f"{path} ({before}, now {after})" for path, (before, after) in self.retyped.items()]
         sorts = {"added": self.added, "removed": self.removed, "retyped": changed}
-        return "; ".join(f"{sort}: {_some(names)}" for sort, names in sorts.items() if names) or "the same fields"
+        return "; ".join(f"{sort}: {_list_names(names)}" for sort, names in sorts.items() if names) or "the same fields"
 
 
 def discover(records: Iterable[Mapping[str, Any]]) -> Schema:
-    """The schema of records in one pass; memory grows with the fields, not with the records."""
+    """Infer the schema of records in one pass; memory grows with the fields, not with the records."""
     number = 0
     present: Counter[str] = Counter()
     seen: defaultdict[str, set[str]] = defaultdict(set)
     for record in records:
         number += 1
         of_record: set[str] = set()
-        for path, kind in _members(record, "", 0):
+        for path, kind in _walk_object(record, "", 0):
             of_record.add(path)
             seen[path].add(kind)
         present.update(of_record)
-    fields = {path: _field(path, seen, present[path] / number) for path in sorted(present) if not path.endswith("[]")}
+    fields = {
+        path: _summarize_field(path, seen, present[path] / number)
+        for path in sorted(present)
+        if not path.endswith("[]")
+    }
     return Schema(number, fields)
 
 
 def drift(before: Schema, after: Schema) -> Drift:
-    """What changed. Nothing, if either side has no records: there is nothing to compare with.
+    """The drift between two schemas; empty if either has no records.
 
-    A field that lost one of several types, or was null or an empty array throughout, is not retyped: who could read it still can.
+    A field that lost one of several types, or was always null or an empty array, is not retyped: readers of it still work.
     """
     if not before.records or not after.records:
         return Drift()
     both = before.fields.keys() & after.fields.keys()
     return Drift(
-        added=_outermost(after.fields.keys() - both),
-        removed=_outermost(before.fields.keys() - both),
+        added=_outermost_paths(after.fields.keys() - both),
+        removed=_outermost_paths(before.fields.keys() - both),
         retyped={
-            path: (before.fields[path].told(), after.fields[path].told())
+            path: (before.fields[path].type_names(), after.fields[path].type_names())
             for path in sorted(both)
-            if _retyped(before.fields[path].types, after.fields[path].types)
+            if _is_retyped(before.fields[path].types, after.fields[path].types)
         },
     )
 
 
-def _members(record: Mapping[str, Any], parent: str, depth: int) -> Iterator[tuple[str, str]]:
-    """Each path in an object with the type seen there; elements of arrays at the array's path + `[]`."""
+def _walk_object(record: Mapping[str, Any], parent: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Each path in an object with its type; array elements are at the array's path + `[]`."""
     for key, value in record.items():
-        yield from _value(value, parent + _quoted(key), depth)
+        yield from _walk_value(value, parent + _quote_key(key), depth)
 
 
-def _value(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
+def _walk_value(value: Any, path: str, depth: int) -> Iterator[tuple[str, str]]:
     if isinstance(value, list | tuple):
         yield path, "array"
-        for element in value if depth < DEEPEST else ():
-            yield from _value(element, f"{path}[]", depth + 1)
+        for element in value if depth < MAX_DEPTH else ():
+            yield from _walk_value(element, f"{path}[]", depth + 1)
         return
     yield path, _TYPES.get(type(value), "null" if value is None else "string")
-    if isinstance(value, dict) and depth < DEEPEST:
-        yield from _members(value, f"{path}.", depth + 1)
+    if isinstance(value, dict) and depth < MAX_DEPTH:
+        yield from _walk_object(value, f"{path}.", depth + 1)
 
 
-def _quoted(key: str) -> str:
+def _quote_key(key: str) -> str:
     return json.dumps(key, ensure_ascii=False) if not key or any(c in key for c in '."[]') else key
 
 
-def _field(path: str, seen: Mapping[str, set[str]], share: float) -> Field:
-    return Field(frozenset(_types(path, seen)), "null" in seen[path], share)
+def _summarize_field(path: str, seen: Mapping[str, set[str]], share: float) -> Field:
+    return Field(frozenset(_types_at(path, seen)), "null" in seen[path], share)
 
 
-def _types(path: str, seen: Mapping[str, set[str]]) -> set[str]:
-    """The types at a path, arrays named after their elements; an integer among numbers is a number."""
+def _types_at(path: str, seen: Mapping[str, set[str]]) -> set[str]:
+    """The types at a path, with the element type of arrays; `number` includes `integer`."""
     kinds = seen.get(path, set()) - {"null"}
-    arrays = {f"array<{kind}>" for kind in _types(f"{path}[]", seen)} if "array" in kinds else set()
+    arrays = {f"array<{kind}>" for kind in _types_at(f"{path}[]", seen)} if "array" in kinds else set()
     return (kinds - ({"array"} if arrays else set()) - ({"integer"} if "number" in kinds else set())) | arrays
 
 
-def _retyped(before: frozenset[str], after: frozenset[str]) -> bool:
-    return bool(before) and not all(_fits(kind, before) for kind in after)
+def _is_retyped(before: frozenset[str], after: frozenset[str]) -> bool:
+    return bool(before) and not all(_is_readable_as(kind, before) for kind in after)
 
 
-def _fits(kind: str, known: Set[str]) -> bool:
-    """Whether who reads the known types can read this one: an integer is a number, an empty array any array."""
+def _is_readable_as(kind: str, known: Set[str]) -> bool:
+    """Whether a reader of the known types can read this one: an integer is a number, an empty array any array."""
     if kind in known or (kind == "integer" and "number" in known):
         return True
     if kind == "array" or "array" in known:
         return kind.startswith("array") and any(each.startswith("array") for each in known)
     elements = {each[6:-1] for each in known if each.startswith("array<")}
-    return kind.startswith("array<") and _fits(kind[6:-1], elements)
+    return kind.startswith("array<") and _is_readable_as(kind[6:-1], elements)
 
 
-def _outermost(paths: Set[str]) -> tuple[str, ...]:
-    """Without the paths whose object or array is among them too."""
+def _outermost_paths(paths: Set[str]) -> tuple[str, ...]:
+    """The paths without those whose enclosing object or array is in the set too."""
     return tuple(
         path for path in sorted(paths) if not any(path[: end.start()] in paths for end in _ENDS.finditer(path))
     )
 
 
-def _some(names: Iterable[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
     listed = list(names)
-    rest = len(listed) - MOST_NAMED
-    return ", ".join(listed[:MOST_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
+    rest = len(listed) - MAX_NAMED
+    return ", ".join(listed[:MAX_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -1,4 +1,4 @@
-"""What every other package may use: errors, AWS clients, processes and signals, words for missing values.
+"""Helpers for every other package: errors, clock, AWS clients, processes and signals, placeholders of missing values.
 
-Belongs here: small helpers without knowledge of events, books or tables. Does not: anything that imports another package of ours.
+Belongs here: small helpers that know nothing of events, books or tables. Does not: anything that imports another package of ours.
 """

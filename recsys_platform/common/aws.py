@@ -1,4 +1,4 @@
-"""How clients of AWS are made here, and what their errors are called."""
+"""AWS clients with our timeouts and retries, and their errors as `HubError`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from recsys_platform.common.errors import HubError
 
-# A request that hangs is given up and sent again before anybody takes the run for dead; 30 s outlast the longest poll of SQS.
+# A hanging request is retried long before the run looks dead. 30 s is longer than SQS's longest poll.
 CONFIG = Config(
     connect_timeout=5,
     read_timeout=30,
@@ -21,27 +21,27 @@ CONFIG = Config(
 
 
 def client(service: str) -> Any:
-    """A client of a service; credentials, region and address come from where boto3 looks for them."""
+    """A client of an AWS service; credentials, region and endpoint come from boto3's usual sources."""
     try:
         return boto3.client(service, config=CONFIG)
     except BotoCoreError as error:
         raise HubError(
-            f"No client of {service} can be made: {str(error).rstrip('.')}. Set AWS_REGION or a profile."
+            f"Cannot create a client for {service}: {str(error).rstrip('.')}. Set AWS_REGION or a profile."
         ) from error
 
 
-def code_of(error: ClientError) -> str:
-    """The name that AWS gives to an error."""
+def error_code(error: ClientError) -> str:
+    """The error code in an AWS response, such as `NoSuchKey`."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 @contextmanager
-def in_one_sentence(what: str) -> Iterator[None]:
-    """Say errors of AWS as `HubError`: what cannot be done, and why."""
+def translate_aws_errors(what: str) -> Iterator[None]:
+    """Raise AWS errors in this block as a `HubError` of one sentence: "Cannot {what}: …"."""
     try:
         yield
     except ClientError as error:
         message = str(error.response.get("Error", {}).get("Message", "")).rstrip(".")
-        raise HubError(f"Cannot {what}: AWS says {code_of(error)} ({message}).") from error
+        raise HubError(f"Cannot {what}: AWS answered {error_code(error)} ({message}).") from error
     except BotoCoreError as error:
         raise HubError(f"Cannot {what}: {str(error).rstrip('.')}.") from error

@@ -1,4 +1,4 @@
-"""The errors that a user sees: one clear sentence of what is wrong, where, and what to do."""
+"""The errors that a user sees: one sentence that says what is wrong, where, and what to do."""
 
 import errno
 
@@ -6,7 +6,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class RecsysError(Exception):
-    """Something the user can mend; its message is shown without a traceback."""
+    """An error that the user can fix; the message is shown without a traceback."""
 
 
 class SettingsError(RecsysError):
@@ -14,15 +14,15 @@ class SettingsError(RecsysError):
 
 
 class HubError(RecsysError):
-    """The data hub cannot be read or written, or an object in it breaks the layout."""
+    """The data hub cannot be read or written, or an object does not follow its layout."""
 
 
 class WarehouseError(RecsysError):
-    """The warehouse cannot be opened, or is held by another writer."""
+    """The warehouse cannot be opened, or another process is writing it."""
 
 
 class WarehouseHeldError(WarehouseError):
-    """Another process has the warehouse open; later it can be opened."""
+    """Another process has the warehouse open; try again later."""
 
 
 class AttributesError(RecsysError):
@@ -30,15 +30,15 @@ class AttributesError(RecsysError):
 
 
 class InputError(RecsysError):
-    """A file given by the user is not what it should be."""
+    """A file or option given by the user is not valid."""
 
 
 class PublishError(RecsysError):
-    """A table is not fit to be published."""
+    """A table breaks its contract and cannot be published."""
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is that a disk has no room left, as the system or SQLite says it."""
+    """Whether an error, or one of its causes, is a full disk, as reported by the system or by SQLite."""
     while error is not None:
         if (isinstance(error, OSError) and error.errno in _FULL) or "disk is full" in str(error):
             return True

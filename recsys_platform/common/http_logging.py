@@ -1,16 +1,16 @@
-"""Talk over HTTP without telling it: the HTTP library logs whole addresses and headers, where keys may stand."""
+"""Suppress httpx request logs: their URLs and headers may hold credentials."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_TALKATIVE = ("httpx", "httpcore.connection", "httpcore.http11")
+_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11")
 
 
 @contextmanager
-def discreet_http() -> Iterator[None]:
-    """No log lines of the HTTP library below warnings, for as long as the block runs."""
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+def suppress_http_logs() -> Iterator[None]:
+    """Suppress the log lines of httpx below WARNING in this block."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
     for logger in loggers:
         logger.addFilter(_is_warning)
     try:

@@ -1,7 +1,7 @@
-"""End a command within seconds of INT or TERM, wherever it is, with one line and the exit status of the signal.
+"""End a command within seconds of SIGINT or SIGTERM, with one line and the signal's exit status.
 
-Belongs here: hearing the signal while others hold its handlers (Dagster during a run), the time that a command has to end in good
-order, and what happens after it. Does not: what a command undoes when it is interrupted, which it does on KeyboardInterrupt.
+Belongs here: noticing the signal while other code owns its handlers (Dagster during a run), the grace period, and ending the process
+after it. Does not: a command's own cleanup, which it does on KeyboardInterrupt.
 """
 
 import os
@@ -16,56 +16,56 @@ from types import FrameType
 import psutil
 
 GRACE_SECONDS = 4.0
-"""How long a command may take to end in good order; then its children and it are ended."""
+"""How long a command may take to shut down; after that its children and the process itself are killed."""
 CLEANUP_SECONDS = 2.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
 class Interrupts:
-    """The signal that has come, None before one; `at_the_end` is called before the process is ended by force."""
+    """The received signal, None before there is one. `at_exit` is called before the process is killed."""
 
     received: signal.Signals | None = None
-    at_the_end: list[Callable[[], None]] = field(default_factory=list)
+    at_exit: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def exit_status(self) -> int:
-        """What a shell expects of a command that a signal ended: 130 after INT, 143 after TERM."""
+        """The exit status by convention: 130 after SIGINT, 143 after SIGTERM."""
         return 128 + int(self.received or 0)
 
     def raise_if_received(self) -> None:
-        """KeyboardInterrupt if a signal has come, for code that went on after one."""
+        """Raise KeyboardInterrupt if a signal was received, for code that went on after it."""
         if self.received:
             raise KeyboardInterrupt
 
 
 INTERRUPTS = Interrupts()
-"""Those of this process: signals are of a process, so there is one."""
+"""The state of this process: signals are per process."""
 
 
 @contextmanager
 def interruptible_command() -> Iterator[Interrupts]:
-    """In this block INT and TERM raise KeyboardInterrupt, and end the process by force if that has no effect in time."""
-    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+    """In this block SIGINT and SIGTERM raise KeyboardInterrupt, and kill the process after `GRACE_SECONDS`."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         yield INTERRUPTS
         return
     INTERRUPTS.received = None
-    before = {number: signal.signal(number, _raise) for number in _SIGNALS}
-    heard, hearing = os.pipe()
-    os.set_blocking(hearing, False)
-    wakeup = signal.set_wakeup_fd(hearing, warn_on_full_buffer=False)
-    threading.Thread(target=_listen, args=[heard], daemon=True).start()
+    before = {number: signal.signal(number, _raise_interrupt) for number in _SIGNALS}
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    wakeup = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    threading.Thread(target=_watch_signals, args=[read_end], daemon=True).start()
     try:
         yield INTERRUPTS
     finally:
         signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
             signal.signal(number, handler)
-        os.close(hearing)
+        os.close(write_end)
 
 
 def end_children(patience: float = 1.0, children: list[psutil.Process] | None = None) -> None:
-    """End the processes that this one has started, and theirs: by TERM, then by KILL."""
+    """End all child processes, and their children, with SIGTERM and then SIGKILL."""
     found = psutil.Process().children(recursive=True) if children is None else children
     for child in found:
         with suppress(psutil.Error):
@@ -76,28 +76,28 @@ def end_children(patience: float = 1.0, children: list[psutil.Process] | None = 
             child.kill()
 
 
-def _raise(number: int, frame: FrameType | None) -> None:
+def _raise_interrupt(number: int, frame: FrameType | None) -> None:
     INTERRUPTS.received = INTERRUPTS.received or signal.Signals(number)
     raise KeyboardInterrupt
 
 
-def _listen(heard: int) -> None:
-    """The numbers of signals come through a pipe that C code writes, whichever handler Python has for them."""
+def _watch_signals(read_end: int) -> None:
+    """Read signal numbers from the wakeup pipe, which C code writes whichever Python handler is set."""
     timer = None
-    with os.fdopen(heard, "rb", buffering=0) as pipe:
+    with os.fdopen(read_end, "rb", buffering=0) as pipe:
         while number := pipe.read(1):
             if number[0] not in _SIGNALS:
                 continue
-            if timer:  # asked for twice: at once
-                _end()
+            if timer:  # a second signal: do not wait
+                _end_process()
             INTERRUPTS.received = INTERRUPTS.received or signal.Signals(number[0])
-            timer = threading.Timer(GRACE_SECONDS, _end)
+            timer = threading.Timer(GRACE_SECONDS, _end_process)
             timer.daemon = True
             timer.start()
 
 
-def _end() -> None:
-    """End this process without its consent: it is in code that no signal reaches."""
+def _end_process() -> None:
+    """Kill this process: it is in code that does not react to signals."""
     cleanup = threading.Thread(target=_clean_up, daemon=True)
     cleanup.start()
     cleanup.join(CLEANUP_SECONDS)
@@ -108,6 +108,6 @@ def _end() -> None:
 
 def _clean_up() -> None:
     end_children()
-    for step in INTERRUPTS.at_the_end:
+    for step in INTERRUPTS.at_exit:
         with suppress(Exception):
             step()

@@ -1,15 +1,15 @@
-"""Read JSON texts whatever numbers they hold."""
+"""Parse JSON with numbers of any length."""
 
 import json
 from typing import Any
 
-_LONG = 4000  # digits
+_LONGEST_INTEGER = 4000  # digits
 
 
 def read_json(text: str | bytes) -> Any:
-    """The value of a JSON text, whatever numbers it holds: Python refuses whole ones of more than 4,300 digits."""
-    return json.loads(text, parse_int=_whole_number)
+    """Parse JSON. Integers of 4,000 digits or more become floats, since Python refuses those of more than 4,300."""
+    return json.loads(text, parse_int=_parse_integer)
 
 
-def _whole_number(digits: str) -> int | float:
-    return int(digits) if len(digits) < _LONG else float(digits)
+def _parse_integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < _LONGEST_INTEGER else float(digits)

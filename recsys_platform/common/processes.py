@@ -1,4 +1,4 @@
-"""Whether a process of this machine still lives."""
+"""Whether a process on this machine is still alive, and who runs this one."""
 
 import getpass
 import os
@@ -6,11 +6,11 @@ import os
 import psutil
 
 CLOCK_STEP = 60.0
-"""Seconds by which the machine's clock may have been set since a moment was noted: so much younger is still the same process."""
+"""Tolerance, in seconds, for changes of the machine's clock: a process that started so much later counts as the same one."""
 
 
 def is_process_since(process: int, moment: float) -> bool:
-    """Whether the process that had this id at a moment (seconds since 1970) still lives; its id may be another's by now."""
+    """Whether the process that had this id at a moment (seconds since 1970) is alive; the id may have been reused since."""
     try:
         found = psutil.Process(process)
         return bool(found.create_time() <= moment + CLOCK_STEP and found.status() != psutil.STATUS_ZOMBIE)
@@ -21,7 +21,7 @@ def is_process_since(process: int, moment: float) -> bool:
 
 
 def current_user() -> str:
-    """The user's name; in a container without one, the number."""
+    """The user's name; the user id in a container that has no name for it."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,20 +1,20 @@
-"""Progress into Dagster's log, seldom enough that the telling costs nothing."""
+"""Limit how often a progress callback runs."""
 
 import time
 from collections.abc import Callable
 from typing import ParamSpec
 
-Given = ParamSpec("Given")
+P = ParamSpec("P")
 
 
-def every_few_seconds(tell: Callable[Given, None], seconds: float = 3) -> Callable[Given, None]:
-    """The same, called at most every so many seconds: each line of the log is a row in the event store."""
+def throttle(callback: Callable[P, None], seconds: float = 3) -> Callable[P, None]:
+    """The same callback, called at most once every `seconds`: each line of Dagster's log is a row in its event log."""
     last = time.monotonic()
 
-    def told(*args: Given.args, **kwargs: Given.kwargs) -> None:
+    def throttled(*args: P.args, **kwargs: P.kwargs) -> None:
         nonlocal last
         if time.monotonic() - last >= seconds:
             last = time.monotonic()
-            tell(*args, **kwargs)
+            callback(*args, **kwargs)
 
-    return told
+    return throttled

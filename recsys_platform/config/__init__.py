@@ -1,4 +1,4 @@
-"""Configuration: settings from the environment or AWS, and what they name.
+"""Configuration: settings from the environment or AWS, and factories for what they name.
 
-Belongs here: the settings, where they come from, the hub, warehouse and registry of a world. Does not: the engines themselves.
+Belongs here: settings, their sources, and factories of hub, warehouse and registry. Does not: the engines themselves.
 """

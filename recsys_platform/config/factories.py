@@ -1,6 +1,6 @@
-"""From settings to what they name: the hub, the warehouse, the model registry, the queue, and the folders of a world.
+"""Build what the settings name: the hub, the warehouse, the model registry, the queue, and the folders of a world.
 
-Belongs here: which engine stands behind a setting. Does not: the engines; each is imported where it is chosen.
+Belongs here: choosing an implementation. Does not: the implementations; each is imported only when it is chosen.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from recsys_platform.common.errors import SettingsError
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import LIST_RULES, VARIANTS, world_file
-from recsys_platform.hub.factory import hub_at, prefix_of
+from recsys_platform.hub.factory import open_hub, prefix_of
 from recsys_platform.hub.layout import ID_FIELDS, Attributes
 from recsys_platform.hub.object_store import Hub
 
@@ -37,7 +37,7 @@ _SHIPPED = {
 
 def hub_of(settings: Settings) -> Hub:
     """The data hub of a world."""
-    return hub_at(settings.hub_place, kms_key=settings.hub_kms_key)
+    return open_hub(settings.hub_place, kms_key=settings.hub_kms_key)
 
 
 def warehouse_of(settings: Settings) -> "Warehouse":
@@ -55,7 +55,7 @@ def warehouse_of(settings: Settings) -> "Warehouse":
 
 
 def account_of(settings: Settings) -> "Account":
-    """The account that the settings name; they are those of the environment `aws`."""
+    """The Snowflake account in the settings of the environment `aws`."""
     from recsys_platform.warehouse.snowflake.session import Account
 
     return Account(
@@ -71,7 +71,7 @@ def account_of(settings: Settings) -> "Account":
 
 
 def reading_copy_of(settings: Settings) -> "Warehouse":
-    """The copy of marts and published lists, for reading while the warehouse itself is written."""
+    """The DuckDB copy of marts and published lists, readable while the warehouse is being written."""
     from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
     return DuckDBWarehouse(settings.analytics_path, memory_limit=settings.duckdb_memory_limit)
@@ -85,7 +85,7 @@ def registry_of(settings: Settings) -> "Registry":
 
 
 def queue_of(settings: Settings) -> "LandingQueue | None":
-    """The queue that tells of new objects, if there is one."""
+    """The SQS queue with notifications of new objects; None if none is set."""
     if settings.landing_queue is None:
         return None
     from recsys_platform.hub.sqs import LandingQueue
@@ -124,7 +124,7 @@ def endpoint_of(settings: Settings, kind: Attributes) -> "Endpoint | None":
 
 
 def prepare_home(settings: Settings) -> None:
-    """Create the folders of a world and give it its `dagster.yaml`; `SettingsError` if that is not possible."""
+    """Create the folders of a world and its `dagster.yaml`; raises `SettingsError` if they cannot be written."""
     try:
         for folder in (settings.hub_place, settings.models_root, settings.own_dagster_home):
             if isinstance(folder, Path):

@@ -1,7 +1,7 @@
-"""One validated settings object; the environment is read here, once, and nowhere else.
+"""The validated settings. Environment variables are read here, once, and nowhere else.
 
-Belongs here: names, types, defaults and checks of settings, and the paths that follow from them. Does not: what they name
-(resources.py), model parameters.
+Belongs here: names, types, defaults and checks of settings, and paths derived from them. Does not: building what they name
+(factories.py), model parameters.
 """
 
 import difflib
@@ -27,13 +27,13 @@ from pydantic import (
 )
 
 from recsys_platform.common.errors import SettingsError
-from recsys_platform.hub.factory import is_s3_address
+from recsys_platform.hub.factory import is_s3_url
 
 PREFIX = "RECSYS_"
 PLACES = ("RECSYS_PARAMETERS", "RECSYS_SECRET")
-"""Variables that name where in AWS further settings are kept: a path of SSM Parameter Store, a secret of Secrets Manager."""
+"""Variables that name the source of further settings in AWS: a path in SSM Parameter Store, a secret in Secrets Manager."""
 DAGSTER_HOME = "DAGSTER_HOME"
-"""Dagster's own variable: in production all commands work on the instance that it names."""
+"""Dagster's own variable: in production all commands use the instance that it names."""
 _SECRETS = {
     "pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`",
     "snowflake_private_key": "give it the text of a private key in PEM form",  # pragma: allowlist secret
@@ -41,18 +41,18 @@ _SECRETS = {
     "alert_webhook": "give it the https:// address of an incoming webhook",
 }
 _OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key", "mlflow_uri")
-"""Settings without which nothing runs in the environment `aws`."""
+"""Settings that are required in the environment `aws`."""
 _SIZE = re.compile(r"\d+(\.\d+)? ?[MGT]i?B", re.ASCII | re.IGNORECASE)
 _LEAST_SIZE = 500_000_000
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", re.ASCII)
-# Without TLS only to this machine: the address is the key to the channel.
+# Without TLS only to this machine: the URL gives access to the channel.
 _WEBHOOK = re.compile(r"(https://[^\s/]+|http://(127\.0\.0\.1|localhost)(:\d+)?)/\S+")
 
 
 class Settings(BaseModel):
     """Every setting of the platform, each set by the environment variable `RECSYS_<NAME>`."""
 
-    # Pydantic's own message, which a traceback may show, would quote a secret that is too short.
+    # Pydantic's own message, which a traceback may show, would quote a rejected secret.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     env: Literal["local", "aws"] = Field(
@@ -61,7 +61,7 @@ class Settings(BaseModel):
     home: Path = Field(
         Path(".recsys"),
         validate_default=True,
-        description="folder of one world: hub, warehouse, models, Dagster's own state",
+        description="folder of a world: hub, warehouse, models, Dagster's state",
     )
     config_dir: Path | None = Field(
         None,
@@ -71,79 +71,83 @@ class Settings(BaseModel):
         None, description="data hub in S3, `s3://bucket/prefix`; by default the folder `hub` in `RECSYS_HOME`"
     )
     hub_kms_key: str | None = Field(
-        None, description="key of KMS (id or ARN) that encrypts the hub in S3; by default S3's own"
+        None, description="KMS key (id or ARN) that encrypts the hub in S3; by default S3's own"
     )
     landing_queue: HttpUrl | None = Field(
         None,
-        description="URL of the SQS queue that the bucket of the hub tells of new objects; by default the hub is listed",
+        description="URL of the SQS queue that receives the hub bucket's notifications of new objects; by default the hub is listed",
     )
     users_url: HttpUrl | None = Field(None, description="JSON endpoint of user attributes")
     books_url: HttpUrl | None = Field(None, description="JSON endpoint of book attributes")
-    attributes_per_page: int = Field(500, ge=1, description="records asked for in one page of an attribute endpoint")
-    http_timeout_seconds: float = Field(10, gt=0, description="time allowed for one answer of an attribute endpoint")
-    http_attempts: int = Field(4, ge=1, description="tries of one request before the fetch gives up")
-    list_length: int = Field(20, ge=1, description="ranks published for one user or book")
+    attributes_per_page: int = Field(500, ge=1, description="records requested in one page of an attribute endpoint")
+    http_timeout_seconds: float = Field(
+        10, gt=0, description="timeout, in seconds, for one response of an attribute endpoint"
+    )
+    http_attempts: int = Field(4, ge=1, description="attempts of one request before the fetch fails")
+    list_length: int = Field(20, ge=1, description="number of recommendations published for each user or book")
     feed_loss: float = Field(
         0.2,
         gt=0,
         le=1,
-        description="share of records or of a used field's values that a snapshot of users or books may lose; more stops the run",
+        description="largest loss that a snapshot of users or books may have, as a share of records or of a used field's values",
     )
     pii_salt: SecretStr | None = Field(
         None,
         min_length=16,
-        description="secret of at least 16 characters that hashes of e-mail and IP addresses are made with; by default a random one",
+        description="secret salt of at least 16 characters for hashes of e-mail and IP addresses; by default a random one",
     )
     rebuild_up_to_rows: int = Field(
         5_000_000,
         ge=0,
-        description="rows up to which a table whose code has changed is made anew unasked; a larger one waits for `recsys run --all`",
+        description="rows up to which a table is rebuilt when its code changes; a larger one waits for `recsys run --all`",
     )
     duckdb_memory_limit: str = Field(
         "3GB",
-        description="memory that DuckDB may take in one process, such as `4GB`; what needs more is spilled to disk",
+        description="memory limit of DuckDB in one process, such as `4GB`; larger intermediates are spilled to disk",
     )
     duckdb_temp_limit: str = Field(
-        "10GB", description="disk that DuckDB may take for what it spills, in a folder beside the warehouse"
+        "10GB", description="disk limit of DuckDB's spilled data, in a folder beside the warehouse"
     )
     snowflake_account: str | None = Field(None, description="account identifier, such as `myorg-myaccount`")
-    snowflake_user: str | None = Field(None, description="service user of Snowflake that signs in by key pair")
-    snowflake_private_key: SecretStr | None = Field(None, description="secret private key of that user, PEM text")
+    snowflake_user: str | None = Field(None, description="Snowflake service user with key-pair authentication")
+    snowflake_private_key: SecretStr | None = Field(None, description="secret private key of that user in PEM format")
     snowflake_passphrase: SecretStr | None = Field(None, description="secret passphrase of the key, if it has one")
     snowflake_role: str = Field("RECSYS_PLATFORM", description="role to work in")
     snowflake_warehouse: str = Field("RECSYS_TRANSFORM", description="virtual warehouse that computes")
     snowflake_database: str = Field("RECSYS", description="database that holds all schemas")
     snowflake_stage: str = Field("raw.hub", description="external stage through which Snowflake reads the hub")
     snowflake_address: HttpUrl | None = Field(
-        None, description="where Snowflake answers, if not at the account's own address: a private link, a test server"
+        None, description="Snowflake's URL if it is not the account's own: a private link, a test server"
     )
     glue_database: str | None = Field(
         None,
-        description="database of the Glue Data Catalog that the tables of the hub are registered in; by default none",
+        description="Glue database in which the tables of the hub are registered; by default none",
     )
     mlflow_uri: str | None = Field(
         None,
-        description="where MLflow keeps model versions: address of a server; by default a SQLite file in the home, but not on AWS",
+        description="URL of the MLflow server that stores model versions; by default a SQLite file in the home, but required on AWS",
     )
-    automation: Literal["on", "off"] = Field("off", description="whether schedules and sensors start switched on")
+    automation: Literal["on", "off"] = Field(
+        "off", description="whether schedules and sensors are switched on by default"
+    )
     keep_versions: int = Field(
         3,
         ge=1,
-        description="newest versions of each variant that `recsys cleanup` keeps, beside those in use and those people named",
+        description="number of newest versions of each variant that `recsys cleanup` keeps, besides those in use, promoted or pinned",
     )
     keep_runs_days: int = Field(30, ge=1, description="days for which Dagster's runs and logs are kept")
     keep_evaluations_days: int = Field(365, ge=1, description="days for which evaluations are kept in `ops`")
-    alert_topic: str | None = Field(None, description="ARN of the standard SNS topic that is told of failed runs")
+    alert_topic: str | None = Field(None, description="ARN of the standard SNS topic that receives alerts")
     alert_webhook: SecretStr | None = Field(
-        None, description="secret address of the incoming webhook (Slack) that is told of failed runs"
+        None, description="secret URL of the incoming webhook (Slack) that receives alerts"
     )
     alert_severity: Literal["warn", "error"] = Field(
-        "warn", description="failed checks from which severity on are told, once each: `warn` tells all"
+        "warn", description="lowest severity of failed checks that are reported, once each: `warn` reports all"
     )
     alert_silence_hours: int = Field(
-        24, ge=1, description="hours without a landing object after which a tracker is told to be silent"
+        24, ge=1, description="hours without a landing object after which a tracker is reported as silent"
     )
-    ui_url: HttpUrl | None = Field(None, description="address of Dagster's UI, for links to runs in alerts")
+    ui_url: HttpUrl | None = Field(None, description="URL of Dagster's UI, for links to runs in alerts")
 
     _production: Path | None = PrivateAttr(None)
 
@@ -155,7 +159,7 @@ class Settings(BaseModel):
     @field_validator("hub")
     @classmethod
     def _an_address(cls, hub: str) -> str:
-        if not is_s3_address(hub):
+        if not is_s3_url(hub):
             raise ValueError("it is not of the form s3://bucket/prefix")
         return hub
 
@@ -170,11 +174,13 @@ class Settings(BaseModel):
     @classmethod
     def _of_a_bucket(cls, queue: HttpUrl, given: ValidationInfo) -> HttpUrl:
         if not given.data.get("hub"):
-            raise ValueError("only a bucket tells a queue: set RECSYS_HUB to s3://bucket/prefix as well")
+            raise ValueError(
+                "only a bucket sends notifications to a queue: set RECSYS_HUB to s3://bucket/prefix as well"
+            )
         return queue
 
     @model_validator(mode="after")
-    def _whole(self) -> "Settings":
+    def _check_aws_settings(self) -> "Settings":
         missing = next((name for name in _OF_AWS if self.env == "aws" and getattr(self, name) is None), None)
         if missing:
             what = str(Settings.model_fields[missing].description).partition(";")[0]
@@ -197,7 +203,7 @@ class Settings(BaseModel):
 
     @property
     def hub_place(self) -> str | Path:
-        """Where the data hub is: a folder, or `s3://bucket/prefix`."""
+        """The location of the data hub: a folder, or `s3://bucket/prefix`."""
         return self.hub or self.home / "hub"
 
     @property
@@ -212,39 +218,39 @@ class Settings(BaseModel):
 
     @property
     def analytics_path(self) -> Path:
-        """The DuckDB file with a copy of marts and published lists, to be read while a run writes the warehouse."""
+        """The DuckDB file with a copy of marts and published lists, readable while a run is writing the warehouse."""
         return self.home / "analytics.duckdb"
 
     @property
     def warehouse_place(self) -> str | Path:
-        """Where the warehouse is: a file, or a database of a Snowflake account."""
+        """The location of the warehouse: a file, or a database in a Snowflake account."""
         return self.warehouse_path if self.env == "local" else f"{self.snowflake_account}/{self.snowflake_database}"
 
     @property
     def models_root(self) -> Path:
-        """The folder of the model registry: MLflow's database and artifacts, or copies of those of a server."""
+        """The folder of the model registry: MLflow's database and artifacts, or a local copy of a server's."""
         return self.home / "models"
 
     @property
     def truth_root(self) -> Path:
-        """What a simulated world knows of itself; the pipeline never reads it."""
+        """The folder of a simulated world's ground truth; the pipeline never reads it."""
         return self.home / "truth"
 
     @property
     def dagster_home(self) -> Path:
-        """The folder of `dagster.yaml`: production's, or the world's own with its runs, events and schedules."""
+        """The folder of `dagster.yaml`: production's, or the world's own."""
         return self._production or self.own_dagster_home
 
     @property
     def own_dagster_home(self) -> Path:
-        """Dagster's folder in this world."""
+        """The world's own Dagster folder, with its runs, events and schedules."""
         return self.home / "dagster"
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process; `SettingsError` names the first variable that is unknown or wrong.
+    """Read the settings from the environment; raises `SettingsError` for the first unknown or invalid variable.
 
-    `RECSYS_PARAMETERS` and `RECSYS_SECRET` name where in AWS to look for those that the environment leaves out.
+    Settings that are not in the environment are read from AWS, if `RECSYS_PARAMETERS` or `RECSYS_SECRET` is set.
     """
     environ = os.environ if environ is None else environ
     given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
@@ -255,14 +261,17 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         found = Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in given.items()})
     except ValidationError as error:
-        raise SettingsError(_sentence(error, hidden)) from error
+        raise SettingsError(_first_problem(error, hidden)) from error
     if found.env == "aws" and environ.get(DAGSTER_HOME):
         found._production = Path(environ[DAGSTER_HOME])
     return found
 
 
 def _with_those_kept_in_aws(given: Mapping[str, str]) -> tuple[dict[str, str], set[str]]:
-    """The environment has the last word, then the secret, then the parameters; also, the names of values that nobody may see."""
+    """Add the settings kept in AWS: the environment overrides the secret, which overrides the parameters.
+
+    Also returns the names of secret values.
+    """
     own = dict(given)
     path, secret = (own.pop(name, None) for name in PLACES)
     if not (path or secret):
@@ -278,7 +287,7 @@ def _with_those_kept_in_aws(given: Mapping[str, str]) -> tuple[dict[str, str], s
 def _refuse_empty(given: Mapping[str, str]) -> None:
     empty = sorted(name for name, value in given.items() if not value)
     if empty:
-        raise SettingsError(f"{empty[0]} is set to nothing: give it a value or unset it.")
+        raise SettingsError(f"{empty[0]} is empty: give it a value or unset it.")
 
 
 def _refuse_unknown(given: Mapping[str, str]) -> None:
@@ -288,8 +297,8 @@ def _refuse_unknown(given: Mapping[str, str]) -> None:
         raise SettingsError(f"Unknown setting {name}: did you mean {close[0]}? Known are {', '.join(known)}.")
 
 
-def _sentence(error: ValidationError, hidden: Container[str]) -> str:
-    """What is wrong with the first bad setting; the value is quoted unless it is a secret or was kept like one."""
+def _first_problem(error: ValidationError, hidden: Container[str]) -> str:
+    """A sentence about the first invalid setting; the value is quoted unless it is a secret."""
     first = error.errors()[0]
     if not first["loc"]:
         return first["msg"].removeprefix("Value error, ") + "."
@@ -297,6 +306,6 @@ def _sentence(error: ValidationError, hidden: Container[str]) -> str:
     name = PREFIX + field.upper()
     if field in _SECRETS:
         return f"{name} is not valid: {_SECRETS[field]}."
-    said = first["msg"].removeprefix("Value error, ")
+    reason = first["msg"].removeprefix("Value error, ")
     value = "" if name in hidden else f"={first['input']!r}"
-    return f"{name}{value} is not valid: {said[0].lower()}{said[1:]}."
+    return f"{name}{value} is not valid: {reason[0].lower()}{reason[1:]}."

@@ -56,7 +56,7 @@ def public_key_body(public_key: Path) -> str:
     try:
         lines = public_key.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{public_key} cannot be read as a public key in PEM form: {error}.") from error
+        raise SettingsError(f"{public_key} cannot be read as a public key in PEM format: {error}.") from error
     if lines[:1] != ["-----BEGIN PUBLIC KEY-----"]:
         raise SettingsError(f"{public_key} is not a public key in PEM form: create one with `openssl rsa -pubout`.")
     return "".join(line for line in lines if not line.startswith("-----"))

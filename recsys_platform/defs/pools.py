@@ -1,16 +1,16 @@
-"""Names that runs and assets share: the pool of what must not run at the same time, and tags of runs and assets."""
+"""Names shared by runs and assets: the warehouse pool and tags."""
 
 WAREHOUSE_WRITER = "warehouse_writer"
-"""Everything that opens the warehouse in a run while that is DuckDB, which bears no reader beside a writer.
+"""DuckDB allows one process at a time; everything that opens it in a run shares this pool.
 
 `dagster.yaml` gives the pool one slot.
 """
 
 REBUILD = "recsys/rebuild"
-"""Tag of a run that builds incremental models anew."""
+"""Tag of a run that rebuilds incremental models (`--full-refresh`)."""
 
 ON_DEMAND = "recsys/on_demand"
-"""Tag of an asset that is only materialized when a person names it, in no run of the whole road."""
+"""Tag of an asset that is only materialized on request, not by runs of the whole pipeline."""
 
 PROCESS = "recsys/process"
-"""Tag with the id of the process that a run of `recsys run` lives in."""
+"""Tag with the id of the process of a `recsys run`."""

@@ -1,4 +1,4 @@
-"""What people look at first in a table: how many rows, which columns; and small tables whole."""
+"""Asset metadata of tables: row count, columns, and small tables as Markdown."""
 
 from typing import Any
 
@@ -24,6 +24,6 @@ def table_metadata(warehouse: Warehouse, relation: str) -> dict[str, Any]:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """A small table for people."""
+    """A small table as Markdown."""
     lines = [list(frame.columns), ["---"] * len(frame.columns), *frame.round(3).astype(str).to_numpy().tolist()]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -1,8 +1,8 @@
-"""Keep marts as Parquet in the hub, a file a day: only days whose rows changed are written.
+"""Export marts to the hub as Parquet, one file a day, writing only days whose rows changed.
 
-Each run asks the warehouse once for a fingerprint of every day (columns, count and the sum of the rows' hashes) and compares it
-with the one in the file's footer. Late events change the day they happened on; days without rows any more are removed. A
-run that dies leaves whole files, and the next one writes the rest.
+Each run queries a fingerprint of every day (columns, row count, sum of row hashes) and compares it with the one in the file's footer.
+A late event changes the day on which it happened. Files of days without rows are removed. A run that dies leaves complete files,
+and the next run writes the rest.
 """
 
 import datetime as dt
@@ -19,12 +19,12 @@ from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.sql import marks
 
 ROWS_AT_ONCE = 500_000
-"""Days are read together up to so many rows: few queries, bounded memory."""
+"""Days are read in batches of up to so many rows: few queries, bounded memory."""
 
 
 @dataclass(frozen=True)
 class DailyTable:
-    """A mart with a row an event: the column with its day, and those that put the rows of a day in one order."""
+    """A mart to export by day: `day` is the date column, `order` the columns that sort the rows of a day."""
 
     name: str
     day: str
@@ -43,8 +43,8 @@ DAILY_TABLES = (
 
 
 @dataclass(frozen=True)
-class Curated:
-    """What is in the hub now: days and rows of all days; days that were written and removed just now."""
+class DailyExport:
+    """An export's result: days and rows in the hub now, days written and removed by this run."""
 
     days: int
     rows: int
@@ -53,23 +53,23 @@ class Curated:
 
 
 @dataclass(frozen=True)
-class _Day:
+class _DayState:
     day: dt.date
     rows: int
     fingerprint: str
 
 
-def keep_days(hub: Hub, warehouse: Warehouse, table: DailyTable) -> Curated:
-    """Make the files of a table equal to its rows."""
+def write_changed_days(hub: Hub, warehouse: Warehouse, table: DailyTable) -> DailyExport:
+    """Bring the files of a table up to date with its rows."""
     schema = _public_schema(warehouse, table)
-    days = _days(warehouse, table, schema)
+    days = _day_fingerprints(warehouse, table, schema)
     gone = sorted(set(curated.days_of_table(hub, table.name)) - {day.day for day in days})
     changed = [day for day in days if curated.fingerprint_of(hub, table.name, day.day) != day.fingerprint]
-    for together in _batches(changed):
-        _write(hub, warehouse, table, schema.names, together)
+    for batch in _batch_days(changed):
+        _write_days(hub, warehouse, table, schema.names, batch)
     for day in gone:
         curated.remove_day(hub, table.name, day)
-    return Curated(len(days), sum(day.rows for day in days), tuple(day.day for day in changed), tuple(gone))
+    return DailyExport(len(days), sum(day.rows for day in days), tuple(day.day for day in changed), tuple(gone))
 
 
 def _public_schema(warehouse: Warehouse, table: DailyTable) -> pa.Schema:
@@ -77,19 +77,19 @@ def _public_schema(warehouse: Warehouse, table: DailyTable) -> pa.Schema:
     return pa.schema([schema.field(name) for name in curated.public_columns(schema.names)])
 
 
-def _days(warehouse: Warehouse, table: DailyTable, schema: pa.Schema) -> list[_Day]:
-    """Every day with its fingerprint, oldest first: one pass over the table."""
+def _day_fingerprints(warehouse: Warehouse, table: DailyTable, schema: pa.Schema) -> list[_DayState]:
+    """Every day with its row count and fingerprint, oldest first, from one scan of the table."""
     found = warehouse.frame(
         f"select {table.day} as day, count(*) as row_count, cast(sum(hash({', '.join(schema.names)})) as varchar) as hashes"
         f" from {table.relation} where {table.day} is not null group by 1 order by 1"
     ).to_pylist()
-    # Names and types belong to it: a column that is new or another type means new files, though all values be equal.
+    # The schema is part of the fingerprint: a new column or type means new files, even if no value changed.
     shape = hashlib.sha256(str(schema).encode()).hexdigest()[:16]
-    return [_Day(row["day"], row["row_count"], f"{shape}-{row['row_count']}-{row['hashes']}") for row in found]
+    return [_DayState(row["day"], row["row_count"], f"{shape}-{row['row_count']}-{row['hashes']}") for row in found]
 
 
-def _batches(days: Sequence[_Day]) -> Iterator[list[_Day]]:
-    batch: list[_Day] = []
+def _batch_days(days: Sequence[_DayState]) -> Iterator[list[_DayState]]:
+    batch: list[_DayState] = []
     for day in days:
         if batch and sum(each.rows for each in batch) + day.rows > ROWS_AT_ONCE:
             yield batch
@@ -99,8 +99,10 @@ def _batches(days: Sequence[_Day]) -> Iterator[list[_Day]]:
         yield batch
 
 
-def _write(hub: Hub, warehouse: Warehouse, table: DailyTable, columns: Sequence[str], days: Sequence[_Day]) -> None:
-    """Read some days at once, write each to its file."""
+def _write_days(
+    hub: Hub, warehouse: Warehouse, table: DailyTable, columns: Sequence[str], days: Sequence[_DayState]
+) -> None:
+    """Read a batch of days with one query and write each to its file."""
     rows = warehouse.frame(
         f"select {', '.join(columns)} from {table.relation} where {table.day} between ? and ?"
         f" and {table.day} in ({marks(days)}) order by {table.day}, {table.order}",

@@ -1,4 +1,4 @@
-"""Our readers, books and what readers liked as data sets for Amazon Personalize: CSV with an Avro schema beside each.
+"""Data sets for Amazon Personalize (users, items, interactions): CSV files, each with its Avro schema.
 
 Belongs here: which columns of the marts go out under which names, and where they are written. Does not: what Personalize takes
 (personalize_limits.py). The data sets are those of a custom data set group:
@@ -21,6 +21,7 @@ from recsys_platform.exports.personalize_limits import (
     schema_problems,
     training_warnings,
 )
+from recsys_platform.hub.layout import dt_folder
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.warehouse.port import Warehouse
@@ -145,7 +146,7 @@ def export(hub: Hub, warehouse: Warehouse, day: dt.date) -> Exported:
 
 def personalize_key(day: dt.date, name: str) -> str:
     """The key of one file of a day's export."""
-    return f"personalize/dt={day.isoformat()}/{name}"
+    return f"personalize/{dt_folder(day)}/{name}"
 
 
 def dataset(name: str, mart: pa.Table) -> pa.Table:

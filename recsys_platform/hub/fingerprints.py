@@ -1,6 +1,6 @@
-"""Fingerprints of the content of files, read again only where a file may have changed.
+"""Fingerprints of file contents, cached until a file changes.
 
-Belongs here: hashing and what is remembered of it. Does not: which files are objects (local.py).
+Belongs here: hashing and its cache. Does not: which files are objects (local.py).
 """
 
 import hashlib
@@ -19,67 +19,67 @@ MEMO = ".fingerprints"
 
 @dataclass
 class Fingerprints:
-    """What is known of the files below `root`: key → state of the file, fingerprint.
+    """The cached fingerprints of the files below `root`: key → (file state, fingerprint).
 
-    The file `.fingerprints` holds the same, a line a file, and is shared by all processes: a line is added where a file is new or
-    its state is another, the last one counts. It may be deleted at any time.
+    The file `.fingerprints` is the same cache on disk, shared by all processes. A line is appended when a file is new or has
+    changed; the last line of a key counts. The file may be deleted at any time.
     """
 
     root: Path
-    known: dict[str, tuple[str, str]] = field(default_factory=dict)
-    fresh: list[str] = field(default_factory=list)
-    place: int = 0
+    cached: dict[str, tuple[str, str]] = field(default_factory=dict)
+    unsaved: list[str] = field(default_factory=list)
+    offset: int = 0
     lock: Lock = field(default_factory=Lock)
 
-    def of(self, key: str, stat: os.stat_result) -> str:
-        """Size and hash of the content of a file. A copy has the same; so has a file that was only touched."""
-        # Whatever changes content changes `ctime`, and nobody can set it back.
+    def fingerprint(self, key: str, stat: os.stat_result) -> str:
+        """Size and hash of a file's content. A copy has the same fingerprint; `touch` does not change it."""
+        # Every change of the content changes `ctime`, which cannot be set back.
         state = f"{stat.st_size:x}-{stat.st_ctime_ns:x}-{stat.st_ino:x}"
-        before = self.known.get(key)
+        before = self.cached.get(key)
         if before is not None and before[0] == state:
             return before[1]
         found = f"{stat.st_size:x}-{_content_hash(self.root / key)}"
-        self.known[key] = (state, found)
+        self.cached[key] = (state, found)
         if "\n" not in key:
-            self.fresh.append(f"{state} {found} {key}\n")
+            self.unsaved.append(f"{state} {found} {key}\n")
         return found
 
     def read(self) -> None:
-        """Learn what has been written since it was last read."""
+        """Read the lines that were appended to `.fingerprints` since the last call."""
         with self.lock, suppress(OSError), (self.root / MEMO).open("rb") as file:
-            if os.fstat(file.fileno()).st_size < self.place:
-                self.place = 0
-            file.seek(self.place)
+            if os.fstat(file.fileno()).st_size < self.offset:
+                self.offset = 0
+            file.seek(self.offset)
             lines = file.read().splitlines(keepends=True)
             for line in lines:
-                self._learn(line)
-            self.place += sum(len(line) for line in lines if line.endswith(b"\n"))
+                self._parse_line(line)
+            self.offset += sum(len(line) for line in lines if line.endswith(b"\n"))
 
     def write(self) -> None:
-        """Keep what was hashed for other processes; without a place to write it is hashed again."""
+        """Append the new fingerprints to `.fingerprints`; if that fails, other processes compute them again."""
         with self.lock:
-            lines, self.fresh = self.fresh, []
+            lines, self.unsaved = self.unsaved, []
             with suppress(OSError), (self.root / MEMO).open("ab") as file:
                 file.write("".join(lines).encode())
 
-    def _learn(self, line: bytes) -> None:
-        with suppress(ValueError):  # a line that was cut short
+    def _parse_line(self, line: bytes) -> None:
+        with suppress(ValueError):  # a truncated line
             state, found, key = line.decode().removesuffix("\n").split(" ", 2)
-            self.known[key] = (state, found)
+            self.cached[key] = (state, found)
 
 
 @contextmanager
 def fingerprints(root: Path) -> Iterator[Fingerprints]:
     """The fingerprints of the files below a folder."""
-    found = _shared(root)
+    found = _shared_fingerprints(root)
     found.read()
     yield found
-    if found.fresh:
+    if found.unsaved:
         found.write()
 
 
 @cache
-def _shared(root: Path) -> Fingerprints:
+def _shared_fingerprints(root: Path) -> Fingerprints:
     return Fingerprints(root)
 
 

@@ -1,6 +1,6 @@
-"""Write landing objects as Firehose does: records one after another, gzip, named by stream and time of arrival.
+"""Write landing objects as Firehose does: concatenated records, gzipped, named by stream and arrival time.
 
-Belongs here: joining records to objects, compressing, naming, putting. Does not: what a record says (simulation/, events/replay.py).
+Belongs here: joining records to objects, compressing, naming, putting. Does not: the content of records (simulation/, sources/).
 """
 
 import datetime as dt
@@ -24,8 +24,8 @@ GZIP = 31  # zlib's window bits for a gzip header, whose time stays 0: equal inp
 
 
 @dataclass(frozen=True)
-class Cut:
-    """One object: the records `start` to `stop` (exclusive), which arrived from `arrival` (UTC) on."""
+class ObjectRange:
+    """The records of one object: `start` to `stop` (exclusive); the first arrived at `arrival` (UTC)."""
 
     arrival: dt.datetime
     start: int
@@ -34,8 +34,8 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Landed:
-    """What was written: a key and the number of records under it; not new if the object was there already."""
+class WrittenObject:
+    """A landing object: its key and number of records; `is_new` is false if it existed already."""
 
     key: str
     records: int
@@ -48,24 +48,26 @@ def write_landing(
     records: pa.Array,
     *,
     source: Source,
-    cuts: Sequence[Cut],
+    ranges: Sequence[ObjectRange],
     stream: str = "engagement",
-    landed: Callable[[Landed], None] | None = None,
-) -> list[Landed]:
-    """Write records (Arrow strings without nulls) as gzip objects, one for each cut.
+    on_written: Callable[[WrittenObject], None] | None = None,
+) -> list[WrittenObject]:
+    """Write records (Arrow strings without nulls) as gzip objects, one for each range.
 
-    Cuts do not overlap; `landed` is called after each object.
+    Ranges do not overlap. `on_written` is called after each object.
 
-    A name ends in a hash of source, time and content, so that the same records give the same key: an object that is
-    there already is left alone. Raises `HubError` if the hub cannot be written.
+    An object's name ends in a hash of source, time and content, so the same records give the same key, and an object that
+    exists already is left alone. Raises `HubError` if the hub cannot be written.
     """
-    data, offsets = _joined(records, cuts)
+    data, offsets = _delimited_buffer(records, ranges)
 
-    def write(cut: Cut) -> Landed:
-        return _write(hub, data[offsets[cut.start] : offsets[cut.stop]], source=source, cut=cut, stream=stream)
+    def write(part: ObjectRange) -> WrittenObject:
+        return _write_object(
+            hub, data[offsets[part.start] : offsets[part.stop]], source=source, part=part, stream=stream
+        )
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return [_told(done, landed) for done in pool.map(write, cuts)]
+        return [_report_written(done, on_written) for done in pool.map(write, ranges)]
 
 
 def object_name(content: bytes | memoryview, *, source: Source, arrival: dt.datetime, stream: str) -> str:
@@ -75,26 +77,28 @@ def object_name(content: bytes | memoryview, *, source: Source, arrival: dt.date
     return f"{stream}-1-{arrival:%Y-%m-%d-%H-%M-%S}-{uuid.UUID(bytes=digest.digest()[:16], version=4)}.gz"
 
 
-def _write(hub: Hub, content: memoryview, *, source: Source, cut: Cut, stream: str) -> Landed:
-    name = object_name(content, source=source, arrival=cut.arrival, stream=stream)
-    key = landing_key(source, cut.arrival, name)
+def _write_object(hub: Hub, content: memoryview, *, source: Source, part: ObjectRange, stream: str) -> WrittenObject:
+    name = object_name(content, source=source, arrival=part.arrival, stream=stream)
+    key = landing_key(source, part.arrival, name)
     packed = zlib.compress(content, 1, GZIP)
-    is_new = hub.put_new(key, packed)  # the name tells the content; a rewrite would only make it look new to the loader
-    return Landed(key=key, records=cut.stop - cut.start, size_bytes=len(packed), is_new=is_new)
+    is_new = hub.put_new(key, packed)  # the name is a hash of the content: a rewrite would only look new to the loader
+    return WrittenObject(key=key, records=part.stop - part.start, size_bytes=len(packed), is_new=is_new)
 
 
-def _told(done: Landed, landed: Callable[[Landed], None] | None) -> Landed:
-    if landed is not None:
-        landed(done)
+def _report_written(done: WrittenObject, on_written: Callable[[WrittenObject], None] | None) -> WrittenObject:
+    if on_written is not None:
+        on_written(done)
     return done
 
 
-def _joined(records: pa.Array, cuts: Sequence[Cut]) -> tuple[memoryview, np.ndarray[Any, np.dtype[np.int64]]]:
-    """All records with their delimiters as one buffer, and where each begins (shape (records + 1,))."""
+def _delimited_buffer(
+    records: pa.Array, ranges: Sequence[ObjectRange]
+) -> tuple[memoryview, np.ndarray[Any, np.dtype[np.int64]]]:
+    """All records with their delimiters as one buffer, and the offset of each (shape (records + 1,))."""
     wide = pc.cast(records, pa.large_string())
     delimited = np.zeros(len(records), dtype=bool)
-    for cut in cuts:
-        delimited[cut.start : cut.stop] = cut.newline
+    for part in ranges:
+        delimited[part.start : part.stop] = part.newline
     if delimited.any():
         ends = pc.if_else(pa.array(delimited), pa.scalar("\n", pa.large_string()), pa.scalar("", pa.large_string()))
         wide = pc.binary_join_element_wise(wide, ends, pa.scalar("", pa.large_string()))

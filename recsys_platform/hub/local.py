@@ -15,20 +15,20 @@ from recsys_platform.hub.object_store import HubObject
 
 @dataclass(frozen=True)
 class FolderHub:
-    """Objects are files below `root`; one being written has a name that begins with a dot."""
+    """Objects are files below `root`; a file that is being written has a name that begins with a dot."""
 
     root: Path
 
     def put(self, key: str, data: bytes) -> None:
-        """Write an object whole or not at all, replacing one of the same key."""
-        with self._draft(key, data) as draft:
+        """Write an object atomically, replacing one of the same key."""
+        with self._temporary_file(key, data) as draft:
             os.replace(draft, self.path(key))
 
     def put_new(self, key: str, data: bytes) -> bool:
-        """Write an object whole unless there is one of the same key; whether it was written."""
+        """Write an object atomically unless the key exists; returns whether it was written."""
         if self.exists(key):
             return False
-        with self._draft(key, data) as draft:
+        with self._temporary_file(key, data) as draft:
             try:
                 os.link(draft, self.path(key))
             except FileExistsError:
@@ -40,7 +40,7 @@ class FolderHub:
         return self.head(key, -1)
 
     def head(self, key: str, size: int) -> bytes:
-        """The first bytes of an object, at most so many; all of them if `size` is negative."""
+        """The first `size` bytes of an object; all of it if `size` is negative."""
         try:
             with self.path(key).open("rb") as file:
                 return file.read(size)
@@ -48,11 +48,11 @@ class FolderHub:
             raise HubError(f"Cannot read {self.path(key)}: {error.strerror}.") from error
 
     def exists(self, key: str) -> bool:
-        """Whether there is an object of this key."""
+        """Whether an object has this key."""
         return self.path(key).is_file()
 
     def remove(self, key: str) -> None:
-        """Remove an object, and its folder with the last one; nothing happens if there is none."""
+        """Remove an object, and its folder if that is then empty; a missing object is no error."""
         try:
             self.path(key).unlink(missing_ok=True)
         except OSError as error:
@@ -61,14 +61,14 @@ class FolderHub:
             self.path(key).parent.rmdir()
 
     def objects(self, prefix: str) -> list[HubObject]:
-        """The objects under a prefix that ends with `/`, sorted by key; none if there is no such folder."""
+        """The objects under a prefix that ends with `/`, sorted by key; empty if there is no such folder."""
         paths = (Path(folder) / name for folder, _, names in os.walk(self.root / prefix) for name in names)
         with fingerprints(self.root) as known:
-            found = [self._describe(path, known) for path in paths if not path.name.startswith(".")]
+            found = [self._hub_object(path, known) for path in paths if not path.name.startswith(".")]
         return sorted(item for item in found if not is_folder_marker(item.key, item.size_bytes))
 
     def folders(self, prefix: str) -> list[str]:
-        """The names directly under a prefix that hold objects deeper down, sorted."""
+        """The names of the folders directly under a prefix, sorted."""
         folder = self.root / prefix
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
@@ -77,12 +77,12 @@ class FolderHub:
         return str(self.path(key))
 
     def path(self, key: str) -> Path:
-        """Where an object lies."""
+        """The path of an object."""
         return self.root / key
 
     @contextmanager
-    def _draft(self, key: str, data: bytes) -> Iterator[str]:
-        """A file with the data beside the place of the object; gone afterwards unless it was moved there."""
+    def _temporary_file(self, key: str, data: bytes) -> Iterator[str]:
+        """A temporary file with the data in the object's folder; removed at the end unless it was moved into place."""
         path = self.path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ class FolderHub:
                 f"Cannot write {path}: {error.strerror}. Make the folder writable or set RECSYS_HOME."
             ) from error
 
-    def _describe(self, path: Path, known: Fingerprints) -> HubObject:
+    def _hub_object(self, path: Path, known: Fingerprints) -> HubObject:
         stat = path.stat()
         key = path.relative_to(self.root).as_posix()
-        return HubObject(key=key, etag=known.of(key, stat), size_bytes=stat.st_size)
+        return HubObject(key=key, etag=known.fingerprint(key, stat), size_bytes=stat.st_size)

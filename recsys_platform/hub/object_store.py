@@ -1,7 +1,6 @@
-"""What the platform asks of a data hub: whole objects in, whole objects out, listed by prefix.
+"""The object store port: write, read, list and remove whole objects.
 
-Belongs here: the port, and how a hub is told apart from another. Does not: where objects lie (local.py, s3.py), what they are named
-(keys.py).
+Belongs here: the port. Does not: its implementations (local.py, s3.py), key names (layout.py).
 """
 
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, order=True)
 class HubObject:
-    """One object: `etag` changes with its content; in a folder, with nothing else."""
+    """One object. `etag` changes with its content; in a local folder, only with its content."""
 
     key: str
     etag: str
@@ -18,31 +17,31 @@ class HubObject:
 
 
 class Hub(Protocol):
-    """The port. Keys have no leading `/`; every error of the place behind it is a `HubError`."""
+    """The port. Keys have no leading `/`; every error of the storage is raised as a `HubError`."""
 
     def put(self, key: str, data: bytes) -> None:
-        """Write an object whole or not at all, replacing one of the same key."""
+        """Write an object atomically, replacing one of the same key."""
 
     def put_new(self, key: str, data: bytes) -> bool:
-        """Write an object whole unless there is one of the same key; whether it was written."""
+        """Write an object atomically unless the key exists; returns whether it was written."""
 
     def get(self, key: str) -> bytes:
         """The bytes of an object."""
 
     def head(self, key: str, size: int) -> bytes:
-        """The first bytes of an object, at most so many."""
+        """The first `size` bytes of an object."""
 
     def exists(self, key: str) -> bool:
-        """Whether there is an object of this key."""
+        """Whether an object has this key."""
 
     def remove(self, key: str) -> None:
-        """Remove an object; nothing happens if there is none."""
+        """Remove an object; a missing object is no error."""
 
     def objects(self, prefix: str) -> list[HubObject]:
-        """The objects under a prefix that ends with `/`, sorted by key; objects that only stand for a folder are none."""
+        """The objects under a prefix that ends with `/`, sorted by key, without folder markers."""
 
     def folders(self, prefix: str) -> list[str]:
-        """The names directly under a prefix that hold objects deeper down, sorted."""
+        """The names of the folders directly under a prefix, sorted."""
 
     def where(self, key: str) -> str:
-        """Where an object lies, for people: a path or an address."""
+        """The location of an object, for messages: a path or a URL."""

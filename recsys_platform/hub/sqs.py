@@ -1,7 +1,7 @@
-"""What S3 tells of new objects through a queue of SQS.
+"""S3's notifications of new objects, received from an SQS queue.
 
-Belongs here: receiving, reading and deleting messages. Does not: which objects are new (warehouse/arrivals.py), for messages come
-late, twice, out of order, and of objects that are long loaded.
+Belongs here: receiving, parsing and deleting messages. Does not: which objects are new (ingestion/arrivals.py), since messages may
+come late, twice, out of order, and for objects that are loaded already.
 """
 
 import json
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from recsys_platform.common.aws import client, in_one_sentence
+from recsys_platform.common.aws import client, translate_aws_errors
 
-A_BATCH = 10  # what SQS gives or takes at once
+BATCH_SIZE = 10  # the most messages that SQS accepts in one request
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message: the keys in the hub that it tells of, and what SQS wants to hear when it is deleted."""
+    """One message: the keys of its new objects, and the receipt handle that deletes it."""
 
     receipt: str
     keys: tuple[str, ...]
@@ -26,65 +26,67 @@ class Message:
 
 @dataclass(frozen=True)
 class LandingQueue:
-    """The queue that a bucket tells of new objects; `prefix` is the hub's, and not part of its keys."""
+    """The SQS queue that receives the bucket's notifications. `prefix` is the hub's; keys do not include it."""
 
     url: str
     prefix: str = ""
 
     def receive(self, *, most: int = 2000, wait_seconds: int = 10) -> list[Message]:
-        """Messages until the queue has no more, waiting for the first; each comes again later unless it is deleted."""
+        """Receive up to `most` messages, waiting for the first; a message is delivered again unless it is deleted."""
         found: list[Message] = []
         while len(found) < most:
-            batch = self._receive(wait_seconds if not found else 0)
+            batch = self._receive_batch(wait_seconds if not found else 0)
             if not batch:
                 break
             found += batch
         return found
 
     def delete(self, messages: Sequence[Message]) -> None:
-        """Delete messages; one that SQS keeps all the same comes again and does no harm."""
-        for start in range(0, len(messages), A_BATCH):
-            batch = enumerate(messages[start : start + A_BATCH])
+        """Delete messages. A message that SQS delivers again after that does no harm."""
+        for start in range(0, len(messages), BATCH_SIZE):
+            batch = enumerate(messages[start : start + BATCH_SIZE])
             entries = [{"Id": str(place), "ReceiptHandle": each.receipt} for place, each in batch]
-            with in_one_sentence(f"delete messages of {self.url}"):
+            with translate_aws_errors(f"delete messages of {self.url}"):
                 self._client.delete_message_batch(QueueUrl=self.url, Entries=entries)
 
-    def _receive(self, wait_seconds: int) -> list[Message]:
-        with in_one_sentence(f"receive messages of {self.url}"):
+    def _receive_batch(self, wait_seconds: int) -> list[Message]:
+        with translate_aws_errors(f"receive messages of {self.url}"):
             answer = self._client.receive_message(
-                QueueUrl=self.url, MaxNumberOfMessages=A_BATCH, WaitTimeSeconds=wait_seconds
+                QueueUrl=self.url, MaxNumberOfMessages=BATCH_SIZE, WaitTimeSeconds=wait_seconds
             )
-        return [Message(each["ReceiptHandle"], tuple(self._keys(each["Body"]))) for each in answer.get("Messages", ())]
+        return [
+            Message(each["ReceiptHandle"], tuple(self._hub_keys(each["Body"]))) for each in answer.get("Messages", ())
+        ]
 
-    def _keys(self, body: str) -> Iterator[str]:
+    def _hub_keys(self, body: str) -> Iterator[str]:
         root = f"{self.prefix}/" if self.prefix else ""
-        return (key.removeprefix(root) for key in keys_of(body) if key.startswith(root))
+        return (key.removeprefix(root) for key in created_keys(body) if key.startswith(root))
 
     @cached_property
     def _client(self) -> Any:
         return client("sqs")
 
 
-def keys_of(body: str) -> Iterator[str]:
-    """The keys of created objects in a notification of S3, straight, by way of SNS or by way of EventBridge; none in others."""
-    told = _object(body)
-    if isinstance(told.get("Message"), str):
-        told = _object(told["Message"])
-    for record in told.get("Records") or ():
+def created_keys(body: str) -> Iterator[str]:
+    """The keys of created objects in an S3 notification, direct or through SNS or EventBridge; empty for other messages."""
+    message = _parse_json_object(body)
+    if isinstance(message.get("Message"), str):
+        message = _parse_json_object(message["Message"])
+    for record in message.get("Records") or ():
         if str(record.get("eventName", "")).startswith("ObjectCreated"):
-            yield urllib.parse.unquote_plus(_key_in(record.get("s3")))
-    if told.get("detail-type") == "Object Created":
-        yield _key_in(told.get("detail"))
+            yield urllib.parse.unquote_plus(_object_key(record.get("s3")))
+    if message.get("detail-type") == "Object Created":
+        yield _object_key(message.get("detail"))
 
 
-def _key_in(told: Any) -> str:
+def _object_key(event: Any) -> str:
     try:
-        return str(told["object"]["key"])
+        return str(event["object"]["key"])
     except (KeyError, TypeError):
         return ""
 
 
-def _object(text: str) -> Mapping[str, Any]:
+def _parse_json_object(text: str) -> Mapping[str, Any]:
     try:
         value = json.loads(text)
     except json.JSONDecodeError:

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from isal import isal_zlib
 
 from recsys_platform.common.errors import InputError
-from recsys_platform.hub.landing_writer import GZIP, Cut, write_landing
+from recsys_platform.hub.landing_writer import GZIP, ObjectRange, write_landing
 from recsys_platform.hub.layout import Source, arrival_of, source_of
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.loading import load_events
@@ -282,8 +282,8 @@ def _put(hub: Hub, line: _Line, there: Sequence[str]) -> str:
     if landed:
         return landed[0]
     source: Source = source_of(key)  # type: ignore[assignment]
-    cut = Cut(arrival=arrival_of(key), start=0, stop=1)
-    return write_landing(hub, pa.array([line.payload]), source=source, cuts=[cut], stream=stream)[0].key
+    cut = ObjectRange(arrival=arrival_of(key), start=0, stop=1)
+    return write_landing(hub, pa.array([line.payload]), source=source, ranges=[cut], stream=stream)[0].key
 
 
 def _empty_mirrors(hub: Hub, keys: Iterable[str]) -> None:

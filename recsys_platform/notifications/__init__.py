@@ -1,4 +1,4 @@
-"""Messages to people: alerts over webhooks and SNS.
+"""Alerts by webhook and SNS.
 
-Belongs here: channels, what an alert says, leaving secrets out. Does not: finding what is wrong (defs/automation/).
+Belongs here: channels, the text of an alert, redaction of secrets. Does not: detecting problems (defs/automation/).
 """

@@ -23,7 +23,7 @@ class FailedRun:
     run_id: str
     step: str = ""
     error: str = ""
-    is_tried_again: bool = False
+    will_retry: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Alert:
 def run_failure_alert(failed: FailedRun, settings: Settings) -> Alert:
     """The alert about a failed run."""
     where = f" at {failed.step}" if failed.step else ""
-    again = "; it is retried" if failed.is_tried_again else ""
+    retry = "; it will be retried" if failed.will_retry else ""
     link = f": {str(settings.ui_url).rstrip('/')}/runs/{failed.run_id}" if settings.ui_url else ""
-    lines = [f"{failed.job} failed{where}{again}.", first_line(failed.error, settings), f"Run {failed.run_id}{link}"]
+    lines = [f"{failed.job} failed{where}{retry}.", first_line(failed.error, settings), f"Run {failed.run_id}{link}"]
     subject = f"recsys: {failed.job} failed".encode("ascii", "replace").decode()
     return Alert(subject[:MAX_SUBJECT_LENGTH], "\n".join(line for line in lines if line))
 

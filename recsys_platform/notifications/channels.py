@@ -9,7 +9,7 @@ import stamina
 from pydantic import SecretStr
 
 from recsys_platform.common.errors import RecsysError
-from recsys_platform.common.http_logging import discreet_http
+from recsys_platform.common.http_logging import suppress_http_logs
 from recsys_platform.config.settings import Settings
 from recsys_platform.notifications.alerts import Alert
 
@@ -39,7 +39,7 @@ class Webhook:
         try:
             # A context block: the decorator would log the arguments, and so the URL, with each retry.
             for attempt in stamina.retry_context(on=_is_temporary, attempts=ATTEMPTS, timeout=None, wait_initial=0.5):
-                with attempt, discreet_http():
+                with attempt, suppress_http_logs():
                     _post_text(self.url.get_secret_value(), alert.text)
         except _WebhookError as error:
             raise AlertError(f"The webhook in RECSYS_ALERT_WEBHOOK {error}.") from None
@@ -53,9 +53,9 @@ class SnsTopic:
 
     def send(self, alert: Alert) -> None:
         """Publish the alert; boto3 retries."""
-        from recsys_platform.common.aws import client, in_one_sentence  # boto3 takes half a second to import
+        from recsys_platform.common.aws import client, translate_aws_errors  # boto3 takes half a second to import
 
-        with in_one_sentence(f"publish to {self.arn}"):
+        with translate_aws_errors(f"publish to {self.arn}"):
             client("sns").publish(TopicArn=self.arn, Subject=alert.subject, Message=alert.text)
 
 

@@ -1,4 +1,4 @@
-"""What people look at: figures of loads and marts, the evaluation as a page, the recommendations of one reader.
+"""Reports for people: figures of loads and marts, the evaluation page, the recommendations of one reader.
 
-Belongs here: reading marts, published tables and results for people, and drawing them. Does not: printing (cli/), computing results.
+Belongs here: reading and rendering marts, published tables and evaluation results. Does not: printing (cli/), computing results.
 """

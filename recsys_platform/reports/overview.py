@@ -1,4 +1,4 @@
-"""The figures of a world in one place: what was loaded, what was rejected, what is live and how good it was."""
+"""The key figures of a world: what was loaded and rejected, which version is live, and its measured quality."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from recsys_platform.warehouse.port import Warehouse
 
 @dataclass(frozen=True)
 class Overview:
-    """Counts over all time; `quality` is NDCG by model of the newest evaluation, `live` the published version,
-    `live_model` the model that is live in it, and why.
+    """Counts over all time.
 
-    `quality_task`: what readers did next, and what was held out instead of what came after one moment (empty if that was).
+    `quality`: NDCG by model in the newest evaluation. `quality_task`: the verb it predicts, and what was held out (empty for a
+    split by time). `live`: the published version; `live_model`: the model that is live in it, and why.
     """
 
     objects: int
@@ -50,7 +50,7 @@ _SPAN = "select min(occurred_at) as first_event, max(occurred_at) as last_event 
 _PEOPLE = "select (select count(*) from marts.dim_users) as readers, (select count(*) from marts.dim_books) as books"
 _REASONS = {
     "raw.rejected_records": "select reason, count(*) as n from raw.rejected_records group by 1 order by n desc, 1",
-    # in the copy for readers, which holds nothing of `raw`
+    # in the reading copy, which has no `raw` schema
     "ops.rejected_reasons": "select reason, sum(records)::bigint as n from ops.rejected_reasons group by 1 order by n desc, 1",
 }
 _QUALITY = """
@@ -63,7 +63,7 @@ _LIVE = "select version, table_name, row_count from ops.publications where is_li
 
 
 def overview(warehouse: Warehouse) -> Overview:
-    """Read all figures; layers that were not built yet count zero."""
+    """Read all figures; a layer that was not built yet counts as zero."""
     built = {tuple(row.values()) for row in warehouse.frame(_TABLES).to_pylist()}
 
     def rows(sql: str, table: str) -> list[dict[str, Any]]:
@@ -73,11 +73,11 @@ def overview(warehouse: Warehouse) -> Overview:
     nothing = {"distinct_events": 0, "duplicates": 0, "invalid": 0, "first_event": None, "last_event": None}
     return Overview(
         **warehouse.frame(_LOADED).to_pylist()[0],
-        **_first(
+        **_first_row(
             rows(_CONSERVED, "marts.rpt_event_conservation"), nothing, ("distinct_events", "duplicates", "invalid")
         ),
-        **_first(rows(_SPAN, "marts.fct_events"), nothing, ("first_event", "last_event")),
-        **_first(rows(_PEOPLE, "marts.dim_books"), {"readers": 0, "books": 0}, ("readers", "books")),
+        **_first_row(rows(_SPAN, "marts.fct_events"), nothing, ("first_event", "last_event")),
+        **_first_row(rows(_PEOPLE, "marts.dim_books"), {"readers": 0, "books": 0}, ("readers", "books")),
         reasons=tuple((row["reason"], row["n"]) for table, sql in _REASONS.items() for row in rows(sql, table)),
         quality=tuple((row["model"], row["value"]) for row in quality),
         quality_k=quality[0]["k"] if quality else 0,
@@ -93,7 +93,7 @@ _TABLES = "select lower(table_schema) as table_schema, lower(table_name) as tabl
 
 
 def _live_model(rows: list[dict[str, Any]]) -> str | None:
-    """`blend-v12, chosen by the gate on 2026-11-28 11:02 UTC: …`; None for lists that do not say it yet."""
+    """`blend-v12, chosen by the gate on 2026-11-28 11:02 UTC: …`; None if no model is marked as live yet."""
     if not rows:
         return None
     row = rows[0]
@@ -101,6 +101,6 @@ def _live_model(rows: list[dict[str, Any]]) -> str | None:
     return f"{row['model_version']}, chosen by {'the gate' if row['chosen_by'] == 'gate' else 'a person'}{since}: {row['why']}"
 
 
-def _first(rows: list[dict[str, Any]], otherwise: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    row = rows[0] if rows else otherwise
+def _first_row(rows: list[dict[str, Any]], default: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    row = rows[0] if rows else default
     return {name: row[name] for name in names}

@@ -1,6 +1,6 @@
-"""What one reader gets: the published list of the model that is live, with titles.
+"""The recommendations of one reader: the published list of the live model, with titles.
 
-Belongs here: reading published tables and marts for one reader. Does not: making lists (recommender/lists/), printing them.
+Belongs here: reading published tables and marts for one reader. Does not: building lists (recommender/lists/), printing them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,12 +31,15 @@ _PUBLISHED = """
     select count(*) as n from information_schema.tables
     where lower(table_schema) = 'published' and lower(table_name) = 'model_roles'"""
 
-_NOTHING = "No list says which model is live yet: `recsys run` publishes them."
+_NOT_PUBLISHED = "No recommendations are published yet: run `recsys run`."
 
 
 @dataclass(frozen=True)
-class Offer:
-    """`reader`: what is known, None for somebody unknown. `source`: where the books are from, for people. `books`: in their order."""
+class ReaderRecommendations:
+    """A reader's recommendations. `reader`: attributes, None for an unknown reader. `source`: the list's origin, for people.
+
+    `books`: best first.
+    """
 
     reader: Mapping[str, Any] | None
     model_version: str
@@ -45,28 +48,30 @@ class Offer:
     books: Sequence[Mapping[str, Any]]
 
 
-def offer_to(warehouse: Warehouse, user_id: str, *, length: int, language: str | None = None) -> Offer:
-    """The list of a reader, or what somebody unknown gets; `WarehouseError` if nothing was published yet.
+def recommendations_for(
+    warehouse: Warehouse, user_id: str, *, length: int, language: str | None = None
+) -> ReaderRecommendations:
+    """The list of a reader, or the popular books for an unknown one.
 
-    `language`: of somebody unknown, as far as the app knows it.
+    `language`: of an unknown reader, if the app knows it. Raises `WarehouseError` if nothing was published yet.
     """
     if not warehouse.frame(_PUBLISHED)["n"][0].as_py():
-        raise WarehouseError(_NOTHING)
+        raise WarehouseError(_NOT_PUBLISHED)
     live = next(iter(warehouse.frame(_LIVE).to_pylist()), None)
     if live is None:
-        raise WarehouseError(_NOTHING)
+        raise WarehouseError(_NOT_PUBLISHED)
     chosen = f"chosen by {'the gate' if live['chosen_by'] == 'gate' else 'a person'}: {live['why']}"
     found = warehouse.frame(_READER, [user_id]).to_pylist()
     reader = {**found[0], **warehouse.frame(_HISTORY, [user_id]).to_pylist()[0]} if found else None
     books = warehouse.frame(_LIST, [user_id, live["model"], length]).to_pylist()
     source = f"the list of {live['model_version']}"
     if not books:
-        source, books = _popular(warehouse, (reader or {}).get("language") or language, length)
-    return Offer(reader, live["model_version"], chosen, source, books)
+        source, books = _popular_books(warehouse, (reader or {}).get("language") or language, length)
+    return ReaderRecommendations(reader, live["model_version"], chosen, source, books)
 
 
-def _popular(warehouse: Warehouse, language: str | None, length: int) -> tuple[str, list[dict[str, Any]]]:
-    """What is popular in a language, or among all where nothing is in it."""
+def _popular_books(warehouse: Warehouse, language: str | None, length: int) -> tuple[str, list[dict[str, Any]]]:
+    """The popular books of a language, or of all languages if it has none; with their origin."""
     tag = primary_subtag(language) if language else None
     for segment in ([f"language={tag}"] if tag else []) + ["all"]:
         books = warehouse.frame(_POPULAR, [segment, length]).to_pylist()

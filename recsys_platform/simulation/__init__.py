@@ -1,5 +1,5 @@
-"""A world of readers and books with known tastes: the demo, the tests and the load tests feed on it.
+"""A simulated world of readers and books with known tastes, for the demo, tests and load tests.
 
-Belongs here: the truth, the behaviour that follows from it, the trackers that record it, the attribute endpoints.
-Does not: anything that the pipeline reads; it sees landing objects and HTTP answers, never the truth.
+Belongs here: the ground truth, reader behavior, the trackers' records, the attribute endpoints.
+Does not: anything that the pipeline reads; it sees only landing objects and HTTP responses, never the ground truth.
 """

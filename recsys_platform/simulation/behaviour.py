@@ -1,10 +1,10 @@
-"""What readers do on one day: sessions, the books they open, how far they read, what they say and pay.
+"""Simulate readers' behavior on one day: sessions, opened books, reading progress, ratings and payments.
 
 Each reader has a queue of books, drawn every `SEASON` days by taste and popularity without replacement (the order of
 w / Exp(1), largest first, is a draw of Plackett and Luce), and takes the next ones from it in each session.
 
-Belongs here: events as numbers (dtype EVENT) and when they happen. Does not: how they are recorded (trackers.py) or when
-they arrive (delivery.py).
+Belongs here: events as numbers (dtype EVENT) and when they happen. Does not: how trackers record them (trackers.py) or when they
+arrive (delivery.py).
 """
 
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ from recsys_platform.simulation.world import DAY_MS, FOREIGN, Floats, Ints, Tabl
 
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
-SEASON = 15  # days that a queue of books lasts
+SEASON = 15  # days that a queue of books covers
 QUEUE = 96  # books in a queue
 BLOCK_CELLS = 8_000_000  # readers x books scored at once
-CHOOSINESS = 0.9  # how much of a taste, in log-odds, shows in what is opened
+CHOOSINESS = 0.9  # the effect of taste on which books are opened, in log-odds
 BOOKS_A_SESSION = 1.9
 NEVER_OPENED = -1e9  # log-odds
 SECOND = 1_000
 
 
 class Action(IntEnum):
-    """What can happen; trackers.py gives each its name in each vocabulary."""
+    """The kinds of events; trackers.py has their names in each tracker's format."""
 
     VIEWED, STARTED, CHAPTER, FINISHED, SAVED, REMOVED, RATED, SEARCHED = range(8)
     SUBSCRIBED, RENEWED, CANCELLED, APP_RATED, IDENTIFIED, PAGE = range(8, 14)
 
 
-UNKNOWN_CAN = (Action.VIEWED, Action.SEARCHED, Action.PAGE)  # what people do before they sign in
+ANONYMOUS_ACTIONS = (Action.VIEWED, Action.SEARCHED, Action.PAGE)  # possible before signing in
 
 EVENT = np.dtype(
     [
@@ -67,7 +67,7 @@ class Sessions:
 
 @dataclass
 class Library:
-    """The queues of all readers for one season, and who has opened what so far."""
+    """The book queues of all readers for one season, and which books they have opened so far."""
 
     queue: Ints  # shape (readers, length), indices of books
     left: Bools  # same shape: not opened yet
@@ -75,27 +75,27 @@ class Library:
 
 
 def events_of_day(world: World, library: Library, *, day: int) -> Table:
-    """All events that sessions and subscriptions of a day lead to (dtype EVENT), ordered by time.
+    """All events that follow from the sessions and subscriptions of a day (dtype EVENT), ordered by time.
 
-    A few happen on later days: a summary read on, a book removed. `library` moves on: call it for each day in turn.
+    A few happen on later days: reading on, removing a book. Updates `library`, so call it for each day in order.
     """
     rng = world.spec.rng("day", day)
-    sessions = _sessions(world, rng, day=day)
+    sessions = _draw_sessions(world, rng, day=day)
     parts = [
-        _reading(world, library, sessions, rng, day=day),
-        _around(world, sessions, rng),
-        _subscriptions(world, rng, day=day),
+        _reading_events(world, library, sessions, rng, day=day),
+        _session_events(world, sessions, rng),
+        _subscription_events(world, rng, day=day),
     ]
-    events = np.concatenate([*parts, _sign_ups(world, day=day)])
+    events = np.concatenate([*parts, _sign_up_events(world, day=day)])
     events["signed_in"] &= events["at"] >= world.readers["created_ms"][events["reader"]]
-    events = events[events["signed_in"] | np.isin(events["action"], UNKNOWN_CAN)]
+    events = events[events["signed_in"] | np.isin(events["action"], ANONYMOUS_ACTIONS)]
     events = events[np.argsort(events["at"], kind="stable")]
     events["seq"] = (day << 32) + np.arange(len(events))
     return events
 
 
 def new_season(world: World, opened: list[Ints], *, day: int) -> Library:
-    """Queues for the season that begins on `day`, without the books that each reader has opened already."""
+    """The queues for the season that begins on `day`, without books that a reader has already opened."""
     length = min(QUEUE, len(world.books))
     queue = np.full((len(world.readers), length), -1, dtype=np.int32)
     rng = world.spec.rng("season", day)
@@ -110,7 +110,7 @@ def new_season(world: World, opened: list[Ints], *, day: int) -> Library:
 
 
 def _queue_block(world: World, rng: np.random.Generator, *, rows: Ints, seen: Ints, day: int, length: int) -> Ints:
-    """The next books of some readers (ascending), most wanted first; -1 where there is none left."""
+    """The queues of some readers (ascending), most wanted book first; -1 if no book is left."""
     wanted = appeal(world, rows=rows, day=day)
     wait: Floats = np.maximum(rng.standard_exponential(wanted.shape, np.float32), np.float32(1e-30))
     wanted -= np.log(wait)
@@ -125,18 +125,18 @@ def _queue_block(world: World, rng: np.random.Generator, *, rows: Ints, seen: In
 
 
 def appeal(world: World, *, rows: Ints, day: int) -> Floats:
-    """Log-odds of being opened: taste, fame, and a while of attention for what is new; shape (readers, books)."""
+    """Log-odds of opening a book: taste, popularity, and a temporary boost of new books; shape (readers, books)."""
     books = world.books
     new = 0.6 * (books["published_day"] > day - SEASON)
     taste = CHOOSINESS * world.readers["factors"][rows]
     losses = world.readers["factors"][rows, -len(LANGUAGES) :]
-    taste[:, -len(LANGUAGES) :][losses <= -FOREIGN] = NEVER_OPENED  # nobody opens what they cannot read
+    taste[:, -len(LANGUAGES) :][losses <= -FOREIGN] = NEVER_OPENED  # books in a language that the reader does not read
     odds = taste @ np.ascontiguousarray(books["factors"]).T
     odds += (books["popularity"] + new).astype(np.float32)
     return np.asarray(odds, dtype=np.float32)
 
 
-def _sessions(world: World, rng: np.random.Generator, *, day: int) -> Sessions:
+def _draw_sessions(world: World, rng: np.random.Generator, *, day: int) -> Sessions:
     readers = world.readers
     today = (readers["first_day"] <= day) & (day <= readers["last_day"])
     rate = readers["rate"] * today * WEEKDAYS[(world.spec.start.weekday() + day) % 7]
@@ -147,7 +147,7 @@ def _sessions(world: World, rng: np.random.Generator, *, day: int) -> Sessions:
     at = world.spec.start_ms + day * DAY_MS + moments(rng, readers["country"][reader])
     first = np.r_[True, reader[1:] != reader[:-1]][: len(reader)]
     early = readers["created_ms"][reader] - rng.integers(30, 300, len(reader)) * SECOND
-    at = np.where(first & joins[reader], early, at)  # who signs up has looked around for a moment
+    at = np.where(first & joins[reader], early, at)  # the visit begins shortly before the sign-up
     own = rng.random(len(reader)) < 0.85
     platform = np.where(own, readers["device"][reader], readers["other_device"][reader])
     signed_in = (rng.random(len(reader)) > 0.02) | joins[reader]
@@ -160,17 +160,17 @@ def _sessions(world: World, rng: np.random.Generator, *, day: int) -> Sessions:
     )
 
 
-def _reading(world: World, library: Library, sessions: Sessions, rng: np.random.Generator, *, day: int) -> Table:
+def _reading_events(world: World, library: Library, sessions: Sessions, rng: np.random.Generator, *, day: int) -> Table:
     """Views, starts, chapters, finishes, saves, removals and ratings."""
     session, book = _open_books(world, library, sessions, day=day)
     reader = sessions.reader[session]
     odds = log_odds(world.readers[reader], world.books[book]) if len(book) else np.zeros(0, dtype=np.float32)
     liking = 1 / (1 + np.exp(-odds))
-    reads = _reads(rng, liking, chapters=world.books["chapters"][book])
+    reads = _draw_reads(rng, liking, chapters=world.books["chapters"][book])
     begins = sessions.at[session] + _before_in_session(session, reads.lasts)
-    steps = _steps(rng, reads, begins=begins, liking=liking)
+    steps = _reading_steps(rng, reads, begins=begins, liking=liking)
     events = np.zeros(len(steps), dtype=EVENT)
-    _fill(events, sessions, session[steps["slot"]])
+    _copy_session_fields(events, sessions, session[steps["slot"]])
     events["book"] = book[steps["slot"]]
     for name in ("at", "action", "detail", "rating"):
         events[name] = steps[name]
@@ -178,7 +178,7 @@ def _reading(world: World, library: Library, sessions: Sessions, rng: np.random.
 
 
 def _open_books(world: World, library: Library, sessions: Sessions, *, day: int) -> tuple[Ints, Ints]:
-    """The session and the book of everything opened today, in the order of sessions."""
+    """The session and the book of every book opened today, in the order of sessions."""
     active, which = np.unique(sessions.reader, return_inverse=True)
     need = np.bincount(which, weights=sessions.books, minlength=len(active)).astype(np.int64)
     queue = library.queue[active]
@@ -202,14 +202,14 @@ def _place_in_run(runs: Ints) -> Ints:
 
 
 def _before_in_session(session: Ints, lasts: Ints) -> Ints:
-    """The time that earlier books of the same session took."""
+    """The time spent on earlier books in the same session."""
     before = np.cumsum(lasts) - lasts
     return np.asarray(before - before[np.arange(len(session)) - _place_in_run(session)])
 
 
 @dataclass(frozen=True)
 class Reads:
-    """What comes of each opened book; all arrays have shape (opened,)."""
+    """The outcome of each opened book; all arrays have shape (opened,)."""
 
     started: Bools
     finished: Bools
@@ -219,7 +219,7 @@ class Reads:
     lasts: Ints  # milliseconds in this session
 
 
-def _reads(rng: np.random.Generator, liking: Floats, *, chapters: Ints) -> Reads:
+def _draw_reads(rng: np.random.Generator, liking: Floats, *, chapters: Ints) -> Reads:
     n = len(liking)
     started = rng.random(n) < 0.12 + 0.7 * liking
     finished = started & (rng.random(n) < 0.12 + 0.8 * liking)
@@ -230,8 +230,8 @@ def _reads(rng: np.random.Generator, liking: Floats, *, chapters: Ints) -> Reads
     return Reads(started, finished, completed, pace, pause, lasts=60 * SECOND + np.minimum(pause, completed) * pace)
 
 
-def _steps(rng: np.random.Generator, reads: Reads, *, begins: Ints, liking: Floats) -> Table:
-    """Every event that reading leads to: the opened book's place, time, action, chapter and rating (dtype STEP)."""
+def _reading_steps(rng: np.random.Generator, reads: Reads, *, begins: Ints, liking: Floats) -> Table:
+    """Every reading event: the opened book's index, time, action, chapter and rating (dtype STEP)."""
     n = len(begins)
     every = np.ones(n, dtype=bool)
     later = rng.integers(16, 30, n) * 3_600 * SECOND
@@ -242,19 +242,19 @@ def _steps(rng: np.random.Generator, reads: Reads, *, begins: Ints, liking: Floa
     given_up = reads.started & ~reads.finished
     rated = (reads.finished & (rng.random(n) < 0.25)) | (given_up & (rng.random(n) < 0.03))
     steps = [
-        _step(every, begins, Action.VIEWED),
-        _step(rng.random(n) < 0.12, begins + 5 * SECOND, Action.VIEWED),
-        _step(reads.started, start, Action.STARTED),
-        _chapters(reads, start=start, later=later),
-        _step(reads.finished, end, Action.FINISHED),
-        _step(saved, begins + 6 * SECOND, Action.SAVED),
-        _step(removed, begins + later * rng.integers(1, 6, n), Action.REMOVED),
-        _step(rated, end + 9 * SECOND, Action.RATED, rating=_stars(rng, liking)),
+        _steps_for(every, begins, Action.VIEWED),
+        _steps_for(rng.random(n) < 0.12, begins + 5 * SECOND, Action.VIEWED),
+        _steps_for(reads.started, start, Action.STARTED),
+        _chapter_steps(reads, start=start, later=later),
+        _steps_for(reads.finished, end, Action.FINISHED),
+        _steps_for(saved, begins + 6 * SECOND, Action.SAVED),
+        _steps_for(removed, begins + later * rng.integers(1, 6, n), Action.REMOVED),
+        _steps_for(rated, end + 9 * SECOND, Action.RATED, rating=_draw_ratings(rng, liking)),
     ]
     return np.concatenate(steps)
 
 
-def _step(chosen: Bools, at: Ints, action: Action, *, rating: Ints | None = None) -> Table:
+def _steps_for(chosen: Bools, at: Ints, action: Action, *, rating: Ints | None = None) -> Table:
     """One step for each chosen opened book."""
     steps = np.zeros(int(chosen.sum()), dtype=STEP)
     steps["slot"], steps["at"], steps["action"] = np.flatnonzero(chosen), at[chosen], action
@@ -262,7 +262,7 @@ def _step(chosen: Bools, at: Ints, action: Action, *, rating: Ints | None = None
     return steps
 
 
-def _chapters(reads: Reads, *, start: Ints, later: Ints) -> Table:
+def _chapter_steps(reads: Reads, *, start: Ints, later: Ints) -> Table:
     """One step for each chapter read, those after a pause on another day."""
     steps = np.zeros(int(reads.chapters.sum()), dtype=STEP)
     steps["slot"] = slot = np.repeat(np.arange(len(start)), reads.chapters)
@@ -272,11 +272,11 @@ def _chapters(reads: Reads, *, start: Ints, later: Ints) -> Table:
     return steps
 
 
-def _stars(rng: np.random.Generator, liking: Floats) -> Ints:
+def _draw_ratings(rng: np.random.Generator, liking: Floats) -> Ints:
     return np.asarray(np.clip(np.round(1.0 + 3.9 * liking + rng.normal(0, 0.7, len(liking))), 1, 5), dtype=np.int64)
 
 
-def _around(world: World, sessions: Sessions, rng: np.random.Generator) -> Table:
+def _session_events(world: World, sessions: Sessions, rng: np.random.Generator) -> Table:
     """Searches, pages, repeated sign-ins and ratings of the app."""
     n = len(sessions.reader)
     mobile = sessions.platform != PLATFORMS.index("web")
@@ -288,12 +288,12 @@ def _around(world: World, sessions: Sessions, rng: np.random.Generator) -> Table
     ]
     session = np.concatenate([np.flatnonzero(mask) for _, mask, _ in picked])
     events = np.zeros(len(session), dtype=EVENT)
-    _fill(events, sessions, session)
+    _copy_session_fields(events, sessions, session)
     sizes = [int(mask.sum()) for _, mask, _ in picked]
     events["action"] = np.repeat([action for action, _, _ in picked], sizes)
     events["at"] = sessions.at[session] + np.repeat([seconds for _, _, seconds in picked], sizes) * SECOND
     events["book"] = -1
-    events["detail"] = _queries(world, events["reader"], rng)
+    events["detail"] = _draw_queries(world, events["reader"], rng)
     events["rating"] = np.where(
         events["action"] == Action.APP_RATED,
         rng.choice([1, 2, 3, 4, 5], len(events), p=[0.08, 0.06, 0.1, 0.26, 0.5]),
@@ -302,14 +302,14 @@ def _around(world: World, sessions: Sessions, rng: np.random.Generator) -> Table
     return events
 
 
-def _queries(world: World, reader: Ints, rng: np.random.Generator) -> Ints:
-    """What is searched for: a category by its index, or any number beyond for the words of a title."""
+def _draw_queries(world: World, reader: Ints, rng: np.random.Generator) -> Ints:
+    """The search queries: the index of a category, or a larger number for words of a title."""
     taste = world.readers["factors"][reader, : len(CATEGORIES)] + rng.gumbel(0, 1, (len(reader), len(CATEGORIES)))
     liked = taste.argmax(axis=1) if len(reader) else np.zeros(0, dtype=np.int64)
     return np.where(rng.random(len(reader)) < 0.6, liked, len(CATEGORIES) + rng.integers(0, 1_000, len(reader)))
 
 
-def _subscriptions(world: World, rng: np.random.Generator, *, day: int) -> Table:
+def _subscription_events(world: World, rng: np.random.Generator, *, day: int) -> Table:
     """The day's starts, renewals and cancellations, at any hour of reading."""
     readers = world.readers
     age = day - readers["premium_day"]
@@ -325,21 +325,21 @@ def _subscriptions(world: World, rng: np.random.Generator, *, day: int) -> Table
         world.spec.start_ms + day * DAY_MS + moments(rng, readers["country"][reader]),
         readers["created_ms"][reader] + 90 * SECOND,
     )
-    return _apart(
+    return _events_outside_sessions(
         world, reader, at=at, action=np.repeat([action for action, _ in groups], [len(who) for _, who in groups])
     )
 
 
-def _sign_ups(world: World, *, day: int) -> Table:
-    """The moment when an unknown visitor becomes a known reader."""
+def _sign_up_events(world: World, *, day: int) -> Table:
+    """The sign-up events: an anonymous visitor becomes a known reader."""
     reader = np.flatnonzero(world.readers["created_day"] == day)
-    return _apart(
+    return _events_outside_sessions(
         world, reader, at=world.readers["created_ms"][reader], action=np.full(len(reader), int(Action.IDENTIFIED))
     )
 
 
-def _apart(world: World, reader: Ints, *, at: Ints, action: Ints) -> Table:
-    """Events that belong to no session of the day's plan."""
+def _events_outside_sessions(world: World, reader: Ints, *, at: Ints, action: Ints) -> Table:
+    """Events outside the day's sessions."""
     events = np.zeros(len(reader), dtype=EVENT)
     columns = (
         ("reader", reader),
@@ -354,8 +354,8 @@ def _apart(world: World, reader: Ints, *, at: Ints, action: Ints) -> Table:
     return events
 
 
-def _fill(events: Table, sessions: Sessions, session: Ints) -> None:
-    """Copy what an event shares with its session."""
+def _copy_session_fields(events: Table, sessions: Sessions, session: Ints) -> None:
+    """Copy the fields that an event shares with its session."""
     events["reader"] = sessions.reader[session]
     events["session_at"] = sessions.at[session]
     events["platform"] = sessions.platform[session]

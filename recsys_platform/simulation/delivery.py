@@ -1,7 +1,7 @@
-"""How records reach the hub: some late, some twice, some broken, gathered to objects as Firehose does.
+"""Deliver records to the hub as Firehose does, some of them late, duplicated or broken.
 
-Belongs here: arrival, flaws, grouping to objects. Does not: what happens (behaviour.py), how records look (trackers.py),
-names and compression of objects (hub/landing.py).
+Belongs here: arrival times, flaws, grouping into objects. Does not: events (behaviour.py), record formats (trackers.py), names and
+compression of objects (hub/landing_writer.py).
 """
 
 import datetime as dt
@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys_platform.hub.landing_writer import Cut, Landed, write_landing
+from recsys_platform.common.clock import to_naive_utc
+from recsys_platform.hub.landing_writer import ObjectRange, WrittenObject, write_landing
 from recsys_platform.hub.layout import SOURCES, Source
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.simulation.behaviour import EVENT, Action
@@ -25,28 +26,28 @@ from recsys_platform.simulation.trackers import records_of
 from recsys_platform.simulation.vocabulary import PLATFORMS
 from recsys_platform.simulation.world import DAY_MS, Ints, Table, World
 
-FLUSH_MS = 20 * 60 * 1000  # an object holds what arrives in so long
+FLUSH_MS = 20 * 60 * 1000  # an object holds the records of so long a time
 LATE, TWICE, FLAWED = 0.01, 0.005, 0.001  # shares of all events
 ON_PINPOINT = 0.6  # the share of mobile readers whose app used Pinpoint before the migration
 THREADS = 2
-CHUNK = 25_000  # records made to text at once
+CHUNK = 25_000  # records serialized at once
 HOUR_MS = 3_600_000
 
 
 class Flaw(IntEnum):
-    """What may be wrong with a record: the first five are rejected at load, the others break the contract."""
+    """The flaws of a record: the first five are rejected at load, the others break the contract."""
 
     NONE, TRUNCATED, NOT_JSON, NO_ID, NO_TIME, NO_USER, NO_BOOK, BAD_RATING = range(8)
 
 
 REJECTED = (Flaw.TRUNCATED, Flaw.NOT_JSON, Flaw.NO_ID, Flaw.NO_TIME, Flaw.NO_USER)
-UNFRAMEABLE = (Flaw.TRUNCATED, Flaw.NOT_JSON)  # would take their neighbours along where nothing stands between records
+UNFRAMEABLE = (Flaw.TRUNCATED, Flaw.NOT_JSON)  # without a delimiter they would damage their neighbors too
 
 RECORD = np.dtype(
     [*EVENT.descr, ("received", "i8"), ("arrival", "i8"), ("source", "i1"), ("flaw", "i1"), ("copy", "?")]
 )
 
-# The keys without which a record has no id, no time, no user, no book or rating, by source.
+# The keys to remove so that a record has no id, time, user or book, and the key of the rating, by source.
 _KEYS: dict[Source, dict[Flaw, tuple[str, ...]]] = {
     "segment": {
         Flaw.NO_ID: ("messageId",),
@@ -74,7 +75,7 @@ _KEYS: dict[Source, dict[Flaw, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Delivered:
-    """What was written for a day."""
+    """The numbers of a day's delivery."""
 
     objects: int
     records: int
@@ -86,29 +87,31 @@ class Delivered:
 
 
 def sent_records(world: World, events: Table, *, day: int) -> Table:
-    """The records (dtype RECORD) that the trackers send for a day's events: when each arrives, copies and flaws included."""
+    """The records (dtype RECORD) that the trackers send for a day's events, with arrival times, duplicates and flaws."""
     rng = world.spec.rng("delivery", day)
     records = np.zeros(len(events), dtype=RECORD)
     for name in EVENT.names or ():
         records[name] = events[name]
-    records["source"] = _sources(world, events)
-    delay = np.where(rng.random(len(events)) < LATE, _late(rng, len(events)), 250 + rng.exponential(1_500, len(events)))
+    records["source"] = _assign_sources(world, events)
+    delay = np.where(
+        rng.random(len(events)) < LATE, _draw_late_delays(rng, len(events)), 250 + rng.exponential(1_500, len(events))
+    )
     records["received"] = records["arrival"] = events["at"] + delay.astype(np.int64)
-    records["flaw"] = _flaws(rng, events["action"])
+    records["flaw"] = _draw_flaws(rng, events["action"])
     records = records[(records["action"] != Action.PAGE) | (records["source"] == SOURCES.index("segment"))]
-    return np.concatenate([records, _copies(rng, records)])
+    return np.concatenate([records, _duplicate_records(rng, records)])
 
 
 def deliver(hub: Hub, world: World, records: Table, *, connection: duckdb.DuckDBPyConnection) -> Delivered:
     """Write the records of one day of arrival; memory is bounded by `THREADS` chunks of text."""
     records = records[np.lexsort((records["seq"], records["arrival"], records["source"]))]
 
-    def write(chunk: Table) -> list[Landed]:
-        with connection.cursor() as cursor:  # DuckDB reads a small Arrow table with one thread, and lets go of the GIL
+    def write(chunk: Table) -> list[WrittenObject]:
+        with connection.cursor() as cursor:  # DuckDB reads a small Arrow table with one thread, and releases the GIL
             return _deliver_chunk(hub, world, chunk, connection=cursor)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        landed = [each for chunk in pool.map(write, _chunks(records)) for each in chunk]
+        landed = [each for chunk in pool.map(write, _split_chunks(records)) for each in chunk]
     flaws = _effective_flaws(world, records)
     return Delivered(
         objects=len(landed),
@@ -121,8 +124,8 @@ def deliver(hub: Hub, world: World, records: Table, *, connection: duckdb.DuckDB
     )
 
 
-def _sources(world: World, events: Table) -> Ints:
-    """Which tracker records an event: an index of SOURCES."""
+def _assign_sources(world: World, events: Table) -> Ints:
+    """The tracker of each event: an index of SOURCES."""
     before = events["at"] < world.spec.start_ms + world.spec.migration_day * DAY_MS
     web = events["platform"] == PLATFORMS.index("web")
     old_app = (events["reader"] * np.int64(2_654_435_761) >> 8) % 1_000 < ON_PINPOINT * 1_000
@@ -130,12 +133,12 @@ def _sources(world: World, events: Table) -> Ints:
     return np.where(before, old, SOURCES.index("segment"))
 
 
-def _late(rng: np.random.Generator, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """An hour to two days, in milliseconds; short delays are the likelier ones."""
+def _draw_late_delays(rng: np.random.Generator, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Delays of an hour to two days, in milliseconds; short ones are more likely."""
     return np.asarray(HOUR_MS * 48 ** rng.random(count))
 
 
-def _flaws(rng: np.random.Generator, action: Ints) -> Ints:
+def _draw_flaws(rng: np.random.Generator, action: Ints) -> Ints:
     """A flaw for a few events, each of a kind that its action can have."""
     of_book = action <= Action.RATED
     rated = np.isin(action, (Action.RATED, Action.APP_RATED))
@@ -145,31 +148,31 @@ def _flaws(rng: np.random.Generator, action: Ints) -> Ints:
     return np.where(rng.random(len(action)) < FLAWED, kind, Flaw.NONE)
 
 
-def _copies(rng: np.random.Generator, records: Table) -> Table:
-    """Records that are delivered once more, word for word, in a later object."""
+def _duplicate_records(rng: np.random.Generator, records: Table) -> Table:
+    """The records that are delivered again, unchanged, in a later object."""
     copies: Table = records[(rng.random(len(records)) < TWICE) & (records["flaw"] == Flaw.NONE)]
     copies["arrival"] += rng.integers(FLUSH_MS, 18 * FLUSH_MS, len(copies))
     copies["copy"] = True
     return copies
 
 
-def _windows(records: Table) -> Ints:
+def _flush_windows(records: Table) -> Ints:
     return np.asarray(records["arrival"] // FLUSH_MS)
 
 
-def _delimited(world: World, source: Ints, window: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _is_delimited(world: World, source: Ints, window: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Whether an object has newlines between its records: about two in three do."""
     mixed = (window.astype(np.int64) * 31 + source + world.spec.seed % 1_000) * 2_654_435_761
     return np.asarray((mixed >> 11) % 3 != 0)
 
 
 def _effective_flaws(world: World, records: Table) -> Ints:
-    """Flaws as they are written: what would break its neighbours becomes a record without a user."""
-    breaks = np.isin(records["flaw"], UNFRAMEABLE) & ~_delimited(world, records["source"], _windows(records))
+    """The flaws as written: a record that would damage its neighbors becomes one without a user."""
+    breaks = np.isin(records["flaw"], UNFRAMEABLE) & ~_is_delimited(world, records["source"], _flush_windows(records))
     return np.where(breaks, Flaw.NO_USER, records["flaw"])
 
 
-def _chunks(records: Table) -> Iterator[Table]:
+def _split_chunks(records: Table) -> Iterator[Table]:
     """Runs of whole objects of one source, of about CHUNK records unless one object has more."""
     if not len(records):
         return
@@ -183,39 +186,39 @@ def _chunks(records: Table) -> Iterator[Table]:
 
 
 def _object_starts(records: Table) -> Ints:
-    """Where a new object begins, given records ordered by source and arrival."""
-    group = _windows(records) * len(SOURCES) + records["source"]
+    """The index of the first record of each object, given records ordered by source and arrival."""
+    group = _flush_windows(records) * len(SOURCES) + records["source"]
     return np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
 
 
-def _deliver_chunk(hub: Hub, world: World, records: Table, *, connection: duckdb.DuckDBPyConnection) -> list[Landed]:
+def _deliver_chunk(
+    hub: Hub, world: World, records: Table, *, connection: duckdb.DuckDBPyConnection
+) -> list[WrittenObject]:
     source = SOURCES[int(records["source"][0])]
-    texts = _spoilt(
+    texts = _break_records(
         records_of(connection, world, records, source=source), _effective_flaws(world, records), source=source
     )
-    return write_landing(hub, texts, source=source, cuts=_cuts(world, records))
+    return write_landing(hub, texts, source=source, ranges=_object_ranges(world, records))
 
 
-def _cuts(world: World, records: Table) -> list[Cut]:
+def _object_ranges(world: World, records: Table) -> list[ObjectRange]:
     starts = _object_starts(records)
-    delimited = _delimited(world, records["source"][starts], _windows(records[starts]))
+    delimited = _is_delimited(world, records["source"][starts], _flush_windows(records[starts]))
     stops = np.r_[starts[1:], len(records)]
-    times = [
-        dt.datetime.fromtimestamp(ms / 1_000, dt.UTC).replace(tzinfo=None) for ms in records["arrival"][starts].tolist()
-    ]
-    return [Cut(*each) for each in zip(times, starts.tolist(), stops.tolist(), delimited.tolist(), strict=True)]
+    times = [to_naive_utc(dt.datetime.fromtimestamp(ms / 1_000, dt.UTC)) for ms in records["arrival"][starts].tolist()]
+    return [ObjectRange(*each) for each in zip(times, starts.tolist(), stops.tolist(), delimited.tolist(), strict=True)]
 
 
-def _spoilt(texts: pa.Array, flaws: Ints, *, source: Source) -> pa.Array:
-    """The texts with the flawed ones among them broken; few enough to be done one by one."""
+def _break_records(texts: pa.Array, flaws: Ints, *, source: Source) -> pa.Array:
+    """The texts, with the flawed ones broken one by one: there are few."""
     places = np.flatnonzero(flaws)
     if not len(places):
         return texts
-    broken = [_broken(texts[place].as_py(), Flaw(int(flaws[place])), source=source) for place in places]
+    broken = [_break_record(texts[place].as_py(), Flaw(int(flaws[place])), source=source) for place in places]
     return pc.replace_with_mask(texts, pa.array(flaws != Flaw.NONE), pa.array(broken, pa.large_string()))
 
 
-def _broken(text: str, flaw: Flaw, *, source: Source) -> str:
+def _break_record(text: str, flaw: Flaw, *, source: Source) -> str:
     if flaw == Flaw.TRUNCATED:
         return text[: len(text) * 2 // 3]
     if flaw == Flaw.NOT_JSON:

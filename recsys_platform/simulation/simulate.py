@@ -1,6 +1,6 @@
-"""Run a world for some days and land what its trackers send.
+"""Simulate a world for some days and land the events of its trackers.
 
-Belongs here: the loop over days. Does not: the parts it is made of (world, behaviour, trackers, delivery, truth).
+Belongs here: the loop over days. Does not: its parts (world, behaviour, trackers, delivery, truth).
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class SimulationSummary:
-    """What a simulation wrote: `records` = `events` + `duplicates`; `rejected` and `invalid` are the bad ones among them."""
+    """The result of a simulation: `records` = `events` + `duplicates`, including the `rejected` and `invalid` ones."""
 
     start: dt.date
     end: dt.date
@@ -42,7 +42,7 @@ class SimulationSummary:
 
     @property
     def bad_records(self) -> int:
-        """Records that the load rejects or that break the contract."""
+        """The records that are rejected at load or break the contract."""
         return self.rejected + self.invalid
 
 
@@ -61,10 +61,9 @@ def simulate(
 ) -> SimulationSummary:
     """Simulate `days` days up to and including `end` (UTC); nothing arrives later.
 
-    `readers` and `books` are reached after `horizon` days (default: `days`). The same seed, sizes, first day and horizon
-    give the same objects for the days in common, however long the simulation goes on; `written_from` leaves out the
-    objects of earlier days of arrival. Nothing is in the hub before all is. Raises InputError for a size below 1 and HubError
-    if the hub cannot be written.
+    `readers` and `books` are reached after `horizon` days (default: `days`). The same seed, sizes, first day and horizon give the
+    same objects for the same days, however long the simulation runs. `written_from` skips the objects of earlier arrival days.
+    The hub is written at the end, all at once. Raises InputError for a size below 1, and HubError if the hub cannot be written.
     """
     for name, value in (("readers", readers), ("books", books), ("days", days)):
         if value < 1:
@@ -75,58 +74,60 @@ def simulate(
         readers=readers, books=books, seed=seed, start=end - dt.timedelta(days=days - 1), horizon=horizon or days
     )
     skipped = 0 if written_from is None else (written_from - spec.start).days
-    return _run(hub, spec, days=days, skipped=skipped, truth_dir=truth_dir, progress=progress)
+    return _run_simulation(hub, spec, days=days, skipped=skipped, truth_dir=truth_dir, progress=progress)
 
 
 def continue_simulation(
     hub: Hub, *, truth_dir: Path, days: int = 1, progress: Progress | None = None
 ) -> SimulationSummary:
-    """Let the world of `truth_dir` go on for some days and land only what arrives on these."""
+    """Continue the world of `truth_dir` for some days and land only what arrives on these."""
     finish_staged(hub, truth_dir)
     spec, before = load_spec(truth_dir)
-    return _run(hub, spec, days=before + days, skipped=before, truth_dir=truth_dir, progress=progress)
+    return _run_simulation(hub, spec, days=before + days, skipped=before, truth_dir=truth_dir, progress=progress)
 
 
-def _run(
+def _run_simulation(
     hub: Hub, spec: WorldSpec, *, days: int, skipped: int, truth_dir: Path, progress: Progress | None
 ) -> SimulationSummary:
     began = time.perf_counter()
     done: list[Delivered] = []
     with staged(hub, truth_dir) as (stage, truth), duckdb.connect(config={"threads": 1}) as connection:
-        for day, (world, arrived) in enumerate(_days(spec, days)):
+        for day, (world, arrived) in enumerate(_simulate_days(spec, days)):
             if day >= skipped:
                 done.append(deliver(stage, world, arrived, connection=connection))
             if progress is not None:
                 progress(day + 1, days)
         save_truth(truth, world, days=days)
-    return _summary(spec, done, days=days, skipped=skipped, seconds=time.perf_counter() - began)
+    return _simulation_summary(spec, done, days=days, skipped=skipped, seconds=time.perf_counter() - began)
 
 
-def _days(spec: WorldSpec, days: int) -> Iterator[tuple[World, Table]]:
-    """For each day the world as far as its season knows it, and the records (dtype RECORD) that arrive.
+def _simulate_days(spec: WorldSpec, days: int) -> Iterator[tuple[World, Table]]:
+    """For each day the world up to the end of its season, and the records (dtype RECORD) that arrive.
 
-    A season knows nothing of later ones: a world that goes on keeps its days.
+    A season does not depend on later ones, so continuing a world does not change its earlier days.
     """
     everything = make_world(spec, days=-(-days // SEASON) * SEASON)
     waiting: Table = np.zeros(0, dtype=RECORD)
     opened: list[Ints] = []
     for day in range(days):
         if day % SEASON == 0:
-            # To its end: a queue may hold books that are still to come.
+            # To the end of the season: a queue may hold books that are published later in it.
             world = world_until(everything, day + SEASON)
             library = new_season(world, opened, day=day)
         sent = sent_records(world, events_of_day(world, library, day=day), day=day)
-        arrived, waiting = _split(np.concatenate([waiting, sent]), spec.start_ms + (day + 1) * DAY_MS)
+        arrived, waiting = _split_arrived(np.concatenate([waiting, sent]), spec.start_ms + (day + 1) * DAY_MS)
         yield world, arrived
 
 
-def _split(records: Table, until: int) -> tuple[Table, Table]:
-    """What has arrived before a moment (milliseconds since 1970), and what has not."""
+def _split_arrived(records: Table, until: int) -> tuple[Table, Table]:
+    """Split records into those that arrived before a time (milliseconds since 1970) and the rest."""
     arrived = records["arrival"] < until
     return records[arrived], records[~arrived]
 
 
-def _summary(spec: WorldSpec, done: list[Delivered], *, days: int, skipped: int, seconds: float) -> SimulationSummary:
+def _simulation_summary(
+    spec: WorldSpec, done: list[Delivered], *, days: int, skipped: int, seconds: float
+) -> SimulationSummary:
     total = {field.name: sum(getattr(each, field.name) for each in done) for field in dataclasses.fields(Delivered)}
     duplicates = total.pop("copies")
     return SimulationSummary(

@@ -1,7 +1,6 @@
-"""What a simulation writes becomes part of a world whole or not at all, wherever it is interrupted.
+"""Make a simulation atomic: an interrupted one leaves nothing in the hub, or is completed later.
 
-Belongs here: the folder beside the truth in which a simulation is written, and its move into the hub. Does not: what is
-written there (simulate.py).
+Belongs here: the staging folder beside the ground truth, and moving it into the hub. Does not: what is written (simulate.py).
 """
 
 import fcntl
@@ -16,43 +15,43 @@ from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
 
 STAGE = ".simulating"
-COMPLETE = "complete"  # a file that says that all is written and only has to be moved
-LAST = "world.json"  # the truth that says that there is a world
+COMPLETE = "complete"  # marker file: everything is written and only has to be moved
+LAST = "world.json"  # moved last: its presence means that there is a world
 
 
 @contextmanager
 def staged(hub: Hub, truth_dir: Path) -> Iterator[tuple[FolderHub, Path]]:
-    """A hub and a truth folder to write to; at the end of the block they are moved to the real ones, on an error removed.
+    """A hub and a truth folder to write to, moved into place at the end of the block and removed on an error.
 
-    What a killed process left is removed by the next one, or moved if it was complete. Raises InputError while another
+    The leftovers of a killed process are removed by the next one, or moved if they are complete. Raises InputError while another
     process simulates into the same world.
     """
     stage = truth_dir.parent / STAGE
-    with _locked(stage):
-        _finish(stage, hub, truth_dir)
+    with _stage_lock(stage):
+        _finish_move(stage, hub, truth_dir)
         try:
             yield FolderHub(stage / "hub"), stage / "truth"
             stage.mkdir(exist_ok=True)
             (stage / COMPLETE).touch()
-            _finish(stage, hub, truth_dir)
+            _finish_move(stage, hub, truth_dir)
         finally:
             if not (stage / COMPLETE).exists():
                 shutil.rmtree(stage, ignore_errors=True)
 
 
 def is_unfinished(truth_dir: Path) -> bool:
-    """Whether a simulation was interrupted when all that was left was to move what it had written."""
+    """Whether a simulation was interrupted after everything was written and before everything was moved."""
     return (truth_dir.parent / STAGE / COMPLETE).exists()
 
 
 def finish_staged(hub: Hub, truth_dir: Path) -> None:
-    """Move what a simulation had completed when it was interrupted; nothing happens if there is none."""
+    """Complete the move of an interrupted simulation, if there is one."""
     if is_unfinished(truth_dir):
-        with _locked(truth_dir.parent / STAGE):
-            _finish(truth_dir.parent / STAGE, hub, truth_dir)
+        with _stage_lock(truth_dir.parent / STAGE):
+            _finish_move(truth_dir.parent / STAGE, hub, truth_dir)
 
 
-def _finish(stage: Path, hub: Hub, truth_dir: Path) -> None:
+def _finish_move(stage: Path, hub: Hub, truth_dir: Path) -> None:
     if (stage / COMPLETE).exists():
         _move_objects(FolderHub(stage / "hub"), hub)
         _move_truth(stage / "truth", truth_dir)
@@ -61,7 +60,7 @@ def _finish(stage: Path, hub: Hub, truth_dir: Path) -> None:
 
 
 def _move_objects(source: FolderHub, hub: Hub) -> None:
-    """Objects that are in the hub already stay as they are."""
+    """Move objects into the hub; existing ones are kept."""
     if isinstance(hub, FolderHub):
         hub.root.mkdir(parents=True, exist_ok=True)
         _move_folders(source.root, hub.root)
@@ -70,7 +69,7 @@ def _move_objects(source: FolderHub, hub: Hub) -> None:
 
 
 def _move_folders(source: Path, target: Path) -> None:
-    """Move folders that the target has not, each in one step; what cannot be moved stays."""
+    """Move folders that the target does not have, each in one step; a folder that cannot be moved stays."""
     for folder in [each for each in source.iterdir() if each.is_dir()] if source.is_dir() else []:
         if (target / folder.name).exists():
             _move_folders(folder, target / folder.name)
@@ -86,7 +85,7 @@ def _move_truth(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _locked(stage: Path) -> Iterator[None]:
+def _stage_lock(stage: Path) -> Iterator[None]:
     path = stage.with_suffix(".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

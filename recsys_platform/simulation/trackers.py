@@ -1,9 +1,8 @@
-"""How each tracker writes down what happened: Segment, Amazon Pinpoint and Matomo records as JSON text.
+"""The record formats of the trackers: Segment, Amazon Pinpoint and Matomo records as JSON text.
 
-The text is made by DuckDB from Arrow columns, a chunk at a time. Names in SQL that begin with a capital letter are the
-trackers' own.
+DuckDB writes the text from Arrow columns, one chunk at a time. Names in SQL that begin with a capital letter are the trackers' own.
 
-Belongs here: record formats. Does not: what happens (behaviour.py), when and how broken it arrives (delivery.py).
+Belongs here: record formats. Does not: events (behaviour.py), arrival times and flaws (delivery.py).
 """
 
 from collections.abc import Sequence
@@ -162,7 +161,7 @@ def records_of(connection: duckdb.DuckDBPyConnection, world: World, events: Tabl
 
     `events` has the columns of behaviour.EVENT and `received` (milliseconds).
     """
-    connection.register("batch", _batch(world, events))
+    connection.register("batch", _batch_columns(world, events))
     try:
         found = connection.sql(_RECORDS[source]).to_arrow_table()
     finally:
@@ -170,7 +169,7 @@ def records_of(connection: duckdb.DuckDBPyConnection, world: World, events: Tabl
     return found.column("record").combine_chunks().cast(pa.large_string())
 
 
-def _batch(world: World, events: Table) -> pa.Table:
+def _batch_columns(world: World, events: Table) -> pa.Table:
     """The columns that the SQL above reads."""
     readers = world.readers[events["reader"]]
     prices = np.array([country.price for country in COUNTRIES])[readers["country"]]
@@ -180,19 +179,19 @@ def _batch(world: World, events: Table) -> pa.Table:
         numbers
         | {
             "at_ms": pa.array(np.ascontiguousarray(events["at"])),
-            "salt": _chosen(np.zeros(len(events)), [str(world.spec.seed)]),
+            "salt": _pick_names(np.zeros(len(events)), [str(world.spec.seed)]),
             "chapters": pa.array(chapters),
             "price": pa.array(np.round(prices * np.where(readers["yearly"], YEAR_FOR_MONTHS, 1), 2)),
-            "event": _chosen(events["action"], EVENT_NAMES),
-            "query": _chosen(events["detail"] % len(QUERIES), QUERIES),
-            "os": _chosen(events["platform"], PLATFORMS),
-            "store": _chosen(events["platform"], STORES),
-            "plan": _chosen(readers["yearly"], PLANS),
-            "tier": _chosen(_premium_at(world, readers, events["at"]), ("free", "premium")),
-            "country": _chosen(readers["country"], [country.code for country in COUNTRIES]),
-            "language": _chosen(readers["country"], [country.language for country in COUNTRIES]),
-            "locale": _chosen(readers["country"], [f"{country.language}-{country.code}" for country in COUNTRIES]),
-            "currency": _chosen(readers["country"], [country.currency for country in COUNTRIES]),
+            "event": _pick_names(events["action"], EVENT_NAMES),
+            "query": _pick_names(events["detail"] % len(QUERIES), QUERIES),
+            "os": _pick_names(events["platform"], PLATFORMS),
+            "store": _pick_names(events["platform"], STORES),
+            "plan": _pick_names(readers["yearly"], PLANS),
+            "tier": _pick_names(_premium_at(world, readers, events["at"]), ("free", "premium")),
+            "country": _pick_names(readers["country"], [country.code for country in COUNTRIES]),
+            "language": _pick_names(readers["country"], [country.language for country in COUNTRIES]),
+            "locale": _pick_names(readers["country"], [f"{country.language}-{country.code}" for country in COUNTRIES]),
+            "currency": _pick_names(readers["country"], [country.currency for country in COUNTRIES]),
         }
     )
 
@@ -205,6 +204,6 @@ def _premium_at(world: World, readers: Table, at: Ints) -> np.ndarray[Any, np.dt
     return np.asarray((readers["premium_day"] <= day) & (day < readers["cancel_day"]))
 
 
-def _chosen(index: np.ndarray[Any, Any], values: Sequence[str]) -> pa.Array:
+def _pick_names(index: np.ndarray[Any, Any], values: Sequence[str]) -> pa.Array:
     """A column of strings, each picked by its index."""
     return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(values))

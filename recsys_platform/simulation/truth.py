@@ -1,9 +1,9 @@
-"""The truth beside the hub: who likes what, and the attributes that the endpoints serve.
+"""The ground truth of a simulated world: true tastes, and the attributes that the endpoints serve.
 
 Files in one folder: `world.json` (the spec), `readers.parquet` and `books.parquet` (ids, factors, biases),
-`user_attributes.parquet` and `book_attributes.parquet` (as the endpoints answer on the last day).
+`user_attributes.parquet` and `book_attributes.parquet` (as served on the last day).
 
-Belongs here: writing and reading these. Does not: the pipeline, which must never read them.
+Belongs here: writing and reading these files. The pipeline must never read them.
 """
 
 import dataclasses
@@ -43,7 +43,7 @@ class Side:
     bias: Floats
 
     def rows(self, ids: Sequence[str]) -> Ints:
-        """Where the ids are; raises InputError for one that the world does not know."""
+        """The row of each id; raises InputError for an unknown id."""
         found = pc.index_in(pa.array(ids, pa.string()), value_set=self.ids)
         if found.null_count:
             unknown = ids[pc.index(found.is_null(), True).as_py()]
@@ -53,14 +53,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Truth:
-    """What the readers of a world really like."""
+    """The true tastes of the readers of a world."""
 
     readers: Side
     books: Side
 
 
 def affinity(truth: Truth, *, user_ids: Sequence[str], book_ids: Sequence[str]) -> Floats:
-    """The probability that each user likes the book at the same place; shape (n,)."""
+    """The probability that each user likes the book at the same index; shape (n,)."""
     users, books = truth.readers.rows(user_ids), truth.books.rows(book_ids)
     match = np.einsum("nf,nf->n", truth.readers.factors[users], truth.books.factors[books])
     odds = match + truth.readers.bias[users] + truth.books.bias[books] + BASE
@@ -94,7 +94,7 @@ def save_truth(truth_dir: Path, world: World, *, days: int) -> None:
     """Write the truth and the attributes as they are at the end of the last of `days` days."""
     try:
         truth_dir.mkdir(parents=True, exist_ok=True)
-        for name, table in _tables(world, days=days).items():
+        for name, table in _truth_tables(world, days=days).items():
             pq.write_table(table, truth_dir / f"{name}.parquet")
         spec = dataclasses.asdict(world.spec) | {"start": world.spec.start.isoformat(), "days": days}
         (truth_dir / "world.json").write_text(json.dumps(spec, indent=2) + "\n")
@@ -104,18 +104,18 @@ def save_truth(truth_dir: Path, world: World, *, days: int) -> None:
         ) from error
 
 
-def _tables(world: World, *, days: int) -> dict[str, pa.Table]:
+def _truth_tables(world: World, *, days: int) -> dict[str, pa.Table]:
     known = np.flatnonzero(world.readers["created_day"] < days)
     published = np.flatnonzero(world.books["published_day"] < days)
     return {
-        "readers": _side_table(world.readers[known], user_id=_ids("u", known, 7)),
-        "books": _side_table(world.books[published], book_id=_ids("b", published, 5)),
+        "readers": _side_table(world.readers[known], user_id=_format_ids("u", known, 7)),
+        "books": _side_table(world.books[published], book_id=_format_ids("b", published, 5)),
         "user_attributes": _user_attributes(world, known, last=days - 1),
         "book_attributes": _book_attributes(world, published, last=days - 1),
     }
 
 
-def _ids(letter: str, rows: Ints, width: int) -> list[str]:
+def _format_ids(letter: str, rows: Ints, width: int) -> list[str]:
     return [f"{letter}{row + 1:0{width}d}" for row in rows.tolist()]
 
 
@@ -138,15 +138,17 @@ def _load_side(path: Path, id_column: str) -> Side:
 def _user_attributes(world: World, rows: Ints, *, last: int) -> pa.Table:
     readers = world.readers[rows]
     paying = (readers["premium_day"] <= last) & (last < readers["cancel_day"])
-    ids = _ids("u", rows, 7)
+    ids = _format_ids("u", rows, 7)
     return pa.table(
         {
             "user_id": ids,
-            "created_at": [_iso(ms) for ms in readers["created_ms"].tolist()],
+            "created_at": [_iso_timestamp(ms) for ms in readers["created_ms"].tolist()],
             "country": [COUNTRIES[index].code for index in readers["country"].tolist()],
             "language": [LANGUAGES[index] for index in readers["language"].tolist()],
             "tier": ["premium" if each else "free" for each in paying.tolist()],
-            "interests": pa.array([_bits(each) for each in readers["interests"].tolist()], pa.list_(pa.string())),
+            "interests": pa.array(
+                [_categories_of_mask(each) for each in readers["interests"].tolist()], pa.list_(pa.string())
+            ),
             "email": [f"{user_id}@readers.example" for user_id in ids],
         }
     )
@@ -154,17 +156,19 @@ def _user_attributes(world: World, rows: Ints, *, last: int) -> pa.Table:
 
 def _book_attributes(world: World, rows: Ints, *, last: int) -> pa.Table:
     books = world.books[rows]
-    categories = [_bits(each) for each in books["categories"].tolist()]
+    categories = [_categories_of_mask(each) for each in books["categories"].tolist()]
     return pa.table(
         {
-            "book_id": _ids("b", rows, 5),
+            "book_id": _format_ids("b", rows, 5),
             "title": [
-                _title(number, kinds[0]) for number, kinds in zip(books["title"].tolist(), categories, strict=True)
+                _book_title(number, kinds[0]) for number, kinds in zip(books["title"].tolist(), categories, strict=True)
             ],
-            "author": [_author(number) for number in books["author"].tolist()],
+            "author": [_author_name(number) for number in books["author"].tolist()],
             "language": [LANGUAGES[index] for index in books["language"].tolist()],
             "categories": pa.array(categories, pa.list_(pa.string())),
-            "published_at": [_iso(world.spec.start_ms + day * DAY_MS) for day in books["published_day"].tolist()],
+            "published_at": [
+                _iso_timestamp(world.spec.start_ms + day * DAY_MS) for day in books["published_day"].tolist()
+            ],
             "reading_minutes": pa.array(books["chapters"].astype(np.int64) * 3),
             "is_premium": pa.array(books["premium"]),
             "is_available": pa.array(books["gone_day"] > last),
@@ -173,21 +177,21 @@ def _book_attributes(world: World, rows: Ints, *, last: int) -> pa.Table:
     )
 
 
-def _iso(ms: int) -> str:
+def _iso_timestamp(ms: int) -> str:
     return dt.datetime.fromtimestamp(ms / 1_000, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _bits(mask: int) -> list[str]:
+def _categories_of_mask(mask: int) -> list[str]:
     return [name for bit, name in enumerate(CATEGORIES) if mask >> bit & 1]
 
 
-def _title(number: int, category: str) -> str:
+def _book_title(number: int, category: str) -> str:
     number, adjective = divmod(number, len(ADJECTIVES))
     noun = number % len(NOUNS)
     return f"The {ADJECTIVES[adjective]} {NOUNS[noun]} of {category.title()}"
 
 
-def _author(number: int) -> str:
+def _author_name(number: int) -> str:
     number, forename = divmod(number, len(FORENAMES))
     rest, surname = divmod(number, len(SURNAMES))
     return f"{FORENAMES[forename]} {SURNAMES[surname]}" + (f" {rest + 1}" if rest else "")

@@ -1,7 +1,7 @@
-"""Who reads and what there is to read: the truth that behaviour follows from.
+"""The simulated readers and books, and the ground truth of their tastes.
 
-Readers and books come in blocks, one for what was there at the start and one for each later day. Each block has its own
-random generator, so a world that goes on for more days is the same world up to any day.
+Readers and books come in blocks, one for the start and one for each later day. Each block has its own random generator, so
+continuing a simulation does not change its earlier days.
 
 Belongs here: readers, books, tastes, affinity. Does not: what happens on a day (behaviour.py), files (truth.py).
 """
@@ -25,16 +25,16 @@ Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Ints = np.ndarray[Any, np.dtype[np.integer[Any]]]
 Table = np.ndarray[Any, np.dtype[np.void]]
 
-STYLES = 8  # latent dimensions of taste that no attribute tells
+STYLES = 8  # latent dimensions of taste that are in no attribute
 FACTORS = len(CATEGORIES) + STYLES + len(LANGUAGES)
 CATEGORY_TASTE = 11.0  # how strongly liked and disliked categories differ, in log-odds
-STYLE_TASTE = 1.1  # standard deviation of the untold part, in log-odds
-FOREIGN = 10.0  # log-odds lost by a book in a language that the reader does not read
+STYLE_TASTE = 1.1  # standard deviation of the latent part, in log-odds
+FOREIGN = 10.0  # penalty of a book in a language that the reader does not read, in log-odds
 SECOND = 4.0  # the same for English as a second language
 BASE = -1.6  # log-odds of liking an average book in one's language
 FAME = 0.7  # standard deviation of how well known books are, in log-odds of being opened
 RESIDENT_READERS, RESIDENT_BOOKS = 0.7, 0.8  # the shares that are there before the first day
-NEVER = 1 << 20  # a day that does not come
+NEVER = 1 << 20  # a day after any simulation
 DAY_MS = 86_400_000
 
 READER = np.dtype(
@@ -75,10 +75,9 @@ BOOK = np.dtype(
 
 @dataclass(frozen=True)
 class WorldSpec:
-    """What a world follows from; two worlds of equal spec are equal.
+    """The parameters of a world; two worlds of equal spec are equal.
 
-    `readers` and `books` is how many there are after `horizon` days from `start`; on later days they keep arriving at the
-    same pace.
+    `readers` and `books` are their numbers after `horizon` days from `start`; on later days they keep arriving at the same rate.
     """
 
     readers: int
@@ -94,7 +93,7 @@ class WorldSpec:
 
     @property
     def migration_day(self) -> int:
-        """From this day on only one tracker is in use."""
+        """The day from which on only Segment is in use."""
         return self.horizon * 2 // 5
 
     def rng(self, stream: str, day: int = 0) -> np.random.Generator:
@@ -104,7 +103,7 @@ class WorldSpec:
 
 @dataclass(frozen=True)
 class World:
-    """The readers (dtype READER) and books (dtype BOOK) known up to some day, in order of arrival."""
+    """The readers (dtype READER) and books (dtype BOOK) up to a day, in order of arrival."""
 
     spec: WorldSpec
     readers: Table
@@ -112,20 +111,21 @@ class World:
 
 
 def make_world(spec: WorldSpec, *, days: int) -> World:
-    """Everybody and everything that has come within `days` days from the start."""
+    """Create the readers and books that arrive within `days` days from the start."""
     readers = [
-        _readers(spec, day=day, count=_arrivals(spec.readers, RESIDENT_READERS, spec.horizon, day))
+        _make_readers(spec, day=day, count=_arrivals_on_day(spec.readers, RESIDENT_READERS, spec.horizon, day))
         for day in range(-1, days)
     ]
     books = [
-        _books(spec, day=day, count=_arrivals(spec.books, RESIDENT_BOOKS, spec.horizon, day)) for day in range(-1, days)
+        _make_books(spec, day=day, count=_arrivals_on_day(spec.books, RESIDENT_BOOKS, spec.horizon, day))
+        for day in range(-1, days)
     ]
     return World(spec, np.concatenate(readers), np.concatenate(books))
 
 
 def world_until(world: World, day: int) -> World:
-    """The part of a world that has come before a day: the same as if it had been made for so many days."""
-    # In order of arrival, the days before the start aside, which are all below 0.
+    """The readers and books that arrived before a day: equal to a world made for so many days."""
+    # Sorted by arrival from day 0 on; the days before the start are all below 0.
     readers = int(np.searchsorted(world.readers["created_day"], day))
     books = int(np.searchsorted(world.books["published_day"], day))
     return World(world.spec, world.readers[:readers], world.books[:books])
@@ -137,23 +137,23 @@ def log_odds(readers: Table, books: Table) -> Floats:
     return np.asarray(match + readers["bias"] + books["bias"] + BASE, dtype=np.float32)
 
 
-def _arrivals(total: int, residents: float, horizon: int, day: int) -> int:
-    """How many come on a day; day -1 stands for all the time before the start."""
+def _arrivals_on_day(total: int, residents: float, horizon: int, day: int) -> int:
+    """The number of arrivals on a day; day -1 is all the time before the start."""
     before = round(total * residents)
     pace = (total - before) / horizon
     return before if day < 0 else round(pace * (day + 1)) - round(pace * day)
 
 
-def _readers(spec: WorldSpec, *, day: int, count: int) -> Table:
+def _make_readers(spec: WorldSpec, *, day: int, count: int) -> Table:
     rng = spec.rng("readers", day)
     readers = np.zeros(count, dtype=READER)
-    _place(readers, rng)
-    _schedule(readers, rng, spec=spec, day=day)
-    _tastes(readers, rng)
+    _draw_demographics(readers, rng)
+    _draw_life_cycle(readers, rng, spec=spec, day=day)
+    _draw_reader_factors(readers, rng)
     return readers
 
 
-def _place(readers: Table, rng: np.random.Generator) -> None:
+def _draw_demographics(readers: Table, rng: np.random.Generator) -> None:
     shares = np.array([country.share for country in COUNTRIES])
     readers["country"] = rng.choice(len(COUNTRIES), len(readers), p=shares / shares.sum())
     languages = np.array([LANGUAGES.index(country.language) for country in COUNTRIES])
@@ -164,8 +164,8 @@ def _place(readers: Table, rng: np.random.Generator) -> None:
     readers["rate"] = np.minimum(rng.lognormal(-0.85, 0.8, len(readers)), 3.0)
 
 
-def _schedule(readers: Table, rng: np.random.Generator, *, spec: WorldSpec, day: int) -> None:
-    """When each reader comes, signs up, pays, stops paying and leaves."""
+def _draw_life_cycle(readers: Table, rng: np.random.Generator, *, spec: WorldSpec, day: int) -> None:
+    """Draw when each reader arrives, signs up, subscribes, cancels and leaves."""
     n = len(readers)
     before = 1 + rng.exponential(200, n).astype(np.int32) % 900
     readers["created_day"] = created = -before if day < 0 else np.full(n, day)
@@ -179,41 +179,41 @@ def _schedule(readers: Table, rng: np.random.Generator, *, spec: WorldSpec, day:
 
 
 def moments(rng: np.random.Generator, country: Ints) -> Ints:
-    """A time of a UTC day, in milliseconds, that falls into hours when people of the country read."""
+    """A time within a UTC day, in milliseconds, at an hour when people of the country read."""
     hours = np.array(HOURS) / sum(HOURS)
     offsets = np.array([each.utc_offset for each in COUNTRIES])
     hour = (rng.choice(24, len(country), p=hours) - offsets[country]) % 24
     return np.asarray(hour * 3_600_000 + rng.integers(0, 3_600_000, len(country)), dtype=np.int64)
 
 
-def _tastes(readers: Table, rng: np.random.Generator) -> None:
+def _draw_reader_factors(readers: Table, rng: np.random.Generator) -> None:
     n, kinds = len(readers), len(CATEGORIES)
     liking = rng.dirichlet(np.full(kinds, 0.3), n)
     root = np.sqrt(liking)
     readers["factors"][:, :kinds] = CATEGORY_TASTE * (root - root.mean(axis=1, keepdims=True))
     readers["factors"][:, kinds : kinds + STYLES] = STYLE_TASTE / np.sqrt(STYLES) * rng.standard_normal((n, STYLES))
-    readers["factors"][:, kinds + STYLES :] = _languages(readers["language"], rng)
+    readers["factors"][:, kinds + STYLES :] = _language_losses(readers["language"], rng)
     readers["bias"] = rng.normal(0, 0.3, n)
-    readers["interests"] = _interests(liking, rng)
+    readers["interests"] = _stated_interests(liking, rng)
 
 
-def _languages(language: Ints, rng: np.random.Generator) -> Floats:
-    """What a book loses by each language, shape (readers, languages)."""
+def _language_losses(language: Ints, rng: np.random.Generator) -> Floats:
+    """The penalty of each language, shape (readers, languages)."""
     losses = np.full((len(language), len(LANGUAGES)), -FOREIGN, dtype=np.float32)
     losses[rng.random(len(language)) < 0.5, LANGUAGES.index("en")] = -SECOND
     losses[np.arange(len(language)), language] = 0
     return losses
 
 
-def _interests(liking: Floats, rng: np.random.Generator) -> Ints:
-    """One to four categories that a reader says to like: mostly true ones, some forgotten or only well meant."""
+def _stated_interests(liking: Floats, rng: np.random.Generator) -> Ints:
+    """One to four stated interests of each reader: mostly true tastes, with some noise."""
     noisy = np.log(liking + 0.02) + rng.gumbel(0, 0.5, liking.shape)
     order = np.argsort(-noisy, axis=1)[:, :4]
     said = np.arange(4) < rng.integers(1, 5, len(liking))[:, None]
     return np.asarray((np.int64(1) << order).sum(axis=1, where=said), dtype=np.int64)
 
 
-def _books(spec: WorldSpec, *, day: int, count: int) -> Table:
+def _make_books(spec: WorldSpec, *, day: int, count: int) -> Table:
     rng = spec.rng("books", day)
     books = np.zeros(count, dtype=BOOK)
     age = 1 + rng.exponential(500, count).astype(np.int32) % 2500
@@ -228,12 +228,12 @@ def _books(spec: WorldSpec, *, day: int, count: int) -> Table:
     books["premium"] = rng.random(count) < 0.7
     books["bias"] = rng.normal(0, 0.5, count)
     books["popularity"] = rng.normal(0, FAME, count) + 0.5 * books["bias"]
-    _styles(books, rng, spec=spec)
+    _draw_book_factors(books, rng, spec=spec)
     return books
 
 
-def _styles(books: Table, rng: np.random.Generator, *, spec: WorldSpec) -> None:
-    """Categories, language and the untold style, most of which an author's books share."""
+def _draw_book_factors(books: Table, rng: np.random.Generator, *, spec: WorldSpec) -> None:
+    """Draw categories, language and the latent style, most of which an author's books share."""
     n, kinds = len(books), len(CATEGORIES)
     held = np.arange(3) < rng.integers(1, 4, n)[:, None]
     chosen = np.argsort(rng.random((n, kinds)), axis=1)[:, :3]

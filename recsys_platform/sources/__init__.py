@@ -1,4 +1,4 @@
-"""Data that does not come through Firehose: JSON endpoints, files of people and of other trackers; and a Firehose emulator.
+"""Sources other than the live event stream: REST endpoints, your own files, other deliveries' event files; and a Firehose emulator.
 
-Belongs here: fetching, reading, importing into the hub. Does not: loading into the warehouse (ingestion/).
+Belongs here: fetching, reading and importing into the hub. Does not: loading into the warehouse (ingestion/).
 """

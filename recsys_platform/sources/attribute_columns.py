@@ -1,7 +1,7 @@
-"""Attributes of users and books from somebody's own file, as the records of a snapshot.
+"""Convert the columns of your own users or books file to the records of an attribute snapshot.
 
-Belongs here: what each column may hold, and what is told of values that cannot be read. Does not: reading the file
-(tabular.py), storing the snapshot (hub/attributes.py).
+Belongs here: the type of each column, and reporting unreadable values. Does not: reading the file (tabular.py), storing the
+snapshot (attributes.py).
 """
 
 import ast
@@ -19,10 +19,10 @@ import pyarrow.compute as pc
 from recsys_platform.common.languages import primary_subtag
 from recsys_platform.common.placeholders import is_missing, is_no_id
 from recsys_platform.sources.tabular import TextTable
-from recsys_platform.sources.timestamps import time_reading
+from recsys_platform.sources.timestamps import detect_time_format
 
 LISTS = ("categories", "interests")
-JOINED = {"author": ", ", "description": " "}  # what stands between several values of one
+JOINED = {"author": ", ", "description": " "}  # the separator by which several values become one
 BOOLEANS = ("is_premium", "is_available")
 NUMBERS = ("reading_minutes",)
 DATES = ("published_at", "created_at")
@@ -33,8 +33,8 @@ Values = list[Any]
 
 
 @dataclass(frozen=True)
-class Unread:
-    """Values of one column that could not be read and were left empty; `first` is one of them, at `place`."""
+class UnreadableValues:
+    """The values of a column that could not be read and were left empty; `first` is the first of them, at `place`."""
 
     path: str
     column: str
@@ -44,7 +44,7 @@ class Unread:
     place: str
 
     def sentence(self) -> str:
-        """For people."""
+        """A description for people."""
         return (
             f"{self.path}, column {self.column}: {self.count:,} of {self.total:,} values could not be read and were left empty, "
             f"the first {self.first!r} ({self.place})"
@@ -53,19 +53,18 @@ class Unread:
 
 def attribute_records(
     table: TextTable, *, key: str, time_formats: Mapping[str, str]
-) -> tuple[list[dict[str, Any]], list[Unread]]:
-    """One record for each row, without empty values, and what could not be read; ids are present and unique.
+) -> tuple[list[dict[str, Any]], list[UnreadableValues]]:
+    """One record for each row, without empty values, and the values that could not be read. Ids are present and unique.
 
-    Raises InputError for an id that cannot be used, and for a number or a yes or no that is none: what is left empty there
-    would be taken for a default.
+    Raises InputError for an invalid id, and for an invalid number or boolean: left empty, they would get a default.
     """
     check_ids(table, key)
     columns: dict[str, Values] = {}
-    unread: list[Unread] = []
+    unread: list[UnreadableValues] = []
     for name in table.rows.column_names:
-        given = [_present(name, value) for value in table.rows.column(name).to_pylist()]
-        columns[name] = _typed(table, name, given, time_formats)
-        unread += _unread(table, name, given, columns[name])
+        given = [_drop_missing(name, value) for value in table.rows.column(name).to_pylist()]
+        columns[name] = _parse_column(table, name, given, time_formats)
+        unread += _unread_values(table, name, given, columns[name])
     rows = zip(*columns.values(), strict=True)
     records = [
         {name: value for name, value in zip(columns, row, strict=True) if value is not None and value != []}
@@ -75,7 +74,7 @@ def attribute_records(
 
 
 def check_ids(table: TextTable, key: str) -> None:
-    """Raise InputError for the first id that is empty, names nothing or is there twice."""
+    """Raise InputError for the first id that is empty, a placeholder or a duplicate."""
     ids = table.rows.column(key)
     refuse_floating_ids(table, key)
     seen: set[str] = set()
@@ -84,7 +83,7 @@ def check_ids(table: TextTable, key: str) -> None:
             raise table.error_at(row, key, "empty. Every row needs one: fill it in or drop the row.")
         if is_no_id(each):
             raise table.error_at(
-                row, key, f"{each!r} names nothing. Every row needs an id: fill it in or drop the row."
+                row, key, f"{each!r} is a placeholder. Every row needs an id: fill it in or drop the row."
             )
         if each in seen:
             raise table.error_at(row, key, f"{each!r} appears a second time. Keep one row for each.")
@@ -92,7 +91,7 @@ def check_ids(table: TextTable, key: str) -> None:
 
 
 def refuse_floating_ids(table: TextTable, key: str) -> None:
-    """Raise InputError where all ids end in `.0`: a program has made numbers with a fraction of them."""
+    """Raise InputError if all ids end in `.0`: a program converted them to floats."""
     ids = pc.drop_null(table.rows.column(key))
     if len(ids) and pc.all(pc.match_substring_regex(ids, r"^\d+\.0+$")).as_py():
         row = pc.index(pc.is_valid(table.rows.column(key)), True).as_py()
@@ -100,34 +99,34 @@ def refuse_floating_ids(table: TextTable, key: str) -> None:
         raise table.error_at(
             row,
             key,
-            f"{ids[0].as_py()!r} is an id with a decimal point, as programs write whole numbers beside gaps. Write {whole}.",
+            f"{ids[0].as_py()!r} is an id with a decimal point, as programs write integers in a column with gaps. Write {whole}.",
         )
 
 
-def _present(name: str, value: Any) -> Any:
-    """A value, or None where it says that there is none."""
+def _drop_missing(name: str, value: Any) -> Any:
+    """The value, or None if it is missing."""
     if isinstance(value, list):
         return [each for each in value if each is not None and not is_missing(each)]
     return None if value is None or is_missing(value, column=name) else value
 
 
-def _typed(table: TextTable, name: str, given: Values, time_formats: Mapping[str, str]) -> Values:
+def _parse_column(table: TextTable, name: str, given: Values, time_formats: Mapping[str, str]) -> Values:
     if name in DATES:
-        return _dates(table, name, given, time_formats.get(name))
-    values = [_value(name, value) for value in given]
+        return _parse_dates(table, name, given, time_formats.get(name))
+    values = [_parse_value(name, value) for value in given]
     if name in (*BOOLEANS, *NUMBERS):
         _refuse_unread(table, name, given, values)
     return values
 
 
-def _dates(table: TextTable, name: str, given: Values, time_format: str | None) -> Values:
+def _parse_dates(table: TextTable, name: str, given: Values, time_format: str | None) -> Values:
     texts = pa.chunked_array([pa.array(given, pa.string())])
     where = f"{table.path}, column {table.theirs(name)}"
-    reading = time_reading(texts, given=time_format, name=name, where=where, dates=True)
-    return [None if moment is None else _iso(moment) for moment in reading.moments(texts).to_pylist()]
+    detected = detect_time_format(texts, given=time_format, name=name, where=where, dates=True)
+    return [None if moment is None else _iso_timestamp(moment) for moment in detected.moments(texts).to_pylist()]
 
 
-def _iso(moment: dt.datetime) -> str:
+def _iso_timestamp(moment: dt.datetime) -> str:
     return f"{moment.isoformat(timespec='milliseconds')}Z"
 
 
@@ -139,12 +138,14 @@ def _refuse_unread(table: TextTable, name: str, given: Values, values: Values) -
         raise table.error_at(rows[0], name, f"{given[rows[0]]!r} is not {wanted}{many}. Correct it or leave it empty.")
 
 
-def _unread(table: TextTable, name: str, given: Values, values: Values) -> list[Unread]:
+def _unread_values(table: TextTable, name: str, given: Values, values: Values) -> list[UnreadableValues]:
     rows = list(_rows_unread(given, values))
     if not rows:
         return []
     total = sum(value is not None for value in given)
-    return [Unread(str(table.path), table.theirs(name), len(rows), total, given[rows[0]], table.place(rows[0]))]
+    return [
+        UnreadableValues(str(table.path), table.theirs(name), len(rows), total, given[rows[0]], table.place(rows[0]))
+    ]
 
 
 def _rows_unread(given: Values, values: Values) -> Iterable[int]:
@@ -152,26 +153,26 @@ def _rows_unread(given: Values, values: Values) -> Iterable[int]:
     return (row for row, (before, after) in pairs if before is not None and after is None)
 
 
-def _value(name: str, value: Any) -> Any:
-    """A text as the attribute's type; None if it is not of that type."""
+def _parse_value(name: str, value: Any) -> Any:
+    """A text converted to the attribute's type; None if that is not possible."""
     if isinstance(value, list) and name in JOINED:
         return JOINED[name].join(value) or None
     if not isinstance(value, str):
         return value
     read: Callable[[str], Any] = str
     if name in LISTS:
-        read = _list
+        read = _parse_list
     elif name in BOOLEANS:
-        read = _boolean
+        read = _parse_boolean
     elif name in NUMBERS:
-        read = _number
+        read = _parse_number
     elif name == "language":
         read = primary_subtag
     return read(value)
 
 
-def _list(text: str) -> list[str]:
-    """`a|b`, or a list as JSON or Python writes it."""
+def _parse_list(text: str) -> list[str]:
+    """The values of `a|b`, or of a list in JSON or Python syntax."""
     if text.startswith("[") and text.endswith("]"):
         for read in (json.loads, ast.literal_eval):
             with suppress(ValueError, SyntaxError):
@@ -179,11 +180,11 @@ def _list(text: str) -> list[str]:
     return [part.strip() for part in text.split("|") if not is_missing(part)]
 
 
-def _boolean(text: str) -> bool | None:
+def _parse_boolean(text: str) -> bool | None:
     return True if text.lower() in _TRUE else False if text.lower() in _FALSE else None
 
 
-def _number(text: str) -> int | float | None:
+def _parse_number(text: str) -> int | float | None:
     try:
         number = float(text)
     except ValueError:

@@ -1,6 +1,6 @@
-"""What a user says of their own files: which column is which of ours, scales, formats, names of events.
+"""The options for importing your own files: column names, rating scale, time formats, event names.
 
-Belongs here: the options and their checks. Does not: reading files (tabular.py), what is made of them (replay.py).
+Belongs here: the options and their checks. Does not: reading files (tabular.py), importing them (file_import.py).
 """
 
 import datetime as dt
@@ -23,17 +23,17 @@ COLUMNS: dict[OwnFile, tuple[str, ...]] = {
     "users": ("user_id", "country", "language", "tier", "interests", "created_at", "email"),
 }  # fmt: skip
 TIMES = ("timestamp", "published_at", "created_at")
-# What a row of user, book and rating can say; the other events need properties that such a file has not.
+# The events that need no properties but a user, a book and a rating.
 EVENTS = ("Book Viewed", "Book Started", "Book Finished", "Book Saved", "Book Removed", "Book Rated")
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How somebody's own files are to be understood.
+class ImportOptions:
+    """How to read your own files.
 
-    `columns`: our name → theirs, in whichever files have it; `own_columns`: the same for one file. `events`: their name in lower
-    case → ours, empty for rows to leave out. `time_formats`: our name of a column → format. `unrated`: the rating that means none.
-    `last_day`: all times move by as many days as bring the last one there.
+    `columns`: our column name → the file's, for every file that has it; `own_columns`: the same for one file. `events`: the file's
+    event name in lower case → ours, empty to skip such rows. `time_formats`: our column name → format. `unrated`: the rating that
+    stands for "not rated". `last_day`: all times are shifted by whole days so that the last event falls on this day.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Reading:
     last_day: dt.date | None = None
 
     def layout(self, file: OwnFile) -> Layout:
-        """What is said of one of the files."""
+        """The options that apply to one of the files."""
         anywhere = {ours: theirs for ours, theirs in self.columns.items() if ours in COLUMNS[file]}
         return Layout(
             columns=anywhere,
@@ -62,11 +62,11 @@ class Reading:
 
     @property
     def left_out(self) -> frozenset[str]:
-        """The events, as `event_key` has them, whose rows are left out."""
+        """The events (as `event_key`) whose rows are skipped."""
         return frozenset(theirs for theirs, ours in self.events.items() if not ours)
 
 
-def reading_of(
+def parse_options(
     *,
     columns: Iterable[str] = (),
     book_columns: Iterable[str] = (),
@@ -78,11 +78,11 @@ def reading_of(
     time_formats: Iterable[str] = (),
     events: Iterable[str] = (),
     last_day: dt.date | None = None,
-) -> Reading:
-    """What the options of the command say, each as it is written there. Raises InputError for one of another form."""
+) -> ImportOptions:
+    """Parse the options of the command line. Raises InputError for one that is not valid."""
     anywhere, own = columns_of(columns)
     own["books"].update(pair(text, option="--book-column", example="book_id=id") for text in book_columns)
-    return Reading(
+    return ImportOptions(
         columns=anywhere,
         own_columns=own,
         headerless=headerless_of(headerless),
@@ -97,7 +97,7 @@ def reading_of(
 
 
 def columns_of(texts: Iterable[str]) -> tuple[dict[str, str], dict[OwnFile, dict[str, str]]]:
-    """`ours=theirs` and `file.ours=theirs` as `columns` and `own_columns`."""
+    """Parse `ours=theirs` into `columns` and `file.ours=theirs` into `own_columns`."""
     anywhere: dict[str, str] = {}
     own: dict[OwnFile, dict[str, str]] = {file: {} for file in OWN_FILES}
     known = {name for names in COLUMNS.values() for name in names}
@@ -110,14 +110,14 @@ def columns_of(texts: Iterable[str]) -> tuple[dict[str, str], dict[OwnFile, dict
             anywhere[ours] = theirs
         else:
             raise InputError(
-                f"--column {text}: {ours} is none of our columns ({', '.join(sorted(known))}). Write OURS=THEIRS, or, for "
+                f"--column {text}: {ours} is not one of our columns ({', '.join(sorted(known))}). Write OURS=THEIRS, or, for "
                 f"another attribute of books, books.{ours}={theirs}."
             )
     return anywhere, own
 
 
 def events_of(texts: Iterable[str]) -> dict[str, str]:
-    """`theirs=ours` as `events`; nothing after the sign leaves the rows out."""
+    """Parse `theirs=ours` into `events`; an empty right side skips such rows."""
     names = {event_key(name): name for name in EVENTS}
     found = {}
     for text in texts:
@@ -132,12 +132,12 @@ def events_of(texts: Iterable[str]) -> dict[str, str]:
 
 
 def event_key(name: str) -> str:
-    """How names of events are compared."""
+    """An event name normalized for comparison: lower case, blanks for underscores."""
     return name.strip().lower().replace("_", " ")
 
 
 def headerless_of(texts: Sequence[str]) -> frozenset[OwnFile]:
-    """The files that were named."""
+    """Check the names of files without a header."""
     for text in texts:
         if text not in OWN_FILES:
             raise InputError(f"--no-header {text}: there is no such file. Give one of {', '.join(OWN_FILES)}.")
@@ -145,7 +145,7 @@ def headerless_of(texts: Sequence[str]) -> frozenset[OwnFile]:
 
 
 def time_formats_of(texts: Iterable[str]) -> dict[str, str]:
-    """`format` for the interactions' times, `column=format` for another column."""
+    """Parse `format` (for `timestamp`) and `column=format`."""
     pairs = (
         text.split("=", 1) if text.startswith(tuple(f"{name}=" for name in TIMES)) else ("timestamp", text)
         for text in texts
@@ -154,7 +154,7 @@ def time_formats_of(texts: Iterable[str]) -> dict[str, str]:
 
 
 def scale_of(text: str) -> tuple[float, float]:
-    """`lowest:highest` as numbers."""
+    """Parse `lowest:highest`."""
     try:
         low, high = (float(part) for part in text.split(":"))
     except ValueError:
@@ -165,7 +165,7 @@ def scale_of(text: str) -> tuple[float, float]:
 
 
 def pair(text: str, *, option: str, example: str) -> tuple[str, str]:
-    """`ours=theirs` in two."""
+    """Parse `ours=theirs`."""
     ours, sign, theirs = text.partition("=")
     if not (sign and ours.strip() and theirs.strip()):
         raise InputError(f"{option} {text} is not of the form OURS=THEIRS: write, for example, {example}.")

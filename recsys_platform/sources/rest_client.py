@@ -1,7 +1,7 @@
-"""Ask a paginated JSON endpoint for its pages, patiently and discreetly.
+"""A REST client for paginated JSON endpoints.
 
-Belongs here: one walk over HTTP (pages, links, retries, Retry-After, ETags) and what may be told of a URL.
-Does not: whether the pages make a complete snapshot, where that is kept (attributes.py).
+Belongs here: requesting all pages (links, page numbers, retries, Retry-After, ETags) and redacting URLs.
+Does not: whether the pages form a complete snapshot, storing it (attributes.py).
 """
 
 import datetime as dt
@@ -17,20 +17,20 @@ import httpx
 import stamina
 
 from recsys_platform.common.errors import AttributesError
-from recsys_platform.common.http_logging import discreet_http
+from recsys_platform.common.http_logging import suppress_http_logs
 
 REMEDY = "Check RECSYS_USERS_URL and RECSYS_BOOKS_URL and that the service is up."
 _NOT_A_PAGE = "did not answer with a page of records (page, per_page, total, total_pages, data)"
-_AGAIN = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS}
+_RETRY_STATUSES = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY, httpx.codes.TOO_MANY_REQUESTS}
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A paginated JSON endpoint and how patiently it is asked.
+    """A paginated JSON endpoint and its retry settings.
 
-    `id_field` names the field that tells its records apart. `attempts` are tries of one request; the wait between them starts at
-    `backoff_seconds` and doubles, or is what the server asks for, but at most `longest_wait_seconds`. After
-    `patience_seconds` the whole fetch gives up, however politely the server keeps us waiting.
+    `id_field` is the field that identifies a record. `attempts` is the number of tries for one request. The wait between them starts
+    at `backoff_seconds` and doubles, or follows the server's Retry-After, up to `max_wait_seconds`. The whole fetch fails after
+    `total_timeout_seconds`.
     """
 
     url: str
@@ -39,26 +39,26 @@ class Endpoint:
     timeout_seconds: float = 10
     attempts: int = 4
     backoff_seconds: float = 0.2
-    longest_wait_seconds: float = 60
-    patience_seconds: float = 1800
+    max_wait_seconds: float = 60
+    total_timeout_seconds: float = 1800
 
     def deadline(self) -> float:
-        """When, on the monotonic clock, a fetch that starts now gives up."""
-        return time.monotonic() + self.patience_seconds
+        """When, on the monotonic clock, a fetch that starts now times out."""
+        return time.monotonic() + self.total_timeout_seconds
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page: its records as delivered, what it says of the whole, and by which ETag it is known.
+    """One page: its records as delivered, the totals it reports, and its ETag.
 
-    `url_digest` stands for the URL it was asked by, keys and all; `following` is the next link, empty without one.
-    `size_bytes` is what it took to transfer. `unchanged`: the server said so (304), the records are those of the last time.
+    `url_digest` is a hash of the request's URL, query included; `next_url` is the next link, empty if there is none.
+    `size_bytes`: bytes transferred. `unchanged`: the server answered 304, so the records are those of the last fetch.
     """
 
     records: list[Any]
     total: int
     total_pages: int | None = None
-    following: str = ""
+    next_url: str = ""
     url_digest: str = ""
     etag: str = ""
     size_bytes: int = 0
@@ -66,8 +66,8 @@ class Page:
 
 
 @dataclass(frozen=True)
-class _Visit:
-    """One walk: who asks whom, what is known from the last time by URL digest, and when it must be over."""
+class _Walk:
+    """One pass over all pages: client, endpoint, the pages of the last fetch by URL digest, and the deadline."""
 
     client: httpx.Client
     endpoint: Endpoint
@@ -75,47 +75,49 @@ class _Visit:
     until: float
 
 
-class _Trouble(Exception):  # noqa: N818 - not an error yet: it may pass
-    """A request that failed, in words without secrets; `wait` is how many seconds the server asked for."""
+class _FailedRequest(Exception):  # noqa: N818 - not an error yet: it may be temporary
+    """A failed request, described without secrets; `wait`: the seconds in the server's Retry-After."""
 
-    def __init__(self, what: str, *, why: str = "", passing: bool = False, wait: float | None = None) -> None:
+    def __init__(self, what: str, *, why: str = "", temporary: bool = False, wait: float | None = None) -> None:
         super().__init__(f"{what}: {why}" if why else what)
-        self.what, self.why, self.passing, self.wait = what, why, passing, wait
+        self.what, self.why, self.temporary, self.wait = what, why, temporary, wait
 
 
 def walk(endpoint: Endpoint, known: Mapping[str, Page], until: float) -> Iterator[Page]:
-    """The pages in order; ends where the endpoint says so, at an empty page, or where it delivers more than it promised.
+    """Request the pages in order, up to the last one, an empty one, or more records than the reported total.
 
-    RFC 8288 `next` links are followed where they are sent, else pages are counted. Raises `AttributesError`.
+    Follows RFC 8288 `next` links if the endpoint sends them, otherwise counts pages. Raises `AttributesError`.
     """
-    with discreet_http(), _client(endpoint) as client:
-        visit = _Visit(client, endpoint, known, until)
-        url, number, delivered, linked, asked = numbered(endpoint, 1), 1, 0, False, set[str]()
+    with suppress_http_logs(), _http_client(endpoint) as client:
+        visit = _Walk(client, endpoint, known, until)
+        url, number, delivered, linked, requested = page_url(endpoint, 1), 1, 0, False, set[str]()
         while url:
-            asked.add(url)
-            page = _patiently(visit, url)
+            requested.add(url)
+            page = _request_with_retries(visit, url)
             yield page
-            number, delivered, linked = number + 1, delivered + len(page.records), linked or bool(page.following)
+            number, delivered, linked = number + 1, delivered + len(page.records), linked or bool(page.next_url)
             if not page.records or delivered > page.total:
                 return
-            url = page.following or ("" if linked or not _more(page, number, delivered) else numbered(endpoint, number))
-            if url in asked:
-                raise AttributesError(f"{shown(url)} was linked as the next page twice. {REMEDY}")
+            url = page.next_url or (
+                "" if linked or not _has_more_pages(page, number, delivered) else page_url(endpoint, number)
+            )
+            if url in requested:
+                raise AttributesError(f"{redact_url(url)} was linked as the next page twice. {REMEDY}")
 
 
-def numbered(endpoint: Endpoint, number: int) -> str:
-    """The URL of a page by its number (from 1), without user and password."""
+def page_url(endpoint: Endpoint, number: int) -> str:
+    """The URL of a page by number (from 1), without user and password."""
     url = httpx.URL(endpoint.url).copy_with(username=None, password=None)
     return str(url.copy_merge_params({"page": number, "per_page": endpoint.per_page}))
 
 
-def shown(url: str) -> str:
-    """A URL as it may be told: without user, password, query and fragment, where keys may stand."""
+def redact_url(url: str) -> str:
+    """A URL without user, password, query and fragment, which may hold credentials."""
     return str(httpx.URL(url).copy_with(username=None, password=None, query=None, fragment=None))
 
 
 def without_own_query(endpoint: Endpoint, link: str) -> str:
-    """A link without those query parameters that the endpoint's own URL brings, where keys may stand."""
+    """A link without the query parameters of the endpoint's own URL, which may hold credentials."""
     if not link:
         return ""
     own = set(httpx.URL(endpoint.url).params.multi_items())
@@ -124,12 +126,12 @@ def without_own_query(endpoint: Endpoint, link: str) -> str:
 
 
 def with_own_query(endpoint: Endpoint, link: str) -> str:
-    """Undo `without_own_query`."""
+    """The inverse of `without_own_query`."""
     both = httpx.URL(endpoint.url).params.merge(httpx.URL(link).params)
     return str(httpx.URL(link).copy_with(params=both)) if link else ""
 
 
-def _client(endpoint: Endpoint) -> httpx.Client:
+def _http_client(endpoint: Endpoint) -> httpx.Client:
     return httpx.Client(
         timeout=endpoint.timeout_seconds,
         headers={"Accept": "application/json"},
@@ -138,39 +140,39 @@ def _client(endpoint: Endpoint) -> httpx.Client:
     )
 
 
-def _more(page: Page, number: int, delivered: int) -> bool:
+def _has_more_pages(page: Page, number: int, delivered: int) -> bool:
     return delivered < page.total if page.total_pages is None else number <= page.total_pages
 
 
-def _patiently(visit: _Visit, url: str) -> Page:
-    """Ask until there is an answer; `AttributesError` when it is not worth it any more."""
+def _request_with_retries(visit: _Walk, url: str) -> Page:
+    """Request a page with retries; raises `AttributesError` when they are used up."""
     endpoint, tries = visit.endpoint, 0
     try:
         for attempt in stamina.retry_context(
-            on=_waiting(visit),
+            on=_retry_hook(visit),
             attempts=endpoint.attempts,
             timeout=None,
             wait_initial=endpoint.backoff_seconds,
             wait_jitter=endpoint.backoff_seconds,
-            wait_max=endpoint.longest_wait_seconds,
+            wait_max=endpoint.max_wait_seconds,
         ):
             with attempt:
                 tries = attempt.num
-                return _ask(visit, url)
-    except _Trouble as trouble:
-        often = f" after {tries} tries" if trouble.passing else ""
-        why = f": {trouble.why}" if trouble.why else ""
-        raise AttributesError(f"{shown(url)} {trouble.what}{often}{why}. {REMEDY}") from None
+                return _request_page(visit, url)
+    except _FailedRequest as failure:
+        often = f" after {tries} tries" if failure.temporary else ""
+        why = f": {failure.why}" if failure.why else ""
+        raise AttributesError(f"{redact_url(url)} {failure.what}{often}{why}. {REMEDY}") from None
     raise AssertionError("retry_context either returns or raises")
 
 
-def _waiting(visit: _Visit) -> Callable[[Exception], bool | float]:
-    """Stamina's backoff hook: False to give up, True for its own backoff, seconds where the server names them."""
+def _retry_hook(visit: _Walk) -> Callable[[Exception], bool | float]:
+    """Stamina's backoff hook: False to give up, True for its own backoff, seconds if the server sent Retry-After."""
 
     def hook(error: Exception) -> bool | float:
-        if not isinstance(error, _Trouble) or not error.passing:
+        if not isinstance(error, _FailedRequest) or not error.temporary:
             return False
-        wait = None if error.wait is None else min(error.wait, visit.endpoint.longest_wait_seconds)
+        wait = None if error.wait is None else min(error.wait, visit.endpoint.max_wait_seconds)
         if time.monotonic() + (wait or 0) > visit.until:
             return False
         return True if wait is None else wait
@@ -178,33 +180,33 @@ def _waiting(visit: _Visit) -> Callable[[Exception], bool | float]:
     return hook
 
 
-def _ask(visit: _Visit, url: str) -> Page:
+def _request_page(visit: _Walk, url: str) -> Page:
     known = visit.known.get(url_digest(url))
     headers = {"If-None-Match": known.etag} if known else {}
     try:
-        with visit.client.stream("GET", url, headers=headers, auth=_auth(visit.endpoint, url)) as response:
+        with visit.client.stream("GET", url, headers=headers, auth=_basic_auth(visit.endpoint, url)) as response:
             _refuse_failure(response, known)
-            body = b"" if response.status_code == httpx.codes.NOT_MODIFIED else _body(response, visit)
+            body = b"" if response.status_code == httpx.codes.NOT_MODIFIED else _read_body(response, visit)
     except (httpx.TransportError, httpx.DecodingError) as error:
-        raise _Trouble("did not answer", why=str(error), passing=True) from None
+        raise _FailedRequest("did not answer", why=str(error), temporary=True) from None
     except httpx.TooManyRedirects:
-        raise _Trouble("redirected too often") from None
-    following = _following(visit.endpoint, response)
+        raise _FailedRequest("redirected too often") from None
+    next_url = _next_link(visit.endpoint, response)
     if known and response.status_code == httpx.codes.NOT_MODIFIED:
-        return replace(known, unchanged=True, following=following or known.following)
-    page = _parse(body)
+        return replace(known, unchanged=True, next_url=next_url or known.next_url)
+    page = _parse_page(body)
     size = response.num_bytes_downloaded
     etag = response.headers.get("etag", "")
-    return replace(page, following=following, url_digest=url_digest(url), etag=etag, size_bytes=size)
+    return replace(page, next_url=next_url, url_digest=url_digest(url), etag=etag, size_bytes=size)
 
 
-def _auth(endpoint: Endpoint, url: str) -> tuple[str, str] | None:
-    """User and password of the endpoint's URL, for its own host only."""
+def _basic_auth(endpoint: Endpoint, url: str) -> tuple[str, str] | None:
+    """User and password of the endpoint's URL, sent to its own host only."""
     own = httpx.URL(endpoint.url)
-    return (own.username, own.password) if own.userinfo and _origin(own) == _origin(httpx.URL(url)) else None
+    return (own.username, own.password) if own.userinfo and _url_origin(own) == _url_origin(httpx.URL(url)) else None
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+def _url_origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
@@ -212,14 +214,14 @@ def _refuse_failure(response: httpx.Response, known: Page | None) -> None:
     status = response.status_code
     if response.is_success or (known and status == httpx.codes.NOT_MODIFIED):
         return
-    passing = response.is_server_error or status in _AGAIN
-    raise _Trouble(f"answered {status}", passing=passing, wait=retry_after(response.headers))
+    temporary = response.is_server_error or status in _RETRY_STATUSES
+    raise _FailedRequest(f"answered {status}", temporary=temporary, wait=retry_after(response.headers))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a `Retry-After` header asks for (RFC 9110 §10.2.3), None without a usable one; never negative.
+    """The seconds in a `Retry-After` header (RFC 9110 §10.2.3), at least 0; None without a valid one.
 
-    A date is measured from the server's own `Date`, if it sends one, so that clocks need not agree.
+    A date is compared with the response's `Date` header if there is one, so that the clocks need not agree.
     """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
@@ -238,45 +240,47 @@ def _http_date(text: str) -> dt.datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
-def _body(response: httpx.Response, visit: _Visit) -> bytes:
-    """All of the body; the time-out is for one read, so a body that drips is held to the deadline here."""
+def _read_body(response: httpx.Response, visit: _Walk) -> bytes:
+    """Read the whole body. The client's timeout is per read, so the deadline for a slow body is checked here."""
     chunks = []
     for chunk in response.iter_bytes():
         chunks.append(chunk)
         if time.monotonic() > visit.until:
-            raise _Trouble(f"was not read to its end within {visit.endpoint.patience_seconds:g} seconds")
+            raise _FailedRequest(f"was not read to its end within {visit.endpoint.total_timeout_seconds:g} seconds")
     return b"".join(chunks)
 
 
-def _following(endpoint: Endpoint, response: httpx.Response) -> str:
-    """The `next` link, absolute; `AttributesError` if it leads to another host than the endpoint or the answering one."""
+def _next_link(endpoint: Endpoint, response: httpx.Response) -> str:
+    """The absolute `next` link; raises `AttributesError` if it leads to a host other than the endpoint's or the responding one."""
     link = response.links.get("next", {}).get("url", "")
     if not link:
         return ""
     try:
         target = response.url.join(link)
     except httpx.InvalidURL:
-        raise AttributesError(f"{shown(str(response.url))} links to a next page that is no URL. {REMEDY}") from None
-    if _origin(target) not in (_origin(response.url), _origin(httpx.URL(endpoint.url))):
         raise AttributesError(
-            f"{shown(str(response.url))} links to a next page on {target.scheme}://{target.netloc.decode()}, which is "
+            f"{redact_url(str(response.url))} links to a next page that is not a valid URL. {REMEDY}"
+        ) from None
+    if _url_origin(target) not in (_url_origin(response.url), _url_origin(httpx.URL(endpoint.url))):
+        raise AttributesError(
+            f"{redact_url(str(response.url))} links to a next page on {target.scheme}://{target.netloc.decode()}, which is "
             "another server: it was not followed. Check the endpoint."
         )
     return str(target.copy_with(username=None, password=None, fragment=None))
 
 
-def _parse(body: bytes) -> Page:
+def _parse_page(body: bytes) -> Page:
     try:
         page = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):  # cut off, or a proxy's page while the service restarts: it may pass
-        raise _Trouble(_NOT_A_PAGE, why="it is not JSON", passing=True) from None
+    except (ValueError, RecursionError):  # truncated, or a proxy's error page while the service restarts
+        raise _FailedRequest(_NOT_A_PAGE, why="it is not JSON", temporary=True) from None
     try:
         pages = page.get("total_pages")
         read = Page(page["data"], int(page["total"]), None if pages is None else int(pages))
     except (AttributeError, ValueError, KeyError, TypeError):
-        raise _Trouble(_NOT_A_PAGE) from None
+        raise _FailedRequest(_NOT_A_PAGE) from None
     if not isinstance(read.records, list):
-        raise _Trouble(_NOT_A_PAGE)
+        raise _FailedRequest(_NOT_A_PAGE)
     return read
 
 
@@ -285,6 +289,6 @@ def _refuse_constant(name: str) -> None:
 
 
 def url_digest(url: str) -> str:
-    """What stands for a URL where the URL itself may not be written; the order of its parameters does not matter."""
+    """A hash that identifies a URL without revealing it; the order of its query parameters does not matter."""
     parsed = httpx.URL(url)
-    return hashlib.sha256(f"{shown(url)} {sorted(parsed.params.multi_items())}".encode()).hexdigest()
+    return hashlib.sha256(f"{redact_url(url)} {sorted(parsed.params.multi_items())}".encode()).hexdigest()

@@ -18,7 +18,7 @@ from recsys_platform.ingestion.framing import split_records
 
 
 def snapshot_texts(hub: Hub, kind: Attributes, day: dt.date) -> Iterator[str]:
-    """The records of a snapshot as JSON objects, cut as the loader cuts them; `HubError` where a part cannot be read whole."""
+    """The records of a snapshot as JSON text, split as the loader splits them; raises `HubError` if a part is damaged."""
     for item in snapshot_parts(hub, kind, day):
         pieces = split_records(hub.get(item.key))
         broken = next((piece.reason for piece in pieces if piece.reason), None)
@@ -28,7 +28,7 @@ def snapshot_texts(hub: Hub, kind: Attributes, day: dt.date) -> Iterator[str]:
 
 
 def read_records(packed: bytes) -> Iterator[Any]:
-    """The records of gzipped JSON lines; `ValueError` if it is something else."""
+    """The records of gzipped JSON lines; raises `ValueError` for anything else."""
     try:
         lines = gzip.decompress(packed).splitlines()
     except (OSError, EOFError, zlib.error) as error:

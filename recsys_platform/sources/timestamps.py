@@ -1,6 +1,6 @@
-"""Read times as people write them: ISO 8601, epochs by their size, and days and months in one order for a whole column.
+"""Parse timestamps of many formats: ISO 8601, epochs by magnitude, and dates whose day-month order is detected for a whole column.
 
-Belongs here: which readings a column of texts allows. Does not: whether a time is allowed (replay.py), SQL of staging.
+Belongs here: which formats fit a column. Does not: whether a time is plausible (file_import.py), the SQL of staging.
 """
 
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ _SUFFIXES = (
     ", %I:%M:%S %p",
 )
 _ORDERS = {"day": "%d{0}%m{0}%Y", "month": "%m{0}%d{0}%Y"}
-# Units of numbers since 1970, each with how many microseconds it is. A number is one of them if that is a time from 1973 to 2100:
-# no number is that in two units.
+# Units of epochs, each in microseconds. A number has a unit if that makes it a time from 1973 to 2100, which is so for at most one
+# unit.
 UNITS = {"seconds": 1e6, "milliseconds": 1e3, "microseconds": 1.0, "nanoseconds": 1e-3}
 _EARLIEST, _LATEST = 1e8, 4.1e9  # in seconds
 _UNIT = f"case {' '.join(f'when micros(number, {factor}) then {factor}' for factor in UNITS.values())} end"
 _MICROS = f"create temp macro micros(number, factor) as number * factor / 1e6 between {_EARLIEST} and {_LATEST}"
-# Digits that are a date, by how many there are. Numbers of 10 and 12 digits may be seconds and milliseconds as well.
+# Formats of dates written in digits only, by number of digits. Numbers of 10 and 12 digits may also be seconds and milliseconds.
 _DIGITS = {
     4: ("%Y",),
     6: ("%Y%m", "%y%m%d", "%d%m%y", "%m%d%y"),
@@ -45,7 +45,7 @@ _DIGITS = {
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 _EITHER = r"^(19[7-9]\d|20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])([0-5]\d)?$"
 
-# `given` has the columns row and text, `$formats` is what `TimeReading` found, `$date` the pattern above.
+# `given` has the columns row and text, `$formats` is what `TimeFormat` found, `$date` the pattern above.
 _MOMENTS = f"""
 select
     row,
@@ -73,11 +73,10 @@ select min(text), min(text) filter (one > 12 and two <= 12), min(text) filter (t
 
 
 @dataclass(frozen=True)
-class TimeReading:
-    """How the texts of one column are read: `given` by the user, else `formats` for days and months, ISO and epochs.
+class TimeFormat:
+    """The format of a column's times: `given` by the user (a format or one of `UNITS`), else ISO 8601, epochs and `formats`.
 
-    `given` is a format or one of `UNITS`.
-    `dates`: a year is its first day, a month too, and eight digits are a day.
+    `dates`: a year or a month means its first day, and eight digits are a date.
     """
 
     given: str | None = None
@@ -85,7 +84,7 @@ class TimeReading:
     dates: bool = False
 
     def moments(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-        """The time (UTC, without zone) of each text; null where it cannot be read."""
+        """The time (UTC, without time zone) of each text; null if it cannot be parsed."""
         table = pa.table({"row": pa.array(np.arange(len(texts))), "text": texts})
         factor = UNITS.get(self.given or "")
         arguments = {
@@ -95,44 +94,44 @@ class TimeReading:
             "date": _DATE,
             "dates": self.dates,
         }
-        with _connection() as connection:
+        with _utc_connection() as connection:
             connection.register("given", table)
             connection.execute(_MICROS)
             sql = f"select moment from given left join ({_MOMENTS}) using (row) order by row"
             return connection.sql(sql, params=arguments).to_arrow_table().column("moment")
 
     def sentence(self, text: str) -> str:
-        """For people: how this text is read."""
+        """The format of a text, for people."""
         if self.given is not None:
             return f"{self.given} since 1970" if self.given in UNITS else self.given
         try:
             number = float(text)
         except ValueError:
-            return _fitting(text, self.formats) or "ISO 8601"
+            return _matching_format(text, self.formats) or "ISO 8601"
         return next((f"{unit} since 1970" for unit in UNITS if _is_time(number, unit)), "a number")
 
 
-def time_reading(
+def detect_time_format(
     texts: pa.ChunkedArray, *, given: str | None, name: str, where: str, dates: bool = False
-) -> TimeReading:
-    """How a column is read. Raises InputError where day and month could be either, and for a format that is none.
+) -> TimeFormat:
+    """Detect the format of a column. Raises InputError if the order of day and month is ambiguous, and for an invalid `given`.
 
-    `name`: our name of the column, for `--time-format`; `where`: how a message calls it.
+    `name`: our name of the column, for `--time-format`; `where`: its location, for messages.
     """
     if given is not None:
         _check_format(given)
-        return TimeReading(given=given)
+        return TimeFormat(given=given)
     _refuse_either(texts, name=name, where=where)
-    order = _order(texts, name=name, where=where)
+    order = _day_month_order(texts, name=name, where=where)
     if order is None:
-        return TimeReading(dates=dates)
+        return TimeFormat(dates=dates)
     formats = tuple(_ORDERS[order].format(mark) + suffix for mark in "./-" for suffix in _SUFFIXES)
-    return TimeReading(formats=formats, dates=dates)
+    return TimeFormat(formats=formats, dates=dates)
 
 
 def number_formats(text: str) -> list[str]:
-    """The formats in which the digits of a number are a date, for `--time-format`; none if they are no date."""
-    with _connection() as connection:
+    """The formats that read a number's digits as a date, for `--time-format`; empty if there is none."""
+    with _utc_connection() as connection:
         found = []
         for each in _DIGITS.get(len(text), ()):
             [(read,)] = connection.execute("select try_strptime(?, ?)", [text, each]).fetchall()
@@ -146,8 +145,8 @@ def _is_time(number: float, unit: str) -> bool:
 
 
 def _refuse_either(texts: pa.ChunkedArray, *, name: str, where: str) -> None:
-    """Raise where all numbers of a column are times since 1970 and dates written without marks alike."""
-    with _connection() as connection:
+    """Raise InputError if the numbers of a column can be read both as epochs and as dates written in digits."""
+    with _utc_connection() as connection:
         connection.register("given", pa.table({"text": texts}))
         query = "select min(text) from given where try_cast(text as double) is not null having bool_and(regexp_matches(text, ?))"
         found = connection.execute(query, [_EITHER]).fetchone()
@@ -162,9 +161,9 @@ def _refuse_either(texts: pa.ChunkedArray, *, name: str, where: str) -> None:
     )
 
 
-def _order(texts: pa.ChunkedArray, *, name: str, where: str) -> str | None:
-    """Whether the day or the month comes first in all dates of a column; None if it has none of that form."""
-    with _connection() as connection:
+def _day_month_order(texts: pa.ChunkedArray, *, name: str, where: str) -> str | None:
+    """Whether the day or the month comes first in all dates of a column; None if it has no such dates."""
+    with _utc_connection() as connection:
         connection.register("given", pa.table({"text": texts}))
         [(first, day_first, month_first)] = connection.execute(_PARTS, {"date": _DATE}).fetchall()
     if first is None:
@@ -173,24 +172,24 @@ def _order(texts: pa.ChunkedArray, *, name: str, where: str) -> str | None:
         return "day" if day_first else "month"
     day, month = (_format_of(day_first or first, "day"), _format_of(month_first or first, "month"))
     option = "" if name == "timestamp" else f"{name}="
-    told = f"{first!r} can be read with the day or the month first"
+    problem = f"{first!r} can be read with the day or the month first"
     if day_first:
-        told = f"{day_first!r} has the day first and {month_first!r} the month"
+        problem = f"{day_first!r} has the day first and {month_first!r} the month"
     raise InputError(
-        f"{where}: {told}. Say which with --time-format '{option}{day}' or --time-format '{option}{month}'."
+        f"{where}: {problem}. Say which with --time-format '{option}{day}' or --time-format '{option}{month}'."
     )
 
 
 def _format_of(text: str, order: str) -> str:
-    """The format of a text if its day or month comes first."""
+    """The format of a text, given whether its day or its month comes first."""
     mark = next(letter for letter in text if letter in "./-")
     formats = [_ORDERS[order].format(mark) + suffix for suffix in _SUFFIXES]
-    return _fitting(text, formats) or formats[0]
+    return _matching_format(text, formats) or formats[0]
 
 
-def _fitting(text: str, formats: Sequence[str]) -> str | None:
-    """The first of some formats that a text has; None if it has none of them."""
-    with _connection() as connection:
+def _matching_format(text: str, formats: Sequence[str]) -> str | None:
+    """The first format that fits a text; None if none does."""
+    with _utc_connection() as connection:
         fits = (
             each
             for each in formats
@@ -202,22 +201,22 @@ def _fitting(text: str, formats: Sequence[str]) -> str | None:
 def _check_format(given: str) -> None:
     if given in UNITS:
         return
-    with _connection() as connection:
+    with _utc_connection() as connection:
         try:
             connection.execute("select try_strptime('', ?)", [given])
         except duckdb.Error as error:
-            said = str(error).splitlines()[0].split(": ", 1)[-1]
+            reason = str(error).splitlines()[0].split(": ", 1)[-1]
             raise InputError(
-                f"--time-format {given!r} is no format of times ({said}): write, for example, '%d.%m.%Y %H:%M'."
+                f"--time-format {given!r} is not a valid time format ({reason}): write, for example, '%d.%m.%Y %H:%M'."
             ) from None
     if "%" not in given:
         raise InputError(
-            f"--time-format {given!r} names no part of a time: write, for example, '%d.%m.%Y %H:%M', or one of "
+            f"--time-format {given!r} has no directive such as %Y: write, for example, '%d.%m.%Y %H:%M', or one of "
             f"{', '.join(UNITS)}."
         )
 
 
-def _connection() -> duckdb.DuckDBPyConnection:
+def _utc_connection() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"threads": 2})
     connection.execute("set timezone = 'UTC'")
     return connection

@@ -1,8 +1,8 @@
-"""`recsys-dbt`: dbt as it is, on a project that need not be parsed anew for every warehouse.
+"""`recsys-dbt`: dbt with a cached manifest, so that the project is not parsed again for every warehouse.
 
-dbt parses the project again, which takes as long as building a small world, whenever a profile names another file. What it finds
-is the same for every DuckDB file, so what was found once is handed to it. On Snowflake, where names of databases are part of it,
-dbt parses as ever, once for a home.
+dbt parses the project again whenever the profile names another file, which takes as long as building a small world. The manifest
+is the same for every DuckDB file, so it is parsed once and passed to dbt. On Snowflake database names are part of the manifest, so
+dbt parses as usual, once for each home.
 """
 
 import os
@@ -27,7 +27,7 @@ PARSED = "partial_parse.msgpack"
 """The file of a target folder that holds what dbt parsed."""
 _SOURCES = ("*.yml", "*.sql", "*.csv", "*.md")
 _ADAPTERS = ("dbt-adapters", "dbt-duckdb")
-"""Their macros are part of what is parsed."""
+"""Packages whose macros are part of the manifest."""
 
 
 # "buildable": a run of some models runs their tests and those on what they read, not those on tables made from them later.
@@ -69,15 +69,15 @@ def main() -> None:
     from dbt.cli.main import cli
 
     parsed = target_folder() / PARSED
-    manifest = None if "--vars" in sys.argv else parsed_before(parsed, os.environ.get("RECSYS_ENV", "local"))
+    manifest = None if "--vars" in sys.argv else cached_manifest(parsed, os.environ.get("RECSYS_ENV", "local"))
     cli(obj={"manifest": manifest} if manifest else None)
 
 
 def target_folder(home: Path | None = None) -> Path:
     """The folder of dbt's artifacts that do not depend on a warehouse: manifest, parsed project, docs.
 
-    A checkout has one for all worlds. An installed package may lie in a read-only folder: each world then has its own for each version
-    of the package. `home`: the folder of the world, by default what RECSYS_HOME names.
+    A checkout has one folder for all worlds. An installed package may be read-only, so each world has its own, for each version of
+    the package. `home`: the folder of the world, by default RECSYS_HOME.
     """
     if not _INSTALLED.exists():
         return ROOT / "target"
@@ -85,9 +85,9 @@ def target_folder(home: Path | None = None) -> Path:
     return home / "dbt" / f"project-{version('recsys-platform')}"
 
 
-def parsed_before(file: Path, env: str) -> "Manifest | None":
-    """What dbt found when it parsed the project last, if it would find the same today."""
-    if env != "local" or is_older_than_the_project(file):
+def cached_manifest(file: Path, env: str) -> "Manifest | None":
+    """The manifest of the last parse, or None if it may be outdated."""
+    if env != "local" or is_stale(file):
         return None
     from dbt.contracts.graph.manifest import Manifest
     from dbt.parser.manifest import extended_mashumuro_decoder
@@ -96,32 +96,32 @@ def parsed_before(file: Path, env: str) -> "Manifest | None":
     raw = file.read_bytes()
     try:
         found = extended_mashumuro_decoder(raw)  # type: ignore[no-untyped-call]
-    except ValueError:  # dbt was stopped, or is at it, and writes in place
+    except ValueError:  # dbt writes the file in place: it was stopped, or is still writing
         return None
     kind, version = (found["metadata"][name] for name in ("adapter_type", "dbt_version"))
     roots = {node["root_path"] for node in found["nodes"].values() if node["resource_type"] == "seed"}
     if (kind, version, roots) != ("duckdb", __version__, {str(ROOT)}):
         return None
     parsed: Manifest = Manifest.from_msgpack(raw, decoder=extended_mashumuro_decoder)
-    # What macros see as `graph`: the file is without it, and dbt builds it only where it parses.
+    # The `graph` variable of macros: it is not in the file, and dbt builds it only when it parses.
     parsed.build_flat_graph()  # type: ignore[no-untyped-call]
     return parsed
 
 
-def is_older_than_the_project(parsed: Path, sources: Sequence[str] = _SOURCES) -> bool:
-    """Whether the project, or what dbt itself brings along, changed after it was parsed, or it never was.
+def is_stale(parsed: Path, sources: Sequence[str] = _SOURCES) -> bool:
+    """Whether the project or an adapter package changed after the last parse, or it was never parsed.
 
-    A file that went or was renamed shows in its folder alone.
+    A removed or renamed file changes only its folder's modification time.
     """
     if not parsed.exists():
         return True
     files = (path for pattern in sources for path in ROOT.rglob(pattern))
     folders = (path for path in ROOT.rglob("*/") if path.is_dir())
     ours = (path for path in (*files, *folders) if not {"target", "logs"} & set(path.relative_to(ROOT).parts))
-    return max(path.stat().st_mtime for path in (*ours, *_installed())) > parsed.stat().st_mtime
+    return max(path.stat().st_mtime for path in (*ours, *_adapter_folders())) > parsed.stat().st_mtime
 
 
-def _installed() -> list[Path]:
-    """The folders that say which adapter is installed, made when it was."""
+def _adapter_folders() -> list[Path]:
+    """The `dist-info` folders of the adapters, created when they were installed."""
     found = (distribution(name) for name in _ADAPTERS)
     return [Path(str(each.locate_file(f"{each.name.replace('-', '_')}-{each.version}.dist-info"))) for each in found]

@@ -1,4 +1,4 @@
-"""The pages of dbt docs, in dbt's target folder, without unit tests: they would be most of the lineage that a reader sees."""
+"""Generate dbt docs in dbt's target folder, without unit tests, which would clutter the lineage graph."""
 
 import json
 import os
@@ -14,7 +14,7 @@ _PREFIX = "unit_test."
 
 
 def main() -> None:
-    """Let dbt write them and take the unit tests out; exit with dbt's own status where it fails."""
+    """Generate the docs and remove the unit tests; exit with dbt's status if it fails."""
     docs = target_folder() / "docs"
     dbt = Path(sys.executable).with_name("dbt")
     command = [str(dbt), "--quiet", "docs", "generate", "--target-path", str(docs)]
@@ -26,12 +26,12 @@ def main() -> None:
 
 
 def without_unit_tests(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The same manifest, where neither a unit test nor a line to one is left."""
-    maps = {name: _without(manifest[name]) for name in ("parent_map", "child_map")}
+    """A copy of the manifest without unit tests and edges to them."""
+    maps = {name: _without_unit_test_links(manifest[name]) for name in ("parent_map", "child_map")}
     return {**manifest, "unit_tests": {}, **maps}
 
 
-def _without(links: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def _without_unit_test_links(links: Mapping[str, list[str]]) -> dict[str, list[str]]:
     return {
         node: [other for other in others if not other.startswith(_PREFIX)]
         for node, others in links.items()

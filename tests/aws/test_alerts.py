@@ -43,6 +43,6 @@ def test_a_failed_run_is_told_to_the_topic(topic: str, queue: str) -> None:
 
 def test_a_topic_that_is_not_there_is_named_in_one_sentence(topic: str) -> None:
     settings = load_settings({TOPIC: f"{topic}-gone"})
-    with pytest.raises(AlertError, match=rf"^Cannot publish to {topic}-gone: AWS says NotFound") as error:
+    with pytest.raises(AlertError, match=rf"^Cannot publish to {topic}-gone: AWS answered NotFound") as error:
         notify(run_failure_alert(FailedRun("refresh", "r1"), settings), channels_of(settings))
     assert "\n" not in str(error.value)

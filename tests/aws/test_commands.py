@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from recsys_platform.catalog.schema_history import record_tables
-from recsys_platform.catalog.tables import LocalCatalogue
+from recsys_platform.catalog.tables import LocalCatalog
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.recommender.registry.files import Facts
@@ -124,7 +124,7 @@ def recorded(bucket: str, home: Path, monkeypatch: pytest.MonkeyPatch, view: Cal
         hub.put(
             f"engagement_events/source=segment/2026/11/{day}/05/a.gz", gzip.compress(json.dumps(view("m")).encode())
         )
-    record_tables(hub, LocalCatalogue(hub))
+    record_tables(hub, LocalCatalog(hub))
 
 
 @pytest.mark.usefixtures("recorded")
@@ -151,7 +151,7 @@ def test_a_table_that_is_not_there_or_not_in_s3_is_said_in_one_sentence(
     assert (code, said) == (1, "error: The catalog has no tables yet: `recsys run` finds and records them.")
     hub = FolderHub(home / "hub")
     hub.put("engagement_events/source=segment/2026/11/20/05/a.gz", gzip.compress(json.dumps(view("m")).encode()))
-    record_tables(hub, LocalCatalogue(hub))
+    record_tables(hub, LocalCatalog(hub))
     code, _, said = recsys("catalog", "ddl", "landing/none")
     assert (code, "There is no table landing/none in the catalog: there are landing/" in said) == (1, True)
     code, _, said = recsys("catalog", "ddl")
@@ -219,4 +219,4 @@ def test_what_cannot_be_deployed_is_said_in_one_sentence(
     ):
         assert deploy(*arguments)[::2] == (1, f"error: {sentence}")
     code, _, said = recsys("sagemaker", "status", "--endpoint", "none")
-    assert (code, "Cannot describe the endpoint none of SageMaker: AWS says" in said) == (1, True)
+    assert (code, "Cannot describe the endpoint none of SageMaker: AWS answered" in said) == (1, True)

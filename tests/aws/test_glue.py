@@ -22,7 +22,7 @@ from recsys_platform.catalog.discovery import find_tables
 from recsys_platform.catalog.glue import Changes, GlueDatabase
 from recsys_platform.catalog.hive_tables import HiveTable, hive_table, plain
 from recsys_platform.catalog.schema_history import record_tables
-from recsys_platform.catalog.tables import LocalCatalogue, Table
+from recsys_platform.catalog.tables import LocalCatalog, Table
 from recsys_platform.common.errors import HubError
 from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
@@ -118,10 +118,10 @@ def test_a_day_that_is_gone_from_the_hub_goes_from_glue(s3_hub: S3Hub) -> None:
 
 def test_a_changed_field_is_a_new_version_of_the_table_and_of_all_its_days(s3_hub: S3Hub) -> None:
     books(s3_hub, FRIDAY)
-    record_tables(s3_hub, LocalCatalogue(s3_hub))
+    record_tables(s3_hub, LocalCatalog(s3_hub))
     mirror(s3_hub)
     books(s3_hub, SATURDAY, isbn="1")
-    recorded = [each.table for each in record_tables(s3_hub, LocalCatalogue(s3_hub))]
+    recorded = [each.table for each in record_tables(s3_hub, LocalCatalog(s3_hub))]
     glue = GlueDatabase()
     assert glue.mirror(s3_hub, recorded) == Changes(tables_updated=1, partitions_created=1, partitions_updated=1)
     assert glue.mirror(s3_hub, recorded) == NOTHING
@@ -279,7 +279,7 @@ def test_what_aws_refuses_is_one_sentence(s3_hub: S3Hub, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def run(tmp_path: Path, bucket: str) -> Callable[..., dict[str, Any]]:
-    """Materialize the catalogue; its metadata."""
+    """Materialize the catalog; its metadata."""
 
     def metadata(**more: str) -> dict[str, Any]:
         given = {"RECSYS_HOME": str(tmp_path), "RECSYS_HUB": f"s3://{bucket}/world", **more}

@@ -97,12 +97,12 @@ def test_a_path_without_parameters_is_named() -> None:
 
 def test_a_machine_without_a_region_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    assert str(refused()) == "No client of ssm can be made: You must specify a region. Set AWS_REGION or a profile."
+    assert str(refused()) == "Cannot create a client for ssm: You must specify a region. Set AWS_REGION or a profile."
 
 
 def test_a_secret_that_is_not_there_is_named() -> None:
     keep_parameter("list_length", "1")
-    assert str(refused()).startswith(f"Cannot read RECSYS_SECRET={SECRET}: AWS says ResourceNotFoundException (")
+    assert str(refused()).startswith(f"Cannot read RECSYS_SECRET={SECRET}: AWS answered ResourceNotFoundException (")
 
 
 @pytest.mark.parametrize("text", [SALT, f'"{SALT}"', f'["{SALT}"]', f'{{"pii_salt": ["{SALT}"]}}', f'{{"{SALT}": '])
@@ -163,12 +163,12 @@ def test_an_unknown_name_in_a_secret_is_told_without_its_value() -> None:
 def test_a_setting_in_a_secret_that_is_empty_is_named() -> None:
     keep_parameter("list_length", "1")
     keep_secret(json.dumps({"pii_salt": ""}))
-    assert str(refused()) == "RECSYS_PII_SALT is set to nothing: give it a value or unset it."
+    assert str(refused()) == "RECSYS_PII_SALT is empty: give it a value or unset it."
 
 
 @pytest.mark.parametrize("name", KEPT_IN)
 def test_an_empty_place_is_not_passed_over(name: str) -> None:
-    assert str(refused(**{name: ""})) == f"{name} is set to nothing: give it a value or unset it."
+    assert str(refused(**{name: ""})) == f"{name} is empty: give it a value or unset it."
 
 
 @pytest.mark.parametrize("name", KEPT_IN)

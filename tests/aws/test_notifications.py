@@ -16,7 +16,7 @@ from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.automation.load_requests import Cursor
 from recsys_platform.hub.s3 import S3Hub
-from recsys_platform.hub.sqs import LandingQueue, Message, keys_of
+from recsys_platform.hub.sqs import LandingQueue, Message, created_keys
 from recsys_platform.ingestion.arrivals import Arrivals, announced
 from recsys_platform.ingestion.loading import load_events
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -79,7 +79,7 @@ def waiting(queue: LandingQueue) -> int:
     ],
 )
 def test_a_notification_names_its_objects_whichever_way_it_came(body: str, keys: list[str]) -> None:
-    assert list(keys_of(body)) == keys
+    assert list(created_keys(body)) == keys
 
 
 @pytest.mark.slow

@@ -251,7 +251,7 @@ def test_what_sagemaker_would_refuse_is_refused_before_it_is_asked() -> None:
 
 
 def test_what_aws_refuses_is_one_sentence(sagemaker: SageMaker) -> None:
-    with pytest.raises(HubError, match=r"Cannot deploy the endpoint recsys of SageMaker: AWS says .*") as told:
+    with pytest.raises(HubError, match=r"Cannot deploy the endpoint recsys of SageMaker: AWS answered .*") as told:
         sagemaker.deploy(Endpoint("recsys", (Variant("a", "no-such-model"),)))
     assert "\n" not in str(told.value)
     with pytest.raises(HubError, match="Cannot describe the endpoint recsys of SageMaker"):

@@ -10,7 +10,7 @@ import pytest
 from recsys_platform.catalog import discovery
 from recsys_platform.catalog.discovery import event_name, find_strays, find_tables
 from recsys_platform.catalog.schema_history import record_tables
-from recsys_platform.catalog.tables import LocalCatalogue, Partition
+from recsys_platform.catalog.tables import LocalCatalog, Partition
 from recsys_platform.common.errors import HubError
 from recsys_platform.hub.curated import days_of_table, put_day
 from tests.support.catalog_records import BOOKS, FRIDAY, SEGMENT, books, day, said, shares, shelf, table
@@ -30,7 +30,7 @@ def test_every_landing_and_curated_table_is_found(hub, land, view):
 
 
 def test_an_empty_hub_has_no_tables(hub):
-    assert record_tables(hub, LocalCatalogue(hub)) == []
+    assert record_tables(hub, LocalCatalog(hub)) == []
 
 
 def test_partitions_are_the_days_with_their_objects_and_bytes(hub, land, view):

@@ -10,8 +10,8 @@ import pytest
 
 from recsys_platform.catalog import discovery
 from recsys_platform.catalog import schema_history as remembering
-from recsys_platform.catalog.schema_history import changes, record_tables
-from recsys_platform.catalog.tables import LocalCatalogue, Table
+from recsys_platform.catalog.schema_history import drift_rows, record_tables
+from recsys_platform.catalog.tables import LocalCatalog, Table
 from recsys_platform.common.errors import HubError
 from recsys_platform.hub.layout import landing_key
 from recsys_platform.hub.local import FolderHub
@@ -26,7 +26,7 @@ def test_no_value_of_a_landed_record_gets_into_the_catalogue(hub, land, view):
     land("b.gz", {"event_type": "x", "endpoint": {"Address": planted}}, source="pinpoint")
     land("c.gz", {"action_name": planted, "uid": planted, "url": f"https://x/{planted}"}, source="matomo")
     books(hub, FRIDAY, {"book_id": planted, "title": planted, "tags": [planted]})
-    record_tables(hub, LocalCatalogue(hub))
+    record_tables(hub, LocalCatalog(hub))
     documents = [hub.get(item.key).decode() for item in hub.objects("catalogue/")]
     assert len(documents) == 8
     for document in documents:
@@ -38,32 +38,32 @@ def test_the_same_hub_gives_the_same_bytes_and_a_second_look_touches_nothing(tmp
     for hub in hubs:
         books(hub, FRIDAY, *shelf(3))
         hub.put(landing_key("segment", dt.datetime(2026, 11, 20, 5), "a"), b'{"type":"track","event":"e"}')
-        record_tables(hub, LocalCatalogue(hub))
+        record_tables(hub, LocalCatalog(hub))
     contents = [{item.key: hub.get(item.key) for item in hub.objects("catalogue/")} for hub in hubs]
     assert contents[0] == contents[1]
     before = hubs[0].objects("catalogue/")
-    record_tables(hubs[0], LocalCatalogue(hubs[0]))
+    record_tables(hubs[0], LocalCatalog(hubs[0]))
     assert hubs[0].objects("catalogue/") == before
 
 
 def test_an_entry_reads_as_it_was_written_and_each_day_is_kept(hub):
-    catalogue = LocalCatalogue(hub)
+    catalog = LocalCatalog(hub)
     for number in range(3):
         books(hub, day(number), *shelf(3))
-        record_tables(hub, catalogue)
-    assert catalogue.tables() == [BOOKS]
-    newest = catalogue.table(BOOKS)
+        record_tables(hub, catalog)
+    assert catalog.tables() == [BOOKS]
+    newest = catalog.table(BOOKS)
     assert newest is not None
     assert newest == table(hub, BOOKS)
     assert len(newest.partitions) == 3
-    assert [catalogue.table(BOOKS, before=day(n)).day for n in (1, 2, 9)] == [day(0), day(1), day(2)]
-    assert catalogue.table(BOOKS, before=FRIDAY) is None
-    assert catalogue.table("landing/nothing") is None
+    assert [catalog.table(BOOKS, before=day(n)).day for n in (1, 2, 9)] == [day(0), day(1), day(2)]
+    assert catalog.table(BOOKS, before=FRIDAY) is None
+    assert catalog.table("landing/nothing") is None
 
 
 def test_people_find_a_document_a_table(hub):
     books(hub, FRIDAY, *shelf(2))
-    record_tables(hub, LocalCatalogue(hub))
+    record_tables(hub, LocalCatalog(hub))
     document = json.loads(hub.get("catalogue/landing/book_attributes.json"))
     assert document["columns"] == {"book_id": "string", "pages": "bigint"}
     assert document["partitions"][0]["day"] == "2026-11-20"
@@ -73,15 +73,15 @@ def test_people_find_a_document_a_table(hub):
 
 def test_a_document_that_was_damaged_is_named(hub):
     books(hub, FRIDAY, *shelf(2))
-    record_tables(hub, LocalCatalogue(hub))
+    record_tables(hub, LocalCatalog(hub))
     hub.put("catalogue/landing/book_attributes.json", b"{}")
-    with pytest.raises(HubError, match=r"book_attributes\.json is not an entry of the catalogue: remove it"):
-        record_tables(hub, LocalCatalogue(hub))
+    with pytest.raises(HubError, match=r"book_attributes\.json is not an entry of the catalog: remove it"):
+        record_tables(hub, LocalCatalog(hub))
 
 
 @dataclass
 class Remembered:
-    """Another catalogue, as a service would be: nothing of it is in the hub."""
+    """Another catalog, as a service would be: nothing of it is in the hub."""
 
     entries: list[Table] = field(default_factory=list)
 
@@ -97,10 +97,10 @@ class Remembered:
 
 
 def test_another_catalogue_can_take_its_place(hub):
-    catalogue = Remembered()
+    catalog = Remembered()
     for number, pages in enumerate(({}, {"isbn": "1"})):
         books(hub, day(number), *shelf(3, **pages))
-        recorded = record_tables(hub, catalogue)
+        recorded = record_tables(hub, catalog)
     assert [each.sentence() for each in recorded] == [f"{BOOKS}: added: isbn"]
     assert hub.folders("catalogue") == []
 
@@ -118,7 +118,7 @@ def test_added_removed_and_retyped_fields_are_told_in_one_sentence_a_table(hub, 
     land("a.gz", view("m2", device={"os": "x"}), day=day(1))
     expected = "added: isbn; removed: author; retyped: pages (integer, now integer or string)"
     assert said(hub) == [f"{SEGMENT}: added: device", f"{BOOKS}: {expected}"]
-    assert list(changes(record_tables(hub, LocalCatalogue(hub)))) == [
+    assert list(drift_rows(record_tables(hub, LocalCatalog(hub)))) == [
         (SEGMENT, "added", "device", ""),
         (BOOKS, "added", "isbn", ""),
         (BOOKS, "removed", "author", ""),
@@ -139,7 +139,7 @@ def test_a_new_version_is_a_new_set_of_columns(hub):
     versions = []
     for number, more in enumerate(({}, {"isbn": "1"}, {"isbn": "2"}, {"isbn": 3})):
         books(hub, day(number), *shelf(3, **more))
-        (recorded,) = record_tables(hub, LocalCatalogue(hub))
+        (recorded,) = record_tables(hub, LocalCatalog(hub))
         versions.append((recorded.table.version, recorded.table.columns.get("isbn")))
     assert versions == [(1, None), (2, "string"), (2, "string"), (2, "string")]
 
@@ -152,7 +152,7 @@ def test_a_rare_field_is_told_once_and_does_not_flap(hub, land, view):
         land("a.gz", *records, day=day(number))
         told += said(hub)
     assert told == [f"{SEGMENT}: added: coupon"]
-    known = {each.path: each for each in LocalCatalogue(hub).table(SEGMENT).fields}
+    known = {each.path: each for each in LocalCatalog(hub).table(SEGMENT).fields}
     assert known["coupon"].last_seen == day(7)
 
 
@@ -210,7 +210,7 @@ def test_a_small_sample_does_not_say_that_a_field_went(hub, land, view):
     for item in hub.objects("engagement_events/source=segment/2026/11/20/"):
         hub.path(item.key).unlink()
     assert said(hub) == []
-    assert "coupon" in LocalCatalogue(hub).table(SEGMENT).columns
+    assert "coupon" in LocalCatalog(hub).table(SEGMENT).columns
 
 
 def test_a_field_of_a_first_few_records_is_not_taken_for_one_of_all(hub):
@@ -234,7 +234,7 @@ def test_an_object_goes_with_everything_in_it(hub):
     said(hub)
     books(hub, day(1), *shelf(120))
     assert said(hub) == [f"{BOOKS}: removed: author"]
-    assert not [path for path in shares(LocalCatalogue(hub).table(BOOKS)) if path.startswith("author")]
+    assert not [path for path in shares(LocalCatalog(hub).table(BOOKS)) if path.startswith("author")]
 
 
 def test_a_field_that_was_only_seen_earlier_on_the_same_day_is_remembered(hub):
@@ -254,7 +254,7 @@ def test_a_price_that_is_sometimes_whole_does_not_change_its_type_every_day(hub)
         books(hub, day(number), *shelf(200, price=price))
         told += said(hub)
     assert told == []
-    assert LocalCatalogue(hub).table(BOOKS).columns["price"] == "double"
+    assert LocalCatalog(hub).table(BOOKS).columns["price"] == "double"
 
 
 def test_a_type_that_was_seen_once_is_told_once(hub):
@@ -269,14 +269,14 @@ def test_a_field_that_was_null_once_stays_nullable(hub):
     for number, author in enumerate((None, "Ada")):
         books(hub, day(number), *shelf(200, author=author))
         assert said(hub) == []
-        known = {each.path: each for each in LocalCatalogue(hub).table(BOOKS).fields}
+        known = {each.path: each for each in LocalCatalog(hub).table(BOOKS).fields}
         assert known["author"].nullable
 
 
 def test_keys_that_are_data_do_not_flood_an_entry(hub, monkeypatch):
-    monkeypatch.setattr(remembering, "MOST_FIELDS", 10)
+    monkeypatch.setattr(remembering, "MAX_FIELDS", 10)
     books(hub, FRIDAY, *({"book_id": f"b{n}", "by": {f"reader{n}": 1}} for n in range(50)))
-    record_tables(hub, LocalCatalogue(hub))
-    known = LocalCatalogue(hub).table(BOOKS)
+    record_tables(hub, LocalCatalog(hub))
+    known = LocalCatalog(hub).table(BOOKS)
     assert (len(known.fields), known.fields_left_out) == (10, 42)
     assert {"book_id", "by"} <= shares(known).keys()

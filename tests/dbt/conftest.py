@@ -5,14 +5,14 @@ from collections.abc import Callable
 import pytest
 from dbt.contracts.graph.manifest import Manifest
 
-from recsys_platform.transform.dbt import PARSED, parsed_before, target_folder
+from recsys_platform.transform.dbt import PARSED, cached_manifest, target_folder
 from tests.support.dbt_world import World
 
 
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The project as it was parsed last, or parsed once for all tests of this process."""
-    before = parsed_before(target_folder(tmp_path_factory.getbasetemp()) / PARSED, "local")
+    before = cached_manifest(target_folder(tmp_path_factory.getbasetemp()) / PARSED, "local")
     if before:
         return before
     result = World(tmp_path_factory.mktemp("parse"), None).dbt("parse")

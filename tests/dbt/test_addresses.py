@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_platform.exports.daily_export import DAILY_TABLES, keep_days
+from recsys_platform.exports.daily_export import DAILY_TABLES, write_changed_days
 from recsys_platform.exports.personalize import export
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.recommender.data import training_data as curated
@@ -172,7 +172,7 @@ def test_no_column_of_any_table_outside_raw_holds_an_address(built: Any) -> None
 def test_no_file_that_leaves_the_warehouse_holds_an_address(built: Any, tmp_path: Path) -> None:
     hub, warehouse = FolderHub(tmp_path), DuckDBWarehouse(built.home / "warehouse.duckdb")
     for table in DAILY_TABLES:
-        keep_days(hub, warehouse, table)
+        write_changed_days(hub, warehouse, table)
     names = ("fct_interactions", "dim_users", "dim_books")
     curated.keep(hub, dt.date(2026, 11, 22), {name: warehouse.frame(f"select * from marts.{name}") for name in names})
     export(hub, warehouse, dt.date(2026, 11, 22))

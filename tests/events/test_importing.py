@@ -182,8 +182,8 @@ def test_imported_requests_are_accepted_at_load_and_others_rejected_by_the_key_t
 @pytest.mark.parametrize(
     ("data", "options", "said"),
     [
-        (b"?idsite=1&rec=1&_id=a1", {"source": "matomo"}, "does not say when it arrived.*--arrived-at"),
-        (lines(ONE), {}, "which tracker sent it: give --source segment"),
+        (b"?idsite=1&rec=1&_id=a1", {"source": "matomo"}, "has no arrival time.*--arrived-at"),
+        (lines(ONE), {}, "does not name a tracker: give --source segment"),
         (gzip.compress(lines(ONE) * 50)[:-20], {"source": "segment"}, "is a truncated gzip: fetch it again"),
     ],
 )

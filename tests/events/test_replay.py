@@ -13,7 +13,7 @@ import pytest
 from recsys_platform.common.errors import InputError
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
-from recsys_platform.sources.file_import import OBJECT_RECORDS, ReplaySummary, replay
+from recsys_platform.sources.file_import import OBJECT_RECORDS, ImportSummary, import_files
 
 DAY = dt.date(2026, 11, 21)
 BOOKS = "book_id,title,categories,is_premium,reading_minutes,shelf\nb1,One,business|money,yes,15,A3\nb2,Two,,,,\n"
@@ -24,10 +24,10 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def replayed(folder: Path, interactions: str | Path, *, books: str = BOOKS, **more: Any) -> tuple[Hub, ReplaySummary]:
+def replayed(folder: Path, interactions: str | Path, *, books: str = BOOKS, **more: Any) -> tuple[Hub, ImportSummary]:
     hub = FolderHub(folder / "hub")
     given = interactions if isinstance(interactions, Path) else write(folder / "events.csv", interactions)
-    return hub, replay(hub, interactions=given, books=write(folder / "books.csv", books), date=DAY, **more)
+    return hub, import_files(hub, interactions=given, books=write(folder / "books.csv", books), date=DAY, **more)
 
 
 def records(hub: Hub, prefix: str = "engagement_events/") -> list[dict[str, Any]]:
@@ -159,14 +159,17 @@ def test_books_without_attributes_are_counted_and_no_error(tmp_path: Path) -> No
         ("user_id,book_id\nu1,b1\n,b1\n", "line 3, column user_id: empty"),
         ('user_id,book_id\n"u\n1",b1\n\nu2, \n', "line 5, column book_id: empty"),
         ("user_id,book_id\nu1,b1\nu2\n", "line 3: 1 values, but the header names 2 columns"),
-        ("user_id,book_id,rating\nu1,b1,5\nu1,b2,6\nu1,b2,x\n", "line 3, column rating: '6' is no number from 1 to 5"),
-        ("user_id,book_id,rating\nu1,b1,five\n", "line 2, column rating: 'five' is no number"),
-        ("user_id,book_id,rating\nu1,b1,nan\n", "line 2, column rating: 'nan' is no number"),
-        ("user_id,book_id,timestamp\nu1,b1,yesterday\n", "line 2, column timestamp: 'yesterday' is no time"),
+        (
+            "user_id,book_id,rating\nu1,b1,5\nu1,b2,6\nu1,b2,x\n",
+            "line 3, column rating: '6' is not a number from 1 to 5",
+        ),
+        ("user_id,book_id,rating\nu1,b1,five\n", "line 2, column rating: 'five' is not a number"),
+        ("user_id,book_id,rating\nu1,b1,nan\n", "line 2, column rating: 'nan' is not a number"),
+        ("user_id,book_id,timestamp\nu1,b1,yesterday\n", "line 2, column timestamp: 'yesterday' is not a valid time"),
         ("user_id,book_id,timestamp\nu1,b1,177235920000000000000\n", "line 2, column timestamp"),
         ("user_id,book_id,timestamp\nu1,b1,\n", "line 2, column timestamp: no time"),
-        ("user_id,book_id,timestamp\nu1,b1,2026-11-22\n", "is after the replay's date 2026-11-21"),
-        ("user_id,book_id,event\nu1,b1,Book Eaten\n", "line 2, column event: 'Book Eaten' cannot be replayed"),
+        ("user_id,book_id,timestamp\nu1,b1,2026-11-22\n", "is after the date of the import, 2026-11-21"),
+        ("user_id,book_id,event\nu1,b1,Book Eaten\n", "line 2, column event: 'Book Eaten' cannot be imported"),
         ("user_id,book_id,event,rating\nu1,b1,Book Rated,\n", "line 2, column rating: empty"),
     ],
 )

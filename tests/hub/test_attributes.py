@@ -116,11 +116,11 @@ def test_a_server_that_never_ends_is_left_once_it_breaks_its_promise(serve):
             {"book_id": 1.0},
             r"a record whose book_id is 1\.0, a number with a decimal point; ids are text or whole numbers",
         ),
-        ({"book_id": "undefined"}, "a record whose book_id is 'undefined', which names nobody and nothing"),
-        ({"book_id": " NULL "}, "a record whose book_id is ' NULL ', which names nobody and nothing"),
-        ("b9", "a record that is no object"),
-        (None, "a record that is no object"),
-        ([], "a record that is no object"),
+        ({"book_id": "undefined"}, "a record whose book_id is 'undefined', a placeholder"),
+        ({"book_id": " NULL "}, "a record whose book_id is ' NULL ', a placeholder"),
+        ("b9", "a record that is not an object"),
+        (None, "a record that is not an object"),
+        ([], "a record that is not an object"),
     ],
 )
 def test_a_record_that_is_no_entity_is_named_by_its_place(serve, record, said):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recsys_platform.exports import daily_export as curation
-from recsys_platform.exports.daily_export import DAILY_TABLES, Curated, DailyTable, keep_days
+from recsys_platform.exports.daily_export import DAILY_TABLES, DailyExport, DailyTable, write_changed_days
 from recsys_platform.hub.curated import put_day
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
@@ -56,25 +56,25 @@ def events_of(hub: Hub, day: dt.date) -> list[str]:
 
 def test_every_event_is_in_the_file_of_the_day_it_happened_on(hub, warehouse, store):
     store(("e2", FRIDAY), ("e1", FRIDAY), ("e3", SUNDAY))
-    assert keep_days(hub, warehouse, EVENTS) == Curated(2, 3, written=(FRIDAY, SUNDAY), removed=())
+    assert write_changed_days(hub, warehouse, EVENTS) == DailyExport(2, 3, written=(FRIDAY, SUNDAY), removed=())
     assert (events_of(hub, FRIDAY), events_of(hub, SUNDAY)) == (["e1", "e2"], ["e3"])
 
 
 def test_without_news_no_file_is_touched(hub, warehouse, store):
     store(("e1", FRIDAY), ("e2", SATURDAY))
-    keep_days(hub, warehouse, EVENTS)
+    write_changed_days(hub, warehouse, EVENTS)
     before = written(hub)
     store(("e2", SATURDAY), ("e1", FRIDAY))  # the same rows, built anew in another order
-    assert keep_days(hub, warehouse, EVENTS).written == ()
+    assert write_changed_days(hub, warehouse, EVENTS).written == ()
     assert written(hub) == before
 
 
 def test_a_late_event_rewrites_its_day_and_no_other(hub, warehouse, store):
     store(("e1", FRIDAY), ("e3", SUNDAY))
-    keep_days(hub, warehouse, EVENTS)
+    write_changed_days(hub, warehouse, EVENTS)
     before = written(hub)
     store(("e1", FRIDAY), ("late", FRIDAY), ("e3", SUNDAY))
-    assert keep_days(hub, warehouse, EVENTS).written == (FRIDAY,)
+    assert write_changed_days(hub, warehouse, EVENTS).written == (FRIDAY,)
     assert events_of(hub, FRIDAY) == ["e1", "late"]
     assert {key for key, etag in written(hub).items() if before.get(key) != etag} == {
         "curated/fct_events/dt=2026-11-20/part-00000.parquet"
@@ -83,41 +83,41 @@ def test_a_late_event_rewrites_its_day_and_no_other(hub, warehouse, store):
 
 def test_an_event_that_changes_while_the_count_stays_rewrites_its_day(hub, warehouse, store):
     store(("e1", FRIDAY), ("e2", FRIDAY))
-    keep_days(hub, warehouse, EVENTS)
+    write_changed_days(hub, warehouse, EVENTS)
     store(("e1", FRIDAY), ("other", FRIDAY))
-    assert keep_days(hub, warehouse, EVENTS).written == (FRIDAY,)
+    assert write_changed_days(hub, warehouse, EVENTS).written == (FRIDAY,)
     assert events_of(hub, FRIDAY) == ["e1", "other"]
 
 
 def test_a_day_without_events_any_more_is_removed(hub, warehouse, store):
     store(("e1", FRIDAY), ("e2", SATURDAY))
-    keep_days(hub, warehouse, EVENTS)
+    write_changed_days(hub, warehouse, EVENTS)
     store(("e1", FRIDAY))
-    assert keep_days(hub, warehouse, EVENTS).removed == (SATURDAY,)
+    assert write_changed_days(hub, warehouse, EVENTS).removed == (SATURDAY,)
     assert hub.folders("curated/fct_events") == ["dt=2026-11-20"]
 
 
 @pytest.mark.parametrize("columns", [{}, {"stars": "5"}, {"rating": "5", "stars": "null"}])
 def test_a_column_that_is_new_or_called_otherwise_rewrites_every_day(hub, warehouse, store, columns):
     store(("e1", FRIDAY), ("e2", SATURDAY), rating="5")
-    keep_days(hub, warehouse, EVENTS)
+    write_changed_days(hub, warehouse, EVENTS)
     store(("e1", FRIDAY), ("e2", SATURDAY), **columns)
-    assert keep_days(hub, warehouse, EVENTS).written == (FRIDAY, SATURDAY)
+    assert write_changed_days(hub, warehouse, EVENTS).written == (FRIDAY, SATURDAY)
 
 
 def test_a_damaged_file_is_written_again(hub, warehouse, store):
     store(("e1", FRIDAY))
-    keep_days(hub, warehouse, EVENTS)
+    write_changed_days(hub, warehouse, EVENTS)
     hub.put("curated/fct_events/dt=2026-11-20/part-00000.parquet", b"not parquet")
-    assert keep_days(hub, warehouse, EVENTS).written == (FRIDAY,)
+    assert write_changed_days(hub, warehouse, EVENTS).written == (FRIDAY,)
     assert events_of(hub, FRIDAY) == ["e1"]
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path: Path, warehouse, store):
     store(("e1", FRIDAY), ("e2", FRIDAY))
-    keep_days(FolderHub(tmp_path / "one"), warehouse, EVENTS)
+    write_changed_days(FolderHub(tmp_path / "one"), warehouse, EVENTS)
     store(("e2", FRIDAY), ("e1", FRIDAY))
-    keep_days(FolderHub(tmp_path / "two"), warehouse, EVENTS)
+    write_changed_days(FolderHub(tmp_path / "two"), warehouse, EVENTS)
     key = "curated/fct_events/dt=2026-11-20/part-00000.parquet"
     assert FolderHub(tmp_path / "one").get(key) == FolderHub(tmp_path / "two").get(key)
 
@@ -126,14 +126,14 @@ def test_days_are_read_in_batches_without_losing_any(hub, warehouse, store, monk
     monkeypatch.setattr(curation, "ROWS_AT_ONCE", 2)
     days = [FRIDAY + dt.timedelta(days=number) for number in range(5)]
     store(*((f"e{number}", days[number // 3]) for number in range(15)))
-    assert keep_days(hub, warehouse, EVENTS).rows == 15
+    assert write_changed_days(hub, warehouse, EVENTS).rows == 15
     assert [len(events_of(hub, day)) for day in days] == [3] * 5
 
 
 def test_nothing_private_is_written_neither_by_day_nor_in_snapshots(hub, warehouse, store):
     private = {name: "'p'" for name in ("email", "user_email", "ip", "ip_hash", "email_hash", "content_hash", "phone")}
     store(("e1", FRIDAY), **private)
-    keep_days(hub, warehouse, EVENTS)
+    write_changed_days(hub, warehouse, EVENTS)
     training.keep(hub, FRIDAY, {"dim_users": warehouse.frame("select * from marts.fct_events")})
     for item in hub.objects("curated/"):
         names = pq.read_schema(hub.path(item.key)).names
@@ -157,7 +157,7 @@ def test_a_snapshot_is_written_again_only_if_it_changed(hub):
 
 def test_pandas_reads_a_whole_table_from_its_folder(hub, warehouse, store):
     store(("e1", FRIDAY), ("e2", SUNDAY))
-    keep_days(hub, warehouse, EVENTS)
+    write_changed_days(hub, warehouse, EVENTS)
     frame = pd.read_parquet(hub.path("curated/fct_events"))
     assert sorted(zip(frame["event_id"], frame["dt"].astype(str), strict=True)) == [
         ("e1", "2026-11-20"),
@@ -169,7 +169,7 @@ def test_pandas_reads_a_whole_table_from_its_folder(hub, warehouse, store):
 
 def test_duckdb_reads_a_whole_table_with_its_days_as_a_column(hub, warehouse, store):
     store(("e1", FRIDAY), ("e2", SUNDAY))
-    keep_days(hub, warehouse, EVENTS)
+    write_changed_days(hub, warehouse, EVENTS)
     with duckdb.connect() as con:
         found: list[Any] = con.execute(
             "select event_id, dt, tags from read_parquet(?, hive_partitioning = true) where dt = date '2026-11-22'",
@@ -184,9 +184,11 @@ def test_sessions_are_kept_by_the_day_they_began_on(hub, warehouse):
             "create table marts.fct_sessions as select 's1' as session_id, timestamp '2026-11-20 23:50' as started_at,"
             " date '2026-11-20' as started_on, timestamp '2026-11-21 00:20' as ended_at"
         )
-    assert keep_days(hub, warehouse, SESSIONS).written == (FRIDAY,)
+    assert write_changed_days(hub, warehouse, SESSIONS).written == (FRIDAY,)
 
 
 def test_an_empty_table_has_no_days(hub, warehouse, store):
     store()
-    assert keep_days(hub, warehouse, DailyTable("fct_events", "occurred_on", "event_id")) == Curated(0, 0, (), ())
+    assert write_changed_days(hub, warehouse, DailyTable("fct_events", "occurred_on", "event_id")) == DailyExport(
+        0, 0, (), ()
+    )

@@ -16,7 +16,7 @@ import pytest
 
 from recsys_platform.common.errors import AttributesError
 from recsys_platform.sources.attributes import fetch_snapshot
-from recsys_platform.sources.rest_client import Endpoint, retry_after, shown
+from recsys_platform.sources.rest_client import Endpoint, redact_url, retry_after
 from tests.support.rest_server import BOOKS, Answer, book_page
 
 
@@ -180,13 +180,15 @@ def test_a_server_that_names_a_time_is_waited_for_by_its_own_clock(serve):
 
 @pytest.mark.parametrize("value", ["99999999999", "9" * 4000, "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_a_server_that_asks_for_years_is_waited_for_no_longer_than_we_like(serve, value):
-    served = serve(once(Answer(status=429, headers={"Retry-After": value})), longest_wait_seconds=0.3)
+    served = serve(once(Answer(status=429, headers={"Retry-After": value})), max_wait_seconds=0.3)
     assert fetch_snapshot(served.endpoint).records == BOOKS
     assert 0.3 <= waits(served)[0] < 5
 
 
 def test_a_server_that_always_wants_to_be_waited_for_is_left_when_patience_ends(serve):
-    served = serve(lambda asked: Answer(status=429, headers={"Retry-After": "1"}), attempts=1000, patience_seconds=0.5)
+    served = serve(
+        lambda asked: Answer(status=429, headers={"Retry-After": "1"}), attempts=1000, total_timeout_seconds=0.5
+    )
     with pytest.raises(AttributesError, match="answered 429 after 1 tries"):
         fetch_snapshot(served.endpoint)
 
@@ -241,7 +243,7 @@ def test_a_body_that_drips_for_ever_is_left_when_patience_ends(serve):
             out.flush()
             time.sleep(0.05)
 
-    served = serve(lambda asked: Answer(drip), patience_seconds=0.3)
+    served = serve(lambda asked: Answer(drip), total_timeout_seconds=0.3)
     started = time.monotonic()
     with pytest.raises(AttributesError, match=r"was not read to its end within 0\.3 seconds"):
         fetch_snapshot(served.endpoint)
@@ -302,7 +304,7 @@ def test_a_server_that_is_not_there_is_named():
 
 def test_keys_in_a_url_are_not_told():
     # pragma: allowlist nextline secret
-    assert shown("https://me:word@example.com/books?api_key=1#t") == "https://example.com/books"
+    assert redact_url("https://me:word@example.com/books?api_key=1#t") == "https://example.com/books"
 
 
 SECRETIVE = [

@@ -1,10 +1,10 @@
 import pytest
 
-from recsys_platform.catalog.json_schema import DEEPEST, Drift, discover, drift
+from recsys_platform.catalog.json_schema import MAX_DEPTH, Drift, discover, drift
 
 
 def types(*records):
-    return {path: field.told() for path, field in discover(records).fields.items()}
+    return {path: field.type_names() for path, field in discover(records).fields.items()}
 
 
 def test_every_field_of_every_record_is_found_with_its_types():
@@ -44,7 +44,7 @@ def test_arrays_are_named_after_their_elements():
 def test_a_field_of_many_array_elements_counts_once_for_its_record():
     fields = discover([{"items": [{"id": 1}, {"id": 2}]}, {"items": []}]).fields
     assert fields["items[].id"].share == 0.5
-    assert fields["items"].told() == "array<object>"
+    assert fields["items"].type_names() == "array<object>"
 
 
 def test_an_integer_among_numbers_is_a_number_and_strings_beside_numbers_are_both_told():
@@ -64,7 +64,7 @@ def test_objects_without_a_bottom_are_not_followed_for_ever():
     deep = {"x": 1}
     for _ in range(100):
         deep = {"x": deep}
-    assert len(discover([deep]).fields) == DEEPEST + 1
+    assert len(discover([deep]).fields) == MAX_DEPTH + 1
 
 
 def test_no_records_have_no_fields():

@@ -68,7 +68,7 @@ def test_a_copied_hub_has_the_same_objects_and_a_change_in_it_is_seen(hub, tmp_p
 def test_content_is_hashed_once_by_all_processes(hub, monkeypatch):
     hub.put("a/1", b"one")
     before = hub.objects("a/")
-    fingerprints._shared.cache_clear()  # as a process that begins
+    fingerprints._shared_fingerprints.cache_clear()  # as a process that begins
     monkeypatch.setattr(fingerprints, "_content_hash", lambda path: pytest.fail(f"{path} is read again"))
     assert hub.objects("a/") == before
 
@@ -78,9 +78,9 @@ def test_a_memo_that_is_damaged_changes_nothing(hub, memo):
     hub.put("a/1", b"one")
     before = hub.objects("a/")
     (hub.root / fingerprints.MEMO).write_bytes(memo)
-    fingerprints._shared.cache_clear()
+    fingerprints._shared_fingerprints.cache_clear()
     assert hub.objects("a/") == before
-    fingerprints._shared.cache_clear()
+    fingerprints._shared_fingerprints.cache_clear()
     assert hub.objects("a/") == before
 
 

@@ -15,10 +15,10 @@ import pytest
 from recsys_platform.common.errors import HubError
 from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.automation.alerts import failure_alert
-from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
+from recsys_platform.defs.automation.conditions import NIGHTLY, ON_CHANGE
 from recsys_platform.defs.automation.load_requests import RUN_KEY, Cursor, fetch_request, pause_after
 from recsys_platform.defs.automation.outline import outline_of
-from recsys_platform.defs.automation.run import with_what_follows
+from recsys_platform.defs.automation.run import with_downstream
 from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.ingestion.staging import raw_engagement_events
 from recsys_platform.hub.layout import landing_key
@@ -26,7 +26,7 @@ from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub, HubObject
 from recsys_platform.ingestion.arrivals import all_arrivals
 from recsys_platform.ingestion.loading import load_events
-from recsys_platform.transform.dbt import PARSED, parsed_before, target_folder
+from recsys_platform.transform.dbt import PARSED, cached_manifest, target_folder
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.dbt_world import World
 
@@ -144,7 +144,7 @@ def test_nothing_is_asked_for_while_a_run_loads_the_day_and_at_once_for_what_cam
     run = platform.start(request)
     platform.land(NOW.date())
     assert platform.tick() == []
-    assert "under way" in platform.skipped
+    assert "in progress" in platform.skipped
     load_events(platform.hub, platform.warehouse, all_arrivals(platform.hub, platform.warehouse).new[:1])
     platform.instance.delete_run(run.run_id)
     platform.instance.add_run(platform._run(request, dg.DagsterRunStatus.SUCCESS))
@@ -298,7 +298,7 @@ def broken() -> None:
 
 @pytest.fixture
 def chain(instance) -> Chain:
-    return Chain(ON_NEWS, instance)
+    return Chain(ON_CHANGE, instance)
 
 
 def test_news_that_come_while_the_asset_is_made_are_asked_for_once_it_is(chain):
@@ -331,7 +331,7 @@ def test_what_one_run_makes_together_is_not_asked_for_again(chain):
     assert [chain.tick() for _ in range(3)] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("condition", [ON_NEWS, NIGHTLY])
+@pytest.mark.parametrize("condition", [ON_CHANGE, NIGHTLY])
 def test_a_failed_run_is_asked_for_at_once_and_then_every_quarter_of_an_hour(condition, instance):
     chain = Chain(condition, instance)
     chain.wake()
@@ -374,7 +374,7 @@ def test_one_run_makes_all_that_becomes_older_by_it():
     ]
     outline = outline_of(dg.Definitions(assets=assets))
     keys = {name: dg.AssetKey(name.split("/")) for name in spec}
-    found = with_what_follows(outline, {keys["marts/dim"]}, list(keys.values()))
+    found = with_downstream(outline, {keys["marts/dim"]}, list(keys.values()))
     assert found == set(keys.values()) - {keys["training/a"]}
 
 
@@ -428,7 +428,7 @@ def test_two_hundred_ticks_of_trouble_lose_nothing_and_each_failure_is_told_once
                 failures.note(None if is_loaded else "silent" if is_silent else "held")
     assert failures.expected > 5
     assert platform.waiting == 0
-    marts = World(tmp_path, parsed_before(target_folder(tmp_path) / PARSED, "local")).build()
+    marts = World(tmp_path, cached_manifest(target_folder(tmp_path) / PARSED, "local")).build()
     assert marts.rows("select count(*) from marts.fct_events") == [(platform.landed,)]
     assert marts.rows("select sum(accepted), sum(distinct_events) from marts.rpt_event_conservation") == [
         (platform.landed, platform.landed)

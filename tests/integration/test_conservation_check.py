@@ -47,4 +47,4 @@ def test_an_object_under_an_hour_to_come_is_named_by_a_warning(warehouse, hub, l
     load_events(hub, warehouse, hub.objects("engagement_events/"))
     result = no_landing_hour_lies_ahead(warehouse=warehouse)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert f"1 landing objects lie under an hour to come, first {key}" in result.description
+    assert f"1 landing objects are in folders of future hours, first {key}" in result.description

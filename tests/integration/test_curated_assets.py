@@ -1,4 +1,4 @@
-"""Curated Parquet and the catalogue as Dagster runs them, on a world small enough to know all of it."""
+"""Curated Parquet and the catalog as Dagster runs them, on a world small enough to know all of it."""
 
 import datetime as dt
 import gzip
@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from recsys_platform.catalog.tables import LocalCatalogue
+from recsys_platform.catalog.tables import LocalCatalog
 from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.hub.layout import attributes_key
@@ -86,7 +86,7 @@ def figures(result: dg.ExecuteInProcessResult, key: str) -> dict[str, Any]:
 
 
 def tables(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    """The catalogue's overview by table."""
+    """The catalog's overview by table."""
     return {record.data["table"]: record.data for record in metadata(result, "hub/catalogue")["tables"].records}
 
 
@@ -135,7 +135,7 @@ def test_one_table_can_be_written_alone(run, marts):
     assert [each.asset_key for each in done.asset_materializations_for_node("curated_days")] == [ASSETS[1]]
 
 
-def test_a_stray_is_told_and_the_catalogue_goes_on(job, run, books):
+def test_a_stray_is_told_and_the_catalog_goes_on(job, run, books):
     books(FRIDAY)
     stray = job[0] / "hub/book_attributes/notes.txt"
     stray.write_text("")
@@ -145,7 +145,7 @@ def test_a_stray_is_told_and_the_catalogue_goes_on(job, run, books):
     assert figures(done, "hub/catalogue")["not_read"] == ["book_attributes/notes.txt"]
 
 
-def test_what_spoils_the_catalogue_is_said_in_one_sentence(job, run):
+def test_what_spoils_the_catalog_is_said_in_one_sentence(job, run):
     torn = job[0] / "hub/curated/t/dt=2026-11-20/part-00000.parquet"
     torn.parent.mkdir(parents=True)
     torn.write_text("PAR?")
@@ -160,7 +160,7 @@ def test_what_spoils_the_catalogue_is_said_in_one_sentence(job, run):
 @pytest.mark.slow
 def test_on_the_whole_road_every_table_is_recorded_and_nobody_can_be_found_in_it(world):
     hub = FolderHub(world / "hub")
-    assert len(LocalCatalogue(hub).tables()) == 10
+    assert len(LocalCatalog(hub).tables()) == 10
     files = [hub.path(item.key) for item in hub.objects("curated/")]
     rows = "\n".join(str(row) for file in files for row in pq.read_table(file).to_pylist())
     documents = "\n".join(hub.get(item.key).decode() for item in hub.objects("catalogue/"))

@@ -11,7 +11,7 @@ import yaml
 from recsys_platform.cli.commands.run import WORKSPACE
 from recsys_platform.config.settings import load_settings
 from recsys_platform.definitions import build_defs
-from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
+from recsys_platform.defs.automation.conditions import NIGHTLY, ON_CHANGE
 from recsys_platform.ingestion.loading import load_events
 
 ROOT = Path(__file__).parents[2]
@@ -131,7 +131,7 @@ def tick(defs, instance, cursor, at=None):
 
 
 def test_on_news_runs_once_for_each_change_upstream():
-    defs, _, upper = chain(ON_NEWS)
+    defs, _, upper = chain(ON_CHANGE)
     with dg.DagsterInstance.ephemeral() as instance:
         assets = [upper, *defs.asset_checks]
         _, cursor = tick(defs, instance, None)
@@ -142,7 +142,7 @@ def test_on_news_runs_once_for_each_change_upstream():
 
 
 def test_on_news_waits_while_a_blocking_check_upstream_fails():
-    defs, fails, upper = chain(ON_NEWS)
+    defs, fails, upper = chain(ON_CHANGE)
     with dg.DagsterInstance.ephemeral() as instance:
         assets = [upper, *defs.asset_checks]
         _, cursor = tick(defs, instance, None)

@@ -31,7 +31,7 @@ PUBLISHED = """
 ANN = "ann: language de, country AT, tier free, interacted with 2 books, finished 1"
 BEN = "ben: tier premium, no history: popular books in the language come first"
 CLEO = "cleo: language de, tier free, no history: popular books in the language come first"
-NOT_YET = "No list says which model is live yet: `recsys run` publishes them."
+NOT_YET = "No recommendations are published yet: run `recsys run`."
 NOBODY = "not in marts.dim_users: an unknown reader, who gets popular books"
 
 

@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from recsys_platform.defs.automation.conditions import ON_NEWS
+from recsys_platform.defs.automation.conditions import ON_CHANGE
 from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.staleness import stale_assets
 from recsys_platform.defs.training.aliases import ALIASES_KEY, PROMOTION, moved_aliases
@@ -21,10 +21,10 @@ from recsys_platform.recommender.training.variants import load_variants
 def road(version: str | None) -> dg.Definitions:
     """An evaluation of some code version and what is published of it."""
 
-    @dg.asset(code_version=version, automation_condition=ON_NEWS)
+    @dg.asset(code_version=version, automation_condition=ON_CHANGE)
     def evaluated() -> None: ...
 
-    @dg.asset(deps=[evaluated], automation_condition=ON_NEWS)
+    @dg.asset(deps=[evaluated], automation_condition=ON_CHANGE)
     def published() -> None: ...
 
     @dg.asset

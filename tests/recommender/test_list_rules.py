@@ -50,9 +50,9 @@ def test_the_file_in_the_documentation_can_be_used(tmp_path: Path) -> None:
     [
         ("a: [", "cannot be read from"),
         ("- rules", "should hold names with values, of rules, exclude, reranking, exploration, not "),
-        ("exclude: [b1]\nrules: {}\nexclude: [b2]", "line 3: the name 'exclude' is there twice; leave one of them"),
-        ("rules: {finished: true, finished: false}", "line 1: the name 'finished' is there twice"),
-        ("reranking: {promoted: [{book_id: b1, rank: 1, rank: 2}]}", "the name 'rank' is there twice"),
+        ("exclude: [b1]\nrules: {}\nexclude: [b2]", "line 3: the key 'exclude' appears twice; remove one of them"),
+        ("rules: {finished: true, finished: false}", "line 1: the key 'finished' appears twice"),
+        ("reranking: {promoted: [{book_id: b1, rank: 1, rank: 2}]}", "the key 'rank' appears twice"),
         ("reranking: {promoted: [{book_id: b1, rank: true}]}", "promoted, entry 1, rank: .*integer, not True"),
         ("reranking: {pool: -3}", "reranking.pool: .*greater than or equal to 1, not -3"),
         ("reranking: {diversity: -1}", "reranking.diversity: .*greater than or equal to 0, not -1"),

@@ -55,7 +55,7 @@ def test_a_decimal_comma_is_named_and_read_when_asked(tmp_path: Path) -> None:
 
 def test_events_of_others_are_named_and_may_be_left_out(tmp_path: Path) -> None:
     rows = "user_id,book_id,event\nu1,b1,Click\nu2,b1,purchase\nu3,b1,impression\nu4,b1,book_saved\n"
-    with pytest.raises(InputError, match=r"'Click' cannot be replayed.*--event 'Click=Book Viewed'"):
+    with pytest.raises(InputError, match=r"'Click' cannot be imported.*--event 'Click=Book Viewed'"):
         replayed(tmp_path, rows)
     done = replayed(tmp_path, rows, events=events_of(["click=Book Viewed", "purchase=book_finished", "impression="]))
     assert [record["event"] for record in landed(tmp_path)] == ["Book Viewed", "Book Finished", "Book Saved"]
@@ -172,7 +172,7 @@ def test_a_language_is_one_primary_subtag(text: str) -> None:
 @pytest.mark.parametrize("kind", ["book_attributes", "user_attributes"])
 def test_a_newer_snapshot_would_win_and_is_told(tmp_path: Path, kind: Any) -> None:
     store_snapshot(FolderHub(tmp_path / "hub"), kind, DAY + dt.timedelta(days=1), [{"book_id": "b", "user_id": "u"}])
-    with pytest.raises(InputError, match=r"newer than those of this replay .*RECSYS_HOME"):
+    with pytest.raises(InputError, match=r"newer than those of this import .*RECSYS_HOME"):
         replayed(tmp_path, "user_id,book_id\nu1,b1\n")
     assert landed(tmp_path) == []
 

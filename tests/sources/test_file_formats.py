@@ -17,7 +17,7 @@ import pytest
 
 from recsys_platform.common.errors import InputError
 from recsys_platform.hub.local import FolderHub
-from recsys_platform.sources.file_import import replay
+from recsys_platform.sources.file_import import import_files
 from recsys_platform.sources.file_options import events_of
 from recsys_platform.sources.tabular import read_table
 from tests.support.own_files import DAY, landed, replayed, who_and_what
@@ -70,7 +70,7 @@ def test_line_1_that_is_data_is_told(tmp_path: Path) -> None:
 
 def test_ids_that_parquet_holds_as_fractions_are_whole(tmp_path: Path) -> None:
     pq.write_table(pa.table({"user_id": [1.0, 123456789012.0], "book_id": [7.0, None]}).slice(0, 1), tmp_path / "i")
-    done = replay(FolderHub(tmp_path / "hub"), interactions=tmp_path / "i", books=tmp_path / "i", date=DAY)
+    done = import_files(FolderHub(tmp_path / "hub"), interactions=tmp_path / "i", books=tmp_path / "i", date=DAY)
     assert (who_and_what(tmp_path), done.unknown_books) == ([("1", "7")], 0)
 
 
@@ -117,7 +117,7 @@ def test_what_is_not_used_is_shown(tmp_path: Path) -> None:
     lines: list[str] = []
     (tmp_path / "i").write_text('{"user_id": "u1", "book_id": "b1", "context": {"page": 1}}\n')
     (tmp_path / "b").write_text('{"book_id": "b1", "shelf": "A", "size": {"height": 1}}\n')
-    replay(FolderHub(tmp_path), interactions=tmp_path / "i", books=tmp_path / "b", date=DAY, preview=lines.append)
+    import_files(FolderHub(tmp_path), interactions=tmp_path / "i", books=tmp_path / "b", date=DAY, preview=lines.append)
     assert [line.split("; ")[1:] for line in lines if "JSON Lines" in line] == [
         ["user_id, book_id", "not used: context"],
         ["book_id, shelf", "not used: size"],
@@ -135,7 +135,7 @@ def test_several_values_where_one_is_needed_are_told_with_their_line(
     rows = {"i": {"user_id": "u1", "book_id": "b1"}, "b": {"book_id": "b1"}}
     contents = {name: f"{json.dumps(row)}\n" for name, row in rows.items()}
     contents[file] += f"{json.dumps({**rows[file], 'book_id': 'b2', column: value})}\n"
-    with pytest.raises(InputError, match=rf"line 2, column {column}: (a list, where|holds values within)"):
+    with pytest.raises(InputError, match=rf"line 2, column {column}: (a list, where|a nested value)"):
         replayed(tmp_path, contents["i"], contents["b"])
     assert not (tmp_path / "hub").exists()
 
@@ -241,7 +241,7 @@ def test_rows_that_are_left_out_leave_no_trace(tmp_path: Path) -> None:
     assert [record["timestamp"][:10] for record in landed(tmp_path)] == ["2026-11-18", "2026-11-20"]
     assert landed(tmp_path, "user_attributes/") == [{"user_id": "u1"}, {"user_id": "u2"}]
     assert (done.left_out, done.unknown_books, done.users) == (3, 0, 2)
-    with pytest.raises(InputError, match="line 7, column timestamp: 'never' is no time"):
+    with pytest.raises(InputError, match="line 7, column timestamp: 'never' is not a valid time"):
         replayed(tmp_path, f"{rows}u3,b1,click,never\n", **options)
     with pytest.raises(InputError, match="has no rows left"):
         replayed(tmp_path, "user_id,book_id,event\nu1,b1,x\n", **options)

@@ -8,7 +8,7 @@ import pytest
 
 from recsys_platform.common.errors import InputError
 from recsys_platform.sources.file_options import time_formats_of
-from recsys_platform.sources.timestamps import time_reading
+from recsys_platform.sources.timestamps import detect_time_format
 from tests.support.own_files import DAY, landed, replayed
 
 TIMES = {
@@ -115,9 +115,9 @@ def test_what_would_be_taken_for_a_default_is_refused_with_its_number(tmp_path: 
 )
 def test_the_format_that_is_shown_is_the_one_that_a_time_has(text, read_as) -> None:
     texts = pa.chunked_array([[text]])
-    reading = time_reading(texts, given=None, name="timestamp", where="f")
-    assert reading.sentence(text) == read_as
-    assert reading.moments(texts).to_pylist() == [dt.datetime(2026, 10, 25, 20, 36)]
+    time_format = detect_time_format(texts, given=None, name="timestamp", where="f")
+    assert time_format.sentence(text) == read_as
+    assert time_format.moments(texts).to_pylist() == [dt.datetime(2026, 10, 25, 20, 36)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 from recsys_platform.catalog.discovery import find_tables
 from recsys_platform.catalog.schema_history import record_tables
-from recsys_platform.catalog.tables import LocalCatalogue, Table
+from recsys_platform.catalog.tables import LocalCatalog, Table
 from recsys_platform.hub.layout import attributes_key
 from recsys_platform.hub.object_store import Hub
 
@@ -34,7 +34,7 @@ def shelf(number: int, **more: Any) -> list[dict[str, Any]]:
 
 def said(hub: Hub) -> list[str]:
     """Record the hub and say what changed, a sentence a table."""
-    return [each.sentence() for each in record_tables(hub, LocalCatalogue(hub)) if each.drift]
+    return [each.sentence() for each in record_tables(hub, LocalCatalog(hub)) if each.drift]
 
 
 def table(hub: Hub, name: str) -> Table:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from recsys_platform.hub.local import FolderHub
-from recsys_platform.sources.file_import import ReplaySummary, replay
-from recsys_platform.sources.file_options import Reading
+from recsys_platform.sources.file_import import ImportSummary, import_files
+from recsys_platform.sources.file_options import ImportOptions
 
 DAY = dt.date(2026, 11, 21)
 
@@ -19,14 +19,14 @@ def replayed(
     books: str | bytes = "book_id\nb1\n",
     users: str | None = None,
     **options: Any,
-) -> ReplaySummary:
-    """Replay files of these contents with the options of a `Reading`."""
+) -> ImportSummary:
+    """Import files of these contents with the `ImportOptions`."""
     paths = {}
     for name, content in (("interactions", interactions), ("books", books), ("users", users)):
         if content is not None:
             paths[name] = folder / name
             paths[name].write_bytes(content.encode() if isinstance(content, str) else content)
-    return replay(FolderHub(folder / "hub"), **paths, date=DAY, reading=Reading(**options))
+    return import_files(FolderHub(folder / "hub"), **paths, date=DAY, options=ImportOptions(**options))
 
 
 def landed(folder: Path, prefix: str = "engagement_events/") -> list[dict[str, Any]]:

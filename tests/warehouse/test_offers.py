@@ -2,7 +2,7 @@
 
 import pytest
 
-from recsys_platform.reports.recommendations import offer_to
+from recsys_platform.reports.recommendations import recommendations_for
 
 
 @pytest.fixture
@@ -38,5 +38,5 @@ def published(warehouse):
     ],
 )
 def test_somebody_unknown_gets_what_is_popular_in_the_language_that_is_meant(published, language, book):
-    [offered] = offer_to(published, "nobody", length=3, language=language).books
+    [offered] = recommendations_for(published, "nobody", length=3, language=language).books
     assert offered["book_id"] == book

@@ -15,10 +15,10 @@ catalog = typer.Typer(help="List the tables of the hub; print them as DDL for At
 @catalog.command()
 def tables() -> None:
     """List the tables of the data catalog with their format, days, objects and columns."""
-    from recsys_platform.catalog.tables import LocalCatalogue, entries_of
+    from recsys_platform.catalog.tables import LocalCatalog, entries_of
 
     grid = Grid("table", "format", "days", "objects", "columns", "version", box=None, header_style="dim")
-    for each in entries_of(LocalCatalogue(hub_of(load_settings()))):
+    for each in entries_of(LocalCatalog(hub_of(load_settings()))):
         counts = (len(each.partitions), each.objects, len(each.columns), each.version)
         grid.add_row(each.name, each.format, *(f"{count:,}" for count in counts))
     OUT.print(grid)
@@ -32,9 +32,9 @@ def ddl(
     """Print the SQL that creates external tables and partitions in Athena or Hive, for a hub in S3."""
     from recsys_platform.catalog.athena_ddl import statements
     from recsys_platform.catalog.hive_tables import hive_table
-    from recsys_platform.catalog.tables import LocalCatalogue, entries_of
+    from recsys_platform.catalog.tables import LocalCatalog, entries_of
 
     hub = hub_of(load_settings())
-    for entry in entries_of(LocalCatalogue(hub), table):
+    for entry in entries_of(LocalCatalog(hub), table):
         for statement in statements(hive_table(hub, entry), database):
             typer.echo(f"{statement};\n")

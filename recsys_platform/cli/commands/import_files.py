@@ -10,11 +10,12 @@ import typer
 from recsys_platform.cli.commands import import_options as options
 from recsys_platform.cli.console import ERR, OUT, progress_bar
 from recsys_platform.cli.worlds import holds_simulation, open_world
+from recsys_platform.common.clock import utc_today
 from recsys_platform.common.errors import InputError
 from recsys_platform.config.factories import hub_of
 
 if TYPE_CHECKING:
-    from recsys_platform.sources.file_options import Reading
+    from recsys_platform.sources.file_options import ImportOptions
 
 
 def import_files(
@@ -38,22 +39,22 @@ def import_files(
 
     Files are CSV (with commas, tabs, semicolons or bars), JSON Lines or Parquet, also gzipped; the content tells which.
     """
-    from recsys_platform.sources.file_options import reading_of
+    from recsys_platform.sources.file_options import parse_options
 
-    reading = reading_of(
+    file_options = parse_options(
         columns=column or (), book_columns=book_column or (), headerless=no_header or (), rating_scale=rating_scale, unrated=unrated,
         decimal_comma=decimal_comma, time_formats=time_format or (), last_day=last_day.date() if last_day else None,
         events=event or (), encoding=encoding,
     )  # fmt: skip
-    day = date.date() if date else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-    _import_into_hub(reading, interactions=interactions, books=books, users=users, date=day, dry_run=dry_run)
+    day = date.date() if date else utc_today() - dt.timedelta(days=1)
+    _import_into_hub(file_options, interactions=interactions, books=books, users=users, date=day, dry_run=dry_run)
 
 
 def _import_into_hub(
-    reading: "Reading", *, interactions: Path, books: Path, users: Path | None, date: dt.date, dry_run: bool
+    file_options: "ImportOptions", *, interactions: Path, books: Path, users: Path | None, date: dt.date, dry_run: bool
 ) -> None:
     from recsys_platform.cli.output.import_files import print_imported_files
-    from recsys_platform.sources.file_import import replay as write_landing_objects
+    from recsys_platform.sources.file_import import import_files as write_landing_objects
 
     settings = open_world()
     if holds_simulation(settings):
@@ -68,7 +69,7 @@ def _import_into_hub(
             books=books,
             users=users,
             date=date,
-            reading=reading,
+            options=file_options,
             preview=lambda line: OUT.print(line, soft_wrap=True, markup=False),
             dry_run=dry_run,
             progress=lambda done, total: bar.update(task, completed=done, total=total, visible=True),

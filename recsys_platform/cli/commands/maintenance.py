@@ -1,12 +1,12 @@
 """Commands for operators: `cleanup`, `accept-snapshot`."""
 
-import datetime as dt
 from typing import Annotated, Literal
 
 import typer
 
 from recsys_platform.cli.console import OUT
 from recsys_platform.cli.worlds import open_world, prepared_warehouse
+from recsys_platform.common.clock import utc_now
 from recsys_platform.config.factories import hub_of, registry_of
 
 
@@ -19,7 +19,7 @@ def cleanup(
     from recsys_platform.defs.automation.instances import instance_of
 
     settings = open_world()
-    warehouse, now = prepared_warehouse(settings), dt.datetime.now(dt.UTC)
+    warehouse, now = prepared_warehouse(settings), utc_now()
     with instance_of(settings) as instance:
         done = clean_up(settings, registry_of(settings), warehouse, instance, now=now, dry_run=dry_run)
     print_removed(OUT, done, dry_run=dry_run)

@@ -10,6 +10,7 @@ import typer
 from recsys_platform.cli.console import OUT, progress_bar
 from recsys_platform.cli.refresh import refresh
 from recsys_platform.cli.worlds import holds_simulation, open_world
+from recsys_platform.common.clock import utc_today
 from recsys_platform.common.errors import InputError
 from recsys_platform.config.factories import hub_of
 from recsys_platform.config.settings import Settings
@@ -47,7 +48,7 @@ def simulate(
         if extend:
             made = simulation.continue_simulation(hub, truth_dir=truth, days=days, progress=on_progress)
         else:
-            last = end.date() if end else dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
+            last = end.date() if end else utc_today() - dt.timedelta(days=1)
             start = partial(simulation.simulate, readers=readers, books=books, days=days, seed=seed, horizon=horizon)
             made = start(hub, end=last, truth_dir=truth, progress=on_progress)
     OUT.print(

@@ -44,11 +44,11 @@ def show(
 ) -> None:
     """Show a reader's recommendations with titles and reasons, from the published lists of the live model."""
     from recsys_platform.cli.output.show import print_recommendations
-    from recsys_platform.reports.recommendations import offer_to
+    from recsys_platform.reports.recommendations import recommendations_for
 
     settings = load_settings()
     try:
-        found = offer_to(warehouse_of(settings), reader, length=length, language=language)
+        found = recommendations_for(warehouse_of(settings), reader, length=length, language=language)
     except WarehouseHeldError:
-        found = offer_to(reading_copy_of(settings), reader, length=length, language=language)
+        found = recommendations_for(reading_copy_of(settings), reader, length=length, language=language)
     print_recommendations(OUT, reader, found)

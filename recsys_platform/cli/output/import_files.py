@@ -3,13 +3,13 @@
 from rich.console import Console
 from rich.markup import escape
 
-from recsys_platform.sources.event_import import ImportSummary
-from recsys_platform.sources.file_import import ReplaySummary
+from recsys_platform.sources.event_import import EventImportSummary
+from recsys_platform.sources.file_import import ImportSummary
 
 MAX_ERRORS = 10
 
 
-def print_imported_files(out: Console, done: ReplaySummary, *, dry_run: bool) -> None:
+def print_imported_files(out: Console, done: ImportSummary, *, dry_run: bool) -> None:
     """Print what was written, or would be, and which values could not be read."""
     for unread in done.unread:
         out.print(f"[yellow]warning:[/] {escape(unread.sentence())}.", soft_wrap=True)
@@ -23,7 +23,7 @@ def print_imported_files(out: Console, done: ReplaySummary, *, dry_run: bool) ->
     )
 
 
-def print_imported_events(out: Console, err: Console, done: ImportSummary) -> None:
+def print_imported_events(out: Console, err: Console, done: EventImportSummary) -> None:
     """Print what was imported, and which files were refused."""
     sources = ", ".join(f"{records:,} of {source}" for source, records in sorted(done.sources.items())) or "none"
     dropped = f"; {done.dropped:,} were dropped by their transformation" if done.dropped else ""

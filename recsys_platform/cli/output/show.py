@@ -7,16 +7,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.reports.recommendations import Offer
+from recsys_platform.reports.recommendations import ReaderRecommendations
 
 
-def print_recommendations(out: Console, user_id: str, offer: Offer) -> None:
+def print_recommendations(out: Console, user_id: str, found: ReaderRecommendations) -> None:
     """Print who the reader is, which model is live and why, and the books with their reasons."""
-    out.print(escape(f"{user_id}: {_reader_text(offer.reader)}"), soft_wrap=True)
-    out.print(escape(f"live: {offer.model_version}, {offer.chosen}"), soft_wrap=True)
-    out.print(escape(f"from {offer.source}:"), soft_wrap=True)
+    out.print(escape(f"{user_id}: {_reader_text(found.reader)}"), soft_wrap=True)
+    out.print(escape(f"live: {found.model_version}, {found.chosen}"), soft_wrap=True)
+    out.print(escape(f"from {found.source}:"), soft_wrap=True)
     table = Table("rank", "book", "title", "author", "why", box=None, header_style="dim")
-    for book in offer.books:
+    for book in found.books:
         row = (str(book["rank"]), book["book_id"], book["title"] or "", book["author"] or "", _reason_text(book))
         table.add_row(*map(escape, row))
     out.print(table)

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from recsys_platform.cli.output.formats import age_text, megabytes, minute_of
+from recsys_platform.common.clock import utc_now
 from recsys_platform.config.settings import Settings
 from recsys_platform.reports.overview import Overview, overview
 from recsys_platform.warehouse.port import Warehouse
@@ -36,7 +37,7 @@ def print_overview(out: Console, settings: Settings, warehouse: Warehouse) -> No
 
 def print_running(out: Console, state: "State") -> None:
     """Print the runs in progress."""
-    now = dt.datetime.now(dt.UTC)
+    now = utc_now()
     for job, since in state.running:
         out.print(f"[cyan]running:[/] {escape(job)}, for {age_text(now - since)}")
 
@@ -57,7 +58,7 @@ def print_warehouse_in_use(out: Console, copy: Path) -> bool:
 def print_state(out: Console, state: "State") -> None:
     """Print freshness by layer, sensors and schedules on or off, and failed checks."""
     table = Table("layer", "newest", "age", "assets", "never made", box=None, header_style="dim")
-    now = dt.datetime.now(dt.UTC)
+    now = utc_now()
     for layer in state.layers:
         age = age_text(now - layer.newest) if layer.newest else ""
         table.add_row(layer.name, minute_of(layer.newest), age, str(layer.assets), str(layer.missing))

@@ -1,1 +1,1 @@
-"""When things run: conditions, job, sensors, schedules; running and telling from the command line."""
+"""When assets run: automation conditions, jobs, sensors, schedules; and running them from the command line."""

@@ -1,6 +1,6 @@
-"""What a world no longer needs is removed: model versions, Dagster's runs and logs, evaluations, as the settings say.
+"""Remove what the retention settings no longer keep: model versions, Dagster's runs and logs, evaluations.
 
-Landing objects, attribute snapshots and curated days are no part of it: they are the source of truth.
+Landing objects, attribute snapshots and curated days are never removed: they are the source of truth.
 """
 
 import datetime as dt
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from recsys_platform.common.clock import to_naive_utc, utc_now
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.old_runs import forget_tags_of_removed_events, old_runs, remove_old_run
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
@@ -21,7 +22,7 @@ CLEANUP = "cleanup"
 
 @dataclass(frozen=True)
 class Removed:
-    """What is removed of one kind: their names, and the bytes of disk that they took, as far as they are known."""
+    """The removed items of one kind: their names, and the bytes they used, as far as known."""
 
     what: str
     names: tuple[str, ...]
@@ -37,15 +38,15 @@ def clean_up(
     now: dt.datetime,
     dry_run: bool = False,
 ) -> list[Removed]:
-    """Remove what the settings no longer keep, or only tell what that would be. `now` is UTC with its offset."""
+    """Remove what the retention settings no longer keep; with `dry_run` only list it. `now` is UTC with its time zone."""
     return [
-        _versions(registry, settings.keep_versions, dry_run=dry_run),
-        _runs(instance, now - dt.timedelta(days=settings.keep_runs_days), dry_run=dry_run),
-        _evaluations(warehouse, now - dt.timedelta(days=settings.keep_evaluations_days), dry_run=dry_run),
+        _remove_versions(registry, settings.keep_versions, dry_run=dry_run),
+        _remove_runs(instance, now - dt.timedelta(days=settings.keep_runs_days), dry_run=dry_run),
+        _remove_evaluations(warehouse, now - dt.timedelta(days=settings.keep_evaluations_days), dry_run=dry_run),
     ]
 
 
-def _versions(registry: Registry, newest: int, *, dry_run: bool) -> Removed:
+def _remove_versions(registry: Registry, newest: int, *, dry_run: bool) -> Removed:
     going = expendable_versions(registry.versions(), registry.history(), newest=newest)
     size = sum(registry.size_of(each.version) for each in going)
     if not dry_run:
@@ -55,7 +56,7 @@ def _versions(registry: Registry, newest: int, *, dry_run: bool) -> Removed:
     return Removed("model versions", tuple(each.label for each in going), size)
 
 
-def _runs(instance: dg.DagsterInstance, before: dt.datetime, *, dry_run: bool) -> Removed:
+def _remove_runs(instance: dg.DagsterInstance, before: dt.datetime, *, dry_run: bool) -> Removed:
     going = old_runs(instance, before)
     if not dry_run and going:
         for run in going:
@@ -64,8 +65,8 @@ def _runs(instance: dg.DagsterInstance, before: dt.datetime, *, dry_run: bool) -
     return Removed("runs of Dagster", tuple(run.run_id for run in going), sum(run.bytes for run in going))
 
 
-def _evaluations(warehouse: Warehouse, before: dt.datetime, *, dry_run: bool) -> Removed:
-    going = evaluations_before(before.replace(tzinfo=None), warehouse)
+def _remove_evaluations(warehouse: Warehouse, before: dt.datetime, *, dry_run: bool) -> Removed:
+    going = evaluations_before(to_naive_utc(before), warehouse)
     if not dry_run and going:
         remove_evaluations(going, warehouse)
     return Removed("evaluations", tuple(going))
@@ -81,20 +82,20 @@ def remove_what_is_no_longer_kept(
     registry: dg.ResourceParam[Registry],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> None:
-    """The same as `recsys cleanup`."""
-    done = clean_up(settings, registry, warehouse, context.instance, now=dt.datetime.now(dt.UTC))
+    """Run the same cleanup as `recsys cleanup`."""
+    done = clean_up(settings, registry, warehouse, context.instance, now=utc_now())
     for each in done:
         context.log.info(f"{len(each.names)} {each.what} removed, {each.bytes:,} bytes")
 
 
 @dg.job(name=CLEANUP, description="Removes what the retention settings no longer keep.")
 def cleanup_job() -> None:
-    """The one op."""
+    """The cleanup op."""
     remove_what_is_no_longer_kept()
 
 
 def daily_cleanup(status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
-    """Every night, after models were trained and lists published."""
+    """A schedule for every night, after training and publishing."""
     return dg.ScheduleDefinition(
         name="daily_cleanup",
         job=cleanup_job,

@@ -1,7 +1,7 @@
-"""Runs whose process is gone: they would hold the warehouse's slot for ever, and nobody would load their days.
+"""Fail runs whose process is gone: they would hold the warehouse's pool slot forever, and their days would not be loaded.
 
-Belongs here: which process a run lives in, ending what is dead, who holds the slot. Does not: runs of other machines, whose processes
-cannot be seen from here; `run_monitoring` in Dagster's own settings ends those.
+Belongs here: the process of a run, failing dead runs, the holder of the slot. Does not: runs on other machines, whose processes
+cannot be seen from here; Dagster's `run_monitoring` fails those.
 """
 
 import threading
@@ -15,18 +15,18 @@ from recsys_platform.common.interrupts import INTERRUPTS
 from recsys_platform.common.processes import is_process_since
 from recsys_platform.defs.pools import PROCESS, WAREHOUSE_WRITER
 
-LOOK_EVERY = 3.0
-"""Seconds between two looks at who holds the slot that a run waits for."""
+POLL_SECONDS = 3.0
+"""Seconds between two polls of the slot that a run waits for."""
 _OPEN = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
-    """End the runs of this machine whose process is gone, whoever started them, and free every slot of a run that is over."""
+    """Fail the runs on this machine whose process is gone, and free every slot of a finished run; returns the failed run ids."""
     dead = [record for record in instance.get_run_records(dg.RunsFilter(statuses=_OPEN)) if _is_dead(instance, record)]
     for record in dead:
         instance.report_run_failed(record.dagster_run, "The process of this run ended before the run did.")
         instance.event_log_storage.free_concurrency_slots_for_run(record.dagster_run.run_id)
-    for run_id in _holders(instance):
+    for run_id in _slot_holders(instance):
         run = instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
@@ -34,18 +34,16 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> list[str]:
 
 
 @contextmanager
-def telling_who_holds_the_slot(
-    instance: dg.DagsterInstance, run_id: str, tell: Callable[[str], None]
-) -> Iterator[None]:
-    """While a run is executed in this block: every few seconds free slots of dead runs, and say for whom the run waits."""
+def reporting_slot_holder(instance: dg.DagsterInstance, run_id: str, on_wait: Callable[[str], None]) -> Iterator[None]:
+    """While a run executes in this block, every few seconds free the slots of dead runs and report which run it waits for."""
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(LOOK_EVERY):
+        while not over.wait(POLL_SECONDS):
             fail_dead_runs(instance)
             sentence = waiting_for(instance, run_id)
             if sentence:
-                tell(sentence)
+                on_wait(sentence)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -57,8 +55,8 @@ def telling_who_holds_the_slot(
 
 
 @contextmanager
-def ended_with_its_process(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """A run in this block is noted as failed if a signal ends the process by force."""
+def failing_on_exit(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Mark the run in this block as failed if a signal kills the process."""
 
     def fail() -> None:
         run = instance.get_run_by_id(run_id)
@@ -66,15 +64,15 @@ def ended_with_its_process(instance: dg.DagsterInstance, run_id: str) -> Iterato
             instance.report_run_failed(run, "A signal ended the process of this run.")
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
-    INTERRUPTS.at_the_end.append(fail)
+    INTERRUPTS.at_exit.append(fail)
     try:
         yield
     finally:
-        INTERRUPTS.at_the_end.remove(fail)
+        INTERRUPTS.at_exit.remove(fail)
 
 
 def waiting_for(instance: dg.DagsterInstance, run_id: str) -> str | None:
-    """Who holds the slot that a run waits for, None if it waits for none."""
+    """A sentence that names the run that holds the slot which a run waits for; None if it does not wait."""
     info = instance.event_log_storage.get_concurrency_info(WAREHOUSE_WRITER)
     held = [slot for slot in info.claimed_slots if slot.run_id != run_id]
     if not held or all(step.run_id != run_id for step in info.pending_steps):
@@ -86,7 +84,7 @@ def waiting_for(instance: dg.DagsterInstance, run_id: str) -> str | None:
     return f"waiting for the warehouse: run {held[0].run_id[:8]} of {job}{where} holds it in {held[0].step_key}"
 
 
-def _holders(instance: dg.DagsterInstance) -> set[str]:
+def _slot_holders(instance: dg.DagsterInstance) -> set[str]:
     return instance.event_log_storage.get_concurrency_info(WAREHOUSE_WRITER).active_run_ids
 
 
@@ -96,7 +94,7 @@ def _is_dead(instance: dg.DagsterInstance, record: dg.RunRecord) -> bool:
 
 
 def _process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[int, float] | None:
-    """The process that a run lives in on this machine, and a moment at which it did (seconds since 1970); None if unknown."""
+    """A run's process id on this machine, and a time at which it was alive (seconds since 1970); None if unknown."""
     if not isinstance(instance.run_storage, SqliteRunStorage):  # another machine may share it
         return None
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):

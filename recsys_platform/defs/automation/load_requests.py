@@ -1,9 +1,9 @@
-"""Which days the landing sensor asks a load for: those that wait, are not being loaded, and did not fail a moment ago.
+"""The days for which the landing sensor requests a load: those with unloaded objects, no load in progress and no recent failure.
 
-Belongs here: the pauses after failed loads, what is under way, how days are put into runs.
-Does not: what waits (warehouse/arrivals.py).
+Belongs here: backoff after failed loads, loads in progress, distributing days over runs.
+Does not: which objects are unloaded (ingestion/arrivals.py).
 
-A run key is never asked for twice: Dagster would remember that of a failed run for ever.
+A run key is never used twice: Dagster would ignore a repeated one, even after a failed run.
 """
 
 import datetime as dt
@@ -17,22 +17,22 @@ from recsys_platform.defs.partitions import PARTITION, days_of_run, load_tags
 
 LANDING_EVENTS, RAW_EVENTS = dg.AssetKey(["landing", "engagement_events"]), dg.AssetKey(["raw", "engagement_events"])
 REFRESH = "refresh"
-"""The job of the whole road."""
+"""The job of the whole pipeline."""
 RUN_KEY = "dagster/run_key"
 ASKED_AT = "recsys/asked_at"
-"""Tag of a fetch with the tick that asked for it."""
+"""Tag of a fetch with the time of the tick that requested it."""
 LONGEST_PAUSE = dt.timedelta(hours=1)
 MOST_RUNS = 64
-"""Into how many runs the days of a failing load are split at most, to find the one that fails."""
+"""The most runs into which the days of a failing load are split, to isolate the day that fails."""
 STUCK_AFTER = dt.timedelta(minutes=15)
-"""A run that was made and has not started by then never will: whoever made it is gone."""
+"""A run that has not started after so long never will: the process that created it is gone."""
 _NOT_YET = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
 _UNDER_WAY = (*_NOT_YET, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The last load that was asked for a day: its run key, when, and how many in a row have failed before it."""
+    """The last load requested for a day: its run key, its time, and the number of consecutive failures before it."""
 
     run_key: str
     at: dt.datetime
@@ -41,14 +41,14 @@ class Asked:
 
 @dataclass
 class Cursor:
-    """What the sensor remembers from tick to tick: when the whole hub was listed, and the days it asked loads for."""
+    """The sensor's cursor: when the whole hub was last listed, and the last request for each day."""
 
     listed_at: dt.datetime | None = None
     asked: dict[dt.date, Asked] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str | None) -> "Cursor":
-        """Read a cursor; a new one where there is none, or one of an earlier version."""
+        """Parse a cursor; a new one if there is none or it is from an earlier version."""
         try:
             held = json.loads(text or "{}")
             listed, asked = held.get("listed_at"), held.get("asked", {})
@@ -69,29 +69,33 @@ class Cursor:
 
 
 def pause_after(failures: int) -> dt.timedelta:
-    """How long a load waits after so many failures in a row: 1, 2, 4 … minutes, an hour at most."""
+    """The backoff after consecutive failures: 1, 2, 4 … minutes, at most an hour."""
     return min(dt.timedelta(minutes=2 ** min(failures - 1, 10)), LONGEST_PAUSE) if failures else dt.timedelta()
 
 
 def load_requests(
     instance: dg.DagsterInstance, cursor: Cursor, waiting: Collection[dt.date], now: dt.datetime
 ) -> list[dg.RunRequest]:
-    """Runs for the days that are due; the cursor remembers them, and forgets the days that wait no more."""
+    """Run requests for the days that are due. Updates the cursor: adds these days, drops days without unloaded objects."""
     under_way = list(spans_under_way(instance, now))
     cursor.asked = {day: asked for day, asked in cursor.asked.items() if day in waiting}
-    failures = {day: _failures(instance, cursor.asked.get(day)) for day in sorted(waiting) if not _in(under_way, day)}
+    failures = {
+        day: _count_failures(instance, cursor.asked.get(day))
+        for day in sorted(waiting)
+        if not _is_in_spans(under_way, day)
+    }
     due = [day for day, count in failures.items() if _is_due(cursor.asked.get(day), count, now)]
     requests = []
     for count in sorted({failures[day] for day in due}):
-        for days in _split([day for day in due if failures[day] == count], count):
-            requests.append(_request(days, now))
+        for days in _split_days([day for day in due if failures[day] == count], count):
+            requests.append(_run_request(days, now))
             asked = Asked(str(requests[-1].run_key), now, count)
             cursor.asked |= dict.fromkeys(days, asked)
     return requests
 
 
 def spans_under_way(instance: dg.DagsterInstance, now: dt.datetime) -> Iterator[tuple[dt.date, dt.date]]:
-    """The days that runs which are queued or running load, whoever asked for them."""
+    """The ranges of days that queued or running runs load."""
     for record in instance.get_run_records(dg.RunsFilter(statuses=list(_UNDER_WAY))):
         run = record.dagster_run
         is_stuck = run.status in _NOT_YET and now - record.create_timestamp.astimezone(dt.UTC) > STUCK_AFTER
@@ -100,12 +104,12 @@ def spans_under_way(instance: dg.DagsterInstance, now: dt.datetime) -> Iterator[
             yield days_of_run(run.tags) or (dt.date.min, dt.date.max)
 
 
-def _in(spans: Sequence[tuple[dt.date, dt.date]], day: dt.date) -> bool:
+def _is_in_spans(spans: Sequence[tuple[dt.date, dt.date]], day: dt.date) -> bool:
     return any(first <= day <= last for first, last in spans)
 
 
-def _failures(instance: dg.DagsterInstance, asked: Asked | None) -> int:
-    """How many loads of a day have failed in a row; a day that waits although its load succeeded has newer objects."""
+def _count_failures(instance: dg.DagsterInstance, asked: Asked | None) -> int:
+    """The number of consecutive failed loads of a day. If the last load succeeded, the unloaded objects are newer than it."""
     if asked is None:
         return 0
     runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY: asked.run_key}), limit=1)
@@ -116,13 +120,13 @@ def _is_due(asked: Asked | None, failures: int, now: dt.datetime) -> bool:
     return asked is None or now - asked.at >= pause_after(failures)
 
 
-def _split(days: Sequence[dt.date], failures: int) -> Iterator[Sequence[dt.date]]:
-    """One run for all days; after each failure in half as large ones, so that one bad day keeps no other out for long."""
+def _split_days(days: Sequence[dt.date], failures: int) -> Iterator[Sequence[dt.date]]:
+    """Distribute days over runs: one run at first, twice as many after each failure, so that a bad day does not block the others."""
     size = -(-len(days) // min(2**failures, MOST_RUNS))
     return (days[start : start + size] for start in range(0, len(days), size))
 
 
-def _request(days: Sequence[dt.date], now: dt.datetime) -> dg.RunRequest:
+def _run_request(days: Sequence[dt.date], now: dt.datetime) -> dg.RunRequest:
     if len(days) == 1:
         return dg.RunRequest(run_key=f"{days[0]} {now.isoformat()}", partition_key=days[0].isoformat())
     tags = load_tags(days)
@@ -132,18 +136,18 @@ def _request(days: Sequence[dt.date], now: dt.datetime) -> dg.RunRequest:
 
 
 def fetch_request(instance: dg.DagsterInstance, job: str, now: dt.datetime) -> dg.RunRequest | dg.SkipReason:
-    """The fetch of today's attributes, unless it has succeeded, is under way, or failed a moment ago."""
+    """A run request for today's attributes, unless they are fetched, a fetch is in progress, or one failed recently."""
     day = now.date().isoformat()
     runs = instance.get_runs(dg.RunsFilter(job_name=job, tags={PARTITION: day}))
     if any(run.is_success for run in runs):
-        return dg.SkipReason(f"The attributes of {day} are fetched.")
+        return dg.SkipReason(f"The attributes of {day} are already fetched.")
     failed = [run for run in runs if run.is_finished]
     last = max((run.tags.get(ASKED_AT, "") for run in failed), default="")
     if len(failed) < len(runs) or (last and now - dt.datetime.fromisoformat(last) < 10 * pause_after(len(failed))):
-        return dg.SkipReason(f"The fetch of {day} is under way, or failed and is asked for again after a pause.")
+        return dg.SkipReason(f"The fetch of {day} is in progress, or failed and will be retried after a pause.")
     return dg.RunRequest(run_key=now.isoformat(), partition_key=day, tags={ASKED_AT: now.isoformat()})
 
 
 def observed(day: dt.date, objects: int) -> dg.AssetMaterialization:
-    """That a day has some new landing objects; an observation would not count for the freshness policy."""
+    """An event for a day's new landing objects: a materialization, since the freshness policy ignores observations."""
     return dg.AssetMaterialization(LANDING_EVENTS, partition=day.isoformat(), metadata={"new_objects": objects})

@@ -1,8 +1,8 @@
-"""Dagster's runs and logs of long ago.
+"""Remove Dagster's old runs and logs.
 
-Belongs here: which of them go, and how. Dagster has no retention of its own for runs, and deleting one with `delete_run` also forgets
-that it materialized an asset: everything below would be made again. So of an old run the log goes, and all of it only where no
-asset or partition was materialized by it last.
+Belongs here: which runs are removed, and how. Dagster has no retention for runs, and `delete_run` also deletes the run's
+materializations: everything downstream would be rebuilt. So only the logs of an old run are removed, and the run itself only if it
+holds no asset's or partition's latest materialization.
 """
 
 import datetime as dt
@@ -39,7 +39,7 @@ Made = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class OldRun:
-    """A run that is over; `made`: what was materialized by it last, which is remembered."""
+    """A finished run; `made`: the assets and partitions whose latest materialization it holds."""
 
     run_id: str
     made: frozenset[Made]
@@ -47,18 +47,18 @@ class OldRun:
 
 
 def old_runs(instance: dg.DagsterInstance, before: dt.datetime) -> list[OldRun]:
-    """The runs that were created before a moment (UTC) and are over, and still have something to be removed."""
+    """The finished runs that were created before a time (UTC) and still have something to remove."""
     filters = dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before)
     ids = [record.dagster_run.run_id for record in instance.get_run_records(filters)]
-    made = _made_last(_storage(instance)) if ids else {}
+    made = _made_last(_event_log_storage(instance)) if ids else {}
     found = [OldRun(each, frozenset(made.get(each, ())), _bytes_of(instance, each)) for each in ids]
     return [run for run in found if not run.made or _log_length(instance, run)]
 
 
 def remove_old_run(instance: dg.DagsterInstance, run: OldRun) -> None:
-    """Remove the logs of a run, and the run itself unless something was materialized by it last."""
-    storage = _storage(instance)
-    if isinstance(instance.compute_log_manager, LocalComputeLogManager):  # a bucket has a rule of its own
+    """Remove the logs of a run, and the run itself unless it holds a latest materialization."""
+    storage = _event_log_storage(instance)
+    if isinstance(instance.compute_log_manager, LocalComputeLogManager):  # a bucket has its own lifecycle rule
         instance.compute_log_manager.delete_logs(prefix=[run.run_id])
     with storage.index_connection() as con:
         con.execute(_delete_checks(run.run_id))
@@ -68,21 +68,21 @@ def remove_old_run(instance: dg.DagsterInstance, run: OldRun) -> None:
                 _delete_log(con, run)
     else:
         instance.delete_run(run.run_id)
-    _shrink(storage, run)
+    _shrink_run_file(storage, run)
 
 
 def forget_tags_of_removed_events(instance: dg.DagsterInstance) -> None:
-    """Remove what Dagster noted at events that are gone."""
-    with _storage(instance).index_connection() as con:
+    """Remove the tags of removed events."""
+    with _event_log_storage(instance).index_connection() as con:
         con.execute(sa.delete(AssetEventTagsTable).where(AssetEventTagsTable.c.event_id.not_in(sa.select(_EVENTS.id))))
 
 
-def _storage(instance: dg.DagsterInstance) -> "SqlEventLogStorage":
+def _event_log_storage(instance: dg.DagsterInstance) -> "SqlEventLogStorage":
     return cast("SqlEventLogStorage", instance.event_log_storage)  # SQLite or PostgreSQL
 
 
 def _made_last(storage: "SqlEventLogStorage") -> Mapping[str, set[Made]]:
-    """Run → the assets and partitions whose newest materialization it is."""
+    """Run id → the assets and partitions whose latest materialization it holds."""
     newest = sa.select(sa.func.max(_EVENTS.id)).where(_MADE).group_by(_EVENTS.asset_key, _EVENTS.partition)
     with storage.index_connection() as con:
         rows: Any = con.execute(
@@ -94,8 +94,8 @@ def _made_last(storage: "SqlEventLogStorage") -> Mapping[str, set[Made]]:
     return found
 
 
-def _log(con: sa.Connection, run: OldRun) -> list[int]:
-    """The ids of everything that a run wrote but what is remembered of it."""
+def _log_entry_ids(con: sa.Connection, run: OldRun) -> list[int]:
+    """The ids of a run's events, without its latest materializations."""
     asked = sa.select(_EVENTS.id, _EVENTS.dagster_event_type, _EVENTS.asset_key, _EVENTS.partition)
     rows: Any = con.execute(asked.where(_EVENTS.run_id == run.run_id)).fetchall()
     made = dg.DagsterEventType.ASSET_MATERIALIZATION.value
@@ -103,29 +103,29 @@ def _log(con: sa.Connection, run: OldRun) -> list[int]:
 
 
 def _delete_log(con: sa.Connection, run: OldRun) -> None:
-    ids = _log(con, run)
+    ids = _log_entry_ids(con, run)
     for first in range(0, len(ids), _AT_ONCE):
         con.execute(sa.delete(SqlEventLogStorageTable).where(_EVENTS.id.in_(ids[first : first + _AT_ONCE])))
 
 
 def _log_length(instance: dg.DagsterInstance, run: OldRun) -> int:
-    with _storage(instance).run_connection(run.run_id) as con:
-        return len(_log(con, run))
+    with _event_log_storage(instance).run_connection(run.run_id) as con:
+        return len(_log_entry_ids(con, run))
 
 
 def _delete_checks(run_id: str) -> sa.Delete:
-    """The evaluations of checks in a run that later ones followed."""
+    """A statement that deletes the check evaluations of a run that are not the latest of their check."""
     checks = AssetCheckExecutionsTable.c
     newest = sa.select(sa.func.max(checks.id)).group_by(checks.asset_key, checks.check_name, checks.partition)
     return sa.delete(AssetCheckExecutionsTable).where(checks.run_id == run_id, checks.id.not_in(newest))
 
 
 def _bytes_of(instance: dg.DagsterInstance, run_id: str) -> int:
-    """What a run takes in files of its own; 0 where Dagster keeps it in a database and a bucket."""
-    return sum(path.stat().st_size for path in _files(instance, run_id) if path.is_file())
+    """The size of a run's own files; 0 if Dagster stores it in a database and a bucket."""
+    return sum(path.stat().st_size for path in _run_files(instance, run_id) if path.is_file())
 
 
-def _files(instance: dg.DagsterInstance, run_id: str) -> Iterable[Path]:
+def _run_files(instance: dg.DagsterInstance, run_id: str) -> Iterable[Path]:
     storage = instance.event_log_storage
     if isinstance(storage, SqliteEventLogStorage):
         yield from _log_files(storage, run_id)
@@ -143,8 +143,8 @@ def _output_folder(instance: dg.DagsterInstance, run_id: str) -> Path:
     return Path(instance.storage_directory()) / run_id
 
 
-def _shrink(storage: "SqlEventLogStorage", run: OldRun) -> None:
-    """In SQLite each run has a file of its own, which Dagster would leave as large as it was."""
+def _shrink_run_file(storage: "SqlEventLogStorage", run: OldRun) -> None:
+    """Shrink or remove the run's own SQLite file, which Dagster would leave as it is."""
     if not isinstance(storage, SqliteEventLogStorage):
         return
     if isinstance(storage, PooledEventLogStorage):

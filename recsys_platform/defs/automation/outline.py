@@ -1,7 +1,7 @@
-"""What is written down of the definitions of a world, for commands that need not load them.
+"""A cached outline of a world's definitions, so that most commands need not load them.
 
-Loading the definitions imports dbt, Dagster's integrations and the models, which takes seconds. What a command asks of them, the asset
-graph and what is switched on, stands beside Dagster's state, and is read from there until the code or the settings are others.
+Loading the definitions imports dbt, Dagster's integrations and the models, which takes seconds. So the asset graph and the default
+status of schedules and sensors are cached beside Dagster's state until the code or the settings change.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ OUTLINE = "definitions.json"
 
 @dataclass(frozen=True)
 class AssetOutline:
-    """One asset; `name`, `parents` are keys as `marts/dim_books`, `checks` names of its checks → whether they block."""
+    """An asset; `name` and `parents` are keys such as `marts/dim_books`, `checks` maps names of checks → whether they block."""
 
     name: str
     parents: tuple[str, ...]
@@ -38,20 +38,20 @@ class AssetOutline:
 
     @property
     def key(self) -> dg.AssetKey:
-        """Its key."""
+        """The asset's key."""
         return dg.AssetKey.from_user_string(self.name)
 
 
 @dataclass(frozen=True)
 class Outline:
-    """All assets, parents before children, and by name whether schedules and sensors are on by default."""
+    """All assets in topological order, and by name whether schedules and sensors are on by default."""
 
     assets: tuple[AssetOutline, ...]
     switches: Mapping[str, bool]
 
     @property
     def made_in_every_run(self) -> list[dg.AssetKey]:
-        """What `recsys run` makes as a whole, not by day and not on demand."""
+        """The unpartitioned assets that `recsys run` materializes, without those on demand."""
         found = (each for each in self.assets if each.is_materializable)
         return sorted(each.key for each in found if not each.is_partitioned and not each.is_on_demand)
 
@@ -63,7 +63,7 @@ class Outline:
         return [dg.AssetCheckKey(key, name) for key, name in found]
 
     def children(self, keys: set[dg.AssetKey]) -> set[dg.AssetKey]:
-        """The assets that are made of one of some others."""
+        """The direct children of some assets."""
         names = {key.to_user_string() for key in keys}
         return {each.key for each in self.assets if not names.isdisjoint(each.parents)}
 
@@ -95,38 +95,38 @@ def _is_on_by_default(item: Any) -> bool:
 
 
 def write_outline(settings: Settings, defs: dg.Definitions) -> Outline:
-    """Write down the outline of definitions, for the next command."""
-    outline, file = outline_of(defs), _file(settings)
+    """Write the outline of the definitions to the cache."""
+    outline, file = outline_of(defs), _outline_path(settings)
     draft = file.with_suffix(f".{os.getpid()}")
-    with suppress(OSError):  # a full disk, or a home that may only be read: it is written next time
+    with suppress(OSError):  # a full disk or a read-only home: it is written next time
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps({"of": _fingerprint(settings), **asdict(outline)}), encoding="utf-8")
+        draft.write_text(json.dumps({"of": _code_fingerprint(settings), **asdict(outline)}), encoding="utf-8")
         os.replace(draft, file)
     return outline
 
 
 def stored_outline(settings: Settings) -> Outline | None:
-    """The outline that was written down, None if there is none of today's code and settings."""
+    """The cached outline; None if it is missing or the code or the settings have changed."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        stored = json.loads(_file(settings).read_text(encoding="utf-8"))
-        if stored["of"] == _fingerprint(settings):
+        stored = json.loads(_outline_path(settings).read_text(encoding="utf-8"))
+        if stored["of"] == _code_fingerprint(settings):
             assets = (AssetOutline(**{**each, "parents": tuple(each["parents"])}) for each in stored["assets"])
             return Outline(tuple(assets), stored["switches"])
     return None
 
 
-def _file(settings: Settings) -> Path:
+def _outline_path(settings: Settings) -> Path:
     return settings.own_dagster_home / OUTLINE
 
 
-def _fingerprint(settings: Settings) -> str:
-    """Another one where code, dbt project, settings or files of the world are others; endpoints change no definition."""
-    files = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in _sources(settings)]
+def _code_fingerprint(settings: Settings) -> str:
+    """A hash of the code, the dbt project, the world's own files and the settings, without endpoints: definitions do not use them."""
+    files = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in _source_files(settings)]
     named = settings.model_dump_json(exclude={"users_url", "books_url"})
     return hashlib.sha256("\n".join([named, *files]).encode()).hexdigest()
 
 
-def _sources(settings: Settings) -> Iterator[Path]:
+def _source_files(settings: Settings) -> Iterator[Path]:
     yield from sorted(settings.config_folder.glob("*.y*ml"))
     for pattern in ("*.py", "*.yaml"):
         yield from sorted(PACKAGE.rglob(pattern))

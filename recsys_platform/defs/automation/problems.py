@@ -1,6 +1,6 @@
-"""What people are told of beside failed runs: failed checks, assets that are older than their policy, trackers that fell silent.
+"""Alerts about problems other than failed runs: failed checks, assets older than their freshness policy, silent trackers.
 
-Belongs here: finding these and telling each once until it is over.
+Belongs here: detecting these, and reporting each once until it is over.
 Does not: texts and sending (recsys_platform/notifications/).
 """
 
@@ -20,24 +20,24 @@ from recsys_platform.notifications.alerts import problem_alert
 from recsys_platform.notifications.channels import channels_of, notify
 
 Problems = Mapping[str, str]
-"""A name that a problem keeps as long as it lasts → a sentence."""
+"""A problem's stable name → a sentence."""
 
 
 def problems_alert(
     status: dg.DefaultSensorStatus, settings: Settings, clock: Callable[[], dt.datetime]
 ) -> dg.SensorDefinition:
-    """Tells every channel of the settings of each problem, once until it is over."""
+    """A sensor that sends an alert for each problem, once until it is over."""
     channels = channels_of(settings)
 
     @dg.sensor(
         name="problems",
         minimum_interval_seconds=300,
         default_status=status,
-        description="Tells the topic and the webhook of failed checks, of assets that are too old and of trackers that fell silent.",
+        description="Sends an alert for failed checks, assets older than their freshness policy and silent trackers.",
     )
     def problems(context: dg.SensorEvaluationContext, hub: dg.ResourceParam[Hub]) -> dg.SkipReason:
         if context.repository_def is None:
-            return dg.SkipReason("There is no asset graph to look at.")
+            return dg.SkipReason("There is no asset graph.")
         graph = context.repository_def.asset_graph
         try:
             found = {
@@ -47,27 +47,28 @@ def problems_alert(
             }
         except RecsysError as error:
             return dg.SkipReason(str(error))
-        told = set(json.loads(context.cursor or "[]"))
-        news = [sentence for name, sentence in found.items() if name not in told]
-        if news and channels:
-            notify(problem_alert(news, settings), channels)
+        reported = set(json.loads(context.cursor or "[]"))
+        new = [sentence for name, sentence in found.items() if name not in reported]
+        if new and channels:
+            notify(problem_alert(new, settings), channels)
         context.update_cursor(json.dumps(sorted(found)))
-        nobody = "" if channels else " Nobody was told: neither RECSYS_ALERT_TOPIC nor RECSYS_ALERT_WEBHOOK is set."
-        return dg.SkipReason(f"{len(found)} problems, {len(news)} of them new.{nobody if news else ''}")
+        not_sent = "" if channels else " No alert was sent: neither RECSYS_ALERT_TOPIC nor RECSYS_ALERT_WEBHOOK is set."
+        return dg.SkipReason(f"{len(found)} problems, {len(new)} of them new.{not_sent if new else ''}")
 
     return problems
 
 
 def failed_checks(graph: AssetGraph, instance: dg.DagsterInstance, severity: str) -> Problems:
-    """Checks that failed when they were last run, from a severity on: `warn` or `error`.
+    """Checks whose latest evaluation failed with at least this severity (`warn` or `error`).
 
-    Not those for which their run failed: of that people are told already.
+    Without those that made their run fail: there is an alert for the run.
     """
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(graph.asset_check_keys))
     return {
-        f"check {key.to_user_string()}": f"Check {key.name} of {key.asset_key.to_user_string()} failed{_why(record)}."
+        f"check {key.to_user_string()}": f"Check {key.name} of {key.asset_key.to_user_string()} failed{_failure_reason(record)}."
         for key, record in records.items()
-        if _has_failed(record, severity) and not (graph.get(key).blocking and _is_told_of_its_run(record, instance))
+        if _has_failed(record, severity)
+        and not (graph.get(key).blocking and _is_reported_with_its_run(record, instance))
     }
 
 
@@ -78,8 +79,8 @@ def _has_failed(record: AssetCheckExecutionRecord, severity: str) -> bool:
     return event is None or event.asset_check_evaluation_data.severity == dg.AssetCheckSeverity.ERROR
 
 
-def _is_told_of_its_run(record: AssetCheckExecutionRecord, instance: dg.DagsterInstance) -> bool:
-    """Whether the run of a failed blocking check is still to end, or failed first in the step of the check, which is told."""
+def _is_reported_with_its_run(record: AssetCheckExecutionRecord, instance: dg.DagsterInstance) -> bool:
+    """Whether the run of a failed blocking check is unfinished, or failed first in the check's step, which is reported."""
     run = instance.get_run_by_id(record.run_id)
     event = record.event.dagster_event if record.event else None
     if run is None or event is None or run.status != dg.DagsterRunStatus.FAILURE:
@@ -88,22 +89,22 @@ def _is_told_of_its_run(record: AssetCheckExecutionRecord, instance: dg.DagsterI
     return bool(failures) and failures[0].step_key == event.step_key
 
 
-def _why(record: AssetCheckExecutionRecord) -> str:
+def _failure_reason(record: AssetCheckExecutionRecord) -> str:
     event = record.event.dagster_event if record.event else None
     description = event.asset_check_evaluation_data.description if event else None
     return f": {description}" if description else ""
 
 
 def too_old(graph: AssetGraph, instance: dg.DagsterInstance, now: dt.datetime) -> Problems:
-    """Assets that were made once and are older than their freshness policy allows."""
+    """Materialized assets that are older than their freshness policy allows."""
     return {
         f"age of {key}": f"{key} is {age.total_seconds() / 3600:.0f} hours old, and may be {most.total_seconds() / 3600:.0f}."
-        for key, age, most in _ages(graph, instance, now)
+        for key, age, most in _asset_ages(graph, instance, now)
         if age > most
     }
 
 
-def _ages(
+def _asset_ages(
     graph: AssetGraph, instance: dg.DagsterInstance, now: dt.datetime
 ) -> Iterator[tuple[str, dt.timedelta, dt.timedelta]]:
     for key in sorted(graph.get_all_asset_keys()):
@@ -116,9 +117,9 @@ def _ages(
 
 
 def silent_trackers(hub: Hub, now: dt.datetime, longest: dt.timedelta) -> Problems:
-    """Trackers of which something has landed before, and nothing for some time."""
+    """Trackers that have sent events before, but none for `longest`."""
     return {
         f"silence of {source}": f"Nothing of {source} has landed since {hour:%Y-%m-%d %H:00} UTC."
         for source, hour in newest_hours(hub, now).items()
-        if now - hour >= longest + dt.timedelta(hours=1)  # the hour may have had objects to its end
+        if now - hour >= longest + dt.timedelta(hours=1)  # objects may have landed until the end of the hour
     }

@@ -1,7 +1,6 @@
-"""Bring everything up to date from the command line: the `refresh` job, on the world's own instance, in this process.
+"""`recsys run`: bring everything up to date with the `refresh` job, on the world's own instance, in this process.
 
-First what is new is fetched and loaded, all days in one run; then everything that is older than what it is made of.
-Where nothing is new, nothing runs.
+First new data is fetched and loaded, all days in one run; then every stale asset is materialized. Without new data nothing runs.
 """
 
 import datetime as dt
@@ -13,16 +12,17 @@ from functools import cached_property
 
 import dagster as dg
 
+from recsys_platform.common.clock import to_naive_utc, utc_today
 from recsys_platform.common.errors import AttributesError, RecsysError
 from recsys_platform.config.factories import endpoint_of, registry_of
 from recsys_platform.config.settings import Settings
-from recsys_platform.defs.automation.dead_runs import ended_with_its_process, fail_dead_runs, telling_who_holds_the_slot
+from recsys_platform.defs.automation.dead_runs import fail_dead_runs, failing_on_exit, reporting_slot_holder
 from recsys_platform.defs.automation.failures import sentence_of_check, words_of_step
-from recsys_platform.defs.automation.instances import LOCATION_TAGS, tell_code_location
+from recsys_platform.defs.automation.instances import LOCATION_TAGS, set_code_location
 from recsys_platform.defs.automation.load_requests import RAW_EVENTS, REFRESH, observed
 from recsys_platform.defs.automation.outline import Outline
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
-from recsys_platform.defs.partitions import TOLD_DAYS, days_of_run, load_tags
+from recsys_platform.defs.partitions import MOST_RECORDED_DAYS, days_of_run, load_tags
 from recsys_platform.defs.pools import PROCESS, REBUILD
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.hub.layout import Attributes
@@ -33,17 +33,17 @@ from recsys_platform.sources.attributes import require_answer
 from recsys_platform.warehouse.port import Warehouse
 
 TOGETHER = ({"staging", "intermediate", "marts"}, {"published"})
-"""Layers that are rebuilt whole or not at all: one `dbt build`, one publication."""
+"""Layers that are always rebuilt together: one `dbt build`, one publication."""
 KINDS: tuple[Attributes, ...] = ("user_attributes", "book_attributes")
 Listener = Callable[[str, int, int], None]
-"""Called with what is going on, assets done in this run, assets of this run."""
+"""Called with the current step, the number of assets materialized in this run, and the number of its assets."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One Dagster run: which assets, from which day to which (None for assets without days).
+    """One Dagster run: its assets and its first and last day (None for unpartitioned assets).
 
-    `is_required`: nothing follows if it crashes, as where an endpoint does not answer.
+    `is_required`: if it crashes, for instance because an endpoint does not answer, no other step runs.
     """
 
     what: str
@@ -53,13 +53,13 @@ class Step:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags by which the run knows its days."""
+        """The run's tags for its days."""
         return load_tags(self.days) if self.days else {}
 
 
 @dataclass
 class RunReport:
-    """What was run, what it loaded, and the sentences of what went wrong or looks odd."""
+    """The steps that ran, what they loaded, and a sentence for each failure and warning."""
 
     steps: list[Step] = field(default_factory=list)
     loaded: dict[str, int] = field(
@@ -70,14 +70,14 @@ class RunReport:
 
     @property
     def assets(self) -> int:
-        """How many assets were materialized."""
+        """The number of materialized assets."""
         return sum(len(step.assets) for step in self.steps)
 
 
 class Refresher:
     """Runs the steps of one world on one instance.
 
-    The outline of the definitions tells what is to be run; the definitions are loaded by the first step, for that takes seconds.
+    The steps follow from the outline of the definitions. The definitions, which take seconds to load, are loaded by the first step.
     """
 
     def __init__(
@@ -99,30 +99,30 @@ class Refresher:
         self.report = RunReport()
 
     def run(self, instance: dg.DagsterInstance, *, everything: bool = False) -> RunReport:
-        """Load what is new, then rebuild what is older than its parents, or all of it.
+        """Load new data, then materialize stale assets, or all of them with `everything`.
 
-        A feed that fails keeps no other from being loaded, but nothing is made of them then.
+        If a feed fails, the others are still loaded, but nothing downstream is materialized.
         """
         fail_dead_runs(instance)
         self.warehouse.prepare()
         tags = {REBUILD: "all"} if everything else {}
-        for step in self._loads(instance):
-            if self._execute(instance, step, tags) and step.is_required:
+        for step in self._load_steps(instance):
+            if self._execute_step(instance, step, tags) and step.is_required:
                 return self.report
-        for step in () if self.report.failures else self._rebuild(instance, everything):
-            self._execute(instance, step, tags)
+        for step in () if self.report.failures else self._rebuild_steps(instance, everything):
+            self._execute_step(instance, step, tags)
         return self.report
 
     def fetch(self, instance: dg.DagsterInstance) -> RunReport:
-        """Fetch today's attributes from every endpoint of the settings, also where there is a snapshot of today, and load them."""
+        """Fetch and load today's attributes from every endpoint in the settings, even if today's snapshot exists."""
         fail_dead_runs(instance)
         self.warehouse.prepare()
-        for step in self._fetches([kind for kind in KINDS if endpoint_of(self.settings, kind)]):
-            self._execute(instance, step, {})
+        for step in self._fetch_steps([kind for kind in KINDS if endpoint_of(self.settings, kind)]):
+            self._execute_step(instance, step, {})
         return self.report
 
-    def _loads(self, instance: dg.DagsterInstance) -> Iterator[Step]:
-        yield from self._fetches([kind for kind in KINDS if self._wants_fetch(kind)])
+    def _load_steps(self, instance: dg.DagsterInstance) -> Iterator[Step]:
+        yield from self._fetch_steps([kind for kind in KINDS if self._wants_fetch(kind)])
         for kind in KINDS:
             if days := new_snapshots(self.hub, self.warehouse, kind):
                 yield Step(f"loading {kind}", (dg.AssetKey(["raw", kind]),), (days[0], days[-1]))
@@ -131,21 +131,21 @@ class Refresher:
         landed = all_arrivals(self.hub, self.warehouse)
         self.report.warnings += landed.warnings()
         found = by_day(landed.new)
-        for day in list(found)[-TOLD_DAYS:]:
+        for day in list(found)[-MOST_RECORDED_DAYS:]:
             instance.report_runless_asset_event(observed(day, len(found[day])))
-        days = sorted({*found, *self._untold(instance)})
-        if days:  # what is made of events is older than the newest of them: it follows in the same run
+        days = sorted({*found, *self._loaded_but_unrecorded(instance)})
+        if days:  # assets downstream of events are stale now: they follow in the same run
             follows = () if self.report.failures else self.outline.made_in_every_run
             what = "loading events and rebuilding" if follows else "loading events"
             yield Step(what, (RAW_EVENTS, *follows), (days[0], days[-1]))
         else:
             yield from self._check_again(instance, RAW_EVENTS)
 
-    def _untold(self, instance: dg.DagsterInstance) -> list[dt.date]:
-        """Days that were loaded, but by a run that ended before Dagster heard of it."""
+    def _loaded_but_unrecorded(self, instance: dg.DagsterInstance) -> list[dt.date]:
+        """Days that were loaded by a run that died before it recorded the materialization."""
         newest = instance.fetch_materializations(RAW_EVENTS, limit=1).records
-        told = dt.datetime.fromtimestamp(newest[0].timestamp if newest else 0, dt.UTC).replace(tzinfo=None)
-        return loaded_after(self.warehouse, told)
+        recorded_at = to_naive_utc(dt.datetime.fromtimestamp(newest[0].timestamp if newest else 0, dt.UTC))
+        return loaded_after(self.warehouse, recorded_at)
 
     @cached_property
     def _job(self) -> dg.JobDefinition:
@@ -153,7 +153,7 @@ class Refresher:
         return self.load_definitions().resolve_job_def(REFRESH)
 
     def _check_again(self, instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[Step]:
-        """The stretch of days whose blocking check failed last, before this run: it may have been mended by hand since."""
+        """A step for the days whose blocking check failed in an earlier run: the data may have been fixed since."""
         if any(key in step.assets for step in self.report.steps):
             return
         run_id = failed_blocking(self.outline, instance).get(key)
@@ -162,16 +162,16 @@ class Refresher:
         if days:
             yield Step("checking again", (key,), days)
 
-    def _fetches(self, kinds: Sequence[Attributes]) -> Iterator[Step]:
+    def _fetch_steps(self, kinds: Sequence[Attributes]) -> Iterator[Step]:
         keys = [dg.AssetKey([layer, kind]) for kind in kinds for layer in ("landing", "raw")]
-        today = dt.datetime.now(dt.UTC).date()
+        today = utc_today()
         if keys:
             yield Step("fetching today's attributes", tuple(keys), (today, today), is_required=True)
 
     def _wants_fetch(self, kind: Attributes) -> bool:
-        """Whether there is an endpoint and no snapshot of today; an endpoint that is dead behind one of today is told."""
+        """Whether there is an endpoint but no snapshot of today; warns if today's exists and the endpoint does not answer."""
         endpoint = endpoint_of(self.settings, kind)
-        if endpoint is None or not snapshot_parts(self.hub, kind, dt.datetime.now(dt.UTC).date()):
+        if endpoint is None or not snapshot_parts(self.hub, kind, utc_today()):
             return endpoint is not None
         try:
             require_answer(endpoint)
@@ -179,40 +179,40 @@ class Refresher:
             self.report.warnings.append(f"{error} Today's snapshot stays in use.")
         return False
 
-    def _rebuild(self, instance: dg.DagsterInstance, everything: bool) -> Iterator[Step]:
-        """Decided only after the loads have run."""
+    def _rebuild_steps(self, instance: dg.DagsterInstance, everything: bool) -> Iterator[Step]:
+        """The step that materializes stale assets; evaluated after the loads have run."""
         moved = moved_aliases(instance, registry_of(self.settings))
         if moved:
             instance.report_runless_asset_event(moved)
         keys = self.outline.made_in_every_run
         is_done = any(set(keys) <= set(step.assets) for step in self.report.steps)
         stale = set(keys if everything and not is_done else stale_assets(self.outline, instance, keys))
-        stale = with_what_follows(self.outline, stale, keys)
+        stale = with_downstream(self.outline, stale, keys)
         if stale:
             yield Step("rebuilding marts, models and published tables", tuple(sorted(stale)))
 
-    def _execute(self, instance: dg.DagsterInstance, step: Step, tags: Mapping[str, str]) -> bool:
-        """Whether the step crashed: it failed, and not for a check of what it made."""
+    def _execute_step(self, instance: dg.DagsterInstance, step: Step, tags: Mapping[str, str]) -> bool:
+        """Run a step; returns whether it crashed, that is, failed for another reason than a check."""
         run_id = str(uuid.uuid4())
         done: set[str] = set()
 
-        def hear(entry: dg.EventLogEntry) -> None:
+        def on_event(entry: dg.EventLogEntry) -> None:
             event = entry.dagster_event
             if event and event.event_type == dg.DagsterEventType.RUN_START:
-                tell_code_location(instance, run_id)
+                set_code_location(instance, run_id)
             if event and event.event_type_value == "ASSET_MATERIALIZATION" and event.asset_key:
                 done.add(event.asset_key.to_user_string())
-            doing = event.step_key if event and event.event_type_value == "STEP_START" else None
-            said = entry.user_message if event is None else None
-            self.listener(str(doing or said or ""), len(done), len(step.assets))
+            started = event.step_key if event and event.event_type_value == "STEP_START" else None
+            message = entry.user_message if event is None else None
+            self.listener(str(started or message or ""), len(done), len(step.assets))
 
-        instance.add_event_listener(run_id, hear)
+        instance.add_event_listener(run_id, on_event)
 
-        def tell_wait(sentence: str) -> None:
+        def on_wait(sentence: str) -> None:
             self.listener(sentence, len(done), len(step.assets))
 
         job = self._job
-        with telling_who_holds_the_slot(instance, run_id, tell_wait), ended_with_its_process(instance, run_id):
+        with reporting_slot_holder(instance, run_id, on_wait), failing_on_exit(instance, run_id):
             result = job.execute_in_process(
                 instance=instance,
                 asset_selection=list(step.assets),
@@ -221,28 +221,28 @@ class Refresher:
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
-        return self._note(step, result)
+        return self._note_result(step, result)
 
-    def _note(self, step: Step, result: dg.ExecuteInProcessResult) -> bool:
+    def _note_result(self, step: Step, result: dg.ExecuteInProcessResult) -> bool:
         self.report.steps.append(step)
-        told = result.asset_materializations_for_node("raw__engagement_events") if RAW_EVENTS in step.assets else []
-        figures = next((event.metadata for event in told if "objects" in event.metadata), None)
-        for name in self.report.loaded if figures else ():  # every day of a run tells the figures of the whole run
+        events = result.asset_materializations_for_node("raw__engagement_events") if RAW_EVENTS in step.assets else []
+        figures = next((event.metadata for event in events if "objects" in event.metadata), None)
+        for name in self.report.loaded if figures else ():  # every day of a run has the figures of the whole run
             self.report.loaded[name] += int(figures[name].value)  # type: ignore[index, arg-type]
         failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
         severe = [check for check in failed if check.blocking and check.severity == dg.AssetCheckSeverity.ERROR]
         self.report.failures += map(sentence_of_check, severe)
         self.report.warnings += [sentence_of_check(check) for check in failed if check not in severe]
         crash = None if severe else next((event for event in result.all_events if event.is_step_failure), None)
-        if crash:  # a failed check fails its step too: it was told above
+        if crash:  # a failed check fails its step too, and was reported above
             self.report.failures.append(f"{crash.step_key}: {words_of_step(crash) or 'failed'}")
         return crash is not None
 
 
-def with_what_follows(
+def with_downstream(
     outline: Outline, stale: Collection[dg.AssetKey], keys: Collection[dg.AssetKey]
 ) -> set[dg.AssetKey]:
-    """Of some assets the stale ones, the rest of the layers that are made together with them, and what is made of any of these."""
+    """The stale assets, the rest of the layers that are rebuilt together with them, and everything downstream, limited to `keys`."""
     found: set[dg.AssetKey] = set()
     wanted = set(stale)
     while wanted != found:
@@ -253,7 +253,7 @@ def with_what_follows(
 
 
 def require_input(settings: Settings, hub: Hub) -> None:
-    """`RecsysError` if there is nothing that a first run could work on."""
+    """Raise `RecsysError` if the hub has no data for a first run."""
     if not hub.folders("engagement_events"):
         raise RecsysError(
             f"There are no landing objects in {hub.where('')}: run `recsys simulate` or `recsys import`, or set RECSYS_HOME."

@@ -1,4 +1,4 @@
-"""What starts runs without a person: the job, its schedule, and the sensors; off unless `RECSYS_AUTOMATION=on`."""
+"""Jobs, schedules and sensors; switched off unless `RECSYS_AUTOMATION=on`."""
 
 import datetime as dt
 from collections.abc import Callable, Collection
@@ -6,6 +6,7 @@ from functools import partial
 
 import dagster as dg
 
+from recsys_platform.common.clock import utc_now
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.factories import queue_of
 from recsys_platform.config.settings import Settings
@@ -21,7 +22,7 @@ from recsys_platform.defs.automation.load_requests import (
     observed,
 )
 from recsys_platform.defs.automation.problems import problems_alert
-from recsys_platform.defs.partitions import TOLD_DAYS
+from recsys_platform.defs.partitions import MOST_RECORDED_DAYS
 from recsys_platform.defs.pools import ON_DEMAND
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.hub.object_store import Hub
@@ -31,12 +32,12 @@ from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.warehouse.port import Warehouse
 
 RECONCILE = dt.timedelta(hours=1)
-"""How often the whole hub is listed: other ticks look at yesterday and today, or at what a queue tells of, which may lose some."""
+"""How often the whole hub is listed. Other ticks list today and yesterday, or read the queue, which may lose messages."""
 
 refresh = dg.define_asset_job(
     REFRESH,
     selection=dg.AssetSelection.all() - dg.AssetSelection.tag(ON_DEMAND, "true"),
-    description="The whole road for some days of arrival: fetch, load, transform, train, publish.",
+    description="The whole pipeline for some arrival days: fetch, load, transform, train, publish.",
 )
 attributes_job = dg.define_asset_job(
     "fetch_attributes",
@@ -50,13 +51,8 @@ attributes_job = dg.define_asset_job(
 )
 
 
-def utc_now() -> dt.datetime:
-    """The time by which sensors decide."""
-    return dt.datetime.now(dt.UTC)
-
-
 def triggers(settings: Settings, *, clock: Callable[[], dt.datetime] = utc_now) -> dg.Definitions:
-    """The job, the schedule and the sensors, switched as the settings say."""
+    """The jobs, schedules and sensors, switched on or off by the settings."""
     is_on = settings.automation == "on"
     sensor_status = dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
     schedule_status = dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED
@@ -72,7 +68,7 @@ def triggers(settings: Settings, *, clock: Callable[[], dt.datetime] = utc_now) 
                 "follow_the_graph",
                 target=dg.AssetSelection.all(),
                 default_status=sensor_status,
-                description="Runs what its automation condition asks for.",
+                description="Materializes the assets whose automation condition is true.",
             ),
         ],
     )
@@ -83,7 +79,7 @@ def _daily_attributes(status: dg.DefaultScheduleStatus, settings: Settings) -> d
         job=attributes_job,
         cron_schedule="*/10 2-23 * * *",
         default_status=status,
-        description="Fetch users and books once a day from 02:00 UTC on, before models are trained; again while that fails.",
+        description="Fetches users and books once a day from 02:00 UTC on, before training; retries on failure.",
     )
     def daily_attributes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if settings.users_url is None or settings.books_url is None:
@@ -101,26 +97,26 @@ def _new_landing_objects(
         target=dg.AssetSelection.assets(RAW_EVENTS),
         minimum_interval_seconds=60,
         default_status=status,
-        description="Asks for a load of the arrival days that have objects which the ledger does not know.",
+        description="Requests a load for the arrival days that have objects which are not in the ledger.",
     )
     def new_landing_objects(
         context: dg.SensorEvaluationContext, hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.SensorResult | dg.SkipReason:
         cursor, now = Cursor.parse(context.cursor), clock()
         try:
-            found, settle = _look(hub, warehouse, queue, cursor, now)
+            found, settle = _poll_arrivals(hub, warehouse, queue, cursor, now)
             waiting = by_day(found.new)
             fail_dead_runs(context.instance)
             requests = load_requests(context.instance, cursor, waiting, now)
             settle()
         except RecsysError as error:
             return dg.SkipReason(str(error))
-        asked = {day: waiting[day] for day, last in cursor.asked.items() if last.at == now}
-        told = [observed(day, len(objects)) for day, objects in list(asked.items())[-TOLD_DAYS:]]
+        requested = {day: waiting[day] for day, last in cursor.asked.items() if last.at == now}
+        events = [observed(day, len(objects)) for day, objects in list(requested.items())[-MOST_RECORDED_DAYS:]]
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else _why_nothing(waiting, found),
-            asset_events=told,
+            asset_events=events,
             cursor=cursor.dump(),
         )
 
@@ -132,7 +128,7 @@ def _moved_aliases(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
         name="moved_aliases",
         minimum_interval_seconds=60,
         default_status=status,
-        description="Notes what a person put into production or made the challenger; published tables follow.",
+        description="Records changes of the aliases production and challenger; the published tables follow.",
     )
     def moved(
         context: dg.SensorEvaluationContext, registry: dg.ResourceParam[Registry]
@@ -142,33 +138,34 @@ def _moved_aliases(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
         except RecsysError as error:
             return dg.SkipReason(str(error))
         return (
-            dg.SensorResult(asset_events=[found]) if found else dg.SkipReason("No alias was moved since the last note.")
+            dg.SensorResult(asset_events=[found]) if found else dg.SkipReason("No alias was moved since the last tick.")
         )
 
     return moved
 
 
-def _look(
+def _poll_arrivals(
     hub: Hub, warehouse: Warehouse, queue: LandingQueue | None, cursor: Cursor, now: dt.datetime
 ) -> tuple[Arrivals, Callable[[], None]]:
-    """What is new, and what to do once it is asked for: the whole hub once an hour, else yesterday and today, or what a queue tells.
+    """The new objects, and a function to call once their load is requested.
 
-    Days whose load was asked for are looked at until nothing waits there.
+    Lists the whole hub once an hour, else today and yesterday, or reads the queue. Days with a requested load are listed until they
+    have no unloaded objects.
     """
     if cursor.listed_at is None or now - cursor.listed_at >= RECONCILE:
         cursor.listed_at = now
-        return all_arrivals(hub, warehouse), _nothing
+        return all_arrivals(hub, warehouse), _do_nothing
     if queue is None:
-        return arrivals(hub, warehouse, now.date(), now.date() - dt.timedelta(days=1), *cursor.asked), _nothing
+        return arrivals(hub, warehouse, now.date(), now.date() - dt.timedelta(days=1), *cursor.asked), _do_nothing
     found, settled = announced(hub, warehouse, queue.receive())
     return found + arrivals(hub, warehouse, *cursor.asked), partial(queue.delete, settled)
 
 
-def _nothing() -> None:
-    """What is left to do where no queue is."""
+def _do_nothing() -> None:
+    """Without a queue there are no messages to delete."""
 
 
 def _why_nothing(waiting: Collection[dt.date], found: Arrivals) -> str:
-    """Why no load is asked for, and what lies in the hub and is not loaded."""
-    why = f"{len(waiting)} days wait: their load is under way, or failed and is asked for again after a pause."
-    return " ".join([why if waiting else "No landing objects that the ledger does not know.", *found.warnings()])
+    """Why no load is requested, and which objects in the hub are not loaded."""
+    why = f"{len(waiting)} days wait: their load is in progress, or failed and will be retried after a pause."
+    return " ".join([why if waiting else "No new landing objects.", *found.warnings()])

@@ -1,1 +1,1 @@
-"""Data for others: daily Parquet, the reading copy, files for Personalize."""
+"""Exports: daily Parquet, the reading copy, data sets for Amazon Personalize."""

@@ -1,9 +1,8 @@
-"""Data sets for Amazon Personalize, written when somebody asks for them: neither an automation nor `recsys run` does."""
-
-import datetime as dt
+"""Data sets for Amazon Personalize, materialized only on request, neither by automation nor by `recsys run`."""
 
 import dagster as dg
 
+from recsys_platform.common.clock import utc_today
 from recsys_platform.defs.pools import ON_DEMAND, WAREHOUSE_WRITER
 from recsys_platform.exports.personalize import Exported, export, personalize_key
 from recsys_platform.hub.object_store import Hub
@@ -12,7 +11,7 @@ from recsys_platform.recommender.errors import DataError
 from recsys_platform.warehouse.port import Warehouse
 
 DATASETS = dg.AssetKey(["personalize", "datasets"])
-_ENOUGH = "there_is_enough_to_train_on"
+_CHECK = "there_is_enough_to_train_on"
 
 
 @dg.asset(
@@ -22,11 +21,11 @@ _ENOUGH = "there_is_enough_to_train_on"
     kinds={"csv"},
     tags={ON_DEMAND: "true"},
     pool=WAREHOUSE_WRITER,
-    check_specs=[dg.AssetCheckSpec(_ENOUGH, asset=DATASETS)],
+    check_specs=[dg.AssetCheckSpec(_CHECK, asset=DATASETS)],
 )
 def personalize_datasets(hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
     """Interactions, users and items as CSV with their Avro schemas, under `personalize/` in the hub."""
-    day = warehouse.frame(NEWEST_DAY)["day"][0].as_py() or dt.datetime.now(dt.UTC).date()
+    day = warehouse.frame(NEWEST_DAY)["day"][0].as_py() or utc_today()
     try:
         done = export(hub, warehouse, day)
     except DataError as error:
@@ -39,13 +38,13 @@ def personalize_datasets(hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam
             "day": day.isoformat(),
             "path": hub.where(personalize_key(day, "")),
         },
-        check_results=[_enough(done)],
+        check_results=[_warnings_check(done)],
     )
 
 
-def _enough(done: Exported) -> dg.AssetCheckResult:
+def _warnings_check(done: Exported) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
-        check_name=_ENOUGH,
+        check_name=_CHECK,
         passed=not done.warnings,
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(done.warnings) or None,

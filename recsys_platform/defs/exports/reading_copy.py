@@ -1,11 +1,11 @@
-"""The copy for readers as an asset: made once everything that it copies is up to date."""
+"""The reading copy as an asset, materialized once everything in it is up to date."""
 
 from collections.abc import Iterable
 
 import dagster as dg
 
 from recsys_platform.config.settings import Settings
-from recsys_platform.defs.automation.conditions import ON_NEWS
+from recsys_platform.defs.automation.conditions import ON_CHANGE
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.recommender.lists.contracts import TABLES
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -22,13 +22,13 @@ def analytics_copy(dbt_models: Iterable[dg.AssetKey]) -> dg.AssetsDefinition:
         group_name="published",
         kinds={"duckdb"},
         pool=WAREHOUSE_WRITER,
-        automation_condition=ON_NEWS,
+        automation_condition=ON_CHANGE,
     )
     return as_asset(_copy)
 
 
 def _copy(warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
-    """Marts and published lists in `analytics.duckdb`, which can be read while a run writes the warehouse."""
+    """Marts and published lists in `analytics.duckdb`, which can be read while a run is writing the warehouse."""
     if not isinstance(warehouse, DuckDBWarehouse):
         return dg.MaterializeResult(metadata={"not copied": "Snowflake can be read while it is written"})
     rows = write_reading_copy(warehouse, settings.analytics_path)

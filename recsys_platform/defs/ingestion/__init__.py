@@ -1,1 +1,1 @@
-"""Landing objects, attribute snapshots, and the raw tables that they are loaded into exactly once."""
+"""Landing objects, attribute snapshots, and the raw tables into which they are loaded exactly once."""

@@ -1,4 +1,4 @@
-"""Nothing that landed is lost: proven on every load, for the days that were loaded."""
+"""Checks on every load that no landed record is lost, for the loaded days."""
 
 import dagster as dg
 
@@ -14,13 +14,13 @@ _EVENTS = dg.AssetKey(["raw", "engagement_events"])
 def every_record_is_accepted_or_rejected(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.AssetCheckResult:
-    """For every landing object: records = accepted + rejected, in the ledger and, for the days of this run, in the tables."""
+    """For every landing object, records = accepted + rejected: in the ledger and, for the days of this run, in the tables."""
     days = days_of_run(context.run.tags)
     found = account(warehouse, days)
     return dg.AssetCheckResult(
         passed=not found.broken,
         metadata={
-            "days": _span(days),
+            "days": _format_days(days),
             "objects": found.objects,
             "records": found.records,
             "accepted": found.accepted,
@@ -28,7 +28,7 @@ def every_record_is_accepted_or_rejected(
             "objects_out_of_balance": len(found.broken),
             "first": [str(row) for row in found.broken[:5]],
         },
-        description=_verdict(found, days),
+        description=_balance_sentence(found, days),
     )
 
 
@@ -36,27 +36,29 @@ def every_record_is_accepted_or_rejected(
 def every_object_is_whole(
     context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.AssetCheckResult:
-    """No landing object is truncated or damaged; what could be read of such an object is loaded, the rest is rejected."""
+    """No landing object is truncated or damaged. The readable records of such an object are loaded, the rest is rejected."""
     days = days_of_run(context.run.tags)
     damaged = damaged_objects(warehouse, days)
     what = (
-        f"{len(damaged)} damaged: {damaged[0]}; deliver the rest in a new object" if damaged else "no damaged objects"
+        f"{len(damaged)} damaged: {damaged[0]}; deliver the missing records in a new object"
+        if damaged
+        else "no damaged objects"
     )
     return dg.AssetCheckResult(
         passed=not damaged,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"days": _span(days), "damaged_objects": len(damaged), "first": damaged[:5]},
+        metadata={"days": _format_days(days), "damaged_objects": len(damaged), "first": damaged[:5]},
         description=what,
     )
 
 
-def _span(days: Days | None) -> str:
+def _format_days(days: Days | None) -> str:
     return f"{days[0]} to {days[1]}" if days else "all"
 
 
-def _verdict(found: Account, days: Days | None) -> str:
+def _balance_sentence(found: Account, days: Days | None) -> str:
     if not found.broken:
-        return f"{found.records:,} records of {found.objects:,} objects accounted for, days: {_span(days)}"
+        return f"{found.records:,} records of {found.objects:,} objects accounted for, days: {_format_days(days)}"
     row = found.broken[0]
     return (
         f"{len(found.broken)} objects are out of balance, first {row['object_key']}: ledger {row['records']} records, tables "

@@ -1,4 +1,4 @@
-"""A feed that lost what features and list rules use stops there, until it is whole again or a person accepts it."""
+"""Blocking checks for data loss in a feed, until the data is complete again or a person accepts the loss."""
 
 import dagster as dg
 
@@ -13,19 +13,19 @@ _CHECK = "nothing_that_is_used_was_lost"
 
 
 def accept_feed(hub: Hub, kind: Attributes, instance: dg.DagsterInstance, share: float, *, why: str) -> str:
-    """Take the newest snapshot as it is, and let what waits for it go on; what was accepted, for people."""
+    """Accept the newest snapshot in spite of its losses, so that downstream assets run; returns a sentence for people."""
     feed = newest_feed(hub, kind)
     if feed is None:
         raise InputError(f"There is no snapshot of {kind} in {hub.where('')}: there is nothing to accept.")
     before = feed_in_use(hub, kind)
     lost = losses(before, feed, share=share) if before else []
     if not lost:
-        return f"The snapshot of {kind} of {feed.day} lost nothing that matters: there is nothing to accept."
+        return f"The snapshot of {kind} of {feed.day} has no relevant loss: there is nothing to accept."
     note_in_use(hub, kind, feed, who=current_user(), why=why)
-    told = f"Accepted by {current_user()}: {why}"
+    description = f"Accepted by {current_user()}: {why}"
     instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(["raw", kind]), check_name=_CHECK, passed=True, description=told, blocking=True
+            asset_key=dg.AssetKey(["raw", kind]), check_name=_CHECK, passed=True, description=description, blocking=True
         )
     )
     return f"The snapshot of {kind} of {feed.day} is accepted though {'; '.join(lost)}. `recsys run` goes on with it."
@@ -37,8 +37,8 @@ def _loss_check(kind: Attributes) -> dg.AssetChecksDefinition:
         name=_CHECK,
         blocking=True,
         description=(
-            "The newest snapshot lost no more than RECSYS_FEED_LOSS of the records, or of the values of a field that features or list "
-            "rules use, against the one in use. `recsys accept-snapshot` takes it as it is."
+            "Compared with the snapshot in use, the newest one lost at most RECSYS_FEED_LOSS of its records and of the values of each "
+            "field that features or list rules use. `recsys accept-snapshot` accepts a loss."
         ),
     )
     def lost(hub: dg.ResourceParam[Hub], settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
@@ -48,17 +48,17 @@ def _loss_check(kind: Attributes) -> dg.AssetChecksDefinition:
         before = feed_in_use(hub, kind)
         found = losses(before, feed, share=settings.feed_loss) if before else []
         if before and found:
-            return dg.AssetCheckResult(passed=False, description=_sentence(kind, before, feed, found))
-        note_in_use(hub, kind, feed, who="check", why="nothing that matters was lost")
+            return dg.AssetCheckResult(passed=False, description=_loss_sentence(kind, before, feed, found))
+        note_in_use(hub, kind, feed, who="check", why="no relevant loss")
         return dg.AssetCheckResult(passed=True, metadata={"day": feed.day, "records": feed.records, **feed.having})
 
     return lost
 
 
-def _sentence(kind: Attributes, before: Feed, feed: Feed, found: list[str]) -> str:
+def _loss_sentence(kind: Attributes, before: Feed, feed: Feed, found: list[str]) -> str:
     return (
-        f"{'; '.join(found)} in the snapshot of {feed.day}, against that of {before.day}. Nothing further down is made of it: "
-        f"deliver it again, or take it as it is with `recsys accept-snapshot {kind}`"
+        f"{'; '.join(found)} in the snapshot of {feed.day}, compared with that of {before.day}. Downstream assets wait: "
+        f"deliver it again, or accept the loss with `recsys accept-snapshot {kind}`"
     )
 
 

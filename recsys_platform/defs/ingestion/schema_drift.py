@@ -1,4 +1,4 @@
-"""New, vanished and retyped fields of attribute snapshots: told, never blocking."""
+"""Warnings about added, removed and retyped fields of attribute snapshots."""
 
 import datetime as dt
 
@@ -12,7 +12,7 @@ from recsys_platform.hub.object_store import Hub
 
 
 def drift_metadata(hub: Hub, kind: Attributes, day: dt.date) -> dict[str, str]:
-    """What changed in the snapshot of a day, for the asset; what cannot be compared is said, since the snapshot is there."""
+    """The schema drift of a day's snapshot as asset metadata, or the reason why it cannot be compared."""
     try:
         found = snapshot_drift(hub, kind, day)
     except HubError as error:
@@ -30,15 +30,15 @@ def _fields_check(kind: Attributes) -> dg.AssetChecksDefinition:
         try:
             found = snapshot_drift(hub, kind)
         except HubError as error:
-            return _result(False, str(error))
+            return _check_result(False, str(error))
         if found is None:
-            return _result(True, f"there is no {kind} snapshot yet")
-        return _result(not found.drift, found.sentence(), found)
+            return _check_result(True, f"there is no {kind} snapshot yet")
+        return _check_result(not found.drift, found.sentence(), found)
 
     return fields
 
 
-def _result(passed: bool, sentence: str, found: SnapshotDrift | None = None) -> dg.AssetCheckResult:
+def _check_result(passed: bool, sentence: str, found: SnapshotDrift | None = None) -> dg.AssetCheckResult:
     drift = found.drift if found else Drift()
     metadata = {
         "added": dg.MetadataValue.json(list(drift.added)),

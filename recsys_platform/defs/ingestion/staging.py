@@ -1,6 +1,6 @@
-"""Raw tables, as landed: each object is loaded exactly once, and the ledger says which.
+"""Raw tables: each landed object is loaded exactly once, and the ledger records it.
 
-A day can be loaded every few minutes: only what the ledger does not know is read. A day without news loads nothing and says so.
+A day can be loaded every few minutes: only objects that are not in the ledger are read. Without new objects nothing is loaded.
 """
 
 import datetime as dt
@@ -10,8 +10,8 @@ from dataclasses import replace
 import dagster as dg
 
 from recsys_platform.common.errors import RecsysError
-from recsys_platform.common.throttle import every_few_seconds
-from recsys_platform.defs.partitions import DAILY, LOAD_FROM, TOLD_DAYS, days_of, days_of_run
+from recsys_platform.common.throttle import throttle
+from recsys_platform.defs.partitions import DAILY, LOAD_FROM, MOST_RECORDED_DAYS, days_of, days_of_run
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.table_metadata import table_metadata
 from recsys_platform.hub.layout import LANDING, SOURCES, Attributes, arrival_of, attributes_prefix, landing_prefix
@@ -42,20 +42,20 @@ _ROWS_BY_DAY = f"""
 def raw_engagement_events(
     context: dg.AssetExecutionContext, hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.MaterializeResult:
-    """One row per accepted landed record; what cannot be accepted is in `raw.rejected_records` with its reason."""
+    """One row per accepted landed record; rejected records are in `raw.rejected_records` with their reason."""
     warehouse.prepare()
     gaps = LOAD_FROM in context.run.tags
     days = [] if gaps else days_of(context)
-    found = _waiting(context, hub, warehouse) if gaps else arrivals(hub, warehouse, *days)
-    tell = every_few_seconds(lambda done, total: context.log.info(f"{done:,} of {total:,} objects loaded"))
-    report = load_events(hub, warehouse, found.new, progress=tell)
+    found = _unloaded_arrivals(context, hub, warehouse) if gaps else arrivals(hub, warehouse, *days)
+    progress = throttle(lambda done, total: context.log.info(f"{done:,} of {total:,} objects loaded"))
+    report = load_events(hub, warehouse, found.new, progress=progress)
     prefixes = [landing_prefix(source, day) for source in SOURCES for day in days] or [f"{LANDING}/"]
     mirror_rejected(hub, warehouse, *prefixes)
-    context.log.info(_sentence(report))
-    _tell_days(context, warehouse, list(by_day(found.new))[:-1] if gaps else [])
+    context.log.info(_load_sentence(report))
+    _record_days(context, warehouse, list(by_day(found.new))[:-1] if gaps else [])
     return dg.MaterializeResult(
         metadata={
-            **_numbers(report),
+            **_load_metadata(report),
             **table_metadata(warehouse, "raw.engagement_events"),
             "changed_after_load": [item.key for item in found.changed],
             "not_loaded": [*found.strangers, *found.early],
@@ -63,21 +63,21 @@ def raw_engagement_events(
     )
 
 
-def _waiting(context: dg.AssetExecutionContext, hub: Hub, warehouse: Warehouse) -> Arrivals:
-    """Whatever the ledger does not know, between the days that the run names."""
+def _unloaded_arrivals(context: dg.AssetExecutionContext, hub: Hub, warehouse: Warehouse) -> Arrivals:
+    """The objects that are not in the ledger, within the run's range of days."""
     first, last = days_of_run(context.run.tags) or EVER
     found = all_arrivals(hub, warehouse)
     return replace(found, new=tuple(item for item in found.new if first <= arrival_of(item.key).date() <= last))
 
 
-def _tell_days(context: dg.AssetExecutionContext, warehouse: Warehouse, loaded: Sequence[dt.date]) -> None:
-    """Row counts of the days of the run, and that the newest of `loaded` were made, days beside the run's own."""
+def _record_days(context: dg.AssetExecutionContext, warehouse: Warehouse, loaded: Sequence[dt.date]) -> None:
+    """Record the row counts of the run's days, and materializations of the newest `loaded` days, which are not the run's own."""
     counts = {row["day"]: row["row_count"] for row in warehouse.frame(_ROWS_BY_DAY).to_pylist()}
     for day in days_of(context):
         if day.isoformat() in counts:
             count = {"dagster/partition_row_count": counts[day.isoformat()]}
             context.add_asset_metadata(count, partition_key=day.isoformat())
-    for day in loaded[-TOLD_DAYS:]:
+    for day in loaded[-MOST_RECORDED_DAYS:]:
         count = {"dagster/partition_row_count": counts[day.isoformat()]}
         context.log_event(dg.AssetMaterialization(context.asset_key, partition=day.isoformat(), metadata=count))
 
@@ -100,7 +100,7 @@ def _raw_attributes(kind: Attributes) -> dg.AssetsDefinition:
         days = _new_days(context, hub, warehouse, kind) if LOAD_FROM in context.run.tags else days_of(context)
         reports = (_load_day(hub, warehouse, kind, day) for day in days)
         report = sum(reports, LoadReport())
-        return dg.MaterializeResult(metadata={**_numbers(report), **table_metadata(warehouse, f"raw.{kind}")})
+        return dg.MaterializeResult(metadata={**_load_metadata(report), **table_metadata(warehouse, f"raw.{kind}")})
 
     return raw
 
@@ -121,7 +121,7 @@ def _load_day(hub: Hub, warehouse: Warehouse, kind: Attributes, day: dt.date) ->
         raise dg.Failure(str(error), allow_retries=False) from error
 
 
-def _numbers(report: LoadReport) -> dict[str, int]:
+def _load_metadata(report: LoadReport) -> dict[str, int]:
     return {
         "objects": report.objects,
         "records": report.records,
@@ -130,7 +130,7 @@ def _numbers(report: LoadReport) -> dict[str, int]:
     }
 
 
-def _sentence(report: LoadReport) -> str:
+def _load_sentence(report: LoadReport) -> str:
     if not report.objects:
         return "No new landing objects: nothing was loaded."
     return f"{report.objects:,} objects, {report.records:,} records: {report.accepted:,} accepted, {report.rejected:,} rejected."

@@ -1,14 +1,14 @@
 """The tables that readers are served from: written as a new version, held to their promises, swapped in one step."""
 
-import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
+from recsys_platform.common.clock import naive_utc_now
 from recsys_platform.common.errors import PublishError
 from recsys_platform.config.settings import Settings
-from recsys_platform.defs.automation.conditions import ON_NEWS
+from recsys_platform.defs.automation.conditions import ON_CHANGE
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.table_metadata import table_metadata
 from recsys_platform.hub.object_store import Hub
@@ -52,7 +52,7 @@ def _spec(name: str, key: dg.AssetKey) -> dg.AssetSpec:
         group_name="published",
         kinds={"duckdb"},
         description=_DESCRIPTIONS[name],
-        automation_condition=ON_NEWS,
+        automation_condition=ON_CHANGE,
     )
 
 
@@ -66,7 +66,7 @@ def _publish_tables(
     list_rules: dg.ResourceParam[ListRules],
 ) -> Iterator[dg.MaterializeResult]:
     """Write, check and swap the tables together."""
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    now = naive_utc_now()
     try:
         done = publish(
             newest_marts(hub),

@@ -1,14 +1,14 @@
 """The data set, the models and what they are worth."""
 
 import base64
-import datetime as dt
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
-from recsys_platform.common.throttle import every_few_seconds
-from recsys_platform.defs.automation.conditions import NIGHTLY, ON_NEWS
+from recsys_platform.common.clock import naive_utc_now, utc_today
+from recsys_platform.common.throttle import throttle
+from recsys_platform.defs.automation.conditions import NIGHTLY, ON_CHANGE
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.table_metadata import markdown
 from recsys_platform.defs.training.aliases import ALIASES_KEY, PROMOTION, present_aliases
@@ -68,7 +68,7 @@ _DESCRIPTIONS = {
 )
 def interactions(hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
     """The marts that models learn from, kept as Parquet under `curated/` in the hub, so that a training can be repeated."""
-    day = warehouse.frame(curated.NEWEST_DAY)["day"][0].as_py() or dt.datetime.now(dt.UTC).date()
+    day = warehouse.frame(curated.NEWEST_DAY)["day"][0].as_py() or utc_today()
     tables = {name: warehouse.frame(sql) for name, sql in curated.MARTS.items()}
     curated.keep(hub, day, tables)
     counts = {name: table.num_rows for name, table in tables.items()}
@@ -99,7 +99,7 @@ def _evaluation_asset(variants: Variants) -> dg.AssetsDefinition:
         group_name="training",
         kinds={"numpy"},
         pool=WAREHOUSE_WRITER,
-        automation_condition=ON_NEWS,
+        automation_condition=ON_CHANGE,
         code_version=recipes_version(variants),
     )
     return as_asset(evaluation)
@@ -119,7 +119,7 @@ def evaluation(
         result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live, listener=_tell(context))
     except DataError as error:
         return dg.MaterializeResult(metadata={"not measured": str(error)})
-    keep(result, data.fingerprint(), warehouse, _now())
+    keep(result, data.fingerprint(), warehouse, naive_utc_now())
     recipes = {name: variant.recipe(variants) for name, variant in variants.items()}
     plot = evaluation_plot(result)
     page = evaluation_page(
@@ -129,7 +129,7 @@ def evaluation(
         data_hash=data.fingerprint(),
         recipes=recipes,
         window=data.window,
-        now=_now(),
+        now=naive_utc_now(),
         signal=data.signal,
     )
     hub.put(REPORT, page.encode())
@@ -147,7 +147,7 @@ def _model_asset(name: str, variants: Variants) -> dg.AssetsDefinition:
         deps=[INTERACTIONS, EVALUATION_KEY, *(dg.AssetKey(["models", part]) for part in _made_of(name, variants))],
         group_name="training",
         kinds={"lightfm" if variants[name].model == "lightfm" else "numpy"},
-        automation_condition=ON_NEWS,
+        automation_condition=ON_CHANGE,
         code_version=recipes_version(variants, name, BASELINE),
         description=_DESCRIPTIONS[variants[name].model],
     )
@@ -162,7 +162,9 @@ def _model_asset(name: str, variants: Variants) -> dg.AssetsDefinition:
         metrics = measured.metrics(name) if measured and name in measured.models else {}
         listener = _tell(context)
         try:
-            done = train(name, data, registry, variants=variants, now=_now(), metrics=metrics, listener=listener)
+            done = train(
+                name, data, registry, variants=variants, now=naive_utc_now(), metrics=metrics, listener=listener
+            )
         except NothingToLearnError as error:
             return dg.MaterializeResult(metadata={"not trained": str(error)})
         if not done.is_new:
@@ -193,7 +195,7 @@ def promotion_asset(variants: Variants) -> dg.AssetsDefinition:
         group_name="training",
         kinds={"mlflow"},
         pool=WAREHOUSE_WRITER,
-        automation_condition=ON_NEWS,
+        automation_condition=ON_CHANGE,
         check_specs=[
             dg.AssetCheckSpec(_BETTER, asset=PROMOTION, description="A recipe beats popularity"),
             dg.AssetCheckSpec(
@@ -216,7 +218,7 @@ def promotion(
     known = present_aliases(registry)
     variants, live = live_recipe(variants, registry)
     moved = _drift(hub, registry)
-    candidates = candidates_of(data, variants, live, registry, _now())
+    candidates = candidates_of(data, variants, live, registry, naive_utc_now())
     measured, held = measured_on(data.fingerprint(), warehouse), held_choice(registry, data)
     is_moved = present_aliases(registry)[PRODUCTION] != known[PRODUCTION]
     done = left_alone(registry) if is_moved else judge(candidates, live, measured, registry, GATE, held=held)
@@ -306,7 +308,7 @@ def _evaluation_metadata(result: Evaluation, plot: bytes) -> dict[str, Any]:
 
 def _tell(context: dg.AssetExecutionContext) -> Listener:
     """Each thing that begins, and now and then how far it is."""
-    seldom = every_few_seconds(lambda what, done, total: context.log.info(f"{what}: {done} of {total}"))
+    seldom = throttle(lambda what, done, total: context.log.info(f"{what}: {done} of {total}"))
 
     def tell(what: str, done: int, total: int) -> None:
         if total:
@@ -315,7 +317,3 @@ def _tell(context: dg.AssetExecutionContext) -> Listener:
             context.log.info(what)
 
     return tell
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

@@ -1,4 +1,4 @@
-"""Every dbt model and seed as an asset, every dbt data test as a check; facts about models live in dbt's YAML."""
+"""Every dbt model and seed as an asset, every dbt data test as a check. Metadata of models is in dbt's YAML files."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,19 +9,19 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 
 from recsys_platform.config.dbt_profile import environment_for_dbt
 from recsys_platform.config.settings import Settings
-from recsys_platform.defs.automation.conditions import ON_NEWS
+from recsys_platform.defs.automation.conditions import ON_CHANGE
 from recsys_platform.defs.pools import REBUILD, WAREHOUSE_WRITER
 from recsys_platform.defs.transform.versions import code_version
 from recsys_platform.transform.dbt import BUILD, NOT_OURS, ROOT
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.queries import row_counts
 
-# A secret of the warehouse that staging reads; nobody's news.
+# Salt table: excluded from lineage, so that it triggers nothing.
 SALT = dg.AssetKey(["raw", "pii_salt"])
 
 
 class Translator(DagsterDbtTranslator):
-    """dbt's schemas are our groups, unless its YAML names one; every model follows news from upstream, whichever day it arrived."""
+    """Groups are dbt's schemas unless its YAML names one; every model is materialized when any upstream partition changes."""
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """The spec of one model or seed."""
@@ -30,7 +30,9 @@ class Translator(DagsterDbtTranslator):
         deps = [_on_every_day(dep) for dep in spec.deps if dep.asset_key != SALT]
         is_model = unique_id.startswith("model.")
         version = code_version(manifest, unique_id, VARIABLES) if is_model else spec.code_version
-        return spec.replace_attributes(deps=deps, group_name=group, automation_condition=ON_NEWS, code_version=version)
+        return spec.replace_attributes(
+            deps=deps, group_name=group, automation_condition=ON_CHANGE, code_version=version
+        )
 
 
 def _on_every_day(dep: dg.AssetDep) -> dg.AssetDep:
@@ -60,31 +62,31 @@ def _build(
     settings: dg.ResourceParam[Settings],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[Any]:
-    """`dbt build`: staging, intermediate and marts, and their tests."""
+    """`dbt build` of staging, intermediate and marts, with their tests."""
     if warehouse.ensure_salt(settings.pii_salt.get_secret_value() if settings.pii_salt else None):
         context.log.warning(
-            "RECSYS_PII_SALT is new: rows that are there keep their old hashes until `recsys run --all`."
+            "RECSYS_PII_SALT has changed: existing rows keep their old hashes until `recsys run --all`."
         )
     with environment_for_dbt(settings):
         build = [*BUILD, "--full-refresh"] if REBUILD in context.run.tags else BUILD
         run = dbt.cli(build, context=context, target_path=settings.home / "dbt", raise_on_error=False)
-        events = list(run.stream())  # to the end: while dbt runs, it alone may open the DuckDB file
+        events = list(run.stream())  # exhaust it first: while dbt runs, only dbt may open the DuckDB file
     yield from with_row_counts(context, warehouse, events)
     error = run.get_error()
     if error:
-        raise dg.Failure(_told_by_dbt(str(error)), allow_retries=False)
+        raise dg.Failure(_dbt_error_line(str(error)), allow_retries=False)
 
 
 def with_row_counts(context: dg.AssetExecutionContext, warehouse: Warehouse, events: list[Any]) -> Iterator[Any]:
-    """The same events, those of built tables with their number of rows."""
+    """Add the row count to the events of built tables."""
     built = [e.output_name if isinstance(e, dg.Output) else None for e in events]
     names = [".".join(context.asset_key_for_output(name).path) if name else "" for name in built]
     counts = row_counts(warehouse, [name for name in names if name])
     for event, name in zip(events, names, strict=True):
-        told = {"dagster/row_count": counts[name]} if name in counts else {}
-        yield event.with_metadata({**event.metadata, **told}) if told else event
+        row_count = {"dagster/row_count": counts[name]} if name in counts else {}
+        yield event.with_metadata({**event.metadata, **row_count}) if row_count else event
 
 
-def _told_by_dbt(message: str) -> str:
-    """What dbt itself says is wrong, on one line."""
+def _dbt_error_line(message: str) -> str:
+    """dbt's own error message on one line."""
     return " ".join(message.partition("Errors parsed from dbt logs:")[2].split())[:600] or message.splitlines()[0]

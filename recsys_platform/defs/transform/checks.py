@@ -1,10 +1,10 @@
-"""Nothing that was accepted is lost on the way to the marts: proven on every build."""
+"""Checks on every build that no accepted record is lost on the way to the marts."""
 
-import datetime as dt
 from dataclasses import asdict
 
 import dagster as dg
 
+from recsys_platform.common.clock import naive_utc_now
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.ingestion.reconciliation import Conserved, conserved_events, objects_ahead
 from recsys_platform.warehouse.port import Warehouse
@@ -25,17 +25,17 @@ def every_accepted_record_is_an_event_a_duplicate_or_invalid(
     accounted = f"{totals['accepted']:,} accepted records of {len(days)} arrival days and trackers accounted for"
     return dg.AssetCheckResult(
         passed=not broken,
-        metadata={**totals, "out_of_balance": len(broken), "newest_days": _table([*broken, *days])},
+        metadata={**totals, "out_of_balance": len(broken), "newest_days": _days_table([*broken, *days])},
         description=_first_broken(broken) if broken else accounted,
     )
 
 
 @dg.asset_check(asset=dg.AssetKey(["marts", "rpt_event_conservation"]), pool=WAREHOUSE_WRITER)
 def no_landing_hour_lies_ahead(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-    """No landing object lies under an hour that has not come yet; a warning."""
-    ahead = objects_ahead(warehouse, dt.datetime.now(dt.UTC).replace(tzinfo=None))
-    told = (
-        f"{len(ahead):,} landing objects lie under an hour to come, first {ahead[0]}: see to the clock of who wrote them"
+    """No landing object is in the folder of a future hour; a warning."""
+    ahead = objects_ahead(warehouse, naive_utc_now())
+    problem = (
+        f"{len(ahead):,} landing objects are in folders of future hours, first {ahead[0]}: check the clock of their writer"
         if ahead
         else None
     )
@@ -43,12 +43,12 @@ def no_landing_hour_lies_ahead(warehouse: dg.ResourceParam[Warehouse]) -> dg.Ass
         passed=not ahead,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"objects": len(ahead), "keys": ahead[:SHOWN_OBJECTS]},
-        description=told,
+        description=problem,
     )
 
 
-def _table(days: list[Conserved]) -> dg.TableMetadataValue:
-    """What is out of balance, then the newest days of each tracker."""
+def _days_table(days: list[Conserved]) -> dg.TableMetadataValue:
+    """The unbalanced days, then the newest days of each tracker."""
     rows = [
         dg.TableRecord({**asdict(day), "arrived_on": str(day.arrived_on), "lost": day.lost})
         for day in days[: 3 * SHOWN_DAYS]
@@ -62,5 +62,5 @@ def _first_broken(broken: list[Conserved]) -> str:
     day = broken[0]
     return (
         f"{len(broken)} arrival days are out of balance, first {day.arrived_on} of {day.source}: {day.accepted} accepted, but "
-        f"{day.distinct_events} distinct, {day.duplicates} duplicates and {day.invalid} invalid; `recsys run --all` builds them anew"
+        f"{day.distinct_events} distinct, {day.duplicates} duplicates and {day.invalid} invalid; `recsys run --all` rebuilds them"
     )

@@ -1,4 +1,4 @@
-"""The `DbtProject`: where it lies, and a manifest that is never older than the models."""
+"""The `DbtProject`, with a manifest that is always up to date."""
 
 import os
 import subprocess
@@ -12,23 +12,23 @@ from tempfile import TemporaryDirectory
 from dagster_dbt import DbtCliResource, DbtProject
 from packaging.version import Version
 
-from recsys_platform.transform.dbt import PARSED, ROOT, is_older_than_the_project
+from recsys_platform.transform.dbt import PARSED, ROOT, is_stale
 
 DBT = Path(sys.executable).with_name("dbt")
 
 
 @cache
 def dbt_project(target: Path) -> DbtProject:
-    """The project with its manifest in a target folder, parsed again when a file of it is newer than the manifest."""
+    """The project with its manifest in a target folder, parsed again if one of its files is newer than the manifest."""
     project = DbtProject(ROOT, target_path=target)
-    if is_older_than_the_project(project.manifest_path):
+    if is_stale(project.manifest_path):
         sys.stderr.write("Parsing the dbt project…\n")
-        _parse(project.manifest_path.parent)
+        _parse_project(project.manifest_path.parent)
     return project
 
 
-def _parse(target: Path) -> None:
-    """Parse beside the target folder and move the result there: another process may do the same at this moment."""
+def _parse_project(target: Path) -> None:
+    """Parse into a temporary folder and move the result into `target`: another process may do the same at this moment."""
     target.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target) as draft:
         ours = {"DBT_TARGET_PATH": draft, "DBT_LOG_PATH": draft, "PYTHONWARNINGS": "ignore"}
@@ -38,10 +38,10 @@ def _parse(target: Path) -> None:
 
 
 class InstalledDbt(DbtCliResource):
-    """dbt as installed beside us, without two costs of seconds on every run.
+    """The installed dbt, without two costs of seconds on every run.
 
-    Its version is read from the package instead of starting it just to ask, and it gets no adapter of its own in this process: we
-    count rows ourselves, and a second connection to the DuckDB file would keep others from writing it.
+    The version is read from the package metadata instead of starting dbt, and no adapter is loaded in this process: row counts are
+    queried by us, and a second connection to the DuckDB file would block other writers.
     """
 
     @property
@@ -49,4 +49,4 @@ class InstalledDbt(DbtCliResource):
         return Version(version("dbt-core"))
 
     def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
-        """None is what the invocation works with where there is no adapter."""
+        """Do nothing: the invocation works without an adapter."""

@@ -1,6 +1,6 @@
-"""The version of a model's code: what makes another model of it, and nothing else.
+"""The code version of a dbt model: a hash of everything that affects its rows, and nothing else.
 
-Belongs here: which texts of dbt's manifest count. Does not: when a table is rebuilt whole (rebuilding.sql, which counts the same).
+Belongs here: which parts of dbt's manifest count. Does not: when a table is fully rebuilt (rebuilding.sql, which counts the same).
 """
 
 import hashlib
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-_REBUILDING = "rebuilding.sql"  # No row is made by its macros.
+_REBUILDING = "rebuilding.sql"  # its macros do not affect rows
 _JINJA_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _TOKEN = re.compile(r"--[^\n]*|/\*.*?\*/|'[^']*'|\"[^\"]*\"|\w+|\s+|.", re.DOTALL)
 _VARIABLE = re.compile(r"\bvar\s*\(\s*['\"]\s*(\w+)")
@@ -16,10 +16,12 @@ _CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
 
 
 def code_version(manifest: Mapping[str, Any], unique_id: str, variables: Mapping[str, Any]) -> str:
-    """A hash of a model's code, the macros of its project that it uses, and the values of the variables that these name."""
+    """A hash of a model's code, the project's macros it uses, and the values of the variables used in these."""
     node = manifest["nodes"][unique_id]
     code = without_comments(node["raw_code"])
-    macros = _macros(manifest, unique_id.split(".")[1], [*node["depends_on"]["macros"], *_called(node, code)])
+    macros = _macro_code(
+        manifest, unique_id.split(".")[1], [*node["depends_on"]["macros"], *_called_macros(node, code)]
+    )
     parts = [code, *(f"{name} {macros[name]}" for name in sorted(macros))]
     named = sorted({name for part in parts for name in _VARIABLE.findall(part)} & variables.keys())
     parts += [f"{name}={variables[name]}" for name in named]
@@ -27,20 +29,20 @@ def code_version(manifest: Mapping[str, Any], unique_id: str, variables: Mapping
 
 
 def without_comments(code: str) -> str:
-    """Code as its words and signs. Texts in quotes stay, and so does a comment in which dbt runs Jinja."""
+    """The tokens of the code, without comments. Quoted text is kept, and so are SQL comments that contain Jinja."""
     if any(mark in code for mark in ("\\'", '\\"', "$$")):
         return code
     kept = (each for each in _TOKEN.findall(_JINJA_COMMENT.sub(" ", code)) if each.strip())
     return " ".join(each for each in kept if not each.startswith(("--", "/*")) or "{{" in each or "{%" in each)
 
 
-def _called(node: Mapping[str, Any], code: str) -> Iterator[str]:
-    """Macros that the code calls: dbt itself notes none of those behind `is_incremental()`."""
+def _called_macros(node: Mapping[str, Any], code: str) -> Iterator[str]:
+    """The macros that the code calls: dbt's manifest lists none of those behind `is_incremental()`."""
     return (f"macro.{node['package_name']}.{name}" for name in _CALL.findall(code))
 
 
-def _macros(manifest: Mapping[str, Any], package: str, unique_ids: Iterable[str]) -> dict[str, str]:
-    """The code of these macros of a package, and of those that they use, by id."""
+def _macro_code(manifest: Mapping[str, Any], package: str, unique_ids: Iterable[str]) -> dict[str, str]:
+    """The code of a package's macros and of the macros that they use, by id."""
     found: dict[str, str] = {}
     waiting = list(unique_ids)
     while waiting:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from recsys_platform.common.clock import naive_utc_now, utc_now
 from recsys_platform.common.processes import current_user, is_process_since
 from recsys_platform.recommender.arrays import AnyArray
 from recsys_platform.recommender.errors import RegistryError
@@ -180,7 +181,7 @@ class Registry:
                 f"Version {version} cannot become {alias}: there is none. `recsys models` lists those there are."
             )
         with _told(f"Cannot change {alias}"):
-            self._write_down(Change(_now(), who or current_user(), alias, before, version, why))
+            self._write_down(Change(naive_utc_now(), who or current_user(), alias, before, version, why))
             if version is None:
                 self._client.delete_registered_model_alias(MODEL, alias)
             else:
@@ -197,7 +198,7 @@ class Registry:
 
     def choose(self, recipe_hash: str, *, why: str, data_to: str) -> None:
         """Remember that the present user put this recipe into production, on data up to that time."""
-        made = Choice(recipe_hash, _now(), current_user(), why, data_to)
+        made = Choice(recipe_hash, naive_utc_now(), current_user(), why, data_to)
         with _told("Cannot write down who chose the production model"):
             self._client.set_registered_model_tag(MODEL, _CHOICE, json.dumps(asdict(made), default=plain))
 
@@ -312,7 +313,7 @@ class Registry:
         from mlflow.entities import Metric, Param
 
         params = [Param(name, json.dumps(value, default=plain)) for name, value in facts.params.items()]
-        now = int(_now().replace(tzinfo=dt.UTC).timestamp() * 1000)
+        now = int(naive_utc_now().replace(tzinfo=dt.UTC).timestamp() * 1000)
         # MLflow takes no @ in names
         metrics = [Metric(name.replace("@", "/"), value, now, 0) for name, value in facts.metrics.items()]
         self._client.log_batch(run, metrics=metrics, params=params)
@@ -421,7 +422,7 @@ def _is_orphaned(run: "Run") -> bool:
     started = int(run.info.start_time) / 1000
     if host == socket.gethostname():
         return not is_process_since(int(process), started)
-    return started < (dt.datetime.now(dt.UTC) - STORING).timestamp()
+    return started < (utc_now() - STORING).timestamp()
 
 
 def _change(tags: Mapping[str, str]) -> Change:
@@ -450,7 +451,3 @@ def _told(what: str) -> Iterator[None]:
     except (MlflowException, OSError) as error:
         words = " ".join(str(error).split())[:300]
         raise RegistryError(f"{what}: {words}") from error
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

@@ -6,7 +6,7 @@ Belongs here: which versions an endpoint consists of. Does not: SageMaker's obje
 from dataclasses import dataclass
 from typing import Literal
 
-from recsys_platform.hub.factory import hub_at, is_s3_address
+from recsys_platform.hub.factory import is_s3_url, open_hub
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.recommender.registry.versions import ALIASES, Registry
 from recsys_platform.serving.errors import DeployError
@@ -70,7 +70,7 @@ def version_of(registry: Registry, version: str) -> str:
 
 
 def _bucket_of(models: str) -> S3Hub:
-    hub = hub_at(models) if is_s3_address(models) else None
+    hub = open_hub(models) if is_s3_url(models) else None
     if not isinstance(hub, S3Hub):
         raise DeployError(f"{models} is not a folder in S3: give s3://bucket/prefix.")
     return hub

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from recsys_platform.common.aws import client, code_of, in_one_sentence
+from recsys_platform.common.aws import client, error_code, translate_aws_errors
 from recsys_platform.serving.errors import DeployError
 
 STEPS = (0.05, 0.25, 0.5, 1.0)
@@ -132,7 +132,7 @@ class SageMaker:
         model = model_name(name, version, data_url, container)
         request = _model_request(model, data_url, container)
         tags = [{"Key": "recsys:model", "Value": name}, {"Key": "recsys:version", "Value": version}]
-        with in_one_sentence(f"create the model {model} of SageMaker"):
+        with translate_aws_errors(f"create the model {model} of SageMaker"):
             if _describe_or_none(self.client.describe_model, ModelName=model) is None:
                 self.client.create_model(**request, Tags=tags)
         return model
@@ -143,7 +143,7 @@ class SageMaker:
         An update starts with the weights of the description; SageMaker replaces instances one after another.
         """
         names = {"EndpointName": endpoint.name, "EndpointConfigName": endpoint.configuration}
-        with in_one_sentence(f"deploy the endpoint {endpoint.name} of SageMaker"):
+        with translate_aws_errors(f"deploy the endpoint {endpoint.name} of SageMaker"):
             if (
                 _describe_or_none(self.client.describe_endpoint_config, EndpointConfigName=endpoint.configuration)
                 is None
@@ -160,7 +160,7 @@ class SageMaker:
 
     def wait(self, endpoint: str) -> None:
         """Wait until an endpoint is in service. Raises `HubError` if it fails or takes more than 15 minutes."""
-        with in_one_sentence(f"wait for the endpoint {endpoint} of SageMaker"):
+        with translate_aws_errors(f"wait for the endpoint {endpoint} of SageMaker"):
             waiter = self.client.get_waiter("endpoint_in_service")
             waiter.wait(EndpointName=endpoint, WaiterConfig=_WAITER)
 
@@ -170,7 +170,7 @@ class SageMaker:
 
     def status(self, endpoint: str) -> EndpointStatus:
         """Status, configuration and weights of an endpoint."""
-        with in_one_sentence(f"describe the endpoint {endpoint} of SageMaker"):
+        with translate_aws_errors(f"describe the endpoint {endpoint} of SageMaker"):
             described = self.client.describe_endpoint(EndpointName=endpoint)
         variants = described["ProductionVariants"]
         return EndpointStatus(
@@ -191,7 +191,7 @@ class SageMaker:
             return False
         self.wait(endpoint)
         desired = [{"VariantName": name, "DesiredWeight": weight} for name, weight in wanted.items()]
-        with in_one_sentence(f"give {variant} {share:.0%} of the traffic of {endpoint}"):
+        with translate_aws_errors(f"give {variant} {share:.0%} of the traffic of {endpoint}"):
             self.client.update_endpoint_weights_and_capacities(
                 EndpointName=endpoint, DesiredWeightsAndCapacities=desired
             )
@@ -265,7 +265,7 @@ def _describe_or_none(describe: Callable[..., Json], **name: str) -> Json | None
         return describe(**name)
     except ClientError as error:
         message = str(error.response.get("Error", {}).get("Message", ""))
-        if code_of(error) == "ValidationException" and message.lower().startswith("could not find"):
+        if error_code(error) == "ValidationException" and message.lower().startswith("could not find"):
             return None
         raise
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from recsys_platform.common.clock import utc_now
 from recsys_platform.common.errors import HubError, SettingsError
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.sources.firehose.limits import MAX_BATCH_BYTES, MAX_RECORD_BYTES, MAX_RECORDS
@@ -96,10 +97,6 @@ class _Buffer:
             self.sealed.popleft()
 
 
-def _utc_now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
 class FirehoseEmulator:
     """Delivery streams into a hub, with the methods of boto3's client that a producer uses; thread-safe.
 
@@ -111,7 +108,7 @@ class FirehoseEmulator:
         self,
         hub: Hub,
         *streams: DeliveryStream,
-        clock: Callable[[], dt.datetime] = _utc_now,
+        clock: Callable[[], dt.datetime] = utc_now,
         throttled: Callable[[bytes], bool] = lambda data: False,
     ) -> None:
         self._hub, self._clock, self._throttled = hub, clock, throttled

@@ -1,0 +1,26 @@
+"""The current time, always in UTC.
+
+Timestamps in the warehouse have no time zone: `naive_utc_now` is the time to write there, `utc_now` is for everything else.
+"""
+
+import datetime as dt
+
+
+def utc_now() -> dt.datetime:
+    """The current time with its time zone, UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+def naive_utc_now() -> dt.datetime:
+    """The current time in UTC without a time zone, as timestamps are stored."""
+    return to_naive_utc(utc_now())
+
+
+def to_naive_utc(moment: dt.datetime) -> dt.datetime:
+    """A time with a time zone as UTC without one."""
+    return moment.astimezone(dt.UTC).replace(tzinfo=None)
+
+
+def utc_today() -> dt.date:
+    """The current date in UTC."""
+    return utc_now().date()
