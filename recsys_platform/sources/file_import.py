@@ -32,6 +32,7 @@ Days = np.ndarray[Any, np.dtype[np.datetime64]]
 Records = list[dict[str, Any]]
 
 OBJECT_RECORDS = 20_000
+STREAM = "replay"  # part of the objects' keys, and so a contract, like the library name in the records
 OBJECTS_AT_ONCE = 10
 PREVIEW_ROWS = 3  # rows of each file in the preview
 _COLUMNS = COLUMNS["interactions"]
@@ -317,7 +318,7 @@ def _write_events(
         first, stop = some[0].start, some[-1].stop
         records = connection.sql(_RECORDS, params={"first": first, "stop": stop}).to_arrow_table().column("record")
         shifted = [ObjectRange(cut.arrival, cut.start - first, cut.stop - first) for cut in some]
-        write_landing(hub, records.combine_chunks(), source="segment", ranges=shifted, stream="replay")
+        write_landing(hub, records.combine_chunks(), source="segment", ranges=shifted, stream=STREAM)
         if progress is not None:
             progress(start + len(some), len(ranges))
 
