@@ -104,21 +104,6 @@ def test_rebuilding_everything_without_news_gives_the_same_tables(world, run_rec
     }
 
 
-def test_the_objects_of_a_new_day_load_alone(world, run_recsys):
-    before = query(world, "select count(*), max(loaded_at) from ops.load_ledger where object_key like 'engagement%'")[0]
-    assert run_recsys("simulate", "--continue", "--days", "1")[0] == 0
-    landed = len(list((world / "hub" / "engagement_events").rglob("*.gz")))
-    code, said = run_recsys("run")
-    assert code == 0, said
-    after = query(
-        world, f"select count(*) from ops.load_ledger where object_key like 'engagement%' and loaded_at > '{before[1]}'"
-    )[0]
-    assert after == (landed - before[0],)
-    assert f"Loaded {landed - before[0]:,} new objects" in said
-    versions = query(world, "select count(*) from ops.publications where table_name = 'user_recommendations'")
-    assert versions == [(2,)]  # the one before stays for a rollback
-
-
 def test_the_status_is_one_screen_of_figures(world, run_recsys):
     code, said = run_recsys("status")
     assert code == 0

@@ -20,7 +20,6 @@ from recsys_platform.ingestion.loading import load_events
 from recsys_platform.sources.attributes import store_snapshot
 from recsys_platform.sources.snapshots import read_records
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from recsys_platform.warehouse.publications import live_version
 
 
 @pytest.fixture
@@ -81,50 +80,6 @@ def test_an_endpoint_that_is_not_there_stops_the_run_before_anything_is_loaded(e
     assert code == 1
     assert "http://127.0.0.1:9/books did not answer after 1 tries" in one_sentence(said)
     assert DuckDBWarehouse(empty_world / "warehouse.duckdb").ledger("") == {}
-
-
-@pytest.mark.slow
-def test_a_truncated_object_fails_a_check_and_the_rest_of_the_day_loads(world, run_recsys):
-    yesterday = dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(days=1)
-    lines = b"\n".join(
-        b'{"messageId":"t%d","timestamp":"2026-11-20T00:00:00Z","anonymousId":"a","type":"page"}' % n
-        for n in range(3000)
-    )
-    FolderHub(world / "hub").put(landing_key("segment", yesterday, "truncated.gz"), gzip.compress(lines)[:-500])
-    code, said = run_recsys("run")
-    assert code == 0
-    assert "every_object_is_whole" in said
-    assert "truncated.gz: truncated gzip" in said
-    ledger = (
-        DuckDBWarehouse(world / "warehouse.duckdb")
-        .frame("from ops.load_ledger where object_key like '%truncated.gz'")
-        .to_pylist()[0]
-    )
-    assert ledger["records"] == ledger["accepted"] + ledger["rejected"]
-    assert ledger["rejected"] == 1
-
-
-@pytest.mark.slow
-def test_a_failed_blocking_check_stops_the_run_until_it_passes(world, run_recsys):
-    warehouse = DuckDBWarehouse(world / "warehouse.duckdb")
-    live = live_version(warehouse)
-    with warehouse.connect() as con:
-        lost = con.execute(
-            "select object_key, records from ops.load_ledger where accepted > 1 and object_key like '%segment%' limit 1"
-        ).fetchone()
-        con.execute("update ops.load_ledger set records = records + 1 where object_key = ?", [lost[0]])
-    assert run_recsys("simulate", "--continue", "--days", "1")[0] == 0
-    for _ in range(2):
-        code, said = run_recsys("run")
-        assert code == 1
-        assert "every_record_is_accepted_or_rejected" in said
-        assert "1 objects are out of balance" in one_sentence(said)
-        assert live_version(warehouse) == live
-    with warehouse.connect() as con:
-        con.execute("update ops.load_ledger set records = ? where object_key = ?", [lost[1], lost[0]])
-    code, said = run_recsys("run")
-    assert code == 0, said
-    assert live_version(warehouse) != live
 
 
 @pytest.mark.slow
@@ -218,36 +173,6 @@ def test_an_error_may_hold_brackets(empty_world, run_recsys, monkeypatch):
     code, said = run_recsys("run")
     assert code == 1
     assert "RECSYS_LIST_LENGTH='[/b]' is not valid" in one_sentence(said)
-
-
-@pytest.mark.slow
-def test_a_rejected_record_is_corrected_by_hand_and_reaches_the_marts(world, run_recsys, tmp_path):
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    record = {"type": "track", "event": "Books Searched", "messageId": "", "timestamp": now.isoformat()}
-    record |= {"userId": "u0000001", "properties": {"query": "q"}, "traits": {"email": "reader@example.org"}}
-    key = landing_key("segment", now, "typo.gz")
-    hub, warehouse = FolderHub(world / "hub"), DuckDBWarehouse(world / "warehouse.duckdb")
-    hub.put(key, gzip.compress(json.dumps(record).encode()))
-    load_events(hub, warehouse, [item for item in hub.objects("engagement_events/") if item.key == key])
-    file = tmp_path / "rejected.jsonl"
-    code, said = run_recsys("rejected", "--reason", "no message id", "--export", str(file))
-    assert code == 0
-    assert f"no message id: {key} #0" in said or f"{key} #0 no message id" in said
-    assert "reader@example.org" not in said
-    lines = [json.loads(line) for line in file.read_text().splitlines() if key in line]
-    lines[0]["payload"] = record | {"messageId": "typo-mended"}
-    file.write_text(json.dumps(lines[0]))
-    for corrected in (1, 0):
-        code, said = run_recsys("revalidate", "--corrections", str(file))
-        assert code == 0
-        assert said.startswith(f"{corrected} records corrected and loaded, {1 - corrected} were corrected before")
-    later = landing_key("segment", now, "later.gz")
-    hub.put(later, gzip.compress(json.dumps(record).encode()))
-    code, said = run_recsys("run")
-    assert code == 0, said
-    assert warehouse.frame("from marts.fct_events where event_id = 'typo-mended'").num_rows == 1
-    assert gzip.decompress(hub.get(f"rejected/{key}.jsonl.gz")) == b""
-    assert json.loads(gzip.decompress(hub.get(f"rejected/{later}.jsonl.gz")))["reason"] == "no message id"
 
 
 def test_rejected_records_of_a_world_without_a_warehouse_are_asked_for_in_vain(empty_world, run_recsys):

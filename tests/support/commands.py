@@ -1,8 +1,14 @@
 """Commands as the shell would run them, in this process."""
 
+import os
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+
 import pytest
 
 from recsys_platform.cli import app as cli
+from recsys_platform.config.settings import PREFIX
 
 
 def recsys(*arguments: str, patch: pytest.MonkeyPatch) -> int:
@@ -13,3 +19,13 @@ def recsys(*arguments: str, patch: pytest.MonkeyPatch) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+def said_by(*arguments: str, home: Path) -> tuple[int, str]:
+    """Run a command on a world with no other setting; its exit code and what it printed, with line breaks folded."""
+    with pytest.MonkeyPatch.context() as patch, StringIO() as out, redirect_stdout(out), redirect_stderr(out):
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            patch.delenv(name)
+        patch.setenv(f"{PREFIX}HOME", str(home))
+        code = recsys(*arguments, patch=patch)
+        return code, " ".join(out.getvalue().split())
