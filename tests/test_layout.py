@@ -72,3 +72,11 @@ def test_the_architecture_page_tells_the_same_layers() -> None:
     told = {name: int(line) for line, names in rows for name in re.findall(r"`(\w+)`", names)}
     assert told == HEIGHT
     assert " → ".join(f"`{folder}`" for folder in RECOMMENDER) in page
+
+
+def test_test_modules_import_no_test_modules() -> None:
+    """What several of them share stands in tests/support."""
+    imports = re.compile(r"^\s*(?:from|import) (tests\.\S*(?:test_\w+|conftest))", re.MULTILINE)
+    tests = Path(__file__).parent
+    found = {path.relative_to(tests): imports.findall(path.read_text()) for path in tests.rglob("*.py")}
+    assert {str(path): names for path, names in found.items() if names} == {}
