@@ -110,6 +110,7 @@ def test_a_feed_that_lost_a_field_stops_the_run_until_a_person_accepts_it(world,
     assert (noted["why"], noted["having"]["language"]) == ("no languages any more", 0)
 
 
+@pytest.mark.slow
 def test_a_warehouse_held_by_another_process_is_named(world, run_recsys):
     import subprocess
     import sys

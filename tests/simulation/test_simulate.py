@@ -220,6 +220,7 @@ def test_a_world_that_goes_on_adds_a_day_and_changes_none(simulated: Simulated, 
     assert (added.objects, added.start, added.end) == (len(new), next_day, next_day)
 
 
+@pytest.mark.slow
 @given(days=st.lists(st.integers(1, 17), min_size=2, max_size=4), seed=st.integers(0, 99), size=st.integers(1, 25))
 @settings(max_examples=8, deadline=None, derandomize=True)
 def test_a_world_made_in_parts_is_the_world_made_at_once(days: list[int], seed: int, size: int) -> None:
