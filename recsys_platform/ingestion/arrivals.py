@@ -46,8 +46,8 @@ class Arrivals:
     def warnings(self) -> list[str]:
         """A sentence for each kind of object that lies in the hub and is not loaded."""
         changed = [item.key for item in self.changed]
-        told = ((self.strangers, *_STRANGERS), (self.early, *_EARLY), (changed, *_CHANGED))
-        return [_sentence("landing object", *each) for each in told if each[0]]
+        found = ((self.strangers, *_STRANGERS), (self.early, *_EARLY), (changed, *_CHANGED))
+        return [_describe_keys("landing object", *each) for each in found if each[0]]
 
 
 _STRANGERS = (
@@ -73,7 +73,7 @@ def all_arrivals(hub: Hub, warehouse: Warehouse) -> Arrivals:
 
 
 def announced(hub: Hub, warehouse: Warehouse, messages: Sequence["Message"]) -> tuple[Arrivals, list["Message"]]:
-    """What landed on the days that messages tell of, and the messages that nobody needs any more.
+    """What landed on the days that messages name, and the messages that are no longer needed.
 
     A message is needed until the ledger knows its objects: if their load fails, it comes again. Only those days are listed.
     """
@@ -94,7 +94,7 @@ def newest_hours(hub: Hub, now: dt.datetime) -> dict[str, dt.datetime]:
 
 def _newest_hour(hub: Hub, folder: str, parts: tuple[int, ...], now: dt.datetime) -> dt.datetime | None:
     if len(parts) == 4:
-        return _hour(parts, now)
+        return _parse_hour(parts, now)
     for name in sorted(hub.folders(folder), reverse=True):
         if name.isascii() and name.isdigit():
             hour = _newest_hour(hub, f"{folder}/{name}", (*parts, int(name)), now)
@@ -103,7 +103,7 @@ def _newest_hour(hub: Hub, folder: str, parts: tuple[int, ...], now: dt.datetime
     return None
 
 
-def _hour(parts: tuple[int, ...], now: dt.datetime) -> dt.datetime | None:
+def _parse_hour(parts: tuple[int, ...], now: dt.datetime) -> dt.datetime | None:
     year, month, day, hour = parts
     try:
         found = dt.datetime(year, month, day, hour, tzinfo=dt.UTC)
@@ -130,7 +130,7 @@ def loaded_after(warehouse: Warehouse, moment: dt.datetime) -> list[dt.date]:
 def new_snapshots(hub: Hub, warehouse: Warehouse, kind: Attributes) -> list[dt.date]:
     """Days up to today whose attribute snapshot in the hub is not, or not in this state, in the warehouse."""
     ledger = warehouse.ledger(f"{kind}/")
-    days = [day for day in snapshot_days(hub, kind) if FIRST_DAY <= day <= _today()]
+    days = [day for day in snapshot_days(hub, kind) if FIRST_DAY <= day <= _today_utc()]
     return [day for day in days if any(not is_loaded(ledger, item) for item in snapshot_parts(hub, kind, day))]
 
 
@@ -147,18 +147,18 @@ def unread_snapshots(hub: Hub, kind: Attributes) -> list[str]:
     """A sentence if there are objects among the snapshots that are no part of one, or of one of a day to come."""
     keys = [item.key for item in hub.objects(f"{kind}/")]
     strange = [key for key in keys if not is_snapshot_key(kind, key)]
-    early = [f"{kind}/dt={day}/" for day in snapshot_days(hub, kind) if day > _today()]
+    early = [f"{kind}/dt={day}/" for day in snapshot_days(hub, kind) if day > _today_utc()]
     layout = f"not of the form {kind}/dt=YYYY-MM-DD/name.json.gz"
-    told = (
+    found = (
         ("object", strange, layout, "not loaded; move them out of the hub"),
         ("snapshot", early, "of a day to come", "not loaded before that day; deliver under the day they are of"),
     )
-    return [_sentence(noun, keys, what, remedy) for noun, keys, what, remedy in told if keys]
+    return [_describe_keys(noun, keys, what, remedy) for noun, keys, what, remedy in found if keys]
 
 
 def _sort_out(found: Sequence[HubObject], ledger: Mapping[str, str]) -> Arrivals:
     landed = [item for item in found if is_landing_key(item.key) and arrival_of(item.key).date() >= FIRST_DAY]
-    due = [item for item in landed if arrival_of(item.key).date() <= _today() or item.key in ledger]
+    due = [item for item in landed if arrival_of(item.key).date() <= _today_utc() or item.key in ledger]
     return Arrivals(
         new=tuple(item for item in due if item.key not in ledger),
         changed=tuple(item for item in due if item.key in ledger and not is_loaded(ledger, item)),
@@ -167,7 +167,7 @@ def _sort_out(found: Sequence[HubObject], ledger: Mapping[str, str]) -> Arrivals
     )
 
 
-def _sentence(noun: str, keys: Sequence[str], what: str, remedy: str) -> str:
+def _describe_keys(noun: str, keys: Sequence[str], what: str, remedy: str) -> str:
     """`2 landing objects are not …, first KEY: they are not loaded; …`."""
     several = len(keys) != 1
     are = "" if what.startswith("changed") else " are" if several else " is"
@@ -175,5 +175,5 @@ def _sentence(noun: str, keys: Sequence[str], what: str, remedy: str) -> str:
     return f"{len(keys):,} {noun}{'s' * several}{are} {what}, first {keys[0]}: {they} {remedy}."
 
 
-def _today() -> dt.date:
+def _today_utc() -> dt.date:
     return dt.datetime.now(dt.UTC).date()

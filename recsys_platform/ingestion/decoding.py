@@ -1,7 +1,7 @@
-"""Landing objects of one source as one batch of records, in order, each accepted or rejected.
+"""Decode landing objects of one source into one batch of records, in order, each accepted or rejected.
 
-Objects are decompressed and split at a guess, and what is not JSON then is framed anew in Python; all of it one batch ahead of who
-takes them.
+Objects are decompressed and split by a guess. What is not JSON then is framed in Python. The next batch is decoded while the caller
+stores the one before.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,20 +18,20 @@ import pyarrow as pa
 from recsys_platform.hub.layout import arrival_of, source_of
 from recsys_platform.hub.object_store import Hub, HubObject
 from recsys_platform.ingestion.framing import Piece, split_records
-from recsys_platform.ingestion.splitting import cut_at_a_guess, mended
+from recsys_platform.ingestion.splitting import reframe_broken, split_by_guess
 from recsys_platform.ingestion.validation import Numbers, find_suspects, rejection_reasons
 from recsys_platform.warehouse.port import ValidatedBatch
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 THREADS = 2  # zlib, numpy and DuckDB release the GIL
-# One guess in so many may be broken: to mend one costs as much as to frame so many anew.
+# Above one broken guess in so many the whole object is framed: reframing one guess costs as much as framing so many.
 BROKEN_SHARE = 16
 
 
 def validated_batches(hub: Hub, chunks: Iterable[Sequence[HubObject]]) -> Iterator[ValidatedBatch]:
-    """The records of each chunk of objects of one source, always one chunk ahead of who takes them."""
-    # In this order: whoever stops early must not close the connection that a worker is using.
+    """Decode and validate each chunk of objects of one source, one chunk ahead of the caller."""
+    # In this order, so that a caller who stops early does not close the connection while a worker uses it.
     with duckdb.connect() as con, ThreadPoolExecutor(THREADS) as pool, ThreadPoolExecutor(1) as ahead:
         coming: Future[ValidatedBatch] | None = None
         for objects in chunks:
@@ -46,25 +46,25 @@ def _validated_batch(
     hub: Hub, objects: Sequence[HubObject], pool: ThreadPoolExecutor, con: duckdb.DuckDBPyConnection
 ) -> ValidatedBatch:
     source = source_of(objects[0].key)
-    guesses = list(pool.map(lambda item: cut_at_a_guess(hub.get(item.key)), objects))
+    guesses = list(pool.map(lambda item: split_by_guess(hub.get(item.key)), objects))
     texts = pa.chunked_array([() if pieces is None else pieces for pieces in guesses], pa.large_string())
     ends = np.cumsum([0, *(0 if pieces is None else len(pieces) for pieces in guesses)])
     suspects, broken = (_by_object(numbers, ends) for numbers in find_suspects(con, source, texts))
-    records = _Records(objects, list(pool.map(partial(_read, hub), objects, guesses, suspects, broken)))
+    records = _ChunkRecords(objects, list(pool.map(partial(_decode_object, hub), objects, guesses, suspects, broken)))
     return records.validated(con, source)
 
 
 def _by_object(numbers: Numbers, ends: Numbers) -> Iterator[Numbers]:
     """Numbers of pieces as numbers within each object; `ends`: where objects begin and end."""
     for first, until in pairwise(ends):
-        yield _between(numbers, first, until)
+        yield _numbers_between(numbers, first, until)
 
 
 @dataclass
-class _Object:
+class _ObjectRecords:
     """The records of one object as they are gathered.
 
-    `unverified`: the places of those that may have to be rejected, in order; `framing`: what Python says against each, or null.
+    `unverified`: places of records that may have to be rejected, in order; `framing`: the reason that framing gives each, or null.
     """
 
     texts: list[pa.Array] = field(default_factory=list)
@@ -73,46 +73,48 @@ class _Object:
     framing: list[pa.Array] = field(default_factory=list)
 
     def keep(self, pieces: pa.Array, suspects: Numbers) -> None:
-        """Guesses as they are."""
-        self._add(pieces, suspects, pa.nulls(len(suspects), pa.string()))
+        """Add guessed pieces as they are; `suspects`: places of those that may have to be rejected."""
+        self._add_records(pieces, suspects, pa.nulls(len(suspects), pa.string()))
 
     def frame(self, pieces: Sequence[Piece]) -> None:
-        """What Python framed: DuckDB has not seen it yet."""
+        """Add pieces that Python framed: DuckDB has not validated any of them yet."""
         texts = pa.array([piece.text for piece in pieces], pa.large_string())
         reasons = pa.array([piece.reason for piece in pieces], pa.string())
-        self._add(texts, np.arange(len(pieces)), reasons)
+        self._add_records(texts, np.arange(len(pieces)), reasons)
 
-    def _add(self, texts: pa.Array, places: Numbers, framing: pa.Array) -> None:
+    def _add_records(self, texts: pa.Array, places: Numbers, framing: pa.Array) -> None:
         self.texts.append(texts)
         self.unverified.append(places + self.count)
         self.framing.append(framing)
         self.count += len(texts)
 
 
-def _read(hub: Hub, item: HubObject, guesses: pa.Array | None, suspects: Numbers, broken: Numbers) -> _Object:
-    """The records of an object: all framed in Python if it is damaged, else the guesses, but for those that are broken."""
-    whole = _Object()
+def _decode_object(
+    hub: Hub, item: HubObject, guesses: pa.Array | None, suspects: Numbers, broken: Numbers
+) -> _ObjectRecords:
+    """The records of an object: the guesses with broken ones reframed; all framed in Python if it is damaged."""
+    whole = _ObjectRecords()
     if guesses is None or len(broken) * BROKEN_SHARE > len(guesses):
         whole.frame(split_records(hub.get(item.key)))
         return whole
     reached = 0
-    for mend in mended(hub.get(item.key), broken.tolist(), of=len(guesses)) if len(broken) else ():
-        whole.keep(guesses[reached : mend.first], _between(suspects, reached, mend.first))
-        whole.frame(mend.pieces)
-        reached = mend.until
-    whole.keep(guesses[reached:], _between(suspects, reached, len(guesses)))
+    for reframed in reframe_broken(hub.get(item.key), broken.tolist(), of=len(guesses)) if len(broken) else ():
+        whole.keep(guesses[reached : reframed.first], _numbers_between(suspects, reached, reframed.first))
+        whole.frame(reframed.pieces)
+        reached = reframed.until
+    whole.keep(guesses[reached:], _numbers_between(suspects, reached, len(guesses)))
     return whole
 
 
-def _between(numbers: Numbers, first: int, until: int) -> Numbers:
+def _numbers_between(numbers: Numbers, first: int, until: int) -> Numbers:
     start, end = np.searchsorted(numbers, (first, until))
     return numbers[start:end] - first
 
 
-class _Records:
+class _ChunkRecords:
     """The records of some objects, numbered from 0 over all of them."""
 
-    def __init__(self, objects: Sequence[HubObject], parts: Sequence[_Object]) -> None:
+    def __init__(self, objects: Sequence[HubObject], parts: Sequence[_ObjectRecords]) -> None:
         self.objects, self.parts = objects, parts
         self.texts = [part.texts[0] if len(part.texts) == 1 else pa.concat_arrays(part.texts) for part in parts]
         self.counts = np.array([part.count for part in parts])
@@ -120,14 +122,14 @@ class _Records:
         self.object_of = np.repeat(np.arange(len(parts), dtype=np.int32), self.counts)
 
     def validated(self, con: duckdb.DuckDBPyConnection, source: str) -> ValidatedBatch:
-        """All of them, each accepted or rejected."""
-        numbers, payloads, framing = self._unverified()
+        """Validate the records: each is accepted or rejected."""
+        numbers, payloads, framing = self._unverified_records()
         reasons = rejection_reasons(con, source, payloads, framing)
         is_rejected = np.asarray(reasons.is_valid())
         rejected = numbers[is_rejected]
         is_accepted = np.ones(len(self.object_of), bool)
         is_accepted[rejected] = False
-        places = self._places()
+        places = self._record_places()
         return ValidatedBatch(
             source,
             accepted=places.filter(is_accepted).append_column("record", self._accepted_texts(is_accepted, rejected)),
@@ -141,7 +143,7 @@ class _Records:
             ),
         )
 
-    def _unverified(self) -> tuple[Numbers, pa.ChunkedArray, pa.Array]:
+    def _unverified_records(self) -> tuple[Numbers, pa.ChunkedArray, pa.Array]:
         """The numbers, the texts and the framing reasons of the records that may have to be rejected."""
         places = [some for part in self.parts for some in part.unverified]
         begins = np.repeat(self.begins, [len(part.unverified) for part in self.parts])
@@ -159,7 +161,7 @@ class _Records:
             texts[number] = texts[number].filter(is_accepted[begin : begin + self.counts[number]])
         return pa.chunked_array(texts, pa.large_string())
 
-    def _places(self) -> pa.Table:
+    def _record_places(self) -> pa.Table:
         """Where every record stands, and when it landed."""
         keys = pa.array([item.key for item in self.objects], pa.string())
         landed_at = np.array([arrival_of(item.key) for item in self.objects], "datetime64[us]")

@@ -1,4 +1,4 @@
-"""What a record of each tracker must carry to be accepted at load: an id, a time, and someone it is about.
+"""What a record of each tracker must carry to be accepted: an id, a time, and a user or device.
 
 The decision is data, so that each warehouse engine can make it in its own SQL over millions of records.
 """

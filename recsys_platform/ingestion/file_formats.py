@@ -1,6 +1,6 @@
-"""Formats that are no JSON text, told by their first bytes: such an object is named as what it is and never read in part.
+"""Recognize formats other than JSON text by their first bytes: such an object is named and never read in part.
 
-Belongs here: what the first bytes say. Does not: unpacking, which is for who delivers the file.
+Belongs here: what the first bytes say. Does not: converting such files.
 """
 
 import re
@@ -72,8 +72,8 @@ def _is_hadoop_snappy(data: bytes) -> bool:
 
 def _is_bare_snappy(data: bytes) -> bool:
     """A length, and then JSON in a first literal that is as long as it says; no text begins so that goes on like that."""
-    length, place = _varint(data)
-    literal = _literal(data, place) if place else None
+    length, place = _read_varint(data)
+    literal = _read_literal(data, place) if place else None
     if literal is None or not length:
         return False
     start, size = literal
@@ -84,7 +84,7 @@ def _is_bare_snappy(data: bytes) -> bool:
     return size < length and start + size < len(data) and not _goes_on_as_text(data, 0)
 
 
-def _varint(data: bytes) -> tuple[int, int]:
+def _read_varint(data: bytes) -> tuple[int, int]:
     """A number written in groups of seven bits, and where it ends; (0, 0) if there is none."""
     number = 0
     for place, byte in enumerate(data[:5]):
@@ -94,7 +94,7 @@ def _varint(data: bytes) -> tuple[int, int]:
     return 0, 0
 
 
-def _literal(data: bytes, place: int) -> tuple[int, int] | None:
+def _read_literal(data: bytes, place: int) -> tuple[int, int] | None:
     """Where the text of a literal of Snappy begins, and how long it is; None if there is no literal."""
     if place >= len(data) or data[place] & 3:
         return None

@@ -1,4 +1,4 @@
-"""Cut the bytes of one landing object into records.
+"""Frame records: find where each record of a landing object begins and ends.
 
 Firehose writes JSON objects one after another, with or without anything between them, gzipped or plain. Whatever cannot be
 read is kept as a rejected piece with its reason: nothing that landed is lost.
@@ -20,7 +20,7 @@ from recsys_platform.ingestion.file_formats import foreign_format
 
 TRUNCATED, DAMAGED, NOT_UTF8, FOREIGN = "truncated gzip", "damaged gzip", "not UTF-8", "not JSON text but"
 DAMAGE = (TRUNCATED, DAMAGED, NOT_UTF8, FOREIGN)
-"""How the reasons begin of pieces whose text is not what was sent: only a correction can mend them."""
+"""How the reasons begin of pieces whose text is not what was sent: only a corrected payload can replace them."""
 
 NOT_A_VALUE, NOT_A_KEY = "not JSON: expecting value", "not JSON: expecting property name enclosed in double quotes"
 HALF_A_CHARACTER, TOO_DEEP = "not JSON: half a character (an unpaired \\u surrogate)", "not JSON: nested too deeply"
@@ -62,7 +62,7 @@ def _refuse_constant(name: str) -> None:
     raise json.JSONDecodeError(f"{name} is not JSON", name, 0)
 
 
-# Numbers stay text: nobody computes with them here, and Python refuses whole numbers of more than 4,300 digits.
+# Numbers stay text: they are not needed here, and Python refuses whole numbers of more than 4,300 digits.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=str, parse_float=str)
 _STRUCTURE = json.JSONDecoder(parse_constant=str, parse_int=str, parse_float=str)
 
@@ -83,8 +83,8 @@ def split_records(data: bytes) -> list[Piece]:
     with _no_garbage_collection():
         pieces = [piece for piece, _ in Framing(text).pieces()]
         if not text.isascii():
-            pieces = [_shown(piece) for piece in pieces]
-    return _blame_damage(pieces, damage) if damage else pieces
+            pieces = [_with_replacement_characters(piece) for piece in pieces]
+    return _mark_damage(pieces, damage) if damage else pieces
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def _decompress_once(data: bytes) -> tuple[bytes, str | None]:
             plain.append(stream.decompress(data))
         except zlib.error as error:
             what = str(error).rpartition(": ")[2]
-            return b"".join([*plain, *_readable(data)]), f"{DAMAGED}: {what}"
+            return b"".join([*plain, *_readable_prefix(data)]), f"{DAMAGED}: {what}"
         if not stream.eof:
             return b"".join(plain), TRUNCATED
         data = stream.unused_data
@@ -143,7 +143,7 @@ def _whole_member(data: bytes) -> tuple[bytes, bytes] | None:
     return (text, stream.unused_data) if stream.eof else None
 
 
-def _readable(data: bytes) -> Iterator[bytes]:
+def _readable_prefix(data: bytes) -> Iterator[bytes]:
     """Decompress up to the damage: in small steps, and in the step that holds it byte by byte."""
     stream = zlib.decompressobj(wbits=31)
     for start in range(0, len(data), 1024):
@@ -188,7 +188,7 @@ class Framing:
     def _simple_piece(self, found: re.Match[str]) -> Piece:
         kind = found.lastindex or 0
         if kind == _OBJECT:
-            return Piece(found[_OBJECT], self._flaw(*found.span(_OBJECT)) if self._has_flaws else None)
+            return Piece(found[_OBJECT], self._find_flaw(*found.span(_OBJECT)) if self._has_flaws else None)
         return Piece(found[kind].rstrip(_BLANKS), _REASONS[kind])
 
     def _read_one(self, position: int) -> tuple[int, str | None]:
@@ -198,7 +198,7 @@ class Framing:
             return self._end_of_broken(position)
         if self.text[position] == "[":
             return end, NOT_AN_OBJECT
-        return end, self._flaw(position, end)
+        return end, self._find_flaw(position, end)
 
     def _end_of_broken(self, position: int) -> tuple[int, str]:
         """Where an unreadable piece ends: with its own braces, else at the next record or the next line that opens one."""
@@ -209,9 +209,9 @@ class Framing:
         else:
             limit = min(self._lines.after(position), self._starts.after(position))
             end = _balanced_end(text, position, limit) or limit
-        return end, _reason(text[position:end].rstrip(_BLANKS))
+        return end, _reason_of_broken(text[position:end].rstrip(_BLANKS))
 
-    def _flaw(self, at: int, end: int) -> str | None:
+    def _find_flaw(self, at: int, end: int) -> str | None:
         """Why the object between two places is rejected all the same: NaN and the like, or text that UTF-8 cannot write."""
         if not _FLAW.search(self.text, at, end):
             return None
@@ -224,7 +224,7 @@ def _skip_blank(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _reason(piece: str) -> str:
+def _reason_of_broken(piece: str) -> str:
     """Why an object or array that is broken cannot be read."""
     return (_short_error(piece) if len(piece) <= _SHORT else _decoding_error(piece)) or TOO_DEEP
 
@@ -267,7 +267,7 @@ def _balanced_end(text: str, position: int, limit: int) -> int | None:
 class _Decoder:
     """Finds where objects and arrays end anywhere in a text.
 
-    An error tells of all that is open where it stands: none of it ends. That is kept, so that no part of a text is read more than
+    Whatever is open where an error stands never ends. That is remembered, so that no part of a text is read more than
     a few times. Python's error counts the lines before it: after one, decoding goes on in what is left, or many would take forever.
     """
 
@@ -284,9 +284,9 @@ class _Decoder:
             opening = _OPENING.match(self.text, at)
             if opening is None or self.text[opening.end() - 1] == "}":
                 return opening and opening.end()
-        return self._decoded(at)
+        return self._decoded_end(at)
 
-    def _decoded(self, at: int) -> int | None:
+    def _decoded_end(self, at: int) -> int | None:
         try:
             return self._base + int(_STRUCTURE.raw_decode(self._rest, at - self._base)[1])
         except json.JSONDecodeError as error:
@@ -347,10 +347,10 @@ class _Starts:
     def after(self, position: int) -> int:
         """Where the first readable record after a position begins; the end of the text if there is none."""
         if self.found <= position:
-            self.found = self._search(position + 1)
+            self.found = self._find_next(position + 1)
         return self.found
 
-    def _search(self, position: int) -> int:
+    def _find_next(self, position: int) -> int:
         while opening := _OPENING.search(self.text, position):
             at = opening.start()
             end = self.decoder.end_of_value(at)
@@ -372,15 +372,15 @@ class _Starts:
         return self.text[at - 1] == "\n" or self.text[before] not in ",:["
 
 
-def _shown(piece: Piece) -> Piece:
+def _with_replacement_characters(piece: Piece) -> Piece:
     """A piece with bytes that are not UTF-8 is rejected; they are shown as replacement characters."""
     if piece.text.isascii() or not _BAD_BYTE.search(piece.text):
         return piece
     return Piece(piece.text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), NOT_UTF8)
 
 
-def _blame_damage(pieces: list[Piece], damage: str) -> list[Piece]:
-    """Say of the unreadable tail that the object was damaged there; add an empty piece where the cut is clean."""
+def _mark_damage(pieces: list[Piece], damage: str) -> list[Piece]:
+    """Give the unreadable tail the damage as its reason; add an empty piece where the last piece is whole."""
     if pieces and pieces[-1].reason:
         return [*pieces[:-1], Piece(pieces[-1].text, damage)]
     return [*pieces, Piece("", damage)]

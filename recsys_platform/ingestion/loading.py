@@ -1,7 +1,7 @@
 """Load landing objects and attribute snapshots into `raw`, exactly once, whichever engine keeps them.
 
-Belongs here: which objects go together, what a snapshot must be. Does not: whether a record is accepted (validation.py), how rows are
-stored (warehouse/).
+Belongs here: which objects are loaded together, which ids a snapshot may hold. Does not: whether a record is accepted
+(validation.py), how rows are stored (warehouse/).
 """
 
 import datetime as dt
@@ -21,7 +21,7 @@ from recsys_platform.ingestion.framing import split_records
 from recsys_platform.warehouse.port import LoadReport, Warehouse
 
 Progress = Callable[[int, int], None]
-"""Is told how many objects of how many are loaded."""
+"""Called with the number of objects that are loaded and of those to load."""
 
 # A transaction large enough that DuckDB writes whole row groups past its log, small enough for bounded memory.
 CHUNK_OBJECTS = 2000
@@ -48,15 +48,15 @@ def load_events(
         # Another loader may have been here since they were listed.
         known = writer.known_keys([item.key for item in objects])
         unknown = sorted(item for item in set(objects) if item.key not in known)
-        for batch in validated_batches(hub, _chunks(unknown, chunk_objects)):
+        for batch in validated_batches(hub, _group_objects(unknown, chunk_objects)):
             report += writer.append(batch)
             if progress:
                 progress(report.objects, len(objects))
     return report
 
 
-def _chunks(objects: Sequence[HubObject], most: int) -> Iterator[list[HubObject]]:
-    """Objects of one source in turn, at most `most` and few enough for bounded memory."""
+def _group_objects(objects: Sequence[HubObject], most: int) -> Iterator[list[HubObject]]:
+    """Group objects of one source, at most `most` and few enough for bounded memory."""
     chunk: list[HubObject] = []
     size = 0
     for item in objects:
@@ -124,7 +124,7 @@ def _refuse_missing_and_double_ids(kind: Attributes, day: dt.date, ids: pa.Chunk
 
 
 def _refuse_ids_of_nothing(kind: Attributes, day: dt.date, ids: pa.Table) -> None:
-    """`InputError` for an id that is neither text nor a whole number, or a word that names nobody; a blank one is missing."""
+    """`InputError` for an id that is neither text nor a whole number, or a placeholder word; a blank one is missing."""
     id_column = ID_FIELDS[kind]
     for row in ids.to_pylist():
         if row["form"] not in _FORMS_OF_IDS or is_no_id(row[id_column]):

@@ -1,10 +1,9 @@
-"""Records that did not pass one of the two gates: what there is, a file to correct them in, and their mirror in the hub.
+"""List, export and correct rejected records of both gates, and mirror those of the load gate in the hub.
 
-Belongs here: reading and exporting both gates, landing corrected payloads, `rejected/` in the hub.
-Does not: the decision (validation.py).
+Belongs here: reading both gates, landing corrected payloads, `rejected/` in the hub. Does not: the decision (validation.py).
 
-The mirror of a landing object holds its outstanding rejected records, one JSON line each, and no line once none is left. Before the
-rows change it is emptied to nothing, and after the commit it is written: one that is missing or of no size is in arrears.
+The mirror of a landing object holds its outstanding rejected records, a JSON line each, and no line once none is left. It is emptied
+to zero bytes before the rows change, and written after the commit: a mirror that is missing or has zero bytes is out of date.
 """
 
 import hashlib
@@ -28,7 +27,7 @@ from recsys_platform.hub.landing_writer import GZIP, ObjectRange, write_landing
 from recsys_platform.hub.layout import Source, arrival_of, source_of
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.loading import load_events
-from recsys_platform.ingestion.revalidation import reasons_of, rejected_states, revalidate
+from recsys_platform.ingestion.revalidation import rejected_states, rejection_reasons_of, revalidate
 from recsys_platform.warehouse.port import RecordId, UpdateReport, Warehouse
 from recsys_platform.warehouse.sql import begins_with_any, marks
 
@@ -65,8 +64,8 @@ class Group:
 
 
 @dataclass(frozen=True)
-class ReplayReport:
-    """What judging rejected records again did: `moved` to the accepted ones, `renamed` to another reason, `kept` as they were."""
+class RevalidationReport:
+    """What revalidation did: records `moved` to the accepted ones, `renamed` to another reason, `kept` as they were."""
 
     moved: int = 0
     renamed: int = 0
@@ -85,7 +84,7 @@ class Corrected:
 
 def groups(warehouse: Warehouse, *, gate: Gate | None = None, reason: str | None = None) -> list[Group]:
     """Outstanding records by gate, source and reason, most of them first."""
-    gates, values = _gates(warehouse, gate, reason)
+    gates, values = _records_of_gates(warehouse, gate, reason)
     found = warehouse.frame(
         f"select gate, source, reason, count(*) as records, min(object_key || ' #' || record_index) as example"
         f" from ({gates}) group by all order by gate desc, records desc, source, reason",
@@ -98,7 +97,7 @@ def listing(
     warehouse: Warehouse, *, gate: Gate | None = None, reason: str | None = None, limit: int
 ) -> list[dict[str, Any]]:
     """Outstanding records, newest arrivals first, without their payloads: those may hold personal data."""
-    gates, values = _gates(warehouse, gate, reason)
+    gates, values = _records_of_gates(warehouse, gate, reason)
     sql = f"select * from ({gates}) order by landed_at desc, gate desc, object_key, record_index limit ?"
     rows: list[dict[str, Any]] = warehouse.frame(sql, [*values, limit]).to_pylist()
     return rows
@@ -106,7 +105,7 @@ def listing(
 
 def export(warehouse: Warehouse, path: Path, *, gate: Gate | None = None, reason: str | None = None) -> int:
     """Write outstanding records with their payloads into a new file that only its owner can read; how many."""
-    gates, values = _gates(warehouse, gate, reason)
+    gates, values = _records_of_gates(warehouse, gate, reason)
     sql = f"{_PAYLOADS.format(gates=gates)} order by g.gate desc, g.object_key, g.record_index"
     lines = warehouse.frame(sql, values).drop_columns(["landed_at"]).to_pylist()
     try:
@@ -120,14 +119,14 @@ def export(warehouse: Warehouse, path: Path, *, gate: Gate | None = None, reason
     return len(lines)
 
 
-def replay(hub: Hub, warehouse: Warehouse, *, reason: str | None = None) -> ReplayReport:
-    """Let the present rules decide on rejected records again; what they accept now moves, once."""
+def revalidate_rejected(hub: Hub, warehouse: Warehouse, *, reason: str | None = None) -> RevalidationReport:
+    """Validate rejected records again by the present rules; what they accept now moves to the accepted records, once."""
     found = revalidate(warehouse, reason=reason)
     touched = sorted(set(found.changed["object_key"].to_pylist()))
     _empty_mirrors(hub, touched)
-    done = _update(warehouse, found.changed)
-    mirror_rejected(hub, warehouse, *_folders(touched))
-    return ReplayReport(done.moved, done.renamed, kept=found.looked_at - done.moved - done.renamed)
+    done = _update_rejected(warehouse, found.changed)
+    mirror_rejected(hub, warehouse, *_folders_of(touched))
+    return RevalidationReport(done.moved, done.renamed, kept=found.looked_at - done.moved - done.renamed)
 
 
 def correct(hub: Hub, warehouse: Warehouse, path: Path) -> Corrected:
@@ -138,9 +137,9 @@ def correct(hub: Hub, warehouse: Warehouse, path: Path) -> Corrected:
     lines = _read_corrections(path)
     rows = _rejected_rows(warehouse, [line.record for line in lines])
     wanted = [line for line in lines if _is_wanted(warehouse, path, line, rows.get(line.record))]
-    refused = _refusals(warehouse, wanted)
+    refused = _refused_lines(warehouse, wanted)
     good = [line for line in wanted if line.number not in refused]
-    _land(hub, warehouse, good, {line.record: rows[line.record]["reason"] for line in good})
+    _land_corrections(hub, warehouse, good, {line.record: rows[line.record]["reason"] for line in good})
     done_before = sum(1 for line in lines if (row := rows.get(line.record)) is None or row["corrected_by"])
     return Corrected(
         corrected=len(good),
@@ -156,7 +155,7 @@ def mirror_key(key: str) -> str:
 
 
 def mirror_rejected(hub: Hub, warehouse: Warehouse, *prefixes: str) -> int:
-    """Write the mirrors that are in arrears for landing objects under prefixes that end with `/`; how many were written."""
+    """Write the mirrors that are out of date for landing objects under prefixes that end with `/`; how many were written."""
     sizes = {item.key: item.size_bytes for prefix in prefixes for item in hub.objects(_MIRRORS + prefix)}
     below = begins_with_any("object_key", prefixes)
     sql = f"select distinct object_key from raw.rejected_records where corrected_by is null and {below}"
@@ -164,8 +163,8 @@ def mirror_rejected(hub: Hub, warehouse: Warehouse, *prefixes: str) -> int:
     missing = sorted(key for mirror, key in rejected.items() if not sizes.get(mirror))
     for start in range(0, len(missing), _BATCH):
         for key, lines in _rejected_lines(warehouse, missing[start : start + _BATCH]).items():
-            hub.put(mirror_key(key), _packed(lines))
-    nothing = _packed(b"")
+            hub.put(mirror_key(key), _gzip_lines(lines))
+    nothing = _gzip_lines(b"")
     cleared = [mirror for mirror, size in sizes.items() if mirror not in rejected and size != len(nothing)]
     for mirror in cleared:
         hub.put(mirror, nothing)
@@ -181,7 +180,7 @@ class _Line:
     payload: str
 
 
-def _gates(warehouse: Warehouse, gate: Gate | None, reason: str | None) -> tuple[str, list[str]]:
+def _records_of_gates(warehouse: Warehouse, gate: Gate | None, reason: str | None) -> tuple[str, list[str]]:
     """SQL for the records of one gate or both, the second if it was built, whose reason contains a text; its parameters."""
     sql = "select 1 from information_schema.tables where lower(table_schema) = 'marts' and lower(table_name) = 'rpt_invalid_events'"
     both: dict[Gate, str] = {"load": _LOAD}
@@ -196,13 +195,13 @@ def _read_corrections(path: Path) -> list[_Line]:
         texts = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as UTF-8 text: {error}.") from error
-    lines = [_correction(path, number, text) for number, text in enumerate(texts, 1) if text.strip()]
+    lines = [_parse_correction(path, number, text) for number, text in enumerate(texts, 1) if text.strip()]
     if len({line.record for line in lines}) < len(lines):
         raise InputError(f"{path} names a record twice: leave one line for each record.")
     return lines
 
 
-def _correction(path: Path, number: int, text: str) -> _Line:
+def _parse_correction(path: Path, number: int, text: str) -> _Line:
     """A line as exported; the payload may also be written as the JSON object itself."""
     where = f"Line {number} of {path}"
     try:
@@ -214,7 +213,7 @@ def _correction(path: Path, number: int, text: str) -> _Line:
         ) from error
     if line.get("gate") == "contract":
         raise InputError(
-            f"{where} is of the contract gate: its record is loaded, so mend the rule or map its event, or deliver a new event."
+            f"{where} is of the contract gate: its record is loaded, so fix the rule or map its event, or deliver a new event."
         )
     return _Line(number, record, payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False))
 
@@ -239,7 +238,7 @@ def _is_wanted(warehouse: Warehouse, path: Path, line: _Line, row: Mapping[str, 
     return False
 
 
-def _refusals(warehouse: Warehouse, lines: Sequence[_Line]) -> dict[int, str]:
+def _refused_lines(warehouse: Warehouse, lines: Sequence[_Line]) -> dict[int, str]:
     """Line number → why its payload would be rejected again."""
     by_source: dict[str, list[_Line]] = defaultdict(list)
     for line in lines:
@@ -247,34 +246,34 @@ def _refusals(warehouse: Warehouse, lines: Sequence[_Line]) -> dict[int, str]:
     return {
         line.number: why
         for source, some in by_source.items()
-        for line, why in zip(some, reasons_of(source, [each.payload for each in some]), strict=True)
+        for line, why in zip(some, rejection_reasons_of(source, [each.payload for each in some]), strict=True)
         if why is not None
     }
 
 
-def _land(hub: Hub, warehouse: Warehouse, lines: Sequence[_Line], reasons: Mapping[RecordId, str]) -> None:
+def _land_corrections(hub: Hub, warehouse: Warehouse, lines: Sequence[_Line], reasons: Mapping[RecordId, str]) -> None:
     """One new object for each record that is corrected: same source, same hour of arrival."""
     if not lines:
         return
     touched = sorted({line.record[0] for line in lines})
-    there = [item.key for folder in _folders(touched) for item in hub.objects(folder)]
-    new_keys = {line.record: _put(hub, line, there) for line in lines}
+    there = [item.key for folder in _folders_of(touched) for item in hub.objects(folder)]
+    new_keys = {line.record: _put_correction(hub, line, there) for line in lines}
     landed = set(new_keys.values())
-    load_events(hub, warehouse, [o for folder in _folders(landed) for o in hub.objects(folder) if o.key in landed])
+    load_events(hub, warehouse, [o for folder in _folders_of(landed) for o in hub.objects(folder) if o.key in landed])
     _empty_mirrors(hub, touched)
     rows = [(key, index, reasons[key, index], new) for (key, index), new in new_keys.items()]
-    _update(warehouse, rejected_states(rows))
-    mirror_rejected(hub, warehouse, *_folders(touched))
+    _update_rejected(warehouse, rejected_states(rows))
+    mirror_rejected(hub, warehouse, *_folders_of(touched))
 
 
-def _update(warehouse: Warehouse, states: pa.Table) -> UpdateReport:
+def _update_rejected(warehouse: Warehouse, states: pa.Table) -> UpdateReport:
     if not len(states):
         return UpdateReport()
     with warehouse.raw_writer() as writer:
         return writer.update_rejected(states)
 
 
-def _put(hub: Hub, line: _Line, there: Sequence[str]) -> str:
+def _put_correction(hub: Hub, line: _Line, there: Sequence[str]) -> str:
     """The key of the object that corrects a record: the one that landed before a crash, if there is one."""
     key, index = line.record
     stream = f"corrected-{hashlib.sha256(f'{key} {index}'.encode()).hexdigest()[:16]}"
@@ -311,11 +310,11 @@ def _mirror_lines(rows: pa.Table) -> pa.Array:
         return con.sql(_MIRROR_LINES).to_arrow_table()["line"].combine_chunks()
 
 
-def _packed(lines: pa.Buffer | bytes) -> bytes:
+def _gzip_lines(lines: pa.Buffer | bytes) -> bytes:
     """Lines, gzip; equal lines give equal bytes."""
     return isal_zlib.compress(lines, 1, GZIP)
 
 
-def _folders(keys: Iterable[str]) -> Iterator[str]:
+def _folders_of(keys: Iterable[str]) -> Iterator[str]:
     """The folders that objects lie in, each once, with their final slash."""
     yield from sorted({key.rpartition("/")[0] + "/" for key in keys})

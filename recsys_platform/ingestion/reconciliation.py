@@ -65,7 +65,7 @@ class Account:
 def account(warehouse: Warehouse, days: Days | None = None) -> Account:
     """Compare ledger and rows for some days of arrival, None for all history; the ledger's own sums for all history always."""
     first, last = days or _EVER
-    moments = _moments(days)
+    moments = _day_bounds(days)
     broken = warehouse.frame(_OUT_OF_BALANCE, [first, last, *moments, *moments]).to_pylist()
     totals = warehouse.frame(_TOTALS, [first, last]).to_pylist()[0]
     return Account(**totals, broken=tuple(broken))
@@ -73,10 +73,10 @@ def account(warehouse: Warehouse, days: Days | None = None) -> Account:
 
 def damaged_objects(warehouse: Warehouse, days: Days | None = None) -> list[str]:
     """Key and damage of every object of some days of arrival of which only a part could be read."""
-    return [row["what"] for row in warehouse.frame(_DAMAGED, _moments(days)).to_pylist()]
+    return [row["what"] for row in warehouse.frame(_DAMAGED, _day_bounds(days)).to_pylist()]
 
 
-def _moments(days: Days | None) -> list[dt.datetime]:
+def _day_bounds(days: Days | None) -> list[dt.datetime]:
     """From the first moment (included) to the last (excluded)."""
     first, last = days or _EVER
     begin = dt.datetime.combine(first, dt.time())

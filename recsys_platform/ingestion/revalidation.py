@@ -32,7 +32,7 @@ def revalidate(warehouse: Warehouse, *, reason: str | None = None) -> Revalidate
     with duckdb.connect() as con:
         for rows in warehouse.rejected_records(reason=reason):
             looked_at += len(rows)
-            changed += [_changed(con, source, rows.filter(pc.field("source") == source)) for source in ENVELOPE]
+            changed += [_changed_records(con, source, rows.filter(pc.field("source") == source)) for source in ENVELOPE]
     return Revalidated(pa.concat_tables(changed), looked_at)
 
 
@@ -42,7 +42,7 @@ _STATES = pa.schema(
 _NOTHING = _STATES.empty_table()
 
 
-def _changed(con: duckdb.DuckDBPyConnection, source: str, rows: pa.Table) -> pa.Table:
+def _changed_records(con: duckdb.DuckDBPyConnection, source: str, rows: pa.Table) -> pa.Table:
     """Those of some records of a source whose reason is another one now, as rows of `changed`."""
     if not len(rows):
         return _NOTHING
@@ -57,7 +57,7 @@ def rejected_states(rows: Iterable[tuple[str, int, str | None, str | None]]) -> 
     return pa.Table.from_pylist([dict(zip(_STATES.names, row, strict=True)) for row in rows], _STATES)
 
 
-def reasons_of(source: str, payloads: Sequence[str]) -> list[str | None]:
+def rejection_reasons_of(source: str, payloads: Sequence[str]) -> list[str | None]:
     """Why each text would be rejected as a record of a source, None where it would be accepted."""
     with duckdb.connect() as con:
         texts = pa.array(payloads, pa.large_string())

@@ -1,7 +1,7 @@
-"""Cut a whole landing object into records at a guess, fast.
+"""Split a whole landing object into records by a guess, fast.
 
-The guess is right where a piece is a JSON object: then nothing else can have been meant. Whoever takes a guess must check that, and
-have what is not a JSON object framed anew, by `mended`.
+The guess is right where a piece is a JSON object: no other reading is possible. The caller checks that, and reframes what is not a
+JSON object with `reframe_broken`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,19 +19,19 @@ Places = np.ndarray[Any, np.dtype[np.int64]]
 _LINE, _OPEN, _CLOSE = b"\n"[0], b"{"[0], b"}"[0]
 
 
-def cut_at_a_guess(data: bytes) -> pa.Array | None:
+def split_by_guess(data: bytes) -> pa.Array | None:
     """The pieces of an object (large strings) at its line ends or, without any, where `}` meets `{`; None if it is damaged."""
     raw, damage = decompress(data)
     if damage or b"\r" in raw or foreign_format(raw):
         return None
-    starts, ends = _spans(raw)
+    starts, ends = _piece_spans(raw)
     offsets = np.concatenate(([0], np.cumsum(ends - starts)))
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(raw.replace(b"\n", b""))]
     pieces = pa.Array.from_buffers(pa.large_string(), len(starts), buffers)
     return pieces if _is_utf8(pieces) else None
 
 
-def _spans(raw: bytes) -> tuple[Places, Places]:
+def _piece_spans(raw: bytes) -> tuple[Places, Places]:
     """Where the pieces begin and end, empty ones left out."""
     letters = np.frombuffer(raw, np.uint8)
     if b"\n" in raw:
@@ -52,7 +52,7 @@ def _is_utf8(pieces: pa.Array) -> bool:
 
 
 @dataclass(frozen=True)
-class Mend:
+class Reframed:
     """Records that stand in place of the guesses `first` to `until - 1`."""
 
     first: int
@@ -60,13 +60,13 @@ class Mend:
     pieces: Sequence[Piece]
 
 
-def mended(data: bytes, broken: Sequence[int], *, of: int) -> Iterator[Mend]:
+def reframe_broken(data: bytes, broken: Sequence[int], *, of: int) -> Iterator[Reframed]:
     """Frame anew where guesses are broken, each time up to the next that is not; `broken` numbers those `of` so many, in order.
 
     Raises `HubError` if these are not the bytes that were guessed.
     """
     raw, _ = decompress(data)
-    starts = _in_characters(raw, _spans(raw)[0])
+    starts = _in_characters(raw, _piece_spans(raw)[0])
     if len(starts) != of:
         raise HubError("A landing object was replaced while it was read: run again.")
     is_broken = np.zeros(of, bool)
@@ -76,7 +76,7 @@ def mended(data: bytes, broken: Sequence[int], *, of: int) -> Iterator[Mend]:
     for first in broken:
         if first >= reached:
             reached, pieces = guesses.up_to_sound(framing, first)
-            yield Mend(first, reached, pieces)
+            yield Reframed(first, reached, pieces)
 
 
 def _in_characters(raw: bytes, places: Places) -> Places:

@@ -61,12 +61,12 @@ _REASONS = """
 
 def envelope_paths(source: str) -> list[str]:
     """The JSON paths that the envelope of a source looks at, in the order that `reason_of_object` expects them."""
-    return [path for need in ENVELOPE[_known(source)] for path in need.paths]
+    return [path for need in ENVELOPE[_checked_source(source)] for path in need.paths]
 
 
 def needed_fields(source: str, json: str) -> str:
     """SQL for whether a text may have to be rejected: it is not JSON, or what is needed is not in the first place to look."""
-    firsts = [need.paths[0] for need in ENVELOPE[_known(source)]]
+    firsts = [need.paths[0] for need in ENVELOPE[_checked_source(source)]]
     found = f"try(json_extract_string({json}, {firsts!r}))"
     lacks_one = f"coalesce(len(list_filter({found}, lambda v: coalesce(v, '') = '')), 1) > 0"
     return f"case when strlen({json}) < {SHORTEST} then true else {lacks_one} end"
@@ -76,8 +76,8 @@ def reason_of_object(source: str, json: str, fields: str) -> str:
     """SQL for why a valid JSON value is rejected, or null; `fields` is the list of what stands at `envelope_paths`."""
     paths = envelope_paths(source)
     missing = " ".join(
-        f"when coalesce({', '.join(_text(fields, paths.index(path)) for path in need.paths)}) is null then '{need.reason}'"
-        for need in ENVELOPE[_known(source)]
+        f"when coalesce({', '.join(_field_text(fields, paths.index(path)) for path in need.paths)}) is null then '{need.reason}'"
+        for need in ENVELOPE[_checked_source(source)]
     )
     # Blanks may stand before a record; `json_type` would read all of it again.
     first = f"ltrim({json}, ' ' || chr(9) || chr(10) || chr(13))"
@@ -105,11 +105,11 @@ def _is_whole(payload: str, framing: str) -> str:
     return f"not coalesce({damaged}, false) and json_valid({payload})"
 
 
-def _text(fields: str, index: int) -> str:
+def _field_text(fields: str, index: int) -> str:
     return f"nullif({fields}[{index + 1}], '')"
 
 
-def _known(source: str) -> Source:
+def _checked_source(source: str) -> Source:
     if source not in ENVELOPE:
         raise ValueError(f"{source} is not a source")
     return source  # type: ignore[return-value]

@@ -1,5 +1,5 @@
 """The warehouse: one small port, an engine behind it, and the load ledger.
 
-Belongs here: connections, raw and ops tables, loading objects, swapping published tables.
-Does not: transformations (dbt_project/), framing of records (events/).
+Belongs here: connections, writing raw and ops tables, publishing. Does not: which records are accepted (ingestion/), transformations
+(dbt_project/).
 """

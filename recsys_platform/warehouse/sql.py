@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 ARRIVAL_DAY = """try_cast(
     split_part(object_key, '/', 3) || '-' || split_part(object_key, '/', 4) || '-' || split_part(object_key, '/', 5) as date)"""
-"""The day in the key of a landing object of `engagement_events/`; NULL for other keys, in whichever order conditions are judged."""
+"""The day in the key of a landing object of `engagement_events/`; NULL for other keys, whatever the order of conditions."""
 
 ARRIVAL_HOUR = """split_part(object_key, '/', 3) || '/' || split_part(object_key, '/', 4) || '/' ||
     split_part(object_key, '/', 5) || '/' || split_part(object_key, '/', 6)"""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recsys_platform.common.errors import HubError
 from recsys_platform.ingestion import splitting as cutting
 from recsys_platform.ingestion.framing import Framing, Piece, split_records
-from recsys_platform.ingestion.splitting import cut_at_a_guess, mended
+from recsys_platform.ingestion.splitting import reframe_broken, split_by_guess
 
 A, B = json.dumps({"a": "}{"}), json.dumps({"b": {"c": [{}, "ü"]}}, ensure_ascii=False)
 PRETTY = json.dumps({"b": {"c": [{"d": 1}, "ü"]}}, indent=1, ensure_ascii=False)
@@ -26,10 +26,12 @@ def is_object(text: str) -> bool:
 
 
 def records(data: bytes) -> list[Piece]:
-    """What becomes of an object: sound guesses as they are, the others mended."""
-    guesses = cut_at_a_guess(data).to_pylist()
+    """What becomes of an object: sound guesses as they are, the others reframe_broken."""
+    guesses = split_by_guess(data).to_pylist()
     found, reached = [], 0
-    for mend in mended(data, [number for number, text in enumerate(guesses) if not is_object(text)], of=len(guesses)):
+    for mend in reframe_broken(
+        data, [number for number, text in enumerate(guesses) if not is_object(text)], of=len(guesses)
+    ):
         found += [*map(Piece, guesses[reached : mend.first]), *mend.pieces]
         reached = mend.until
     return [*found, *map(Piece, guesses[reached:])]
@@ -47,7 +49,7 @@ def test_guesses_and_what_is_mended_are_the_records_that_framing_finds(text, end
 
 def test_bytes_that_are_not_those_that_were_guessed_are_refused():
     with pytest.raises(HubError, match="replaced while it was read"):
-        list(mended(b"oops\noops\n", [0], of=1))
+        list(reframe_broken(b"oops\noops\n", [0], of=1))
 
 
 def test_a_broken_line_costs_the_reading_of_that_line_alone(monkeypatch):
@@ -66,4 +68,4 @@ def test_a_broken_line_costs_the_reading_of_that_line_alone(monkeypatch):
 
 @pytest.mark.parametrize("data", [b'{"a":1}\r\n', b'{"a":"\xff"}', b"\x1f\x8b\x08"])
 def test_damaged_objects_and_those_with_carriage_returns_are_not_guessed(data):
-    assert cut_at_a_guess(data) is None
+    assert split_by_guess(data) is None

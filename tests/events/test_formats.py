@@ -16,7 +16,7 @@ from recsys_platform.hub.layout import LANDING
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.file_formats import foreign_format
 from recsys_platform.ingestion.framing import Piece, split_records
-from recsys_platform.ingestion.splitting import cut_at_a_guess
+from recsys_platform.ingestion.splitting import split_by_guess
 from recsys_platform.sources.event_import import import_events
 
 TEXT = "".join(
@@ -72,7 +72,7 @@ ALL = [*FORMATS.items(), *(("Snappy", data) for data in SNAPPY)]
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_another_format_is_one_rejected_piece_that_names_it(name, data, pack):
     assert split_records(pack(data)) == [Piece("", f"not JSON text but {name}")]
-    assert cut_at_a_guess(pack(data)) is None
+    assert split_by_guess(pack(data)) is None
 
 
 @pytest.mark.parametrize(("name", "data"), ALL)

@@ -15,7 +15,7 @@ from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.envelope import ENVELOPE
 from recsys_platform.ingestion.framing import split_records
 from recsys_platform.ingestion.loading import load_events
-from recsys_platform.ingestion.revalidation import reasons_of
+from recsys_platform.ingestion.revalidation import rejection_reasons_of
 from recsys_platform.ingestion.validation import SHORTEST, needed_fields
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.days import DAY
@@ -235,5 +235,5 @@ def test_no_envelope_accepts_a_shorter_record_than_is_looked_at(source):
     for first, *rest in shortest:
         record[first] = 1 if not rest else {rest[0]: 1}
     text = json.dumps(record, separators=(",", ":"))
-    assert reasons_of(source, [text]) == [None]
+    assert rejection_reasons_of(source, [text]) == [None]
     assert len(text) >= SHORTEST

@@ -13,14 +13,14 @@ from recsys_platform.ingestion.loading import load_events
 from recsys_platform.ingestion.quarantine import (
     Corrected,
     Group,
-    ReplayReport,
+    RevalidationReport,
     correct,
     export,
     groups,
     listing,
     mirror_key,
     mirror_rejected,
-    replay,
+    revalidate_rejected,
 )
 from recsys_platform.ingestion.reconciliation import account
 from tests.support.days import DAY
@@ -147,8 +147,8 @@ def test_what_the_present_rules_accept_moves_once_and_is_news(hub, warehouse, lo
     before = rows(warehouse, "from raw.engagement_events where record_index = 0")[0]
     age(warehouse, loaded, 0, "no book id")
     [(last,)] = rows(warehouse, "select max(loaded_at) from ops.load_ledger")
-    report = replay(hub, warehouse)
-    assert report == ReplayReport(moved=1, renamed=0, kept=3)
+    report = revalidate_rejected(hub, warehouse)
+    assert report == RevalidationReport(moved=1, renamed=0, kept=3)
     after = rows(warehouse, "from raw.engagement_events where record_index = 0")[0]
     assert (after[:4], after[5]) == (before[:4], before[5])
     assert after[4] > last
@@ -156,28 +156,28 @@ def test_what_the_present_rules_accept_moves_once_and_is_news(hub, warehouse, lo
     assert rows(warehouse, "select records, accepted, rejected from ops.load_ledger") == [(5, 2, 3)]
     assert account(warehouse).broken == ()
     assert [line["record_index"] for line in mirrored(hub, loaded)] == [1, 2, 4]
-    assert replay(hub, warehouse) == ReplayReport(moved=0, renamed=0, kept=3)
+    assert revalidate_rejected(hub, warehouse) == RevalidationReport(moved=0, renamed=0, kept=3)
     assert len(rows(warehouse, "from raw.engagement_events")) == 2
 
 
 def test_only_records_of_the_reason_asked_for_are_judged_again(hub, warehouse, loaded):
     age(warehouse, loaded, 0, "no book id")
     age(warehouse, loaded, 3, "no price")
-    assert replay(hub, warehouse, reason="Book ID") == ReplayReport(moved=1)
+    assert revalidate_rejected(hub, warehouse, reason="Book ID") == RevalidationReport(moved=1)
     assert [group.reason for group in groups(warehouse, reason="price")] == ["no price"]
 
 
 def test_a_record_that_is_rejected_for_another_reason_now_gets_it(hub, warehouse, loaded):
     with warehouse.connect() as con:
         con.execute("update raw.rejected_records set reason = 'no message' where record_index = 2")
-    assert replay(hub, warehouse) == ReplayReport(moved=0, renamed=1, kept=2)
+    assert revalidate_rejected(hub, warehouse) == RevalidationReport(moved=0, renamed=1, kept=2)
     assert mirrored(hub, loaded)[1]["reason"] == "no message id"
 
 
 @pytest.mark.parametrize("reason", ["truncated gzip", "damaged gzip: invalid block type", "not UTF-8"])
 def test_damaged_bytes_stay_rejected_whatever_the_rules(hub, warehouse, loaded, reason):
     age(warehouse, loaded, 0, reason)
-    assert replay(hub, warehouse).moved == 0
+    assert revalidate_rejected(hub, warehouse).moved == 0
     assert groups(warehouse, reason=reason)[0].records == 1
 
 

@@ -53,14 +53,14 @@ def revalidate(
 ) -> None:
     """Validate rejected records again, with today's rules or with corrected payloads; load what passes, exactly once."""
     from recsys_platform.cli.output.quarantine import print_corrected, print_revalidated
-    from recsys_platform.ingestion.quarantine import correct, replay
+    from recsys_platform.ingestion.quarantine import correct, revalidate_rejected
 
     if reason is not None and corrections is not None:
         raise InputError("--reason and --corrections exclude each other: a file of corrections names its records.")
     settings = load_settings()
     hub, warehouse = hub_of(settings), prepared_warehouse(settings)
     if corrections is None:
-        print_revalidated(OUT, replay(hub, warehouse, reason=reason))
+        print_revalidated(OUT, revalidate_rejected(hub, warehouse, reason=reason))
         return
     done = correct(hub, warehouse, corrections)
     print_corrected(OUT, done)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.ingestion.quarantine import Corrected, Group, ReplayReport
+from recsys_platform.ingestion.quarantine import Corrected, Group, RevalidationReport
 
 _NEXT = "Run `recsys run` to bring the marts up to date."
 
@@ -35,7 +35,7 @@ def print_listing(out: Console, rows: Sequence[Mapping[str, Any]], of: int) -> N
         out.print(escape(f"{row['gate']}  {row['object_key']} #{row['record_index']}  {row['reason']}"), soft_wrap=True)
 
 
-def print_revalidated(out: Console, done: ReplayReport) -> None:
+def print_revalidated(out: Console, done: RevalidationReport) -> None:
     """Print how many records passed now."""
     out.print(
         f"{done.moved:,} rejected records are accepted now, {done.renamed:,} have another reason, {done.kept:,} stay as they were."

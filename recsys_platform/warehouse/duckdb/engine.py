@@ -117,7 +117,7 @@ class DuckDBWarehouse:
     def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection that is closed whatever happens; `WarehouseError` if the file is locked, absent or not DuckDB."""
         try:
-            con = self._open(read_only=read_only)
+            con = self._open_file(read_only=read_only)
         except duckdb.Error as error:
             kind = WarehouseHeldError if _is_locked(error) else WarehouseError
             raise kind(_why_closed(self.path, str(error))) from error
@@ -127,22 +127,22 @@ class DuckDBWarehouse:
         finally:
             con.close()
 
-    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        """Readers are told at once that the file is held; writers wait, for a loader is done sooner or later."""
+    def _open_file(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        """Open the file: a reader fails at once if another process holds it, a writer waits."""
         if read_only:
-            return self._connect(self.path, read_only=True)
+            return self._connect_file(self.path, read_only=True)
         for attempt in stamina.retry_context(
             on=_is_locked, attempts=None, timeout=self.lock_wait, wait_initial=0.1, wait_max=2
         ):
             with attempt:
-                return self._connect(self.path)
+                return self._connect_file(self.path)
         raise AssertionError("stamina ends with a value or an error")
 
     def connect_beside(self, path: Path) -> duckdb.DuckDBPyConnection:
         """A connection to another file within the same limits."""
-        return self._connect(path)
+        return self._connect_file(path)
 
-    def _connect(self, path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    def _connect_file(self, path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
         return interruptible(
             duckdb.connect(
                 str(path),

@@ -27,24 +27,24 @@ class _Interruptible:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._target, name)
-        return partial(self._call, found) if callable(found) else found
+        return partial(self._call_in_thread, found) if callable(found) else found
 
     def close(self) -> None:
         """Close the connection and end the thread."""
-        self._call(self._connection.close)
+        self._call_in_thread(self._connection.close)
         self._thread.shutdown()
 
-    def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _call_in_thread(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         running = self._thread.submit(method, *args, **kwargs)
         try:
             done = running.result()
         except BaseException:
-            self._interrupt(running)
+            self._interrupt_call(running)
             raise
         is_lazy = isinstance(done, duckdb.DuckDBPyConnection | duckdb.DuckDBPyRelation)
         return _Interruptible(done, self._connection, self._thread) if is_lazy else done
 
-    def _interrupt(self, running: "Future[Any]") -> None:
+    def _interrupt_call(self, running: "Future[Any]") -> None:
         while not running.done():
             self._connection.interrupt()
             wait([running], timeout=_PAUSE)

@@ -19,12 +19,12 @@ def publish(
     promises: Mapping[str, str],
     given: Mapping[str, pa.Table],
 ) -> dict[str, int]:
-    """Write all tables, check their promises, swap the views; the caller holds the transaction. Rows by table.
+    """Write all tables, run the checks, swap the views; the caller holds the transaction. Rows by table.
 
     `promises`: sentence → SQL that counts the offending rows, with `{name}` for the new version of each table
-    and for each of the tables in `given`, what the promises are judged against.
+    and for each of the tables in `given`, what the checks compare with.
     """
-    rows = {name: _write(con, versioned(name, version), batches) for name, batches in tables.items()}
+    rows = {name: _write_version(con, versioned(name, version), batches) for name, batches in tables.items()}
     for name, table in given.items():
         _keep_for_checks(con, f"given_{name}", table)
     names = {name: versioned(name, version) for name in tables} | {name: f"given_{name}" for name in given}
@@ -67,7 +67,7 @@ def versioned(name: str, version: str) -> str:
     return f'ops."{name}__{version}"'
 
 
-def _write(con: duckdb.DuckDBPyConnection, table: str, batches: Iterable[pa.RecordBatch]) -> int:
+def _write_version(con: duckdb.DuckDBPyConnection, table: str, batches: Iterable[pa.RecordBatch]) -> int:
     con.execute(f"drop table if exists {table}")
     total = 0
     for number, batch in enumerate(batches):
@@ -87,7 +87,7 @@ def _keep_for_checks(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table)
 
 
 def _refuse_broken(con: duckdb.DuckDBPyConnection, names: Mapping[str, str], promises: Mapping[str, str]) -> None:
-    """Collect every broken promise, then raise one error."""
+    """Collect every check that fails, then raise one error."""
     counts = {sentence: con.execute(sql.format_map(names)).fetchone() for sentence, sql in promises.items()}
     broken = [f"{sentence} ({count[0]} rows do not)" for sentence, count in counts.items() if count and count[0]]
     if broken:

@@ -38,7 +38,7 @@ class DuckDBRawWriter:
         self.con.execute("set wal_autocheckpoint = '256MB'")
         self.con.execute(f"set memory_limit = '{_smaller_size(self.memory_limit, APPEND_MEMORY)}'")
         tables = {"accepted": _as_json(batch.accepted), "rejected": batch.rejected, "objects": batch.objects}
-        with self._transaction(tables):
+        with self._transaction_with(tables):
             [numbers] = self.con.execute(_REPORT).fetchall()
             values = {"loaded_at": next_loaded_at(self.con)}
             self.con.execute(_APPEND_ACCEPTED, values | {"source": batch.source})
@@ -49,7 +49,7 @@ class DuckDBRawWriter:
     def replace_snapshot(self, kind: Attributes, day: dt.date, rows: pa.Table, objects: pa.Table) -> None:
         """Put the attributes of a day in place of those that are there, in one transaction."""
         names = {"kind": kind, "id_column": ID_FIELDS[kind]}
-        with self._transaction({"snapshot": _as_json(rows), "objects": objects}):
+        with self._transaction_with({"snapshot": _as_json(rows), "objects": objects}):
             loaded_at = next_loaded_at(self.con)
             self.con.execute(f"delete from raw.{kind} where snapshot_date = ?", [day])
             self.con.execute(_INSERT_SNAPSHOT.format(**names), {"day": day, "loaded_at": loaded_at})
@@ -58,7 +58,7 @@ class DuckDBRawWriter:
 
     def update_rejected(self, rows: pa.Table) -> UpdateReport:
         """Bring outstanding rejected records into the state that `rows` says, in one transaction."""
-        with self._transaction({"updates": rows}):
+        with self._transaction_with({"updates": rows}):
             [(moved, renamed)] = self.con.execute(_COUNT_UPDATES).fetchall()
             loaded_at = {"loaded_at": next_loaded_at(self.con)}
             self.con.execute(_MOVE_ACCEPTED, loaded_at)
@@ -68,7 +68,7 @@ class DuckDBRawWriter:
         return UpdateReport(moved, renamed)
 
     @contextmanager
-    def _transaction(self, tables: Mapping[str, pa.Table]) -> Iterator[None]:
+    def _transaction_with(self, tables: Mapping[str, pa.Table]) -> Iterator[None]:
         """A transaction in which some Arrow tables can be read by name."""
         for name, table in tables.items():
             self.con.register(name, table)

@@ -31,8 +31,8 @@ def write_reading_copy(warehouse: DuckDBWarehouse, target: Path) -> dict[str, in
     """Copy every mart, published list and ops table as it is now; rows by table. What fails leaves the copy before as it was."""
     draft = target.with_suffix(f".{os.getpid()}.draft")
     try:
-        with _attached(warehouse, draft) as con:
-            rows = dict(_copied(con))
+        with _open_draft(warehouse, draft) as con:
+            rows = dict(_copy_tables(con))
         draft.chmod(0o444)  # whoever opened it to write would leave a log that the next copy takes for its own
         target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
         os.replace(draft, target)
@@ -48,7 +48,7 @@ def write_reading_copy(warehouse: DuckDBWarehouse, target: Path) -> dict[str, in
 
 
 @contextmanager
-def _attached(warehouse: DuckDBWarehouse, draft: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _open_draft(warehouse: DuckDBWarehouse, draft: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the draft that reads the warehouse, by the name under which its views were made."""
     con = warehouse.connect_beside(draft)
     try:
@@ -58,7 +58,7 @@ def _attached(warehouse: DuckDBWarehouse, draft: Path) -> Iterator[duckdb.DuckDB
         con.close()
 
 
-def _copied(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, int]]:
+def _copy_tables(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, int]]:
     """Name and rows of each table, copied."""
     for schema in (*SCHEMAS, "ops"):
         con.execute(f"create schema {schema}")

@@ -1,5 +1,5 @@
-"""The Snowflake engine: the same tables, the same decisions, in an account in the cloud.
+"""The Snowflake engine: the same tables as on DuckDB, in an account.
 
-Belongs here: connecting, carrying tables over an external stage, what the port asks of a warehouse, and the scripts (`*.sql`) by which
-an administrator sets an account up. Does not: what a record must carry (validation.py), which `staging_duckdb.py` asks as DuckDB does.
+Belongs here: sessions, bulk loads over an external stage, raw and ops tables, publishing, and the setup scripts (`*.sql`) for an
+administrator. Does not: which records are accepted (ingestion/).
 """

@@ -1,4 +1,4 @@
-"""Carry Arrow tables into temporary tables of a session: as Parquet into the hub, then by `COPY INTO` from the external stage."""
+"""Bulk load Arrow tables into temporary tables of a session: Parquet files in the hub, then `COPY INTO` from the external stage."""
 
 import io
 import logging
@@ -31,21 +31,21 @@ class Stage:
     hub: Hub
 
     @contextmanager
-    def carried(self, session: Session, tables: Mapping[str, Given]) -> Iterator[dict[str, str]]:
+    def staged(self, session: Session, tables: Mapping[str, Given]) -> Iterator[dict[str, str]]:
         """Temporary tables of the session with those rows, by name; their files are removed at the end."""
         folder = f"{FOLDER}/{uuid.uuid4().hex}"
         keys: list[str] = []
         names: dict[str, str] = {}
         try:
             for name, given in tables.items():
-                names[name] = self._carry(session, f"{folder}/{name}", given, keys)
+                names[name] = self._stage_table(session, f"{folder}/{name}", given, keys)
             yield names
             for table in names.values():
                 session.execute(f"drop table {table}")
         finally:
-            self._tidy(keys)
+            self._remove_files(keys)
 
-    def _tidy(self, keys: Sequence[str]) -> None:
+    def _remove_files(self, keys: Sequence[str]) -> None:
         """Remove files that have been read. What stays behind does no harm: what they brought is committed."""
         try:
             for key in keys:
@@ -53,16 +53,16 @@ class Stage:
         except HubError as error:
             _LOG.warning("%s The folder %s/ may be emptied.", error, FOLDER)
 
-    def _carry(self, session: Session, folder: str, given: Given, keys: list[str]) -> str:
+    def _stage_table(self, session: Session, folder: str, given: Given, keys: list[str]) -> str:
         """One table, a file for each batch."""
-        table = f"ops.carried_{uuid.uuid4().hex}"
-        for number, part in enumerate(_parts(given)):
+        table = f"ops.staged_{uuid.uuid4().hex}"
+        for number, part in enumerate(_as_tables(given)):
             if number == 0:
-                session.execute(f"create temporary table {table} ({_definitions(part.schema)})")
+                session.execute(f"create temporary table {table} ({_column_definitions(part.schema)})")
             keys.append(f"{folder}/{number:05}.parquet")
-            self.hub.put(keys[-1], _parquet(part))
+            self.hub.put(keys[-1], _parquet_bytes(part))
         if not any(key.startswith(f"{folder}/") for key in keys):
-            raise WarehouseError(f"{folder.rpartition('/')[2]} has no rows and no columns: there is nothing to carry.")
+            raise WarehouseError(f"{folder.rpartition('/')[2]} has no rows and no columns: there is nothing to load.")
         session.execute(
             f"copy into {table} from @{self.name}/{folder}/ file_format = (type = parquet use_logical_type = true)"
             " match_by_column_name = case_insensitive on_error = abort_statement"
@@ -70,20 +70,20 @@ class Stage:
         return table
 
 
-def _parts(given: Given) -> Iterator[pa.Table]:
+def _as_tables(given: Given) -> Iterator[pa.Table]:
     if isinstance(given, pa.Table):
         yield given
     else:
         yield from (pa.Table.from_batches([batch]) for batch in given)
 
 
-def _parquet(table: pa.Table) -> bytes:
+def _parquet_bytes(table: pa.Table) -> bytes:
     out = io.BytesIO()
     pq.write_table(table, out, compression="snappy", coerce_timestamps="us")
     return out.getvalue()
 
 
-def _definitions(schema: pa.Schema) -> str:
+def _column_definitions(schema: pa.Schema) -> str:
     return ", ".join(f'"{field.name.upper()}" {snowflake_type(field.type)}' for field in schema)
 
 

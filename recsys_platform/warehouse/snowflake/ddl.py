@@ -13,7 +13,7 @@ _TYPES = {
     " using compression zstd": "",
     "payload varchar": f"payload {LONG_TEXT}",
 }
-TURNS = "create table if not exists ops.turns (taken_at timestamp_ltz not null)"
+WRITE_LOCK = "create table if not exists ops.turns (taken_at timestamp_ltz not null)"
 # What loads delete by and staging reads by; the rest is small.
 _CLUSTERED = {"raw.engagement_events": "cast(loaded_at as date), source"}
 
@@ -29,7 +29,7 @@ def statements() -> Iterator[str]:
         clustered = f" cluster by ({_CLUSTERED[table]})" if table in _CLUSTERED else ""
         yield f"create table if not exists {table} ({_in_snowflake(columns)}){clustered}"
     yield from (f"alter table {table} add column if not exists {column}" for table, column in ADDED_COLUMNS)
-    yield TURNS
+    yield WRITE_LOCK
 
 
 def _in_snowflake(columns: str) -> str:

@@ -15,7 +15,7 @@ from recsys_platform.warehouse.snowflake import ddl, publishing, raw_writer
 from recsys_platform.warehouse.snowflake.bulk_load import Stage
 from recsys_platform.warehouse.snowflake.raw_writer import SnowflakeRawWriter
 from recsys_platform.warehouse.snowflake.session import Account, Session, SnowflakeError
-from recsys_platform.warehouse.snowflake.write_lock import in_turn
+from recsys_platform.warehouse.snowflake.write_lock import with_write_lock
 from recsys_platform.warehouse.sql import begins_with_any, marks
 
 _NO_SUCH_OBJECT = 2003
@@ -74,7 +74,7 @@ class SnowflakeWarehouse:
     def ensure_salt(self, salt: str | None) -> bool:
         """Put the secret salt of hashes where SQL reads it, in one transaction; whether that replaced another."""
         with self.connect() as session:
-            return in_turn(session, lambda: ensure_salt(session.execute_discreetly, salt))
+            return with_write_lock(session, lambda: ensure_salt(session.execute_discreetly, salt))
 
     def replace_rows(self, table: str, rows: pa.Table | None, *, key: str, values: Sequence[str]) -> None:
         """Put rows into an ops table in place of those whose key is one of the values, in one transaction."""
@@ -85,8 +85,8 @@ class SnowflakeWarehouse:
             for name in staged:
                 session.execute(f"insert into {table} ({columns}) select {columns} from {name}")
 
-        with self.connect() as session, self.stage.carried(session, {} if rows is None else {"rows": rows}) as names:
-            in_turn(session, lambda: replace(names.values()))
+        with self.connect() as session, self.stage.staged(session, {} if rows is None else {"rows": rows}) as names:
+            with_write_lock(session, lambda: replace(names.values()))
 
     def published_versions(self, table: str) -> list[PublishedVersion]:
         """The versions of a published table that are kept, oldest first: all of them in one table."""

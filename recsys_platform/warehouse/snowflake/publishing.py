@@ -1,8 +1,8 @@
 """Put a new version of the published tables before readers in one step; the version before stays for a rollback.
 
-All versions of a table stand in `ops.<name>`, told apart by `publication`; the view `published.<name>` shows the one that
+All versions of a table stand in `ops.<name>`, distinguished by `publication`; the view `published.<name>` shows the one that
 `ops.publications` calls live. So a swap is an update of that one table: all published tables change in the same moment,
-which a statement that defines a view could not promise, since Snowflake commits each by itself.
+which a statement that defines a view could not do, since Snowflake commits each by itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from recsys_platform.common.errors import PublishError
 from recsys_platform.warehouse.publications import EARLIER, KEPT_VERSIONS, NO_EARLIER
 from recsys_platform.warehouse.snowflake.bulk_load import Stage, snowflake_type
 from recsys_platform.warehouse.snowflake.session import Session
-from recsys_platform.warehouse.snowflake.write_lock import in_turn
+from recsys_platform.warehouse.snowflake.write_lock import with_write_lock
 
 
 def publish(
@@ -24,17 +24,19 @@ def publish(
     promises: Mapping[str, str],
     given: Mapping[str, pa.Table],
 ) -> dict[str, int]:
-    """Carry all tables, check their promises, swap them together; rows by table."""
-    with stage.carried(session, {**tables, **given}) as names:
+    """Bulk load all tables, run the checks, swap all tables together; rows by table."""
+    with stage.staged(session, {**tables, **given}) as names:
         _refuse_broken(session, names, promises)
         for name in tables:
-            _define(session, name, names[name])
-        return in_turn(session, lambda: {name: _go_live(session, version, name, names[name]) for name in tables})
+            _create_table_and_view(session, name, names[name])
+        return with_write_lock(
+            session, lambda: {name: _go_live(session, version, name, names[name]) for name in tables}
+        )
 
 
 def roll_back(session: Session) -> str:
     """Show readers again what they saw before the live version; its name. `PublishError` if there is none."""
-    return in_turn(session, lambda: _swap_back(session))
+    return with_write_lock(session, lambda: _swap_back(session))
 
 
 def _swap_back(session: Session) -> str:
@@ -52,14 +54,14 @@ def _swap_back(session: Session) -> str:
 
 
 def _refuse_broken(session: Session, names: Mapping[str, str], promises: Mapping[str, str]) -> None:
-    """Collect every broken promise, then raise one error."""
+    """Collect every check that fails, then raise one error."""
     counts = {sentence: session.execute(sql.format_map(names)) for sentence, sql in promises.items()}
     broken = [f"{sentence} ({rows[0][0]} rows do not)" for sentence, rows in counts.items() if rows and rows[0][0]]
     if broken:
         raise PublishError(f"Not published, the version before stays live: {'; '.join(broken)}.")
 
 
-def _define(session: Session, name: str, like: str) -> None:
+def _create_table_and_view(session: Session, name: str, like: str) -> None:
     """The table of all versions and its view; a column that is new is added to both."""
     session.execute(versions_table(name, like))
     kept, new = (session.frame(f"select * from {table} limit 0").schema for table in (f"ops.{name}", like))
@@ -94,12 +96,12 @@ def rows_of_version(name: str, version: str) -> str:
     return f"(select * from ops.{name} where publication = '{literal}')"
 
 
-def _go_live(session: Session, version: str, name: str, carried: str) -> int:
-    """The rows of a version, live; those of versions that nobody can go back to are gone. Number of rows."""
+def _go_live(session: Session, version: str, name: str, staged: str) -> int:
+    """Insert the rows of a version, make it live, and delete versions that are no longer kept. Number of rows."""
     session.execute(f"delete from ops.{name} where publication = ?", [version])
-    columns = ", ".join(session.frame(f"select * from {carried} limit 0").column_names)
-    session.execute(f"insert into ops.{name} (publication, {columns}) select ?, {columns} from {carried}", [version])
-    [(rows,)] = session.execute(f"select count(*) from {carried}")
+    columns = ", ".join(session.frame(f"select * from {staged} limit 0").column_names)
+    session.execute(f"insert into ops.{name} (publication, {columns}) select ?, {columns} from {staged}", [version])
+    [(rows,)] = session.execute(f"select count(*) from {staged}")
     session.execute("delete from ops.publications where version = ? and table_name = ?", [version, name])
     session.execute("update ops.publications set is_live = false where table_name = ?", [name])
     session.execute(

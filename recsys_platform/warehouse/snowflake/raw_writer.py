@@ -10,7 +10,7 @@ from recsys_platform.hub.layout import ID_FIELDS, Attributes
 from recsys_platform.warehouse.port import UNREADABLE, LoadReport, UpdateReport, ValidatedBatch
 from recsys_platform.warehouse.snowflake.bulk_load import Stage
 from recsys_platform.warehouse.snowflake.session import Session
-from recsys_platform.warehouse.snowflake.write_lock import in_turn
+from recsys_platform.warehouse.snowflake.write_lock import with_write_lock
 from recsys_platform.warehouse.sql import later_than
 
 
@@ -31,10 +31,10 @@ class SnowflakeRawWriter:
     def append(self, batch: ValidatedBatch) -> LoadReport:
         """Add the rows of those objects that the ledger does not have, and their lines of the ledger."""
         tables = {"accepted": batch.accepted, "rejected": batch.rejected, "objects": batch.objects}
-        with self.stage.carried(self.session, tables) as names:
-            return in_turn(self.session, lambda: self._append(names, batch.source))
+        with self.stage.staged(self.session, tables) as names:
+            return with_write_lock(self.session, lambda: self._append_staged(names, batch.source))
 
-    def _append(self, names: Mapping[str, str], source: str) -> LoadReport:
+    def _append_staged(self, names: Mapping[str, str], source: str) -> LoadReport:
         loaded_at = _next_loaded_at(self.session)
         self.session.execute(_APPEND_ACCEPTED.format(**names), [source, loaded_at])
         self.session.execute(_APPEND_REJECTED.format(**names), [source, loaded_at, source, loaded_at])
@@ -44,10 +44,10 @@ class SnowflakeRawWriter:
 
     def replace_snapshot(self, kind: Attributes, day: dt.date, rows: pa.Table, objects: pa.Table) -> None:
         """Put the attributes of a day in place of those that are there."""
-        with self.stage.carried(self.session, {"rows": rows, "objects": objects}) as names:
-            in_turn(self.session, lambda: self._replace_snapshot(names, kind, day))
+        with self.stage.staged(self.session, {"rows": rows, "objects": objects}) as names:
+            with_write_lock(self.session, lambda: self._replace_staged_snapshot(names, kind, day))
 
-    def _replace_snapshot(self, names: Mapping[str, str], kind: Attributes, day: dt.date) -> None:
+    def _replace_staged_snapshot(self, names: Mapping[str, str], kind: Attributes, day: dt.date) -> None:
         loaded_at = _next_loaded_at(self.session)
         self.session.execute(f"delete from raw.{kind} where snapshot_date = cast(? as date)", [day.isoformat()])
         insert = _INSERT_SNAPSHOT.format(kind=kind, id_column=ID_FIELDS[kind], **names)
@@ -57,10 +57,10 @@ class SnowflakeRawWriter:
 
     def update_rejected(self, rows: pa.Table) -> UpdateReport:
         """Bring outstanding rejected records into the state that `rows` says."""
-        with self.stage.carried(self.session, {"updates": rows}) as names:
-            return in_turn(self.session, lambda: self._update_rejected(names))
+        with self.stage.staged(self.session, {"updates": rows}) as names:
+            return with_write_lock(self.session, lambda: self._update_staged_rejected(names))
 
-    def _update_rejected(self, names: Mapping[str, str]) -> UpdateReport:
+    def _update_staged_rejected(self, names: Mapping[str, str]) -> UpdateReport:
         loaded_at = _next_loaded_at(self.session)
         [(renamed,)] = self.session.execute(_COUNT_RENAMED.format(**names))
         [(moved, *_)] = self.session.execute(_MOVE_ACCEPTED.format(**names), [loaded_at])

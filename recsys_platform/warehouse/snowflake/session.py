@@ -20,7 +20,7 @@ from snowflake.connector.backoff_policies import exponential_backoff
 from snowflake.connector.errors import Error
 
 from recsys_platform.common.errors import WarehouseError
-from recsys_platform.warehouse.snowflake.arrow_types import as_in_the_port
+from recsys_platform.warehouse.snowflake.arrow_types import to_port_types
 
 # Seconds after which a login is not tried again; the connector, left alone, goes on for a minute. The last wait and the last try, of
 # at most ten seconds, come on top.
@@ -161,7 +161,7 @@ class Session:
     def frame(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """The answer to a query as the port gives it."""
         with self._cursor(sql, parameters) as cursor:
-            return as_in_the_port(
+            return to_port_types(
                 cursor.fetch_arrow_all(force_return_table=True, force_microsecond_precision=True), cursor.description
             )
 

@@ -1,7 +1,7 @@
-"""Writers take turns, by the one row of `ops.turns`.
+"""The write lock: a writer updates the one row of `ops.turns` first, and the next writer waits for that transaction to end.
 
-Snowflake lets inserts of two sessions pass each other, and two loaders that see the same new object would both load it. Who has the
-turn sees all that was committed before it.
+Snowflake runs inserts of two sessions side by side, so that two loaders that see the same new object would both load it. A writer
+that has the lock sees everything that was committed before.
 """
 
 from collections.abc import Callable
@@ -13,24 +13,26 @@ from recsys_platform.common.errors import WarehouseError
 from recsys_platform.warehouse.snowflake.session import Session, SnowflakeError
 
 T = TypeVar("T")
-TURN_WAIT = 600.0  # seconds
+LOCK_WAIT = 600.0  # seconds
 
 
-def in_turn(session: Session, work: Callable[[], T]) -> T:
-    """Do some work in one transaction while no other writer does; again from the start if the turn did not come."""
-    retries = stamina.retry_context(on=_is_busy, attempts=None, timeout=TURN_WAIT, wait_initial=0.2, wait_max=5)
+def with_write_lock(session: Session, work: Callable[[], T]) -> T:
+    """Run some work in one transaction under the write lock; retry from the start if another transaction kept it too long."""
+    retries = stamina.retry_context(on=_is_busy, attempts=None, timeout=LOCK_WAIT, wait_initial=0.2, wait_max=5)
     for attempt in retries:
         with attempt, session.transaction():
-            _take_turn(session)
+            _take_lock(session)
             return work()
     raise AssertionError("stamina ends with a value or an error")
 
 
-def _take_turn(session: Session) -> None:
-    """Wait for whoever has the turn. An update of nothing would wait for nobody."""
+def _take_lock(session: Session) -> None:
+    """Wait for the lock. An update of no row would not wait."""
     [(taken, *_)] = session.execute("update ops.turns set taken_at = current_timestamp()")
     if taken != 1:
-        raise WarehouseError(f"ops.turns has {taken} rows and not one, by which writers wait for each other: mend it.")
+        raise WarehouseError(
+            f"ops.turns has {taken} rows and not one, which serves as the write lock: leave one row in it."
+        )
 
 
 def _is_busy(error: Exception) -> bool:

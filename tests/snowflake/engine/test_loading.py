@@ -11,7 +11,7 @@ from recsys_platform.common.errors import InputError, WarehouseError
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.arrivals import arrivals
 from recsys_platform.ingestion.loading import load_events, load_snapshot
-from recsys_platform.ingestion.quarantine import correct, export, groups, replay
+from recsys_platform.ingestion.quarantine import correct, export, groups, revalidate_rejected
 from recsys_platform.ingestion.reconciliation import account
 from recsys_platform.ingestion.revalidation import revalidate
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -74,7 +74,7 @@ def test_what_only_duckdb_reads_is_rejected_there_and_stays_so(
     assert [(group.reason, group.records) for group in groups(warehouse)] == [(UNREADABLE, 1)]
     assert account(warehouse).broken == ()
     assert len(revalidate(warehouse).changed) == 0
-    assert replay(hub, warehouse).moved == 0
+    assert revalidate_rejected(hub, warehouse).moved == 0
 
 
 def test_a_turn_that_nobody_can_take_stops_a_writer(hub: Hub, warehouse: SnowflakeWarehouse, land, view) -> None:
@@ -110,9 +110,9 @@ def test_corrected_records_are_loaded_and_rules_that_changed_are_applied_as_on_d
             [json.dumps(view("m2"))],
         )
     assert {group.reason for group in groups(warehouse)} == {"an old rule", "not JSON: expecting value"}
-    report = replay(hub, warehouse)
+    report = revalidate_rejected(hub, warehouse)
     assert (report.moved, report.kept) == (1, 1)
-    assert replay(hub, warehouse).moved == 0
+    assert revalidate_rejected(hub, warehouse).moved == 0
     file = tmp_path / "wrong.jsonl"
     assert export(warehouse, file) == 1
     line = json.loads(file.read_text())
