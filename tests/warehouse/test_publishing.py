@@ -63,3 +63,18 @@ def test_there_is_no_way_back_from_the_only_version(warehouse):
     publish(warehouse, "v1", [1])
     with pytest.raises(PublishError, match="no earlier version"):
         warehouse.roll_back()
+
+
+def test_each_version_that_is_kept_can_be_queried_by_its_relation(warehouse):
+    for version, numbers in (("v1", [1]), ("v2", [2, 3])):
+        publish(warehouse, version, numbers)
+    assert rows_of_versions(warehouse) == [("v1", False, [1]), ("v2", True, [2, 3])]
+    assert warehouse.published_versions("similar_books") == []
+
+
+def rows_of_versions(warehouse):
+    """Version, whether it is live, and what its relation holds."""
+    return [
+        (each.version, each.is_live, warehouse.frame(f"select n from {each.relation} order by 1")["n"].to_pylist())
+        for each in warehouse.published_versions("popular_books")
+    ]

@@ -74,3 +74,12 @@ def test_going_back_from_the_only_version_is_refused(warehouse: SnowflakeWarehou
     publish(warehouse, "v1", "a")
     with pytest.raises(PublishError, match="no earlier version"):
         warehouse.roll_back()
+
+
+def test_each_version_that_is_kept_can_be_queried_by_its_relation(warehouse: SnowflakeWarehouse) -> None:
+    publish(warehouse, "v1", "a", "b")
+    publish(warehouse, "v2", "c")
+    found = warehouse.published_versions("popular_books")
+    books = [warehouse.frame(f"select book_id from {each.relation} order by rank")["book_id"] for each in found]
+    assert [(each.version, each.is_live) for each in found] == [("v1", False), ("v2", True)]
+    assert [column.to_pylist() for column in books] == [["a", "b"], ["c"]]
