@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from recsys_platform.config.factories import hub_of, registry_of
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.recommender.batch.export import export_tables
-from recsys_platform.recommender.batch.spark import Shelf, lists_of
+from recsys_platform.recommender.batch.spark import BookArrays, rank_batch
 from recsys_platform.recommender.data.training_data import newest_dataset
 from recsys_platform.recommender.lists.list_rules import load_list_rules
 from recsys_platform.recommender.lists.rules import Rules, allowed_by
@@ -26,9 +26,9 @@ Lists = set[tuple[str, int, str]]
 
 def lists_in(folder: Path) -> Lists:
     """What the Spark job makes of exported tables, here in one process."""
-    shelf = Shelf.of(pq.read_table(folder / "books"))
+    books = BookArrays.of(pq.read_table(folder / "books"))
     batches = pq.read_table(folder / "users").combine_chunks().to_batches()
-    lists = pa.Table.from_batches([lists_of(batch, shelf, K) for batch in batches])
+    lists = pa.Table.from_batches([rank_batch(batch, books, K) for batch in batches])
     return set(zip(*(lists[name].to_pylist() for name in ("user_id", "rank", "book_id")), strict=True))
 
 

@@ -13,7 +13,7 @@ import pytest
 from scipy import sparse
 
 from recsys_platform.recommender.batch import spark_job
-from recsys_platform.recommender.batch.spark import LISTS, USERS, Shelf, book_table, lists_of, user_table
+from recsys_platform.recommender.batch.spark import LISTS, USERS, BookArrays, book_table, rank_batch, user_table
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.ranking.top_k import NONE, Factors, top_k
 
@@ -50,9 +50,9 @@ def found(lists: pa.Table) -> Lists:
 
 @pytest.mark.parametrize("size", [5, 37, N_USERS])
 def test_batches_of_any_size_have_the_lists_of_one_machine(size: int) -> None:
-    shelf = Shelf.of(CATALOGUE.take(RANDOM.permutation(N_BOOKS)))
+    books = BookArrays.of(CATALOGUE.take(RANDOM.permutation(N_BOOKS)))
     batches = READERS.combine_chunks().to_batches(max_chunksize=size)
-    lists = pa.Table.from_batches([lists_of(batch, shelf, K) for batch in batches], LISTS)
+    lists = pa.Table.from_batches([rank_batch(batch, books, K) for batch in batches], LISTS)
     assert len(lists) == len(expected()) > K * (N_USERS - 1)
     assert found(lists) == expected()
 
@@ -60,15 +60,15 @@ def test_batches_of_any_size_have_the_lists_of_one_machine(size: int) -> None:
 def test_vectors_of_two_models_are_refused() -> None:
     shorter = user_table(np.array(["u0"], object), FACTORS.users[:1, :5], EXCLUDE[:1])
     with pytest.raises(DataError, match="5 components and the books' 8"):
-        lists_of(shorter.to_batches()[0], Shelf.of(CATALOGUE), K)
+        rank_batch(shorter.to_batches()[0], BookArrays.of(CATALOGUE), K)
 
 
 def test_a_missing_vector_and_a_missing_book_are_refused() -> None:
     nobody = pa.record_batch([["u0"], [None], [[]]], schema=USERS)
     with pytest.raises(DataError, match="Vectors are missing"):
-        lists_of(nobody, Shelf.of(CATALOGUE), K)
+        rank_batch(nobody, BookArrays.of(CATALOGUE), K)
     with pytest.raises(DataError, match="without a gap"):
-        Shelf.of(CATALOGUE.slice(1))
+        BookArrays.of(CATALOGUE.slice(1))
 
 
 def java_without_incubator(folder: Path) -> str:

@@ -1,10 +1,9 @@
-"""The lists of all users by Spark, for more users than one machine should rank: the same ranking, a batch at a time.
+"""Rank all users with Spark, for more users than one machine should rank, by the same function as on one machine.
 
-Belongs here: users and books as tables, and the lists of a batch of users. Does not: how lists are ranked (top_k.py), where the
-tables lie (spark_job.py). pyspark is imported by those who call with its frames.
+Belongs here: the tables of users and books, and ranking of a batch of users. Does not: the ranking itself (ranking/top_k.py), reading
+and writing (spark_job.py). pyspark is imported by the callers that pass its frames.
 
-Books go to every worker; users stay where they are. A list is the same whatever users share its batch, so it is the one that a
-single machine makes.
+Books are broadcast to every worker. A list does not depend on the users in its batch, so that it equals that of one machine.
 """
 
 from collections.abc import Iterator
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
 
 _VECTOR = ("vector", pa.list_(pa.float32()))
 USERS = pa.schema([("user_id", pa.string()), _VECTOR, ("exclude", pa.list_(pa.int32()))])
-"""A user's vector, and the positions of the books that are not to be shown."""
+"""A user's vector, and the positions of the books that the user must not be shown."""
 BOOKS = pa.schema(
     [("position", pa.int32()), ("book_id", pa.string()), _VECTOR, ("bias", pa.float32()), ("allowed", pa.bool_())]
 )
-"""A book's place among the books, from 0 (of equal scores the first wins), its vector and bias, and whether it may be shown at all."""
+"""A book's position from 0 (of equal scores the lower wins), its vector and bias, and whether anybody may be shown it."""
 LISTS = pa.schema([("user_id", pa.string()), ("rank", pa.int32()), ("book_id", pa.string()), ("score", pa.float64())])
 """Ranks count from 1."""
 
@@ -47,8 +46,8 @@ def book_table(ids: IdArray, vectors: FloatArray, bias: FloatArray, allowed: Boo
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """The books as arrays: what `top_k` takes, and their ids."""
+class BookArrays:
+    """The books as arrays, in the order of their positions."""
 
     ids: pa.Array
     vectors: FloatArray
@@ -56,8 +55,8 @@ class Shelf:
     allowed: BoolArray
 
     @classmethod
-    def of(cls, books: pa.Table) -> "Shelf":
-        """The arrays of a table of `BOOKS`, in whatever order its rows came; DataError if a position is missing or there twice."""
+    def of(cls, books: pa.Table) -> "BookArrays":
+        """The arrays of a table of `BOOKS` in any order of rows. Raises DataError if a position is missing or repeated."""
         ordered = books.sort_by("position").combine_chunks()
         if ordered["position"].to_pylist() != list(range(len(ordered))):
             raise DataError("The books' positions do not run from 0 without a gap: write the table of books again.")
@@ -69,42 +68,42 @@ class Shelf:
         )
 
 
-def lists_of(users: pa.RecordBatch, shelf: Shelf, k: int) -> pa.RecordBatch:
-    """Up to k books of each user of a batch, as `LISTS`; DataError if vectors of users and books differ in length."""
+def rank_batch(users: pa.RecordBatch, books: BookArrays, k: int) -> pa.RecordBatch:
+    """Up to k books for each user of a batch, as `LISTS`. Raises DataError if vectors of users and books differ in length."""
     vectors = _vector_matrix(users.column("vector"), users.num_rows)
-    if vectors.shape[1] != shelf.vectors.shape[1]:
+    if vectors.shape[1] != books.vectors.shape[1]:
         raise DataError(
-            f"The users' vectors have {vectors.shape[1]} components and the books' {shelf.vectors.shape[1]}: "
+            f"The users' vectors have {vectors.shape[1]} components and the books' {books.vectors.shape[1]}: "
             "write both of one model version."
         )
     rows = np.arange(users.num_rows, dtype=np.int32)
-    factors = Factors(vectors, shelf.vectors, shelf.bias)
-    ranked = top_k(factors, rows, k=k, exclude=_excluded_pairs(users, len(shelf.ids)), allowed=shelf.allowed)
+    factors = Factors(vectors, books.vectors, books.bias)
+    ranked = top_k(factors, rows, k=k, exclude=_excluded_pairs(users, len(books.ids)), allowed=books.allowed)
     row, place = np.nonzero(ranked.books != NONE)
     return pa.record_batch(
         [
             users.column("user_id").take(pa.array(row)),
             pa.array((place + 1).astype(np.int32)),
-            shelf.ids.take(pa.array(ranked.books[row, place])),
+            books.ids.take(pa.array(ranked.books[row, place])),
             pa.array(ranked.scores[row, place].astype(np.float64)),
         ],
         schema=LISTS,
     )
 
 
-def spark_lists(users: "DataFrame", books: pa.Table, *, k: int) -> "DataFrame":
-    """Up to k books for every row of a Spark frame like `USERS`, as a Spark frame like `LISTS`, when it is read.
+def rank_with_spark(users: "DataFrame", books: pa.Table, *, k: int) -> "DataFrame":
+    """Up to k books for every row of a Spark frame like `USERS`, as a lazy Spark frame like `LISTS`.
 
-    Raises DataError on the driver if the books are wrong.
+    Raises DataError on the driver if the books are invalid.
     """
-    Shelf.of(books)
+    BookArrays.of(books)
     shared = users.sparkSession.sparkContext.broadcast(_to_bytes(books))
 
     def rank(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        shelf = Shelf.of(_from_bytes(shared.value))
+        arrays = BookArrays.of(_from_bytes(shared.value))
         for batch in batches:
             if batch.num_rows:
-                yield lists_of(batch, shelf, k)
+                yield rank_batch(batch, arrays, k)
 
     return users.mapInArrow(rank, "user_id string, rank int, book_id string, score double")
 
@@ -115,7 +114,7 @@ def _list_array(vectors: FloatArray) -> pa.Array:
 
 
 def _vector_matrix(lists: pa.Array, rows: int) -> FloatArray:
-    """Lists of one length as a matrix; DataError if they are not."""
+    """Lists of equal length as a matrix. Raises DataError if their lengths differ."""
     lengths = np.unique(np.asarray(lists.value_lengths().fill_null(0)))
     if len(lengths) != 1 or not lengths[0]:
         raise DataError("Vectors are missing or of several lengths: write the tables of users and books again.")

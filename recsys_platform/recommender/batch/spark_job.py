@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from recsys_platform.common.errors import RecsysError
-from recsys_platform.recommender.batch.spark import BOOKS, spark_lists
+from recsys_platform.recommender.batch.spark import BOOKS, rank_with_spark
 from recsys_platform.recommender.errors import DataError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def write_lists(spark: Any, given: argparse.Namespace) -> dict[str, int]:
         raise DataError(f"There are no users in {given.users}: write them before ranking.")
     # Row by row, as `toArrow` came with Spark 4 and Glue has 3.5.
     books = pa.Table.from_pylist([row.asDict() for row in spark.read.parquet(given.books).collect()], BOOKS)
-    spark_lists(users, books, k=given.k).write.mode("overwrite").parquet(given.lists)
+    rank_with_spark(users, books, k=given.k).write.mode("overwrite").parquet(given.lists)
     return {"users": count, "books": len(books), "rows": spark.read.parquet(given.lists).count()}
 
 
