@@ -47,6 +47,9 @@ bench: $(READY_DEV) ## Every benchmark at a size for two cores, an hour at most;
 lint: $(READY_DEV) ## Style of Python and SQL, spelling, secrets and types
 	@$(BIN)/pre-commit run --all-files && $(BIN)/mypy
 
+wheel: $(READY) ## A wheel of the platform, dbt project included, in dist/
+	@$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python && ls dist/*.whl
+
 # dagster-dbt asks for sqlglot[rs], a compiled parser of 90 MB that only fakesnow has use for: its group is dev.
 lock: $(READY) ## Compile the lock files anew from pyproject.toml
 	@set -e; compile="$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11"; \
@@ -76,4 +79,4 @@ $(READY_DEV): $(READY) requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --python .venv --no-deps --require-hashes --compile-bytecode -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help setup demo dev docs status test test-all test-aws bench lint lock clean
+.PHONY: help setup demo dev docs status test test-all test-aws bench lint wheel lock clean
