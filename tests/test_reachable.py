@@ -10,6 +10,7 @@ HERE = Path(recsys_platform.__file__).parent
 ENTRIES = {
     "recsys_platform.cli.app": "the command `recsys`",
     "recsys_platform.definitions": "what Dagster loads",
+    "recsys_platform.pipeline": "`refresh`, which notebooks, scripts and other schedulers call",
     "recsys_platform.transform.dbt": "the command `recsys-dbt`",
     "recsys_platform.transform.dbt_docs": "`make docs`",
 }
