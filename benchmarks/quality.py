@@ -141,7 +141,7 @@ def of_seed(
     """NDCG@10 of all on one seed's split."""
     split = cut(data, seed=seed)
     fitter = Fitter(split.train, seeded(variants, seed), hold_out=cut)
-    models = {name: fitter.bare(name) for name in fitter.learnable(variants)}
+    models = {name: fitter.fit_without_fallback(name) for name in fitter.learnable(variants)}
     others = {name: PEERS[name].on(split, parameters, seed) for name, parameters in peers.items()}
     return {name: mean_ndcg(model, split, K) for name, model in (models | others).items()}  # type: ignore[arg-type]
 
@@ -286,7 +286,9 @@ def cold(bench: Bench) -> None:
         split = sets.without_books(data, hidden)
         fitter = Fitter(split.train, seeded(load_variants(), seed))
         for name in ("lightfm_content", "lightfm", "als"):
-            found.setdefault(name, []).append(auc_among(fitter.bare(name), split, np.flatnonzero(hidden)))
+            found.setdefault(name, []).append(
+                auc_among(fitter.fit_without_fallback(name), split, np.flatnonzero(hidden))
+            )
     show_simply(bench, "cold books, AUC among themselves", found)
     bench.figures["cold_books_auc"] = max(float(np.mean(values)) for values in found.values())
 

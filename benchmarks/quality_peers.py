@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from recsys_platform.recommender.arrays import FloatArray, IntArray
 from recsys_platform.recommender.data.splits import Split
 from recsys_platform.recommender.evaluation.search_score import mean_ndcg
-from recsys_platform.recommender.training.tuning import Tuned, TuningParams, search
+from recsys_platform.recommender.training.tuning import TuningParams, TuningResult, search
 
 Found = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ class Peer:
         def objective(trial: Trial) -> float:
             return mean_ndcg(self.on(split, space(trial), 0), split, params.k, params.max_users)  # type: ignore[arg-type]
 
-        found: Tuned = search(name, objective, params, progress=progress)
+        found: TuningResult = search(name, objective, params, on_trial=progress)
         return found.parameters
 
     def on(self, split: Split, found: Found, seed: int) -> Scored:

@@ -57,7 +57,7 @@ def published(
     watch([recsys, "run"], world)
     registry, warehouse = Registry(home / "models"), DuckDBWarehouse(home / "warehouse.duckdb")
     production = registry.version_of(PRODUCTION) or ""
-    live = registry.listed(production).variant
+    live = registry.info(production).variant
     newest = {each.variant: each.version for each in reversed(registry.versions())}
     return Published(
         live=live,

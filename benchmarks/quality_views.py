@@ -17,7 +17,7 @@ from quality_data import rows_of
 
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.framing import split_records
-from recsys_platform.recommender.data import training_data as curated
+from recsys_platform.recommender.data import training_data
 from recsys_platform.recommender.data.splits import hold_out
 from recsys_platform.recommender.evaluation.search_score import mean_ndcg
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
@@ -63,7 +63,7 @@ def viewed(home: Path, recsys: Path, *, readers: int, books: int, k: int, seed: 
         watch([recsys, "demo"], world)
     done, registry = overview(DuckDBWarehouse(home / "warehouse.duckdb")), Registry(home / "models")
     return Viewed(
-        live=registry.listed(registry.version_of(PRODUCTION) or "").variant,
+        live=registry.info(registry.version_of(PRODUCTION) or "").variant,
         models=dict(done.quality),
         oracle=_ndcg_of_oracle(home, k),
         task=" ".join(done.quality_task).strip(),
@@ -82,7 +82,7 @@ def keep_views(landed: Path) -> None:
 
 def _ndcg_of_oracle(home: Path, k: int) -> float:
     """Over all readers with history who have something held out."""
-    data = curated.newest_dataset(FolderHub(home / "hub"))
+    data = training_data.latest_dataset(FolderHub(home / "hub"))
     split = hold_out(data)
     spec, days = load_spec(home / "truth")
     season = (days - 1) // SEASON * SEASON

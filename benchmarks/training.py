@@ -35,9 +35,9 @@ from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.models.lightfm import (
     LightFMParams,
-    bare_model,
     fit_lightfm,
     training_matrices,
+    untrained_model,
     with_identity,
 )
 from recsys_platform.recommender.ranking.top_k import BLOCK, Allowed, Factors, top_k
@@ -174,7 +174,7 @@ def measure_topk(given: argparse.Namespace) -> tuple[dict[str, float], list[list
 
 def predict_seconds(given: argparse.Namespace) -> float:
     """LightFM's own prediction and sorting for a sample of users."""
-    model = bare_model(LightFMParams(components=given.components))
+    model = untrained_model(LightFMParams(components=given.components))
     nothing = sparse.coo_matrix((PREDICTED, given.books), dtype=np.float32)
     model.fit_partial(nothing, epochs=0)
     books = np.arange(given.books, dtype=np.int32)
@@ -265,7 +265,7 @@ def fit_ratio(repeat: int) -> float:
     pairs, weights = training_matrices(data.interactions, data.shape, params)
 
     def bare() -> None:
-        bare_model(params).fit(pairs, *features, sample_weight=weights, epochs=params.epochs, num_threads=1)
+        untrained_model(params).fit(pairs, *features, sample_weight=weights, epochs=params.epochs, num_threads=1)
 
     seconds = in_turns(repeat, ours=lambda: fit_lightfm(data, params), bare=bare)
     return seconds["ours"] / seconds["bare"]
@@ -282,16 +282,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     figures, rows = measure_topk(given)
-    folding = fold_in_ms(given.repeat)
+    fold_in_times = fold_in_ms(given.repeat)
     figures |= {"fit_ratio": fit_ratio(5 * given.repeat), "one_user_ms": one_user_ms(given)}
-    figures["fold_in_ms"] = max(folding.values())
+    figures["fold_in_ms"] = max(fold_in_times.values())
     if given.json:
         print(json.dumps(figures))
     else:
         print(f"top {given.k} of {given.users:,} users x {given.books:,} books x {given.components} factors")
         print_table(["how", "seconds", "÷ product alone"], rows)
         print("\nscores of one reader, folded in")
-        print_table(["model", "milliseconds"], [[name, f"{value:.3f}"] for name, value in folding.items()])
+        print_table(["model", "milliseconds"], [[name, f"{value:.3f}"] for name, value in fold_in_times.items()])
         print()
         show(figures, BUDGET)
     sys.exit(not keeps_all(figures, BUDGET))

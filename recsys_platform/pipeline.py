@@ -34,14 +34,14 @@ from recsys_platform.ingestion.reconciliation import account, conserved_events
 from recsys_platform.recommender.data import training_data
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.evaluation.evaluate import Evaluation
-from recsys_platform.recommender.evaluation.results import keep, measured_on
+from recsys_platform.recommender.evaluation.results import store_evaluation, stored_results
 from recsys_platform.recommender.lists.publication import Publication, publish
 from recsys_platform.recommender.registry.gate import GateParams
-from recsys_platform.recommender.registry.promotion import held_choice, judge
+from recsys_platform.recommender.registry.promotion import apply_gate, choice_in_force
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.recommender.training.candidates import (
     EVALUATION,
-    candidates_of,
+    candidate_versions,
     evaluate_variants,
     live_recipe,
     train,
@@ -68,7 +68,7 @@ class Refreshed:
 
 
 def refresh(settings: Settings) -> Refreshed:
-    """Fetch and load what is new, then build, train, judge and publish; Dagster hears nothing of it.
+    """Fetch and load what is new, then build, train, apply the gate and publish, without Dagster.
 
     `recsys run` does the same steps as Dagster assets, and only those that are out of date; a world may be refreshed by either.
     Raises `RecsysError` where a step fails or records were lost; what was published before stays live then.
@@ -88,7 +88,7 @@ def refresh(settings: Settings) -> Refreshed:
     variants = variants_of(settings)
     versions = learn(data, variants, hub, warehouse, registry)
     length, rules = settings.list_length, list_rules_of(settings)
-    marts = training_data.newest_marts(hub)
+    marts = training_data.latest_snapshot(hub)
     published = publish(marts, registry, warehouse, list_length=length, now=_utc_now(), rules=rules, variants=variants)
     export(settings, hub, warehouse)
     return Refreshed(loaded, versions, published)
@@ -130,23 +130,25 @@ def transform(settings: Settings, warehouse: Warehouse) -> None:
 def keep_training_data(hub: Hub, warehouse: Warehouse) -> Dataset:
     """Keep the marts that models learn from as Parquet in the hub, and read them."""
     day = warehouse.frame(training_data.NEWEST_DAY)["day"][0].as_py() or dt.datetime.now(dt.UTC).date()
-    training_data.keep(hub, day, {name: warehouse.frame(sql) for name, sql in training_data.MARTS.items()})
-    return training_data.newest_dataset(hub)
+    training_data.write_snapshot(hub, day, {name: warehouse.frame(sql) for name, sql in training_data.MARTS.items()})
+    return training_data.latest_dataset(hub)
 
 
 def learn(data: Dataset, own: Variants, hub: Hub, warehouse: Warehouse, registry: Registry) -> dict[str, str]:
     """Evaluate and train every variant of a world, and let the gate decide what goes live; the version of each variant."""
     variants, live = live_recipe(own, registry)
-    now, held = _utc_now(), held_choice(registry, data)
+    now, held = _utc_now(), choice_in_force(registry, data)
     result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live)
-    keep(result, data.fingerprint(), warehouse, now)
+    store_evaluation(result, data.fingerprint(), warehouse, now)
     hub.put(REPORT, _report(result, data, variants, now).encode())
-    measured = measured_on(data.fingerprint(), warehouse)
+    measured = stored_results(data.fingerprint(), warehouse)
     versions = {}
     for name in own:
         metrics = measured.metrics(name) if measured and name in measured.models else {}
         versions[name] = train(name, data, registry, variants=own, now=now, metrics=metrics).version
-    judge(candidates_of(data, variants, live, registry, now), live, measured, registry, GateParams(), held=held)
+    apply_gate(
+        candidate_versions(data, variants, live, registry, now), live, measured, registry, GateParams(), choice=held
+    )
     return versions
 
 

@@ -1,4 +1,4 @@
-"""Whether what is recommended works: policies judged by what was shown and clicked.
+"""Experiments: evaluate recommendation policies on logged exposures and clicks.
 
-Belongs here: off-policy estimators and the published policies that they judge. Does not: offline evaluation (recommender/evaluation/).
+Belongs here: off-policy estimators and the evaluation of published lists. Does not: offline evaluation (recommender/evaluation/).
 """

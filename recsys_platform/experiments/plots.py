@@ -1,4 +1,4 @@
-"""The judgement of policies as a picture, drawn like the evaluation's (reports/evaluation_plots.py)."""
+"""Plot of the off-policy evaluation, in the style of reports/evaluation_plots.py."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,14 +7,14 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from recsys_platform.experiments.off_policy import Estimate
-from recsys_platform.experiments.published_policies import Report
+from recsys_platform.experiments.published_policies import PolicyReport
 from recsys_platform.reports.evaluation_plots import COLOURS, INK, MUTED, png_of, style_axis
 
 
-def policies_plot(report: Report) -> bytes:
-    """A PNG 1000 pixels wide: how often each model's lists would be clicked, by each estimator, beside what chance showed.
+def policies_plot(report: PolicyReport) -> bytes:
+    """Draw the estimated clicks of each model's lists by estimator, beside the logged clicks, as a PNG 1000 pixels wide.
 
-    There must be an estimate.
+    The report must have an estimate.
     """
     models = [each for each in report.models if each.estimates]
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1, rect=(0, 0, 1, 0.86))
@@ -32,16 +32,14 @@ def policies_plot(report: Report) -> bytes:
     axes.set_yticks(range(len(models)), [each.model for each in reversed(models)], fontsize=11, color=INK)
     axes.set_ylim(-0.6, len(models) - 0.4)
     axes.legend(loc="best", frameon=False, fontsize=10, labelcolor=INK)
-    style_axis(axes, "clicks a shown book", grid="x")
+    style_axis(axes, "clicks per shown book", grid="x")
     return png_of(figure)
 
 
-_POLICIES = (
-    "Clicks a shown book, where and of what chance could show; lines: 95 % interval, dotted: what chance itself showed"
-)
+_POLICIES = "Clicks per shown book at explored positions; lines: 95 % interval, dotted: logged clicks"
 
 
 def _draw_estimate(axes: Axes, height: float, each: Estimate, colour: str, label: str | None) -> None:
     axes.plot([each.value], [height], marker="o", color=colour, linestyle="none", label=label)
-    if np.isfinite(each.high - each.low):  # one reader alone has an interval without ends
+    if np.isfinite(each.high - each.low):  # with one reader the interval is infinite
         axes.plot([each.low, each.high], [height, height], color=colour, linewidth=2)

@@ -1,23 +1,23 @@
-"""What readers would have clicked under each published policy, from what chance has shown them.
+"""Off-policy evaluation of the published lists of each model.
 
-Belongs here: which exposures may judge which lists, the model of clicks behind the doubly robust estimate, the report. Does not: the
-estimators and their intervals (off_policy.py), the figure (plots.py).
+Belongs here: which exposures are used for which lists, the click model of the doubly robust estimate, the report. Does not: the
+estimators (off_policy.py), the plot (plots.py).
 
-The policy of a model shows, in each place, the book that the reader's published list has at that rank. An exposure judges it if
+The policy of a model shows, at each position, the book at that rank of the reader's published list. An exposure is used if
 
-- no bot saw it;
-- it came after the list was made. A later list has learnt from the click, and a clicked book that was finished is no longer on it. So
-  every exposure is judged by the newest list that was made before it, of the versions that are kept: the live one and the one
-  before. What is judged is a model as it was published then, retraining included, from the older of these versions on;
-- every exposure of its day (UTC) has a possible propensity, above 0 and at most 1. Which of them lack one may depend on what was
-  shown, so such days are left out whole;
-- chance had a hand in its place, which is to say that its propensity is below 1. Where nothing was left to chance only the readers
-  for whom a list agrees with the live one would speak for it, and they are not like the others;
+- it was not seen by a bot;
+- it is newer than the list. A later list has learnt from the click, and no longer holds a book that was finished. So each exposure is
+  compared with the newest list before it, of the two stored versions: the live one and the previous one. The estimates are about the
+  model as published then, retraining included;
+- every exposure of its day (UTC) has a valid propensity, above 0 and at most 1. Missing propensities may depend on what was shown, so
+  such days are left out completely;
+- its propensity is below 1, so its position was explored. Without exploration only readers whose list agrees with the live one would
+  count, and they differ from the others;
 - the reader has a list with a book at that rank.
 
-All others are counted by why they are left out. What a list has at that rank but the draw could never give, such as the books in the
-other places of the answer, is not judged either: `Estimate.coverage` says how much that leaves. A model that agrees with the
-live one is therefore hardly judged by places that `lists/exploration.py` fills.
+All other exposures are counted by the reason why they are left out. A book that exploration could not draw, such as one at another
+position of the response, is not evaluated: `Estimate.coverage` gives the share that is. So a model that agrees with the live one has
+low coverage at explored positions (`lists/exploration.py`).
 """
 
 import datetime as dt
@@ -42,15 +42,15 @@ from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.sql import marks
 
 CLIP = 5.0
-"""SNIPS cuts weights at so many times their median: how large weights are depends on how many books were drawn from."""
+"""SNIPS clips weights at this multiple of their median, because weights grow with the size of the exploration pool."""
 FOLDS = 5
 PRIOR = 20.0
-"""A click rate is drawn to that of the place as if by so many exposures more."""
+"""Prior strength of click rates, in exposures: rates are shrunk to the rate of their position."""
 FEW_CLICKS = 10
-"""Fewer clicks behind an estimate, and its interval, which takes a mean for normal, is too narrow: it held the truth in 91 to 93 % of
-simulations with 8 clicks, in 94 to 95 % with 28."""
+"""With fewer clicks the interval, which assumes normality, is too narrow: its coverage was 91 to 93 % in simulations with 8 clicks and
+94 to 95 % with 28."""
 
-_FIGURES = ("estimator", "value", "95 %", "gain", "gain 95 %", "could be shown")
+_CELL_NAMES = ("estimator", "value", "95 %", "gain", "gain 95 %", "could be shown")
 
 _LISTS = "select user_id, model, model_version, rank, book_id, generated_at from {relation}"
 EDITIONS = """
@@ -116,16 +116,15 @@ ROWS = """
         and shown.user_id = lists.user_id
         and shown.position = lists.rank
     order by editions.model, shown.request_id, shown.visitor_id, shown.position, shown.book_id"""
-"""A row an exposure by chance and model, with what the model's list of then has in that place; NULL for nothing."""
+"""One row per explored exposure and model, with the book of the model's list at that position; NULL for none."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One model: its estimates by ips, snips and doubly_robust, empty if its lists show nothing of what was shown.
+class PolicyEstimates:
+    """Estimates of one model by ips, snips and doubly_robust; empty if its lists show none of the shown books.
 
-    `exposures`: judged by so many. Left out: `unpublished`, because the newest lists of then had none of the model, and `unlisted`,
-    because the reader has no list that long. `agreeing`: so many exposures show the book of the list, with `clicks` of them
-    clicked. `versions`: of the model.
+    `exposures`: number of exposures used. Left out: `unpublished`, without lists of the model at that time, and `unlisted`, beyond the
+    reader's list. `agreeing`: number of exposures that show the book of the list, `clicks` of them clicked. `versions`: of the model.
     """
 
     model: str
@@ -139,76 +138,76 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What can be said of every published model. `used`: exposures by chance that may judge. `left_out`: exposures by why.
+class PolicyReport:
+    """Estimates of every published model. `used`: number of explored exposures. `left_out`: number of exposures by reason.
 
-    `days`: left out whole, for want of possible propensities.
+    `days`: days left out because of invalid propensities.
     """
 
-    models: tuple[Judged, ...] = ()
+    models: tuple[PolicyEstimates, ...] = ()
     used: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
     days: tuple[dt.date, ...] = ()
 
     @property
     def estimates(self) -> list[tuple[str, Estimate]]:
-        """Model and estimate, all of them."""
+        """All pairs of model and estimate."""
         return [(each.model, estimate) for each in self.models for estimate in each.estimates]
 
     @property
     def why_nothing(self) -> str | None:
-        """Why there is no estimate at all, in one sentence; None if there is one."""
+        """The reason why there is no estimate, in one sentence; None if there is one."""
         if self.estimates:
             return None
         if not self.models:
-            return "No lists were published yet: there is no policy to judge."
+            return "No lists were published yet: there is no policy to evaluate."
         if self.used:
-            return f"No published list has in that place what chance showed there (exposures: {self.used:,})."
+            return f"No published list has an explored book at its position (exposures: {self.used:,})."
         if not any(self.left_out.values()):
-            return "There are no exposures yet: let the API log some `Recommendations Viewed` first."
-        return f"No exposure can judge the published lists, all are left out: {_in_words(self)}."
+            return "There are no exposures yet: let the API log some `Recommendations Viewed` events first."
+        return f"No exposure can be used for the published lists, all are left out: {_left_out_text(self)}."
 
     @property
     def headline(self) -> str:
-        """Which model is surely clicked more than the others, in one sentence: by snips, intervals that do not touch.
+        """The model that is clicked significantly more than the others, in one sentence: by disjoint intervals of snips.
 
-        A model with few clicks is not compared: without any, its interval has no width at all.
+        Models with few clicks are not compared, because an interval without clicks has no width.
         """
         enough = {each.model for each in self.models if each.clicks >= FEW_CLICKS}
         found = {model: each for model, each in self.estimates if each.estimator == "snips" and model in enough}
         if len(found) < 2:
-            return "What readers would click, had a published list filled the places of chance"
+            return "Estimated clicks of the published lists at explored positions"
         best = max(found, key=lambda model: found[model].low)
         others = [model for model in found if model != best]
         if any(found[best].low <= found[model].high for model in others):
-            return "No published list is surely clicked more often than the others"
+            return "No published list is clicked significantly more often than the others"
         return f"The lists of {best} would be clicked more often than those of {', '.join(others)}"
 
 
-def judge_published(warehouse: Warehouse) -> Report:
-    """Judge every model of `published.user_recommendations` by `marts.fct_exposures`; see above for what by."""
+def evaluate_published(warehouse: Warehouse) -> PolicyReport:
+    """Evaluate every model of `published.user_recommendations` on `marts.fct_exposures`, as described above."""
     versions = warehouse.published_versions("user_recommendations")
     lists = " union all ".join(_LISTS.format(relation=version.relation) for version in versions)
     editions = warehouse.frame(EDITIONS.format(lists=lists)).to_pandas() if versions else pd.DataFrame()
     if editions.empty:
-        return Report()
+        return PolicyReport()
     kinds = warehouse.frame(KINDS, [editions["generated_at"].min().to_pydatetime()]).to_pandas()
-    report, days = _counted(kinds)
+    report, days = _count_exposures(kinds)
     rows = warehouse.frame(ROWS.format(lists=lists, days=marks(days)), days)
     of_models = {str(model): tuple(some.unique()) for model, some in editions.groupby("model")["model_version"]}
     models = (
-        judged(model, rows.filter(pc.equal(rows["model"], model)), used=report.used, versions=of_model)
+        evaluate_policy(model, rows.filter(pc.equal(rows["model"], model)), used=report.used, versions=of_model)
         for model, of_model in of_models.items()
     )
     return replace(report, models=tuple(models))
 
 
-def judged(model: str, rows: pa.Table, *, used: int, versions: Sequence[str] = ()) -> Judged:
-    """One model by its rows (`ROWS`), of `used` exposures that there are."""
+def evaluate_policy(model: str, rows: pa.Table, *, used: int, versions: Sequence[str] = ()) -> PolicyEstimates:
+    """Evaluate one model on its rows (`ROWS`); `used`: number of explored exposures of all models."""
     listed = rows.filter(pc.is_valid(rows["listed_id"]))
     agrees = pc.equal(listed["book_id"], listed["listed_id"]).to_numpy(zero_copy_only=False).astype(np.float64)
     clicks = int(agrees @ listed["is_clicked"].to_numpy().astype(np.float64))
-    return Judged(
+    return PolicyEstimates(
         model=model,
         versions=tuple(versions),
         exposures=len(listed),
@@ -216,16 +215,15 @@ def judged(model: str, rows: pa.Table, *, used: int, versions: Sequence[str] = (
         unlisted=len(rows) - len(listed),
         agreeing=int(agrees.sum()),
         clicks=clicks,
-        estimates=_estimates(listed, exposures_of(listed, agrees), clicks) if agrees.any() else (),
+        estimates=_estimate_clicks(listed, exposures_of(listed, agrees), clicks) if agrees.any() else (),
     )
 
 
 def predicted_clicks(rows: pa.Table) -> tuple[DoubleArray, DoubleArray]:
-    """How likely the book that was shown and the one of the list are clicked in that place, each of shape (n_rows,).
+    """Predict the click probability of the shown and of the listed book at each position, each of shape (n_rows,).
 
-    A click rate by place and book, drawn to that of the place, which is drawn to that of all: by the rows of visitors in other folds
-    only, so that no row is predicted from itself or its reader (cross-fitting, Chernozhukov et al. 2018, "Double/debiased
-    machine learning").
+    Click rates by position and book, shrunk to the rate of the position, which is shrunk to the overall rate; computed on the visitors
+    of other folds only (cross-fitting, Chernozhukov et al. 2018, "Double/debiased machine learning").
     """
     frame = rows.select(["visitor_id", "book_id", "listed_id", "position", "is_clicked"]).to_pandas()
     fold = (pd.util.hash_array(frame["visitor_id"].to_numpy(dtype=object)) % FOLDS).astype(np.int64)
@@ -233,13 +231,17 @@ def predicted_clicks(rows: pa.Table) -> tuple[DoubleArray, DoubleArray]:
     place = pd.factorize(frame["position"])[0]
     book = pd.factorize(pd.concat([frame["book_id"], frame["listed_id"]]))[0]
     shown, listed = np.split(pd.factorize(np.tile(place, 2) * (book.max() + 1) + book)[0], 2)
-    overall = _rates(np.zeros_like(place), np.zeros_like(place), fold, clicked, prior=np.zeros(len(frame)))
-    of_place = _rates(place, place, fold, clicked, prior=overall)
-    return _rates(shown, shown, fold, clicked, prior=of_place), _rates(shown, listed, fold, clicked, prior=of_place)
+    overall = _click_rates(np.zeros_like(place), np.zeros_like(place), fold, clicked, prior=np.zeros(len(frame)))
+    of_place = _click_rates(place, place, fold, clicked, prior=overall)
+    return _click_rates(shown, shown, fold, clicked, prior=of_place), _click_rates(
+        shown, listed, fold, clicked, prior=of_place
+    )
 
 
-def _rates(seen: IntArray, asked: IntArray, fold: AnyArray, clicked: DoubleArray, *, prior: DoubleArray) -> DoubleArray:
-    """Clicks an exposure of each key in `asked`, over the rows of other folds whose key is `seen`; all of shape (n_rows,)."""
+def _click_rates(
+    seen: IntArray, asked: IntArray, fold: AnyArray, clicked: DoubleArray, *, prior: DoubleArray
+) -> DoubleArray:
+    """Click rates of the keys in `asked`, over rows of other folds with that key in `seen`; all of shape (n_rows,)."""
     size = int(max(seen.max(), asked.max())) + 1
 
     def elsewhere(weights: DoubleArray) -> DoubleArray:
@@ -249,18 +251,18 @@ def _rates(seen: IntArray, asked: IntArray, fold: AnyArray, clicked: DoubleArray
     return (elsewhere(clicked) + PRIOR * prior) / (elsewhere(np.ones_like(clicked)) + PRIOR)
 
 
-def _estimates(rows: pa.Table, exposures: Exposures, clicks: int) -> tuple[Estimate, ...]:
+def _estimate_clicks(rows: pa.Table, exposures: Exposures, clicks: int) -> tuple[Estimate, ...]:
     shown, expected = predicted_clicks(rows)
     clip = CLIP * float(np.median(exposures.weight[exposures.weight > 0]))
     found = (ips(exposures), snips(exposures, clip=clip), doubly_robust(exposures, shown=shown, expected=expected))
     if clicks >= FEW_CLICKS:
         return found
-    doubt = f"It rests on few clicks ({clicks}): the interval is too narrow."
+    doubt = f"The estimate has few clicks ({clicks}): the interval is too narrow."
     return tuple(replace(each, warnings=(doubt, *each.warnings)) for each in found)
 
 
-def _counted(kinds: pd.DataFrame) -> tuple[Report, list[dt.date]]:
-    """The report without models, and the days to judge by."""
+def _count_exposures(kinds: pd.DataFrame) -> tuple[PolicyReport, list[dt.date]]:
+    """The report without models, and the days whose exposures are used."""
     by_day = kinds.pivot_table(index="day", columns="kind", values="exposures", fill_value=0, aggfunc="sum")
     by_day = by_day.reindex(columns=["bot", "early", "unknown", "certain", "chance"], fill_value=0).astype(int)
     unknown = by_day["unknown"] > 0
@@ -273,24 +275,24 @@ def _counted(kinds: pd.DataFrame) -> tuple[Report, list[dt.date]]:
         ),
         "where nothing was left to chance": int(good["certain"].sum()),
     }
-    report = Report(used=int(good["chance"].sum()), left_out=left_out, days=tuple(_dates(bad.index)))
-    return report, _dates(good.index[good["chance"] > 0])
+    report = PolicyReport(used=int(good["chance"].sum()), left_out=left_out, days=tuple(_to_dates(bad.index)))
+    return report, _to_dates(good.index[good["chance"] > 0])
 
 
-def _dates(days: pd.Index) -> list[dt.date]:
+def _to_dates(days: pd.Index) -> list[dt.date]:
     return [pd.Timestamp(day).date() for day in days]
 
 
-def _in_words(report: Report) -> str:
+def _left_out_text(report: PolicyReport) -> str:
     return "; ".join(f"{why} ({count:,})" for why, count in report.left_out.items() if count)
 
 
-def as_frame(report: Report) -> pd.DataFrame:
-    """One row a model and estimator, for people; a model that cannot be judged has one row that says so."""
+def as_frame(report: PolicyReport) -> pd.DataFrame:
+    """Return the report as a table, one row per model and estimator; a model without estimates has one row that says so."""
     return pd.DataFrame([row for each in report.models for row in _rows_of(each)])
 
 
-def _rows_of(each: Judged) -> list[dict[str, object]]:
+def _rows_of(each: PolicyEstimates) -> list[dict[str, object]]:
     about: dict[str, object] = {
         "model": each.model,
         "versions": ", ".join(each.versions),
@@ -302,13 +304,11 @@ def _rows_of(each: Judged) -> list[dict[str, object]]:
         "agreeing": f"{each.agreeing:,}",
     }
     if not each.estimates:
-        return [
-            about | dict.fromkeys(_FIGURES, "") | {"doubts": "Its lists show none of the books that chance showed."}
-        ]
-    return [about | _figures(estimate) for estimate in each.estimates]
+        return [about | dict.fromkeys(_CELL_NAMES, "") | {"doubts": "Its lists show none of the explored books."}]
+    return [about | _estimate_cells(estimate) for estimate in each.estimates]
 
 
-def _figures(each: Estimate) -> dict[str, object]:
+def _estimate_cells(each: Estimate) -> dict[str, object]:
     cells = (
         each.estimator,
         f"{each.value:.4f}",
@@ -317,4 +317,4 @@ def _figures(each: Estimate) -> dict[str, object]:
         f"{each.gain_low:+.4f} to {each.gain_high:+.4f}",
         f"{each.coverage:.0%}",
     )
-    return {**dict(zip(_FIGURES, cells, strict=True)), "doubts": " ".join(each.warnings)}
+    return {**dict(zip(_CELL_NAMES, cells, strict=True)), "doubts": " ".join(each.warnings)}

@@ -56,14 +56,14 @@ SCHEMAS = {
             Field("LANGUAGE", "string", nullable=True, categorical=True),
             Field("AUTHOR", "string", nullable=True, categorical=True),
             Field("READING_MINUTES", "int", nullable=True),
-            Field("IS_PREMIUM", "string", nullable=True, categorical=True),  # it does not learn from booleans
+            Field("IS_PREMIUM", "string", nullable=True, categorical=True),  # Personalize does not learn from booleans
             Field("IS_AVAILABLE", "string", nullable=True, categorical=True),
         ),
     ),
 }
 
-# Personalize takes every interaction for a good one: what a reader dislikes stays here, and so do books that left the catalogue.
-# A missing date of publication becomes what Personalize itself would assume: the first interaction, or else the newest of all.
+# Personalize treats every interaction as positive: dislikes are not exported, nor are books that left the item catalog.
+# A missing publication date becomes what Personalize would assume: the first interaction, or else the newest of all.
 _QUERIES = {
     "interactions": """
         select user_id, book_id, last_at, last_action, weight
@@ -111,18 +111,18 @@ _ALL = "select count(*) as n from marts.fct_interactions"
 
 
 @dataclass(frozen=True)
-class Exported:
-    """What was written for a day: rows by data set, interactions that stayed here, and why Personalize would not train yet."""
+class ExportResult:
+    """The result of an export: rows by data set, interactions left out, and reasons why Personalize would not train yet."""
 
     rows: Mapping[str, int]
     left_out: int
     warnings: tuple[str, ...]
 
 
-def export(hub: Hub, warehouse: Warehouse, day: dt.date) -> Exported:
-    """Write the three data sets of a day, replacing an earlier state of the same day.
+def export(hub: Hub, warehouse: Warehouse, day: dt.date) -> ExportResult:
+    """Write the three data sets of a day, replacing an earlier export of the same day.
 
-    Raises `DataError` with everything that Personalize would refuse; then nothing is written.
+    Raises DataError with everything that Personalize would reject; then nothing is written.
     """
     tables = {name: dataset(name, warehouse.frame(sql)) for name, sql in _QUERIES.items()}
     problems = [
@@ -132,12 +132,12 @@ def export(hub: Hub, warehouse: Warehouse, day: dt.date) -> Exported:
     ]
     if problems:
         raise DataError(
-            f"Nothing was written for Personalize: {'; '.join(problems)}. Mend the marts, then export again."
+            f"Nothing was written for Personalize: {'; '.join(problems)}. Fix the marts, then export again."
         )
     for name, rows in tables.items():
         hub.put(personalize_key(day, f"{name}.csv"), as_csv(rows))
         hub.put(personalize_key(day, f"{name}.schema.json"), SCHEMAS[name].avro().encode())
-    return Exported(
+    return ExportResult(
         rows={name: len(rows) for name, rows in tables.items()},
         left_out=warehouse.frame(_ALL)["n"][0].as_py() - len(tables["interactions"]),
         warnings=tuple(training_warnings(tables["interactions"])),
@@ -145,18 +145,18 @@ def export(hub: Hub, warehouse: Warehouse, day: dt.date) -> Exported:
 
 
 def personalize_key(day: dt.date, name: str) -> str:
-    """The key of one file of a day's export."""
+    """Return the key of one file of a day's export."""
     return f"personalize/{dt_folder(day)}/{name}"
 
 
 def dataset(name: str, mart: pa.Table) -> pa.Table:
-    """The rows of a data set from columns of the marts, in the order of its fields."""
+    """Build the rows of a data set from a mart, with columns in the order of its fields."""
     columns = _COLUMNS[name]
     return pa.table({field.name: _as_field(field, mart[columns[field.name]]) for field in SCHEMAS[name].fields})
 
 
 def as_csv(rows: pa.Table) -> bytes:
-    """UTF-8 with a header; a record is a line, a missing value is empty."""
+    """Return rows as CSV in UTF-8 with a header; missing values are empty."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(rows.column_names)
@@ -167,20 +167,20 @@ def as_csv(rows: pa.Table) -> bytes:
 
 def _as_field(field: Field, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if field.categorical:
-        return pa.chunked_array([pa.array([_categories(value) for value in column.to_pylist()], pa.string())])
+        return pa.chunked_array([pa.array([_category_text(value) for value in column.to_pylist()], pa.string())])
     if field.type == "long":
-        return _seconds(column)
+        return _epoch_seconds(column)
     return column.cast({"string": pa.string(), "float": pa.float64(), "int": pa.int32()}[field.type])
 
 
-def _seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whole seconds since 1970 (UTC). Older books count as being of 1970: no page says that a negative time is taken."""
+def _epoch_seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole seconds since 1970 (UTC). Earlier times become 1970, because negative times are not documented as valid."""
     moments = column.cast(pa.timestamp("us")).cast(pa.timestamp("s"), safe=False)
     return pc.max_element_wise(moments.cast(pa.int64()), 0, skip_nulls=False)
 
 
-def _categories(value: object) -> str | None:
-    """One or several words as Personalize wants them, with `|` between them; None where there is none."""
+def _category_text(value: object) -> str | None:
+    """One or several values joined by `|`, as Personalize requires; None if there are none."""
     several: Iterable[object] = value if isinstance(value, list) else [value]
     words = (" ".join(str(each).replace("|", "/").split()) for each in several if each is not None)
     return "|".join(dict.fromkeys(word for word in words if word)) or None

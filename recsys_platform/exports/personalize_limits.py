@@ -1,9 +1,9 @@
-"""What Amazon Personalize takes: the form of a data set, and every documented reason for which an import or a training would fail.
+"""Limits of Amazon Personalize: the schema of a data set, and every documented reason why an import or a training would fail.
 
 Sources, all under https://docs.aws.amazon.com/personalize/latest/dg/: quotas in limits.html, schemas in
 how-it-works-dataset-schema.html, fields and keywords in custom-datasets-and-schemas.html, files in data-prep-importing.html, the
 length of a schema in API_CreateSchema.html.
-Belongs here: schemas and what they forbid. Does not: which of our columns go out (personalize.py).
+Belongs here: schemas and their constraints. Does not: which columns are exported (personalize.py).
 """
 
 import json
@@ -37,7 +37,7 @@ KEYWORDS: dict[Kind, dict[str, Type]] = {
 }
 RESERVED = sorted({word for words in KEYWORDS.values() for word in words})
 METADATA: dict[Kind, tuple[int, int]] = {"Interactions": (0, 5), "Users": (1, 25), "Items": (1, 100)}
-"""At least and at most so many fields that are neither required nor keywords."""
+"""Minimum and maximum number of metadata fields, which are neither required nor keywords."""
 MAX_TYPES_AND_METADATA = 10
 MAX_ID, MAX_CATEGORY, MAX_SCHEMA = 256, 1_000, 20_000
 MIN_INTERACTIONS, MIN_READERS = 1_000, 25
@@ -58,20 +58,20 @@ class Field:
     categorical: bool = False
 
     def avro(self) -> dict[str, Any]:
-        """The field as Avro has it; Personalize adds `categorical`."""
-        made: dict[str, Any] = {"name": self.name, "type": [self.type, "null"] if self.nullable else self.type}
-        return made | {"categorical": True} if self.categorical else made
+        """Return the field in Avro; `categorical` is an extension of Personalize."""
+        avro_field: dict[str, Any] = {"name": self.name, "type": [self.type, "null"] if self.nullable else self.type}
+        return avro_field | {"categorical": True} if self.categorical else avro_field
 
 
 @dataclass(frozen=True)
 class Schema:
-    """One of the three data sets: `kind` is the name by which Personalize knows it, fields are in the order of the columns."""
+    """Schema of one data set: `kind` is its name in Personalize, fields are in the order of the columns."""
 
     kind: Kind
     fields: tuple[Field, ...]
 
     def avro(self) -> str:
-        """The schema as `CreateSchema` takes it."""
+        """Return the schema as JSON for `CreateSchema`."""
         record = {
             "type": "record",
             "name": self.kind,
@@ -83,28 +83,28 @@ class Schema:
 
     @property
     def metadata(self) -> list[Field]:
-        """The fields that are neither required nor keywords."""
+        """The metadata fields: neither required nor keywords."""
         known = REQUIRED[self.kind] | KEYWORDS[self.kind]
         return [field for field in self.fields if field.name not in known]
 
 
 def schema_problems(schema: Schema) -> list[str]:
-    """Why Personalize would refuse a schema, or not learn from one of its fields; empty if it would not."""
+    """Return reasons why Personalize would reject a schema or ignore one of its fields."""
     return [*_field_problems(schema), *_name_problems(schema), *_count_problems(schema)]
 
 
 def row_problems(schema: Schema, rows: pa.Table) -> list[str]:
-    """Why Personalize would refuse rows (columns named as the fields) or could tell a person from them; no value is ever shown."""
+    """Return reasons why Personalize would reject rows, or why they may identify a person; never includes a value."""
     found = [f"{schema.kind} has no rows"] if not len(rows) else []
     for field in schema.fields:
-        for flags, what in _rules(field):
+        for flags, what in _value_rules(field):
             if count := pc.sum(flags(rows[field.name])).as_py():
                 found.append(f"{count:,} of the values in {schema.kind}.{field.name} {what}")
-    return [*found, *_duplicates(schema, rows), *_too_many_types(schema, rows)]
+    return [*found, *_duplicate_ids(schema, rows), *_too_many_types(schema, rows)]
 
 
 def training_warnings(interactions: pa.Table) -> list[str]:
-    """Why Personalize would not train on interactions although it takes them; empty if it would."""
+    """Return reasons why Personalize would accept interactions but not train on them."""
     per_reader = Counter(interactions["USER_ID"].to_pylist())
     readers = sum(count >= 2 for count in per_reader.values())
     found = []
@@ -136,11 +136,11 @@ def _field_problems(schema: Schema) -> Iterator[str]:
 def _name_problems(schema: Schema) -> Iterator[str]:
     for field in schema.fields:
         if not _NAME.fullmatch(field.name):
-            yield f"{schema.kind}.{field.name} is no name in Avro: use letters, digits and _"
+            yield f"{schema.kind}.{field.name} is not a valid Avro name: use letters, digits and _"
     plain = Counter(re.sub("[^A-Za-z0-9]", "", field.name).upper() for field in schema.fields)
     for name, count in plain.items():
         if count > 1:
-            yield f"{schema.kind} has {count} fields named {name}, for Personalize does not see other characters"
+            yield f"{schema.kind} has {count} fields named {name}, because Personalize ignores other characters"
 
 
 def _count_problems(schema: Schema) -> Iterator[str]:
@@ -151,37 +151,37 @@ def _count_problems(schema: Schema) -> Iterator[str]:
         yield f"the schema of {schema.kind} has {len(schema.avro()):,} characters and may have {MAX_SCHEMA:,}"
 
 
-def _matches(pattern: str) -> Flags:
+def _matches_pattern(pattern: str) -> Flags:
     return lambda column: pc.match_substring_regex(column, pattern)
 
 
-def _longer(most: int) -> Flags:
+def _longer_than(most: int) -> Flags:
     return lambda column: pc.greater(pc.utf8_length(column), most)
 
 
-def _rules(field: Field) -> Iterator[tuple[Flags, str]]:
-    """What may be wrong with a value, and how to say so."""
+def _value_rules(field: Field) -> Iterator[tuple[Flags, str]]:
+    """Checks of a field's values, each with its message."""
     if not field.nullable:
         yield lambda column: column.is_null(), "are missing"
     if field.type == "float":
-        yield lambda column: pc.invert(pc.is_finite(column)), "are no finite numbers"
+        yield lambda column: pc.invert(pc.is_finite(column)), "are not finite numbers"
     if field.type == "string":
         yield from _text_rules(field)
 
 
 def _text_rules(field: Field) -> Iterator[tuple[Flags, str]]:
-    yield _matches(_EMAIL), "look like an e-mail address"
+    yield _matches_pattern(_EMAIL), "look like an e-mail address"
     yield lambda column: pc.is_in(column, value_set=pa.array(RESERVED)), "are a word that Personalize reserves"
-    yield _matches(r"[\r\n]"), "hold a line break"
+    yield _matches_pattern(r"[\r\n]"), "hold a line break"
     if field.name in _IDS:
         yield lambda column: pc.equal(column, ""), "are empty"
-        yield _matches('"'), "hold a quotation mark"
-        yield _longer(MAX_ID), f"have more than {MAX_ID} characters"
+        yield _matches_pattern('"'), "hold a quotation mark"
+        yield _longer_than(MAX_ID), f"have more than {MAX_ID} characters"
     else:
-        yield _longer(MAX_CATEGORY), f"have more than {MAX_CATEGORY:,} characters"
+        yield _longer_than(MAX_CATEGORY), f"have more than {MAX_CATEGORY:,} characters"
 
 
-def _duplicates(schema: Schema, rows: pa.Table) -> Iterator[str]:
+def _duplicate_ids(schema: Schema, rows: pa.Table) -> Iterator[str]:
     for name in REQUIRED[schema.kind] if schema.kind != "Interactions" else ():
         if again := len(rows) - pc.count_distinct(rows[name], mode="all").as_py():
             yield f"{again:,} of the values in {schema.kind}.{name} repeat an earlier one"

@@ -1,6 +1,6 @@
-"""The array types that the recommender speaks.
+"""Array types of the recommender.
 
-Belongs here: type aliases, nothing that computes. Does not: the data classes built of them.
+Belongs here: type aliases. Does not: data classes, functions.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IdArray = npt.NDArray[np.object_]
-"""Strings as Python objects: one long id must not widen all the others."""
+"""Strings as Python objects, because one long id would widen a fixed-width array."""
 TimeArray = npt.NDArray[np.datetime64]
 AnyArray = npt.NDArray[Any]
 Csr = sparse.csr_array[Any, tuple[int, int]]

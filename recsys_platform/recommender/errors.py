@@ -1,26 +1,26 @@
-"""What can go wrong in the recommender, said in one sentence.
+"""User-facing errors of the recommender, each one sentence.
 
-Belongs here: errors that a user of the recommender can mend. Does not: programming errors, which stay ValueError.
+Belongs here: errors that a user can fix. Does not: programming errors, which are ValueError.
 """
 
 from recsys_platform.common.errors import RecsysError
 
 
 class DataError(RecsysError):
-    """The interactions, users or books cannot be trained on."""
+    """The interactions, users or books are invalid for training."""
 
 
 class NothingToLearnError(DataError):
-    """The world is too young for one model; others may do."""
+    """The data are too few for one model; other models may be trained."""
 
 
 class ModelError(RecsysError):
-    """A model gave something that cannot be ranked, or its arrays do not fit it."""
+    """A model or variant is invalid, does not match the data, or returned scores that cannot be ranked."""
 
 
 class ListRulesError(RecsysError):
-    """The file that says how lists are made has a mistake in it."""
+    """The file of list rules is invalid."""
 
 
 class RegistryError(RecsysError):
-    """A model version is missing, damaged or would be overwritten."""
+    """A model version is missing, damaged or cannot be changed."""

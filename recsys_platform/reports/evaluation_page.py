@@ -1,7 +1,7 @@
-"""An evaluation as one HTML page that needs nothing else.
+"""The evaluation report: one self-contained HTML page.
 
-Belongs here: which tables people are shown, and what the figures mean in words. Does not: the figures (evaluate.py), the picture
-(plots.py).
+Belongs here: the tables and the definitions of the metrics. Does not: the metrics (recommender/evaluation), the plots
+(evaluation_plots.py).
 """
 
 import base64
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from recsys_platform.recommender.data.signals import Signal
-from recsys_platform.recommender.evaluation.evaluate import ALL, COLD, NEWCOMERS, SHOWN, Evaluation
+from recsys_platform.recommender.evaluation.evaluate import ALL, COLD_BOOKS, COLD_START, REPORTED_METRICS, Evaluation
 from recsys_platform.reports.evaluation_plots import headline, narrow_plot
 
 DEFINITIONS = (
@@ -24,26 +24,26 @@ DEFINITIONS = (
     ),
     ("map", "The mean of the precision at each hit's rank, divided by min(k, relevant)."),
     ("precision, recall", "Hits divided by k; hits divided by all that is relevant."),
-    ("hit_rate, mrr", "Whether there is a hit at all; 1 / rank of the first one."),
-    ("auc", "The share of (relevant, other) pairs of books in the right order, over the whole ranking."),
-    ("coverage", "The share of the catalogue that stands in at least one list."),
+    ("hit_rate, mrr", "1 if there is any hit; 1 / rank of the first hit."),
+    ("auc", "Share of (relevant, other) pairs of books in the right order, over the whole ranking."),
+    ("coverage", "Share of the item catalog that is in at least one list."),
     ("novelty", "The mean of -log2 of the share of readers who liked a listed book, in bits."),
-    ("diversity", "1 less the mean cosine of the features of two listed books."),
+    ("diversity", "1 minus the mean cosine of the features of two listed books."),
     (
         "popularity_lift",
-        "How much more popular listed books are than those the reader liked before, in shares of the catalogue.",
+        "How much more popular listed books are than those the reader liked before, in shares of the item catalog.",
     ),
-    ("ndcg_unfiltered", "NDCG where the books of a reader's own past are ranked too."),
-    ("cold books", "Only books count that nobody had liked before; readers who liked one of them."),
+    ("ndcg_unfiltered", "NDCG if the books of a reader's training data are ranked too."),
+    ("cold books", "Only books that nobody liked in training count; readers who liked one of them."),
 )
 
 _GATE = ("<!-- gate -->", "<!-- /gate -->")
-"""Around the part of the page that changes with what is live."""
+"""Markers around the part of the page that changes with promotion."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A cell: `best` of its column, where more is better."""
+    """A table cell; `best`: the highest value of its column, where higher is better."""
 
     text: str
     interval: str = ""
@@ -52,7 +52,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Row:
-    """A model's figures."""
+    """The metrics of one model."""
 
     name: str
     figures: Sequence[Figure]
@@ -60,7 +60,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """What stands in the corner, above the columns and in the rows."""
+    """A table: title, corner cell, column heads and rows."""
 
     title: str
     corner: str
@@ -88,99 +88,101 @@ def evaluation_page(
 
     `plot`: the PNG of `evaluation_plot`. `signal`: what was learned, and of which events.
     """
-    page: str = _template("evaluation.html").render(
+    page: str = _load_template("evaluation.html").render(
         day=f"{now:%Y-%m-%d %H:%M} UTC",
         data_hash=data_hash[:12],
         protocol=result.protocol,
-        newcomers=_newcomers(result),
+        cold_start_readers=_count_cold_start_readers(result),
         window=[str(moment)[:10] for moment in window] if window else None,
         headline=headline(result, baseline),
         k=result.k,
         plot=base64.b64encode(plot).decode(),
         narrow_plot=base64.b64encode(narrow_plot(result)).decode(),
-        tables=list(_tables(result)),
+        tables=list(_page_tables(result)),
         signal=signal or Signal(result.task.verb),
         definitions=DEFINITIONS,
-        recipes=[(name, _parameters(recipe)) for name, recipe in recipes.items()],
+        recipes=[(name, _parameter_text(recipe)) for name, recipe in recipes.items()],
     )
     return page
 
 
 def with_gate(page: str, *, roles: Sequence[Any], decisions: Sequence[Any], why_nothing: str, is_of_today: bool) -> str:
-    """The page with what is live and what the gate decided, in place of what it said of that before.
+    """Return the page with the live models and the gate's decisions, replacing an earlier state of that part.
 
-    `roles`: of production and challenger, as `published.model_roles` holds them. `why_nothing`: where nothing was decided.
+    `roles`: of production and challenger, as in `published.model_roles`. `why_nothing`: the reason if there are no decisions.
     """
-    told = _template("gate.html").render(
+    rendered = _load_template("gate.html").render(
         roles=roles, decisions=decisions, why_nothing=why_nothing, others=not is_of_today
     )
     before, _, rest = page.partition(_GATE[0])
-    return f"{before}{_GATE[0]}{told}{_GATE[1]}{rest.partition(_GATE[1])[2]}" if rest else page
+    return f"{before}{_GATE[0]}{rendered}{_GATE[1]}{rest.partition(_GATE[1])[2]}" if rest else page
 
 
-def _template(name: str) -> Any:
+def _load_template(name: str) -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("recsys_platform.reports")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template(name)
 
 
-def _newcomers(result: Evaluation) -> int:
-    """How many readers without history were tested."""
+def _count_cold_start_readers(result: Evaluation) -> int:
+    """Number of test readers without history."""
     return (
-        int(result.table.loc[result.table["segment"] == NEWCOMERS, "users"].max())
-        if NEWCOMERS in result.segments
+        int(result.table.loc[result.table["segment"] == COLD_START, "users"].max())
+        if COLD_START in result.segments
         else 0
     )
 
 
-def _tables(result: Evaluation) -> Iterator[Table]:
+def _page_tables(result: Evaluation) -> Iterator[Table]:
     overall = result.table[result.table["segment"] == ALL]
-    yield _pivot("Readers with history", overall, "metric", list(SHOWN))
-    yield _pivot(
+    yield _pivot_table("Readers with history", overall, "metric", list(REPORTED_METRICS))
+    yield _pivot_table(
         "NDCG by history",
         result.table[result.table["metric"] == "ndcg"],
         "segment",
         list(result.segments),
-        note=_sizes(result),
+        note=_segment_sizes(result),
     )
-    yield from _differences(result)
+    yield from _difference_tables(result)
     others = [name for name in overall["metric"].unique() if "@" in name or name == "ndcg_unfiltered"]
-    yield _pivot("At other lengths, and unfiltered", overall, "metric", others)
+    yield _pivot_table("At other lengths, and unfiltered", overall, "metric", others)
 
 
-def _pivot(title: str, rows: pd.DataFrame, by: str, columns: list[str], note: str = "") -> Table:
+def _pivot_table(title: str, rows: pd.DataFrame, by: str, columns: list[str], note: str = "") -> Table:
     found: dict[Any, Any] = {(row.model, getattr(row, by)): row for row in rows.itertuples()}
     models = [str(model) for model in rows["model"].unique()]
     best = {
         name: max((found[model, name].value for model in models if (model, name) in found), default=np.nan)
         for name in columns
     }
-    lines = [Row(model, [_figure(found.get((model, name)), best[name], name) for name in columns]) for model in models]
+    lines = [
+        Row(model, [_table_cell(found.get((model, name)), best[name], name) for name in columns]) for model in models
+    ]
     return Table(title, "model", columns, lines, note)
 
 
-def _figure(row: Any, best: float, column: str) -> Figure:
+def _table_cell(row: Any, best: float, column: str) -> Figure:
     if row is None:
         return Figure("")
     interval = "" if np.isnan(row.low) else f"{row.low:.4f} to {row.high:.4f}"
     return Figure(f"{row.value:.4f}", interval, best=bool(row.value == best) and column != "popularity_lift")
 
 
-def _differences(result: Evaluation) -> Iterator[Table]:
+def _difference_tables(result: Evaluation) -> Iterator[Table]:
     against = result.differences["baseline"].isin(result.ratios["baseline"])
     rows = result.differences[(result.differences["metric"] == "ndcg") & against]
     for baseline, some in rows.groupby("baseline", sort=False):
-        note = "Paired: both models on the same resampled readers. The gate asks for an interval above 0."
-        table = _pivot(f"NDCG less that of {baseline}", some, "segment", list(result.segments), note=note)
+        note = "Paired: both models on the same resampled readers. The gate requires an interval above 0."
+        table = _pivot_table(f"NDCG minus that of {baseline}", some, "segment", list(result.segments), note=note)
         yield Table(table.title, table.corner, table.columns, table.rows, table.note)
 
 
-def _sizes(result: Evaluation) -> str:
+def _segment_sizes(result: Evaluation) -> str:
     sizes = result.table.drop_duplicates("segment").set_index("segment")["users"]
-    told = [f"{name} ({sizes[name]:,})" for name in result.segments]
-    return f"Readers by how many books they had {result.task.verb} before: {', '.join(told)}; of {COLD} see below."
+    rendered = [f"{name} ({sizes[name]:,})" for name in result.segments]
+    return f"Readers by how many books they had {result.task.verb} before: {', '.join(rendered)}; of {COLD_BOOKS} see below."
 
 
-def _parameters(recipe: Mapping[str, Any]) -> str:
+def _parameter_text(recipe: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in recipe.items())

@@ -1,7 +1,6 @@
-"""The evaluation as a picture.
+"""Plots of the evaluation.
 
-Belongs here: figures drawn with matplotlib's objects, without its global state, as PNG bytes. Does not: numbers; they
-come from evaluate.py.
+Belongs here: figures as PNG bytes, drawn with matplotlib's object API. Does not: the metrics (recommender/evaluation).
 """
 
 import io
@@ -18,46 +17,46 @@ from recsys_platform.recommender.evaluation.evaluate import ALL, SEGMENTS, Evalu
 
 INK, MUTED, GRID = "#222222", "#6b6b6b", "#e3e3e3"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#44AA99")
-"""Okabe & Ito's palette, which colour-blind readers can tell apart, and two of Tol's; the baseline is grey."""
+"""The colour-blind safe palette of Okabe & Ito and two colours of Tol's; the baseline is grey."""
 
 
 def evaluation_plot(result: Evaluation, *, baseline: str = "popularity") -> bytes:
-    """A PNG of 1000 x 460 pixels: NDCG of each model, over all test users and by how much they had read."""
+    """Draw NDCG of each model, overall and by length of history, as a PNG of 1000 x 460 pixels."""
     layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1, wspace=0.06, rect=(0, 0, 1, 0.86))
     figure = Figure(figsize=(10, 4.6), dpi=100, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     figure.text(0.014, 0.955, headline(result, baseline), fontsize=15, fontweight="bold", color=INK, va="center")
-    figure.text(0.014, 0.89, _subtitle(result), fontsize=10.5, color=MUTED, va="center")
+    figure.text(0.014, 0.89, _plot_subtitle(result), fontsize=10.5, color=MUTED, va="center")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))
     ndcg = result.table[result.table["metric"] == "ndcg"]
-    colours = _colours(ndcg["model"].unique().tolist(), baseline)
+    colours = _model_colours(ndcg["model"].unique().tolist(), baseline)
     _draw_overall(left, ndcg[ndcg["segment"] == ALL], colours, result.k)
     _draw_by_history(right, ndcg[ndcg["segment"] != ALL], colours, result.task.verb)
     return png_of(figure)
 
 
 def narrow_plot(result: Evaluation, *, baseline: str = "popularity") -> bytes:
-    """The same for a phone: one chart below the other, 400 pixels wide at two dots a pixel."""
+    """Draw the same for a phone: one chart below the other, 400 pixels wide at double resolution."""
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.15, hspace=0.08)
     figure = Figure(figsize=(4, 7.4), dpi=200, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, height_ratios=(1, 1.2))
     ndcg = result.table[result.table["metric"] == "ndcg"]
-    colours = _colours(ndcg["model"].unique().tolist(), baseline)
+    colours = _model_colours(ndcg["model"].unique().tolist(), baseline)
     _draw_overall(upper, ndcg[ndcg["segment"] == ALL], colours, result.k)
     _draw_by_history(lower, ndcg[ndcg["segment"] != ALL], colours, result.task.verb, room=1.96)
     return png_of(figure)
 
 
 def png_of(figure: Figure) -> bytes:
-    """The bytes of a figure as PNG."""
+    """Return a figure as PNG bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 
 def headline(result: Evaluation, baseline: str) -> str:
-    """What the figure shows, in one sentence: by how much the best model beats the baseline, or that none does."""
+    """Return the result in one sentence: by how much the best model beats the baseline, or that none does."""
     rows: list[Any] = list(result.ratios[result.ratios["segment"] == ALL].itertuples())
     if not rows:
         return f"How well {baseline} ranks the held-out books"
@@ -66,19 +65,19 @@ def headline(result: Evaluation, baseline: str) -> str:
         return f"No model is clearly better than {baseline}"
     if not np.isfinite(best.value):
         return f"{best.model} finds held-out books, {baseline} finds none"
-    return f"{best.model} reaches {_times(best.value)} the NDCG of {baseline}"
+    return f"{best.model} reaches {_ratio_text(best.value)} the NDCG of {baseline}"
 
 
-def _times(ratio: float) -> str:
+def _ratio_text(ratio: float) -> str:
     return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
 
 
-def _subtitle(result: Evaluation) -> str:
+def _plot_subtitle(result: Evaluation) -> str:
     asked = f"NDCG@{result.k} on what {result.tested:,} readers with history {result.task.verb} next"
     return f"{asked}, of all books not met before; lines show the 95 % interval"
 
 
-def _colours(models: list[str], baseline: str) -> dict[str, str]:
+def _model_colours(models: list[str], baseline: str) -> dict[str, str]:
     others = [model for model in models if model != baseline]
     return {baseline: MUTED} | {model: COLOURS[number % len(COLOURS)] for number, model in enumerate(others)}
 
@@ -100,12 +99,12 @@ def _draw_overall(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], k: in
 
 
 def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], verb: str, *, room: float = 0.96) -> None:
-    """`room`: for the names of models, right of the last segment."""
+    """Draw NDCG by segment. `room`: for the model names, right of the last segment."""
     segments = [name for name in SEGMENTS if name in set(rows["segment"])]
     ends: list[tuple[float, str]] = []
     for number, (model, some) in enumerate(rows.groupby("model", sort=False)):
         ordered = some.set_index("segment").loc[segments]
-        places = np.arange(len(segments)) + 0.04 * (number - (len(colours) - 1) / 2)  # or the intervals hide each other
+        places = np.arange(len(segments)) + 0.04 * (number - (len(colours) - 1) / 2)  # so that intervals do not overlap
         spread = np.abs(ordered[["low", "high"]].to_numpy().T - ordered["value"].to_numpy())
         axes.errorbar(
             places, ordered["value"], yerr=spread, color=colours[str(model)], marker="o", linewidth=2, capsize=0
@@ -113,7 +112,7 @@ def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], ve
         ends.append((float(ordered["value"].iloc[-1]), str(model)))
     top = float(rows["high"].max()) or 1.0
     ends.sort()
-    for height, (_, model) in zip(_apart([end for end, _ in ends], top * 0.07), ends, strict=True):
+    for height, (_, model) in zip(_spread_labels([end for end, _ in ends], top * 0.07), ends, strict=True):
         axes.text(
             len(segments) - 0.74, height, model, va="center", color=colours[model], fontsize=11, fontweight="bold"
         )
@@ -125,8 +124,8 @@ def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], ve
     style_axis(axes, f"books {verb} before the test", grid="y")
 
 
-def _apart(heights: list[float], gap: float) -> list[float]:
-    """Ascending heights moved up where needed, so that labels are `gap` apart and clear of the axis."""
+def _spread_labels(heights: list[float], gap: float) -> list[float]:
+    """Move ascending heights up where needed, so that labels are at least `gap` apart and clear of the axis."""
     placed: list[float] = []
     for height in heights:
         placed.append(max(height, (placed[-1] if placed else -gap / 2) + gap))
@@ -134,7 +133,7 @@ def _apart(heights: list[float], gap: float) -> list[float]:
 
 
 def style_axis(axes: Axes, label: str, *, grid: Literal["x", "y"]) -> None:
-    """Label an axis pair, without ticks or frame, with a light grid along `grid`."""
+    """Label the axes, without ticks or frame, with a light grid along `grid`."""
     axes.set_xlabel(label, color=MUTED)
     axes.tick_params(length=0, labelcolor=INK)
     axes.set_axisbelow(True)

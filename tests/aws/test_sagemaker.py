@@ -18,7 +18,7 @@ import pytest
 from recsys_platform.common.errors import HubError
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.registry.files import Facts, read_arrays, read_manifest
+from recsys_platform.recommender.registry.files import Provenance, read_arrays, read_manifest
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.serving.errors import DeployError
 from recsys_platform.serving.sagemaker.archive import pack, upload
@@ -37,7 +37,7 @@ from recsys_platform.serving.sagemaker.endpoint import (
 )
 
 ARRAYS = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3), "book_ids": np.array(["b1", "ü"], dtype=object)}
-FACTS = Facts(created_at=dt.datetime(2026, 11, 22, 12, 30), data_hash="abc", code_version="0.1")
+FACTS = Provenance(created_at=dt.datetime(2026, 11, 22, 12, 30), data_hash="abc", code_version="0.1")
 ROLE = "arn:aws:iam::123456789012:role/recsys-endpoint"
 SERVING = Container("123456789012.dkr.ecr.eu-west-1.amazonaws.com/recsys:1", ROLE, {"WORKERS": "2"})
 
@@ -91,7 +91,7 @@ def test_an_archive_unpacked_is_read_without_the_registry(registry: Registry, ve
     unpacked = tmp_path / "opt"
     with tarfile.open(fileobj=io.BytesIO(pack(registry, version))) as archive:
         archive.extractall(unpacked, filter="data")
-    manifest = read_manifest(unpacked, registry.listed(version).content)
+    manifest = read_manifest(unpacked, registry.info(version).content)
     assert read_arrays(unpacked, manifest)["book_ids"].tolist() == ["b1", "ü"]
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_version_is_not_packed(registry: Registry, version: str) -> No
 def test_an_archive_is_uploaded_once(registry: Registry, version: str, bucket: str) -> None:
     models = S3Hub(bucket, "models")
     address = upload(registry, version, models)
-    assert address == f"s3://{bucket}/models/item_knn-v1-{registry.listed(version).content[:12]}/model.tar.gz"
+    assert address == f"s3://{bucket}/models/item_knn-v1-{registry.info(version).content[:12]}/model.tar.gz"
     (item,) = models.objects("item_knn-v1")
     assert models.get(item.key) == pack(registry, version)
     (registry.folder(version) / "vectors.npy").unlink()  # it is not packed again

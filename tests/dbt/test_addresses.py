@@ -14,7 +14,7 @@ import pytest
 from recsys_platform.exports.daily_export import DAILY_TABLES, write_changed_days
 from recsys_platform.exports.personalize import export
 from recsys_platform.hub.local import FolderHub
-from recsys_platform.recommender.data import training_data as curated
+from recsys_platform.recommender.data import training_data
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.dbt_world import PROJECT
 from tests.support.salted import EPOCH, TIME, put_salt
@@ -174,7 +174,9 @@ def test_no_file_that_leaves_the_warehouse_holds_an_address(built: Any, tmp_path
     for table in DAILY_TABLES:
         write_changed_days(hub, warehouse, table)
     names = ("fct_interactions", "dim_users", "dim_books")
-    curated.keep(hub, dt.date(2026, 11, 22), {name: warehouse.frame(f"select * from marts.{name}") for name in names})
+    training_data.write_snapshot(
+        hub, dt.date(2026, 11, 22), {name: warehouse.frame(f"select * from marts.{name}") for name in names}
+    )
     export(hub, warehouse, dt.date(2026, 11, 22))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} >= {".parquet", ".csv"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recsys_platform.recommender.data.interactions import build_dataset
-from recsys_platform.recommender.lists.rules import Rules, allowed_by
+from recsys_platform.recommender.lists.rules import Rules, apply_rules
 from recsys_platform.recommender.ranking.top_k import NONE, top_k
 
 JANUARY = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -119,7 +119,7 @@ def test_a_list_holds_no_book_that_the_marts_say_is_disliked(new_world: Any) -> 
         disliked = {
             book for (book,) in con.execute("select book_id from marts.fct_interactions where weight < 0").fetchall()
         }
-    allowed = allowed_by(Rules(finished=False), data)
+    allowed = apply_rules(Rules(finished=False), data)
     listed = top_k(
         lambda rows: np.ones((len(rows), len(OFFERED)), np.float32), np.array([0]), k=len(OFFERED), allowed=allowed
     )

@@ -24,7 +24,7 @@ from recsys_platform.config.world_files import LIST_RULES, VARIANTS
 from recsys_platform.hub.layout import Attributes
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.snapshots import snapshot_days, snapshot_parts
-from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Listed, Registry
+from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry, VersionInfo
 from recsys_platform.sources.attributes import store_snapshot
 from recsys_platform.sources.snapshots import read_records
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -95,10 +95,10 @@ class World:
         rows = DuckDBWarehouse(self.home / "warehouse.duckdb").frame(sql).to_pylist()
         return [tuple(row.values()) for row in rows]
 
-    def live(self) -> Listed:
-        return self.registry.listed(self.registry.version_of(PRODUCTION) or "")
+    def live(self) -> VersionInfo:
+        return self.registry.info(self.registry.version_of(PRODUCTION) or "")
 
-    def newest(self, variant: str) -> Listed:
+    def newest(self, variant: str) -> VersionInfo:
         return next(each for each in self.registry.versions() if each.variant == variant)
 
     def look(self, step: str) -> Found:
@@ -110,7 +110,7 @@ class World:
         found = Found(
             step,
             self.road,
-            registry={alias: self.registry.listed(version).label for alias, version in versions.items() if version},
+            registry={alias: self.registry.info(version).label for alias, version in versions.items() if version},
             model_roles=dict(self.query(ROLES)),
             lists=dict(self.query(LISTS)),
             page={alias: version for alias, (version, _) in page.items()},

@@ -16,8 +16,8 @@ from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.old_runs import old_runs, remove_old_run
 from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.staleness import stale_assets
-from recsys_platform.recommender.evaluation.results import DIFFERENCES, VALUES, measured_on
-from recsys_platform.recommender.registry.files import Facts
+from recsys_platform.recommender.evaluation.results import DIFFERENCES, VALUES, stored_results
+from recsys_platform.recommender.registry.files import Provenance
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.queries import row_counts
@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def versions(registry: Registry, number: int) -> list[str]:
     """Log some versions of a variant."""
     return [
-        registry.log("ease", {"n": np.array([n])}, Facts(NOW + dt.timedelta(days=n), str(n), "0.1"))
+        registry.log("ease", {"n": np.array([n])}, Provenance(NOW + dt.timedelta(days=n), str(n), "0.1"))
         for n in range(number)
     ]
 
@@ -167,7 +167,7 @@ def test_evaluations_go_by_age_but_for_the_newest(home: Settings, run_recsys) ->
     _, said = run_recsys("cleanup", "--dry-run")
     assert "3 evaluations would be removed: data 2, data 1, data 0" in said
     assert run_recsys("cleanup")[0] == 0
-    assert [measured_on(f"data {number}", warehouse) is None for number in range(4)] == [True, True, True, False]
+    assert [stored_results(f"data {number}", warehouse) is None for number in range(4)] == [True, True, True, False]
     assert row_counts(warehouse, [VALUES, DIFFERENCES]) == {VALUES: 1, DIFFERENCES: 1}
 
 

@@ -7,7 +7,7 @@ from recsys_platform.recommender.registry.versions import PRODUCTION
 
 def test_versions_are_listed_put_into_use_and_taken_back(world, run_recsys):
     registry = registry_of(load_settings({"RECSYS_HOME": str(world)}))
-    live = registry.listed(registry.version_of(PRODUCTION))
+    live = registry.info(registry.version_of(PRODUCTION))
     other = next(each for each in registry.versions() if each.variant not in {live.variant, "popularity"})
     code, said = run_recsys("models")
     assert code == 0

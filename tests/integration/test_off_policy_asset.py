@@ -57,12 +57,12 @@ def test_it_shows_estimates_and_a_plot_and_tells_what_was_left_out(run):
 def test_with_days_left_out_they_are_named(run):
     told = run(LISTS, shown("b", propensity=None))
     assert told["days left out"] == "2026-11-21"
-    assert told["not judged"].startswith("No exposure can judge the published lists")
+    assert told["not judged"].startswith("No exposure can be used for the published lists")
 
 
 def test_with_nothing_to_judge_it_says_so_and_does_not_fail(run):
     told = run({})
-    assert told["not judged"] == "No lists were published yet: there is no policy to judge."
+    assert told["not judged"] == "No lists were published yet: there is no policy to evaluate."
     assert (told["exposures used"], told["exposures left out"]) == (0, 0)
 
 

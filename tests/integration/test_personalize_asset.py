@@ -86,7 +86,7 @@ def test_what_personalize_would_refuse_fails_in_one_sentence(run):
     (failure,) = [event.step_failure_data for event in run(author="a" * 1_001).all_events if event.is_step_failure]
     assert failure.user_failure_data.description == (
         "Nothing was written for Personalize: 100 of the values in Items.AUTHOR have more than 1,000 characters. "
-        "Mend the marts, then export again."
+        "Fix the marts, then export again."
     )
 
 

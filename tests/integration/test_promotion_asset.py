@@ -10,7 +10,7 @@ from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.training import assets
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.recommender.registry.gate import Decision
-from recsys_platform.recommender.registry.promotion import Judgement, promote
+from recsys_platform.recommender.registry.promotion import GateOutcome, promote
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from tests.support.figures import Figures
 
@@ -20,9 +20,9 @@ def test_what_a_person_promotes_while_the_gate_is_at_work_stays_and_is_followed(
 ) -> None:
     settings = load_settings({"RECSYS_HOME": str(world)})
     registry = registry_of(settings)
-    live = registry.listed(registry.version_of(PRODUCTION) or "")
+    live = registry.info(registry.version_of(PRODUCTION) or "")
     other = next(each for each in registry.versions() if each.recipe_hash != live.recipe_hash)
-    train = assets.candidates_of
+    train = assets.candidate_versions
 
     def train_while_a_person_promotes(*given: Any) -> dict[str, str]:
         found = train(*given)
@@ -44,7 +44,7 @@ def test_what_a_person_promotes_while_the_gate_is_at_work_stays_and_is_followed(
             return dg.materialize([promotion], instance=instance, resources=resources)
 
         with monkeypatch.context() as patch:
-            patch.setattr(assets, "candidates_of", train_while_a_person_promotes)
+            patch.setattr(assets, "candidate_versions", train_while_a_person_promotes)
             assert gate().success
         assert registry.version_of(PRODUCTION) == other.version
         news = moved_aliases(instance, registry)
@@ -60,5 +60,5 @@ def test_what_a_person_promotes_while_the_gate_is_at_work_stays_and_is_followed(
 def test_what_beats_popularity_is_told_also_where_a_persons_choice_withholds_it(ease: float, said: str) -> None:
     measured: Any = Figures({"popularity": 0.1, "ease": ease})
     withheld = tuple(Decision(name, promote=False, reasons=("It stays.",)) for name in ("popularity", "ease"))
-    found = assets._is_better(Judgement(withheld, "1", None), measured)
+    found = assets._is_better(GateOutcome(withheld, "1", None), measured)
     assert (found.passed, found.description) == (ease > 0.1, said)

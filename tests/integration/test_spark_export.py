@@ -12,9 +12,9 @@ from recsys_platform.config.factories import hub_of, registry_of
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.recommender.batch.export import export_tables
 from recsys_platform.recommender.batch.spark import BookArrays, rank_batch
-from recsys_platform.recommender.data.training_data import newest_dataset
+from recsys_platform.recommender.data.training_data import latest_dataset
 from recsys_platform.recommender.lists.list_rules import load_list_rules
-from recsys_platform.recommender.lists.rules import Rules, allowed_by
+from recsys_platform.recommender.lists.rules import Rules, apply_rules
 from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.fallback import bare
 from recsys_platform.recommender.ranking.top_k import NONE, Factors, top_k
@@ -34,12 +34,12 @@ def lists_in(folder: Path) -> Lists:
 
 def expected_lists(settings: Settings, version: str, rules: Rules) -> Lists:
     """The lists that this machine ranks from the same version under the same rules, of users with history."""
-    trained, data = load_model(version, registry_of(settings)), newest_dataset(hub_of(settings))
+    trained, data = load_model(version, registry_of(settings)), latest_dataset(hub_of(settings))
     model: Any = bare(trained.model)
     assert isinstance(model, FactorModel)
     users = np.flatnonzero(trained.model.personal(np.arange(data.shape[0], dtype=np.int32))).astype(np.int32)
     factors = Factors(model.user_vectors, model.book_vectors, model.book_bias)
-    ranked = top_k(factors, users, k=K, allowed=allowed_by(rules, data))
+    ranked = top_k(factors, users, k=K, allowed=apply_rules(rules, data))
     return {
         (data.user_ids[user], rank + 1, data.book_ids[book])
         for user, books in zip(users, ranked.books, strict=True)
@@ -69,7 +69,7 @@ def test_rules_for_groups_of_readers_become_exclusions_of_each(world: Path, run_
     assert version
     rules = replace(load_list_rules(), rules=Rules(language="own"))
     trained, hub = load_model(version, registry_of(settings)), hub_of(settings)
-    export_tables(trained, newest_dataset(hub), rules, hub)
+    export_tables(trained, latest_dataset(hub), rules, hub)
     assert lists_in(world / "hub") == expected_lists(settings, version, rules.rules)
 
 

@@ -10,9 +10,9 @@ from recsys_platform.defs.automation.conditions import ON_CHANGE
 from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.staleness import stale_assets
 from recsys_platform.defs.training.aliases import ALIASES_KEY, PROMOTION, moved_aliases
-from recsys_platform.recommender.lists.list_rules import list_rules_of
+from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.recommender.lists.publication import rules_version
-from recsys_platform.recommender.registry.files import Facts
+from recsys_platform.recommender.registry.files import Provenance
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION
 from recsys_platform.recommender.training.candidates import recipes_version
 from recsys_platform.recommender.training.variants import load_variants
@@ -113,8 +113,8 @@ def test_the_evaluation_is_of_all_recipes_and_a_model_of_its_own_and_the_fallbac
     ],
 )
 def test_lists_follow_from_all_rules_but_those_of_live_answers(rules, is_other):
-    assert (rules_version(list_rules_of(rules), 20) != rules_version(list_rules_of({}), 20)) == is_other
-    assert rules_version(list_rules_of(rules), 20) != rules_version(list_rules_of(rules), 10)
+    assert (rules_version(parse_list_rules(rules), 20) != rules_version(parse_list_rules({}), 20)) == is_other
+    assert rules_version(parse_list_rules(rules), 20) != rules_version(parse_list_rules(rules), 10)
 
 
 def test_an_alias_that_somebody_moved_is_noted_once_and_one_that_the_gate_moved_is_not(
@@ -122,7 +122,7 @@ def test_an_alias_that_somebody_moved_is_noted_once_and_one_that_the_gate_moved_
 ):
     registry = new_registry(tmp_path / "models")
     assert moved_aliases(instance, registry) is None
-    facts = Facts(dt.datetime(2026, 1, 1), "monday", "0.1")
+    facts = Provenance(dt.datetime(2026, 1, 1), "monday", "0.1")
     one, two = (registry.log(name, {"a": np.array([1])}, facts) for name in ("lightfm", "blend"))
     registry.set_alias(PRODUCTION, one, why="", who="gate")
     said = {"production": one, "challenger": "none", "chosen": "by the gate"}

@@ -83,7 +83,7 @@ def test_the_index_is_never_negative_and_the_same_both_ways(bins: list[tuple[int
 
 def test_best_scores_are_of_the_books_that_the_model_knows(make_dataset: Callable[..., Dataset]) -> None:
     old = make_dataset({"u1": ["b1", "b2"], "u2": ["b1", "b2"], "u3": ["b2"]}, ["b1", "b2", "b3"])
-    model = TrainedModel(Fitter(old, load_variants()).bare("ease"), old.user_ids, old.book_ids)
+    model = TrainedModel(Fitter(old, load_variants()).fit_without_fallback("ease"), old.user_ids, old.book_ids)
     new = make_dataset({"u9": ["a0"], "u4": ["a0", "b2"]}, ["a0", "b2"])
     expected = model.model.fold_in(histories_from([[1], []], 3)).max(axis=1)
     assert best_scores(model, new).tolist() == expected.tolist()

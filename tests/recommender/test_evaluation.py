@@ -16,7 +16,7 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.splits import Split, hold_out_latest
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation.evaluate import Evaluation, EvaluationParams, evaluate
-from recsys_platform.recommender.evaluation.results import DIFFERENCES, VALUES, keep
+from recsys_platform.recommender.evaluation.results import DIFFERENCES, VALUES, store_evaluation
 from recsys_platform.recommender.lists.roles import Role
 from recsys_platform.recommender.registry.gate import Decision
 from recsys_platform.reports.evaluation_page import evaluation_page, with_gate
@@ -162,7 +162,13 @@ def page(split: Split, result: Evaluation) -> str:
 
 
 def test_the_page_holds_every_figure_of_every_model_and_the_protocol(page: str, result: Evaluation) -> None:
-    for text in ("Readers with history", "NDCG by history", "NDCG less that of last", "0.6667", "2026-01-01 00:00 UTC"):
+    for text in (
+        "Readers with history",
+        "NDCG by history",
+        "NDCG minus that of last",
+        "0.6667",
+        "2026-01-01 00:00 UTC",
+    ):
         assert text in page
     assert result.protocol in unescape(page)
     assert "3 readers" in result.protocol
@@ -226,7 +232,7 @@ def test_an_evaluation_that_says_the_same_again_leaves_every_row_as_it_is(
 ) -> None:
     def kept(values: Fixed, minute: int, data: str = "data") -> dict[str, list[tuple[object, ...]]]:
         result = evaluate([values, LAST], split, EvaluationParams(resamples=50), baselines=["last"])
-        keep(result, data, warehouse, dt.datetime(2026, 11, 20, 5, minute))
+        store_evaluation(result, data, warehouse, dt.datetime(2026, 11, 20, 5, minute))
         with warehouse.connect(read_only=True) as con:
             return {table: con.execute(f"from {table} order by all").fetchall() for table in (VALUES, DIFFERENCES)}
 

@@ -9,10 +9,10 @@ import pytest
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.lists.explanations import Explainer
-from recsys_platform.recommender.models.cold_start import fit_newcomers
+from recsys_platform.recommender.models.cold_start import fit_cold_start
 from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.histories import histories_of
-from recsys_platform.recommender.models.item_similarity import ItemModel
+from recsys_platform.recommender.models.item_similarity import ItemSimilarityModel
 from recsys_platform.recommender.models.popularity import PopularityParams, fit_popularity
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.ranking.top_k import NONE, Ranked
@@ -39,8 +39,8 @@ def data(make_interactions: Frame) -> Dataset:
     return build_dataset(rows, USERS, BOOKS)
 
 
-def model_of(data: Dataset, half_life: float = 1e9) -> ItemModel:
-    return ItemModel("items", SIMILARITY, np.arange(5, dtype=np.int32), histories_of(data), half_life)
+def model_of(data: Dataset, half_life: float = 1e9) -> ItemSimilarityModel:
+    return ItemSimilarityModel("items", SIMILARITY, np.arange(5, dtype=np.int32), histories_of(data), half_life)
 
 
 def because(model: Recommender, data: Dataset, rows: list[int], books: list[list[int]]) -> list[list[int]]:
@@ -68,6 +68,6 @@ def test_what_speaks_against_a_book_is_no_reason_for_it(make_interactions: Frame
 
 def test_readers_whose_lists_are_not_their_own_get_none(data: Dataset) -> None:
     popularity = fit_popularity(data, PopularityParams())
-    with_fallback = WithFallback(model_of(data), fit_newcomers(data, popularity))
+    with_fallback = WithFallback(model_of(data), fit_cold_start(data, popularity))
     assert because(with_fallback, data, [0, 1], [[3, 4], [4, 3]]) == [[NONE, NONE], [0, 0]]
     assert because(popularity, data, [1], [[3, 4]]) == [[NONE, NONE]]

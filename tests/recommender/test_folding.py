@@ -46,21 +46,21 @@ def test_readers_are_solved_against_the_books_of_training_and_not_against_those_
     books = pd.DataFrame({"book_id": ["b1", "b2", "new"], "categories": [["art"], ["war"], ["art"]]})
     model = fit_als(build_dataset(rows, pd.DataFrame({"user_id": ["u1", "u2"]}), books), AlsParams(components=4))
     assert np.abs(model.book_vectors[2]).max() > 0
-    known, folding = model.book_vectors[:2].astype(np.float64), model.folding
-    assert isinstance(folding, LeastSquares)
-    assert folding.gram == pytest.approx(known.T @ known + AlsParams().regularization * np.eye(4), rel=1e-5)
+    known, fold_in_method = model.book_vectors[:2].astype(np.float64), model.fold_in_method
+    assert isinstance(fold_in_method, LeastSquares)
+    assert fold_in_method.gram == pytest.approx(known.T @ known + AlsParams().regularization * np.eye(4), rel=1e-5)
 
 
 @pytest.mark.parametrize(
-    "folding",
+    "fold_in_method",
     [LeastSquares(np.eye(3) * 3, 4.0, 2.0), MeanMap(np.vstack([np.eye(3), np.zeros(3)]).astype(np.float32), 2.0)],
 )
-def test_what_the_liked_books_add_is_the_vector(folding: Any, books: Any) -> None:
+def test_what_the_liked_books_add_is_the_vector(fold_in_method: Any, books: Any) -> None:
     for reader in range(3):
         one = LIKED.take(np.array([reader], np.int32))
-        shares = folding.shares(one, books)
+        shares = fold_in_method.shares(one, books)
         assert shares.shape == (len(one.books), 3)
-        assert shares.sum(axis=0) == pytest.approx(folding.vectors(LIKED, books)[reader], abs=1e-6)
+        assert shares.sum(axis=0) == pytest.approx(fold_in_method.vectors(LIKED, books)[reader], abs=1e-6)
 
 
 def test_books_liked_at_one_moment_are_of_one_age_and_others_as_old_as_there_are_newer_ones(

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.lists.roles import roles_of
-from recsys_platform.recommender.registry.files import Facts
+from recsys_platform.recommender.lists.roles import model_roles
+from recsys_platform.recommender.registry.files import Provenance
 from recsys_platform.recommender.registry.gate import GateParams, decide
-from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge, promote, roll_back
+from recsys_platform.recommender.registry.promotion import GateOutcome, apply_gate, choice_in_force, promote, roll_back
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Choice, Registry
 from tests.support.figures import Figures
 
@@ -33,7 +33,7 @@ def test_what_is_not_surely_better_than_what_is_live_is_refused() -> None:
     found = decide("blend", "lightfm", Figures({"popularity": 0.1, "lightfm": 0.2, "blend": 0.205}), PARAMS)
     assert not found.promote
     assert found.reasons == (
-        "NDCG of blend is +0.0050 (-0.0050 to +0.0150) against lightfm, on 1,000 readers: that is not surely better.",
+        "NDCG of blend is +0.0050 (-0.0050 to +0.0150) against lightfm, on 1,000 readers: not significantly better.",
     )
 
 
@@ -56,7 +56,7 @@ def test_a_segment_may_fall_behind_within_the_margin_and_is_not_judged_on_few_re
     assert decide("blend", "lightfm", Figures(ndcg, worse={("blend", "1-4"): -0.018}), PARAMS).promote
     few = decide("blend", "lightfm", Figures(ndcg, worse={("blend", "1-4"): -0.1}, users=49), PARAMS)
     assert few.promote
-    assert few.unjudged == ("1-4",)
+    assert few.skipped_segments == ("1-4",)
 
 
 def test_the_live_recipe_on_newer_data_need_only_beat_popularity() -> None:
@@ -95,14 +95,14 @@ def trained(registry: Registry, data: str = "monday", **recipes: int) -> dict[st
         name: registry.log(
             name,
             {"a": np.array([1])},
-            Facts(dt.datetime(2026, 1, 1), data, "0.1", params={"recipe": recipe}, catalogue_hash="books"),
+            Provenance(dt.datetime(2026, 1, 1), data, "0.1", params={"recipe": recipe}, catalogue_hash="books"),
         )
         for name, recipe in recipes.items()
     }
 
 
-def judged(registry: Registry, candidates: Mapping[str, str], live: str | None, **ndcg: float) -> Judgement:
-    return judge(candidates, live, Figures(ndcg), registry, PARAMS)
+def judged(registry: Registry, candidates: Mapping[str, str], live: str | None, **ndcg: float) -> GateOutcome:
+    return apply_gate(candidates, live, Figures(ndcg), registry, PARAMS)
 
 
 def test_the_best_goes_live_the_next_best_becomes_the_challenger(registry: Registry) -> None:
@@ -142,17 +142,17 @@ def test_what_a_person_rolled_back_stays_out_until_a_person_brings_it_back(regis
 
 def test_where_nothing_was_measured_popularity_begins_and_follows_the_data(registry: Registry) -> None:
     versions = trained(registry, popularity=0, lightfm=1)
-    done = judge(versions, None, None, registry, PARAMS)
+    done = apply_gate(versions, None, None, registry, PARAMS)
     assert (done.production, done.unmeasured) == (versions["popularity"], True)
     newer = trained(registry, "tuesday", popularity=0, lightfm=1)
-    assert judge(newer, "popularity", None, registry, PARAMS).production == newer["popularity"]
+    assert apply_gate(newer, "popularity", None, registry, PARAMS).production == newer["popularity"]
 
 
 @pytest.mark.parametrize(
     ("lightfm", "reason"),
     [
-        (0.103, "+0.0030 (-0.0070 to +0.0130) against popularity, on 1,000 readers: that is not surely better."),
-        (0.098, "-0.0020 (-0.0120 to +0.0080) against popularity, on 1,000 readers: that is not surely better."),
+        (0.103, "+0.0030 (-0.0070 to +0.0130) against popularity, on 1,000 readers: not significantly better."),
+        (0.098, "-0.0020 (-0.0120 to +0.0080) against popularity, on 1,000 readers: not significantly better."),
     ],
 )
 def test_what_is_live_and_no_longer_keeps_ahead_gives_way_to_popularity(
@@ -163,7 +163,7 @@ def test_what_is_live_and_no_longer_keeps_ahead_gives_way_to_popularity(
     done = judged(registry, newer, "lightfm", popularity=0.1, lightfm=lightfm)
     assert {each.candidate: each.promote for each in done.decisions} == {"popularity": True, "lightfm": False}
     assert done.production == newer["popularity"]
-    assert registry.history()[0].why == f"lightfm gives way to it. NDCG of lightfm is {reason}"
+    assert registry.history()[0].why == f"lightfm is replaced. NDCG of lightfm is {reason}"
 
 
 @pytest.mark.parametrize("lightfm", [0.105, 0.109])
@@ -175,7 +175,7 @@ def test_what_is_live_stays_while_it_is_ahead_by_the_margin_whatever_chance_may_
     done = judged(registry, newer, "lightfm", popularity=0.1, lightfm=lightfm)
     assert done.production == newer["lightfm"]
     told = next(each.reasons for each in done.decisions if each.candidate == "lightfm")
-    assert told[0].endswith("That is not surely better, but what is live stays while it is 5% ahead.")
+    assert told[0].endswith("Not significantly better, but the live model stays while it is 5% ahead.")
     assert not decide("lightfm", None, Figures({"popularity": 0.1, "lightfm": lightfm}), PARAMS).promote
 
 
@@ -186,7 +186,7 @@ def test_where_what_is_live_gives_way_the_best_that_beats_popularity_takes_its_p
     done = judged(registry, newer, "lightfm", popularity=0.1, lightfm=0.103, blend=0.112, ease=0.111)
     assert (done.production, done.challenger) == (newer["blend"], newer["ease"])
     why = next(change.why for change in registry.history() if change.alias == PRODUCTION)
-    assert why.startswith("lightfm gives way to it. NDCG of lightfm is +0.0030")
+    assert why.startswith("lightfm is replaced. NDCG of lightfm is +0.0030")
     assert "NDCG of blend is +0.0120 (+0.0020 to +0.0220) against popularity" in why
 
 
@@ -215,10 +215,10 @@ def test_what_is_live_and_cannot_be_trained_on_todays_data_gives_way(
     first = trained(registry, popularity=0, content=1)
     promote(registry, first["content"], alias=PRODUCTION, why="", catalogue_hash="books")
     newer = trained(registry, "tuesday", popularity=0, lightfm=2)
-    done = judge(newer, "content", figures, registry, PARAMS, held=held)
+    done = apply_gate(newer, "content", figures, registry, PARAMS, choice=held)
     assert done.production == newer[goes_live]
     why = next(change.why for change in registry.history() if change.alias == PRODUCTION)
-    assert why.startswith("content cannot be trained on today's data and gives way to it.")
+    assert why.startswith("content cannot be trained on today's data and is replaced.")
 
 
 CHOICE = Choice("", dt.datetime(2026, 1, 2, 3, 4), "ann", "a trial", "2026-01-02")
@@ -238,7 +238,7 @@ def test_what_a_person_chose_stays_whatever_is_measured_and_every_other_is_told_
 ) -> None:
     versions = trained(registry, popularity=0, lightfm=1, blend=2)
     promote(registry, versions[live], alias=PRODUCTION, why="a trial", catalogue_hash="books")
-    done = judge(versions, live, Figures(ndcg), registry, PARAMS, held=CHOICE)
+    done = apply_gate(versions, live, Figures(ndcg), registry, PARAMS, choice=CHOICE)
     assert done.production == versions[live]
     assert done.challenger == versions["blend"]
     for each in done.decisions:
@@ -252,7 +252,7 @@ def test_what_a_person_chose_stays_whatever_is_measured_and_every_other_is_told_
 def test_a_choice_holds_until_a_fifth_of_what_was_liked_is_newer(registry: Registry, newer: int, holds: bool) -> None:
     version = trained(registry, lightfm=1)["lightfm"]
     promote(registry, version, alias=PRODUCTION, why="", catalogue_hash="books", data_to="2026-11-20T12:00:00")
-    found = held_choice(registry, liked_at(["2026-11-20T12:00"] * (10 - newer) + ["2026-11-21"] * newer))
+    found = choice_in_force(registry, liked_at(["2026-11-20T12:00"] * (10 - newer) + ["2026-11-21"] * newer))
     assert (found is not None) == holds
     assert (registry.choice() is not None) == holds
 
@@ -260,15 +260,15 @@ def test_a_choice_holds_until_a_fifth_of_what_was_liked_is_newer(registry: Regis
 def test_a_choice_made_before_anything_was_liked_is_over_with_the_first_like(registry: Registry) -> None:
     version = trained(registry, lightfm=1)["lightfm"]
     promote(registry, version, alias=PRODUCTION, why="", catalogue_hash="books", data_to="")
-    assert held_choice(registry, liked_at([])) is not None
-    assert held_choice(registry, liked_at(["2026-11-20"])) is None
+    assert choice_in_force(registry, liked_at([])) is not None
+    assert choice_in_force(registry, liked_at(["2026-11-20"])) is None
 
 
 def test_a_choice_is_over_when_another_recipe_is_live(registry: Registry) -> None:
     versions = trained(registry, popularity=0, lightfm=1)
     promote(registry, versions["lightfm"], alias=PRODUCTION, why="", catalogue_hash="books", data_to="2026-11-20")
     registry.set_alias(PRODUCTION, versions["popularity"], why="in MLflow's own pages")
-    assert held_choice(registry, liked_at(["2026-11-20"])) is None
+    assert choice_in_force(registry, liked_at(["2026-11-20"])) is None
     assert registry.choice() is None
 
 
@@ -277,10 +277,10 @@ def test_a_rollback_is_a_choice_too(registry: Registry) -> None:
     judged(registry, versions, None, popularity=0.1, lightfm=0.2)
     promote(registry, versions["popularity"], alias=PRODUCTION, why="", catalogue_hash="books", data_to="2026-11-20")
     roll_back(registry, why="it was worse", data_to="2026-11-20")
-    held = held_choice(registry, liked_at(["2026-11-20"]))
+    held = choice_in_force(registry, liked_at(["2026-11-20"]))
     assert held is not None
     assert held.why == "it was worse"
-    assert held.recipe_hash == registry.listed(versions["lightfm"]).recipe_hash
+    assert held.recipe_hash == registry.info(versions["lightfm"]).recipe_hash
 
 
 def liked_at(times: list[str]) -> Dataset:
@@ -302,20 +302,20 @@ def test_a_measured_challenger_stays_where_one_thing_more_could_not_be_measured(
     more = versions | trained(registry, mine=3)
     done = judged(registry, more, "blend", popularity=0.1, lightfm=0.2, blend=0.3)
     assert (done.production, done.challenger) == (versions["blend"], versions["lightfm"])
-    unmeasured = judge(more, "blend", None, registry, PARAMS)
+    unmeasured = apply_gate(more, "blend", None, registry, PARAMS)
     assert (unmeasured.production, unmeasured.challenger) == (versions["blend"], versions["lightfm"])
     newer = trained(registry, "tuesday", popularity=0, lightfm=1, blend=2, mine=3)
-    later = judge(newer, "blend", None, registry, PARAMS)
+    later = apply_gate(newer, "blend", None, registry, PARAMS)
     assert (later.production, later.challenger) == (newer["blend"], newer["lightfm"])
     without = {name: version for name, version in newer.items() if name != "lightfm"}
-    assert judge(without, "blend", None, registry, PARAMS).challenger is None
+    assert apply_gate(without, "blend", None, registry, PARAMS).challenger is None
 
 
 def test_what_went_live_after_the_measuring_waits_for_the_next(registry: Registry) -> None:
     versions = trained(registry, popularity=0, lightfm=1, blend=2)
     promote(registry, versions["lightfm"], alias=PRODUCTION, why="", catalogue_hash="books")
     figures = Figures({"popularity": 0.1, "lightfm": 0.2, "blend": 0.3}, against=["popularity"])
-    done = judge(versions, "lightfm", figures, registry, PARAMS)
+    done = apply_gate(versions, "lightfm", figures, registry, PARAMS)
     assert (done.unmeasured, done.production, done.challenger) == (True, versions["lightfm"], versions["blend"])
 
 
@@ -341,7 +341,7 @@ def test_any_version_of_a_recipe_brings_it_back_but_not_as_challenger(registry: 
     roll_back(registry, why="")
     newer = trained(registry, "tuesday", popularity=0, lightfm=1, blend=2)
     promote(registry, newer["blend"], alias=CHALLENGER, why="", catalogue_hash="books")
-    assert registry.listed(versions["blend"]).rolled_back
+    assert registry.info(versions["blend"]).rolled_back
     promote(registry, newer["blend"], alias=PRODUCTION, why="", catalogue_hash="books")
     assert not any(each.rolled_back for each in registry.versions())
 
@@ -367,16 +367,16 @@ def test_a_challenger_that_a_person_puts_into_production_is_challenger_no_more(
     if is_a_persons:
         promote(registry, versions["lightfm"], alias=CHALLENGER, why="a hunch", catalogue_hash="books")
     promote(registry, versions["lightfm"], alias=PRODUCTION, why="a trial", catalogue_hash="books")
-    done = judge(versions, "lightfm", Figures(figures) if figures else None, registry, PARAMS, held=CHOICE)
+    done = apply_gate(versions, "lightfm", Figures(figures) if figures else None, registry, PARAMS, choice=CHOICE)
     assert (done.production, done.challenger) == (versions["lightfm"], versions.get(next_best or ""))
-    assert {role.role for role in roles_of(registry, {"lightfm": versions["lightfm"]})} == {"production"}
+    assert {role.role for role in model_roles(registry, {"lightfm": versions["lightfm"]})} == {"production"}
 
 
 def test_what_was_too_young_to_be_measured_is_refused_and_if_it_is_live_it_stays(registry: Registry) -> None:
     versions = trained(registry, popularity=0, lightfm=1, sequence=2)
     done = judged(registry, versions, None, popularity=0.1, lightfm=0.2)
     assert (done.production, done.challenger) == (versions["lightfm"], None)
-    assert "sequence was not measured" in done.decisions[2].reasons[0]
+    assert "sequence was not evaluated" in done.decisions[2].reasons[0]
     newer = trained(registry, "tuesday", popularity=0, lightfm=1)
     assert judged(registry, newer, "lightfm", popularity=0.1).unmeasured
     assert registry.version_of(PRODUCTION) == newer["lightfm"]
@@ -384,13 +384,15 @@ def test_what_was_too_young_to_be_measured_is_refused_and_if_it_is_live_it_stays
 
 def test_a_model_of_another_catalogue_is_not_promoted(registry: Registry) -> None:
     version = trained(registry, lightfm=1)["lightfm"]
-    with pytest.raises(RegistryError, match="trained on another catalogue than today's and cannot become challenger"):
+    with pytest.raises(
+        RegistryError, match="trained on another item catalog than today's and cannot become challenger"
+    ):
         promote(registry, version, alias=CHALLENGER, why="", catalogue_hash="others")
 
 
 def test_there_is_nothing_to_go_back_to_before_the_second_promotion(registry: Registry) -> None:
-    with pytest.raises(RegistryError, match="no earlier recipe in production"):
+    with pytest.raises(RegistryError, match="no earlier production recipe"):
         roll_back(registry, why="")
     judged(registry, trained(registry, popularity=0, lightfm=1), None, popularity=0.1, lightfm=0.2)
-    with pytest.raises(RegistryError, match="no earlier recipe in production"):
+    with pytest.raises(RegistryError, match="no earlier production recipe"):
         roll_back(registry, why="")

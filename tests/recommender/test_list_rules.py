@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from recsys_platform.recommender.errors import ListRulesError
-from recsys_platform.recommender.lists.list_rules import Exploration, ListRules, Order, Promotion, load_list_rules
+from recsys_platform.recommender.lists.list_rules import (
+    Exploration,
+    ListRules,
+    Promotion,
+    RerankingRules,
+    load_list_rules,
+)
 from recsys_platform.recommender.lists.rules import Rules
 
 
@@ -27,7 +33,7 @@ exploration: {slots: [5, 10]}
     assert load_list_rules(path) == ListRules(
         Rules(finished=False, language="own"),
         ("0042",),
-        Order(diversity=0.2, promoted=(Promotion("b7", 1),)),
+        RerankingRules(diversity=0.2, promoted=(Promotion("b7", 1),)),
         Exploration((5, 10)),
     )
     path.write_text("rules:\nexclude:\n")
@@ -49,7 +55,7 @@ def test_the_file_in_the_documentation_can_be_used(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("a: [", "cannot be read from"),
-        ("- rules", "should hold names with values, of rules, exclude, reranking, exploration, not "),
+        ("- rules", "must be a mapping with the names rules, exclude, reranking, exploration, not "),
         ("exclude: [b1]\nrules: {}\nexclude: [b2]", "line 3: the key 'exclude' appears twice; remove one of them"),
         ("rules: {finished: true, finished: false}", "line 1: the key 'finished' appears twice"),
         ("reranking: {promoted: [{book_id: b1, rank: 1, rank: 2}]}", "the key 'rank' appears twice"),
@@ -58,35 +64,35 @@ def test_the_file_in_the_documentation_can_be_used(tmp_path: Path) -> None:
         ("reranking: {diversity: -1}", "reranking.diversity: .*greater than or equal to 0, not -1"),
         ("reranking: {diversity: true}", "reranking.diversity: .*number, not True"),
         ("exploration: {slots: [-1]}", "exploration.slots, entry 1: .*not -1"),
-        ("rulez: {}", "has the unknown name 'rulez': there are rules, exclude"),
-        ("rules: {finishd: false}", "rules has the unknown name 'finishd': there are finished"),
-        ("rules: true", "rules should hold names with values"),
+        ("rulez: {}", "has the unknown name 'rulez': use one of rules, exclude"),
+        ("rules: {finishd: false}", "rules has the unknown name 'finishd': use one of finished"),
+        ("rules: true", "rules must be a mapping with the names"),
         ("rules: {language: english}", "rules.language: input should be 'any' or 'own', not 'english'"),
         ("rules: {finished: perhaps}", "rules.finished: .*boolean.*, not 'perhaps'"),
         ("exclude: b1", "exclude: input should be a list, not 'b1'"),
-        ("exclude: [b1, 0042]", "exclude, entry 2: a book's id is a text: write '34' with its quotes"),
+        ("exclude: [b1, 0042]", "exclude, entry 2: a book id must be text: write '34' with quotes"),
         ("exclude: ['']", "exclude, entry 1: .*at least 1 character"),
         ("reranking: {diversity: 2}", "reranking.diversity: .*less than or equal to 1, not 2"),
         ("reranking: {diversity: .nan}", "reranking.diversity: "),
         ("reranking: {most_of_a_category: 0}", "reranking.most_of_a_category: .*greater than or equal to 1"),
         ("reranking: {pool: 0}", "reranking.pool: .*greater than or equal to 1"),
         ("reranking: {promoted: [{book: b1, rank: 1}]}", "reranking.promoted, entry 1, has the unknown name 'book'"),
-        ("reranking: {promoted: [b1]}", "reranking.promoted, entry 1, should hold names with values, of book_id, rank"),
+        ("reranking: {promoted: [b1]}", "reranking.promoted, entry 1, must be a mapping with the names book_id, rank"),
         ("reranking: {promoted: [{book_id: b1}]}", "reranking.promoted, entry 1, rank: field required"),
         ("reranking: {promoted: [{book_id: b1, rank: 0}]}", "reranking.promoted, entry 1, rank: .*equal to 1, not 0"),
         ("exploration: {slots: [0]}", "exploration.slots, entry 1: .*equal to 1, not 0"),
-        ("{exclude: [b1], reranking: {promoted: [{book_id: b1, rank: 1}]}}", "b1 is promoted and excluded"),
+        ("{exclude: [b1], reranking: {promoted: [{book_id: b1, rank: 1}]}}", "b1 is both promoted and excluded"),
         (
             "reranking: {promoted: [{book_id: b1, rank: 1}, {book_id: b1, rank: 2}]}",
-            "b1 is promoted twice; it has one rank",
+            "b1 is promoted twice: give it one rank",
         ),
         (
             "reranking: {promoted: [{book_id: b1, rank: 1}, {book_id: b2, rank: 1}]}",
-            "two books are promoted to rank 1; it holds one",
+            "two books are promoted to rank 1: give each its own rank",
         ),
         (
             "{reranking: {promoted: [{book_id: b1, rank: 2}]}, exploration: {slots: [2]}}",
-            "rank 2 is promoted and a slot of exploration",
+            "rank 2 is both promoted and an exploration slot",
         ),
     ],
 )

@@ -10,17 +10,17 @@ import pytest
 
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
-from recsys_platform.recommender.lists.list_rules import list_rules_of
+from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.recommender.lists.published_tables import (
     POPULAR_BOOKS,
     SIMILAR_BOOKS,
     USER_RECOMMENDATIONS,
-    Edition,
+    Stamp,
     popular_books,
     similar_books,
     user_recommendations,
 )
-from recsys_platform.recommender.models.cold_start import fit_newcomers
+from recsys_platform.recommender.models.cold_start import fit_cold_start
 from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.fold_in import MeanMap
@@ -28,7 +28,7 @@ from recsys_platform.recommender.models.popularity import Popularity, Popularity
 from recsys_platform.recommender.training.fitting import Fitter
 from recsys_platform.recommender.training.variants import variant_of
 
-EDITION = Edition("lightfm", "v1", dt.datetime(2026, 11, 22))
+EDITION = Stamp("lightfm", "v1", dt.datetime(2026, 11, 22))
 USERS = pd.DataFrame({"user_id": ["reads", "new_de", "new"], "language": ["en", "de", None]})
 BOOKS = pd.DataFrame(
     {
@@ -62,8 +62,8 @@ def lightfm(data: Dataset) -> FactorModel:
 
 
 def published(data: Dataset, lightfm: FactorModel, popularity: Popularity, k: int = 3, **given: Any) -> pd.DataFrame:
-    model = WithFallback(lightfm, fit_newcomers(data, popularity))
-    return user_recommendations(model, data, EDITION, k=k, rules=list_rules_of(given)).read_all().to_pandas()
+    model = WithFallback(lightfm, fit_cold_start(data, popularity))
+    return user_recommendations(model, data, EDITION, k=k, rules=parse_list_rules(given)).read_all().to_pandas()
 
 
 def test_finished_and_unavailable_books_are_left_out(
@@ -104,13 +104,13 @@ def test_a_promoted_book_says_so_and_has_neither_a_score_nor_a_book_it_rests_on(
 def test_the_score_of_a_promoted_book_is_null_and_not_a_number_that_is_none(
     data: Dataset, lightfm: FactorModel, popularity: Popularity
 ) -> None:
-    rules = list_rules_of({"reranking": {"promoted": [{"book_id": "b2", "rank": 1}]}})
-    model = WithFallback(lightfm, fit_newcomers(data, popularity))
+    rules = parse_list_rules({"reranking": {"promoted": [{"book_id": "b2", "rank": 1}]}})
+    model = WithFallback(lightfm, fit_cold_start(data, popularity))
     assert user_recommendations(model, data, EDITION, k=2, rules=rules).read_all()["score"].null_count == 3
 
 
 def test_an_excluded_book_is_in_no_table(data: Dataset, lightfm: FactorModel, popularity: Popularity) -> None:
-    rules = list_rules_of({"exclude": ["b3"]})
+    rules = parse_list_rules({"exclude": ["b3"]})
     similar = similar_books(lightfm.book_vectors, data, EDITION, k=5, rules=rules).read_all().to_pandas()
     popular = popular_books(popularity, data, EDITION, k=5, rules=rules).read_all().to_pandas()
     assert "b3" not in published(data, lightfm, popularity, exclude=["b3"])["book_id"].tolist()

@@ -13,7 +13,7 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.evaluation.comparison import Task
 from recsys_platform.recommender.evaluation.evaluate import EvaluationParams
-from recsys_platform.recommender.evaluation.results import keep, measured_on
+from recsys_platform.recommender.evaluation.results import store_evaluation, stored_results
 from recsys_platform.recommender.registry.gate import GateParams, decide
 from recsys_platform.recommender.training.candidates import evaluate_variants
 from recsys_platform.recommender.training.variants import variant_of
@@ -46,9 +46,9 @@ def test_what_was_asked_is_kept_for_the_gate_and_told_to_people(
     data = make_dataset(likes, BOOKS, weight=0.5, **COLUMNS)
     variants = {"popularity": variant_of("popularity", {}), "ease": variant_of("ease", {})}
     result = evaluate_variants(data, variants=variants, params=EvaluationParams(resamples=50))
-    keep(result, data.fingerprint(), warehouse, NOW)
+    store_evaluation(result, data.fingerprint(), warehouse, NOW)
 
-    kept, old = (measured_on(key, warehouse) for key in (data.fingerprint(), "old"))
+    kept, old = (stored_results(key, warehouse) for key in (data.fingerprint(), "old"))
     assert kept is not None
     assert old is not None
     assert kept.task == result.task

@@ -10,7 +10,7 @@ import pytest
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import DataError, ModelError
-from recsys_platform.recommender.models.cold_start import fit_newcomers
+from recsys_platform.recommender.models.cold_start import fit_cold_start
 from recsys_platform.recommender.models.factors import FactorModel, book_similarity
 from recsys_platform.recommender.models.fallback import WithFallback
 from recsys_platform.recommender.models.lightfm import LightFMParams, fit_lightfm
@@ -109,7 +109,7 @@ def test_popularity_of_nothing_is_zero_for_all(make_dataset: Make) -> None:
 def test_a_reader_without_history_gets_what_is_popular(
     lightfm: FactorModel, popularity: Popularity, checkerboard: Any
 ) -> None:
-    both = WithFallback(lightfm, fit_newcomers(checkerboard.data, popularity))
+    both = WithFallback(lightfm, fit_cold_start(checkerboard.data, popularity))
     users = np.arange(61, dtype=np.int32)
     assert both.personal(users).tolist() == [True] * 60 + [False]
     assert (both.scores(users)[:60] == lightfm.scores(users[:60])).all()

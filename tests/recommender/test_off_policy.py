@@ -16,8 +16,8 @@ from recsys_platform.experiments.off_policy import (
     effective_size,
     exposures_of,
     ips,
+    is_listed_at,
     snips,
-    stands_in,
     with_exploration,
 )
 from recsys_platform.recommender.errors import DataError
@@ -153,7 +153,7 @@ def test_propensities_that_are_all_too_small_are_warned_of() -> None:
 def test_a_list_with_exploration_is_a_policy_with_probabilities() -> None:
     lists = np.array([[4, 7], [7, 4]], dtype=np.int32)
     request, book, place = np.array([0, 0, 1, 1]), np.array([4, 9, 4, 7]), np.array([1, 2, 1, 3])
-    standing = stands_in(lists, request, book, place)
+    standing = is_listed_at(lists, request, book, place)
     assert standing.tolist() == [True, False, False, False]
     likely = with_exploration(standing, share=0.2, explored=np.array([1 / 10, 1 / 10, 1 / 10, 0]))
     assert likely == pytest.approx([0.8 + 0.02, 0.02, 0.02, 0])

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from recsys_platform.exports.personalize import SCHEMAS, Exported, export
+from recsys_platform.exports.personalize import SCHEMAS, ExportResult, export
 from recsys_platform.exports.personalize_limits import (
     METADATA,
     Field,
@@ -39,7 +39,7 @@ MARTS = {
 LIKED = ("u1", "b1", "Book Finished", 7.5, "2026-11-01 08:00:00", "2026-11-02 09:00:00.9")
 READER = ("u1", "DE", "de-AT", "premium", ["money", "health"], "e" * 64)
 BOOK = ("b1", "Tea at ada@example.org", "Ada", "en", ["business", "money"], 15, True, False, "2026-10-01 00:00:00")
-Build = Callable[..., Exported]
+Build = Callable[..., ExportResult]
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def build(hub: Hub, warehouse: DuckDBWarehouse) -> Build:
 
     def made(
         interactions: list[Any] | None = None, users: list[Any] | None = None, books: list[Any] | None = None
-    ) -> Exported:
+    ) -> ExportResult:
         rows = ([LIKED] if interactions is None else interactions, users or [READER], books or [BOOK])
         with warehouse.connect() as con:
             for (mart, columns), lines in zip(MARTS.items(), rows, strict=True):
@@ -173,7 +173,7 @@ def test_all_that_would_be_refused_is_said_at_once_and_nothing_is_written(hub, b
         "1 of the values in Users.USER_ID hold a quotation mark; "
         "1 of the values in Users.USER_ID repeat an earlier one; "
         "1 of the values in Items.GENRES have more than 1,000 characters; "
-        "1 of the values in Items.AUTHOR look like an e-mail address. Mend the marts, then export again."
+        "1 of the values in Items.AUTHOR look like an e-mail address. Fix the marts, then export again."
     )
     assert hub.objects("personalize/") == []
 
@@ -226,10 +226,13 @@ BAD_SCHEMAS = [
         Schema("Users", (ID, Field("TASTE", "string"))),
         "Users.TASTE is text without categories, from which Personalize does not learn",
     ),
-    (Schema("Users", (ID, Field("aws:age", "int"))), "Users.aws:age is no name in Avro: use letters, digits and _"),
+    (
+        Schema("Users", (ID, Field("aws:age", "int"))),
+        "Users.aws:age is not a valid Avro name: use letters, digits and _",
+    ),
     (
         Schema("Users", (ID, Field("AGE_1", "int"), Field("age1", "int"))),
-        "Users has 2 fields named AGE1, for Personalize does not see other characters",
+        "Users has 2 fields named AGE1, because Personalize ignores other characters",
     ),
 ]
 
@@ -276,7 +279,7 @@ def test_a_version_is_no_address():
 def test_a_weight_that_is_no_number_is_named():
     rows = pa.table({"USER_ID": ["u"], "EVENT_VALUE": [float("nan")]})
     schema = Schema("Users", (ID, Field("EVENT_VALUE", "float", nullable=True)))
-    assert row_problems(schema, rows) == ["1 of the values in Users.EVENT_VALUE are no finite numbers"]
+    assert row_problems(schema, rows) == ["1 of the values in Users.EVENT_VALUE are not finite numbers"]
 
 
 def test_event_types_and_metadata_share_a_limit_of_ten():

@@ -11,11 +11,11 @@ import pytest
 from recsys_platform.experiments.plots import policies_plot
 from recsys_platform.experiments.published_policies import (
     PRIOR,
-    Judged,
-    Report,
+    PolicyEstimates,
+    PolicyReport,
     as_frame,
-    judge_published,
-    judged,
+    evaluate_policy,
+    evaluate_published,
     predicted_clicks,
 )
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -37,18 +37,18 @@ def log(warehouse: DuckDBWarehouse) -> Callable[..., None]:
     return put
 
 
-def of(report: Report, model: str, estimator: str) -> float:
+def of(report: PolicyReport, model: str, estimator: str) -> float:
     return next(each.value for name, each in report.estimates if (name, each.estimator) == (model, estimator))
 
 
 def test_without_lists_there_is_nothing_to_judge(warehouse, log):
     log(shown("b"))
-    assert judge_published(warehouse).why_nothing == "No lists were published yet: there is no policy to judge."
+    assert evaluate_published(warehouse).why_nothing == "No lists were published yet: there is no policy to evaluate."
 
 
 def test_without_exposures_it_says_how_to_get_some(warehouse, log):
     publish(warehouse, "v1", LISTS)
-    report = judge_published(warehouse)
+    report = evaluate_published(warehouse)
     assert report.why_nothing.startswith("There are no exposures yet: let the API log some")
     assert (report.used, report.estimates, as_frame(report)["model"].tolist()) == (0, [], ["m"])
 
@@ -57,19 +57,19 @@ def test_a_list_is_judged_by_the_book_that_it_has_in_the_place_of_chance(warehou
     publish(warehouse, "v1", LISTS)
     # u1 was shown what the list says twice and clicked once; u2 something else.
     log(shown("b", clicked=True), shown("b", at=MADE + 1.5 * DAY), shown("b", user="u2", clicked=True))
-    report = judge_published(warehouse)
+    report = evaluate_published(warehouse)
     (model,) = report.models
     assert (model.exposures, model.agreeing, model.clicks, model.versions) == (3, 2, 1, ("m-v1",))
     assert of(report, "m", "ips") == pytest.approx((1 / 0.5 + 0 / 0.5 + 0) / 3)
     assert of(report, "m", "snips") == pytest.approx(1 / 2)
-    assert all("It rests on few clicks (1)" in each.warnings[0] for _, each in report.estimates)
+    assert all("The estimate has few clicks (1)" in each.warnings[0] for _, each in report.estimates)
 
 
 def test_what_was_certain_and_what_bots_saw_is_left_out_and_counted(warehouse, log):
     publish(warehouse, "v1", LISTS)
     log(shown("b"), shown("a", position=1, propensity=1.0, clicked=True), shown("b", is_bot=True, clicked=True))
     log(shown("b"))
-    report = judge_published(warehouse)
+    report = evaluate_published(warehouse)
     assert report.used == 2
     assert report.left_out["where nothing was left to chance"] == 1
     assert report.left_out["seen by bots"] == 1
@@ -81,7 +81,7 @@ def test_a_day_with_a_propensity_that_cannot_be_is_left_out_whole(warehouse, log
     publish(warehouse, "v1", LISTS)
     bad = [shown("b", at=MADE + DAY, clicked=True), shown("a", at=MADE + DAY, position=1, propensity=propensity)]
     log(*bad, shown("b", at=MADE + 2 * DAY))
-    report = judge_published(warehouse)
+    report = evaluate_published(warehouse)
     assert report.days == ((MADE + DAY).date(),)
     assert report.left_out["of days on which propensities are missing or impossible"] == 2
     assert (report.used, of(report, "m", "snips")) == (1, 0)
@@ -90,14 +90,14 @@ def test_a_day_with_a_propensity_that_cannot_be_is_left_out_whole(warehouse, log
 def test_the_propensities_of_bots_spoil_no_day(warehouse, log):
     publish(warehouse, "v1", LISTS)
     log(shown("b"), shown("b", is_bot=True, propensity=None))
-    assert (judge_published(warehouse).used, judge_published(warehouse).days) == (1, ())
+    assert (evaluate_published(warehouse).used, evaluate_published(warehouse).days) == (1, ())
 
 
 def test_where_all_is_left_out_it_says_why(warehouse, log):
     publish(warehouse, "v1", LISTS)
     log(shown("b", propensity=None), shown("b", is_bot=True))
-    assert judge_published(warehouse).why_nothing == (
-        "No exposure can judge the published lists, all are left out: seen by bots (1); "
+    assert evaluate_published(warehouse).why_nothing == (
+        "No exposure can be used for the published lists, all are left out: seen by bots (1); "
         "of days on which propensities are missing or impossible (1)."
     )
 
@@ -105,7 +105,7 @@ def test_where_all_is_left_out_it_says_why(warehouse, log):
 def test_a_list_does_not_judge_itself_by_clicks_that_it_has_learnt_from(warehouse, log):
     publish(warehouse, "v1", LISTS)
     log(shown("b", at=MADE - DAY, clicked=True), shown("b", at=MADE + DAY))
-    report = judge_published(warehouse)
+    report = evaluate_published(warehouse)
     assert report.left_out["shown before the oldest list that is kept was made"] == 1
     assert (report.used, of(report, "m", "snips")) == (1, 0)
 
@@ -115,7 +115,7 @@ def test_each_exposure_is_judged_by_the_list_of_its_time(warehouse, log):
     publish(warehouse, "v2", {"m": {"u1": ["a", "d"]}, "young": {"u1": ["a", "d"]}}, made=MADE + 2 * DAY)
     # The first agrees with the first list only, the others are judged by the second.
     log(shown("b", at=MADE + DAY), shown("d", at=MADE + 3 * DAY), shown("b", at=MADE + 4 * DAY))
-    old, young = judge_published(warehouse).models
+    old, young = evaluate_published(warehouse).models
     assert (old.model, old.exposures, old.agreeing, old.versions) == ("m", 3, 2, ("m-v1", "m-v2"))
     assert (young.model, young.agreeing, young.exposures, young.unpublished) == ("young", 1, 2, 1)
 
@@ -124,7 +124,7 @@ def test_a_model_that_is_no_longer_published_is_not_judged_by_what_came_after(wa
     publish(warehouse, "v1", LISTS | {"old": {"u1": ["a", "b"]}})
     publish(warehouse, "v2", LISTS, made=MADE + 2 * DAY)
     log(shown("b", at=MADE + DAY), shown("b", at=MADE + 3 * DAY))
-    still, old = judge_published(warehouse).models
+    still, old = evaluate_published(warehouse).models
     assert (still.model, still.exposures, still.unpublished) == ("m", 2, 0)
     assert (old.model, old.exposures, old.unpublished) == ("old", 1, 1)
 
@@ -132,21 +132,21 @@ def test_a_model_that_is_no_longer_published_is_not_judged_by_what_came_after(wa
 def test_readers_without_a_list_that_long_are_left_out_and_counted(warehouse, log):
     publish(warehouse, "v1", LISTS)
     log(shown("b"), shown("b", user="u9"), shown("b", user=None), shown("b", position=3))
-    (model,) = judge_published(warehouse).models
+    (model,) = evaluate_published(warehouse).models
     assert (model.exposures, model.unlisted) == (1, 3)
 
 
 def test_a_model_that_shows_nothing_of_what_was_shown_is_told_beside_the_others(warehouse, log):
     publish(warehouse, "v1", LISTS | {"other": {"u1": ["x", "y"]}})
     log(shown("b", clicked=True))
-    report = judge_published(warehouse)
+    report = evaluate_published(warehouse)
     assert {model for model, _ in report.estimates} == {"m"}
     table = as_frame(report).set_index("model")["doubts"]
-    assert table["other"] == "Its lists show none of the books that chance showed."
+    assert table["other"] == "Its lists show none of the explored books."
     publish(warehouse, "v2", {"other": {"u1": ["x", "y"]}}, made=MADE + DAY / 2)
     publish(warehouse, "v3", {"other": {"u1": ["x", "z"]}}, made=MADE + 2 * DAY)
-    assert judge_published(warehouse).why_nothing == (
-        "No published list has in that place what chance showed there (exposures: 1)."
+    assert evaluate_published(warehouse).why_nothing == (
+        "No published list has an explored book at its position (exposures: 1)."
     )
 
 
@@ -173,7 +173,7 @@ def test_a_prediction_is_the_rate_of_the_book_in_the_place_drawn_to_that_of_the_
 def test_a_model_without_clicks_is_not_said_to_be_worse(warehouse, log):
     publish(warehouse, "v1", LISTS | {"other": {"u1": ["a", "c"], "u2": ["a", "b"]}})
     log(*[shown("b", clicked=True)] * 20, shown("c", visitor_id="a1"))
-    report = judge_published(warehouse)
+    report = evaluate_published(warehouse)
     assert (of(report, "m", "snips"), of(report, "other", "snips")) == (1, 0)
     assert report.headline.startswith("What readers would click")
 
@@ -181,7 +181,7 @@ def test_a_model_without_clicks_is_not_said_to_be_worse(warehouse, log):
 def test_a_weight_far_above_the_others_is_cut_in_snips_only(warehouse, log):
     publish(warehouse, "v1", LISTS)
     log(*[shown("b"), shown("b"), shown("b"), shown("b", propensity=0.01, clicked=True)])
-    report = judge_published(warehouse)
+    report = evaluate_published(warehouse)
     assert of(report, "m", "snips") == pytest.approx(10 / (2 + 2 + 2 + 5 * 2))
     assert of(report, "m", "ips") == pytest.approx(100 / 4)
 
@@ -230,7 +230,7 @@ def test_intervals_hold_what_is_known_to_be_true_and_the_better_policy_is_recogn
         con.register("drawn", drawn)
         con.execute(PUT_IN, [MADE + DAY, MADE + DAY])
         con.execute(CERTAIN)
-    report = judge_published(warehouse)
+    report = evaluate_published(warehouse)
     assert (report.used, report.left_out["where nothing was left to chance"]) == (9_000, 9_000)
     assert [each.estimator for _, each in report.estimates] == ["ips", "snips", "dr"] * 2
     for model, each in report.estimates:
@@ -251,9 +251,9 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
     assert {name: np.mean(some) for name, some in held.items()} == pytest.approx(dict.fromkeys(held, 0.95), abs=0.035)
 
 
-def in_memory(drawn: pd.DataFrame, listed: pd.Series) -> Judged:
+def in_memory(drawn: pd.DataFrame, listed: pd.Series) -> PolicyEstimates:
     readers = drawn["reader"].to_numpy()
     rows = drawn.assign(
         visitor_id=readers.astype(str), listed_id=listed.to_numpy()[readers], position=2, propensity=1 / 8
     )
-    return judged("m", pa.Table.from_pandas(rows, preserve_index=False), used=len(rows))
+    return evaluate_policy("m", pa.Table.from_pandas(rows, preserve_index=False), used=len(rows))

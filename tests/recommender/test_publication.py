@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recsys_platform.recommender.data.training_data import dataset_of
-from recsys_platform.recommender.lists.list_rules import ListRules, list_rules_of
+from recsys_platform.recommender.data.training_data import dataset_from_marts
+from recsys_platform.recommender.lists.list_rules import ListRules, parse_list_rules
 from recsys_platform.recommender.lists.publication import Publication, publish
 from recsys_platform.recommender.registry.promotion import promote
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
@@ -58,7 +58,7 @@ MARTS = marts_of_world()
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    made, data = Registry(tmp_path_factory.mktemp("registry")), dataset_of(MARTS)
+    made, data = Registry(tmp_path_factory.mktemp("registry")), dataset_from_marts(MARTS)
     train("popularity", data, made, variants=VARIANTS, now=NOW)
     version = train("item_knn", data, made, variants=VARIANTS, now=NOW).version
     made.set_alias(PRODUCTION, version, why="a test")
@@ -94,7 +94,7 @@ FILES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("said", FILES)
 def test_lists_by_any_file_of_rules_keep_what_it_promises(said: str, registry: Registry, warehouse: Any) -> None:
-    done = published(registry, warehouse, list_rules_of(FILES[said]))
+    done = published(registry, warehouse, parse_list_rules(FILES[said]))
     assert done.rows["user_recommendations"] > READERS
     assert set(done.model_versions) == {"popularity", "item_knn"}
 
@@ -102,13 +102,13 @@ def test_lists_by_any_file_of_rules_keep_what_it_promises(said: str, registry: R
 def test_the_table_of_roles_says_which_model_is_live_and_follows_what_changes_places(
     new_registry: Any, tmp_path: Path, warehouse: Any
 ) -> None:
-    data, registry = dataset_of(MARTS), new_registry(tmp_path / "models")
+    data, registry = dataset_from_marts(MARTS), new_registry(tmp_path / "models")
     popular, alike, ease = (
         train(name, data, registry, variants=VARIANTS, now=NOW).version for name in ("popularity", "item_knn", "ease")
     )
 
     def roles(minutes: int) -> dict[str, tuple[str, bool, str, str]]:
-        published(registry, warehouse, list_rules_of({}), minutes)
+        published(registry, warehouse, parse_list_rules({}), minutes)
         rows = warehouse.frame("from published.model_roles").to_pylist()
         return {row["model"]: (row["role"], row["is_live"], row["chosen_by"], row["why"]) for row in rows}
 
@@ -131,12 +131,12 @@ def test_the_table_of_roles_says_which_model_is_live_and_follows_what_changes_pl
 def test_books_are_alike_by_the_newest_version_that_knows_the_catalogue_and_none_of_them_is_excluded(
     tmp_path: Path, warehouse: Any
 ) -> None:
-    data, registry = dataset_of(MARTS), Registry(tmp_path)
+    data, registry = dataset_from_marts(MARTS), Registry(tmp_path)
     train("popularity", data, registry, variants=VARIANTS, now=NOW)
     yesterday = data.with_interactions(np.arange(len(data.interactions)) > 0)
     hurried = {**VARIANTS, "lightfm": variant_of("lightfm", {"epochs": 1})}
     train("lightfm", yesterday, registry, variants=hurried, now=NOW)
-    assert published(registry, warehouse, list_rules_of({"exclude": [IDS[0]]})).rows["similar_books"]
+    assert published(registry, warehouse, parse_list_rules({"exclude": [IDS[0]]})).rows["similar_books"]
     assert warehouse.frame("select * from published.similar_books where similar_book_id = ?", [IDS[0]]).num_rows == 0
 
 
@@ -145,25 +145,25 @@ def test_a_changed_file_is_published_anew_and_the_same_one_only_once(registry: R
     assert first.rows
     assert not published(registry, warehouse, ListRules(), 1).rows
     assert not published(
-        registry, warehouse, list_rules_of({"exploration": {"slots": [3]}}), 2
+        registry, warehouse, parse_list_rules({"exploration": {"slots": [3]}}), 2
     ).rows  # live answers alone
-    assert published(registry, warehouse, list_rules_of({"reranking": {"diversity": 0.3}}), 3).rows
+    assert published(registry, warehouse, parse_list_rules({"reranking": {"diversity": 0.3}}), 3).rows
     assert published(registry, warehouse, ListRules(), 4).rows
     assert not published(registry, warehouse, replace(ListRules()), 5).rows
 
 
 def test_what_the_file_asks_for_in_vain_is_told_also_where_nothing_is_new(registry: Registry, warehouse: Any) -> None:
-    rules = list_rules_of({"exclude": ["gone"]})
+    rules = parse_list_rules({"exclude": ["gone"]})
     for minutes in (0, 1):
         done = published(registry, warehouse, rules, minutes)
-        assert done.unheeded == ["Excluded, but not in the catalogue: gone."]
+        assert done.ineffective_rules == ["Excluded, but not in the item catalog: gone."]
     assert not done.rows
 
 
 def test_a_promoted_book_stands_at_its_rank_of_every_list_that_is_long_enough(
     registry: Registry, warehouse: Any
 ) -> None:
-    published(registry, warehouse, list_rules_of(FILES["promoted"]))
+    published(registry, warehouse, parse_list_rules(FILES["promoted"]))
     found = warehouse.frame(
         "select book_id, min(rank) as first, max(rank) as last, count(score) as scores"
         " from published.user_recommendations where reason = 'promoted' group by book_id order by book_id"
@@ -190,7 +190,7 @@ def test_in_a_world_of_views_who_dismissed_all_other_books_is_offered_the_opened
     books = pd.DataFrame({"book_id": ["b1", "b2", "b3"], "language": "en", "is_available": True, "is_premium": False})
     tables = {"dim_users": readers, "dim_books": books.assign(categories=[["art"]] * 3), "fct_interactions": rows}
     marts = {name: pa.Table.from_pandas(table) for name, table in tables.items()}
-    registry, data = Registry(tmp_path), dataset_of(marts)
+    registry, data = Registry(tmp_path), dataset_from_marts(marts)
     assert data.signal.verb == "opened"
     version = train("popularity", data, registry, variants=VARIANTS, now=NOW).version
     registry.set_alias(PRODUCTION, version, why="a test")

@@ -16,12 +16,12 @@ from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.data.splits import hold_out
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation.evaluate import ALL, EvaluationParams
-from recsys_platform.recommender.registry.files import Facts
+from recsys_platform.recommender.registry.files import Provenance
 from recsys_platform.recommender.registry.gate import GateParams
-from recsys_platform.recommender.registry.promotion import Judgement, judge, promote, roll_back
+from recsys_platform.recommender.registry.promotion import GateOutcome, apply_gate, promote, roll_back
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import (
-    candidates_of,
+    candidate_versions,
     evaluate_variants,
     live_recipe,
     load_model,
@@ -61,14 +61,14 @@ def noisy(request: pytest.FixtureRequest) -> Dataset:
     return build_dataset(frame, pd.DataFrame({"user_id": frame["user_id"].unique()}), books_frame)
 
 
-def night(data: Dataset, registry: Registry, *variants: Variant) -> Judgement:
-    """What a night's run does: measure, train, judge."""
+def night(data: Dataset, registry: Registry, *variants: Variant) -> GateOutcome:
+    """What a night's run does: measure, train, apply_gate."""
     known, live = live_recipe({each.name: each for each in (POPULARITY, *variants)}, registry)
     measured = evaluate_variants(data, variants=known, params=EvaluationParams(resamples=200), live=live)
     for name in known:
         if not name.startswith(PRODUCTION):
             train(name, data, registry, variants=known, now=NOW, metrics={"ndcg": measured.value(name)})
-    return judge(candidates_of(data, known, live, registry, NOW), live, measured, registry, GateParams())
+    return apply_gate(candidate_versions(data, known, live, registry, NOW), live, measured, registry, GateParams())
 
 
 @pytest.fixture
@@ -79,17 +79,17 @@ def registry(new_registry: Callable[[Path], Registry], tmp_path: Path) -> Regist
 def test_what_over_fits_is_refused_what_is_better_goes_live_and_one_command_goes_back(
     noisy: Dataset, registry: Registry
 ) -> None:
-    assert registry.listed(night(noisy, registry, SOUND).production or "").variant == "lightfm"
+    assert registry.info(night(noisy, registry, SOUND).production or "").variant == "lightfm"
     second = night(noisy, registry, SOUND, OVER_FITTED)
-    assert registry.listed(second.production or "").variant == "lightfm"
+    assert registry.info(second.production or "").variant == "lightfm"
     refused = {each.candidate: each.reasons for each in second.decisions if not each.promote}
     assert "against lightfm" in " ".join(refused["deep"])
     third = night(noisy, registry, SOUND, OVER_FITTED, BETTER)
-    assert registry.listed(third.production or "").variant == "ease"
+    assert registry.info(third.production or "").variant == "ease"
     before, after = roll_back(registry, why="")
     assert (before.variant, after.variant) == ("ease", "lightfm")
     assert registry.version_of(PRODUCTION) == after.version
-    assert registry.listed(night(noisy, registry, SOUND, BETTER).production or "").variant == "lightfm"
+    assert registry.info(night(noisy, registry, SOUND, BETTER).production or "").variant == "lightfm"
 
 
 def test_the_recipe_of_today_is_judged_not_the_newest_version(noisy: Dataset, registry: Registry) -> None:
@@ -108,7 +108,7 @@ def test_a_live_blend_keeps_its_recipe_from_night_to_night(
     promote(registry, registry.newest("blend") or "", alias=PRODUCTION, why="", catalogue_hash=noisy.catalogue_hash)
     other = variant_of("ease", {"regularization": 1e6})
     once = night(noisy, registry, other, blend).production
-    assert registry.listed(once or "").variant == "blend"
+    assert registry.info(once or "").variant == "blend"
     assert night(noisy, registry, other, blend).production == once
 
 
@@ -118,7 +118,7 @@ def test_a_blend_is_the_same_with_and_without_what_the_evaluation_found(noisy: D
         for each in (POPULARITY, SOUND, BETTER, variant_of("blend", {"components": ["lightfm", "ease"]}))
     }
     measured = evaluate_variants(noisy, variants=known, params=EvaluationParams(resamples=10))
-    alone: Any = Fitter(noisy, known).bare("blend")
+    alone: Any = Fitter(noisy, known).fit_without_fallback("blend")
     assert [measured.value("blend", f"weight_{part}") for part in ("lightfm", "ease")] == alone.weights.tolist()
     figures = {f"weight_{part}": measured.value("blend", f"weight_{part}") for part in ("lightfm", "ease")}
     for name in ("lightfm", "ease"):
@@ -145,9 +145,9 @@ def test_two_popularities_are_two_variants(noisy: Dataset, registry: Registry) -
 
 
 def test_a_live_recipe_that_this_code_cannot_read_counts_as_nothing(noisy: Dataset, registry: Registry) -> None:
-    facts = Facts(dt.datetime(2026, 1, 1), "data", "0.0", params={"model": "ease", "gone": 1})
+    facts = Provenance(dt.datetime(2026, 1, 1), "data", "0.0", params={"model": "ease", "gone": 1})
     registry.set_alias(PRODUCTION, registry.log("ease", {"a": np.array([1])}, facts), why="")
-    assert registry.listed(night(noisy, registry, BETTER).production or "").recipe_hash != facts.recipe_hash
+    assert registry.info(night(noisy, registry, BETTER).production or "").recipe_hash != facts.recipe_hash
 
 
 def test_a_live_recipe_that_left_the_file_of_variants_is_measured_and_trained_on(
@@ -157,7 +157,7 @@ def test_a_live_recipe_that_left_the_file_of_variants_is_measured_and_trained_on
     other = variant_of("ease", {"half_life": 0.2})
     done = night(noisy, registry, other)
     assert {each.candidate for each in done.decisions} == {"popularity", "ease", "production"}
-    live = registry.listed(done.production or "")
+    live = registry.info(done.production or "")
     assert live.variant == "ease"
     assert registry.manifest(live.version)["params"]["regularization"] == 200
 
@@ -171,11 +171,11 @@ def test_no_variant_is_fitted_twice_on_one_split_and_every_fit_is_told(noisy: Da
     def hear(what: str, done: int, total: int) -> None:
         told.extend([] if total else [re.sub(r" \(\d+ of \d+\)$", "", what)])
 
-    measured = evaluate_variants(noisy, variants=known | twin, params=EvaluationParams(resamples=10), listener=hear)
+    measured = evaluate_variants(noisy, variants=known | twin, params=EvaluationParams(resamples=10), on_progress=hear)
     rows = measured.table[measured.table["segment"] == ALL]
     for name in known:
         figures = rows[rows["model"] == name].set_index("metric")["value"].to_dict()
-        train(name, noisy, registry, variants=known, now=NOW, metrics=figures, listener=hear)
+        train(name, noisy, registry, variants=known, now=NOW, metrics=figures, on_progress=hear)
     fits = [what for what in told if what.startswith("fitting ")]
     # Five variants on the evaluation's split and on all data, two components on the past of the split; the twin on none.
     assert len(fits) == len(set(fits)) == 5 + 5 + 2
@@ -195,10 +195,10 @@ def test_where_nothing_can_be_measured_nothing_is_fitted_for_it(noisy: Dataset, 
         told.append(what)
 
     with pytest.raises(DataError, match="Nobody has enough"):
-        evaluate_variants(once, variants=known, params=EvaluationParams(), listener=hear)
+        evaluate_variants(once, variants=known, params=EvaluationParams(), on_progress=hear)
     assert told == []
     for name in ("popularity", "lightfm", "blend"):
-        train(name, once, registry, variants=known, now=NOW, listener=hear)
+        train(name, once, registry, variants=known, now=NOW, on_progress=hear)
     assert len([what for what in told if what.startswith("fitting lightfm on") and "epochs" not in what]) == 1
 
 
@@ -209,9 +209,9 @@ def test_newcomers_throw_no_better_recipe_away(noisy: Dataset, registry: Registr
     times = np.where(late, rows.last_at + np.timedelta64(90, "D"), rows.last_at)
     data = replace(noisy, interactions=replace(rows, last_at=times, liked_at=times))
     done = night(data, registry, SOUND, BETTER)
-    assert registry.listed(done.production or "").variant == "ease"
+    assert registry.info(done.production or "").variant == "ease"
     reasons = next(each.reasons for each in done.decisions if each.candidate == "ease")
-    assert "each reader's own latest part is held out" in reasons[0]
+    assert "each reader's latest likes are held out" in reasons[0]
     assert "readers with history liked anything new" in reasons[0]
 
 
@@ -232,7 +232,7 @@ def test_a_variant_may_begin_with_the_word_production(noisy: Dataset, registry: 
     known = {each.name: each for each in (POPULARITY, wide)}
     for name in known:
         train(name, noisy, registry, variants=known, now=NOW)
-    assert set(candidates_of(noisy, known, None, registry, NOW)) == {"popularity", "production_wide"}
+    assert set(candidate_versions(noisy, known, None, registry, NOW)) == {"popularity", "production_wide"}
 
 
 def test_what_was_chosen_for_the_whole_is_held_out_of_its_past_too() -> None:
@@ -246,12 +246,12 @@ def test_what_was_chosen_for_the_whole_is_held_out_of_its_past_too() -> None:
     frame = frame.assign(weight=5.0, is_positive=True, is_finished=True)
     books = pd.DataFrame({"book_id": frame["book_id"].unique()})
     data = build_dataset(frame, pd.DataFrame({"user_id": frame["user_id"].unique()}), books)
-    split = hold_out(data, enough=100)
-    assert (split.by, hold_out(split.train, enough=100).by) == ("moment", "reader")
+    split = hold_out(data, min_readers=100)
+    assert (split.by, hold_out(split.train, min_readers=100).by) == ("moment", "reader")
     blend = variant_of("blend", {"components": ["ease", "sequence"]})
     known = {each.name: each for each in (variant_of("popularity", {}), BETTER, variant_of("sequence", {}), blend)}
     auto, moment = (
-        evaluate_variants(data, variants=known, params=EvaluationParams(resamples=10, by=by, enough=100))
+        evaluate_variants(data, variants=known, params=EvaluationParams(resamples=10, by=by, min_readers=100))
         for by in ("auto", "moment")
     )
     assert auto.table.equals(moment.table)

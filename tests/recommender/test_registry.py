@@ -14,12 +14,12 @@ import pytest
 
 from recsys_platform.recommender.errors import RegistryError
 from recsys_platform.recommender.registry import versions as module
-from recsys_platform.recommender.registry.files import Facts
+from recsys_platform.recommender.registry.files import Provenance
 from recsys_platform.recommender.registry.stored import ModelInFile, ModelOnServer
 from recsys_platform.recommender.registry.versions import CHALLENGER, DATABASE, MODEL, PRODUCTION, Registry
 
 ARRAYS = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3), "book_ids": np.array(["b1", "ü"], dtype=object)}
-FACTS = Facts(
+FACTS = Provenance(
     created_at=dt.datetime(2026, 11, 22, 12, 30),
     data_hash="abc",
     catalogue_hash="books",
@@ -49,7 +49,7 @@ def test_what_was_logged_is_loaded(registry: Registry) -> None:
     assert found.arrays["book_ids"].tolist() == ["b1", "ü"]
     assert found.manifest["params"] == {"epochs": 3, "rate": 0.5}
     assert found.manifest["data_to"] == "2026-11-21T00:00:00"
-    assert (found.listed.variant, found.listed.metrics, found.listed.catalogue_hash) == (
+    assert (found.info.variant, found.info.metrics, found.info.catalogue_hash) == (
         "lightfm",
         FACTS.metrics,
         "books",
@@ -100,7 +100,7 @@ def test_every_change_of_an_alias_is_written_down(registry: Registry) -> None:
 def test_an_alias_shows_at_its_version(registry: Registry) -> None:
     version = another(registry)
     registry.set_alias(PRODUCTION, version, why="")
-    assert registry.listed(version).aliases == (PRODUCTION,)
+    assert registry.info(version).aliases == (PRODUCTION,)
 
 
 @pytest.mark.parametrize("file", ["vectors.npy", "book_ids.parquet", "manifest.json"])
@@ -127,7 +127,7 @@ def test_a_log_that_is_killed_half_way_leaves_no_version(registry: Registry, mon
     def killed(*_: object) -> dict[str, str]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_tags", killed)
+    monkeypatch.setattr(module, "_version_tags", killed)
     with pytest.raises(KeyboardInterrupt):
         another(registry)
     assert registry.versions() == before

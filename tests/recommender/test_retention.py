@@ -13,22 +13,22 @@ import numpy as np
 import pytest
 
 from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.registry.files import Facts
+from recsys_platform.recommender.registry.files import Provenance
 from recsys_platform.recommender.registry.promotion import GATE, roll_back
 from recsys_platform.recommender.registry.retention import expendable_versions
-from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Change, Listed, Registry
+from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Change, Registry, VersionInfo
 
 START = dt.datetime(2026, 11, 1)
 
 
-def version(number: int, variant: str = "ease", recipe: str = "", **more: object) -> Listed:
+def version(number: int, variant: str = "ease", recipe: str = "", **more: object) -> VersionInfo:
     """A version that nobody named."""
     given = {
         "version": str(number), "variant": variant, "created_at": START + dt.timedelta(days=number), "content": str(number),
         "data_hash": str(number), "recipe_hash": recipe or variant, "catalogue_hash": "c", "data_from": "", "data_to": "",
         "metrics": {}, "aliases": (), "rolled_back": False, "pinned": False,
     }  # fmt: skip
-    return Listed(**{**given, **more})  # type: ignore[arg-type]
+    return VersionInfo(**{**given, **more})  # type: ignore[arg-type]
 
 
 def change(after: int, who: str = GATE, alias: str = PRODUCTION) -> Change:
@@ -61,7 +61,7 @@ FIVE = [version(number) for number in (5, 4, 3, 2, 1)]
         "once live of the same recipe", "the recipe before", "the newest of the recipe before", "rolled back", "removed before",
     ],
 )  # fmt: skip
-def test_what_goes(versions: list[Listed], history: list[Change], newest: int, going: list[str]) -> None:
+def test_what_goes(versions: list[VersionInfo], history: list[Change], newest: int, going: list[str]) -> None:
     assert [each.version for each in expendable_versions(versions, history, newest=newest)] == going
 
 
@@ -80,7 +80,7 @@ def registry(new_registry: Callable[[Path], Registry], tmp_path: Path) -> Regist
 
 def log(registry: Registry, number: int, recipe: int = 0) -> str:
     """One more version of a variant."""
-    facts = Facts(START + dt.timedelta(days=number), str(number), "0.1", params={"recipe": recipe})
+    facts = Provenance(START + dt.timedelta(days=number), str(number), "0.1", params={"recipe": recipe})
     return registry.log("ease", {"number": np.array([number])}, facts)
 
 

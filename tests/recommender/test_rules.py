@@ -15,8 +15,14 @@ from scipy import sparse
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.lists.exploration import explore, seed_of
-from recsys_platform.recommender.lists.reranking import Reranking, chosen, kinds_of, offers, with_promoted
-from recsys_platform.recommender.lists.rules import Rules, allowed_by
+from recsys_platform.recommender.lists.reranking import (
+    Reranking,
+    category_vectors,
+    promoted_books,
+    rerank,
+    with_promoted,
+)
+from recsys_platform.recommender.lists.rules import Rules, apply_rules
 from recsys_platform.recommender.ranking.top_k import NONE, Allowed, Ranked, top_k
 
 USERS = pd.DataFrame({"user_id": ["free", "paying"], "tier": ["free", "premium"], "language": ["en", "xx"]})
@@ -43,7 +49,7 @@ def data(make_interactions: Callable[..., pd.DataFrame]) -> Dataset:
 
 
 def lists(data: Dataset, rules: Rules, **more: Any) -> list[list[int]]:
-    found = top_k(lambda rows: SCORES[rows], np.array([0, 1], np.int32), k=6, allowed=allowed_by(rules, data, **more))
+    found = top_k(lambda rows: SCORES[rows], np.array([0, 1], np.int32), k=6, allowed=apply_rules(rules, data, **more))
     return [[book for book in books if book != NONE] for books in found.books.tolist()]
 
 
@@ -76,65 +82,65 @@ def test_further_pairs_can_be_left_out(data: Dataset) -> None:
 
 
 POOL = Ranked(np.array([0]), np.array([[0, 1, 2, 3]], np.int32), np.array([[4, 3, 2, 1]], np.float32))
-KINDS = kinds_of(sparse.csr_array(np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.float32)))
+KINDS = category_vectors(sparse.csr_array(np.array([[1, 0], [1, 0], [1, 0], [0, 1]], dtype=np.float32)))
 
 
-def rerank(best: Ranked, k: int, kinds: Any, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
+def reranked(best: Ranked, k: int, kinds: Any, params: Reranking, *, allowed: Allowed | None = None) -> Ranked:
     everything = Allowed(np.ones((1, kinds.shape[0]), dtype=bool))
-    promoted = offers(params, best.rows, allowed or everything)
-    return with_promoted(chosen(best, k, kinds, params, promoted), promoted)
+    promoted = promoted_books(params, best.rows, allowed or everything)
+    return with_promoted(rerank(best, k, kinds, params, promoted), promoted)
 
 
 def test_without_wishes_the_order_stays() -> None:
-    assert rerank(POOL, 3, KINDS, Reranking()).books.tolist() == [[0, 1, 2]]
-    assert rerank(POOL, 3, KINDS, Reranking()).scores.tolist() == [[4, 3, 2]]
+    assert reranked(POOL, 3, KINDS, Reranking()).books.tolist() == [[0, 1, 2]]
+    assert reranked(POOL, 3, KINDS, Reranking()).scores.tolist() == [[4, 3, 2]]
 
 
 def test_with_diversity_what_is_unlike_comes_sooner() -> None:
     # 0.5 · 2/3 - 0.5 · 1 for book 1, 0.5 · 0 - 0.5 · 0 for book 3.
-    assert rerank(POOL, 4, KINDS, Reranking(diversity=0.5)).books.tolist() == [[0, 3, 1, 2]]
+    assert reranked(POOL, 4, KINDS, Reranking(diversity=0.5)).books.tolist() == [[0, 3, 1, 2]]
 
 
 def test_no_category_stands_in_a_list_more_often_than_it_may() -> None:
-    found = rerank(POOL, 4, KINDS, Reranking(most_of_a_category=2))
+    found = reranked(POOL, 4, KINDS, Reranking(most_of_a_category=2))
     assert found.books.tolist() == [[0, 1, 3, NONE]]
     assert found.scores[0, 3] == -np.inf
 
 
 def test_a_promoted_book_takes_none_of_its_categorys_places() -> None:
-    found = rerank(POOL, 4, KINDS, Reranking(most_of_a_category=2, promoted={4: 0}))
+    found = reranked(POOL, 4, KINDS, Reranking(most_of_a_category=2, promoted={4: 0}))
     assert found.books.tolist() == [[1, 2, 3, 0]]
 
 
 def test_where_a_pool_gives_out_the_next_one_follows() -> None:
     # Of books 0 and 1 first; book 3, unlike them, is only looked at then, and comes before book 2.
-    assert rerank(POOL, 4, KINDS, Reranking(diversity=0.9, pool=2)).books.tolist() == [[0, 1, 3, 2]]
-    assert rerank(POOL, 3, KINDS, Reranking(most_of_a_category=1, pool=1)).books.tolist() == [[0, 3, NONE]]
+    assert reranked(POOL, 4, KINDS, Reranking(diversity=0.9, pool=2)).books.tolist() == [[0, 1, 3, 2]]
+    assert reranked(POOL, 3, KINDS, Reranking(most_of_a_category=1, pool=1)).books.tolist() == [[0, 3, NONE]]
 
 
 def test_a_promoted_book_stands_at_its_rank_and_nowhere_else(data: Dataset) -> None:
-    assert rerank(POOL, 3, KINDS, Reranking(promoted={2: 3})).books.tolist() == [[0, 3, 1]]
-    assert rerank(POOL, 4, KINDS, Reranking(promoted={2: 3})).books.tolist() == [[0, 3, 1, 2]]
-    assert rerank(POOL, 3, KINDS, Reranking(promoted={3: 0})).books.tolist() == [[1, 2, 0]]
+    assert reranked(POOL, 3, KINDS, Reranking(promoted={2: 3})).books.tolist() == [[0, 3, 1]]
+    assert reranked(POOL, 4, KINDS, Reranking(promoted={2: 3})).books.tolist() == [[0, 3, 1, 2]]
+    assert reranked(POOL, 3, KINDS, Reranking(promoted={3: 0})).books.tolist() == [[1, 2, 0]]
 
 
 def test_a_promoted_book_is_not_offered_to_whom_it_may_not_be(data: Dataset) -> None:
     pool = Ranked(
         np.array([0, 1], np.int32), np.array([[2, 4, NONE], [0, 2, 3]], np.int32), np.zeros((2, 3), np.float32)
     )
-    kinds = kinds_of(sparse.csr_array((6, 1), dtype=np.float32))
-    found = rerank(pool, 3, kinds, Reranking(promoted={1: 1}), allowed=allowed_by(Rules(), data))
+    kinds = category_vectors(sparse.csr_array((6, 1), dtype=np.float32))
+    found = reranked(pool, 3, kinds, Reranking(promoted={1: 1}), allowed=apply_rules(Rules(), data))
     assert found.books.tolist() == [[2, 4, NONE], [1, 0, 2]]
 
 
 def test_promoted_books_do_not_push_each_other_from_their_ranks() -> None:
     # Book 0 leaves the first rank for the fourth; book 3 must not move up with those between.
-    assert rerank(POOL, 4, KINDS, Reranking(promoted={2: 3, 4: 0})).books.tolist() == [[1, 3, 2, 0]]
+    assert reranked(POOL, 4, KINDS, Reranking(promoted={2: 3, 4: 0})).books.tolist() == [[1, 3, 2, 0]]
 
 
 def test_a_book_promoted_beyond_a_short_list_stands_at_its_end_without_a_gap() -> None:
     short = Ranked(POOL.rows, np.array([[0, NONE, NONE]], np.int32), np.array([[4, -np.inf, -np.inf]], np.float32))
-    found = rerank(short, 3, KINDS, Reranking(promoted={3: 2}))
+    found = reranked(short, 3, KINDS, Reranking(promoted={3: 2}))
     assert found.books.tolist() == [[0, 2, NONE]]
     assert np.isnan(found.scores[0, 1])
     assert found.scores[0, 2] == -np.inf
@@ -167,7 +173,9 @@ def test_promotions_are_as_by_hand_in_lists_of_any_length(books: list[int], prom
     pool = np.array([books + [NONE] * (6 - len(books))], np.int32)
     scores = np.where(pool == NONE, -np.inf, 100 - np.arange(6)).astype(np.float32)
     ranked = Ranked(np.array([0], np.int32), pool, scores)
-    found = rerank(ranked, 6, kinds_of(sparse.csr_array((12, 1), dtype=np.float32)), Reranking(promoted=promoted))
+    found = reranked(
+        ranked, 6, category_vectors(sparse.csr_array((12, 1), dtype=np.float32)), Reranking(promoted=promoted)
+    )
     assert found.books.tolist() == [promoted_by_hand(books, promoted, 6)]
     for book, score in zip(found.books[0], found.scores[0], strict=True):
         if book in promoted.values():
@@ -184,11 +192,11 @@ def test_one_readers_list_is_that_of_the_batch_and_holds_books_of_the_pool_once(
     random = np.random.default_rng(seed)
     books = np.array([random.permutation(30)[:12] for _ in range(5)], dtype=np.int32)
     scores = -np.sort(-random.standard_normal((5, 12)).astype(np.float32), axis=1)
-    kinds = kinds_of(sparse.csr_array(random.random((30, 4)) < 0.4).astype(np.float32))
+    kinds = category_vectors(sparse.csr_array(random.random((30, 4)) < 0.4).astype(np.float32))
     params = Reranking(diversity=diversity, most_of_a_category=most, promoted={2: 7})
-    whole = rerank(Ranked(np.arange(5, dtype=np.int32), books, scores), 6, kinds, params)
+    whole = reranked(Ranked(np.arange(5, dtype=np.int32), books, scores), 6, kinds, params)
     for row in range(5):
-        one = rerank(Ranked(np.array([row], np.int32), books[[row]], scores[[row]]), 6, kinds, params)
+        one = reranked(Ranked(np.array([row], np.int32), books[[row]], scores[[row]]), 6, kinds, params)
         assert one.books.tolist() == [whole.books[row].tolist()]
         listed = [book for book in whole.books[row].tolist() if book != NONE]
         assert len(set(listed)) == len(listed)
@@ -209,7 +217,7 @@ def test_slots_are_filled_by_what_is_left_over_each_with_the_stated_probability(
 
 def test_promoted_books_stay_where_they_are_and_what_is_drawn_around_them_has_its_probability() -> None:
     pool = np.tile(np.arange(8, dtype=np.int32), (12_000, 1))
-    shown = explore(pool, 5, slots=[1, 3, 4], seeds=range(12_000), staying=[3, 5])
+    shown = explore(pool, 5, slots=[1, 3, 4], seeds=range(12_000), fixed_ranks=[3, 5])
     assert (
         shown.books[:, [1, 2, 4]] == [0, 2, 4]
     ).all()  # book 0 has given the first rank to chance; rank 3 is no slot
@@ -224,22 +232,22 @@ def test_promoted_books_stay_where_they_are_and_what_is_drawn_around_them_has_it
 @given(
     counts=st.lists(st.integers(0, 9), min_size=1, max_size=4),
     slots=st.sets(st.integers(1, 6)),
-    staying=st.sets(st.integers(1, 6)),
+    fixed_ranks=st.sets(st.integers(1, 6)),
     seed=st.integers(0, 2**63),
 )
 def test_explored_lists_have_no_gap_no_book_twice_and_are_the_same_for_one_reader(
-    counts: list[int], slots: set[int], staying: set[int], seed: int
+    counts: list[int], slots: set[int], fixed_ranks: set[int], seed: int
 ) -> None:
     pool = np.array([[*range(count), *[NONE] * (9 - count)] for count in counts], np.int32)
     seeds = [seed + row for row in range(len(counts))]
-    shown = explore(pool, 5, sorted(slots), seeds, staying=staying)
+    shown = explore(pool, 5, sorted(slots), seeds, fixed_ranks=fixed_ranks)
     for row, count in enumerate(counts):
         books, size = shown.books[row].tolist(), min(count, 5)
         assert NONE not in books[:size]
         assert books[size:] == [NONE] * (5 - size)
         assert len(set(books[:size])) == size
-        assert all(books[rank - 1] == rank - 1 for rank in staying if rank <= size)
-        one = explore(pool[[row]], 5, sorted(slots), seeds[row : row + 1], staying=staying)
+        assert all(books[rank - 1] == rank - 1 for rank in fixed_ranks if rank <= size)
+        one = explore(pool[[row]], 5, sorted(slots), seeds[row : row + 1], fixed_ranks=fixed_ranks)
         assert one.books.tolist() == [books]
         assert one.propensity.tolist() == [shown.propensity[row].tolist()]
         assert ((shown.propensity[row] > 0) == (shown.books[row] != NONE)).all()

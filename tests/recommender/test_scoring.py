@@ -10,9 +10,9 @@ from scipy import sparse
 
 from recsys_platform.recommender.models.blend import standardized, weighted_sum
 from recsys_platform.recommender.models.factor_sum import FactorSum
-from recsys_platform.recommender.models.factors import FEW, FactorModel
+from recsys_platform.recommender.models.factors import MAX_USERS_WITHOUT_BLAS, FactorModel
 from recsys_platform.recommender.models.fold_in import MeanMap, history_means
-from recsys_platform.recommender.models.histories import fading, histories_from
+from recsys_platform.recommender.models.histories import histories_from, rank_decay
 from recsys_platform.recommender.models.scoring import TILE, add_rows, add_sparse_rows, mean_and_deviation, multiply
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -37,7 +37,9 @@ def test_the_product_is_that_of_double_precision_whatever_the_number_of_books(se
 def test_a_reader_alone_has_the_same_scores_as_in_company() -> None:
     model, everyone = a_model(np.random.default_rng(0), 300, 700), np.arange(300, dtype=np.int32)
     alone = np.concatenate([model.scores(everyone[user : user + 1]) for user in everyone])
-    few = np.concatenate([model.scores(everyone[user : user + FEW]) for user in range(0, 300, FEW)])
+    few = np.concatenate(
+        [model.scores(everyone[user : user + MAX_USERS_WITHOUT_BLAS]) for user in range(0, 300, MAX_USERS_WITHOUT_BLAS)]
+    )
     assert (alone == model.scores(everyone)).all()
     assert (few == alone).all()
 
@@ -67,7 +69,7 @@ def test_a_history_mean_weighs_newer_books_more_and_is_nothing_for_no_history() 
     vectors = np.array([[1, 0], [0, 1], [5, 5]], np.float32)
     means = history_means(histories_from([[0, 1], []], 3), vectors, 1.0)
     assert means.tolist() == [pytest.approx([1 / 3, 2 / 3]), [0, 0]]
-    assert fading(np.array([0, 1], np.int32), 1.0).tolist() == [1, 0.5]
+    assert rank_decay(np.array([0, 1], np.int32), 1.0).tolist() == [1, 0.5]
 
 
 def test_standardized_rows_have_mean_0_and_deviation_1_and_equal_scores_become_0() -> None:
@@ -93,7 +95,7 @@ def test_a_weighted_sum_adds_standardized_rows_by_the_weight_of_each() -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(SEEDS, st.integers(1, 3 * FEW), st.sampled_from([2, 40, TILE + 1]))
+@given(SEEDS, st.integers(1, 3 * MAX_USERS_WITHOUT_BLAS), st.sampled_from([2, 40, TILE + 1]))
 def test_models_of_vectors_are_added_as_their_standardized_scores_are(seed: int, users: int, books: int) -> None:
     random = np.random.default_rng(seed)
     models = tuple(a_model(random, users, books) for _ in range(3))

@@ -11,7 +11,7 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.data.splits import hold_out
 from recsys_platform.recommender.evaluation.evaluate import EvaluationParams
-from recsys_platform.recommender.lists.rules import Rules, allowed_by
+from recsys_platform.recommender.lists.rules import Rules, apply_rules
 from recsys_platform.recommender.training.candidates import evaluate_variants
 from recsys_platform.recommender.training.variants import variant_of
 
@@ -101,7 +101,7 @@ def test_every_figure_of_a_world_of_views_says_so() -> None:
     found = evaluate_variants(world((300, "Book Viewed", 6)), variants=variants, params=EvaluationParams(resamples=10))
     assert found.task.verb == "opened"
     assert "opened next" in found.protocol
-    assert "what readers opened next" in found.task.in_words
+    assert "what readers opened next" in found.task.description
 
 
 def test_lists_leave_out_what_is_learned_only_where_nothing_tells_what_was_read() -> None:
@@ -123,7 +123,7 @@ def test_what_is_offered_to_nobody_does_not_count_as_left() -> None:
 
 def left_out(rules: Rules, data: Dataset) -> int:
     """How many pairs the rules leave out."""
-    exclude = allowed_by(rules, data).exclude
+    exclude = apply_rules(rules, data).exclude
     return exclude.nnz if exclude is not None else 0
 
 

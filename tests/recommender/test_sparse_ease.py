@@ -13,7 +13,7 @@ from recsys_platform.recommender.models.ease import EaseParams, fit_ease
 from recsys_platform.recommender.models.sparse_ease import (
     _latest_of_each,
     _longest_history,
-    strongest,
+    keep_largest,
     weights_of_neighbours,
     weights_through_readers,
 )
@@ -109,4 +109,4 @@ def test_of_long_histories_the_latest_books_are_counted() -> None:
 
 def test_the_strongest_entries_of_a_row_stay_whatever_their_sign() -> None:
     rows = np.array([[0.1, -0.9, 0.5, 0.0], [0.0, 0.0, 0.0, 0.2]], np.float32)
-    assert strongest(rows, 2).toarray() == pytest.approx(np.array([[0, -0.9, 0.5, 0], [0, 0, 0, 0.2]]))
+    assert keep_largest(rows, 2).toarray() == pytest.approx(np.array([[0, -0.9, 0.5, 0], [0, 0, 0, 0.2]]))

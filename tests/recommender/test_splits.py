@@ -184,12 +184,12 @@ def waves(make_dataset: Callable[..., Dataset], *, staying: int) -> Dataset:
 
 def test_newcomers_do_not_stand_for_readers_with_history(make_dataset: Callable[..., Dataset]) -> None:
     few, many = (hold_out(waves(make_dataset, staying=staying)) for staying in (40, 250))
-    assert (few.by, few.newcomers.tolist()) == ("reader", [])
+    assert (few.by, few.cold_start_readers.tolist()) == ("reader", [])
     assert len(few.readers) == 400
     assert "only 40 readers with history" in few.why
     assert (many.by, many.why) == ("moment", "")
     assert len(many.readers) == 250
-    assert len(many.newcomers) == 100
+    assert len(many.cold_start_readers) == 100
 
 
 def test_where_readers_own_latest_tells_no_more_the_moment_stays(make_dataset: Callable[..., Dataset]) -> None:

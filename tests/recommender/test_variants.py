@@ -16,7 +16,7 @@ from recsys_platform.recommender.errors import DataError, ModelError, NothingToL
 from recsys_platform.recommender.models.blend import best_weights, standardized
 from recsys_platform.recommender.models.fallback import PRIOR_BOOKS, Readers, WithFallback
 from recsys_platform.recommender.models.histories import histories_from, histories_of
-from recsys_platform.recommender.models.item_similarity import ItemModel
+from recsys_platform.recommender.models.item_similarity import ItemSimilarityModel
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
 from recsys_platform.recommender.ranking.top_k import top_k
@@ -51,28 +51,28 @@ def test_every_reader_is_offered_the_withheld_book_of_the_own_colour(
 @pytest.mark.parametrize("name", PERSONAL)
 def test_readers_met_after_training_are_offered_books_of_their_colour(name: str, fitter: Fitter) -> None:
     newcomers = histories_from([[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 11]], 20)
-    scores = fitter.bare(name).fold_in(newcomers)
+    scores = fitter.fit_without_fallback(name).fold_in(newcomers)
     scores[0, :12:2] = scores[1, 1:12:2] = -np.inf
     assert (scores.argmax(axis=1) % 2).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("name", ["item_knn", "ease", "sequence"])
 def test_folding_in_a_known_history_gives_the_scores_of_training(name: str, fitter: Fitter, checkerboard: Any) -> None:
-    model, histories = fitter.bare(name), histories_of(checkerboard.data)
+    model, histories = fitter.fit_without_fallback(name), histories_of(checkerboard.data)
     users = np.arange(60, dtype=np.int32)
     assert (model.fold_in(histories.take(users)) == model.scores(users)).all()
 
 
 @pytest.mark.parametrize("name", ["item_knn", "ease", "sequence"])
 def test_the_contributions_of_the_liked_books_add_up_to_the_scores(name: str, fitter: Fitter) -> None:
-    model, one = fitter.bare(name), histories_from([[4, 9, 2, 7]], 20)
+    model, one = fitter.fit_without_fallback(name), histories_from([[4, 9, 2, 7]], 20)
     books = np.array([0, 3, 19])
     assert np.allclose(model.contributions(one, books).sum(axis=0), model.fold_in(one)[0, books], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["lightfm", "als"])
 def test_with_vectors_they_add_up_to_what_a_reader_of_nothing_does_not_score(name: str, fitter: Fitter) -> None:
-    model, one, books = fitter.bare(name), histories_from([[4, 9, 2, 7]], 20), np.arange(20)
+    model, one, books = fitter.fit_without_fallback(name), histories_from([[4, 9, 2, 7]], 20), np.arange(20)
     gained = model.fold_in(one)[0] - model.fold_in(histories_from([[]], 20))[0]
     assert np.allclose(model.contributions(one, books).sum(axis=0), gained, atol=1e-5)
 
@@ -82,7 +82,9 @@ def test_books_without_a_say_add_nothing_and_nothing_adds_to_them(*, sparsely: b
     similarity = np.array([[0, 2], [3, 0]], np.float32)
     one = histories_from([[1, 0, 3]], 4)
     chosen = np.array([1, 3], np.int32)  # not 0 and 2
-    model = ItemModel("some", sparse.csr_array(similarity) if sparsely else similarity, chosen, one, half_life=1)
+    model = ItemSimilarityModel(
+        "some", sparse.csr_array(similarity) if sparsely else similarity, chosen, one, half_life=1
+    )
     found = model.contributions(one, np.array([3, 2, 1], np.int32))
     assert found.tolist() == [[2 / 4, 0, 0], [0, 0, 0], [0, 0, 3]]
 
@@ -91,13 +93,13 @@ def test_books_without_a_say_add_nothing_and_nothing_adds_to_them(*, sparsely: b
 def test_rows_of_a_dense_matrix_are_in_one_piece_so_that_folding_one_reader_in_copies_none_of_it(
     name: str, fitter: Fitter
 ) -> None:
-    model: Any = fitter.bare(name)
+    model: Any = fitter.fit_without_fallback(name)
     assert model.similarity.flags.c_contiguous
 
 
 @pytest.mark.parametrize("name", PERSONAL)
 def test_a_book_is_explained_by_a_book_of_its_colour(name: str, fitter: Fitter) -> None:
-    model, one = fitter.bare(name), histories_from([[0, 1, 2, 3, 4, 5]], 20)
+    model, one = fitter.fit_without_fallback(name), histories_from([[0, 1, 2, 3, 4, 5]], 20)
     added = model.contributions(one, np.array([10, 11]))
     assert added.shape == (6, 2)
     assert (one.books[added.argmax(axis=0)] % 2).tolist() == [0, 1]
@@ -138,7 +140,7 @@ def test_what_follows_is_learned_from_what_came_before(make_dataset: Make) -> No
     starts = rng.integers(6, size=80)
     likes = {f"u{n:02d}": [books[(start + step) % 6] for step in range(4)] for n, start in enumerate(starts)}
     variants = {"sequence": variant_of("sequence", {"half_life": 1, "regularization": 1})}
-    model = Fitter(make_dataset(likes, books), variants).bare("sequence")
+    model = Fitter(make_dataset(likes, books), variants).fit_without_fallback("sequence")
     following = model.fold_in(histories_from([[number] for number in range(6)], 6)).argmax(axis=1)
     assert following.tolist() == [1, 2, 3, 4, 5, 0]
 
@@ -146,7 +148,7 @@ def test_what_follows_is_learned_from_what_came_before(make_dataset: Make) -> No
 def test_the_most_liked_books_alone_take_part_where_there_are_too_many(make_dataset: Make) -> None:
     likes = {"u1": ["b1", "b2"], "u2": ["b1", "b2"], "u3": ["b1", "b2", "b3"]}
     variants = load_variants() | {"sequence": variant_of("sequence", {"max_books": 2})}
-    model = Fitter(make_dataset(likes, ["b1", "b2", "b3"]), variants).bare("sequence")
+    model = Fitter(make_dataset(likes, ["b1", "b2", "b3"]), variants).fit_without_fallback("sequence")
     scores = model.fold_in(histories_from([[0], [2]], 3))
     assert scores[0, 1] > 0
     assert scores[:, 2].tolist() == [0, 0]
@@ -165,7 +167,7 @@ def test_books_alike_by_title_author_or_category_are_offered_also_if_nobody_like
     make_interactions: Callable[..., Any],
 ) -> None:
     data = library(make_interactions, {"u1": ["b0"], "u2": ["b3"], "u3": ["b6"]})
-    model = Fitter(data, load_variants()).bare("content")
+    model = Fitter(data, load_variants()).fit_without_fallback("content")
     scores = model.scores(np.arange(3, dtype=np.int32))
     assert set(np.flatnonzero(scores[0])) == {0, 1, 2}
     assert scores[0, 1] > scores[0, 2] > 0, "the author counts beside the word"
@@ -179,16 +181,16 @@ def test_books_alike_by_title_author_or_category_are_offered_also_if_nobody_like
 
 def test_without_metadata_a_blend_does_without_content(make_interactions: Callable[..., Any], fitter: Fitter) -> None:
     with pytest.raises(NothingToLearnError, match="share a word of the title, an author or a category"):
-        fitter.bare("content")
-    assert "content" not in [part.name for part in fitter.bare("blend").components]
+        fitter.fit_without_fallback("content")
+    assert "content" not in [part.name for part in fitter.fit_without_fallback("blend").components]
     whole = Fitter(library(make_interactions, {"u1": ["b0", "b1"], "u2": ["b3", "b4"]}), small_variants())
-    assert "content" in [part.name for part in whole.bare("blend").components]
+    assert "content" in [part.name for part in whole.fit_without_fallback("blend").components]
 
 
 def popularity_of(make_dataset: Make, likes: dict[str, list[str]], **columns: Any) -> tuple[float, list[float]]:
     """The half-life that was chosen and everyone's scores."""
     data = make_dataset(likes, sorted({book for books in likes.values() for book in books}), **columns)
-    model = Fitter(data, load_variants()).bare("popularity")
+    model = Fitter(data, load_variants()).fit_without_fallback("popularity")
     return model.half_life_days, model.table[0].tolist()
 
 
@@ -238,7 +240,7 @@ def test_new_readers_get_books_of_their_language_and_interests_first(make_intera
 
 def test_the_shorter_a_history_the_more_the_prior_counts(fitter: Fitter) -> None:
     model: Any = fitter.fit("ease")
-    prior = standardized(model.fallback.of_readers([""], [()]))
+    prior = standardized(model.fallback.scores_for_readers([""], [()]))
     for books in ([], [0], [0, 2, 4]):
         history = histories_from([books], 20)
         own = len(books) / (len(books) + PRIOR_BOOKS)
@@ -249,7 +251,7 @@ def test_a_world_in_which_nobody_liked_anything_is_said(make_dataset: Make) -> N
     data = make_dataset({"u1": ["b1"]}, ["b1"], is_positive=False)
     for name in ("als", "item_knn", "ease", "sequence"):
         with pytest.raises(DataError, match="Nobody liked"):
-            Fitter(data, load_variants()).bare(name)
+            Fitter(data, load_variants()).fit_without_fallback(name)
 
 
 def test_in_a_young_world_a_blend_is_of_what_can_learn_and_the_rest_is_left_out(make_dataset: Make) -> None:
@@ -259,20 +261,24 @@ def test_in_a_young_world_a_blend_is_of_what_can_learn_and_the_rest_is_left_out(
     assert {part.name for part in blend.model.components} == {*PERSONAL, "lightfm_content"} - {"blend", "sequence"}
     assert [model.name for model in fitter.fit_all(["popularity", "sequence", "ease"])] == ["popularity", "ease"]
     with pytest.raises(NothingToLearnError, match="No component of blend has anything to learn from"):
-        Fitter(data, load_variants() | {"blend": variant_of("blend", {"components": ["sequence"]})}).bare("blend")
+        Fitter(
+            data, load_variants() | {"blend": variant_of("blend", {"components": ["sequence"]})}
+        ).fit_without_fallback("blend")
 
 
 def test_a_reader_whose_only_book_says_nothing_of_others_is_not_known(make_dataset: Make) -> None:
     liked = {"u1": ["b1", "b2"], "u2": ["b1", "b2"], "u3": ["b3"], "u4": ["b4"], "u5": ["b5"]}
     data = make_dataset(liked, ["b1", "b2", "b3", "b4", "b5"])
     for name in ("ease", "item_knn"):
-        model = Fitter(data, load_variants()).bare(name)
+        model = Fitter(data, load_variants()).fit_without_fallback(name)
         assert model.personal(np.arange(3, dtype=np.int32)).tolist() == [True, True, False]
 
 
 def test_neighbours_of_readers_who_liked_nearly_everything_are_numbers(make_dataset: Make) -> None:
     data = make_dataset({"a": ["b1", "b2", "b3", "b4", "b5"], "b": ["b0"]}, [f"b{n}" for n in range(6)])
-    assert np.isfinite(Fitter(data, load_variants()).bare("item_knn").scores(np.array([0, 1], np.int32))).all()
+    assert np.isfinite(
+        Fitter(data, load_variants()).fit_without_fallback("item_knn").scores(np.array([0, 1], np.int32))
+    ).all()
 
 
 def test_a_weight_is_moved_for_what_is_surely_better_and_not_for_chance() -> None:
@@ -288,7 +294,7 @@ def test_a_weight_is_moved_for_what_is_surely_better_and_not_for_chance() -> Non
 
 def test_a_blend_takes_the_better_component_and_leaves_out_a_useless_one(checkerboard: Any) -> None:
     variants = small_variants() | {"blend": variant_of("blend", {"components": ["ease", "popularity"]})}
-    blend: Any = Fitter(checkerboard.data, variants).bare("blend")
+    blend: Any = Fitter(checkerboard.data, variants).fit_without_fallback("blend")
     assert blend.weights[0] > 0
 
 
@@ -298,8 +304,8 @@ def test_a_blend_takes_the_better_component_and_leaves_out_a_useless_one(checker
         ("lightfm: {componentz: 3}", "unknown parameter 'componentz'"),
         ("lightfm: {components: many}", "Variant lightfm, parameter components"),
         ("mine: {}", "unknown model 'mine'"),
-        ("blend: {components: [ease]}", "component 'ease', which is no variant"),
-        ("", "names no variants"),
+        ("blend: {components: [ease]}", "component 'ease', which is not a variant"),
+        ("", "has no variants"),
         ("my ease: {model: ease}", "'my ease' cannot name a variant: use lower-case letters"),
         ("my-ease: {model: ease}", "'my-ease' cannot name a variant"),
         ("Ease: {model: ease}", "'Ease' cannot name a variant"),
@@ -307,12 +313,12 @@ def test_a_blend_takes_the_better_component_and_leaves_out_a_useless_one(checker
         ("true: {model: ease}", "True cannot name a variant"),
         ("production.ease: {model: ease}", "'production.ease' cannot name a variant"),
         ("évaluation: {model: ease}", "cannot name a variant"),
-        ("evaluation: {model: ease}", "a variant cannot be called evaluation"),
-        ("production: {model: ease}", "a variant cannot be called production"),
+        ("evaluation: {model: ease}", "evaluation is a reserved name"),
+        ("production: {model: ease}", "production is a reserved name"),
         ("ease: {}\nals: {}\nease: {}", "line 3: the key 'ease' appears twice"),
         ("ease: {regularization: 1, regularization: 2}", "line 1: the key 'regularization' appears twice"),
-        ("ease: 5", "Variant ease should hold parameters with values, not 5"),
-        ("ease: [1]", "Variant ease should hold parameters"),
+        ("ease: 5", "Variant ease must be a mapping of parameters to values, not 5"),
+        ("ease: [1]", "Variant ease must be a mapping of parameters"),
         ("ease: {model: [ease]}", "unknown model"),
         ("lightfm: {components: 0}", "components: input should be greater than or equal to 1, not 0"),
         ("lightfm: {epochs: 0}", "epochs: input should be greater than or equal to 1, not 0"),
@@ -336,12 +342,15 @@ def test_a_blend_takes_the_better_component_and_leaves_out_a_useless_one(checker
         ("popularity: {half_life_days: 0}", "half_life_days: "),
         ("ease: {}\nblend: {components: []}", "components: .*at least 1 item"),
         ("ease: {}\nblend: {components: ease}", "components: input should be a list, not 'ease'"),
-        ("ease: {}\nblend: {components: [ease, ease]}", "has the component 'ease' twice"),
+        ("ease: {}\nblend: {components: [ease, ease]}", "lists the component 'ease' twice"),
         ("ease: {}\nblend: {components: [ease], held_out: 1}", "held_out: .* less than 1, not 1"),
         ("ease: {}\nblend: {components: [ease], k: 0}", "parameter k: "),
         ("a: [", "cannot be read"),
-        ("popularity: {model: ease}", "popularity is the baseline and must be of the model popularity, not ease: give"),
-        ("ease: {}\npopularity: {model: blend, components: [ease]}", "must be of the model popularity, not blend"),
+        (
+            "popularity: {model: ease}",
+            "popularity is the baseline and must have the model popularity, not ease: choose",
+        ),
+        ("ease: {}\npopularity: {model: blend, components: [ease]}", "must have the model popularity, not blend"),
         (
             "lightfm: {components: 100000000000}",
             "lightfm, parameter components: .* less than or equal to 4096, not 1000",
@@ -382,7 +391,7 @@ def test_a_component_that_could_not_be_judged_counts_nothing_and_others_keep_the
             return {"ease": 1.0, "item_knn": 0.0}
 
     liked = {f"u{number}": ["b1", "b2", "b3"] for number in range(5)}
-    blend: Any = Chosen(make_dataset(liked, ["b1", "b2", "b3"]), load_variants()).bare("blend")
+    blend: Any = Chosen(make_dataset(liked, ["b1", "b2", "b3"]), load_variants()).fit_without_fallback("blend")
     weights = {part.name: float(weight) for part, weight in zip(blend.components, blend.weights, strict=True)}
     assert weights.pop("ease") == 1
     assert weights.keys() >= {"item_knn", "sequence"}
@@ -393,7 +402,7 @@ def test_books_of_one_moment_say_nothing_of_what_follows_which(make_dataset: Mak
     at_once = {f"u{number}": ["b1", "b2", "b3"] for number in range(30)}
     days = [*["2026-01-01"] * 90, "2026-01-01", "2026-01-02"]
     data = make_dataset({**at_once, "v": ["b4", "b5"]}, ["b1", "b2", "b3", "b4", "b5"], last_at=pd.to_datetime(days))
-    scores = Fitter(data, load_variants()).bare("sequence").fold_in(histories_from([[0], [3]], 5))
+    scores = Fitter(data, load_variants()).fit_without_fallback("sequence").fold_in(histories_from([[0], [3]], 5))
     assert scores[0].tolist() == [0, 0, 0, 0, 0]
     assert scores[1].argmax() == 4
 
@@ -408,12 +417,12 @@ def test_histories_of_another_catalogue_are_refused_and_of_nobody_are_nothing(na
 
 def test_a_history_of_books_that_do_not_exist_is_refused() -> None:
     for book in (-1, 3):
-        with pytest.raises(ModelError, match="none of the 3 of the catalogue"):
+        with pytest.raises(ModelError, match="outside the item catalog of 3 books"):
             histories_from([[0, book]], 3)
 
 
 def test_an_item_model_stored_before_ages_were_is_read_with_those_of_its_order(fitter: Fitter) -> None:
-    model: Any = fitter.bare("ease")
+    model: Any = fitter.fit_without_fallback("ease")
     stored = model.arrays()
     del stored["history_ages"]
     again = type(model).restore("ease", stored)

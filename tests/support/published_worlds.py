@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from recsys_platform.recommender.lists.contracts import Made, promises_of
+from recsys_platform.recommender.lists.contracts import AppliedRules, contract_checks
 
 Rows = list[tuple[Any, ...]]
 USERS: Rows = [("u1", "free", "en-GB"), ("u2", "premium", None)]
@@ -34,9 +34,9 @@ COLUMNS = {
     "popular_books": ["segment", "rank", "book_id"],
     "model_roles": ["model", "is_live"],
 }
-MADE = Made(own_language=True, excluding=True, promoting=True, most_of_a_category=2)
+MADE = AppliedRules(own_language=True, excluding=True, promoting=True, most_of_a_category=2)
 """By rules that make every promise."""
-ALL = dict(chain.from_iterable(table.items() for table in promises_of(MADE).values()))
+ALL = dict(chain.from_iterable(table.items() for table in contract_checks(MADE).values()))
 KEPT: dict[str, Rows] = {
     "user_recommendations": [
         ("u1", "m", 1, "b2", 0.5, "matches your reading", "b1"),

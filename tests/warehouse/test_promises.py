@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from recsys_platform.common.errors import PublishError
-from recsys_platform.recommender.lists.contracts import Made, promises_of
+from recsys_platform.recommender.lists.contracts import AppliedRules, contract_checks
 from recsys_platform.warehouse.publications import live_version
 from tests.support.published_worlds import ALL, BROKEN, KEPT, MADE, given, published
 
@@ -33,7 +33,7 @@ def test_each_promise_can_be_broken_and_then_nothing_is_published(warehouse: Any
 
 
 def test_a_promoted_book_that_does_not_say_so_and_another_that_does_break_a_promise(warehouse: Any) -> None:
-    sentence = next(each for each in ALL if each.startswith("promoted books"))
+    sentence = next(each for each in ALL if each.startswith("only promoted books"))
     others = KEPT["user_recommendations"][1:]
     for row in (("u1", "m", 1, "b7", 0.5, "popular", None), ("u1", "m", 1, "b2", None, "promoted", None)):
         lists = {**KEPT, "user_recommendations": [row, *others]}
@@ -51,33 +51,35 @@ def test_a_promoted_book_that_does_not_say_so_and_another_that_does_break_a_prom
     ],
 )
 def test_what_a_rule_does_not_ask_for_is_not_promised(made: dict[str, bool], dropped: str) -> None:
-    before, after = (_sentences(each) for each in (Made(), replace(Made(), **made)))
+    before, after = (_sentences(each) for each in (AppliedRules(), replace(AppliedRules(), **made)))
     assert before - after == {dropped}
     assert after < before
 
 
 def test_by_default_nothing_is_promised_of_exclusions_promotions_caps_and_languages() -> None:
-    more = _sentences(MADE) - _sentences(Made())
+    more = _sentences(MADE) - _sentences(AppliedRules())
     assert len(more) == 6
-    assert _sentences(Made()) < _sentences(MADE)
+    assert _sentences(AppliedRules()) < _sentences(MADE)
 
 
-def _sentences(made: Made) -> set[str]:
-    return set(chain.from_iterable(promises_of(made).values()))
+def _sentences(made: AppliedRules) -> set[str]:
+    return set(chain.from_iterable(contract_checks(made).values()))
 
 
 @pytest.mark.parametrize(
     ("made", "owed"),
     [
-        (Made(), True),  # b7 and others are left
-        (Made(own_language=True), False),  # all English books are finished; b3 is another language's
-        (Made(own_language=True, finished=False), True),
-        (Made(own_language=True, unavailable=False), True),  # b4
+        (AppliedRules(), True),  # b7 and others are left
+        (AppliedRules(own_language=True), False),  # all English books are finished; b3 is another language's
+        (AppliedRules(own_language=True, finished=False), True),
+        (AppliedRules(own_language=True, unavailable=False), True),  # b4
     ],
 )
-def test_a_list_is_owed_to_readers_for_whom_the_rules_leave_a_book(warehouse: Any, made: Made, *, owed: bool) -> None:
+def test_a_list_is_owed_to_readers_for_whom_the_rules_leave_a_book(
+    warehouse: Any, made: AppliedRules, *, owed: bool
+) -> None:
     english = [("u1", book, True, "Book Finished", 5.0) for book in ("b1", "b2", "b5", "b6")]
-    sql = promises_of(made)["user_recommendations"][EVERY_READER]
+    sql = contract_checks(made)["user_recommendations"][EVERY_READER]
     judged = given(fct_interactions=english, dim_users=[("u1", "free", "en")])
     tables = published({**KEPT, "user_recommendations": [("someone", "m", 1, "b1", 0.5, "popular", None)]})
     if owed:
@@ -88,16 +90,18 @@ def test_a_list_is_owed_to_readers_for_whom_the_rules_leave_a_book(warehouse: An
 
 
 def test_a_reader_of_whom_only_excluded_books_are_left_is_owed_no_list(warehouse: Any) -> None:
-    sql = promises_of(Made(excluding=True))["user_recommendations"][EVERY_READER]
+    sql = contract_checks(AppliedRules(excluding=True))["user_recommendations"][EVERY_READER]
     met = [("u1", book, True, "Book Finished", 5.0) for book in ("b1", "b2", "b5", "b7")]
     judged = given(fct_interactions=met, dim_users=[("u1", "free", "en")])
     tables = published({**KEPT, "user_recommendations": [("someone", "m", 1, "b1", 0.5, "popular", None)]})
     warehouse.publish("v1", tables, promises={EVERY_READER: sql}, given=judged)
 
 
-@pytest.mark.parametrize("made", [Made(), MADE, Made(own_language=True), Made(finished=False, rejected=False)])
+@pytest.mark.parametrize(
+    "made", [AppliedRules(), MADE, AppliedRules(own_language=True), AppliedRules(finished=False, rejected=False)]
+)
 @pytest.mark.parametrize("language", [None, "en"])
-def test_no_step_of_a_check_has_more_rows_than_the_tables(made: Made, language: str | None) -> None:
+def test_no_step_of_a_check_has_more_rows_than_the_tables(made: AppliedRules, language: str | None) -> None:
     """Readers times books would be half a million: every plan of every check is read, with the numbers that DuckDB counted."""
     readers, books = range(1000), range(500)
     judged = given(
@@ -117,7 +121,7 @@ def test_no_step_of_a_check_has_more_rows_than_the_tables(made: Made, language: 
         for name, batches in tables.items():
             con.register(name, pa.Table.from_batches(batches))
         names = {name: name for name in (*judged, *tables)}
-        for sentence, sql in chain.from_iterable(each.items() for each in promises_of(made).values()):
+        for sentence, sql in chain.from_iterable(each.items() for each in contract_checks(made).values()):
             plan = json.loads(con.execute(f"explain (analyze, format json) {sql.format_map(names)}").fetchall()[0][1])
             assert max(_rows_of_steps(plan)) <= 2 * (1000 + 500 + 3000), sentence
 
@@ -147,7 +151,7 @@ def test_ranks_are_judged_as_by_counting_them_one_by_one(seed: int) -> None:
         for rows in lists.values()
     )
     rows = [(user, model, rank, book) for (user, model), listed in lists.items() for rank, book in listed]
-    sql = ALL["ranks run from 1 without a gap and no book stands twice in a list"]
+    sql = ALL["ranks run from 1 without gaps and no book is twice in a list"]
     with duckdb.connect() as con:
         con.register(
             "t", pa.table(dict(zip(("user_id", "model", "rank", "book_id"), zip(*rows, strict=True), strict=True)))

@@ -34,11 +34,11 @@ def promote(
 ) -> None:
     """Put a model version into production, or make it the challenger."""
     from recsys_platform.cli.output.models import print_promoted
-    from recsys_platform.recommender.data.training_data import newest_dataset
+    from recsys_platform.recommender.data.training_data import latest_dataset
     from recsys_platform.recommender.registry.promotion import promote as give_alias
 
     settings = open_world()
-    data = newest_dataset(hub_of(settings))
+    data = latest_dataset(hub_of(settings))
     registry, books = registry_of(settings), data.catalogue_hash
     done = give_alias(registry, version, alias=alias, why=reason, catalogue_hash=books, data_to=data.newest_time)
     print_promoted(OUT, done, alias)
@@ -47,11 +47,11 @@ def promote(
 def rollback(reason: Annotated[str, _REASON] = "decided by a person") -> None:
     """Put the previous recipe back into production, in its newest version."""
     from recsys_platform.cli.output.models import print_rolled_back
-    from recsys_platform.recommender.data.training_data import newest_dataset
+    from recsys_platform.recommender.data.training_data import latest_dataset
     from recsys_platform.recommender.registry.promotion import roll_back
 
     settings = open_world()
-    newest = newest_dataset(hub_of(settings)).newest_time
+    newest = latest_dataset(hub_of(settings)).newest_time
     print_rolled_back(OUT, *roll_back(registry_of(settings), why=reason, data_to=newest))
 
 

@@ -20,12 +20,12 @@ def export(
     """Write a model version as the tables `users` and `books` in FOLDER, with the books that each user may not be shown."""
     from recsys_platform.hub.factory import open_hub
     from recsys_platform.recommender.batch.export import export_tables
-    from recsys_platform.recommender.data.training_data import newest_dataset
+    from recsys_platform.recommender.data.training_data import latest_dataset
     from recsys_platform.recommender.training.candidates import load_model
 
     settings = open_world()
     trained = load_model(version, registry_of(settings))
-    done = export_tables(trained, newest_dataset(hub_of(settings)), list_rules_of(settings), open_hub(folder))
+    done = export_tables(trained, latest_dataset(hub_of(settings)), list_rules_of(settings), open_hub(folder))
     OUT.print(
         f"{done.users:,} users and {done.books:,} books in {folder}; {done.without_vectors:,} users without history are left out.",
         soft_wrap=True,

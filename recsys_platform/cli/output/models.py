@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.recommender.registry.versions import PRODUCTION, Change, Choice, Listed
+from recsys_platform.recommender.registry.versions import PRODUCTION, Change, Choice, VersionInfo
 
 _NEXT = "The next `recsys run` updates published tables and the evaluation page."
 
 
-def print_models(out: Console, versions: Sequence[Listed], choice: Choice | None = None) -> None:
+def print_models(out: Console, versions: Sequence[VersionInfo], choice: Choice | None = None) -> None:
     """Print versions, newest first, with evaluation figures and aliases, and who promoted the live one if a person did."""
     if not versions:
         out.print("There is no model version yet: `recsys run` trains the variants.")
@@ -48,12 +48,12 @@ def print_history(out: Console, changes: Sequence[Change]) -> None:
     out.print(table)
 
 
-def print_promoted(out: Console, version: Listed, alias: str) -> None:
+def print_promoted(out: Console, version: VersionInfo, alias: str) -> None:
     """Print what a promotion did."""
     out.print(f"{version.label} is now {alias}. {_NEXT}")
 
 
-def print_rolled_back(out: Console, before: Listed, after: Listed) -> None:
+def print_rolled_back(out: Console, before: VersionInfo, after: VersionInfo) -> None:
     """Print what a rollback did."""
     out.print(
         f"{after.label} is in production again instead of {before.label}, whose recipe the gate does not promote again until "

@@ -1,4 +1,4 @@
-"""What readers would have clicked under each published policy."""
+"""Off-policy evaluation of the published lists."""
 
 import base64
 from typing import Any
@@ -10,7 +10,7 @@ from recsys_platform.defs.automation.conditions import NIGHTLY
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.table_metadata import markdown
 from recsys_platform.experiments.plots import policies_plot
-from recsys_platform.experiments.published_policies import Report, as_frame, judge_published
+from recsys_platform.experiments.published_policies import PolicyReport, as_frame, evaluate_published
 from recsys_platform.warehouse.port import Warehouse
 
 OFF_POLICY = dg.AssetKey(["models", "off_policy"])
@@ -25,12 +25,12 @@ OFF_POLICY = dg.AssetKey(["models", "off_policy"])
     automation_condition=NIGHTLY,
 )
 def off_policy(warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
-    """Every model's published lists judged by what chance has shown since they were made: a screen before an A/B test."""
-    report = judge_published(warehouse)
-    return dg.MaterializeResult(metadata={**_exposures(report), **_judgement(report)})
+    """Estimate the clicks of every model's published lists from explored exposures: a screen before an A/B test."""
+    report = evaluate_published(warehouse)
+    return dg.MaterializeResult(metadata={**_exposure_metadata(report), **_estimate_metadata(report)})
 
 
-def _exposures(report: Report) -> dict[str, Any]:
+def _exposure_metadata(report: PolicyReport) -> dict[str, Any]:
     left_out = pd.DataFrame({"why": list(report.left_out), "exposures": list(report.left_out.values())})
     days = {"days left out": ", ".join(map(str, report.days))} if report.days else {}
     return {
@@ -41,7 +41,7 @@ def _exposures(report: Report) -> dict[str, Any]:
     }
 
 
-def _judgement(report: Report) -> dict[str, Any]:
+def _estimate_metadata(report: PolicyReport) -> dict[str, Any]:
     if report.why_nothing:
         return {"not judged": report.why_nothing}
     picture = base64.b64encode(policies_plot(report)).decode()

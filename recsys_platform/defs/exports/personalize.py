@@ -4,7 +4,7 @@ import dagster as dg
 
 from recsys_platform.common.clock import utc_today
 from recsys_platform.defs.pools import ON_DEMAND, WAREHOUSE_WRITER
-from recsys_platform.exports.personalize import Exported, export, personalize_key
+from recsys_platform.exports.personalize import ExportResult, export, personalize_key
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.data.training_data import MARTS, NEWEST_DAY
 from recsys_platform.recommender.errors import DataError
@@ -42,7 +42,7 @@ def personalize_datasets(hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam
     )
 
 
-def _warnings_check(done: Exported) -> dg.AssetCheckResult:
+def _warnings_check(done: ExportResult) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=_CHECK,
         passed=not done.warnings,

@@ -1,4 +1,4 @@
-"""The tables that readers are served from: written as a new version, held to their promises, swapped in one step."""
+"""The published tables: written as a new version, checked against their contracts, swapped in one step."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,19 +12,19 @@ from recsys_platform.defs.automation.conditions import ON_CHANGE
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.table_metadata import table_metadata
 from recsys_platform.hub.object_store import Hub
-from recsys_platform.recommender.data.training_data import newest_marts
-from recsys_platform.recommender.lists.contracts import TABLES, promises_of
+from recsys_platform.recommender.data.training_data import latest_snapshot
+from recsys_platform.recommender.lists.contracts import TABLES, contract_checks
 from recsys_platform.recommender.lists.list_rules import ListRules
-from recsys_platform.recommender.lists.publication import Publication, made_by, publish
+from recsys_platform.recommender.lists.publication import Publication, applied_rules, publish
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.recommender.training.variants import Variants
 from recsys_platform.warehouse.port import Warehouse
 
 _DESCRIPTIONS = {
     "user_recommendations": "One row per reader, model and rank: what to offer, by the rules in list_rules.yaml.",
-    "similar_books": "One row per book and rank: the books nearest to it in the model's space.",
+    "similar_books": "One row per book and rank: the most similar books by the model's vectors.",
     "model_roles": "One row per model whose lists are published: which one is live, and why.",
-    "popular_books": "One row per segment and rank: what everybody, or everybody of a language, reads.",
+    "popular_books": "One row per segment and rank: popular books overall and by language.",
 }
 _KEYS = {name: dg.AssetKey(["published", name]) for name in TABLES}
 _CHECK = "keeps_its_promises"
@@ -32,7 +32,7 @@ _CHECK = "keeps_its_promises"
 
 def published_tables(rules: ListRules) -> dg.AssetsDefinition:
     """The published tables as assets, made together; what each is held to follows from the list rules."""
-    promises = promises_of(made_by(rules))
+    promises = contract_checks(applied_rules(rules))
     as_assets = dg.multi_asset(
         specs=[_spec(name, key) for name, key in _KEYS.items()],
         check_specs=[
@@ -69,7 +69,7 @@ def _publish_tables(
     now = naive_utc_now()
     try:
         done = publish(
-            newest_marts(hub),
+            latest_snapshot(hub),
             registry,
             warehouse,
             list_length=settings.list_length,
@@ -79,41 +79,39 @@ def _publish_tables(
         )
     except PublishError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    context.log.info(_sentence(done))
-    for said in done.unheeded:
-        context.log.warning("The list rules ask for what cannot be. %s", said)
-    promises = promises_of(made_by(list_rules))
+    context.log.info(_publication_message(done))
+    for sentence in done.ineffective_rules:
+        context.log.warning("A list rule has no effect. %s", sentence)
+    promises = contract_checks(applied_rules(list_rules))
     for name, key in _KEYS.items():
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata=_metadata(warehouse, name, done),
+            metadata=_publication_metadata(warehouse, name, done),
             check_results=[
                 dg.AssetCheckResult(
                     asset_key=key,
                     check_name=_CHECK,
                     passed=True,
-                    description=None
-                    if name in done.rows
-                    else "Not written anew: held to its promises when it was written",
+                    description=None if name in done.rows else "Not written again: checked when it was written",
                     metadata={"promises": list(promises[name])},
                 )
             ],
         )
 
 
-def _metadata(warehouse: Warehouse, name: str, done: Publication) -> dict[str, Any]:
+def _publication_metadata(warehouse: Warehouse, name: str, done: Publication) -> dict[str, Any]:
     return {
         **table_metadata(warehouse, f"published.{name}"),
         "version": done.version,
         "published_now": bool(done.rows),
-        **({"list_rules_in_vain": " ".join(done.unheeded)} if done.unheeded else {}),
+        **({"list_rules_in_vain": " ".join(done.ineffective_rules)} if done.ineffective_rules else {}),
         **{str(model): version for model, version in done.model_versions.items()},
     }
 
 
-def _sentence(done: Publication) -> str:
+def _publication_message(done: Publication) -> str:
     if not done.rows:
-        return f"Version {done.version} is live already: nothing was published."
+        return f"Version {done.version} is already live: nothing was published."
     return f"Version {done.version} is live: " + ", ".join(
         f"{rows:,} rows of {name}" for name, rows in done.rows.items()
     )

@@ -1,1 +1,1 @@
-"""Data set, models, evaluation."""
+"""Training: data set, models, evaluation, promotion."""

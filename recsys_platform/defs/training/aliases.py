@@ -1,6 +1,6 @@
-"""Which versions the aliases mean, as an asset that nobody makes: a change of them is noted, and what depends on them follows.
+"""The registry's aliases as an external asset: a change is recorded, and downstream assets follow.
 
-Belongs here: noticing that a person (or another process) moved an alias. Does not: moving it (recommender/registry/promotion.py).
+Belongs here: detecting that a person or another process moved an alias. Does not: moving it (recommender/registry/promotion.py).
 """
 
 import dagster as dg
@@ -12,8 +12,8 @@ ALIASES_KEY, PROMOTION = dg.AssetKey(["models", "aliases"]), dg.AssetKey(["model
 aliases = dg.AssetSpec(
     ALIASES_KEY,
     description=(
-        "The versions that the registry calls production and challenger. Noted by `recsys run` and by the sensor `moved_aliases` "
-        "when a person has moved one: promotion, report and published tables follow."
+        "The production and challenger versions of the registry. Recorded by `recsys run` and by the sensor `moved_aliases` "
+        "after a person moved one: promotion, report and published tables follow."
     ),
     group_name="training",
     kinds={"mlflow"},
@@ -22,24 +22,24 @@ aliases = dg.AssetSpec(
 
 
 def moved_aliases(instance: dg.DagsterInstance, registry: Registry) -> dg.AssetMaterialization | None:
-    """What the aliases mean now, if that is not what promotion or the last note said; None before anything is live."""
+    """The present aliases, if they differ from the last record or promotion; None before anything is live."""
     present = present_aliases(registry)
-    if present[PRODUCTION] == "none" or present == _last_said(instance):
+    if present[PRODUCTION] == "none" or present == _last_recorded(instance):
         return None
     return dg.AssetMaterialization(ALIASES_KEY, metadata=present)
 
 
 def present_aliases(registry: Registry) -> dict[str, str]:
-    """What each alias means, and since when a person's choice of production holds."""
+    """The version of each alias, and who chose production."""
     choice = registry.choice()
     versions = {alias: registry.version_of(alias) or "none" for alias in ALIASES}
     return versions | {"chosen": choice.sentence if choice else "by the gate"}
 
 
-def _last_said(instance: dg.DagsterInstance) -> dict[str, str]:
+def _last_recorded(instance: dg.DagsterInstance) -> dict[str, str]:
     records = [
         record for key in (ALIASES_KEY, PROMOTION) for record in instance.fetch_materializations(key, limit=1).records
     ]
     newest = max(records, key=lambda record: record.storage_id, default=None)
-    said = newest.asset_materialization.metadata if newest and newest.asset_materialization else {}
-    return {name: str(said[name].value) for name in (*ALIASES, "chosen") if name in said}
+    recorded = newest.asset_materialization.metadata if newest and newest.asset_materialization else {}
+    return {name: str(recorded[name].value) for name in (*ALIASES, "chosen") if name in recorded}

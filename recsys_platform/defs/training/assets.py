@@ -1,4 +1,4 @@
-"""The data set, the models and what they are worth."""
+"""Assets of training: data set, models, evaluation, promotion."""
 
 import base64
 from typing import Any
@@ -13,20 +13,20 @@ from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.table_metadata import markdown
 from recsys_platform.defs.training.aliases import ALIASES_KEY, PROMOTION, present_aliases
 from recsys_platform.hub.object_store import Hub
-from recsys_platform.recommender.data import training_data as curated
+from recsys_platform.recommender.data import training_data
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.evaluation.drift import best_scores, drift
-from recsys_platform.recommender.evaluation.evaluate import Evaluation, Listener
-from recsys_platform.recommender.evaluation.results import MeasuredRows, keep, measured_on
-from recsys_platform.recommender.lists.roles import roles_of
+from recsys_platform.recommender.evaluation.evaluate import Evaluation, OnProgress
+from recsys_platform.recommender.evaluation.results import StoredResults, store_evaluation, stored_results
+from recsys_platform.recommender.lists.roles import model_roles
 from recsys_platform.recommender.registry.gate import GateParams, better_than_baseline
-from recsys_platform.recommender.registry.promotion import Judgement, held_choice, judge, left_alone
+from recsys_platform.recommender.registry.promotion import GateOutcome, apply_gate, choice_in_force, unchanged_outcome
 from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import (
     EVALUATION,
-    Registered,
-    candidates_of,
+    TrainingResult,
+    candidate_versions,
     evaluate_variants,
     live_recipe,
     load_model,
@@ -42,24 +42,26 @@ INTERACTIONS = dg.AssetKey(["training", "interactions"])
 EVALUATION_KEY = dg.AssetKey(["models", "evaluation"])
 GATE = GateParams()
 _BETTER, _LIKE = "what_is_live_beats_popularity", "readers_and_books_are_like_those_trained_on"
-_MOVED = "Production was moved while candidates were trained: it stays what it is, and the next `recsys run` judges against it."
-_UNCOMPARED = "Not compared: nothing is live yet, or the data that it was trained on are not kept (any more)"
+_MOVED_MEANWHILE = (
+    "Production was moved while candidates were trained. It stays unchanged; the next `recsys run` compares with it."
+)
+_NOT_COMPARED = "Not compared: nothing is live yet, or its training snapshot no longer exists"
 _DESCRIPTIONS = {
-    "popularity": "What everybody reads lately, the books in the reader's language first: the baseline and the fallback.",
+    "popularity": "What is popular lately, books in the reader's language first: the baseline and the fallback.",
     "lightfm": "Hybrid factor model trained with WARP.",
     "als": "Factors of readers and books by alternating least squares.",
-    "item_knn": "Each book's neighbours, by the readers they share.",
-    "ease": "Which books are liked together: linear autoencoder in closed form.",
-    "sequence": "Which books are liked after which, in closed form.",
-    "content": "Each book's neighbours by words of the title, author and categories.",
-    "blend": "Several variants' scores added on one scale, weights chosen on what readers liked last.",
+    "item_knn": "Nearest books by shared readers.",
+    "ease": "Books liked together: linear autoencoder in closed form.",
+    "sequence": "Books liked one after another, in closed form.",
+    "content": "Nearest books by words of the title, author and categories.",
+    "blend": "Weighted sum of several variants' scores; the weights are chosen on the latest likes.",
 }
-"""What a model is, by its kind; all but the baseline fall back on popularity for readers without history."""
+"""Descriptions by model; all but the baseline fall back to popularity for readers without history."""
 
 
 @dg.asset(
     key=INTERACTIONS,
-    deps=[dg.AssetKey(["marts", name]) for name in curated.MARTS],
+    deps=[dg.AssetKey(["marts", name]) for name in training_data.MARTS],
     group_name="training",
     kinds={"parquet"},
     pool=WAREHOUSE_WRITER,
@@ -67,21 +69,23 @@ _DESCRIPTIONS = {
     check_specs=[dg.AssetCheckSpec("there_is_something_to_learn_from", asset=INTERACTIONS, blocking=True)],
 )
 def interactions(hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
-    """The marts that models learn from, kept as Parquet under `curated/` in the hub, so that a training can be repeated."""
-    day = warehouse.frame(curated.NEWEST_DAY)["day"][0].as_py() or utc_today()
-    tables = {name: warehouse.frame(sql) for name, sql in curated.MARTS.items()}
-    curated.keep(hub, day, tables)
+    """Training data: snapshot of the marts as Parquet under `curated/` in the hub, so that training can be repeated."""
+    day = warehouse.frame(training_data.NEWEST_DAY)["day"][0].as_py() or utc_today()
+    tables = {name: warehouse.frame(sql) for name, sql in training_data.MARTS.items()}
+    training_data.write_snapshot(hub, day, tables)
     counts = {name: table.num_rows for name, table in tables.items()}
     passed = all(counts.values())
     return dg.MaterializeResult(
         metadata={**counts, "dagster/row_count": counts["fct_interactions"], "day": day.isoformat()},
         check_results=[
-            dg.AssetCheckResult(passed=passed, metadata=counts, description=None if passed else _nothing(counts))
+            dg.AssetCheckResult(
+                passed=passed, metadata=counts, description=None if passed else _empty_marts_message(counts)
+            )
         ],
     )
 
 
-def _nothing(counts: dict[str, int]) -> str:
+def _empty_marts_message(counts: dict[str, int]) -> str:
     empty = ", ".join(f"marts.{name}" for name, count in counts.items() if not count)
     return f"Nothing can be learned while {empty} is empty: load events of signed-in readers and a book snapshot first"
 
@@ -112,14 +116,16 @@ def evaluation(
     registry: dg.ResourceParam[Registry],
     variants: dg.ResourceParam[Variants],
 ) -> dg.MaterializeResult:
-    """Every recipe trained on the past and tested on the 20 % that readers with history liked last: full ranking, NDCG and more."""
-    data = curated.newest_dataset(hub)
+    """Evaluate every recipe: train on the past, test on the latest 20 % of likes of readers with history, by full ranking."""
+    data = training_data.latest_dataset(hub)
     variants, live = live_recipe(variants, registry)
     try:
-        result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live, listener=_tell(context))
+        result = evaluate_variants(
+            data, variants=variants, params=EVALUATION, live=live, on_progress=_log_progress(context)
+        )
     except DataError as error:
         return dg.MaterializeResult(metadata={"not measured": str(error)})
-    keep(result, data.fingerprint(), warehouse, naive_utc_now())
+    store_evaluation(result, data.fingerprint(), warehouse, naive_utc_now())
     recipes = {name: variant.recipe(variants) for name, variant in variants.items()}
     plot = evaluation_plot(result)
     page = evaluation_page(
@@ -136,15 +142,19 @@ def evaluation(
     return dg.MaterializeResult(metadata={"report": hub.where(REPORT), **_evaluation_metadata(result, plot)})
 
 
-def _made_of(name: str, variants: Variants) -> list[str]:
-    """The variants that are trained before one: a blend's components, and what newcomers get of all."""
+def _trained_before(name: str, variants: Variants) -> list[str]:
+    """The variants to train first: a blend's components, and the baseline that all fall back to."""
     return [part for part in (BASELINE, *components_of(variants[name])) if part != name]
 
 
 def _model_asset(name: str, variants: Variants) -> dg.AssetsDefinition:
     @dg.asset(
         key=["models", name],
-        deps=[INTERACTIONS, EVALUATION_KEY, *(dg.AssetKey(["models", part]) for part in _made_of(name, variants))],
+        deps=[
+            INTERACTIONS,
+            EVALUATION_KEY,
+            *(dg.AssetKey(["models", part]) for part in _trained_before(name, variants)),
+        ],
         group_name="training",
         kinds={"lightfm" if variants[name].model == "lightfm" else "numpy"},
         automation_condition=ON_CHANGE,
@@ -157,24 +167,24 @@ def _model_asset(name: str, variants: Variants) -> dg.AssetsDefinition:
         warehouse: dg.ResourceParam[Warehouse],
         registry: dg.ResourceParam[Registry],
     ) -> dg.MaterializeResult:
-        data = curated.newest_dataset(hub)
-        measured = measured_on(data.fingerprint(), warehouse)
-        metrics = measured.metrics(name) if measured and name in measured.models else {}
-        listener = _tell(context)
+        data = training_data.latest_dataset(hub)
+        results = stored_results(data.fingerprint(), warehouse)
+        metrics = results.metrics(name) if results and name in results.models else {}
+        on_progress = _log_progress(context)
         try:
             done = train(
-                name, data, registry, variants=variants, now=naive_utc_now(), metrics=metrics, listener=listener
+                name, data, registry, variants=variants, now=naive_utc_now(), metrics=metrics, on_progress=on_progress
             )
         except NothingToLearnError as error:
             return dg.MaterializeResult(metadata={"not trained": str(error)})
         if not done.is_new:
-            context.log.info(f"Version {done.version} was trained on exactly this data: it stays.")
+            context.log.info(f"Version {done.version} of the same data, recipe and code exists: it is reused.")
         return dg.MaterializeResult(metadata=_model_metadata(done, data, variants))
 
     return model
 
 
-def _model_metadata(done: Registered, data: Dataset, variants: Variants) -> dict[str, Any]:
+def _model_metadata(done: TrainingResult, data: Dataset, variants: Variants) -> dict[str, Any]:
     users, books = data.shape
     return {
         "version": done.version,
@@ -213,45 +223,49 @@ def promotion(
     registry: dg.ResourceParam[Registry],
     variants: dg.ResourceParam[Variants],
 ) -> dg.MaterializeResult:
-    """The gate: what is better than popularity and than what is live goes live; every other candidate is told why not."""
-    data = curated.newest_dataset(hub)
+    """Promotion gate: a recipe that beats popularity and the live recipe goes live; the reasons for all others are reported."""
+    data = training_data.latest_dataset(hub)
     known = present_aliases(registry)
     variants, live = live_recipe(variants, registry)
-    moved = _drift(hub, registry)
-    candidates = candidates_of(data, variants, live, registry, naive_utc_now())
-    measured, held = measured_on(data.fingerprint(), warehouse), held_choice(registry, data)
+    moved = _measure_drift(hub, registry)
+    candidates = candidate_versions(data, variants, live, registry, naive_utc_now())
+    results, choice = stored_results(data.fingerprint(), warehouse), choice_in_force(registry, data)
     is_moved = present_aliases(registry)[PRODUCTION] != known[PRODUCTION]
-    done = left_alone(registry) if is_moved else judge(candidates, live, measured, registry, GATE, held=held)
+    done = (
+        unchanged_outcome(registry)
+        if is_moved
+        else apply_gate(candidates, live, results, registry, GATE, choice=choice)
+    )
     if is_moved:
-        context.log.warning(_MOVED)
+        context.log.warning(_MOVED_MEANWHILE)
     for decision in done.decisions:
         context.log.info(f"{decision.candidate}: " + " ".join(decision.reasons))
-    roles = _retell(hub, registry, done, is_measured=measured is not None)
-    # What somebody moved meanwhile must not count as known: `models/aliases` tells it, and promotion is made again.
-    metadata = (known if is_moved else present_aliases(registry)) | roles | _decisions(done)
-    return dg.MaterializeResult(metadata=metadata, check_results=[_is_better(done, measured), _is_like(moved)])
+    roles = _update_report(hub, registry, done, is_evaluated=results is not None)
+    # A move in the meantime must not count as known: `models/aliases` reports it, and promotion runs again.
+    metadata = (known if is_moved else present_aliases(registry)) | roles | _decision_table(done)
+    return dg.MaterializeResult(metadata=metadata, check_results=[_is_better(done, results), _is_like(moved)])
 
 
-def _retell(hub: Hub, registry: Registry, done: Judgement, *, is_measured: bool) -> dict[str, str]:
-    """Write what is live, and why, into the page of the evaluation; the same as metadata."""
+def _update_report(hub: Hub, registry: Registry, done: GateOutcome, *, is_evaluated: bool) -> dict[str, str]:
+    """Write the live model and the decisions into the evaluation report; return the reasons as metadata."""
     versions = {alias: registry.version_of(alias) for alias in ALIASES}
-    roles = roles_of(registry, {alias: version for alias, version in versions.items() if version})
+    roles = model_roles(registry, {alias: version for alias, version in versions.items() if version})
     if hub.exists(REPORT):
-        nothing = "what is live was not measured on these data" if is_measured else "nothing could be measured"
+        nothing = "the live model was not evaluated on these data" if is_evaluated else "nothing could be evaluated"
         page = hub.get(REPORT).decode()
-        told = with_gate(page, roles=roles, decisions=done.decisions, why_nothing=nothing, is_of_today=is_measured)
-        hub.put(REPORT, told.encode())
+        updated = with_gate(page, roles=roles, decisions=done.decisions, why_nothing=nothing, is_of_today=is_evaluated)
+        hub.put(REPORT, updated.encode())
     return {f"why_{each.role}": each.why for each in roles}
 
 
-def _drift(hub: Hub, registry: Registry) -> pd.DataFrame | None:
-    """How far the world has moved since the live model was trained; None if nothing is live or its data are not kept."""
+def _measure_drift(hub: Hub, registry: Registry) -> pd.DataFrame | None:
+    """Measure drift since the live model was trained; None if nothing is live or its snapshot is gone."""
     version = registry.version_of(PRODUCTION)
-    reference = curated.marts_trained_on(hub, registry.listed(version).data_to) if version else None
+    reference = training_data.snapshot_since(hub, registry.info(version).data_to) if version else None
     if not (version and reference):
         return None
-    model, current = load_model(version, registry), curated.newest_marts(hub)
-    scores = [best_scores(model, curated.dataset_of(marts)) for marts in (reference, current)]
+    model, current = load_model(version, registry), training_data.latest_snapshot(hub)
+    scores = [best_scores(model, training_data.dataset_from_marts(marts)) for marts in (reference, current)]
     try:
         return drift(reference, current, scores=(scores[0], scores[1]))
     except DataError:
@@ -260,7 +274,7 @@ def _drift(hub: Hub, registry: Registry) -> pd.DataFrame | None:
 
 def _is_like(moved: pd.DataFrame | None) -> dg.AssetCheckResult:
     if moved is None:
-        return dg.AssetCheckResult(passed=True, check_name=_LIKE, description=_UNCOMPARED)
+        return dg.AssetCheckResult(passed=True, check_name=_LIKE, description=_NOT_COMPARED)
     drifted = moved.loc[moved["verdict"] == "drifted", "what"].tolist()
     return dg.AssetCheckResult(
         passed=not drifted,
@@ -273,7 +287,7 @@ def _is_like(moved: pd.DataFrame | None) -> dg.AssetCheckResult:
     )
 
 
-def _decisions(done: Judgement) -> dict[str, Any]:
+def _decision_table(done: GateOutcome) -> dict[str, Any]:
     rows = [
         f"| {each.candidate} | {'may go live' if each.promote else 'refused'} | {' '.join(each.reasons)} |"
         for each in done.decisions
@@ -283,11 +297,11 @@ def _decisions(done: Judgement) -> dict[str, Any]:
     }
 
 
-def _is_better(done: Judgement, measured: MeasuredRows | None) -> dg.AssetCheckResult:
+def _is_better(done: GateOutcome, results: StoredResults | None) -> dg.AssetCheckResult:
     candidates = [each.candidate for each in done.decisions]
-    better = better_than_baseline(candidates, measured, GATE) if measured else []
-    asked = f" ({measured.task.in_words})" if measured and measured.task.in_words else ""
-    refused = "What is live was not measured on these data" if done.unmeasured else "No recipe beats popularity"
+    better = better_than_baseline(candidates, results, GATE) if results else []
+    asked = f" ({results.task.description})" if results and results.task.description else ""
+    refused = "The live model was not evaluated on these data" if done.unmeasured else "No recipe beats popularity"
     return dg.AssetCheckResult(
         passed=done.unmeasured or bool(better),
         check_name=_BETTER,
@@ -306,13 +320,13 @@ def _evaluation_metadata(result: Evaluation, plot: bytes) -> dict[str, Any]:
     }
 
 
-def _tell(context: dg.AssetExecutionContext) -> Listener:
-    """Each thing that begins, and now and then how far it is."""
-    seldom = throttle(lambda what, done, total: context.log.info(f"{what}: {done} of {total}"))
+def _log_progress(context: dg.AssetExecutionContext) -> OnProgress:
+    """Log each step that starts, and its progress every few seconds."""
+    log_seldom = throttle(lambda what, done, total: context.log.info(f"{what}: {done} of {total}"))
 
     def tell(what: str, done: int, total: int) -> None:
         if total:
-            seldom(what, done, total)
+            log_seldom(what, done, total)
         else:
             context.log.info(what)
 

@@ -19,9 +19,9 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import ModelError
 from recsys_platform.recommender.lists.list_builder import excluded_books
 from recsys_platform.recommender.lists.list_rules import ListRules
-from recsys_platform.recommender.lists.rules import allowed_by
+from recsys_platform.recommender.lists.rules import apply_rules
 from recsys_platform.recommender.models.factors import FactorModel
-from recsys_platform.recommender.models.fallback import bare
+from recsys_platform.recommender.models.fallback import without_fallback
 from recsys_platform.recommender.models.trained import TrainedModel
 from recsys_platform.recommender.ranking.top_k import Allowed
 
@@ -44,13 +44,13 @@ def export_tables(trained: TrainedModel, data: Dataset, rules: ListRules, to: Hu
     Rules about a list as a whole (diversity, caps, promoted books) are not. Raises `ModelError` unless the model consists of vectors
     and was trained on this data set.
     """
-    model = bare(trained.model)
+    model = without_fallback(trained.model)
     if not isinstance(model, FactorModel):
         raise ModelError(
             f"{trained.model.name} is not a model of vectors, which Spark ranks: export a version of lightfm or als instead."
         )
     trained.check_fits(data)
-    allowed = allowed_by(rules.rules, data, never=excluded_books(rules, data))
+    allowed = apply_rules(rules.rules, data, blocked=excluded_books(rules, data))
     users = np.flatnonzero(trained.model.personal(np.arange(data.shape[0], dtype=np.int32))).astype(np.int32)
     shown = np.asarray(allowed.books.any(axis=0))
     _replace_files(to, "books", [book_table(data.book_ids, model.book_vectors, model.book_bias, shown)])

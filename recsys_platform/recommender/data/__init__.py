@@ -1,4 +1,4 @@
-"""What is learned from: readers, books and what happened between them, as arrays.
+"""Data sets: readers, books and interactions as arrays.
 
-Belongs here: data sets, features, recency, and what is held out of them. Does not: what is learned (models/).
+Belongs here: data sets, features, time decay, train/test splits. Does not: models (models/).
 """

@@ -1,7 +1,7 @@
-"""What counts as liked where the world does not say so itself: the strongest signal that enough readers give.
+"""The signal to learn from: likes, or the strongest weaker signal if too few readers like anything.
 
-Belongs here: which pairs models learn from and are measured on, since when, and the words for them. Does not: what an event weighs and
-from which weight a book is liked (dbt decides).
+Belongs here: which pairs are positives for training and evaluation, since when, and how to describe them. Does not: event weights and
+the threshold for a like (dbt).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ from recsys_platform.recommender.arrays import AnyArray, BoolArray, DoubleArray,
 
 LIKED = "liked"
 LIKES = float("inf")
-"""In place of the weight of an action: what counts as liked."""
-MEASURABLE = 50
-"""With fewer readers of two liked books, one to learn from and one to hold out, liked books are too few to measure."""
-RARE = 5
-"""A stronger signal that few readers give is kept all the same unless a weaker one can be measured on so many times as many."""
-NAMED = 0.1
-"""An action stands in the name of a signal if it is the strongest of this share of its pairs."""
+"""Stands for likes where other signals have the weight of an action."""
+MIN_MEASURABLE_READERS = 50
+"""Minimum number of readers with two positives, one to train on and one to hold out."""
+MAX_READER_RATIO = 5
+"""Likes are used even if few, unless a weaker signal has more than this many times the readers."""
+MIN_SHARE_IN_NAME = 0.1
+"""A signal is named after the actions that are the strongest of at least this share of its pairs."""
 VERBS: Mapping[str, str] = {
     "Book Viewed": "opened",
     "Book Started": "started",
@@ -33,8 +33,8 @@ VERBS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Level:
-    """One kind of action: the weight of one such event, the pairs whose strongest action it is, the pairs that are learned from."""
+class SignalLevel:
+    """One kind of action: weight of one event, number of pairs whose strongest action it is, number of those that are positives."""
 
     action: str
     weight: float
@@ -44,23 +44,23 @@ class Level:
 
 @dataclass(frozen=True)
 class Signal:
-    """What is learned and measured: `verb` in "what readers … next", `why` if it is not what they liked, and where it comes from."""
+    """The signal: `verb` completes "what readers … next"; `why` is the reason if it is not likes; `levels` are the actions."""
 
     verb: str = LIKED
     why: str = ""
-    levels: tuple[Level, ...] = ()
+    levels: tuple[SignalLevel, ...] = ()
 
     @property
     def is_liked(self) -> bool:
-        """Whether it is what counts as liked, and no weaker signal in its place."""
+        """Whether the positives are likes, not a weaker signal."""
         return self.verb == LIKED
 
 
 @dataclass(frozen=True)
-class Strongest:
-    """Of each pair the strongest action (empty for none) and the weight of one such event (0 for none).
+class StrongestActions:
+    """The strongest action per pair (empty for none) and the weight of one such event (0 for none).
 
-    `since`: the first time of that action; `first_at`: that of any event.
+    `since`: first time of that action; `first_at`: first time of any event.
     """
 
     action: IdArray
@@ -70,8 +70,8 @@ class Strongest:
 
 
 @dataclass(frozen=True)
-class Learned:
-    """The pairs that are learned from, since when each is one, and what that signal is."""
+class LearnedPairs:
+    """Which pairs are positives, since when, and by which signal."""
 
     positive: BoolArray
     since: TimeArray
@@ -79,34 +79,36 @@ class Learned:
 
 
 def learned_pairs(
-    user: AnyArray, positive: BoolArray, liked_at: TimeArray, weight: AnyArray, strongest: Strongest
-) -> Learned:
-    """What is liked, or the strongest weaker signal where too few readers like anything; all arrays have a value a pair.
+    user: AnyArray, positive: BoolArray, liked_at: TimeArray, weight: AnyArray, strongest: StrongestActions
+) -> LearnedPairs:
+    """Choose the positives: likes, or the strongest weaker signal if too few readers like anything; all arrays have a value per pair.
 
-    The first signal that `MEASURABLE` readers can be measured by is taken, or as many as any gives. A pair whose own action is
-    stronger counts since its first event: it must not be held out as new if it may be old.
+    Takes the strongest signal with at least `MIN_MEASURABLE_READERS` measurable readers, or as many as any signal has. A pair with a
+    stronger action counts since its first event: it must not be held out as new if it may be old.
     """
-    candidates = _candidates(positive, weight, strongest)
-    readers = [_measurable(user, flag) for _, flag in candidates]
+    candidates = _candidate_signals(positive, weight, strongest)
+    readers = [_count_measurable_readers(user, flag) for _, flag in candidates]
     level, flag = candidates[_first_measurable(readers, is_liked=candidates[0][0] == LIKES)]
-    levels = _levels(strongest, flag)
+    levels = _signal_levels(strongest, flag)
     if level == LIKES:
-        return Learned(positive, liked_at, Signal(levels=levels))
+        return LearnedPairs(positive, liked_at, Signal(levels=levels))
     since = np.where(strongest.weight == level, strongest.since, strongest.first_at)
-    why = _why(_measurable(user, positive), positive)
-    return Learned(flag, since, Signal(_verb(strongest, flag), why, levels))
+    why = _reason_for_weaker_signal(_count_measurable_readers(user, positive), positive)
+    return LearnedPairs(flag, since, Signal(_signal_verb(strongest, flag), why, levels))
 
 
 def _first_measurable(readers: Sequence[int], *, is_liked: bool) -> int:
-    """The place of the first signal that enough readers give; `is_liked`: whether the first is what they like."""
+    """Index of the first signal with enough readers; `is_liked`: whether the first signal is likes."""
     most = max(readers)
-    if is_liked and readers[0] and readers[0] * RARE >= most:
+    if is_liked and readers[0] and readers[0] * MAX_READER_RATIO >= most:
         return 0
-    return next(at for at, count in enumerate(readers) if count >= min(MEASURABLE, most))
+    return next(at for at, count in enumerate(readers) if count >= min(MIN_MEASURABLE_READERS, most))
 
 
-def _candidates(positive: BoolArray, weight: AnyArray, strongest: Strongest) -> list[tuple[float, BoolArray]]:
-    """The liked pairs, then those of every weaker signal, the strongest first; where nothing is liked, those alone."""
+def _candidate_signals(
+    positive: BoolArray, weight: AnyArray, strongest: StrongestActions
+) -> list[tuple[float, BoolArray]]:
+    """Likes, then every weaker signal from strong to weak; only the weaker ones if nothing is liked."""
     found = strongest.weight[~positive & (weight > 0) & (strongest.weight > 0)]
     weaker = [
         (float(level), positive | ((strongest.weight >= level) & (weight > 0))) for level in np.unique(found)[::-1]
@@ -115,33 +117,35 @@ def _candidates(positive: BoolArray, weight: AnyArray, strongest: Strongest) -> 
     return liked + weaker if positive.any() or not weaker else weaker
 
 
-def _measurable(user: AnyArray, flag: BoolArray) -> int:
-    """How many readers have two such pairs."""
+def _count_measurable_readers(user: AnyArray, flag: BoolArray) -> int:
+    """Number of readers with two such pairs."""
     return int((np.bincount(user[flag]) >= 2).sum()) if flag.any() else 0
 
 
-def _why(readers: int, positive: BoolArray) -> str:
+def _reason_for_weaker_signal(readers: int, positive: BoolArray) -> str:
     if not positive.any():
-        return "nothing that happened weighs enough to count as liked"
-    return f"only {readers:,} readers liked two books, too few to measure"
+        return "no event weighs enough to count as a like"
+    return f"only {readers:,} readers liked two books, too few to evaluate on"
 
 
-def _levels(strongest: Strongest, learned: BoolArray) -> tuple[Level, ...]:
-    """By action, the heaviest first."""
+def _signal_levels(strongest: StrongestActions, learned: BoolArray) -> tuple[SignalLevel, ...]:
+    """The levels by action, the heaviest first."""
     places, names = pd.factorize(strongest.action)
     pairs = np.bincount(places, minlength=len(names))
     taken = np.bincount(places, weights=learned, minlength=len(names))
     weights = np.zeros(len(names))
     np.maximum.at(weights, places, strongest.weight)
-    levels = [Level(str(name), weights[at], int(pairs[at]), int(taken[at])) for at, name in enumerate(names) if name]
+    levels = [
+        SignalLevel(str(name), weights[at], int(pairs[at]), int(taken[at])) for at, name in enumerate(names) if name
+    ]
     return tuple(sorted(levels, key=lambda level: (-level.weight, level.action)))
 
 
-def _verb(strongest: Strongest, flag: BoolArray) -> str:
+def _signal_verb(strongest: StrongestActions, flag: BoolArray) -> str:
     found = pd.Series(strongest.action[flag]).value_counts()
-    common = sorted(found.index[found >= NAMED * found.sum()], key=lambda action: (-found[action], action))
-    return " or ".join(_verbs([action for action in common if action]))
+    common = sorted(found.index[found >= MIN_SHARE_IN_NAME * found.sum()], key=lambda action: (-found[action], action))
+    return " or ".join(_action_verbs([action for action in common if action]))
 
 
-def _verbs(actions: Sequence[str]) -> list[str]:
+def _action_verbs(actions: Sequence[str]) -> list[str]:
     return [VERBS.get(action, f'met with "{action}"') for action in actions]

@@ -1,6 +1,6 @@
-"""The training data as Parquet in the hub: what models are trained on, and what data scientists open in a notebook.
+"""Training data: daily snapshots of the marts as Parquet in the hub, for training and for notebooks.
 
-Belongs here: which marts are kept, by day. Does not: what becomes of them as arrays (interactions.py).
+Belongs here: which marts are stored, by day. Does not: building arrays from them (interactions.py).
 """
 
 import datetime as dt
@@ -25,36 +25,46 @@ MARTS = {
 NEWEST_DAY = "select cast(max(landed_at) as date) as day from raw.engagement_events"
 
 
-def keep(hub: Hub, day: dt.date, tables: Mapping[str, pa.Table]) -> list[str]:
-    """Write the marts of a day, replacing an earlier state of the same day; the names of those that changed."""
+def write_snapshot(hub: Hub, day: dt.date, tables: Mapping[str, pa.Table]) -> list[str]:
+    """Write the marts of a day, replacing an earlier snapshot of that day; return the names of the tables that changed."""
     return [name for name, table in tables.items() if put_day(hub, name, day, table)]
 
 
-def newest_marts(hub: Hub) -> dict[str, pa.Table]:
-    """The marts of the newest day that was kept; `DataError` if there is none."""
+def latest_snapshot(hub: Hub) -> dict[str, pa.Table]:
+    """Read the marts of the newest snapshot, by name. DataError if there is none."""
     days = days_of_table(hub, "fct_interactions")
     if not days:
         raise DataError("There is no training data in the hub yet: materialize `training/interactions` first.")
-    return _marts(hub, days[-1])
+    return _read_snapshot(hub, days[-1])
 
 
-def marts_trained_on(hub: Hub, data_to: str) -> dict[str, pa.Table] | None:
-    """The marts of the first day that was kept from a version's last interaction on (ISO text), None if there are none any more."""
+def snapshot_since(hub: Hub, data_to: str) -> dict[str, pa.Table] | None:
+    """Read the first snapshot at or after `data_to` (ISO text), such as a model's last interaction; None if there is none."""
     since = [
         day for day in days_of_table(hub, "fct_interactions") if data_to and day >= dt.date.fromisoformat(data_to[:10])
     ]
-    return _marts(hub, since[0]) if since else None
+    return _read_snapshot(hub, since[0]) if since else None
 
 
-def _marts(hub: Hub, day: dt.date) -> dict[str, pa.Table]:
+def _read_snapshot(hub: Hub, day: dt.date) -> dict[str, pa.Table]:
     return {name: pq.read_table(io.BytesIO(hub.get(curated_key(name, day)))) for name in MARTS}
 
 
-def newest_dataset(hub: Hub) -> Dataset:
-    """The data set of the newest day that was kept; `DataError` if there is none."""
-    return dataset_of(newest_marts(hub))
+def latest_dataset(hub: Hub) -> Dataset:
+    """Build the data set of the newest snapshot: where a notebook starts.
+
+    Args:
+        hub: the data hub of a world, e.g. `hub_of(load_settings())`; docs/models.md has an example.
+
+    Returns:
+        All readers, books and interactions as arrays.
+
+    Raises:
+        DataError: there is no snapshot yet, or the marts are invalid.
+    """
+    return dataset_from_marts(latest_snapshot(hub))
 
 
-def dataset_of(marts: Mapping[str, pa.Table]) -> Dataset:
-    """The arrays of some marts."""
+def dataset_from_marts(marts: Mapping[str, pa.Table]) -> Dataset:
+    """Build the data set of some marts, by name (`latest_snapshot`)."""
     return build_dataset(marts["fct_interactions"], marts["dim_users"], marts["dim_books"])

@@ -1,4 +1,4 @@
-"""How good recommendations are: on what was held out, and from what was shown.
+"""Offline evaluation: metrics of recommendations on held-out interactions.
 
-Belongs here: metrics, intervals, drift, off-policy estimates, the report. Does not: what follows from them (registry/).
+Belongs here: metrics, confidence intervals, drift. Does not: promotion (registry/), off-policy evaluation (experiments/).
 """

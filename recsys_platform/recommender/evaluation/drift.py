@@ -1,7 +1,6 @@
-"""How far readers, catalogue and scores have moved since a model was trained.
+"""Drift: how far readers, item catalog and scores have moved since a model was trained.
 
-Belongs here: the population stability index, what it is computed of, what it means. Does not: when it is looked at (defs/), what is
-done about it.
+Belongs here: the population stability index, its inputs and its interpretation. Does not: when it is checked (defs/).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,23 +21,23 @@ from recsys_platform.recommender.models.histories import histories_from, histori
 from recsys_platform.recommender.models.trained import TrainedModel
 
 BINS = 10
-"""Of numbers: quantiles of the reference."""
-NAMES = 20
-"""Of names: the most frequent of the reference; all others are counted together."""
+"""Number of quantile bins for numbers."""
+MAX_NAMES = 20
+"""Number of most frequent names; all others are one bin."""
 STABLE, DRIFTED = 0.1, 0.25
-"""The customary limits (Siddiqi 2006, "Credit Risk Scorecards"): below the first stable, above the second drifted."""
-DAYS = 28
-"""How long before the newest interaction a window begins: whole weeks, so that weekends weigh alike."""
+"""Usual thresholds (Siddiqi 2006, "Credit Risk Scorecards"): below the first stable, above the second drifted."""
+WINDOW_DAYS = 28
+"""Length of the compared windows: whole weeks, so that both have the same number of weekends."""
 READERS = 1_000
-"""Whose scores are compared: enough for an index that chance does not move."""
+"""Number of readers whose scores are compared."""
 
 Marts = Mapping[str, pa.Table]
-"""`fct_interactions` and `dim_books` by name, as of a day."""
+"""`fct_interactions` and `dim_books` of one snapshot, by name."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """How far one thing moved: its index, of how many values each; `verdict` is stable, moves, drifted or too few."""
+    """Drift of one quantity: index, number of values then and now, and `verdict`: stable, moves, drifted or too few."""
 
     area: str
     what: str
@@ -49,25 +48,30 @@ class Shift:
 
 
 def drift(
-    reference: Marts, current: Marts, *, days: int = DAYS, scores: tuple[AnyArray, AnyArray] | None = None
+    reference: Marts, current: Marts, *, days: int = WINDOW_DAYS, scores: tuple[AnyArray, AnyArray] | None = None
 ) -> pd.DataFrame:
-    """One row a thing that may drift, with the columns of `Shift`.
+    """Compare two snapshots; one row per quantity, with the columns of `Shift`.
 
-    `reference`: the marts that the production model was trained on; `current`: those of now. Of each, the last `days` before its
-    newest interaction are compared: windows of one length, seen at the same distance. `scores`: of one model
-    version, of then and now. Raises DataError if a mart lacks a column or there are no interactions.
+    Args:
+        reference: the marts that the production model was trained on.
+        current: the marts of now.
+        days: the window before the newest interaction of each snapshot that is compared.
+        scores: scores of the same model version, then and now.
+
+    Raises:
+        DataError: a mart lacks a column, or there are no interactions.
     """
-    then, now = _window(reference, days), _window(current, days)
-    shifts = [*_interactions(then, now), *_catalogue(reference, current)]
+    then, now = _recent_interactions(reference, days), _recent_interactions(current, days)
+    shifts = [*_interaction_shifts(then, now), *_catalog_shifts(reference, current)]
     if scores is not None:
         shifts.append(_of_numbers("scores", "score", *scores))
     return pd.DataFrame([vars(shift) for shift in shifts])
 
 
 def best_scores(model: TrainedModel, data: Dataset, *, readers: int = READERS, seed: int = 0) -> FloatArray:
-    """The best score of each reader of a data set, by what the reader liked of the books that the model knows, shape (n_readers,).
+    """Return the best score of a sample of readers with likes, shape (n_readers,).
 
-    `readers`: a seeded sample of those who liked anything. The data set may be of another day than the model's.
+    Readers are folded in by the liked books that the model knows, so the data set may be of another day than the model's.
     """
     liked = sample(np.flatnonzero(data.positives_per_user).astype(np.int32), readers, seed)
     place = {book: at for at, book in enumerate(model.book_ids)}
@@ -82,23 +86,23 @@ def psi(reference: DoubleArray, current: DoubleArray) -> float:
     """Population stability index Σ (q - p) ln(q / p) of two histograms over the same bins (Lewis 1994, "Credit Scoring").
 
     `reference`, `current`: counts, shape (n_bins,). It is the symmetric divergence of Jeffreys (1946) between their shares p and q,
-    which are smoothed after Laplace, (count + 1) ÷ (total + bins), so that an empty bin is no infinite drift. Bins empty in both
-    are left out.
+    which are smoothed after Laplace, (count + 1) ÷ (total + bins), so that an empty bin does not give infinite drift.
+    Bins that are empty in both are left out.
     """
     seen = (reference > 0) | (current > 0)
-    p, q = (_shares(counts[seen]) for counts in (reference, current))
+    p, q = (_smoothed_shares(counts[seen]) for counts in (reference, current))
     return float((q - p) @ np.log(q / p))
 
 
 def noise(reference: int, current: int, bins: int) -> float:
-    """The index that chance alone gives: (bins - 1) (1/n + 1/m) on average (Yurdakul & Naranjo 2020), infinite without values."""
+    """Expected index without drift: (bins - 1) (1/n + 1/m) (Yurdakul & Naranjo 2020); infinite without values."""
     return float("inf") if not (reference and current) else (bins - 1) * (1 / reference + 1 / current)
 
 
 def number_counts(reference: AnyArray, current: AnyArray) -> tuple[DoubleArray, DoubleArray]:
-    """Both histograms over at most `BINS` quantile bins of the reference; the outer ones are open.
+    """Return both histograms over at most `BINS` quantile bins of the reference; the outer bins are open.
 
-    A value so frequent that it is several quantiles at once has a bin of its own.
+    A value that covers several quantiles gets its own bin.
     """
     edges, times = np.unique(np.quantile(reference, np.linspace(0, 1, BINS + 1)[1:-1]), return_counts=True)
     limits = np.unique(np.concatenate([edges, np.nextafter(edges[times > 1], -np.inf)]))
@@ -109,9 +113,9 @@ def number_counts(reference: AnyArray, current: AnyArray) -> tuple[DoubleArray, 
 
 
 def name_counts(reference: Sequence[str], current: Sequence[str]) -> tuple[DoubleArray, DoubleArray]:
-    """Both histograms over the `NAMES` most frequent names of the reference and all others together."""
+    """Return both histograms over the `MAX_NAMES` most frequent names of the reference and one bin for all others."""
     then, now = pd.Series(reference, dtype=object).value_counts(), pd.Series(current, dtype=object).value_counts()
-    common = sorted(then.index, key=lambda name: (-then[name], name))[:NAMES]
+    common = sorted(then.index, key=lambda name: (-then[name], name))[:MAX_NAMES]
     return tuple(  # type: ignore[return-value]
         np.append(found.reindex(common, fill_value=0), found.drop(common, errors="ignore").sum()).astype(np.float64)
         for found in (then, now)
@@ -119,7 +123,7 @@ def name_counts(reference: Sequence[str], current: Sequence[str]) -> tuple[Doubl
 
 
 def verdict(index: float, *, expected: float) -> str:
-    """What an index means; "too few" where chance alone is `expected` to give as much as would be a move."""
+    """Interpret an index; "too few" if the index `expected` without drift is already at the threshold."""
     if expected >= STABLE:
         return "too few"
     if index < STABLE:
@@ -127,44 +131,46 @@ def verdict(index: float, *, expected: float) -> str:
     return "moves" if index <= DRIFTED else "drifted"
 
 
-def _shares(counts: DoubleArray) -> DoubleArray:
+def _smoothed_shares(counts: DoubleArray) -> DoubleArray:
     return np.asarray((counts + 1) / (counts.sum() + len(counts)))
 
 
 def _of_numbers(area: str, what: str, reference: AnyArray, current: AnyArray) -> Shift:
     then, now = (values[np.isfinite(values)].astype(np.float64) for values in (reference, current))
     if not len(then):
-        return _shift(area, what, np.zeros(1), np.array([float(len(now))]))
-    return _shift(area, what, *number_counts(then, now))
+        return _shift_of_counts(area, what, np.zeros(1), np.array([float(len(now))]))
+    return _shift_of_counts(area, what, *number_counts(then, now))
 
 
 def _of_names(area: str, what: str, reference: Sequence[str], current: Sequence[str]) -> Shift:
-    return _shift(area, what, *name_counts(reference, current))
+    return _shift_of_counts(area, what, *name_counts(reference, current))
 
 
-def _shift(area: str, what: str, then: DoubleArray, now: DoubleArray) -> Shift:
+def _shift_of_counts(area: str, what: str, then: DoubleArray, now: DoubleArray) -> Shift:
     index, sizes = psi(then, now), (int(then.sum()), int(now.sum()))
     bins = int(((then > 0) | (now > 0)).sum())
     return Shift(area, what, index, *sizes, verdict(index, expected=noise(*sizes, bins)))
 
 
-def _window(marts: Marts, days: int) -> pa.Table:
-    """The interactions of the last days before the newest."""
+def _recent_interactions(marts: Marts, days: int) -> pa.Table:
+    """The interactions of the last days before the newest one."""
     rows = marts["fct_interactions"]
-    newest = pc.max(_column(marts, "fct_interactions", "last_at"))
+    newest = pc.max(_required_column(marts, "fct_interactions", "last_at"))
     if not newest.is_valid:
-        raise DataError("There are no interactions to compare: load events before looking for drift.")
+        raise DataError("There are no interactions to compare: load events before measuring drift.")
     return rows.filter(
         pc.greater(rows["last_at"], pc.subtract(newest, pa.scalar(days * 86_400_000_000, pa.duration("us"))))
     )
 
 
-def _interactions(then: pa.Table, now: pa.Table) -> Iterator[Shift]:
+def _interaction_shifts(then: pa.Table, now: pa.Table) -> Iterator[Shift]:
     both = ({"fct_interactions": then}, {"fct_interactions": now})
-    weights = (_column(each, "fct_interactions", "weight").to_numpy() for each in both)
-    actions = (_texts(_column(each, "fct_interactions", "last_action")) for each in both)
+    weights = (_required_column(each, "fct_interactions", "weight").to_numpy() for each in both)
+    actions = (_as_texts(_required_column(each, "fct_interactions", "last_action")) for each in both)
     activity = (
-        pc.value_counts(_column(each, "fct_interactions", "user_id").combine_chunks()).field("counts").to_numpy()
+        pc.value_counts(_required_column(each, "fct_interactions", "user_id").combine_chunks())
+        .field("counts")
+        .to_numpy()
         for each in both
     )
     yield _of_numbers("interactions", "weight", *weights)
@@ -172,29 +178,29 @@ def _interactions(then: pa.Table, now: pa.Table) -> Iterator[Shift]:
     yield _of_numbers("interactions", "books a reader", *activity)
 
 
-def _catalogue(then: Marts, now: Marts) -> Iterator[Shift]:
+def _catalog_shifts(then: Marts, now: Marts) -> Iterator[Shift]:
     both = (then, now)
-    languages = (primary_language(_column(each, "dim_books", "language")).tolist() for each in both)
-    categories = (_texts(pc.list_flatten(_column(each, "dim_books", "categories"))) for each in both)
+    languages = (primary_language(_required_column(each, "dim_books", "language")).tolist() for each in both)
+    categories = (_as_texts(pc.list_flatten(_required_column(each, "dim_books", "categories"))) for each in both)
     yield _of_names("catalogue", "language", *languages)
     yield _of_names("catalogue", "category", *categories)
-    yield _of_numbers("catalogue", "age in days", *(_ages(each) for each in both))
+    yield _of_numbers("catalogue", "age in days", *(_book_ages(each) for each in both))
 
 
-def _ages(marts: Marts) -> DoubleArray:
-    """Days from publication to the newest interaction, of books whose day is known."""
+def _book_ages(marts: Marts) -> DoubleArray:
+    """Days from publication to the newest interaction, for books with a publication date."""
     newest = pc.max(marts["fct_interactions"]["last_at"]).cast(pa.timestamp("us"))
-    published = _column(marts, "dim_books", "published_at").drop_null().cast(pa.timestamp("us"))
+    published = _required_column(marts, "dim_books", "published_at").drop_null().cast(pa.timestamp("us"))
     waited = pc.subtract(newest, published).cast(pa.int64())
     return np.asarray(waited, dtype=np.float64) / 86_400e6
 
 
-def _texts(column: pa.ChunkedArray) -> list[str]:
+def _as_texts(column: pa.ChunkedArray) -> list[str]:
     return [str(name) for name in column.cast(pa.string()).fill_null("").to_pylist()]
 
 
-def _column(marts: Marts, mart: str, name: str) -> pa.ChunkedArray:
+def _required_column(marts: Marts, mart: str, name: str) -> pa.ChunkedArray:
     table = marts[mart]
     if name not in table.column_names:
-        raise DataError(f"{mart} has no column {name}: drift is computed of the marts as they are kept in the hub.")
+        raise DataError(f"{mart} has no column {name}: drift needs the marts as stored in the hub.")
     return table[name]

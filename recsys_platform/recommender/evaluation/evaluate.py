@@ -1,10 +1,10 @@
-"""How good models are on what was held out, and how sure that is.
+"""Evaluate models on held-out interactions, with bootstrap confidence intervals.
 
-Readers with history decide: `all` is all of them. Readers without any get the same from every model but for their interests, so they
-are a segment of their own.
+The segment `all` is all readers with history. Readers without history get nearly the same list from every model, so they are a
+separate segment.
 
-Belongs here: full ranking of the test users by several models, averages, bootstrap intervals, the tables people read.
-Does not: the metrics (metrics.py), the figure (plots.py), what is promoted because of it.
+Belongs here: full ranking of the test users by several models, means, intervals, the summary tables. Does not: the metrics
+(metrics.py), plots (reports/evaluation_plots.py), promotion (registry/).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,20 +19,20 @@ from recsys_platform.recommender.arrays import BoolArray, DoubleArray, IntArray
 from recsys_platform.recommender.data.splits import ENOUGH_READERS, Split
 from recsys_platform.recommender.errors import DataError
 from recsys_platform.recommender.evaluation.comparison import Difference, Task
-from recsys_platform.recommender.evaluation.evaluator import OF_HITS, PerUser, Yardstick
+from recsys_platform.recommender.evaluation.evaluator import HIT_METRICS, Evaluator, UserMetrics
 from recsys_platform.recommender.evaluation.intervals import Means, interval, resamples_of
 from recsys_platform.recommender.evaluation.search_score import sample
 from recsys_platform.recommender.models.protocol import Recommender
 
 ALL = "all"
-"""The segment of all readers who liked something in training."""
-NEWCOMERS = "0"
-"""The segment of those who did not."""
-COLD = "cold books"
-"""The segment in which only books count that nobody liked in training, for those of `all` who liked one in the test."""
-SEGMENTS = {NEWCOMERS: (0, 0), "1-4": (1, 4), "5-19": (5, 19), "20+": (20, np.inf)}
-"""Users by how many books they liked in training, both ends included."""
-SHOWN = (
+"""The segment of all readers with likes in training."""
+COLD_START = "0"
+"""The segment of readers without likes in training."""
+COLD_BOOKS = "cold books"
+"""The segment of readers of `all` with a test book that nobody liked in training; only such books count as relevant."""
+SEGMENTS = {COLD_START: (0, 0), "1-4": (1, 4), "5-19": (5, 19), "20+": (20, np.inf)}
+"""Users by number of likes in training, both ends included."""
+REPORTED_METRICS = (
     "ndcg",
     "map",
     "precision",
@@ -45,21 +45,22 @@ SHOWN = (
     "diversity",
     "popularity_lift",
 )
-"""What the table for people holds of all that is measured."""
+"""Metrics in the summary table."""
 
 
 @dataclass(frozen=True)
 class EvaluationParams:
-    """`max_users`: test on a seeded sample of so many users with history, and as many without; None for all.
+    """How to evaluate.
 
-    `resamples`: of the bootstrap. `ks`: measured besides k. `by`: what is held out: all after one `moment`, or each `reader`'s latest;
-    by default the moment, where `enough` readers with history liked anything after it.
+    `k`: length of the ranked lists; `ks`: further lengths. `by`: the split: all likes after one `moment`, or the latest of each
+    `reader`; `auto` takes the moment if it gives `min_readers` test readers with history. `max_users`: evaluate a seeded sample of at
+    most so many users with history, and as many without; None for all. `resamples`: number of bootstrap resamples.
     """
 
     k: int = 10
     ks: tuple[int, ...] = (5, 20)
     by: Literal["auto", "moment", "reader"] = "auto"
-    enough: int = ENOUGH_READERS
+    min_readers: int = ENOUGH_READERS
     max_users: int | None = None
     resamples: int = 500
     seed: int = 0
@@ -67,11 +68,11 @@ class EvaluationParams:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`table`: model, segment, metric, value, low, high, users. `ratios`: model, baseline, segment, value, low, high.
+    """Results of an evaluation as tables; `low` to `high` is the 95 % interval (NaN for coverage, which has none).
 
-    A ratio is the NDCG divided by the baseline's on the same users. `differences`: the fields of `Difference`, a row each, of every
-    model against every other: whichever of them a person puts into production, the gate can compare with it.
-    `low` to `high` is the 95 % interval; coverage has none (NaN). `readers`: with history, of whom some or all were tested.
+    `table`: model, segment, metric, value, low, high, users. `ratios`: model, baseline, segment, value, low, high; the NDCG divided
+    by the baseline's on the same users. `differences`: the fields of `Difference`, for every pair of models, so that the gate can
+    compare with any of them. `readers`: number of readers with history; all or a sample of them were tested.
     """
 
     k: int
@@ -83,52 +84,52 @@ class Evaluation:
 
     @property
     def tested(self) -> int:
-        """How many readers with history were tested."""
+        """Number of readers with history that were tested."""
         return int(self.table.loc[self.table["segment"] == ALL, "users"].max())
 
     @property
     def protocol(self) -> str:
-        """What was held out of whom, in one sentence."""
+        """The test protocol in one sentence."""
         of = (
             f"a seeded sample of {self.tested:,} of {self.readers:,}"
             if self.tested < self.readers
             else f"{self.tested:,}"
         )
-        how = self.task.held_out or "what came after one moment for all is held out"
+        how = self.task.held_out or "all likes after one time are held out"
         return f"What {of} readers with history {self.task.verb} next: {how}."
 
     @property
     def segments(self) -> tuple[str, ...]:
-        """The segments that somebody is in, all users first."""
+        """The non-empty segments, `all` first."""
         return tuple(self.table["segment"].drop_duplicates())
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Every model that was measured."""
+        """Names of the evaluated models."""
         return tuple(self.table["model"].drop_duplicates())
 
     @property
     def baselines(self) -> tuple[str, ...]:
-        """Every model that the others were compared with."""
+        """Names of the models that the others were compared with."""
         return tuple(self.differences["baseline"].drop_duplicates())
 
     def difference(self, model: str, baseline: str, *, metric: str = "ndcg", segment: str = ALL) -> Difference:
-        """How a model differs from a baseline on the same users; KeyError if it was not measured."""
-        asked = "model == @model and baseline == @baseline and metric == @metric and segment == @segment"
-        found = self.differences.query(asked)
+        """Return the paired difference of two models. KeyError if it was not evaluated."""
+        condition = "model == @model and baseline == @baseline and metric == @metric and segment == @segment"
+        found = self.differences.query(condition)
         if found.empty:
-            raise KeyError(f"{metric} of {model} less that of {baseline} in segment {segment} was not measured")
+            raise KeyError(f"{metric} of {model} minus {baseline} in segment {segment} was not evaluated")
         return Difference(**{str(name): value for name, value in found.iloc[0].items()})
 
     def value(self, model: str, metric: str = "ndcg", segment: str = ALL) -> float:
-        """One figure; KeyError if it was not measured."""
+        """Return the value of a metric. KeyError if it was not evaluated."""
         found = self.table.query("model == @model and metric == @metric and segment == @segment")
         if found.empty:
-            raise KeyError(f"{metric} of {model} in segment {segment} was not measured")
+            raise KeyError(f"{metric} of {model} in segment {segment} was not evaluated")
         return float(found["value"].iloc[0])
 
     def with_values(self, values: Iterable[tuple[str, str, float]], segment: str) -> "Evaluation":
-        """The same with more figures: model, metric and value, without interval, of one segment."""
+        """Return a copy with further values (model, metric, value) of one segment, without intervals."""
         users = int(self.table.loc[self.table["segment"] == segment, "users"].max())
         rows = [
             {"model": model, "segment": segment, "metric": metric, "value": value, "users": users}
@@ -137,35 +138,35 @@ class Evaluation:
         return replace(self, table=pd.concat([self.table, pd.DataFrame(rows)], ignore_index=True)) if rows else self
 
     def markdown(self) -> str:
-        """One row a model over all users, then NDCG by history, then the ratios."""
-        return "\n\n".join([self._overall(), self._by_history(), self._compared()])
+        """Return the summary as Markdown: metrics by model, NDCG by history, ratios."""
+        return "\n\n".join([self._overall_table(), self._history_table(), self._ratio_table()])
 
-    def _overall(self) -> str:
-        rows = self.table[(self.table["segment"] == ALL) & self.table["metric"].isin(SHOWN)]
+    def _overall_table(self) -> str:
+        rows = self.table[(self.table["segment"] == ALL) & self.table["metric"].isin(REPORTED_METRICS)]
         body = [
-            [str(model), *map(_with_interval, some.set_index("metric").loc[list(SHOWN)].itertuples())]
+            [str(model), *map(_with_interval, some.set_index("metric").loc[list(REPORTED_METRICS)].itertuples())]
             for model, some in rows.groupby("model", sort=False)
         ]
-        return _markdown([f"k = {self.k}", *SHOWN], body)
+        return _markdown_table([f"k = {self.k}", *REPORTED_METRICS], body)
 
-    def _by_history(self) -> str:
+    def _history_table(self) -> str:
         rows = self.table[(self.table["metric"] == "ndcg") & (self.table["segment"] != ALL)]
         body = [
             [str(model), *map(_with_interval, some.itertuples())] for model, some in rows.groupby("model", sort=False)
         ]
         sizes = rows.drop_duplicates("segment")
         names = [f"{row.segment} ({row.users} users)" for row in sizes.itertuples()]
-        return _markdown([f"ndcg@{self.k}", *names], body)
+        return _markdown_table([f"ndcg@{self.k}", *names], body)
 
-    def _compared(self) -> str:
+    def _ratio_table(self) -> str:
         rows = self.ratios[self.ratios["segment"] == ALL]
         body = [[f"{row.model} ÷ {row.baseline}", _with_interval(row, digits=2)] for row in rows.itertuples()]
-        return _markdown([f"ndcg@{self.k}", "ratio"], body)
+        return _markdown_table([f"ndcg@{self.k}", "ratio"], body)
 
 
-Listener = Callable[[str, int, int], None]
-"""Called with what begins or goes on, steps done, steps in all; both are 0 where something begins."""
-NOBODY = "Nobody has enough liked books to hold some out. Load more events before evaluating."
+OnProgress = Callable[[str, int, int], None]
+"""Called with a text, steps done and steps in total; both are 0 when a step starts."""
+NO_TEST_READERS = "No reader has enough liked books to hold some out. Load more events before evaluating."
 RATIO_COLUMNS = ["model", "baseline", "segment", "value", "low", "high"]
 
 
@@ -175,32 +176,32 @@ def evaluate(
     params: EvaluationParams,
     *,
     baselines: Sequence[str],
-    listener: Listener | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Evaluation:
-    """Rank all books that are not in a user's training data, for a sample of the test users, with every model.
+    """Rank all books outside a user's training data with every model, unavailable ones too, and return the metrics.
 
-    Books that are unavailable now are ranked too: they were there when they were read.
-    Raises DataError if no reader with history can be tested, KeyError if no model is named as one of `baselines`.
+    `split`: of `hold_out`; `models` are fitted on its `train`. `baselines`: models that the ratios compare with.
+    Raises DataError if no reader with history can be tested, KeyError if a baseline is not among the models.
     """
     if not len(split.readers):
-        raise DataError(NOBODY)
-    users = np.union1d(*(sample(some, params.max_users, params.seed) for some in (split.readers, split.newcomers)))
-    yardstick = Yardstick(split, users, params.k, params.ks)
-    segments = _segments(split.train.positives_per_user[users], yardstick.has_cold)
+        raise DataError(NO_TEST_READERS)
+    users = np.union1d(
+        *(sample(some, params.max_users, params.seed) for some in (split.readers, split.cold_start_readers))
+    )
+    evaluator = Evaluator(split, users, params.k, params.ks)
+    segments = _segment_flags(split.train.positives_per_user[users], evaluator.has_cold)
     resamples = resamples_of(segments, params.resamples, params.seed)
-    found = {}
-    for place, model in enumerate(models, 1):
-        if listener:
-            listener(f"ranking with {model.name} for {len(users):,} readers ({place} of {len(models)})", 0, 0)
-        found[model.name] = yardstick.measure(model)
+    found = _evaluate_models(models, evaluator, on_progress)
     means = {name: resamples.means(_by_segment(each, segments)) for name, each in found.items()}
     sizes = {segment: int(chosen.sum()) for segment, chosen in segments.items()}
     rows = [
-        row for name, each in found.items() for row in _rows(name, means[name], yardstick.names, sizes, each.coverage)
+        row
+        for name, each in found.items()
+        for row in _metric_rows(name, means[name], evaluator.names, sizes, each.coverage)
     ]
     pairs = [(name, baseline) for baseline in baselines for name in found if name != baseline]
-    ratios = [row for name, baseline in pairs for row in _ratios(name, baseline, means)]
-    differences = [row for name, other in permutations(found, 2) for row in _differences(name, other, means, sizes)]
+    ratios = [row for name, baseline in pairs for row in _ratio_rows(name, baseline, means)]
+    differences = [row for name, other in permutations(found, 2) for row in _difference_rows(name, other, means, sizes)]
     return Evaluation(
         k=params.k,
         table=pd.DataFrame(rows),
@@ -211,24 +212,36 @@ def evaluate(
     )
 
 
+def _evaluate_models(
+    models: Sequence[Recommender], evaluator: Evaluator, on_progress: OnProgress | None
+) -> dict[str, UserMetrics]:
+    found = {}
+    for number, model in enumerate(models, 1):
+        if on_progress:
+            readers = f"{len(evaluator.users):,} readers ({number} of {len(models)})"
+            on_progress(f"ranking with {model.name} for {readers}", 0, 0)
+        found[model.name] = evaluator.evaluate(model)
+    return found
+
+
 def task_of(split: Split) -> Task:
-    """What models are asked by a split."""
+    """Return the prediction task of a split."""
     since = f", since {split.why}" if split.why else ""
-    own = "" if split.by == "moment" else f"each reader's own latest part is held out{since}"
+    own = "" if split.by == "moment" else f"each reader's latest likes are held out{since}"
     return Task(split.train.signal.verb, own)
 
 
-def _segments(history: IntArray, has_cold: BoolArray) -> dict[str, BoolArray]:
+def _segment_flags(history: IntArray, has_cold: BoolArray) -> dict[str, BoolArray]:
     by_history = {name: (history >= low) & (history <= high) for name, (low, high) in SEGMENTS.items()}
-    named = {ALL: history > 0} | by_history | {COLD: has_cold & (history > 0)}
+    named = {ALL: history > 0} | by_history | {COLD_BOOKS: has_cold & (history > 0)}
     return {name: chosen for name, chosen in named.items() if chosen.any()}
 
 
-def _by_segment(found: PerUser, segments: Mapping[str, BoolArray]) -> dict[str, DoubleArray]:
-    return {name: (found.cold if name == COLD else found.values)[chosen] for name, chosen in segments.items()}
+def _by_segment(found: UserMetrics, segments: Mapping[str, BoolArray]) -> dict[str, DoubleArray]:
+    return {name: (found.cold if name == COLD_BOOKS else found.values)[chosen] for name, chosen in segments.items()}
 
 
-def _rows(
+def _metric_rows(
     model: str, means: Means, names: Sequence[str], sizes: Mapping[str, int], coverage: float
 ) -> Iterator[dict[str, Any]]:
     for segment, (value, draws) in means.items():
@@ -241,30 +254,30 @@ def _rows(
             yield {"model": model, "segment": ALL, "metric": "coverage", **found, "users": sizes[ALL]}
 
 
-def _ratios(model: str, baseline: str, means: Mapping[str, Means]) -> Iterator[dict[str, Any]]:
-    ndcg = list(OF_HITS).index("ndcg")
+def _ratio_rows(model: str, baseline: str, means: Mapping[str, Means]) -> Iterator[dict[str, Any]]:
+    ndcg = list(HIT_METRICS).index("ndcg")
     for segment, (value, draws) in means[model].items():
         base_value, base_draws = means[baseline][segment]
-        low, high = interval(_divided(draws[:, ndcg], base_draws[:, ndcg]))
-        ratio = float(_divided(value[ndcg], base_value[ndcg]))
+        low, high = interval(_safe_ratio(draws[:, ndcg], base_draws[:, ndcg]))
+        ratio = float(_safe_ratio(value[ndcg], base_value[ndcg]))
         yield {"model": model, "baseline": baseline, "segment": segment, "value": ratio, "low": low, "high": high}
 
 
-def _differences(
+def _difference_rows(
     model: str, baseline: str, means: Mapping[str, Means], sizes: Mapping[str, int]
 ) -> Iterator[dict[str, Any]]:
-    """The paired bootstrap: both models on the same resampled users, one less the other."""
+    """Paired bootstrap: the difference of both models on the same resampled users."""
     for segment, (value, draws) in means[model].items():
         base_value, base_draws = means[baseline][segment]
         low, high = interval(draws - base_draws)
-        for number, metric in enumerate(OF_HITS):
+        for number, metric in enumerate(HIT_METRICS):
             found = {"value": value[number] - base_value[number], "low": low[number], "high": high[number]}
             named = {"model": model, "baseline": baseline, "metric": metric, "segment": segment}
             yield {**named, **found, "users": sizes[segment]}
 
 
-def _divided(value: DoubleArray, base: DoubleArray) -> DoubleArray:
-    """The ratio; 1 where both are zero: two models that find nothing are equally good."""
+def _safe_ratio(value: DoubleArray, base: DoubleArray) -> DoubleArray:
+    """The ratio; 1 if both are zero, because two models without hits are equally good."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((value == 0) & (base == 0), 1.0, value / base)
 
@@ -274,6 +287,6 @@ def _with_interval(row: Any, digits: int = 4) -> str:
     return value if np.isnan(row.low) else f"{value} ({row.low:.{digits}f}–{row.high:.{digits}f})"
 
 
-def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+def _markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *body]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -1,7 +1,7 @@
-"""What one model does for each test user.
+"""Metrics of one model for each test user.
 
-Belongs here: ranking the books for the test users of a split and measuring the lists, user by user. Does not: metrics (metrics.py),
-averages and intervals (evaluate.py).
+Belongs here: ranking the books for the test users of a split and computing metrics per user. Does not: the metrics (metrics.py),
+means and intervals (evaluate.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,9 @@ from recsys_platform.recommender.data.splits import Split
 from recsys_platform.recommender.evaluation import metrics
 from recsys_platform.recommender.models.content import likes_of_books
 from recsys_platform.recommender.models.protocol import Recommender
-from recsys_platform.recommender.ranking.top_k import BLOCK, Allowed, select
+from recsys_platform.recommender.ranking.top_k import BLOCK, Allowed, select_top_k
 
-OF_HITS = {
+HIT_METRICS = {
     "ndcg": metrics.ndcg,
     "map": metrics.average_precision,
     "precision": metrics.precision,
@@ -26,14 +26,14 @@ OF_HITS = {
     "hit_rate": metrics.hit_rate,
     "mrr": metrics.reciprocal_rank,
 }
-OF_LISTS = ("auc", "ndcg_unfiltered", "novelty", "diversity", "popularity_lift")
+LIST_METRICS = ("auc", "ndcg_unfiltered", "novelty", "diversity", "popularity_lift")
 
 
 @dataclass(frozen=True)
-class PerUser:
-    """Figures of a model: `values` (n_users, len(names)).
+class UserMetrics:
+    """Metrics of a model per user: `values` (n_users, len(names)).
 
-    `cold`: the first of them, where only books count as relevant that nobody liked in training.
+    `cold`: the hit metrics if only books that nobody liked in training count as relevant. `coverage`: over all users.
     """
 
     values: DoubleArray
@@ -41,8 +41,8 @@ class PerUser:
     coverage: float
 
 
-class Yardstick:
-    """Measures models on the same users of a split."""
+class Evaluator:
+    """Evaluates models on the same users of a split."""
 
     def __init__(self, split: Split, users: IntArray, k: int, ks: Sequence[int]) -> None:
         self.users, self.k, self.ks = users, k, tuple(ks)
@@ -56,51 +56,51 @@ class Yardstick:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What is measured: at k by its name, at others of `ks` as `ndcg@5`."""
-        others = [f"{name}@{k}" for k in self.ks if k != self.k for name in OF_HITS]
-        return (*OF_HITS, *OF_LISTS, *others)
+        """Names of the metrics: plain at `k`, like `ndcg@5` at other lengths."""
+        others = [f"{name}@{k}" for k in self.ks if k != self.k for name in HIT_METRICS]
+        return (*HIT_METRICS, *LIST_METRICS, *others)
 
     @property
     def has_cold(self) -> BoolArray:
-        """Which of the users liked a book in the test that nobody liked in training."""
+        """Flags of the users with a test book that nobody liked in training."""
         return np.diff(self._cold_test(self.users).indptr) > 0
 
-    def measure(self, model: Recommender) -> PerUser:
-        """Rank all books for every user, a block of users at a time."""
-        parts = list(self._blocks(model))
+    def evaluate(self, model: Recommender) -> UserMetrics:
+        """Rank all books for every user, in blocks of users, and return the metrics per user."""
+        parts = list(self._evaluate_blocks(model))
         values, cold, books = (np.concatenate([part[number] for part in parts]) for number in range(3))
-        return PerUser(values, cold, metrics.coverage(books, len(self.likes)))
+        return UserMetrics(values, cold, metrics.coverage(books, len(self.likes)))
 
-    def _blocks(self, model: Recommender) -> Iterator[tuple[DoubleArray, DoubleArray, IntArray]]:
+    def _evaluate_blocks(self, model: Recommender) -> Iterator[tuple[DoubleArray, DoubleArray, IntArray]]:
         everything = np.ones((1, len(self.likes)), dtype=bool)
         widest = max(self.k, *self.ks)
         for start in range(0, len(self.users), BLOCK):
             users = self.users[start : start + BLOCK]
             scores = model.scores(users)
-            books = select(scores, users, widest, Allowed(everything, exclude=self.seen)).books
-            freely = select(scores, users, self.k, Allowed(everything)).books
+            books = select_top_k(scores, users, widest, Allowed(everything, exclude=self.seen)).books
+            freely = select_top_k(scores, users, self.k, Allowed(everything)).books
             test, cold = self.test[users], self._cold_test(users)
             auc = metrics.auc(scores, test, self.seen[users])
             yield (
                 np.column_stack(
                     [
-                        *self._of_hits(books, test, self.k),
-                        *self._of_lists(books, freely, test, auc, users),
-                        *self._others(books, test),
+                        *self._hit_metrics(books, test, self.k),
+                        *self._list_metrics(books, freely, test, auc, users),
+                        *self._metrics_at_other_k(books, test),
                     ]
                 ),
-                np.column_stack(self._of_hits(books, cold, self.k)),
+                np.column_stack(self._hit_metrics(books, cold, self.k)),
                 books[:, : self.k],
             )
 
-    def _of_hits(self, books: IntArray, test: Csr, k: int) -> list[DoubleArray]:
+    def _hit_metrics(self, books: IntArray, test: Csr, k: int) -> list[DoubleArray]:
         hits, relevant = metrics.hits_of(books[:, :k], test), np.diff(test.indptr)
-        return [metric(hits, relevant) for metric in OF_HITS.values()]
+        return [metric(hits, relevant) for metric in HIT_METRICS.values()]
 
-    def _others(self, books: IntArray, test: Csr) -> list[DoubleArray]:
-        return [values for k in self.ks if k != self.k for values in self._of_hits(books, test, k)]
+    def _metrics_at_other_k(self, books: IntArray, test: Csr) -> list[DoubleArray]:
+        return [values for k in self.ks if k != self.k for values in self._hit_metrics(books, test, k)]
 
-    def _of_lists(
+    def _list_metrics(
         self, books: IntArray, freely: IntArray, test: Csr, auc: DoubleArray, users: IntArray
     ) -> list[DoubleArray]:
         top, relevant = books[:, : self.k], np.diff(test.indptr)
@@ -120,7 +120,7 @@ class Yardstick:
 
 
 def _mean_of_liked(split: Split, percentile: DoubleArray) -> DoubleArray:
-    """The mean popularity of what each user liked in training; of all that was liked, for users who liked nothing."""
+    """Mean popularity of the books each user liked in training; the overall mean for users without likes."""
     rows = split.train.interactions.where(split.train.interactions.positive)
     total = np.bincount(rows.user, weights=percentile[rows.book], minlength=split.train.shape[0])
     overall = percentile[rows.book].mean() if len(rows) else 0.0

@@ -1,6 +1,6 @@
-"""How sure an average over users is.
+"""Confidence intervals of means over users.
 
-Belongs here: the bootstrap of means, the same resamples for all models, so that differences are paired. Does not: what is averaged.
+Belongs here: the bootstrap, with the same resamples for all models, so that differences are paired. Does not: the metrics.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from recsys_platform.recommender.arrays import BoolArray, DoubleArray, IntArray
 
 CONFIDENCE = 0.95
 Means = Mapping[str, tuple[DoubleArray, DoubleArray]]
-"""For each segment the mean of every metric (n_metrics,) and of every resample (resamples, n_metrics)."""
+"""By segment: the mean of every metric (n_metrics,) and of every resample (resamples, n_metrics)."""
 
 
 @dataclass(frozen=True)
 class Resamples:
-    """How often each user of each segment is drawn, (resamples, users of the segment): Efron (1979), seeded."""
+    """Bootstrap resamples (Efron 1979): by segment, how often each user is drawn, shape (resamples, users of the segment)."""
 
     draws: Mapping[str, IntArray]
 
     def means(self, per_user: Mapping[str, DoubleArray]) -> Means:
-        """Means of metrics (users of the segment, n_metrics) by segment."""
+        """Return means by segment of metrics per user (users of the segment, n_metrics)."""
         return {
             segment: (values.mean(axis=0), self.draws[segment] @ values / len(values))
             for segment, values in per_user.items()
@@ -30,7 +30,7 @@ class Resamples:
 
 
 def resamples_of(segments: Mapping[str, BoolArray], count: int, seed: int) -> Resamples:
-    """For each segment as many users as there are in it, drawn with replacement."""
+    """Draw `count` resamples of each segment's users, with replacement."""
     sizes = {segment: int(chosen.sum()) for segment, chosen in segments.items()}
     return Resamples(
         {
@@ -41,7 +41,7 @@ def resamples_of(segments: Mapping[str, BoolArray], count: int, seed: int) -> Re
 
 
 def interval(draws: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-    """The middle 95 % of the resampled values (axis 0), by nearest rank so that an infinite ratio stays one."""
+    """Return the middle 95 % of the resampled values (axis 0), by nearest rank, so that infinite ratios stay infinite."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0, method="nearest")
     return low, high

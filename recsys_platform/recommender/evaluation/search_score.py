@@ -1,7 +1,6 @@
-"""One figure for one model, where a search needs it quickly.
+"""The objective of parameter searches: mean NDCG of one model, computed quickly.
 
-Belongs here: the mean NDCG on a sample of a split's test users. Does not: intervals, segments and other
-figures (evaluate.py).
+Belongs here: the mean NDCG on a sample of a split's test users. Does not: intervals, segments, other metrics (evaluate.py).
 """
 
 import numpy as np
@@ -14,7 +13,7 @@ from recsys_platform.recommender.ranking.top_k import top_k
 
 
 def mean_ndcg(model: Recommender, split: Split, k: int, max_users: int | None = None, *, seed: int = 0) -> float:
-    """NDCG@k over the test users, all or a seeded sample, what is in their training data filtered."""
+    """Return the mean NDCG@k over the test users or a seeded sample; books of their training data are not ranked."""
     users = sample(split.test_users, max_users, seed)
     books = top_k(model.scores, users, k=k, exclude=split.train.pairs()).books
     test = split.test[users]
@@ -22,7 +21,7 @@ def mean_ndcg(model: Recommender, split: Split, k: int, max_users: int | None = 
 
 
 def sample(users: IntArray, at_most: int | None, seed: int) -> IntArray:
-    """At most so many of the users, drawn by seed, ascending."""
+    """Draw at most `at_most` of the users, ascending."""
     if at_most is None or len(users) <= at_most:
         return users
     return np.sort(np.random.default_rng(seed).choice(users, at_most, replace=False))

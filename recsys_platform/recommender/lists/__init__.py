@@ -1,4 +1,4 @@
-"""From scores to what readers see, and its publication.
+"""Recommendation lists: from scores to published tables.
 
-Belongs here: rules, diversity, exploration, reasons, the published tables. Does not: scores (models/), selecting the best (ranking/).
+Belongs here: rules, diversity, exploration, reasons, the published tables. Does not: scores (models/), top-k selection (ranking/).
 """

@@ -1,9 +1,9 @@
-"""What the published tables promise their readers: each sentence with SQL that counts what breaks it.
+"""Data contract checks of the published tables: sentences with SQL that counts violations.
 
-`{user_recommendations}`, `{similar_books}`, `{popular_books}` and `{model_roles}` stand for the tables of the version to be published,
-`{dim_users}`, `{dim_books}` and `{fct_interactions}` for the marts that the lists were made from (the live ones may have gone on
-since), and `{models}` for the names of the models published. Only what the list rules say is promised; where they exclude, promote or
-cap, `{excluded}` (book_id), `{promoted}` (book_id, rank) and `{book_categories}` (book_id, category) hold what they name.
+`{user_recommendations}`, `{similar_books}`, `{popular_books}` and `{model_roles}` are the tables of the version to be published;
+`{dim_users}`, `{dim_books}` and `{fct_interactions}` are the marts that the lists were built from (the live marts may be newer);
+`{models}` holds the names of the published models. The checks depend on the list rules: `{excluded}` (book_id), `{promoted}`
+(book_id, rank) and `{book_categories}` (book_id, category) exist if the rules exclude, promote or cap.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,16 @@ from string import Template
 
 REASON_OF_PROMOTED = "promoted"
 TABLES = ("user_recommendations", "similar_books", "popular_books", "model_roles")
-Promises = Mapping[str, str]
+ContractChecks = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Made:
-    """By which rules lists were made; the defaults are those of the platform.
+class AppliedRules:
+    """The list rules that the checks depend on; the defaults are those of the platform.
 
-    `finished`, `rejected`, `unavailable`, `premium`: what is left out. `own_language`: whether readers get books in their language
-    alone. `excluding`, `promoting`: whether any book is. `most_of_a_category`: in one list, None for any number.
+    `finished`, `rejected`, `unavailable`, `premium`: whether such books are left out. `own_language`: whether readers only get books
+    in their language. `excluding`, `promoting`: whether any book is excluded or promoted. `most_of_a_category`: the cap per list,
+    None for no cap.
     """
 
     finished: bool = True
@@ -33,59 +34,61 @@ class Made:
     most_of_a_category: int | None = None
 
 
-def promises_of(made: Made) -> Mapping[str, Promises]:
-    """By table, what lists that were made by these rules promise."""
+def contract_checks(rules: AppliedRules) -> Mapping[str, ContractChecks]:
+    """Return the checks by table, for lists built by these rules."""
     return {
-        "user_recommendations": _of_lists(made),
-        "similar_books": {**_SIMILAR_BOOKS, **(_NO_EXCLUDED_SIMILAR if made.excluding else {})},
-        "popular_books": _of_popular(made),
+        "user_recommendations": _list_checks(rules),
+        "similar_books": {**_SIMILAR_BOOKS, **(_NO_EXCLUDED_SIMILAR if rules.excluding else {})},
+        "popular_books": _popular_checks(rules),
         "model_roles": _MODEL_ROLES,
     }
 
 
-def _of_lists(made: Made) -> Promises:
+def _list_checks(rules: AppliedRules) -> ContractChecks:
     found = {
-        "every reader with a book left that the rules allow has a list of every model": _filled(_EVERY_READER, made)
+        "every reader with a book left that the rules allow has a list of every model": _fill_template(
+            _EVERY_READER, rules
+        )
     }
     kept = {
-        _NOT_REJECTED: made.rejected,
-        _NOT_PREMIUM: made.premium,
-        _NOT_FINISHED: made.finished,
-        _AVAILABLE: made.unavailable,
-        _OWN_LANGUAGE: made.own_language,
-        _NOT_EXCLUDED: made.excluding,
-        _PROMOTED: made.promoting,
+        _NOT_REJECTED: rules.rejected,
+        _NOT_PREMIUM: rules.premium,
+        _NOT_FINISHED: rules.finished,
+        _AVAILABLE: rules.unavailable,
+        _OWN_LANGUAGE: rules.own_language,
+        _NOT_EXCLUDED: rules.excluding,
+        _PROMOTED: rules.promoting,
     }
-    found |= {sentence: _filled(_BY_RULE[sentence], made) for sentence, holds in kept.items() if holds}
-    if made.most_of_a_category is not None:
-        most = str(made.most_of_a_category)
+    found |= {sentence: _fill_template(_BY_RULE[sentence], rules) for sentence, holds in kept.items() if holds}
+    if rules.most_of_a_category is not None:
+        most = str(rules.most_of_a_category)
         found[f"no list holds more than {most} books of a category besides promoted ones"] = Template(_CAP).substitute(
             most=most
         )
     return {**found, **_ALWAYS}
 
 
-def _of_popular(made: Made) -> Promises:
+def _popular_checks(rules: AppliedRules) -> ContractChecks:
     found = dict(_POPULAR_BOOKS)
-    found["there is a list for everyone"] = _filled(_FOR_EVERYONE, made)
-    return {**found, **(_NO_EXCLUDED_POPULAR if made.excluding else {})}
+    found["there is a list for everyone"] = _fill_template(_FOR_EVERYONE, rules)
+    return {**found, **(_NO_EXCLUDED_POPULAR if rules.excluding else {})}
 
 
-def _filled(sql: str, made: Made) -> str:
-    gone = [text for text, holds in ((_FINISHED, made.finished), (_REJECTED, made.rejected)) if holds]
+def _fill_template(sql: str, rules: AppliedRules) -> str:
+    gone = [text for text, holds in ((_FINISHED, rules.finished), (_REJECTED, rules.rejected)) if holds]
     with_rules = Template(sql).safe_substitute(offers=_OFFERS)
     return Template(with_rules).substitute(
         gone=" or ".join(gone) or "false",
-        available="is_available" if made.unavailable else "true",
-        unexcluded="book_id not in (select book_id from {excluded})" if made.excluding else "true",
-        is_free="coalesce(tier = 'free', false)" if made.premium else "false",
-        language=_PRIMARY_LANGUAGE if made.own_language else "''",
+        available="is_available" if rules.unavailable else "true",
+        unexcluded="book_id not in (select book_id from {excluded})" if rules.excluding else "true",
+        is_free="coalesce(tier = 'free', false)" if rules.premium else "false",
+        language=_PRIMARY_LANGUAGE if rules.own_language else "''",
     )
 
 
 _FINISHED, _REJECTED = "i.is_finished", "i.weight < 0 or i.last_action in ('Book Removed', 'Recommendation Dismissed')"
 _PRIMARY_LANGUAGE = "lower(trim(split_part(split_part(coalesce(language, ''), '-', 1), '_', 1)))"
-# Every join is of many to one, in whatever order it is planned: readers times books would be too many rows.
+# Every join is many to one in any join order: readers × books would be too many rows.
 _OFFERS = """
         with readers_known as (select user_id, $is_free as is_free, $language as language from {dim_users}),
         books as (
@@ -131,8 +134,8 @@ _NOT_FINISHED = "no list holds a book that its reader has finished"
 _AVAILABLE = "every recommended book is available"
 _OWN_LANGUAGE = "readers are offered books in their language alone, where it is known and any is offered in it"
 _NOT_EXCLUDED = "no list holds an excluded book"
-_PROMOTED = "promoted books, and no others, say so, and none stands below its rank"
-_BY_RULE: Promises = {
+_PROMOTED = "only promoted books have the reason promoted, and none is below its rank"
+_BY_RULE: ContractChecks = {
     _NOT_REJECTED: """
         select count(*) from {user_recommendations} as r
         where (r.user_id, r.book_id) in (select user_id, book_id from {fct_interactions}
@@ -166,11 +169,11 @@ _CAP = """
             group by r.user_id, r.model, c.category having count(*) > $most) as too_many"""
 
 
-def _uneven(table: str, of_list: str, book: str) -> str:
-    """SQL that counts the lists whose ranks are not 1 to their length, each once, or that hold a book twice.
+def _rank_gaps_sql(table: str, of_list: str, book: str) -> str:
+    """SQL that counts lists with gaps or duplicates in their ranks, or with duplicate books.
 
-    Counting distinct ranks takes ten times as long. So ranks are powers of two, 40 ranks at a time: only the first `n` of them,
-    each once, add up to 2^n - 1, since a number that has n ones in binary is no sum of n powers of two but those.
+    Counting distinct ranks would take ten times as long. Instead ranks are summed as powers of two, 40 ranks at a time: n ranks add up
+    to 2^n - 1 only if they are the first n, each once.
     """
     return f"""
         select count(*) from (
@@ -184,38 +187,40 @@ def _uneven(table: str, of_list: str, book: str) -> str:
             select {of_list} from {{{table}}} group by {of_list}, {book} having count(*) > 1) as uneven"""
 
 
-_ALWAYS: Promises = {
+_ALWAYS: ContractChecks = {
     "a book that is given as the reason was finished by its reader": """
         select count(*) from {user_recommendations} as r
         where r.because_book_id is not null and (r.user_id, r.because_book_id) not in (
             select user_id, book_id from {fct_interactions} where is_finished)""",
-    "every book has a score, but a promoted one, which rests on no score and no other book": """
+    "every book but a promoted one has a score, and a promoted one has no because_book_id": """
         select count(*) from {user_recommendations} as r
         where (r.score is null) <> (coalesce(r.reason, '') = 'promoted')
             or (r.reason = 'promoted' and r.because_book_id is not null)""",
-    "ranks run from 1 without a gap and no book stands twice in a list": _uneven(
+    "ranks run from 1 without gaps and no book is twice in a list": _rank_gaps_sql(
         "user_recommendations", "user_id, model", "book_id"
     ),
 }
-_SIMILAR_BOOKS: Promises = {
-    "ranks of similar books run from 1 without a gap": _uneven("similar_books", "book_id, model", "similar_book_id"),
+_SIMILAR_BOOKS: ContractChecks = {
+    "ranks of similar books run from 1 without a gap": _rank_gaps_sql(
+        "similar_books", "book_id, model", "similar_book_id"
+    ),
     "no book is similar to itself and every similar book is available": """
         select count(*) from {similar_books} as s
         left join {dim_books} as b on b.book_id = s.similar_book_id
         where s.book_id = s.similar_book_id or not coalesce(b.is_available, false)""",
 }
-_NO_EXCLUDED_SIMILAR: Promises = {
+_NO_EXCLUDED_SIMILAR: ContractChecks = {
     "no excluded book is similar to another": """
         select count(*) from {similar_books} where similar_book_id in (select book_id from {excluded})""",
 }
-_MODEL_ROLES: Promises = {
+_MODEL_ROLES: ContractChecks = {
     "one model is live": "select case when sum(case when is_live then 1 else 0 end) = 1 then 0 else 1 end from {model_roles}",
     "the models are those that were published, each once": """
         select abs(count(*) - (select count(*) from {models})) + count(*) - count(distinct m.model)
         from {model_roles} as r left join {models} as m on m.model = r.model""",
 }
-_POPULAR_BOOKS: Promises = {
-    "ranks of popular books run from 1 without a gap": _uneven("popular_books", "segment", "book_id"),
+_POPULAR_BOOKS: ContractChecks = {
+    "ranks of popular books run from 1 without a gap": _rank_gaps_sql("popular_books", "segment", "book_id"),
     "every popular book is available": """
         select count(*) from {popular_books} as p
         left join {dim_books} as b on b.book_id = p.book_id and b.is_available
@@ -224,13 +229,13 @@ _POPULAR_BOOKS: Promises = {
 _FOR_EVERYONE = """
         select case when count(case when p.segment = 'all' then 1 end) = 0 then 1 else 0 end from {popular_books} as p
         where (select count(*) from {dim_books} where is_available and $unexcluded) > 0"""
-_NO_EXCLUDED_POPULAR: Promises = {
+_NO_EXCLUDED_POPULAR: ContractChecks = {
     "no excluded book is popular": """
         select count(*) from {popular_books} where book_id in (select book_id from {excluded})""",
 }
-GIVEN: Mapping[str, list[str]] = {
+CHECK_INPUTS: Mapping[str, list[str]] = {
     "dim_users": ["user_id", "tier", "language"],
     "dim_books": ["book_id", "is_available", "is_premium", "language"],
     "fct_interactions": ["user_id", "book_id", "is_finished", "last_action", "weight"],
 }
-"""What of the marts the promises read."""
+"""The columns of the marts that the checks read."""

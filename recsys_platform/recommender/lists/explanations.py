@@ -1,7 +1,7 @@
-"""Because of which finished book another one is recommended.
+"""Explanations: the finished book because of which another book is recommended.
 
-Belongs here: the choice among a reader's books, from what the model says each of them adds. Does not: what they add (models/), the
-words for it (the app's).
+Belongs here: choosing one of the reader's books by its contribution to the score. Does not: contributions (models/), the wording
+(the app).
 """
 
 import numpy as np
@@ -14,21 +14,21 @@ from recsys_platform.recommender.ranking.top_k import NONE, Ranked
 
 
 class Explainer:
-    """Explains lists of a model by the readers' own books in a data set."""
+    """Explains lists of a model by the readers' finished books."""
 
     def __init__(self, model: Recommender, data: Dataset) -> None:
         self.model = model
         self.histories = histories_of(data)
-        self.finished = _finished(data, self.histories)
+        self.finished = _finished_flags(data, self.histories)
 
     def because(self, ranked: Ranked) -> IntArray:
-        """For each listed book the finished one that adds most to its score, NONE where none does; shape of `ranked.books`."""
+        """Return, per listed book, the finished book that contributes most to its score, or NONE; shape of `ranked.books`."""
         found = np.full(ranked.books.shape, NONE, np.int32)
         for place in np.flatnonzero(self.model.personal(ranked.rows)):
-            found[place] = self._of(int(ranked.rows[place]), ranked.books[place])
+            found[place] = self._explain_list(int(ranked.rows[place]), ranked.books[place])
         return found
 
-    def _of(self, reader: int, books: IntArray) -> IntArray:
+    def _explain_list(self, reader: int, books: IntArray) -> IntArray:
         start, stop = self.histories.starts[reader : reader + 2]
         finished = self.finished[start:stop]
         if not finished.any():
@@ -39,8 +39,8 @@ class Explainer:
         return np.where(explained, self.histories.books[start:stop][finished][best], NONE).astype(np.int32)
 
 
-def _finished(data: Dataset, histories: Histories) -> BoolArray:
-    """Which books of the histories their reader finished, in the order of `histories.books`."""
+def _finished_flags(data: Dataset, histories: Histories) -> BoolArray:
+    """Flags of finished books, in the order of `histories.books`."""
     rows = data.interactions
     n_books = np.int64(len(data.book_ids))
     keys = rows.user[rows.finished] * n_books + rows.book[rows.finished]

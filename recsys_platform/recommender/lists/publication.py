@@ -1,7 +1,7 @@
-"""One publication: the lists of every production model, put before readers in one step.
+"""Publish the lists of the production model, the challenger and the baseline in one step.
 
-Belongs here: which models are published together and under which version. Does not: how lists are made (tables.py) or swapped
-(warehouse/publishing.py).
+Belongs here: which models are published together, and under which version. Does not: building the tables (published_tables.py),
+swapping them in (warehouse/).
 """
 
 import datetime as dt
@@ -15,42 +15,42 @@ from typing import Any
 import pyarrow as pa
 
 from recsys_platform.recommender.data.dataset import Dataset
-from recsys_platform.recommender.data.training_data import dataset_of
-from recsys_platform.recommender.lists.contracts import GIVEN, Made, promises_of
-from recsys_platform.recommender.lists.list_builder import categories_of, unheeded
+from recsys_platform.recommender.data.training_data import dataset_from_marts
+from recsys_platform.recommender.lists.contracts import CHECK_INPUTS, AppliedRules, contract_checks
+from recsys_platform.recommender.lists.list_builder import categories_of, ineffective_rules
 from recsys_platform.recommender.lists.list_rules import ListRules
 from recsys_platform.recommender.lists.published_tables import (
     USER_RECOMMENDATIONS,
-    Edition,
+    Stamp,
     popular_books,
     similar_books,
     user_recommendations,
 )
-from recsys_platform.recommender.lists.roles import Role, roles_of, roles_table
+from recsys_platform.recommender.lists.roles import Role, model_roles, roles_table
 from recsys_platform.recommender.models.trained import TrainedModel
 from recsys_platform.recommender.registry.versions import ALIASES, Registry
-from recsys_platform.recommender.training.candidates import load_model, trained_on
+from recsys_platform.recommender.training.candidates import find_trained_version, load_model
 from recsys_platform.recommender.training.variants import BASELINE, Variants
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.publications import live_version
 
 SIMILAR_BY = "lightfm"
-"""The variant whose book vectors tell which books are alike; where no version knows this catalogue, what was published stays."""
+"""The variant whose book vectors define similar books. Without a version of this item catalog the published table stays."""
 
 Batches = Iterable[pa.RecordBatch]
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What was published, or was live already: rows by table are empty then. `model_versions`: labels by variant.
+    """The result of a publication; `rows` by table is empty if the version was already live. `model_versions`: labels by variant.
 
-    `unheeded`: a sentence for each part of the list rules that changed nothing.
+    `ineffective_rules`: a sentence for each part of the list rules that has no effect.
     """
 
     version: str
     model_versions: Mapping[str, str]
     rows: Mapping[str, int]
-    unheeded: Sequence[str] = ()
+    ineffective_rules: Sequence[str] = ()
 
 
 def publish(
@@ -63,46 +63,46 @@ def publish(
     variants: Variants,
     rules: ListRules,
 ) -> Publication:
-    """Publish the lists of the production model, the challenger and the baseline; the same models, data and rules only once.
+    """Publish the lists of the production model, the challenger and the baseline, unless the same version is live already.
 
-    Raises ModelError if one of them was trained on other readers or books than there are in the marts.
+    Raises ModelError if a model was trained on other readers or books than those of the marts, PublishError if a contract check fails.
     """
-    data = dataset_of(marts)
-    baseline = trained_on(BASELINE, data, variants, registry) or registry.newest(BASELINE)
+    data = dataset_from_marts(marts)
+    baseline = find_trained_version(BASELINE, data, variants, registry) or registry.newest(BASELINE)
     versions = versions_to_publish(registry, baseline)
-    labels = {name: registry.listed(version).label for name, version in versions.items()}
-    similar = _similar_by(data, variants, registry)
-    roles = roles_of(registry, versions)
-    version = _version(roles, similar, data, list_length, rules, now)
-    in_vain = unheeded(rules, data, list_length=list_length)
-    if _same(live_version(warehouse), version):
-        return Publication(str(live_version(warehouse)), labels, {}, in_vain)
+    labels = {name: registry.info(version).label for name, version in versions.items()}
+    similar_version = _similar_books_version(data, variants, registry)
+    roles = model_roles(registry, versions)
+    version = _publication_version(roles, similar_version, data, list_length, rules, now)
+    ineffective = ineffective_rules(rules, data, list_length=list_length)
+    if _has_same_hash(live_version(warehouse), version):
+        return Publication(str(live_version(warehouse)), labels, {}, ineffective)
     models = {variant: load_model(each, registry) for variant, each in versions.items()}
     for trained in models.values():
         trained.check_fits(data)
-    editions = {variant: Edition(variant, label, now) for variant, label in labels.items()}
-    tables = _tables(models, editions, data, list_length, rules)
+    stamps = {variant: Stamp(variant, label, now) for variant, label in labels.items()}
+    tables = _build_tables(models, stamps, data, list_length, rules)
     tables["model_roles"] = roles_table(roles, now).to_batches()
-    if similar:
-        vectors = load_model(similar, registry).model.arrays()["book_vectors"]
-        edition = Edition(SIMILAR_BY, f"{SIMILAR_BY}-v{similar}", now)
-        tables["similar_books"] = similar_books(vectors, data, edition, k=list_length, rules=rules)
-    kept = promises_of(made_by(rules))
-    promises = dict(chain.from_iterable(kept[name].items() for name in tables))
-    rows = warehouse.publish(version, tables, promises=promises, given=_given(marts, data, models, rules))
-    return Publication(version, labels, rows, in_vain)
+    if similar_version:
+        vectors = load_model(similar_version, registry).model.arrays()["book_vectors"]
+        stamp = Stamp(SIMILAR_BY, f"{SIMILAR_BY}-v{similar_version}", now)
+        tables["similar_books"] = similar_books(vectors, data, stamp, k=list_length, rules=rules)
+    checks_by_table = contract_checks(applied_rules(rules))
+    checks = dict(chain.from_iterable(checks_by_table[name].items() for name in tables))
+    rows = warehouse.publish(version, tables, promises=checks, given=_check_inputs(marts, data, models, rules))
+    return Publication(version, labels, rows, ineffective)
 
 
-def _similar_by(data: Dataset, variants: Variants, registry: Registry) -> str | None:
-    """The version trained on these data, or else the newest one if it is about the same books."""
-    present = trained_on(SIMILAR_BY, data, variants, registry) if SIMILAR_BY in variants else None
+def _similar_books_version(data: Dataset, variants: Variants, registry: Registry) -> str | None:
+    """The version trained on these data, or else the newest one if it has the same item catalog."""
+    present = find_trained_version(SIMILAR_BY, data, variants, registry) if SIMILAR_BY in variants else None
     newest = present or registry.newest(SIMILAR_BY)
-    return newest if newest and registry.listed(newest).catalogue_hash == data.catalogue_hash else None
+    return newest if newest and registry.info(newest).catalogue_hash == data.catalogue_hash else None
 
 
-def made_by(rules: ListRules) -> Made:
-    """What the promises need to know of the list rules."""
-    return Made(
+def applied_rules(rules: ListRules) -> AppliedRules:
+    """Return the list rules that the contract checks depend on."""
+    return AppliedRules(
         finished=rules.rules.finished,
         rejected=rules.rules.rejected,
         unavailable=rules.rules.unavailable,
@@ -114,11 +114,11 @@ def made_by(rules: ListRules) -> Made:
     )
 
 
-def _given(
+def _check_inputs(
     marts: Mapping[str, pa.Table], data: Dataset, models: Iterable[str], rules: ListRules
 ) -> dict[str, pa.Table]:
-    """What the promises are judged against: marts, models, and what the rules name, if they name anything."""
-    given = {name: marts[name].select(columns) for name, columns in GIVEN.items()}
+    """The tables that the contract checks compare with: marts, models, and the books that the rules name."""
+    given = {name: marts[name].select(columns) for name, columns in CHECK_INPUTS.items()}
     given["models"] = pa.table({"model": list(models)})
     if rules.exclude:
         given["excluded"] = pa.table({"book_id": list(rules.exclude)})
@@ -131,73 +131,76 @@ def _given(
 
 
 def _book_categories(data: Dataset) -> pa.Table:
-    """One row a book and category, the category as a number."""
+    """One row per book and category, with the category as a number."""
     book, category = categories_of(data).nonzero()
     ids = pa.array(data.book_ids, pa.string()).take(pa.array(book))
     return pa.table({"book_id": ids, "category": pa.array(category, pa.int32())})
 
 
 def versions_to_publish(registry: Registry, baseline: str | None) -> dict[str, str]:
-    """Version by the name of its lists: the baseline, production and challenger.
+    """Return the versions of baseline, production and challenger, by the name of their lists.
 
-    That name is the variant's; where another recipe of the same variant has it already, the alias is added: `blend_challenger`.
+    The name is that of the variant; for a second recipe of the same variant the alias is appended: `blend_challenger`.
     """
     found = {BASELINE: baseline} if baseline else {}
     for alias in ALIASES:
         version = registry.version_of(alias)
         if version and version not in found.values():
-            variant = registry.listed(version).variant
+            variant = registry.info(version).variant
             found[f"{variant}_{alias}" if variant in found else variant] = version
     return found
 
 
-def _version(
+def _publication_version(
     roles: Sequence[Role],
-    similar: str | None,
+    similar_version: str | None,
     data: Dataset,
     list_length: int,
     rules: ListRules,
     now: dt.datetime,
 ) -> str:
-    """The time, so that versions sort, and a hash of all that the lists follow from; exploration is for live answers."""
-    models = [sorted([each.model, each.model_version, each.role, each.chosen_by, each.why] for each in roles), similar]
-    facts = json.dumps([*models, data.fingerprint(), list_length, USER_RECOMMENDATIONS.names, _said(rules)])
+    """The time, so that versions sort, and a hash of everything the lists depend on; exploration only affects live requests."""
+    models = [
+        sorted([each.model, each.model_version, each.role, each.chosen_by, each.why] for each in roles),
+        similar_version,
+    ]
+    facts = json.dumps([*models, data.fingerprint(), list_length, USER_RECOMMENDATIONS.names, _publishing_rules(rules)])
     return f"{now:%Y%m%dT%H%M%S}_{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
 
 
 def rules_version(rules: ListRules, list_length: int) -> str:
-    """A hash of what lists follow from besides models and data."""
-    return hashlib.sha256(json.dumps([_said(rules), list_length]).encode()).hexdigest()[:16]
+    """Return a hash of everything lists depend on besides models and data."""
+    return hashlib.sha256(json.dumps([_publishing_rules(rules), list_length]).encode()).hexdigest()[:16]
 
 
-def _said(rules: ListRules) -> dict[str, Any]:
+def _publishing_rules(rules: ListRules) -> dict[str, Any]:
     return {name: value for name, value in asdict(rules).items() if name != "exploration"}
 
 
-def _same(live: str | None, version: str) -> bool:
+def _has_same_hash(live: str | None, version: str) -> bool:
     return live is not None and live.rpartition("_")[2] == version.rpartition("_")[2]
 
 
-def _tables(
+def _build_tables(
     models: Mapping[str, TrainedModel],
-    editions: Mapping[str, Edition],
+    stamps: Mapping[str, Stamp],
     data: Dataset,
     list_length: int,
     rules: ListRules,
 ) -> dict[str, Batches]:
     popularity: Any = models[BASELINE].model
     return {
-        "user_recommendations": _all_lists(models, editions, data, list_length, rules),
-        "popular_books": popular_books(popularity, data, editions[BASELINE], k=list_length, rules=rules),
+        "user_recommendations": _all_lists(models, stamps, data, list_length, rules),
+        "popular_books": popular_books(popularity, data, stamps[BASELINE], k=list_length, rules=rules),
     }
 
 
 def _all_lists(
     models: Mapping[str, TrainedModel],
-    editions: Mapping[str, Edition],
+    stamps: Mapping[str, Stamp],
     data: Dataset,
     list_length: int,
     rules: ListRules,
 ) -> Iterator[pa.RecordBatch]:
     for name, trained in models.items():
-        yield from user_recommendations(trained.model, data, editions[name], k=list_length, rules=rules)
+        yield from user_recommendations(trained.model, data, stamps[name], k=list_length, rules=rules)

@@ -1,7 +1,7 @@
 """The published tables, as streams of Arrow record batches.
 
-Belongs here: which users, books and segments get a list, what stands in its columns. Does not: how a list is ranked
-(ranking/top_k.py), how the tables are swapped in (warehouse/).
+Belongs here: which users, books and segments get a list, and its columns. Does not: ranking (ranking/top_k.py), swapping the tables
+in (warehouse/).
 """
 
 import datetime as dt
@@ -15,7 +15,7 @@ from recsys_platform.recommender.arrays import AnyArray, BoolArray, FloatArray, 
 from recsys_platform.recommender.data.dataset import Dataset, pair_matrix
 from recsys_platform.recommender.lists.contracts import REASON_OF_PROMOTED
 from recsys_platform.recommender.lists.explanations import Explainer
-from recsys_platform.recommender.lists.list_builder import best_lists, excluded_books, list_making
+from recsys_platform.recommender.lists.list_builder import best_lists, excluded_books, list_builder_for
 from recsys_platform.recommender.lists.list_rules import ListRules
 from recsys_platform.recommender.models.factors import book_similarity
 from recsys_platform.recommender.models.popularity import EVERYONE, Popularity
@@ -26,16 +26,16 @@ RULES = ListRules()
 MATCHES, OWN_LANGUAGE, POPULAR, PROMOTED = 0, 1, 2, 3
 REASONS = ("matches your reading", "popular in your language", "popular", REASON_OF_PROMOTED)
 
-_WORD = pa.dictionary(pa.int8(), pa.string())
-"""For columns with a handful of values: a byte a row."""
-_STAMP = [("model_version", _WORD), ("generated_at", pa.timestamp("us"))]
+_DICTIONARY = pa.dictionary(pa.int8(), pa.string())
+"""Dictionary type for columns with few values: one byte per row."""
+_STAMP = [("model_version", _DICTIONARY), ("generated_at", pa.timestamp("us"))]
 _RANKED = [("rank", pa.int32()), ("book_id", pa.string()), ("score", pa.float64())]
 USER_RECOMMENDATIONS = pa.schema(
     [
         ("user_id", pa.string()),
-        ("model", _WORD),
+        ("model", _DICTIONARY),
         *_RANKED,
-        ("reason", _WORD),
+        ("reason", _DICTIONARY),
         ("because_book_id", pa.string()),
         *_STAMP,
     ],
@@ -43,7 +43,7 @@ USER_RECOMMENDATIONS = pa.schema(
 SIMILAR_BOOKS = pa.schema(
     [
         ("book_id", pa.string()),
-        ("model", _WORD),
+        ("model", _DICTIONARY),
         ("rank", pa.int32()),
         ("similar_book_id", pa.string()),
         ("score", pa.float64()),
@@ -54,8 +54,8 @@ POPULAR_BOOKS = pa.schema([("segment", pa.string()), *_RANKED, *_STAMP])
 
 
 @dataclass(frozen=True)
-class Edition:
-    """What a run stamps on each row; `generated_at` is UTC without offset."""
+class Stamp:
+    """Model, version and time on each row; `generated_at` is UTC without offset."""
 
     model: str
     model_version: str
@@ -63,18 +63,20 @@ class Edition:
 
 
 def user_recommendations(
-    model: Recommender, data: Dataset, edition: Edition, *, k: int, rules: ListRules = RULES
+    model: Recommender, data: Dataset, stamp: Stamp, *, k: int, rules: ListRules = RULES
 ) -> pa.RecordBatchReader:
-    """Up to k books for every user, by the list rules; a promoted book has neither a score nor a book it rests on.
+    """Build up to k rows per user, by the list rules; promoted books have no score and no `because_book_id`.
 
-    `model` must have been fitted on the users and books of `data` (`TrainedModel.check_fits`).
+    `model` must be fitted on the users and books of `data` (`TrainedModel.check_fits`).
     """
     everyone = np.arange(len(data.user_ids), dtype=np.int32)
-    blocks = best_lists(model.scores, everyone, list_making(rules, data), k=k, block=rows_at_once(len(data.book_ids)))
+    blocks = best_lists(
+        model.scores, everyone, list_builder_for(rules, data), k=k, block=rows_at_once(len(data.book_ids))
+    )
     users, books = pa.array(data.user_ids, pa.string()), pa.array(data.book_ids, pa.string())
 
-    def columns(rows: "_Rows") -> dict[str, pa.Array]:
-        reasons = _reasons(data, model.personal(rows.row), rows)
+    def columns(rows: "_ListRows") -> dict[str, pa.Array]:
+        reasons = _reason_codes(data, model.personal(rows.row), rows)
         return {
             "user_id": users.take(pa.array(rows.row)),
             "book_id": books.take(pa.array(rows.book)),
@@ -82,30 +84,30 @@ def user_recommendations(
             "because_book_id": books.take(pa.array(rows.because, mask=rows.because == NONE)),
         }
 
-    return _reader(USER_RECOMMENDATIONS, blocks, edition, columns, explainer=Explainer(model, data))
+    return _record_batch_reader(USER_RECOMMENDATIONS, blocks, stamp, columns, explainer=Explainer(model, data))
 
 
 def similar_books(
-    book_vectors: FloatArray, data: Dataset, edition: Edition, *, k: int, rules: ListRules = RULES
+    book_vectors: FloatArray, data: Dataset, stamp: Stamp, *, k: int, rules: ListRules = RULES
 ) -> pa.RecordBatchReader:
-    """Up to k available books that are not excluded for every book, the most similar by the cosine of their vectors first."""
+    """Build up to k rows per book: the most similar available books that are not excluded, by cosine of their vectors."""
     everything = np.arange(len(data.book_ids), dtype=np.int32)
     itself = pair_matrix(everything, everything, (len(everything), len(everything)))
     blocks = ranked_blocks(
-        book_similarity(book_vectors), everything, k=k, exclude=itself, allowed=_offered(rules, data)
+        book_similarity(book_vectors), everything, k=k, exclude=itself, allowed=_offered_books(rules, data)
     )
     books = pa.array(data.book_ids, pa.string())
 
-    def columns(rows: "_Rows") -> dict[str, pa.Array]:
+    def columns(rows: "_ListRows") -> dict[str, pa.Array]:
         return {"book_id": books.take(pa.array(rows.row)), "similar_book_id": books.take(pa.array(rows.book))}
 
-    return _reader(SIMILAR_BOOKS, blocks, edition, columns)
+    return _record_batch_reader(SIMILAR_BOOKS, blocks, stamp, columns)
 
 
 def popular_books(
-    popularity: Popularity, data: Dataset, edition: Edition, *, k: int, rules: ListRules = RULES
+    popularity: Popularity, data: Dataset, stamp: Stamp, *, k: int, rules: ListRules = RULES
 ) -> pa.RecordBatchReader:
-    """Up to k available books that are not excluded for `all`, and for each language (`language=en`) up to k books in it."""
+    """Build up to k rows for the segment `all` and for each language (`language=en`), of available books that are not excluded."""
     languages = popularity.languages
     foreign = (data.book_language[None, :] != languages[:, None]) & (languages != "")[:, None]
     segment, book = (index.astype(np.int32) for index in np.nonzero(foreign))
@@ -114,26 +116,26 @@ def popular_books(
         np.arange(len(languages), dtype=np.int32),
         k=k,
         exclude=pair_matrix(segment, book, foreign.shape),
-        allowed=_offered(rules, data),
+        allowed=_offered_books(rules, data),
     )
     names = pa.array([f"language={language}" if language else "all" for language in languages], pa.string())
     books = pa.array(data.book_ids, pa.string())
 
-    def columns(rows: "_Rows") -> dict[str, pa.Array]:
+    def columns(rows: "_ListRows") -> dict[str, pa.Array]:
         return {"segment": names.take(pa.array(rows.row)), "book_id": books.take(pa.array(rows.book))}
 
-    return _reader(POPULAR_BOOKS, blocks, edition, columns)
+    return _record_batch_reader(POPULAR_BOOKS, blocks, stamp, columns)
 
 
-def _offered(rules: ListRules, data: Dataset) -> BoolArray:
+def _offered_books(rules: ListRules, data: Dataset) -> BoolArray:
     return np.asarray(data.available & ~excluded_books(rules, data))
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """A block of lists as rows: whose, which book, at which rank (from 1), with which score, because of which; one length.
+class _ListRows:
+    """A block of lists as rows: arrays of one length. `row`: whose list; `rank`: from 1; `because`: the explaining book.
 
-    The score of a promoted book is NaN, and NULL in the tables.
+    The score of a promoted book is NaN, which becomes NULL in the tables.
     """
 
     row: IntArray
@@ -144,43 +146,43 @@ class _Rows:
 
     @property
     def promoted(self) -> BoolArray:
-        """Which rows hold a promoted book."""
+        """Flags of rows with a promoted book."""
         return np.isnan(self.score)
 
 
-def _reader(
+def _record_batch_reader(
     schema: pa.Schema,
     blocks: Iterator[Ranked],
-    edition: Edition,
-    columns: Callable[[_Rows], dict[str, pa.Array]],
+    stamp: Stamp,
+    columns: Callable[[_ListRows], dict[str, pa.Array]],
     *,
     explainer: Explainer | None = None,
 ) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(
-        schema, (_batch(schema, _flat(block, explainer), edition, columns) for block in blocks)
+        schema, (_to_record_batch(schema, _flatten_block(block, explainer), stamp, columns) for block in blocks)
     )
 
 
-def _batch(
-    schema: pa.Schema, rows: _Rows, edition: Edition, columns: Callable[[_Rows], dict[str, pa.Array]]
+def _to_record_batch(
+    schema: pa.Schema, rows: _ListRows, stamp: Stamp, columns: Callable[[_ListRows], dict[str, pa.Array]]
 ) -> pa.RecordBatch:
     n = len(rows.row)
     common = {
-        "model": _constant(edition.model, n),
+        "model": _constant_column(stamp.model, n),
         "rank": pa.array(rows.rank),
         "score": pa.array(rows.score.astype(np.float64), mask=rows.promoted),
-        "model_version": _constant(edition.model_version, n),
-        "generated_at": pa.repeat(pa.scalar(edition.generated_at, pa.timestamp("us")), n),
+        "model_version": _constant_column(stamp.model_version, n),
+        "generated_at": pa.repeat(pa.scalar(stamp.generated_at, pa.timestamp("us")), n),
     }
     found = common | columns(rows)
     return pa.record_batch([found[name] for name in schema.names], schema=schema)
 
 
-def _flat(block: Ranked, explainer: Explainer | None) -> _Rows:
+def _flatten_block(block: Ranked, explainer: Explainer | None) -> _ListRows:
     because = explainer.because(block) if explainer else np.full(block.books.shape, NONE, np.int32)
     because = np.where(np.isnan(block.scores), NONE, because)
     list_number, position = np.nonzero(block.books != NONE)
-    return _Rows(
+    return _ListRows(
         row=block.rows[list_number],
         book=block.books[list_number, position],
         rank=(position + 1).astype(np.int32),
@@ -189,12 +191,12 @@ def _flat(block: Ranked, explainer: Explainer | None) -> _Rows:
     )
 
 
-def _reasons(data: Dataset, personal: BoolArray, rows: _Rows) -> AnyArray:
+def _reason_codes(data: Dataset, personal: BoolArray, rows: _ListRows) -> AnyArray:
     language: IdArray = data.user_language[rows.row]
     own = (language == data.book_language[rows.book]) & (language != "")
     unpromoted = np.where(personal, MATCHES, np.where(own, OWN_LANGUAGE, POPULAR))
     return np.where(rows.promoted, PROMOTED, unpromoted)
 
 
-def _constant(text: str, n: int) -> pa.DictionaryArray:
+def _constant_column(text: str, n: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int8)), [text])

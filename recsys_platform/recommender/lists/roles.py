@@ -1,6 +1,6 @@
-"""Which of the published models is live, beside their lists.
+"""Roles of the published models: which one is live.
 
-Belongs here: the rows of `published.model_roles`. Does not: who decides (registry/promotion.py), which models are published
+Belongs here: the rows of `published.model_roles`. Does not: promotion (registry/promotion.py), which models are published
 (publication.py).
 """
 
@@ -30,7 +30,7 @@ BASELINE_ROLE = "baseline"
 
 @dataclass(frozen=True)
 class Role:
-    """What a published model is: `production` (live), `challenger` or `baseline`; who chose it (`gate` or `person`), when and why."""
+    """The role of a published model: `production` (live), `challenger` or `baseline`; chosen by `gate` or `person`, when and why."""
 
     model: str
     model_version: str
@@ -40,27 +40,27 @@ class Role:
     why: str
 
 
-def roles_of(registry: Registry, versions: Mapping[str, str]) -> list[Role]:
-    """A role for each published model (name of its lists → version)."""
+def model_roles(registry: Registry, versions: Mapping[str, str]) -> list[Role]:
+    """Return the role of each published model; `versions`: name of the lists → version."""
     history = registry.history()
-    return [_role(registry, name, version, history) for name, version in versions.items()]
+    return [_role_of_version(registry, name, version, history) for name, version in versions.items()]
 
 
 def roles_table(roles: Sequence[Role], now: dt.datetime) -> pa.Table:
-    """The roles as rows; before anything was put into production the baseline is live."""
+    """Return the roles as a table; the baseline is live if nothing is in production."""
     live = PRODUCTION if any(each.role == PRODUCTION for each in roles) else BASELINE_ROLE
     rows = [{**vars(each), "is_live": each.role == live, "generated_at": now} for each in roles]
     return pa.Table.from_pylist(rows, schema=MODEL_ROLES)
 
 
-def _role(registry: Registry, name: str, version: str, history: Sequence[Change]) -> Role:
-    listed = registry.listed(version)
+def _role_of_version(registry: Registry, name: str, version: str, history: Sequence[Change]) -> Role:
+    listed = registry.info(version)
     alias = next((alias for alias in (PRODUCTION, CHALLENGER) if alias in listed.aliases), None)
     if alias is None:
-        return Role(name, listed.label, BASELINE_ROLE, GATE, None, "What everybody gets of whom nothing is known.")
+        return Role(name, listed.label, BASELINE_ROLE, GATE, None, "The fallback for readers without history.")
     choice = registry.choice() if alias == PRODUCTION else None
     if choice and choice.recipe_hash == listed.recipe_hash:
         return Role(name, listed.label, alias, "person", choice.at, choice.why)
     last = next((change for change in history if change.alias == alias and change.after == version), None)
-    by = GATE if last is None or last.who == GATE else "person"
-    return Role(name, listed.label, alias, by, last.at if last else None, last.why if last else "")
+    chosen_by = GATE if last is None or last.who == GATE else "person"
+    return Role(name, listed.label, alias, chosen_by, last.at if last else None, last.why if last else "")

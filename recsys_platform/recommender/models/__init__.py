@@ -1,5 +1,5 @@
-"""The models, all behind one small protocol.
+"""Models, all with the same protocol.
 
-Belongs here: one module a model, each with its parameters, its fit function and its arrays. Does not: ranking, which is
-the same for all of them (ranking/top_k.py), and where versions are kept (registry/versions.py).
+Belongs here: one module per model, with its parameters, its fit function and its arrays. Does not: ranking, which all models share
+(ranking/top_k.py), storing versions (registry/versions.py).
 """

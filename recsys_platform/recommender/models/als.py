@@ -1,6 +1,6 @@
 """Matrix factorization for implicit feedback by alternating least squares (Hu, Koren & Volinsky 2008), trained by `implicit`.
 
-Belongs here: its parameters and what is done for books nobody liked yet. Does not: scoring (factors.py).
+Belongs here: parameters, fitting, vectors of books without likes. Does not: scoring (factors.py).
 """
 
 from dataclasses import dataclass, field
@@ -22,9 +22,10 @@ from recsys_platform.recommender.params import Components, Count, HalfLife, Posi
 
 @dataclass(frozen=True)
 class AlsParams:
-    """`alpha`: confidence of a liked book that is as new as can be. `half_life`: of that confidence, in books liked since.
+    """Parameters of ALS.
 
-    `regularization` is above 0: without it a reader of few books has no single best vector.
+    `alpha`: confidence of the newest liked book. `half_life`: of the confidence, in books liked since. `regularization` must be above
+    0, because the vector of a reader with few books is not unique without it.
     """
 
     components: Components = 64
@@ -37,14 +38,14 @@ class AlsParams:
 
 
 def fit_als(data: Dataset, params: AlsParams, *, name: str = "als") -> FactorModel:
-    """The factors of readers and books; books that nobody liked get theirs from their features.
+    """Fit vectors of readers and books; books without likes get vectors from their features.
 
-    NothingToLearnError if nobody liked anything.
+    Raises NothingToLearnError if there are no likes.
     """
     histories = histories_of(data)
     if not len(histories.books):
         raise NothingToLearnError("Nobody liked a book yet: there is nothing to train ALS on. Load more events first.")
-    users, books = _factors(sparse.csr_matrix(histories.weighted(params.half_life)), params)
+    users, books = _fit_factors(sparse.csr_matrix(histories.weighted(params.half_life)), params)
     double = books.astype(np.float64)
     gram = double.T @ double + params.regularization * np.eye(books.shape[1])
     books = vectors_of_new_books(data, books, params.content)
@@ -54,14 +55,14 @@ def fit_als(data: Dataset, params: AlsParams, *, name: str = "als") -> FactorMod
         book_vectors=books,
         book_bias=np.zeros(len(books), np.float32),
         known=histories.lengths > 0,
-        folding=LeastSquares(gram, params.alpha, params.half_life),
+        fold_in_method=LeastSquares(gram, params.alpha, params.half_life),
     )
 
 
-def _factors(liked: Any, params: AlsParams) -> tuple[FloatArray, FloatArray]:
-    from implicit.als import AlternatingLeastSquares  # takes a while to import, and only training needs it
+def _fit_factors(liked: Any, params: AlsParams) -> tuple[FloatArray, FloatArray]:
+    from implicit.als import AlternatingLeastSquares  # slow import, only needed for training
 
-    with threadpool_limits(1, "blas"):  # implicit has its own threads, which BLAS's would only disturb
+    with threadpool_limits(1, "blas"):  # implicit has its own threads, and BLAS threads would slow them down
         model = AlternatingLeastSquares(
             factors=params.components,
             regularization=params.regularization,

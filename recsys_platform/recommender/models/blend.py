@@ -1,6 +1,6 @@
-"""Several models' opinions, added on one scale.
+"""Blend: the weighted sum of several models' standardized scores.
 
-Belongs here: the sum and its scale, and how its weights are chosen. Does not: what is blended (training/candidates.py), the models.
+Belongs here: the sum, its scale, and the search for weights. Does not: which models are blended (training/variants.py).
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.scoring import add_standardized, mean_and_deviation
 
 Quality = Callable[[FloatArray], DoubleArray]
-"""From weights, one a component, to how good the blend is for each of some users; higher is better."""
+"""Maps weights, one per component, to the quality of the blend for each of some users; higher is better."""
 Weights = tuple[float, ...]
 STEPS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
 """Weights tried for one component while the others keep theirs."""
@@ -25,9 +25,9 @@ STEPS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
 
 @dataclass(frozen=True)
 class Blend:
-    """The sum of the components' scores, each brought to mean 0 and deviation 1 over a user's books, times its weight.
+    """The weighted sum of the components' scores, each standardized per user to mean 0 and standard deviation 1.
 
-    `scales`: the mean of that deviation, by component.
+    `scales`: mean standard deviation of the scores, by component.
     """
 
     name: str
@@ -36,17 +36,19 @@ class Blend:
     scales: FloatArray
 
     def scores(self, users: IntArray) -> FloatArray:
-        """Every component's scores on one scale, weighted."""
-        return self._sum(len(users), lambda part: part.scores(users), lambda model: model.user_vectors[users])
+        """Weighted sum of the components' standardized scores."""
+        return self._weighted_score_sum(
+            len(users), lambda part: part.scores(users), lambda model: model.user_vectors[users]
+        )
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The same of every component's fold-in."""
-        return self._sum(
-            len(histories), lambda part: part.fold_in(histories), lambda model: model.folded_vectors(histories)
+        """Weighted sum of the components' standardized fold-in scores."""
+        return self._weighted_score_sum(
+            len(histories), lambda part: part.fold_in(histories), lambda model: model.fold_in_vectors(histories)
         )
 
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:
-        """Every component's contributions, weighted, on the scale that its scores have on average."""
+        """Weighted sum of the components' contributions, divided by the mean scale of each."""
         parts = (
             weight / scale * part.contributions(history, books)
             for part, weight, scale in zip(self.components, self.weights, self.scales, strict=True)
@@ -55,11 +57,11 @@ class Blend:
         return np.asarray(reduce(np.add, parts), dtype=np.float32)
 
     def personal(self, users: IntArray) -> BoolArray:
-        """Whether any component that counts knows each user."""
+        """Whether any component with a weight knows each user."""
         return np.asarray(np.any([part.personal(users) for part, _ in self._weighted_components], axis=0))
 
     def arrays(self) -> dict[str, AnyArray]:
-        """The weights, and every component's arrays with its name before them."""
+        """The weights, and the arrays of every component, prefixed with its name."""
         names = np.array([component.name for component in self.components], dtype=object)
         parts = {
             f"{component.name}.{key}": array
@@ -73,7 +75,7 @@ class Blend:
             "scales": self.scales,
         } | parts
 
-    def _sum(
+    def _weighted_score_sum(
         self,
         count: int,
         scores_of: Callable[[Recommender], FloatArray],
@@ -91,7 +93,7 @@ class Blend:
 
     @cached_property
     def _factor_sum(self) -> FactorSum | None:
-        """Of the components that are vectors."""
+        """The components that are factor models, as one product."""
         found = [(part, weight) for part, weight in self._weighted_components if isinstance(part, FactorModel)]
         models, weights = zip(*found, strict=True) if found else ((), ())
         return FactorSum(models, np.array(weights, np.float32)) if found else None
@@ -102,53 +104,53 @@ class Blend:
 
 
 def mean_deviation(component: Recommender, users: IntArray) -> float:
-    """The mean over users of the deviation of a component's scores, 1 if there are none."""
+    """Mean over users of the standard deviation of a component's scores; 1 without users."""
     return float(np.mean([mean_and_deviation(row)[1] for row in component.scores(users)])) if len(users) else 1.0
 
 
 def standardized(scores: FloatArray) -> FloatArray:
-    """Each row with mean 0 and deviation 1; a row of equal scores becomes 0."""
+    """Standardize each row to mean 0 and standard deviation 1; a row of equal scores becomes 0."""
     return weighted_sum([(scores, np.ones(len(scores), np.float32))])
 
 
 def weighted_sum(parts: Iterable[tuple[FloatArray, FloatArray]], total: FloatArray | None = None) -> FloatArray:
-    """Of (scores (m, n), weights (m,)), each row of scores with mean 0 and deviation 1; added to `total` where there is one."""
+    """Sum pairs of scores (m, n) and weights (m,), each row of scores standardized; added to `total` if given."""
     for scores, weights in parts:
         total = np.zeros(scores.shape, np.float32) if total is None else total
         add_standardized(scores, weights, total)
     if total is None:
-        raise ValueError("There is nothing to add.")
+        raise ValueError("The weighted sum needs at least one part.")
     return total
 
 
 def best_weights(quality: Quality, count: int, *, rounds: int = 3) -> FloatArray:
-    """Weights found by going through the components in turn, each tried at every step while the others stay.
+    """Search weights by coordinate ascent: each component in turn is tried at every step while the others stay.
 
-    The search begins with the best of all components alike and each alone, and ends early when a round changes nothing. Of the steps
-    that are no worse than the best one by more than a standard error, the nearest is taken (Breiman et al. 1984, Classification and
-    Regression Trees, 3.4.3): a weight is not moved for what the held-out users cannot tell apart.
+    Starts from equal weights or a single component, whichever is best, and stops when a round changes nothing. Among the steps within
+    one standard error of the best, the nearest to the present weight is taken (one-standard-error rule: Breiman et al. 1984,
+    Classification and Regression Trees, 3.4.3).
     """
-    measured = cache(lambda weights: quality(np.array(weights, np.float32)))
+    quality_of = cache(lambda weights: quality(np.array(weights, np.float32)))
     starts = [(1.0,) * count, *(tuple(row) for row in np.eye(count).tolist())]
-    weights = max(starts, key=lambda start: measured(start).mean())
+    weights = max(starts, key=lambda start: quality_of(start).mean())
     for _ in range(rounds):
         before = weights
         for number in range(count):
-            weights = _moved(measured, weights, number)
+            weights = _improve_weight(quality_of, weights, number)
         if weights == before:
             break
     return np.array(weights, np.float32)
 
 
-def _moved(measured: Callable[[Weights], DoubleArray], weights: Weights, number: int) -> Weights:
+def _improve_weight(quality_of: Callable[[Weights], DoubleArray], weights: Weights, number: int) -> Weights:
     steps = sorted(STEPS, key=lambda step: abs(step - weights[number]))
     tried = [(*weights[:number], step, *weights[number + 1 :]) for step in steps]
     tried = [each for each in tried if any(each)]
-    best = max((measured(each) for each in tried), key=np.mean)
-    return next(each for each in tried if not _is_worse(measured(each), best))
+    best = max((quality_of(each) for each in tried), key=np.mean)
+    return next(each for each in tried if not _is_worse(quality_of(each), best))
 
 
 def _is_worse(one: DoubleArray, other: DoubleArray) -> bool:
-    """By more than the standard error of the mean difference."""
+    """Whether `one` is worse by more than the standard error of the mean difference."""
     difference = other - one
     return bool(difference.mean() > difference.std() / np.sqrt(len(difference)))

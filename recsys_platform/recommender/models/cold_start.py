@@ -1,7 +1,7 @@
-"""What to offer to readers of whom only language and interests are known: what is popular, of these first.
+"""Cold start: popularity by language and interests, for readers without history.
 
-Belongs here: the model for readers without history, and the prior that short histories are drawn to. Does not: the choice between
-it and a personal model (fallback.py), popularity as a rival to beat (popularity.py).
+Belongs here: the model for readers without history, which is also the prior for short histories. Does not: the choice between it and
+a personal model (fallback.py), popularity as a baseline (popularity.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ _NONE = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
-class Newcomers:
-    """Popularity, and up to 1 more for the share of the reader's interests that a book serves.
+class ColdStartModel:
+    """Popularity plus up to 1 for the share of the reader's interests that a book matches.
 
     `topics`: names that are both an interest and a category, sorted. `book_topics` (n_books, n_topics) and `user_topics` (n_users,
-    n_topics) are 1 where a book or a user has one.
+    n_topics) are 1 if a book or a user has the topic.
     """
 
     popularity: Popularity
@@ -33,26 +33,28 @@ class Newcomers:
     book_topics: Csr
     user_topics: Csr
 
-    name = "newcomers"
+    name = "cold_start"
 
     def scores(self, users: IntArray) -> FloatArray:
-        """By each user's language and interests."""
+        """Scores by each user's language and interests."""
         topics = self.user_topics[users]
         return self._with_interests(self.popularity.scores(users), topics.indptr, topics.indices)
 
-    def of_readers(self, languages: Sequence[str], interests: Sequence[Sequence[str]]) -> FloatArray:
-        """The same for readers whom no data set knows; an unknown language or interest has no effect."""
-        segments = np.array([self._segments.get(language, EVERYONE) for language in languages], dtype=np.int32)
+    def scores_for_readers(self, languages: Sequence[str], interests: Sequence[Sequence[str]]) -> FloatArray:
+        """Scores for readers outside the data set; an unknown language or interest has no effect."""
+        segments = np.array(
+            [self._segment_by_language.get(language, EVERYONE) for language in languages], dtype=np.int32
+        )
         topics = [self._topics_of(some) for some in interests]
         starts = np.cumsum([0, *map(len, topics)], dtype=np.int32)
         return self._with_interests(self.popularity.table[segments], starts, np.concatenate([*topics, _NONE]))
 
     def personal(self, users: IntArray) -> BoolArray:
-        """Never: it does not rest on what anybody did."""
+        """Always False: the scores do not depend on any history."""
         return np.zeros(len(users), dtype=bool)
 
     def arrays(self) -> dict[str, AnyArray]:
-        """Popularity's arrays, the topics, and where they are."""
+        """The arrays of popularity, and the topics of books and users."""
         return self.popularity.arrays() | {
             "topics": self.topics,
             "book_topics": np.asarray(self.book_topics.toarray(), dtype=bool),
@@ -60,8 +62,8 @@ class Newcomers:
         }
 
     @classmethod
-    def restore(cls, arrays: Mapping[str, AnyArray]) -> "Newcomers":
-        """The model of `arrays()`."""
+    def restore(cls, arrays: Mapping[str, AnyArray]) -> "ColdStartModel":
+        """Restore the model from `arrays()`."""
         popularity = Popularity.restore("popularity", arrays)
         book_topics, user_topics = (
             sparse.csr_array(arrays[name].astype(np.float32)) for name in ("book_topics", "user_topics")
@@ -69,45 +71,54 @@ class Newcomers:
         return cls(popularity, arrays["topics"], book_topics, user_topics)
 
     @cached_property
-    def _segments(self) -> dict[str, int]:
+    def _segment_by_language(self) -> dict[str, int]:
         return {language: number for number, language in enumerate(self.popularity.languages)}
 
     @cached_property
-    def _place(self) -> dict[str, int]:
+    def _topic_index(self) -> dict[str, int]:
         return {topic: number for number, topic in enumerate(self.topics)}
 
     @cached_property
-    def _serving(self) -> FloatArray:
-        """Which books serve each topic, a row a topic."""
+    def _books_by_topic(self) -> FloatArray:
+        """The books of each topic, one row per topic."""
         return np.ascontiguousarray(self.book_topics.toarray().T, dtype=np.float32)
 
     def _topics_of(self, interests: Sequence[str]) -> IntArray:
         names = {each.strip().lower() for each in interests}
-        return np.array(sorted(self._place[name] for name in names & self._place.keys()), dtype=np.int32)
+        return np.array(sorted(self._topic_index[name] for name in names & self._topic_index.keys()), dtype=np.int32)
 
     def _with_interests(self, scores: FloatArray, starts: IntArray, topics: IntArray) -> FloatArray:
-        """`scores` and more for `topics[starts[i]:starts[i + 1]]` of each reader i."""
+        """`scores` plus the bonus for `topics[starts[i]:starts[i + 1]]` of each reader i."""
         wanted = np.diff(starts)
-        add_rows(starts, topics, np.repeat(1 / np.maximum(wanted, 1), wanted).astype(np.float32), self._serving, scores)
+        add_rows(
+            starts,
+            topics,
+            np.repeat(1 / np.maximum(wanted, 1), wanted).astype(np.float32),
+            self._books_by_topic,
+            scores,
+        )
         return scores
 
 
-def fit_newcomers(data: Dataset, popularity: Popularity) -> Newcomers:
-    """Interests and categories of the data set's features, matched by name."""
-    interests, categories = _names(data.user_features, INTEREST), _names(data.book_features, CATEGORY)
+def fit_cold_start(data: Dataset, popularity: Popularity) -> ColdStartModel:
+    """Build the model: match interests and categories of the data set's features by name."""
+    interests, categories = (
+        _features_with_prefix(data.user_features, INTEREST),
+        _features_with_prefix(data.book_features, CATEGORY),
+    )
     topics = sorted(interests.keys() & categories.keys())
-    return Newcomers(
+    return ColdStartModel(
         popularity,
         np.array(topics, dtype=object),
-        _where(data.book_features, [categories[topic] for topic in topics]),
-        _where(data.user_features, [interests[topic] for topic in topics]),
+        _feature_flags(data.book_features, [categories[topic] for topic in topics]),
+        _feature_flags(data.user_features, [interests[topic] for topic in topics]),
     )
 
 
-def _names(features: Features, prefix: str) -> dict[str, int]:
+def _features_with_prefix(features: Features, prefix: str) -> dict[str, int]:
     return {name.removeprefix(prefix): at for at, name in enumerate(features.names) if name.startswith(prefix)}
 
 
-def _where(features: Features, columns: list[int]) -> Csr:
+def _feature_flags(features: Features, columns: list[int]) -> Csr:
     chosen: Csr = features.matrix[:, columns]
     return sparse.csr_array((np.ones(chosen.nnz, np.float32), chosen.indices, chosen.indptr), shape=chosen.shape)

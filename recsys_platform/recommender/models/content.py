@@ -1,6 +1,6 @@
-"""Books that nobody liked yet: their vectors from their features.
+"""Item cold start: vectors of books without likes, from their features.
 
-Belongs here: the ridge map from features to vectors (Gantner et al. 2010). Does not: models trained on features alone (lightfm.py).
+Belongs here: the ridge regression from features to vectors (Gantner et al. 2010). Does not: models trained on features (lightfm.py).
 """
 
 from dataclasses import dataclass
@@ -16,43 +16,45 @@ from recsys_platform.recommender.params import Positive
 
 @dataclass(frozen=True)
 class ContentParams:
-    """`regularization`: of the map, in books."""
+    """`regularization`: ridge penalty, in books."""
 
     regularization: Positive = 3.0
 
 
 def vectors_of_new_books(data: Dataset, vectors: FloatArray, params: ContentParams) -> FloatArray:
-    """`vectors` (n_books, c), those of books that nobody liked replaced by what their features say.
+    """Return `vectors` (n_books, c) with the rows of books without likes predicted from their features.
 
-    The map from features to vectors is learned on the other books, by ridge regression.
+    The map from features to vectors is fitted on the other books by ridge regression.
     """
     new = np.flatnonzero(likes_of_books(data) == 0)
-    features = _present(data.book_features.matrix)
+    features = _feature_presence(data.book_features.matrix)
     if not len(new) or len(new) == len(vectors) or not features.shape[1]:
         return vectors
     known = np.setdiff1d(np.arange(len(vectors)), new)
     mapped = vectors.copy()
-    mapped[new] = _with_one(features[new]) @ _map(_with_one(features[known]), vectors[known], params)
+    mapped[new] = _with_intercept(features[new]) @ _fit_feature_map(
+        _with_intercept(features[known]), vectors[known], params
+    )
     return mapped
 
 
 def likes_of_books(data: Dataset) -> IntArray:
-    """How many users liked each book, shape (n_books,)."""
+    """Return the number of likes per book, shape (n_books,)."""
     liked = data.interactions.book[data.interactions.positive]
     return np.bincount(liked, minlength=len(data.book_ids)).astype(np.int32)
 
 
-def _present(features: Csr) -> Csr:
-    """1 wherever a book has a feature: shares would make a book of many genres look like none of them."""
+def _feature_presence(features: Csr) -> Csr:
+    """1 where a book has a feature: with shares, a book of many genres would be similar to none of them."""
     return sparse.csr_array((np.ones(features.nnz), features.indices, features.indptr), shape=features.shape)
 
 
-def _with_one(features: sparse.csr_array) -> sparse.csr_array:
+def _with_intercept(features: sparse.csr_array) -> sparse.csr_array:
     one = sparse.csr_array(np.ones((features.shape[0], 1)))
     return sparse.csr_array(sparse.hstack([features, one], format="csr"))
 
 
-def _map(features: sparse.csr_array, vectors: FloatArray, params: ContentParams) -> FloatArray:
+def _fit_feature_map(features: sparse.csr_array, vectors: FloatArray, params: ContentParams) -> FloatArray:
     gram = features.T @ features + params.regularization * sparse.eye_array(features.shape[1])
     solved = spsolve(sparse.csc_array(gram), features.T @ vectors.astype(np.float64))
     return np.asarray(solved, dtype=np.float32).reshape(features.shape[1], -1)

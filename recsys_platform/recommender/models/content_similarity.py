@@ -1,6 +1,6 @@
-"""Books that are alike by their metadata, whoever liked them: TF-IDF over title, author and categories (Salton & Buckley 1988).
+"""Content-based similarity of books: TF-IDF over title, author and categories (Salton & Buckley 1988).
 
-Belongs here: which metadata count, how much. Does not: scoring (items.py), vectors of new books for other models (content.py).
+Belongs here: the metadata used and their weights. Does not: scoring (item_similarity.py), vectors of new books (content.py).
 """
 
 import warnings
@@ -13,51 +13,55 @@ from recsys_platform.recommender.arrays import Csr
 from recsys_platform.recommender.data.dataset import Dataset, Features
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.histories import histories_of
-from recsys_platform.recommender.models.item_similarity import ItemModel
+from recsys_platform.recommender.models.item_similarity import ItemSimilarityModel
 from recsys_platform.recommender.params import Count, HalfLife
 
 PREFIXES = ("author=", "category=", "word=")
-"""Features that tell books apart; a language or a period is shared by too many."""
+"""Features that distinguish books; too many books share a language or a period."""
 
 
 @dataclass(frozen=True)
 class ContentSimilarityParams:
-    """`neighbours` kept of each book. `half_life`: of a liked book's say, in books liked since."""
+    """`neighbours`: kept per book. `half_life`: of a liked book's weight, in books liked since."""
 
     neighbours: Count = 200
     half_life: HalfLife = 50.0
 
 
-def fit_content_similarity(data: Dataset, params: ContentSimilarityParams, *, name: str = "content") -> ItemModel:
-    """The books nearest to each by TF-IDF, books that nobody liked yet among them.
+def fit_content_similarity(
+    data: Dataset, params: ContentSimilarityParams, *, name: str = "content"
+) -> ItemSimilarityModel:
+    """Compute each book's nearest books by TF-IDF, including books without likes.
 
-    NothingToLearnError if nobody liked anything or no two books share a word, an author or a category.
+    Raises NothingToLearnError if there are no likes, or no two books share a word, an author or a category.
     """
-    from implicit.nearest_neighbours import CosineRecommender  # takes a while to import, and only training needs it
+    from implicit.nearest_neighbours import CosineRecommender  # slow import, only needed for training
 
     histories, terms = histories_of(data), tf_idf(data)
     if not (len(histories.books) and terms.nnz):
         raise NothingToLearnError(
             "Nobody liked a book yet, or no two books share a word of the title, an author or a category: "
-            "there is nothing to compare. Load more events, and the attributes of books."
+            "content similarity cannot be trained. Load more events, and the attributes of books."
         )
     model = CosineRecommender(K=params.neighbours + 1, num_threads=0)  # a book is its own nearest neighbour
-    with warnings.catch_warnings():  # it warns of a conversion that it makes itself
+    with warnings.catch_warnings():  # implicit warns of its own conversion
         warnings.simplefilter("ignore")
         model.fit(sparse.csr_matrix(terms.T), show_progress=False)
     similarity = sparse.csr_array(model.similarity, dtype=np.float32)
     chosen = np.arange(len(data.book_ids), dtype=np.int32)
-    return ItemModel(name, similarity, chosen, histories, params.half_life)
+    return ItemSimilarityModel(name, similarity, chosen, histories, params.half_life)
 
 
 def tf_idf(data: Dataset) -> Csr:
-    """Books by terms: 1 + the logarithm of how rare a term is where a book has it, 0 elsewhere."""
-    matrix = sparse.csr_array(sparse.hstack([_terms(data.book_features), _terms(data.book_words)], format="csr"))
+    """Return the TF-IDF matrix (n_books, n_terms): smoothed IDF where a book has a term, else 0."""
+    matrix = sparse.csr_array(
+        sparse.hstack([_term_matrix(data.book_features), _term_matrix(data.book_words)], format="csr")
+    )
     books_of_term = np.bincount(matrix.indices, minlength=matrix.shape[1])
     rarity = 1 + np.log((1 + matrix.shape[0]) / (1 + books_of_term))
     return sparse.csr_array((rarity[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def _terms(features: Features) -> Csr:
+def _term_matrix(features: Features) -> Csr:
     columns = [column for column, name in enumerate(features.names) if name.startswith(PREFIXES)]
     return sparse.csr_array(features.matrix[:, columns])

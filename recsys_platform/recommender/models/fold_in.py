@@ -1,6 +1,6 @@
-"""From what a reader liked to the reader's vector, without training.
+"""Fold-in: a reader's vector from the reader's likes, without training.
 
-Belongs here: the ways to do so, and what each liked book adds to the vector. Does not: what vectors are scored against (factors.py).
+Belongs here: the methods, and each liked book's part of the vector. Does not: scoring (factors.py).
 """
 
 from collections.abc import Mapping
@@ -10,31 +10,31 @@ from typing import Protocol
 import numpy as np
 
 from recsys_platform.recommender.arrays import AnyArray, DoubleArray, FloatArray
-from recsys_platform.recommender.models.histories import Histories, fading
+from recsys_platform.recommender.models.histories import Histories, rank_decay
 from recsys_platform.recommender.models.scoring import add_rows
 
 RIDGE = 1.0
-"""Regularization of the map from histories to users, in users: there are thousands of them to a few dozen components."""
+"""Ridge penalty of the map from histories to user vectors, in users."""
 
 
-class Folding(Protocol):
-    """Knows one way; `books` are the vectors of the catalogue, shape (n_books, c)."""
+class FoldInMethod(Protocol):
+    """A fold-in method; `books` are the book vectors, shape (n_books, c)."""
 
     def vectors(self, histories: Histories, books: FloatArray) -> FloatArray:
-        """The vector of each reader, shape (n_readers, c); it does not depend on who else is asked for."""
+        """Vectors of the readers, shape (n_readers, c); independent of the other readers in the batch."""
 
     def shares(self, history: Histories, books: FloatArray) -> FloatArray:
-        """What each liked book adds to one reader's vector, shape (books in the history, c)."""
+        """Each liked book's part of one reader's vector, shape (books in the history, c)."""
 
     def arrays(self) -> dict[str, AnyArray]:
-        """All that it needs, by name."""
+        """All fields as arrays, by name."""
 
 
 @dataclass(frozen=True)
 class MeanMap:
-    """A linear map of the mean of the liked books' vectors: for models whose training has no closed form.
+    """A linear map of the mean vector of the liked books, for models whose user step has no closed form.
 
-    `from_history` (c + 1, c) takes that mean, newer books counting more (`half_life`, in books), and a 1 to the vector.
+    `from_history` (c + 1, c) maps the mean, with newer books weighing more (`half_life`, in books), and an intercept to the vector.
     """
 
     from_history: FloatArray
@@ -42,12 +42,14 @@ class MeanMap:
 
     def vectors(self, histories: Histories, books: FloatArray) -> FloatArray:
         """The mapped means."""
-        means = history_means(histories, books, self.half_life).astype(np.float64)  # one row and many round alike
+        means = history_means(histories, books, self.half_life).astype(
+            np.float64
+        )  # so that one row and many rows round alike
         return np.asarray(means @ self.from_history[:-1] + self.from_history[-1], dtype=np.float32)
 
     def shares(self, history: Histories, books: FloatArray) -> FloatArray:
-        """Each book's part of the mean, mapped; what is added for everyone is nobody's."""
-        weight = fading(history.age, self.half_life)
+        """Each book's part of the mean, mapped; the intercept belongs to no book."""
+        weight = rank_decay(history.age, self.half_life)
         own = books[history.books] * (weight / max(weight.sum(), 1e-9))[:, None]
         return np.asarray(own @ self.from_history[:-1])
 
@@ -58,10 +60,10 @@ class MeanMap:
 
 @dataclass(frozen=True)
 class LeastSquares:
-    """The step that trains a user when the books' vectors stay (Hu, Koren & Volinsky 2008, equation 4).
+    """The user step of ALS with fixed book vectors (Hu, Koren & Volinsky 2008, equation 4).
 
-    `gram` (c, c): YᵀY + λI of the vectors Y that the books had in training. `alpha`: confidence of the newest liked book, halved
-    every `half_life` books.
+    `gram` (c, c): YᵀY + λI of the book vectors Y in training. `alpha`: confidence of the newest liked book, halved every `half_life`
+    books.
     """
 
     gram: DoubleArray
@@ -69,30 +71,30 @@ class LeastSquares:
     half_life: float
 
     def vectors(self, histories: Histories, books: FloatArray) -> FloatArray:
-        """The solution for each reader alone."""
-        confidence = self.alpha * fading(histories.age, self.half_life).astype(np.float64)
+        """Least-squares solution per reader."""
+        confidence = self.alpha * rank_decay(histories.age, self.half_life).astype(np.float64)
         found = np.empty((len(histories), books.shape[1]), np.float32)
         for reader, (start, stop) in enumerate(zip(histories.starts, histories.starts[1:], strict=False)):
             own = books[histories.books[start:stop]].astype(np.float64)
-            found[reader] = self._solved(own, confidence[start:stop], confidence[start:stop] @ own)
+            found[reader] = self._solve_user(own, confidence[start:stop], confidence[start:stop] @ own)
         return found
 
     def shares(self, history: Histories, books: FloatArray) -> FloatArray:
-        """The solution is linear in the liked books, so that each has its own: confidence · (gram + Yᵀ(C - I)Y)⁻¹ y."""
+        """The solution is linear in the liked books; each book's part is confidence · (gram + Yᵀ(C - I)Y)⁻¹ y."""
         own = books[history.books].astype(np.float64)
-        confidence = self.alpha * fading(history.age, self.half_life).astype(np.float64)
-        return np.asarray(self._solved(own, confidence, own.T * confidence).T, dtype=np.float32)
+        confidence = self.alpha * rank_decay(history.age, self.half_life).astype(np.float64)
+        return np.asarray(self._solve_user(own, confidence, own.T * confidence).T, dtype=np.float32)
 
-    def _solved(self, own: DoubleArray, confidence: DoubleArray, wanted: DoubleArray) -> DoubleArray:
-        return np.asarray(np.linalg.solve(self.gram + (own.T * (confidence - 1)) @ own, wanted))
+    def _solve_user(self, own: DoubleArray, confidence: DoubleArray, targets: DoubleArray) -> DoubleArray:
+        return np.asarray(np.linalg.solve(self.gram + (own.T * (confidence - 1)) @ own, targets))
 
     def arrays(self) -> dict[str, AnyArray]:
         """The fields."""
         return {"gram": self.gram, "alpha": np.array([self.alpha]), "half_life": np.array([self.half_life])}
 
 
-def restore_folding(arrays: Mapping[str, AnyArray]) -> Folding:
-    """Undo `arrays()`."""
+def restore_fold_in(arrays: Mapping[str, AnyArray]) -> FoldInMethod:
+    """Restore a fold-in method from `arrays()`."""
     half_life = float(arrays["half_life"][0])
     if "gram" in arrays:
         return LeastSquares(arrays["gram"], float(arrays["alpha"][0]), half_life)
@@ -100,8 +102,8 @@ def restore_folding(arrays: Mapping[str, AnyArray]) -> Folding:
 
 
 def history_means(histories: Histories, books: FloatArray, half_life: float) -> FloatArray:
-    """The mean of each history's book vectors, newer books counting more, shape (n_readers, c); 0 for an empty history."""
-    weights = fading(histories.age, half_life)
+    """Return weighted means of the histories' book vectors, shape (n_readers, c); newer books weigh more, 0 for an empty history."""
+    weights = rank_decay(histories.age, half_life)
     total = np.bincount(histories.reader, weights=weights, minlength=len(histories))
     sums = np.zeros((len(histories), books.shape[1]), np.float32)
     add_rows(histories.starts, histories.books, weights, books, sums)
@@ -109,14 +111,14 @@ def history_means(histories: Histories, books: FloatArray, half_life: float) -> 
 
 
 def map_from_histories(histories: Histories, users: FloatArray, books: FloatArray, half_life: float) -> MeanMap:
-    """The ridge regression (Hoerl & Kennard 1970) of the trained users' vectors on their histories' means and a 1."""
+    """Fit the map by ridge regression (Hoerl & Kennard 1970) of the trained user vectors on the means of their histories."""
     read = histories.lengths > 0
     means = history_means(histories, books, half_life)[read].astype(np.float64)
     found = ridge(np.column_stack([means, np.ones(len(means))]), users[read], RIDGE)
     return MeanMap(found.astype(np.float32), half_life)
 
 
-def ridge(given: FloatArray, wanted: FloatArray, regularization: float) -> FloatArray:
-    """W that minimises ‖given W - wanted‖² + regularization ‖W‖², shape (given columns, wanted columns)."""
-    gram = given.T @ given + regularization * np.eye(given.shape[1])
-    return np.asarray(np.linalg.solve(gram, given.T @ wanted))
+def ridge(inputs: FloatArray, targets: FloatArray, regularization: float) -> FloatArray:
+    """Return W that minimises ‖inputs W - targets‖² + regularization ‖W‖², shape (input columns, target columns)."""
+    gram = inputs.T @ inputs + regularization * np.eye(inputs.shape[1])
+    return np.asarray(np.linalg.solve(gram, inputs.T @ targets))

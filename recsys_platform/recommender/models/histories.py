@@ -1,6 +1,6 @@
-"""What readers liked, in order: what every personal model is trained on and can be asked with.
+"""Histories: the books that readers liked, in order; the input of every personal model.
 
-Belongs here: histories by reader, and how much less an older book counts. Does not: what models make of them.
+Belongs here: histories by reader, and their decay by rank. Does not: the models.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from scipy import sparse
 
 from recsys_platform.recommender.arrays import Csr, FloatArray, IntArray
 from recsys_platform.recommender.data.dataset import Dataset
-from recsys_platform.recommender.data.recency import newer_of_the_user
+from recsys_platform.recommender.data.recency import recency_rank
 from recsys_platform.recommender.errors import ModelError
 
 
 @dataclass(frozen=True)
 class Histories:
-    """Reader i liked `books[starts[i]:starts[i + 1]]`, oldest first; indices of a catalogue of `n_books`.
+    """Reader i liked `books[starts[i]:starts[i + 1]]`, oldest first; indexes into an item catalog of `n_books`.
 
-    `age`: how many newer books the reader of each of `books` liked: age by reading, whatever the calendar says.
+    `age`: for each of `books`, the number of newer books of the same reader (recency rank), not a time.
     """
 
     starts: IntArray
@@ -33,66 +33,66 @@ class Histories:
 
     @cached_property
     def lengths(self) -> IntArray:
-        """How many books each reader liked, shape (n_readers,)."""
+        """Number of liked books per reader, shape (n_readers,)."""
         return np.diff(self.starts)
 
     @cached_property
     def reader(self) -> IntArray:
-        """Whose each of `books` is."""
+        """Reader of each of `books`."""
         return np.repeat(np.arange(len(self), dtype=np.int32), self.lengths)
 
     def take(self, readers: IntArray) -> "Histories":
-        """The histories of some readers, in the order given."""
+        """Return the histories of some readers, in the given order."""
         lengths = self.lengths[readers]
         starts = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
         inside = np.arange(starts[-1]) - np.repeat(starts[:-1], lengths)
         where = np.repeat(self.starts[readers], lengths) + inside
         return Histories(starts, self.books[where], self.age[where], self.n_books)
 
-    def check_about(self, n_books: int) -> None:
-        """Raise ModelError unless they are about a catalogue of so many books: kernels read where they are told to."""
+    def check_catalog_size(self, n_books: int) -> None:
+        """Raise ModelError unless the item catalog has `n_books` books: the kernels do not check indexes."""
         if self.n_books != n_books:
             raise ModelError(
-                f"The histories are about {self.n_books:,} books and the model about {n_books:,}: leave out the books that came "
-                "since it was trained."
+                f"The histories are about {self.n_books:,} books and the model about {n_books:,}: leave out the books added "
+                "after it was trained."
             )
 
     def weighted(self, half_life: float) -> Csr:
-        """Each history as a row of shape (n_books,): 1 for the newest book, 0.5 for one that is `half_life` books older."""
-        return self.matrix(fading(self.age, half_life))
+        """Return histories as rows: 1 for the newest book, 0.5 for one that is `half_life` books older."""
+        return self.matrix(rank_decay(self.age, half_life))
 
     def matrix(self, weights: FloatArray | None = None) -> Csr:
-        """Histories as rows, with a weight for each of `books`, 1 if none are given."""
+        """Return histories as rows (n_readers, n_books), with a weight for each of `books`; 1 by default."""
         data = np.ones(len(self.books), np.float32) if weights is None else weights
         return sparse.csr_array((data, self.books, self.starts), shape=(len(self), self.n_books))
 
 
-def fading(age: IntArray, half_life: float) -> FloatArray:
-    """1 at age 0, halved every `half_life` books."""
+def rank_decay(age: IntArray, half_life: float) -> FloatArray:
+    """Exponential decay by recency rank: 1 at age 0, halved every `half_life` books."""
     return np.exp2(-age / np.float32(half_life)).astype(np.float32)
 
 
 def histories_of(data: Dataset) -> Histories:
-    """What each user of a data set liked; books liked at the same moment are of the same age, the one with the lower index first."""
+    """Return the likes of each user of a data set; books liked at the same time have the same age, ordered by index."""
     liked = data.interactions.where(data.interactions.positive)
     order = np.lexsort((liked.book, liked.liked_at, liked.user))
-    age = newer_of_the_user(liked)[order]
-    return Histories(_starts(data.positives_per_user), liked.book[order], age, len(data.book_ids))
+    age = recency_rank(liked)[order]
+    return Histories(_start_offsets(data.positives_per_user), liked.book[order], age, len(data.book_ids))
 
 
 def histories_from(lists: Sequence[Sequence[int]], n_books: int) -> Histories:
-    """Histories of readers that no data set knows: books by index, oldest first. ModelError if there is no such book."""
+    """Build histories of readers outside the data set, from book indexes, oldest first. ModelError for an invalid index."""
     lengths = np.array([len(each) for each in lists], dtype=np.int32)
     books = np.array([book for each in lists for book in each], dtype=np.int32)
     if len(books) and not 0 <= books.min() <= books.max() < n_books:
-        raise ModelError(f"A history holds a book that is none of the {n_books:,} of the catalogue: leave it out.")
-    return Histories(_starts(lengths), books, ages_in_order(lengths), n_books)
+        raise ModelError(f"A history has a book outside the item catalog of {n_books:,} books: leave it out.")
+    return Histories(_start_offsets(lengths), books, ages_in_order(lengths), n_books)
 
 
 def ages_in_order(lengths: IntArray) -> IntArray:
-    """The ages of the books of histories of such lengths, each book newer than the one before."""
+    """Return the ages of the books in histories of these lengths, oldest first."""
     return np.repeat(np.cumsum(lengths), lengths).astype(np.int32) - 1 - np.arange(lengths.sum(), dtype=np.int32)
 
 
-def _starts(lengths: IntArray) -> IntArray:
+def _start_offsets(lengths: IntArray) -> IntArray:
     return np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)

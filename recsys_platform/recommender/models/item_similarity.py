@@ -1,6 +1,6 @@
-"""Models that know how books go together: a reader's scores are the sum of what the liked books say (Deshpande & Karypis 2004).
+"""Item-similarity models: a reader's scores are sums over the liked books (Deshpande & Karypis 2004).
 
-Belongs here: scoring by a matrix of books by books, whoever made it. Does not: how it is made (ease.py, sequence.py, item_knn.py).
+Belongs here: scoring by an item-item matrix. Does not: fitting the matrix (ease.py, sequence.py, item_knn.py).
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ import numpy as np
 from scipy import sparse
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray
-from recsys_platform.recommender.models.histories import Histories, ages_in_order, fading
+from recsys_platform.recommender.models.histories import Histories, ages_in_order, rank_decay
 from recsys_platform.recommender.models.scoring import add_rows, add_sparse_rows
 
 
 @dataclass(frozen=True)
-class ItemModel:
-    """`similarity[i, j]`: how much having liked book `chosen[i]` speaks for book `chosen[j]`; other books have no say and score 0.
+class ItemSimilarityModel:
+    """`similarity[i, j]`: weight of liked book `chosen[i]` in the score of book `chosen[j]`; books outside `chosen` score 0.
 
-    Dense or sparse, shape (len(chosen),) * 2. `half_life`: of a liked book's say, in books liked since.
+    Dense or sparse, shape (len(chosen), len(chosen)). `half_life`: of a liked book's weight, in books liked since.
     """
 
     name: str
@@ -30,37 +30,41 @@ class ItemModel:
     half_life: float
 
     def scores(self, users: IntArray) -> FloatArray:
-        """The sum over each user's own history; a user's row does not depend on who else is asked for."""
+        """Sums over each user's history; independent of the other users in the batch."""
         return self.fold_in(self.histories.take(users))
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The sum over each history; ModelError if they are about another catalogue."""
-        histories.check_about(self.histories.n_books)
+        """Sums over each history. ModelError if they are about another item catalog."""
+        histories.check_catalog_size(self.histories.n_books)
         scores = np.zeros((len(histories), len(self.chosen)), np.float32)
-        said = (histories.starts, self._place[histories.books], fading(histories.age, self.half_life))
+        entries = (
+            histories.starts,
+            self._index_among_chosen[histories.books],
+            rank_decay(histories.age, self.half_life),
+        )
         if isinstance(self.similarity, np.ndarray):
-            add_rows(*said, self.similarity, scores)
+            add_rows(*entries, self.similarity, scores)
         else:
-            add_sparse_rows(*said, self.similarity.data, self.similarity.indices, self.similarity.indptr, scores)
-        return self._spread(scores)
+            add_sparse_rows(*entries, self.similarity.data, self.similarity.indices, self.similarity.indptr, scores)
+        return self._expand_to_all_books(scores)
 
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:
-        """The terms of that sum."""
-        own, listed = self._place[history.books], self._place[books]
+        """The terms of the sum."""
+        own, listed = self._index_among_chosen[history.books], self._index_among_chosen[books]
         rows, columns = np.maximum(own, 0), np.maximum(listed, 0)
         if isinstance(self.similarity, np.ndarray):
-            terms = self.similarity[rows[:, None], columns]  # not [rows][:, columns]: that copies whole rows first
+            terms = self.similarity[rows[:, None], columns]  # not [rows][:, columns], which copies whole rows first
         else:
             terms = self.similarity[rows][:, columns].toarray()
         known = (own >= 0)[:, None] & (listed >= 0)[None, :]
-        return np.asarray(terms * known * fading(history.age, self.half_life)[:, None], dtype=np.float32)
+        return np.asarray(terms * known * rank_decay(history.age, self.half_life)[:, None], dtype=np.float32)
 
     def personal(self, users: IntArray) -> BoolArray:
-        """Whether each user liked a book that has a say in others."""
-        return self._heard[users]
+        """Whether each user liked a book that has weight in the score of another."""
+        return self._has_scored_history[users]
 
     def arrays(self) -> dict[str, AnyArray]:
-        """The fields; a sparse matrix as its three arrays."""
+        """All fields; a sparse matrix as its three arrays."""
         similarity = (
             {f"similarity_{part}": getattr(self.similarity, part) for part in ("data", "indices", "indptr")}
             if sparse.issparse(self.similarity)
@@ -77,36 +81,36 @@ class ItemModel:
         }
 
     @classmethod
-    def restore(cls, name: str, arrays: Mapping[str, AnyArray]) -> "ItemModel":
-        """The model of `arrays()`."""
+    def restore(cls, name: str, arrays: Mapping[str, AnyArray]) -> "ItemSimilarityModel":
+        """Restore the model from `arrays()`."""
         chosen = arrays["chosen"]
         return cls(
             name=name,
-            similarity=_similarity(arrays, len(chosen)),
+            similarity=_restore_similarity(arrays, len(chosen)),
             chosen=chosen,
-            histories=_histories(arrays),
+            histories=_restore_histories(arrays),
             half_life=float(arrays["half_life"][0]),
         )
 
     @cached_property
-    def _place(self) -> IntArray:
-        """Where each book stands among the chosen ones, -1 if it is none of them."""
+    def _index_among_chosen(self) -> IntArray:
+        """Index of each book in `chosen`, -1 if it is not there."""
         place = np.full(self.histories.n_books, -1, np.int32)
         place[self.chosen] = np.arange(len(self.chosen), dtype=np.int32)
         return place
 
     @cached_property
-    def _heard(self) -> BoolArray:
-        return np.diff(self.histories.matrix()[:, self.chosen[self._speaks]].indptr) > 0
+    def _has_scored_history(self) -> BoolArray:
+        return np.diff(self.histories.matrix()[:, self.chosen[self._has_neighbours]].indptr) > 0
 
     @cached_property
-    def _speaks(self) -> BoolArray:
-        """Whether each chosen book says anything of another."""
-        said: Any = self.similarity != 0
-        of_others = np.asarray(said.sum(axis=1)).ravel() - np.asarray(said.diagonal(), dtype=np.int64)
-        return np.asarray(of_others > 0)
+    def _has_neighbours(self) -> BoolArray:
+        """Whether each chosen book has weight in the score of another."""
+        entries: Any = self.similarity != 0
+        other_books = np.asarray(entries.sum(axis=1)).ravel() - np.asarray(entries.diagonal(), dtype=np.int64)
+        return np.asarray(other_books > 0)
 
-    def _spread(self, scores: FloatArray) -> FloatArray:
+    def _expand_to_all_books(self, scores: FloatArray) -> FloatArray:
         if len(self.chosen) == self.histories.n_books:
             return scores
         everything = np.zeros((len(scores), self.histories.n_books), np.float32)
@@ -114,14 +118,14 @@ class ItemModel:
         return everything
 
 
-def _histories(arrays: Mapping[str, AnyArray]) -> Histories:
+def _restore_histories(arrays: Mapping[str, AnyArray]) -> Histories:
     starts = arrays["history_starts"]
-    ages = arrays.get("history_ages")  # not there in models that were stored before books of one moment had one age
+    ages = arrays.get("history_ages")  # missing in older models, in which books of the same time had different ages
     age = ages_in_order(np.diff(starts)) if ages is None else ages
     return Histories(starts, arrays["history_books"], age, int(arrays["n_books"][0]))
 
 
-def _similarity(arrays: Mapping[str, AnyArray], size: int) -> FloatArray | Csr:
+def _restore_similarity(arrays: Mapping[str, AnyArray], size: int) -> FloatArray | Csr:
     if "similarity" in arrays:
         return arrays["similarity"]
     parts = tuple(arrays[f"similarity_{part}"] for part in ("data", "indices", "indptr"))
@@ -129,7 +133,7 @@ def _similarity(arrays: Mapping[str, AnyArray], size: int) -> FloatArray | Csr:
 
 
 def most_liked(histories: Histories, at_most: int) -> IntArray:
-    """The books that were liked at all, the `at_most` most liked of them, ascending."""
+    """Return the `at_most` most liked books with at least one like, ascending."""
     liked = np.bincount(histories.books, minlength=histories.n_books)
     best_first = np.argsort(-liked, kind="stable")[: min(at_most, int((liked > 0).sum()))]
     return np.sort(best_first).astype(np.int32)

@@ -1,7 +1,7 @@
-"""What every model can do.
+"""The protocol of all models.
 
-Belongs here: the protocol, no implementation. Does not: fitting, which differs from model to model: each module has a
-`fit_…` function from a data set and parameters.
+Belongs here: the protocol, no implementation. Does not: fitting; each model's module has a `fit_…` function that takes a data set and
+parameters.
 """
 
 from typing import Protocol
@@ -11,23 +11,23 @@ from recsys_platform.recommender.models.histories import Histories
 
 
 class Recommender(Protocol):
-    """A fitted model; users and books are indices of the data set it was fitted on."""
+    """A fitted model; users and books are indexes of the data set it was fitted on."""
 
     @property
     def name(self) -> str:
-        """The name it is registered and published under."""
+        """The name under which it is registered and published."""
 
     def scores(self, users: IntArray) -> FloatArray:
-        """A new array of shape (len(users), n_books): higher is better, comparable within a user only."""
+        """Return scores in a new array of shape (len(users), n_books); higher is better, comparable only within a user."""
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The same for readers who were not there, or liked more since: shape (len(histories), n_books), without training."""
+        """Return scores for any histories without training, shape (len(histories), n_books)."""
 
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:
-        """What each book of one reader's history adds to the scores of some books, shape (books in the history, len(books))."""
+        """Return what each book of one reader's history adds to the scores of `books`, shape (books in the history, len(books))."""
 
     def personal(self, users: IntArray) -> BoolArray:
-        """Whether each user's scores rest on what that user did, shape (len(users),)."""
+        """Return whether each user's scores depend on that user's history, shape (len(users),)."""
 
     def arrays(self) -> dict[str, AnyArray]:
-        """All that it needs, by name; numbers, flags, or strings as objects."""
+        """Return all fields as arrays, by name: numbers, flags, or strings as objects."""

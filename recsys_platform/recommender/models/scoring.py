@@ -1,7 +1,7 @@
-"""The compiled loops of scoring: a reader's scores from vectors or from rows of a matrix, and the sum of several models'.
+"""Compiled loops for scoring: products with vectors, sums of matrix rows, standardized sums.
 
-Belongs here: loops over plain arrays that libraries have as well, but whose calls cost one reader more than the work. Does not: what
-is scored by what (factors.py, items.py, blend.py).
+Belongs here: loops over plain arrays that libraries also have, but with a call overhead that dominates for one reader. Does not: the
+models that use them (factors.py, item_similarity.py, blend.py).
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from numba import njit
 from recsys_platform.recommender.arrays import AnyArray
 
 TILE = 2048
-"""Books that are scored at a time: their sums stay in the nearest cache."""
+"""Books scored at a time, so that their sums stay in the L1 cache."""
 
 
 @njit(cache=True, nogil=True)
@@ -28,7 +28,7 @@ def multiply(vectors: AnyArray, books: AnyArray, bias: AnyArray, scores: AnyArra
 
 @njit(cache=True, nogil=True)
 def _add_components(vector: AnyArray, books: AnyArray, begin: int, size: int, total: AnyArray) -> None:
-    """Add `vector` (c,) · some columns of `books` (c, n), four components at a time: sums are fetched a quarter as often."""
+    """Add `vector` (c,) · some columns of `books` (c, n), four components at a time to load the sums less often."""
     end, whole = begin + size, len(vector) // 4 * 4
     for at in range(0, whole, 4):
         one, two, three, four = vector[at], vector[at + 1], vector[at + 2], vector[at + 3]
@@ -44,9 +44,9 @@ def _add_components(vector: AnyArray, books: AnyArray, begin: int, size: int, to
 
 @njit(cache=True, nogil=True)
 def add_rows(starts: AnyArray, at: AnyArray, weights: AnyArray, matrix: AnyArray, scores: AnyArray) -> None:
-    """To row i of `scores` (m, n) add `weights[e]` times row `at[e]` of `matrix`, for e from `starts[i]` to `starts[i + 1]`.
+    """Add `weights[e]` times row `at[e]` of `matrix` to row i of `scores` (m, n), for e from `starts[i]` to `starts[i + 1]`.
 
-    Below 0, `at` stands for no row.
+    Negative values of `at` are skipped.
     """
     for row in range(scores.shape[0]):
         own, first = scores[row], starts[row]
@@ -62,7 +62,7 @@ def add_rows(starts: AnyArray, at: AnyArray, weights: AnyArray, matrix: AnyArray
 
 @njit(cache=True, nogil=True)
 def _add_four_rows(at: AnyArray, weights: AnyArray, matrix: AnyArray, own: AnyArray) -> None:
-    """Four rows of `matrix` at a time: sums are fetched a quarter as often."""
+    """Add four rows of `matrix` at a time to load the sums less often."""
     factors = np.where(at >= 0, weights, np.float32(0))
     one, two, three, four = factors[0], factors[1], factors[2], factors[3]
     first, second = matrix[max(at[0], 0)], matrix[max(at[1], 0)]
@@ -81,7 +81,7 @@ def add_sparse_rows(
     indptr: AnyArray,
     scores: AnyArray,
 ) -> None:
-    """The same, of a matrix in the three arrays of compressed rows."""
+    """As `add_rows`, for a sparse matrix given as its three CSR arrays."""
     for row in range(scores.shape[0]):
         for entry in range(starts[row], starts[row + 1]):
             if at[entry] >= 0:
@@ -91,9 +91,9 @@ def add_sparse_rows(
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
 def mean_and_deviation(scores: AnyArray) -> tuple[np.float32, np.float32]:
-    """Of one row, summed in double precision; a deviation of 0 is given as 1.
+    """Return mean and standard deviation of one row, summed in double precision; a deviation of 0 becomes 1.
 
-    In one pass, over what scores differ by from the first: a row of equal scores has no deviation, wherever it lies.
+    One pass over the differences from the first score, so that a row of equal scores has a deviation of exactly 0.
     """
     first, total, squares = np.float64(scores[0]), 0.0, 0.0
     for score in scores:
@@ -107,7 +107,7 @@ def mean_and_deviation(scores: AnyArray) -> tuple[np.float32, np.float32]:
 
 @njit(cache=True, nogil=True)
 def add_standardized(scores: AnyArray, weights: AnyArray, total: AnyArray) -> None:
-    """To each row of `total` (m, n) add that of `scores`, brought to mean 0 and deviation 1, times its weight (m,)."""
+    """Add each standardized row of `scores` times its weight (m,) to the row of `total` (m, n)."""
     for row in range(scores.shape[0]):
         mean, deviation = mean_and_deviation(scores[row])
         factor = np.float32(weights[row] / deviation)

@@ -1,6 +1,6 @@
-"""Which books are liked after which, in closed form: the transition half of SLIST (Choi et al. 2021), with fading on both sides.
+"""Sequential recommendation in closed form: the transition model of SLIST (Choi et al. 2021), with decay in both directions.
 
-Belongs here: what comes next. Does not: what goes together whatever the order (ease.py), scoring (items.py).
+Belongs here: transitions between liked books. Does not: co-occurrence without order (ease.py), scoring (item_similarity.py).
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from recsys_platform.recommender.arrays import AnyArray, DoubleArray, IntArray
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.models.histories import Histories, histories_of
-from recsys_platform.recommender.models.item_similarity import ItemModel, most_liked
+from recsys_platform.recommender.models.item_similarity import ItemSimilarityModel, most_liked
 from recsys_platform.recommender.params import Count, HalfLife, Positive
 
 
@@ -25,13 +25,13 @@ class SequenceParams:
     max_books: Count = 5_000
 
 
-def fit_sequence(data: Dataset, params: SequenceParams, *, name: str = "sequence") -> ItemModel:
-    """B = (PᵀP + λI)⁻¹ PᵀF: from the past P to the future F at every moment of every history, its diagonal 0.
+def fit_sequence(data: Dataset, params: SequenceParams, *, name: str = "sequence") -> ItemSimilarityModel:
+    """Fit B = (PᵀP + λI)⁻¹ PᵀF with zero diagonal: from the past P to the future F at every position of every history.
 
-    A history is cut at each of its books, and books of one moment lie on the same side of a cut. What lies before and behind it fades
-    with its distance from it, and a history's cuts weigh 1 together.
+    A history is cut after each of its books; books of the same time are on the same side of a cut. Weights decay with the distance
+    from the cut, and all cuts of a history together weigh 1.
 
-    NothingToLearnError if nobody liked two books, one after the other.
+    Raises NothingToLearnError if nobody liked two books at different times.
     """
     histories = histories_of(data)
     chosen = most_liked(histories, params.max_books)
@@ -39,15 +39,15 @@ def fit_sequence(data: Dataset, params: SequenceParams, *, name: str = "sequence
         raise NothingToLearnError(
             "Nobody liked two books one after the other: there is no order to learn from. Load events with times first."
         )
-    past, future = _moments(histories, chosen, params.half_life)
+    past, future = _transition_moments(histories, chosen, params.half_life)
     past[np.diag_indices_from(past)] += params.regularization
     weights = linalg.solve(past, future, assume_a="pos", overwrite_a=True, overwrite_b=True, check_finite=False)
     np.fill_diagonal(weights, 0)
-    return ItemModel(name, weights.astype(np.float32), chosen, histories, params.half_life)
+    return ItemSimilarityModel(name, weights.astype(np.float32), chosen, histories, params.half_life)
 
 
-def _moments(histories: Histories, chosen: IntArray, half_life: float) -> tuple[DoubleArray, DoubleArray]:
-    """PᵀP and PᵀF, both (len(chosen),) * 2, from one dense block a history: their sums over all cuts have closed forms."""
+def _transition_moments(histories: Histories, chosen: IntArray, half_life: float) -> tuple[DoubleArray, DoubleArray]:
+    """PᵀP and PᵀF, both of shape (len(chosen), len(chosen)), from one dense block per history."""
     column = np.full(histories.n_books, -1)
     column[chosen] = np.arange(len(chosen))
     past, future = (np.zeros((len(chosen), len(chosen))) for _ in range(2))
@@ -56,7 +56,7 @@ def _moments(histories: Histories, chosen: IntArray, half_life: float) -> tuple[
         known = np.flatnonzero(books >= 0)
         if len(books) > 1 and len(known):
             where = np.ix_(books[known], books[known])
-            at = len(books) - 1 - histories.age[start:stop][known]  # the same for books of one moment
+            at = len(books) - 1 - histories.age[start:stop][known]  # equal for books of the same time
             of_past, of_future = _closed_forms(at, len(books), half_life)
             past[where] += of_past
             future[where] += of_future
@@ -64,9 +64,9 @@ def _moments(histories: Histories, chosen: IntArray, half_life: float) -> tuple[
 
 
 def _closed_forms(at: AnyArray, length: int, half_life: float) -> tuple[DoubleArray, DoubleArray]:
-    """For positions a and b of a history, and p(x) = 2^(-x / half_life): sums over the cuts c between books.
+    """Sums over all cuts c, for positions a and b of a history and p(x) = 2^(-x / half_life), in closed form.
 
-    Σ p(c - 1 - a) p(c - 1 - b) over the cuts behind both, and Σ p(c - 1 - a) p(b - c) over the cuts from a to b.
+    Σ p(c - 1 - a) p(c - 1 - b) over the cuts after both, and Σ p(c - 1 - a) p(b - c) over the cuts between a and b.
     """
     later = at[None, :] - at[:, None]
     faded = np.exp2(-2.0 / half_life)

@@ -1,7 +1,7 @@
-"""EASE for catalogues too large for a dense matrix of books by books: sparse weights, each book with its strongest neighbours.
+"""EASE for item catalogs too large for a dense item-item matrix: sparse weights, with the strongest neighbours per book.
 
-Belongs here: the exact weights through the readers' side, and the ridge regression of each book on its neighbours. Does not: which of
-them is taken when, the dense form (ease.py).
+Belongs here: exact weights from a readers × readers inverse, and the ridge regression of each book on its neighbours. Does not: the
+choice between them, the dense solution (ease.py).
 """
 
 import numpy as np
@@ -13,27 +13,27 @@ from recsys_platform.recommender.arrays import AnyArray, Csr, DoubleArray, Float
 from recsys_platform.recommender.models.symmetric import inverse_of_positive
 
 BLOCK_BYTES = 64_000_000
-"""Of one dense block of columns."""
-MOST_PAIRS = 50_000_000
-"""Pairs of liked books that are counted at most: of long histories only the latest books are, as many as keep to it."""
+"""Memory of one dense block of columns."""
+MAX_PAIRS = 50_000_000
+"""Limit for pairs of co-liked books: long histories are cut to their latest books to stay below it."""
 
 
 def weights_through_readers(liked: Csr, regularization: float, neighbours: int) -> Csr:
-    """EASE's weights exactly, from an inverse of readers × readers; of each column the `neighbours` largest are kept.
+    """Compute exact EASE weights from a readers × readers inverse, keeping the `neighbours` largest per column.
 
-    By the identity of Woodbury P = (XᵀX + λI)⁻¹ = (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ. With Q = Xᵀ(XXᵀ + λI)⁻¹X the weights are
+    By the Woodbury identity P = (XᵀX + λI)⁻¹ = (I - Xᵀ(XXᵀ + λI)⁻¹X) / λ. With Q = Xᵀ(XXᵀ + λI)⁻¹X the weights are
     B[i, j] = -P[i, j] / P[j, j] = Q[i, j] / (1 - Q[j, j]).
     """
     gram = np.asarray((liked @ liked.T).toarray(), dtype=np.float64, order="F")
     gram[np.diag_indices_from(gram)] += regularization
     inverse, books = inverse_of_positive(gram), sparse.csr_array(liked.T).astype(np.float64)
     step = max(1, BLOCK_BYTES // (8 * max(liked.shape)))
-    blocks = (np.arange(start, min(start + step, len_of(books))) for start in range(0, len_of(books), step))
-    return _stacked([strongest(_columns(books, inverse, block), neighbours) for block in blocks])
+    blocks = (np.arange(start, min(start + step, row_count(books))) for start in range(0, row_count(books), step))
+    return _stack_columns([keep_largest(_weight_columns(books, inverse, block), neighbours) for block in blocks])
 
 
-def _columns(books: Csr, inverse: DoubleArray, block: AnyArray) -> FloatArray:
-    """Some columns of B, a row each."""
+def _weight_columns(books: Csr, inverse: DoubleArray, block: AnyArray) -> FloatArray:
+    """Columns `block` of B, one per row."""
     product = books @ (books[block] @ inverse).T
     own = product[block, np.arange(len(block))]
     weights = (product / (1 - own)).T
@@ -42,15 +42,17 @@ def _columns(books: Csr, inverse: DoubleArray, block: AnyArray) -> FloatArray:
 
 
 def weights_of_neighbours(liked: Csr, regularization: float, neighbours: int) -> Csr:
-    """Each book's ridge regression on those liked together with it, at most `neighbours`: EASE's column where no other book counts.
+    """Fit each book's ridge regression on at most `neighbours` co-liked books: EASE restricted to these books.
 
-    The nearest by cosine take part (Ning & Karypis 2011 choose them so for SLIM).
+    The nearest books by cosine are used (as Ning & Karypis 2011 do for SLIM).
     """
     together = _liked_together(liked)
     books = together.shape[0]
     found, which = np.zeros((books, neighbours), np.float32), np.full((books, neighbours), -1, np.int32)
-    with threadpool_limits(1, "blas"):  # the loop has its own threads
-        _regress(together.data, together.indices, together.indptr, together.diagonal(), regularization, found, which)
+    with threadpool_limits(1, "blas"):  # the compiled loop has its own threads
+        _fit_neighbour_weights(
+            together.data, together.indices, together.indptr, together.diagonal(), regularization, found, which
+        )
     kept = which >= 0
     starts = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
     columns = sparse.csr_array((found[kept], which[kept], starts), shape=(books, books))
@@ -58,7 +60,7 @@ def weights_of_neighbours(liked: Csr, regularization: float, neighbours: int) ->
 
 
 def _liked_together(liked: Csr) -> Csr:
-    """By how many readers each pair of books was liked, shape (n_books,) * 2, columns in order."""
+    """Number of readers who liked both books of each pair, shape (n_books, n_books), columns sorted."""
     liked = _latest_of_each(liked, _longest_history(np.diff(liked.indptr)))
     together: Csr = sparse.csr_array(liked.T @ liked).astype(np.float32)
     together.sort_indices()
@@ -66,17 +68,17 @@ def _liked_together(liked: Csr) -> Csr:
 
 
 def _longest_history(lengths: IntArray) -> int:
-    """The most books of a history that keep the sum of squares within MOST_PAIRS."""
+    """The longest history length that keeps the number of pairs within MAX_PAIRS."""
     low, high = 1, max(int(lengths.max(initial=1)), 1)
     while low < high:
         middle = (low + high + 1) // 2
-        fits = (np.minimum(lengths, middle).astype(np.float64) ** 2).sum() <= MOST_PAIRS
+        fits = (np.minimum(lengths, middle).astype(np.float64) ** 2).sum() <= MAX_PAIRS
         low, high = (middle, high) if fits else (low, middle - 1)
     return low
 
 
 def _latest_of_each(liked: Csr, length: int) -> Csr:
-    """Rows of which the last `length` entries stay: histories hold their books oldest first."""
+    """Keep the last `length` entries per row, the latest books of each history."""
     lengths = np.diff(liked.indptr)
     from_end = np.repeat(liked.indptr[1:], lengths) - np.arange(liked.nnz)
     keep = from_end <= length
@@ -85,7 +87,7 @@ def _latest_of_each(liked: Csr, length: int) -> Csr:
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _regress(
+def _fit_neighbour_weights(
     data: AnyArray,
     indices: AnyArray,
     indptr: AnyArray,
@@ -94,7 +96,7 @@ def _regress(
     found: AnyArray,
     which: AnyArray,
 ) -> None:
-    """Fill a row of `found` and `which` (n_books, neighbours) for each book: weights and the books they belong to, -1 for none."""
+    """Fill `found` and `which` (n_books, neighbours) per book: weights and their books, -1 for none."""
     for book in prange(len(likes)):
         first, last = indptr[book], indptr[book + 1]
         others = first + np.flatnonzero(indices[first:last] != book)
@@ -103,7 +105,7 @@ def _regress(
             others = np.sort(others[np.argsort(-nearness, kind="mergesort")[: found.shape[1]]])
         if len(others):
             chosen = indices[others]
-            gram = _among(chosen, data, indices, indptr)
+            gram = _dense_block(chosen, data, indices, indptr)
             for at in range(len(chosen)):
                 gram[at, at] += regularization
             found[book, : len(chosen)] = np.linalg.solve(gram, data[others].astype(np.float64))
@@ -111,8 +113,8 @@ def _regress(
 
 
 @njit(cache=True, nogil=True)
-def _among(chosen: AnyArray, data: AnyArray, indices: AnyArray, indptr: AnyArray) -> AnyArray:
-    """The dense block of a sparse matrix with sorted columns in which rows and columns are `chosen` (ascending)."""
+def _dense_block(chosen: AnyArray, data: AnyArray, indices: AnyArray, indptr: AnyArray) -> AnyArray:
+    """Dense block of a sparse matrix with sorted columns; rows and columns are `chosen` (ascending)."""
     block = np.zeros((len(chosen), len(chosen)))
     for row in range(len(chosen)):
         at, last = indptr[chosen[row]], indptr[chosen[row] + 1]
@@ -123,8 +125,8 @@ def _among(chosen: AnyArray, data: AnyArray, indices: AnyArray, indptr: AnyArray
     return block
 
 
-def strongest(rows: FloatArray, count: int) -> Csr:
-    """Dense rows with the `count` entries that lie farthest from 0, those that are 0 left out."""
+def keep_largest(rows: FloatArray, count: int) -> Csr:
+    """Keep the `count` entries of largest magnitude per row, without zeros."""
     size = np.abs(rows)
     if count < rows.shape[1]:
         last = np.partition(size, rows.shape[1] - count, axis=1)[:, [rows.shape[1] - count]]
@@ -132,10 +134,10 @@ def strongest(rows: FloatArray, count: int) -> Csr:
     return sparse.csr_array(rows)
 
 
-def _stacked(columns: list[Csr]) -> Csr:
+def _stack_columns(columns: list[Csr]) -> Csr:
     return sparse.csr_array(sparse.vstack(columns, format="csr").T)
 
 
-def len_of(matrix: Csr) -> int:
-    """Its number of rows."""
+def row_count(matrix: Csr) -> int:
+    """Return the number of rows."""
     return int(matrix.shape[0])

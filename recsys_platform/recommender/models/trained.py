@@ -1,7 +1,6 @@
-"""A fitted model together with the ids that its rows and columns stand for.
+"""A trained model: a fitted model with the ids of its users and books.
 
-Belongs here: what is registered as one version and how it is made whole again. Does not: where it is kept
-(registry/versions.py).
+Belongs here: the content of one version, and restoring it. Does not: storage (registry/versions.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -13,30 +12,30 @@ from recsys_platform.recommender.arrays import AnyArray, IdArray
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.errors import ModelError
 from recsys_platform.recommender.models.blend import Blend
-from recsys_platform.recommender.models.cold_start import Newcomers
+from recsys_platform.recommender.models.cold_start import ColdStartModel
 from recsys_platform.recommender.models.factors import FactorModel
 from recsys_platform.recommender.models.fallback import PREFIX, WithFallback
-from recsys_platform.recommender.models.item_similarity import ItemModel
+from recsys_platform.recommender.models.item_similarity import ItemSimilarityModel
 from recsys_platform.recommender.models.popularity import Popularity
 from recsys_platform.recommender.models.protocol import Recommender
 
-KINDS: Mapping[str, Callable[[str, Mapping[str, AnyArray]], Recommender]] = {
+RESTORE_FUNCTIONS: Mapping[str, Callable[[str, Mapping[str, AnyArray]], Recommender]] = {
     "popularity": Popularity.restore,
     "factors": FactorModel.restore,
-    "items": ItemModel.restore,
+    "items": ItemSimilarityModel.restore,
 }
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """`user_ids[i]` and `book_ids[j]` are the user and book of `model`'s indices i and j."""
+    """`user_ids[i]` and `book_ids[j]` are the ids of the indexes i and j of `model`."""
 
     model: Recommender
     user_ids: IdArray
     book_ids: IdArray
 
     def arrays(self) -> dict[str, AnyArray]:
-        """Everything, as arrays to be stored."""
+        """Return everything to be stored, as arrays."""
         return self.model.arrays() | {"user_ids": self.user_ids, "book_ids": self.book_ids}
 
     def check_fits(self, data: Dataset) -> None:
@@ -53,11 +52,11 @@ class TrainedModel:
 
 
 def restore(name: str, arrays: Mapping[str, AnyArray]) -> TrainedModel:
-    """The trained model of that name from what `TrainedModel.arrays` gave; ModelError if they do not fit together."""
+    """Restore a trained model from `TrainedModel.arrays`. ModelError if the arrays are inconsistent."""
     try:
-        model = _model(name, {key: array for key, array in arrays.items() if not key.startswith(PREFIX)})
-        fallback = _part(arrays, PREFIX)
-        model = WithFallback(model, Newcomers.restore(fallback)) if fallback else model
+        model = _restore_model(name, {key: array for key, array in arrays.items() if not key.startswith(PREFIX)})
+        fallback = _arrays_with_prefix(arrays, PREFIX)
+        model = WithFallback(model, ColdStartModel.restore(fallback)) if fallback else model
         return TrainedModel(model, arrays["user_ids"], arrays["book_ids"])
     except (KeyError, TypeError) as error:
         raise ModelError(
@@ -65,13 +64,13 @@ def restore(name: str, arrays: Mapping[str, AnyArray]) -> TrainedModel:
         ) from error
 
 
-def _model(name: str, arrays: Mapping[str, AnyArray]) -> Recommender:
+def _restore_model(name: str, arrays: Mapping[str, AnyArray]) -> Recommender:
     kind = str(arrays["kind"][0])
     if kind != "blend":
-        return KINDS[kind](name, arrays)
-    parts = tuple(_model(part, _part(arrays, f"{part}.")) for part in arrays["components"])
+        return RESTORE_FUNCTIONS[kind](name, arrays)
+    parts = tuple(_restore_model(part, _arrays_with_prefix(arrays, f"{part}.")) for part in arrays["components"])
     return Blend(name, parts, arrays["weights"], arrays["scales"])
 
 
-def _part(arrays: Mapping[str, AnyArray], prefix: str) -> dict[str, AnyArray]:
+def _arrays_with_prefix(arrays: Mapping[str, AnyArray], prefix: str) -> dict[str, AnyArray]:
     return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}

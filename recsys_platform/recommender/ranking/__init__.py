@@ -1,5 +1,4 @@
-"""The best books of each reader, from scores.
+"""Ranking: the best books per reader, from scores.
 
-Belongs here: the selection and its compiled loops, on one machine and by Spark. Does not: whose scores
-(models/), what may be listed (lists/).
+Belongs here: top-k selection and its compiled loops. Does not: scores (models/), which books may be listed (lists/).
 """

@@ -1,7 +1,7 @@
-"""From scores to the best k books of each user.
+"""Top-k selection: the best k books of each user, from scores.
 
-Belongs here: the one path by which every model, batch or single user, evaluation or publishing, becomes lists.
-Does not: where scores come from (models/), the loops (kernels.py), what the lists are for (lists/tables.py, evaluation/held_out.py).
+Belongs here: the selection that evaluation, publishing and single requests share. Does not: scores (models/), the loops (kernels.py),
+the use of the lists (lists/, evaluation/).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,23 +14,23 @@ from threadpoolctl import ThreadpoolController
 
 from recsys_platform.recommender.arrays import BoolArray, Csr, FloatArray, IntArray
 from recsys_platform.recommender.errors import ModelError
-from recsys_platform.recommender.ranking.kernels import all_exactly, exactly, offer
+from recsys_platform.recommender.ranking.kernels import rescore_exactly, score_all_exactly, update_heaps
 
-Score = Callable[[IntArray], FloatArray]
-"""From m rows (users, or whatever is ranked for) to fresh scores of shape (m, n_books); -inf is never ranked."""
+ScoreFunction = Callable[[IntArray], FloatArray]
+"""Maps m rows (users or other queries) to new scores of shape (m, n_books); -inf is never ranked."""
 NONE = -1
-"""The book at a rank that could not be filled."""
+"""The book at a rank that is not filled."""
 BLOCK = 512
-"""Rows scored at once: 20 MB for 10,000 books, and large enough for an efficient product."""
+"""Rows scored at once: 20 MB for 10,000 books, large enough for an efficient product."""
 TILE = 1024
-"""Books a block is scored against at once: block and tile stay in a core's cache until they are ranked."""
+"""Books scored at once: block and tile stay in a core's cache until they are ranked."""
 WORKERS = 2
-SPARE = 6
-"""Books beyond k whose scores are computed again in double precision."""
+EXTRA_CANDIDATES = 6
+"""Books beyond k whose scores are recomputed in double precision."""
 
 
 def rows_at_once(n_books: int) -> int:
-    """As many as BLOCK, fewer of a large catalogue: 32 MB of doubles, beyond which the allocator maps memory anew each time."""
+    """Return BLOCK, or fewer rows for a large item catalog: above 32 MB the allocator maps new memory each time."""
     return max(32, min(BLOCK, 4_000_000 // max(n_books, 1)))
 
 
@@ -44,13 +44,13 @@ class Factors:
 
     @cached_property
     def largest(self) -> tuple[FloatArray, float]:
-        """The largest magnitude of each component over the books, shape (c,), and of a bias."""
+        """Largest magnitude of each component over the books, shape (c,), and of the biases."""
         return np.abs(self.books).max(axis=0, initial=0), float(np.abs(self.bias).max(initial=0))
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """`books[i, r]` and `scores[i, r]` are the r-th best book of `rows[i]`; NONE and -inf where there are no more."""
+    """`books[i, r]` and `scores[i, r]` are the r-th best book of `rows[i]`; NONE and -inf if there are no more."""
 
     rows: IntArray
     books: IntArray
@@ -59,32 +59,31 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Allowed:
-    """Which books each row may rank: `books[group[row]]` (n_groups, n_books), but no stored entry of `exclude` (all rows, n_books)."""
+    """Books each row may rank: `books[group[row]]` (n_groups, n_books), except stored entries of `exclude` (all rows, n_books)."""
 
     books: BoolArray
     group: IntArray | None = None
     exclude: Csr | None = None
 
-    def of(self, rows: IntArray, n_books: int) -> "_Rules":
-        """For the kernels: what to add to a row's scores, by group; the group of each row; where its excluded books are.
+    def for_rows(self, rows: IntArray, n_books: int) -> "_RowRules":
+        """Return the rules of some rows in the form of the kernels: bias by group, group of each row, excluded books.
 
-        Only groups that are there get a row of their own. Raises ModelError unless all is about `n_books` books: the kernels read
-        where they are told to.
+        Only groups in use get a row. Raises ModelError unless all arrays have `n_books` columns: the kernels do not check indexes.
         """
         about = {self.books.shape[1], n_books if self.exclude is None else self.exclude.shape[1]}
         if about != {n_books}:
             raise ModelError(
                 f"The rules are about {' and '.join(f'{n:,}' for n in sorted(about))} books and the scores about {n_books:,}: "
-                "make both from one data set."
+                "build both from the same data set."
             )
         present, group = np.unique(np.zeros(len(rows)) if self.group is None else self.group[rows], return_inverse=True)
         books = self.books[present.astype(np.int32)]
-        starts, excluded = _excluded(self.exclude, rows)
-        return _Rules(np.where(books, np.float32(0), np.float32(-np.inf)), group.astype(np.int32), starts, excluded)
+        starts, excluded = _excluded_rows(self.exclude, rows)
+        return _RowRules(np.where(books, np.float32(0), np.float32(-np.inf)), group.astype(np.int32), starts, excluded)
 
 
 @dataclass(frozen=True)
-class _Rules:
+class _RowRules:
     bias: FloatArray
     group: IntArray
     starts: IntArray
@@ -92,7 +91,7 @@ class _Rules:
 
 
 def top_k(
-    score: Score | Factors,
+    score: ScoreFunction | Factors,
     rows: IntArray,
     *,
     k: int,
@@ -100,10 +99,18 @@ def top_k(
     allowed: BoolArray | Allowed | None = None,
     block: int = BLOCK,
 ) -> Ranked:
-    """The best k of each row, best first, equal scores by ascending book index.
+    """Return the best k books of each row, best first, equal scores by ascending book index.
 
-    `exclude`: matrix (all rows, n_books), stored entries are never ranked. `allowed`: flag a book, shape (n_books,), or an `Allowed`
-    that says all, `exclude` included. Raises ModelError if a score is not a number or if masks and scores are about different books.
+    Args:
+        score: a function from rows to scores, or factors.
+        rows: the rows to rank for, e.g. user indexes.
+        k: length of the lists.
+        exclude: matrix (all rows, n_books) whose stored entries are never ranked.
+        allowed: flags of books, shape (n_books,), or an `Allowed`, which then includes `exclude`.
+        block: rows scored at once.
+
+    Raises:
+        ModelError: a score is NaN, or masks and scores have different numbers of books.
     """
     blocks = list(ranked_blocks(score, rows, k=k, exclude=exclude, allowed=allowed, block=block))
     if not blocks:
@@ -114,7 +121,7 @@ def top_k(
 
 
 def ranked_blocks(
-    score: Score | Factors,
+    score: ScoreFunction | Factors,
     rows: IntArray,
     *,
     k: int,
@@ -122,40 +129,40 @@ def ranked_blocks(
     allowed: BoolArray | Allowed | None = None,
     block: int = BLOCK,
 ) -> Iterator[Ranked]:
-    """As `top_k`, a block of rows at a time, for results that should not be held at once.
+    """As `top_k`, one block of rows at a time, for results too large for memory.
 
-    The list of a row is the same, to the last bit, whatever rows share its block, if its scores are.
+    A row's list does not depend on the other rows of its block, if its scores do not.
     """
     if k < 1:
-        raise ValueError(f"A list holds at least one book, not {k}.")
+        raise ValueError(f"k must be at least 1, not {k}.")
     if isinstance(allowed, Allowed) and exclude is not None:
-        raise ValueError("What is excluded belongs in `Allowed` where there is one.")
+        raise ValueError("Pass `exclude` inside `allowed`, not beside it.")
     blocks = [rows[start : start + block] for start in range(0, len(rows), block)]
     if isinstance(score, Factors):
-        whole = _whole(allowed, exclude, len(score.books))
-        yield from _side_by_side(lambda some: _best_of_factors(score, some, k, whole), blocks)
+        whole = _as_allowed(allowed, exclude, len(score.books))
+        yield from _map_in_threads(lambda some: _best_of_factors(score, some, k, whole), blocks)
         return
 
     def best(some: IntArray) -> Ranked:
         scores = score(some)
-        return select(scores, some, k, _whole(allowed, exclude, scores.shape[1]))
+        return select_top_k(scores, some, k, _as_allowed(allowed, exclude, scores.shape[1]))
 
-    yield from _side_by_side(best, blocks)
+    yield from _map_in_threads(best, blocks)
 
 
-def _whole(allowed: BoolArray | Allowed | None, exclude: Csr | None, n_books: int) -> Allowed:
+def _as_allowed(allowed: BoolArray | Allowed | None, exclude: Csr | None, n_books: int) -> Allowed:
     if isinstance(allowed, Allowed):
         return allowed
     books = np.ones(n_books, dtype=bool) if allowed is None else allowed
     return Allowed(books[None, :], exclude=exclude)
 
 
-def _side_by_side(work: Callable[[IntArray], Ranked], blocks: Sequence[IntArray]) -> Iterator[Ranked]:
-    """Blocks in order, as many at a time as there are workers; BLAS keeps to one thread each."""
-    if len(blocks) == 1:  # one reader is answered sooner than a thread is started
+def _map_in_threads(work: Callable[[IntArray], Ranked], blocks: Sequence[IntArray]) -> Iterator[Ranked]:
+    """Map blocks in order in a thread pool, with one BLAS thread per worker."""
+    if len(blocks) == 1:  # faster without a thread for a single reader
         yield work(blocks[0])
         return
-    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(WORKERS) as pool:
+    with _threadpool_controller().limit(limits=1, user_api="blas"), ThreadPoolExecutor(WORKERS) as pool:
         waiting = []
         for some in blocks:
             waiting.append(pool.submit(work, some))
@@ -166,12 +173,12 @@ def _side_by_side(work: Callable[[IntArray], Ranked], blocks: Sequence[IntArray]
 
 
 @cache
-def _libraries() -> ThreadpoolController:
-    """The libraries with threads of their own; to find them takes milliseconds."""
+def _threadpool_controller() -> ThreadpoolController:
+    """The controller of the BLAS threads, cached because creating it takes milliseconds."""
     return ThreadpoolController()
 
 
-def _excluded(exclude: Csr | None, rows: IntArray) -> tuple[IntArray, IntArray]:
+def _excluded_rows(exclude: Csr | None, rows: IntArray) -> tuple[IntArray, IntArray]:
     if exclude is None:
         return np.zeros(len(rows) + 1, np.int64), np.empty(0, np.int32)
     some = exclude[rows]
@@ -179,61 +186,65 @@ def _excluded(exclude: Csr | None, rows: IntArray) -> tuple[IntArray, IntArray]:
     return some.indptr.astype(np.int64), some.indices.astype(np.int32)
 
 
-def select(scores: FloatArray, rows: IntArray, k: int, allowed: Allowed) -> Ranked:
-    """The best k of scores that are there already, shape (len(rows), n_books)."""
-    values, books = _empty(len(rows), k)
-    rules = allowed.of(rows, scores.shape[1])
+def select_top_k(scores: FloatArray, rows: IntArray, k: int, allowed: Allowed) -> Ranked:
+    """Return the best k books by given scores, shape (len(rows), n_books)."""
+    values, books = _empty_heaps(len(rows), k)
+    rules = allowed.for_rows(rows, scores.shape[1])
     scores = np.ascontiguousarray(scores, dtype=np.float32)
-    if not offer(scores, 0, rules.bias, rules.group, rules.starts, rules.excluded, values, books):
+    if not update_heaps(scores, 0, rules.bias, rules.group, rules.starts, rules.excluded, values, books):
         raise ModelError(_NOT_A_NUMBER)
-    return _sorted(rows, books, values, k)
+    return _sorted_ranking(rows, books, values, k)
 
 
 def _best_of_factors(factors: Factors, rows: IntArray, k: int, allowed: Allowed) -> Ranked:
-    """Selected by single precision with a few to spare, then ordered by double; where that could matter, done again in full."""
-    rules, users = allowed.of(rows, len(factors.books)), factors.users[rows]
-    rules = _Rules(rules.bias + factors.bias, rules.group, rules.starts, rules.excluded)
-    values, books = _empty(len(rows), k + SPARE)
+    """Select in single precision with a few extra candidates, then order in double precision; rerank uncertain rows in full."""
+    rules, users = allowed.for_rows(rows, len(factors.books)), factors.users[rows]
+    rules = _RowRules(rules.bias + factors.bias, rules.group, rules.starts, rules.excluded)
+    values, books = _empty_heaps(len(rows), k + EXTRA_CANDIDATES)
     scores = np.empty((len(rows), TILE), np.float32)
     for first in range(0, len(factors.books), TILE):
         tile = factors.books[first : first + TILE]
         product = np.matmul(users, tile.T, out=scores if len(tile) == TILE else None)
         if not first:
-            values[:] = _floor(product, rules, values.shape[1])
-        if not offer(product, first, rules.bias, rules.group, rules.starts, rules.excluded, values, books):
+            values[:] = _initial_threshold(product, rules, values.shape[1])
+        if not update_heaps(product, first, rules.bias, rules.group, rules.starts, rules.excluded, values, books):
             raise ModelError(_NOT_A_NUMBER)
     edge = values[:, 0].copy()
-    exactly(users, factors.books, rules.bias, rules.group, books, values)
-    found = _sorted(rows, books, values, k)
-    _again_where_unsure(found, edge, factors, users, rules)
+    rescore_exactly(users, factors.books, rules.bias, rules.group, books, values)
+    found = _sorted_ranking(rows, books, values, k)
+    _rerank_uncertain_rows(found, edge, factors, users, rules)
     return found
 
 
-def _again_where_unsure(found: Ranked, edge: FloatArray, factors: Factors, users: FloatArray, rules: _Rules) -> None:
-    """Rank anew the rows whose worst place is so near the best book left out that rounding may have swapped them.
+def _rerank_uncertain_rows(
+    found: Ranked, edge: FloatArray, factors: Factors, users: FloatArray, rules: _RowRules
+) -> None:
+    """Rerank rows whose last book is so close to the best omitted one that rounding may have swapped them.
 
-    A product of c terms in single precision is wrong by less than c ε Σ|u b| (Higham 2002, section 3.1).
+    The error of a product of c terms in single precision is below c ε Σ|u b| (Higham 2002, section 3.1).
     """
     largest, largest_bias = factors.largest
     error = 2 * np.finfo(np.float32).eps * (users.shape[1] + 2) * (np.abs(users) @ largest + largest_bias)
     for row in np.flatnonzero(found.scores[:, -1] - error <= edge):
-        if np.isneginf(edge[row]):  # nothing was left out
+        if np.isneginf(edge[row]):  # no book was omitted
             continue
-        scores, (values, books) = np.empty(len(factors.books), np.float64), _empty(1, found.books.shape[1])
-        all_exactly(users[row], factors.books, scores)
+        scores, (values, books) = np.empty(len(factors.books), np.float64), _empty_heaps(1, found.books.shape[1])
+        score_all_exactly(users[row], factors.books, scores)
         exact = (scores + rules.bias[rules.group[row]]).astype(np.float32)[None, :]
         inside = rules.excluded[rules.starts[row] : rules.starts[row + 1]]
         exact[0, inside] = -np.inf
         nothing = np.zeros((1, len(factors.books)), np.float32)
-        offer(exact, 0, nothing, np.zeros(1, np.int32), np.zeros(2, np.int64), np.empty(0, np.int32), values, books)
-        one = _sorted(found.rows[row : row + 1], books, values, found.books.shape[1])
+        update_heaps(
+            exact, 0, nothing, np.zeros(1, np.int32), np.zeros(2, np.int64), np.empty(0, np.int32), values, books
+        )
+        one = _sorted_ranking(found.rows[row : row + 1], books, values, found.books.shape[1])
         found.books[row], found.scores[row] = one.books[0], one.scores[0]
 
 
-def _floor(scores: FloatArray, rules: _Rules, k: int) -> FloatArray:
-    """For each row a value just below the k-th best of some scores, shape (m, 1), -inf if there are not so many.
+def _initial_threshold(scores: FloatArray, rules: _RowRules, k: int) -> FloatArray:
+    """A value just below the k-th best of some scores per row, shape (m, 1); -inf if there are fewer than k.
 
-    What is no better is not among the k best of all: heaps that begin with it are spared the climb.
+    Heaps that start with it skip all scores that cannot be among the k best.
     """
     if scores.shape[1] < k:
         return np.full((len(scores), 1), -np.inf, np.float32)
@@ -244,13 +255,13 @@ def _floor(scores: FloatArray, rules: _Rules, k: int) -> FloatArray:
     return np.asarray(np.nextafter(ranked[:, scores.shape[1] - k, None], np.float32(-np.inf)))
 
 
-def _empty(rows: int, k: int) -> tuple[FloatArray, IntArray]:
+def _empty_heaps(rows: int, k: int) -> tuple[FloatArray, IntArray]:
     return np.full((rows, k), -np.inf, np.float32), np.full((rows, k), NONE, np.int32)
 
 
-def _sorted(rows: IntArray, books: IntArray, values: FloatArray, k: int) -> Ranked:
+def _sorted_ranking(rows: IntArray, books: IntArray, values: FloatArray, k: int) -> Ranked:
     order = np.lexsort((books, -values), axis=1)[:, :k]
     return Ranked(rows, np.take_along_axis(books, order, axis=1), np.take_along_axis(values, order, axis=1))
 
 
-_NOT_A_NUMBER = "A model gave a score that is not a number. Train it again with a lower learning rate."
+_NOT_A_NUMBER = "The model returned a score that is not a number. Train it again with a lower learning rate."

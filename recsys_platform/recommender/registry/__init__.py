@@ -1,4 +1,4 @@
-"""Which models there are and which of them are live.
+"""Model registry: trained versions, and which of them are in production.
 
-Belongs here: versions, their files, the gate and promotion. Does not: training (training/), what is published of them (lists/).
+Belongs here: versions, their files, the promotion gate. Does not: training (training/), publishing lists (lists/).
 """

@@ -1,6 +1,6 @@
-"""A model version as files: named arrays and a manifest that holds the SHA-256 of each of them.
+"""Files of a model version: named arrays and a manifest with the SHA-256 of each file.
 
-Belongs here: writing and reading them, and noticing every change. Does not: where versions are kept and what they are called
+Belongs here: writing, reading and verifying these files. Does not: where versions are stored and how they are named
 (versions.py), what the arrays mean (models/).
 """
 
@@ -27,7 +27,7 @@ _REMEDY = "Use another version or train the model again."
 
 @dataclass(frozen=True)
 class Identity:
-    """What a model follows from, training being deterministic."""
+    """What determines a model. Training is deterministic, so equal identities mean equal models."""
 
     data_hash: str
     recipe_hash: str
@@ -35,10 +35,10 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Where a model comes from. `created_at`, `data_from` and `data_to` are UTC without offset.
+class Provenance:
+    """Where a model comes from: data, code, parameters. `created_at`, `data_from` and `data_to` are UTC without offset.
 
-    `params`: the recipe of the variant. `metrics`: what it reached when it was trained on the past alone.
+    `params`: the recipe of the variant. `metrics`: its evaluation metrics, from training on the past only.
     """
 
     created_at: dt.datetime
@@ -52,50 +52,52 @@ class Facts:
 
     @property
     def recipe_hash(self) -> str:
-        """Equal for equal recipes."""
+        """SHA-256 of the recipe."""
         return recipe_hash(self.params)
 
     @property
     def identity(self) -> Identity:
-        """Equal for models that are the same."""
+        """What determines the model; equal for equal models."""
         return Identity(self.data_hash, self.recipe_hash, self.code_version)
 
 
 def recipe_hash(recipe: Mapping[str, Any]) -> str:
-    """A SHA-256 of a variant's recipe, written as JSON."""
-    return hashlib.sha256(json.dumps(recipe, default=plain, sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 of a variant's recipe, serialised as JSON."""
+    return hashlib.sha256(json.dumps(recipe, default=to_json_value, sort_keys=True).encode()).hexdigest()
 
 
-def write_model(folder: Path, variant: str, arrays: Mapping[str, AnyArray], facts: Facts) -> str:
-    """Write arrays and manifest into an empty folder and return the hash of all of it."""
-    checked_name(variant)
+def write_model(folder: Path, variant: str, arrays: Mapping[str, AnyArray], provenance: Provenance) -> str:
+    """Write arrays and manifest into an empty folder and return the SHA-256 of the manifest."""
+    validate_name(variant)
     for name, array in sorted(arrays.items()):
         if array.dtype == object:
             pq.write_table(pa.table({name: pa.array(array, pa.string())}), folder / f"{name}.parquet")
         else:
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
-    files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
-    manifest = asdict(facts) | {"variant": variant, "recipe_hash": facts.recipe_hash, "files": files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, default=plain, indent=2, sort_keys=True), encoding="utf-8")
-    return _sha256(folder / MANIFEST)
+    files = {path.name: _file_sha256(path) for path in sorted(folder.iterdir())}
+    manifest = asdict(provenance) | {"variant": variant, "recipe_hash": provenance.recipe_hash, "files": files}
+    (folder / MANIFEST).write_text(
+        json.dumps(manifest, default=to_json_value, indent=2, sort_keys=True), encoding="utf-8"
+    )
+    return _file_sha256(folder / MANIFEST)
 
 
 def read_manifest(folder: Path, digest: str) -> dict[str, Any]:
-    """The manifest, if it is the one whose hash `write_model` gave; RegistryError if not."""
+    """Read the manifest. RegistryError if it is missing or its hash is not the one that `write_model` returned."""
     path = folder / MANIFEST
-    if not path.is_file() or _sha256(path) != digest:
+    if not path.is_file() or _file_sha256(path) != digest:
         raise RegistryError(f"{path} is missing or was changed after it was logged. {_REMEDY}")
     manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return manifest
 
 
 def read_arrays(folder: Path, manifest: Mapping[str, Any]) -> dict[str, AnyArray]:
-    """Every array that the manifest names; RegistryError if one is missing or was changed."""
-    return {_stem(file): _read(folder / file, digest) for file, digest in manifest["files"].items()}
+    """Read every array that the manifest names. RegistryError if a file is missing or was changed."""
+    return {_array_name(file): _read_array(folder / file, digest) for file, digest in manifest["files"].items()}
 
 
-def checked_name(name: str) -> str:
-    """The name, if it can name a model or an alias."""
+def validate_name(name: str) -> str:
+    """Return the name if it is valid for a model or an alias, else raise RegistryError."""
     if not NAME.fullmatch(name):
         raise RegistryError(
             f"{name!r} cannot name a model or an alias: use lower-case letters, digits and underscores."
@@ -103,28 +105,28 @@ def checked_name(name: str) -> str:
     return name
 
 
-def plain(value: Any) -> Any:
-    """What `json` cannot write by itself: times and numpy's numbers."""
+def to_json_value(value: Any) -> Any:
+    """Convert values that `json` cannot serialise: datetimes and NumPy scalars."""
     if isinstance(value, dt.datetime):
         return value.isoformat()
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{type(value).__name__} cannot stand in a manifest")
+    raise TypeError(f"{type(value).__name__} cannot be written to a manifest")
 
 
-def _stem(file: str) -> str:
+def _array_name(file: str) -> str:
     return file.rpartition(".")[0]
 
 
-def _read(path: Path, digest: str) -> AnyArray:
-    if not path.is_file() or _sha256(path) != digest:
+def _read_array(path: Path, digest: str) -> AnyArray:
+    if not path.is_file() or _file_sha256(path) != digest:
         raise RegistryError(f"{path} is missing or was changed after it was logged. {_REMEDY}")
     if path.suffix == ".npy":
         array: AnyArray = np.load(path, allow_pickle=False)
         return array
-    return np.asarray(pq.read_table(path)[_stem(path.name)], dtype=object)
+    return np.asarray(pq.read_table(path)[_array_name(path.name)], dtype=object)
 
 
-def _sha256(path: Path) -> str:
+def _file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

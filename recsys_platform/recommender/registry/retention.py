@@ -1,21 +1,28 @@
-"""Which model versions nobody needs any more.
+"""Retention: which model versions may be deleted.
 
-Belongs here: the rule. Does not: removing versions (versions.py), when that happens (defs/automation/cleanup.py).
+Belongs here: the rule. Does not: deleting versions (versions.py), the schedule (defs/automation/cleanup.py).
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from recsys_platform.recommender.registry.promotion import GATE
-from recsys_platform.recommender.registry.versions import PRODUCTION, Change, Listed
+from recsys_platform.recommender.registry.versions import PRODUCTION, Change, VersionInfo
 
 
-def expendable_versions(versions: Sequence[Listed], history: Sequence[Change], *, newest: int) -> list[Listed]:
-    """The versions that may be removed, of all versions and all alias changes, both newest first.
+def expendable_versions(
+    versions: Sequence[VersionInfo], history: Sequence[Change], *, newest: int
+) -> list[VersionInfo]:
+    """Return the versions that may be deleted.
 
-    Kept are: every version with an alias; what a person pinned or gave an alias once; the `newest` versions of each variant; for each
-    recipe that was ever in production the version that was so last and the newest one, to which a rollback goes; and the newest
-    version of each recipe that was rolled back, which the gate leaves alone.
+    Kept are: every version with an alias; every version that a person pinned or gave an alias; the `newest` versions of each variant;
+    for each recipe that was ever in production its last production version and its newest version, for rollbacks; and the newest
+    version of each recipe that was rolled back, so that the gate does not promote it again.
+
+    Args:
+        versions: all versions, newest first.
+        history: all alias changes, newest first.
+        newest: how many versions of each variant to keep.
     """
     kept = {
         *(each.version for each in versions if each.aliases or each.pinned),
@@ -26,7 +33,7 @@ def expendable_versions(versions: Sequence[Listed], history: Sequence[Change], *
     return [each for each in versions if each.version not in kept]
 
 
-def _newest_of_each_variant(versions: Iterable[Listed], newest: int) -> Iterator[str]:
+def _newest_of_each_variant(versions: Iterable[VersionInfo], newest: int) -> Iterator[str]:
     seen: dict[str, int] = defaultdict(int)
     for each in versions:
         seen[each.variant] += 1
@@ -34,7 +41,7 @@ def _newest_of_each_variant(versions: Iterable[Listed], newest: int) -> Iterator
             yield each.version
 
 
-def _needed_by_rollback(versions: Sequence[Listed], history: Iterable[Change]) -> Iterator[str]:
+def _needed_by_rollback(versions: Sequence[VersionInfo], history: Iterable[Change]) -> Iterator[str]:
     recipes = {each.version: each.recipe_hash for each in versions}
     lived = [change.after for change in history if change.alias == PRODUCTION and change.after in recipes]
     yield from _first_by_recipe([version for version in lived if version], recipes)

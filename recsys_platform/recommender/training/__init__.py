@@ -1,4 +1,4 @@
-"""From a data set to trained, tuned and registered models.
+"""Train, tune, evaluate and register variants.
 
-Belongs here: the variants, and what is done with each. Does not: the models themselves (models/), how good they are (evaluation/).
+Belongs here: the variants and their training. Does not: the models (models/), the metrics (evaluation/).
 """

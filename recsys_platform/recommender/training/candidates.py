@@ -1,7 +1,7 @@
-"""From a data set to evaluated and registered models.
+"""Evaluate variants and register trained versions.
 
-Belongs here: what an evaluation compares, when a version can be used again, what is registered with it. Does not: fitting
-(fitting.py), storage (registry/versions.py), which version goes live (registry/gate.py, registry/promotion.py).
+Belongs here: what an evaluation compares, when an existing version is reused, what is registered with it. Does not: fitting
+(fitting.py), storage (registry/versions.py), promotion (registry/gate.py, registry/promotion.py).
 """
 
 import datetime as dt
@@ -21,23 +21,23 @@ from recsys_platform.recommender.data.splits import (
     hold_out,
     hold_out_after,
     hold_out_latest,
-    hold_out_own_latest,
+    hold_out_latest_relaxed,
 )
 from recsys_platform.recommender.errors import DataError, ModelError
 from recsys_platform.recommender.evaluation.evaluate import (
     ALL,
-    NOBODY,
+    NO_TEST_READERS,
     Evaluation,
     EvaluationParams,
-    Listener,
+    OnProgress,
     evaluate,
 )
-from recsys_platform.recommender.models.fallback import bare
+from recsys_platform.recommender.models.fallback import without_fallback
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
-from recsys_platform.recommender.registry.files import Facts, Identity, recipe_hash
+from recsys_platform.recommender.registry.files import Identity, Provenance, recipe_hash
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
-from recsys_platform.recommender.training.fitting import Fitter, Given
+from recsys_platform.recommender.training.fitting import Fitter, Precomputed
 from recsys_platform.recommender.training.variants import (
     BASELINE,
     BlendParams,
@@ -49,12 +49,12 @@ from recsys_platform.recommender.training.variants import (
 EVALUATION = EvaluationParams(max_users=5_000)
 """How variants are compared on every new state of the data."""
 WEIGHT = "weight_"
-"""Before a component's name: the figure that tells its weight in a blend."""
+"""Prefix of the metrics that hold the weights of a blend's components."""
 
 
 @dataclass(frozen=True)
-class Registered:
-    """A version of a variant; `is_new` is false where the same data, recipe and code had given it before."""
+class TrainingResult:
+    """The version of a variant; `is_new` is False if a version of the same data, recipe and code existed."""
 
     name: str
     version: str
@@ -70,55 +70,58 @@ def train(
     now: dt.datetime,
     metrics: Mapping[str, float] | None = None,
     as_variant: str | None = None,
-    listener: Listener | None = None,
-) -> Registered:
-    """Fit on everything and register; training is deterministic, so what was trained before is used again.
+    on_progress: OnProgress | None = None,
+) -> TrainingResult:
+    """Fit a variant on all data and register it; an existing version of the same data, recipe and code is reused.
 
-    `metrics`: what the recipe reached in the evaluation on this data. `as_variant`: what it is registered as, if not by its name.
+    `name`: a variant of `variants`. `now`: time of creation, UTC without offset. `metrics`: of the recipe's evaluation on this data.
+    `as_variant`: register under this name instead. Raises NothingToLearnError if the data have nothing to learn from.
     """
     variant = as_variant or name
-    facts = _facts(variants[name].recipe(variants), data, variants, now, metrics or {})
-    known = registry.find(variant, facts.identity)
+    provenance = _provenance_of(variants[name].recipe(variants), data, variants, now, metrics or {})
+    known = registry.find(variant, provenance.identity)
     if known:
-        if facts.metrics and not registry.listed(known).metrics:
-            registry.set_metrics(known, facts.metrics)
-        return Registered(name, known, is_new=False)
+        if provenance.metrics and not registry.info(known).metrics:
+            registry.set_metrics(known, provenance.metrics)
+        return TrainingResult(name, known, is_new=False)
     known_weights = {
-        part: facts.metrics[WEIGHT + part] for part in components_of(variants[name]) if WEIGHT + part in facts.metrics
+        part: provenance.metrics[WEIGHT + part]
+        for part in components_of(variants[name])
+        if WEIGHT + part in provenance.metrics
     }
-    given = Given(fitted=_trained_components(name, data, registry, variants), weights={name: known_weights})
-    fitter = Fitter(data, variants, listener, given=given)
+    precomputed = Precomputed(fitted=_trained_components(name, data, registry, variants), weights={name: known_weights})
+    fitter = Fitter(data, variants, on_progress, precomputed=precomputed)
     trained = TrainedModel(fitter.fit(name), data.user_ids, data.book_ids)
-    return Registered(name, registry.log(variant, trained.arrays(), facts), is_new=True)
+    return TrainingResult(name, registry.log(variant, trained.arrays(), provenance), is_new=True)
 
 
-def trained_on(name: str, data: Dataset, variants: Variants, registry: Registry) -> str | None:
-    """The version of a variant's present recipe on this data, by this code; None if it was not trained."""
+def find_trained_version(name: str, data: Dataset, variants: Variants, registry: Registry) -> str | None:
+    """Return the version of a variant's recipe on this data, by this code; None if it was not trained."""
     recipe = variants[name].recipe(variants)
-    return registry.find(name, Identity(data.fingerprint(), recipe_hash(recipe), _made_by(variants)))
+    return registry.find(name, Identity(data.fingerprint(), recipe_hash(recipe), _code_and_baseline_version(variants)))
 
 
 def _trained_components(name: str, data: Dataset, registry: Registry, variants: Variants) -> dict[str, Recommender]:
-    """What a blend is made of and what newcomers get, as far as it was registered on this data by this code."""
+    """The baseline and a blend's components, as far as they are registered on this data by this code."""
     found = {}
     for part in (BASELINE, *components_of(variants[name])):
-        version = trained_on(part, data, variants, registry)
+        version = find_trained_version(part, data, variants, registry)
         if version:
-            found[part] = bare(load_model(version, registry).model)
+            found[part] = without_fallback(load_model(version, registry).model)
     return found
 
 
 def load_model(version: str, registry: Registry) -> TrainedModel:
-    """A version made whole; `RegistryError` if there is none."""
+    """Load a version as a model. RegistryError if it does not exist or is damaged."""
     stored = registry.load(version)
-    return restore(stored.listed.variant, stored.arrays)
+    return restore(stored.info.variant, stored.arrays)
 
 
 def live_recipe(variants: Variants, registry: Registry) -> tuple[Variants, str | None]:
-    """The variants with the recipe that is live among them, and its name there; None if nothing is live.
+    """Return the variants including the live recipe, and its name; None if nothing is live.
 
-    It is one of the variants, unless the file of variants was changed since: then it is added as `production`. A recipe that this
-    code cannot read any more counts as nothing: it cannot be trained on newer data.
+    If the live recipe is not one of the variants, because variants.yaml was changed, it is added as `production`. A recipe that this
+    code cannot read is treated as not live: it cannot be trained on newer data.
     """
     version = registry.version_of(PRODUCTION)
     if version is None:
@@ -133,23 +136,23 @@ def live_recipe(variants: Variants, registry: Registry) -> tuple[Variants, str |
         return variants, None
 
 
-def candidates_of(
+def candidate_versions(
     data: Dataset, variants: Variants, live: str | None, registry: Registry, now: dt.datetime
 ) -> dict[str, str]:
-    """Version by variant, for the gate: of each its recipe on this data, and the live recipe too if it is none of them."""
-    known = {name: trained_on(name, data, variants, registry) for name in variants if not _is_live_recipe(name)}
+    """Return the versions for the gate, by variant: those trained on this data, and the live recipe if it is not a variant."""
+    known = {
+        name: find_trained_version(name, data, variants, registry) for name in variants if not _is_live_recipe(name)
+    }
     found = {name: version for name, version in known.items() if version}
     present = registry.version_of(PRODUCTION)
     if live == PRODUCTION and present:
-        done = train(
-            PRODUCTION, data, registry, variants=variants, now=now, as_variant=registry.listed(present).variant
-        )
+        done = train(PRODUCTION, data, registry, variants=variants, now=now, as_variant=registry.info(present).variant)
         found[PRODUCTION] = done.version
     return found
 
 
 def _is_live_recipe(name: str) -> bool:
-    """Whether it names the live recipe that is no variant any more, or a component of it; `production_wide` is a variant."""
+    """Whether `name` is the live recipe outside the variants, or a component of it; `production_wide` is a variant."""
     return name == PRODUCTION or name.startswith(f"{PRODUCTION}.")
 
 
@@ -159,47 +162,54 @@ def evaluate_variants(
     variants: Variants,
     params: EvaluationParams,
     live: str | None = None,
-    listener: Listener | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Evaluation:
-    """Every variant, trained on the past and tested on what came after, against the baseline and the live recipe.
+    """Train every variant on the past and evaluate it on the held-out likes, against the baseline and the live recipe.
 
-    Readers with history decide what that means, see `splits.hold_out`. Where none can be tested, DataError is raised before anything
-    is fitted.
+    Variants with nothing to learn from are skipped. The metrics of a blend include the weights of the model to be trained on all
+    data, as `weight_<component>`.
 
-    Variants that have nothing to learn from in that past are left out. A blend's weights for today's model are among its figures,
-    as `weight_<component>`.
+    Args:
+        data: the whole data set; `splits.hold_out` splits it.
+        variants: what to evaluate; the baseline must be among them.
+        params: split, list lengths, sample of users.
+        live: name of the live recipe, to compare with.
+        on_progress: called when a step starts.
+
+    Raises:
+        DataError: no reader with history can be tested.
     """
-    split = _cut(params)(data)
+    split = _split_function(params)(data)
     if not len(split.readers):
-        raise DataError(NOBODY)
-    cut = _inner_cut(params, split)
-    fitter = Fitter(split.train, variants, listener, hold_out=cut, on="the evaluation's split")
+        raise DataError(NO_TEST_READERS)
+    split_function = _inner_split_function(params, split)
+    fitter = Fitter(split.train, variants, on_progress, hold_out=split_function, data_name="the evaluation's split")
     models = fitter.fit_all(name for name in variants if not name.startswith(f"{PRODUCTION}."))
     baselines = [model.name for model in models if model.name in (BASELINE, live)]
-    found = evaluate(models, split, params, baselines=baselines, listener=listener)
-    whole = Fitter(data, variants, listener, hold_out=cut, given=Given(inner=fitter))
-    return found.with_values(_weights(models, whole), ALL)
+    found = evaluate(models, split, params, baselines=baselines, on_progress=on_progress)
+    whole = Fitter(data, variants, on_progress, hold_out=split_function, precomputed=Precomputed(inner=fitter))
+    return found.with_values(_blend_weights(models, whole), ALL)
 
 
-def _cut(params: EvaluationParams) -> Callable[..., Split]:
-    """What holds out what `params` ask for."""
+def _split_function(params: EvaluationParams) -> Callable[..., Split]:
+    """The split function for `params`."""
     chosen: dict[str, Callable[..., Split]] = {
         "moment": hold_out_after,
         "reader": hold_out_latest,
-        "auto": partial(hold_out, enough=params.enough),
+        "auto": partial(hold_out, min_readers=params.min_readers),
     }
     return chosen[params.by]
 
 
-def _inner_cut(params: EvaluationParams, split: Split) -> Callable[..., Split]:
-    """What holds out a part of the past in turn: of the kind that was chosen for the whole, however few readers are left."""
+def _inner_split_function(params: EvaluationParams, split: Split) -> Callable[..., Split]:
+    """The split function for the training part: the same kind as for the whole data, however few readers are left."""
     if params.by != "auto":
-        return _cut(params)
-    return hold_out_after if split.by == "moment" else partial(hold_out_own_latest, enough=params.enough)
+        return _split_function(params)
+    return hold_out_after if split.by == "moment" else partial(hold_out_latest_relaxed, min_readers=params.min_readers)
 
 
-def _weights(models: Sequence[Recommender], whole: Fitter) -> Iterator[tuple[str, str, float]]:
-    """Of blends that will be trained on the whole data: their weights are chosen with the split's models, which are there now."""
+def _blend_weights(models: Sequence[Recommender], whole: Fitter) -> Iterator[tuple[str, str, float]]:
+    """Weights of the blends to be trained on all data, chosen with the split's models while they are in memory."""
     for model in models:
         params = whole.variants[model.name].params
         if isinstance(params, BlendParams):
@@ -209,7 +219,7 @@ def _weights(models: Sequence[Recommender], whole: Fitter) -> Iterator[tuple[str
 
 @cache
 def code_version() -> str:
-    """The platform's version and a hash of the recommender's source: other code is another model."""
+    """Return the platform's version and a hash of the recommender's source: changed code gives a new model version."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
@@ -217,25 +227,25 @@ def code_version() -> str:
 
 
 def recipes_version(variants: Variants, *names: str) -> str:
-    """A hash of the recipes of some variants, or of all: it changes when what is trained by them does."""
+    """Return a hash of the recipes of some variants, or of all."""
     chosen = {name: variants[name].recipe(variants) for name in names or variants}
     return recipe_hash(chosen)[:16]
 
 
-def _made_by(variants: Variants) -> str:
-    """The code, and the baseline's recipe: every model falls back on it."""
+def _code_and_baseline_version(variants: Variants) -> str:
+    """The code version and the baseline's recipe, because every model falls back to the baseline."""
     return f"{code_version()}.{recipes_version(variants, BASELINE)[:8]}"
 
 
-def _facts(
+def _provenance_of(
     recipe: Mapping[str, Any], data: Dataset, variants: Variants, now: dt.datetime, metrics: Mapping[str, float]
-) -> Facts:
-    first, last = (_moment(time) for time in data.window or (None, None))
-    return Facts(
+) -> Provenance:
+    first, last = (_to_datetime(time) for time in data.window or (None, None))
+    return Provenance(
         created_at=now,
         data_hash=data.fingerprint(),
         catalogue_hash=data.catalogue_hash,
-        code_version=_made_by(variants),
+        code_version=_code_and_baseline_version(variants),
         data_from=first,
         data_to=last,
         params=recipe,
@@ -243,5 +253,5 @@ def _facts(
     )
 
 
-def _moment(time: np.datetime64 | None) -> dt.datetime | None:
+def _to_datetime(time: np.datetime64 | None) -> dt.datetime | None:
     return None if time is None else time.astype("datetime64[us]").item()

@@ -1,6 +1,7 @@
-"""From a variant and a data set to a fitted model.
+"""Fit variants on a data set.
 
-Belongs here: which function fits which model, and how a blend finds its weights. Does not: the models, what is stored (candidates.py).
+Belongs here: which function fits which model, and how a blend gets its weights. Does not: the models (models/), registering
+versions (candidates.py).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,11 +14,11 @@ from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.splits import Split, hold_out
 from recsys_platform.recommender.errors import NothingToLearnError
 from recsys_platform.recommender.evaluation import metrics
-from recsys_platform.recommender.evaluation.evaluate import Listener
+from recsys_platform.recommender.evaluation.evaluate import OnProgress
 from recsys_platform.recommender.evaluation.search_score import mean_ndcg, sample
 from recsys_platform.recommender.models.als import fit_als
 from recsys_platform.recommender.models.blend import Blend, Quality, best_weights, mean_deviation, standardized
-from recsys_platform.recommender.models.cold_start import fit_newcomers
+from recsys_platform.recommender.models.cold_start import fit_cold_start
 from recsys_platform.recommender.models.content_similarity import fit_content_similarity
 from recsys_platform.recommender.models.ease import fit_ease
 from recsys_platform.recommender.models.fallback import WithFallback
@@ -29,14 +30,14 @@ from recsys_platform.recommender.models.sequence import fit_sequence
 from recsys_platform.recommender.ranking.top_k import top_k
 from recsys_platform.recommender.training.variants import BASELINE, BlendParams, Variant, Variants
 
-SCORES_AT_ONCE = 250_000_000
-"""So many scores are kept of all components together while a blend's weights are chosen: 1 GB."""
-DECAY_K, DECAY_USERS, DECAY_HELD_OUT = 10, 2_000, 0.2
-"""Popularity's half-life is chosen by NDCG@k of at most so many readers, on the latest part of all that was liked."""
-SCALED_ON = 200
-"""Users whose scores tell the scale of a blend's components."""
+MAX_SCORES_IN_MEMORY = 250_000_000
+"""Limit for the scores of all components while a blend's weights are chosen: 1 GB."""
+HALF_LIFE_K, HALF_LIFE_USERS, HALF_LIFE_HELD_OUT = 10, 2_000, 0.2
+"""Popularity's half-life is chosen by NDCG@k of at most so many readers, on the latest share of all likes."""
+SCALE_SAMPLE_SIZE = 200
+"""Number of users whose scores give the scale of a blend's components."""
 HoldOut = Callable[..., Split]
-_FITS: Mapping[str, Callable[..., Recommender]] = {
+_FIT_FUNCTIONS: Mapping[str, Callable[..., Recommender]] = {
     "als": fit_als,
     "item_knn": fit_item_knn,
     "ease": fit_ease,
@@ -46,11 +47,11 @@ _FITS: Mapping[str, Callable[..., Recommender]] = {
 
 
 @dataclass(frozen=True)
-class Given:
-    """What is there already and need not be made again; with or without it, models come out the same.
+class Precomputed:
+    """Results that a Fitter reuses instead of computing them again; the models are the same with or without.
 
-    `fitted`: models on the data by variant, without fallback. `weights`: of blends, by component. `inner`: a fitter for the data
-    without what is held out of them.
+    `fitted`: models on the data by variant, without fallback. `weights`: of blends, by component. `inner`: a fitter for the training
+    part of the inner split.
     """
 
     fitted: Mapping[str, Recommender] = field(default_factory=dict)
@@ -59,137 +60,148 @@ class Given:
 
 
 class Fitter:
-    """Fits variants on one data set; each recipe is fitted once, whatever variants and blends it belongs to.
+    """Fits variants on one data set; each recipe is fitted once, even if several variants and blends use it.
 
-    `hold_out` cuts off what a blend's weights are chosen on: it must ask what the model will be asked. The listener is told of every
-    fit, with `on` as the name of the data set.
+    `hold_out`: the inner split on which a blend's weights are chosen; it must match how the model is evaluated. `precomputed`: results
+    to reuse. `on_progress` is called for every fit, with `data_name` in the text.
     """
 
     def __init__(
         self,
         data: Dataset,
         variants: Variants,
-        listener: Listener | None = None,
+        on_progress: OnProgress | None = None,
         *,
         hold_out: HoldOut = hold_out,
-        given: "Given | None" = None,
-        on: str = "all data",
+        precomputed: "Precomputed | None" = None,
+        data_name: str = "all data",
     ) -> None:
         self.data = data
         self.hold_out = hold_out
         self.variants = variants
-        self.listener = listener
-        self.given = given or Given()
-        self.on = on
+        self.on_progress = on_progress
+        self.precomputed = precomputed or Precomputed()
+        self.data_name = data_name
         self._inner_fitter: Fitter | None = None
-        self._bare: dict[str, Recommender] = dict(self.given.fitted)
+        self._fitted_models: dict[str, Recommender] = dict(self.precomputed.fitted)
 
     def fit(self, name: str) -> Recommender:
-        """The variant; users it does not know get popularity in their language, of their interests."""
-        bare = self.bare(name)
-        baseline = self.bare(BASELINE)
-        return bare if isinstance(bare, Popularity) else WithFallback(bare, fit_newcomers(self.data, baseline))  # type: ignore[arg-type]
+        """Fit a variant; users without history fall back to popularity by language and interests."""
+        model = self.fit_without_fallback(name)
+        baseline = self.fit_without_fallback(BASELINE)
+        return model if isinstance(model, Popularity) else WithFallback(model, fit_cold_start(self.data, baseline))  # type: ignore[arg-type]
 
     def fit_all(self, names: Iterable[str]) -> list[Recommender]:
-        """Those variants that have something to learn from."""
+        """Fit those variants that have something to learn from."""
         return [self.fit(name) for name in self.learnable(names)]
 
     def learnable(self, names: Iterable[str]) -> list[str]:
-        """Those variants that have something to learn from; they are fitted."""
+        """Fit variants and return the names of those that have something to learn from."""
         wanted = list(names)
         return [name for at, name in enumerate(wanted, 1) if self._can_learn(name, f" ({at} of {len(wanted)})")]
 
-    def bare(self, name: str, place: str = "") -> Recommender:
-        """The variant without fallback; NothingToLearnError if the world is too young for it. `place`: which of how many it is."""
-        if name not in self._bare:
-            self._bare[name] = self._of_same_recipe(name) or self._fitted_aloud(name, place)
-        return self._bare[name]
+    def fit_without_fallback(self, name: str, position: str = "") -> Recommender:
+        """Fit a variant without fallback. NothingToLearnError if the data are too few. `position`: for progress, like ` (2 of 8)`."""
+        if name not in self._fitted_models:
+            self._fitted_models[name] = self._reuse_same_recipe(name) or self._fit_and_report(name, position)
+        return self._fitted_models[name]
 
-    def _of_same_recipe(self, name: str) -> Recommender | None:
-        """A model that was fitted under another name."""
+    def _reuse_same_recipe(self, name: str) -> Recommender | None:
+        """A model of the same recipe that was fitted under another name."""
         recipe = self.variants[name].recipe(self.variants)
-        fitted = (each for each in self._bare if self.variants[each].recipe(self.variants) == recipe)
+        fitted = (each for each in self._fitted_models if self.variants[each].recipe(self.variants) == recipe)
         twin = next(fitted, None)
-        return replace(self._bare[twin], name=name) if twin else None  # type: ignore[type-var]
+        return replace(self._fitted_models[twin], name=name) if twin else None  # type: ignore[type-var]
 
-    def _fitted_aloud(self, name: str, place: str) -> Recommender:
-        if self.listener:
-            self.listener(f"fitting {name} on {self.on}{place}", 0, 0)
-        return self._fitted(self.variants[name])
+    def _fit_and_report(self, name: str, position: str) -> Recommender:
+        if self.on_progress:
+            self.on_progress(f"fitting {name} on {self.data_name}{position}", 0, 0)
+        return self._fit_variant(self.variants[name])
 
-    def _fitted(self, variant: Variant) -> Recommender:
+    def _fit_variant(self, variant: Variant) -> Recommender:
         if isinstance(variant.params, PopularityParams):
-            return fit_popularity(self.data, self._with_half_life(variant.params), name=variant.name)
+            return fit_popularity(self.data, self._choose_half_life(variant.params), name=variant.name)
         if isinstance(variant.params, BlendParams):
-            return self._blended(variant.name, variant.params)
+            return self._fit_blend(variant.name, variant.params)
         if variant.model == "lightfm":
-            return fit_lightfm(self.data, variant.params, name=variant.name, on_epoch=self._told(variant.name))  # type: ignore[arg-type]
-        return _FITS[variant.model](self.data, variant.params, name=variant.name)
+            on_epoch = self._epoch_callback(variant.name)
+            return fit_lightfm(self.data, variant.params, name=variant.name, on_epoch=on_epoch)  # type: ignore[arg-type]
+        return _FIT_FUNCTIONS[variant.model](self.data, variant.params, name=variant.name)
 
-    def _with_half_life(self, params: PopularityParams) -> PopularityParams:
-        """None replaced by what is best for the readers of an inner split; a plain sum where nothing or no time can be held out."""
+    def _choose_half_life(self, params: PopularityParams) -> PopularityParams:
+        """Replace a half-life of None by the best one on an inner split; by infinity if nothing can be held out by time."""
         if params.half_life_days is not None:
             return params
         tried = [replace(params, half_life_days=days) for days in HALF_LIVES]
-        split = self.hold_out(self.data, fraction=DECAY_HELD_OUT, seed=0)
+        split = self.hold_out(self.data, fraction=HALF_LIFE_HELD_OUT, seed=0)
         first, last = split.train.window or (None, None)
         if not len(split.test_users) or first == last:
             return tried[0]
-        return max(tried, key=lambda each: mean_ndcg(fit_popularity(split.train, each), split, DECAY_K, DECAY_USERS))
+        return max(
+            tried, key=lambda each: mean_ndcg(fit_popularity(split.train, each), split, HALF_LIFE_K, HALF_LIFE_USERS)
+        )
 
-    def _can_learn(self, name: str, place: str) -> bool:
+    def _can_learn(self, name: str, position: str) -> bool:
         try:
-            self.bare(name, place)
+            self.fit_without_fallback(name, position)
         except NothingToLearnError:
             return False
         return True
 
-    def _blended(self, name: str, params: BlendParams) -> Blend:
+    def _fit_blend(self, name: str, params: BlendParams) -> Blend:
         parts = self.learnable(params.components)
         if not parts:
             raise NothingToLearnError(f"No component of {name} has anything to learn from. Load more events first.")
-        chosen = self.given.weights.get(name) or self.weights(name, params)
+        chosen = self.precomputed.weights.get(name) or self.weights(name, params)
         weights = np.array([chosen.get(part, 0) for part in parts], np.float32)
-        if not weights.any():  # too young a world to hold something out
+        if not weights.any():  # too little data for an inner split
             weights[:] = 1
-        components = tuple(self.bare(part) for part in parts)
-        some = sample(np.flatnonzero(self.data.positives_per_user).astype(np.int32), SCALED_ON, params.seed)
+        components = tuple(self.fit_without_fallback(part) for part in parts)
+        some = sample(np.flatnonzero(self.data.positives_per_user).astype(np.int32), SCALE_SAMPLE_SIZE, params.seed)
         scales = np.array([mean_deviation(component, some) for component in components], dtype=np.float32)
         return Blend(name, components, weights, scales)
 
     def weights(self, name: str, params: BlendParams) -> dict[str, float]:
-        """A blend's weights by component, chosen on what is held out of the data; none if nothing can be held out."""
+        """Choose a blend's weights by component on an inner split; empty if nothing can be held out."""
         split = self.hold_out(self.data, fraction=params.held_out, seed=params.seed)
         if not len(split.readers):
             return {}
-        inner = self._inner(split)
+        inner = self._inner_fitter_for(split)
         parts = inner.learnable(params.components)
         if not parts:
             return {}
-        if self.listener:
-            self.listener(f"choosing the weights of {name} for {self.on}", 0, 0)
-        quality = blend_quality([inner.bare(part) for part in parts], split, params)
+        if self.on_progress:
+            self.on_progress(f"choosing the weights of {name} for {self.data_name}", 0, 0)
+        quality = blend_quality([inner.fit_without_fallback(part) for part in parts], split, params)
         return dict(zip(parts, best_weights(quality, len(parts)).tolist(), strict=True))
 
-    def _inner(self, split: Split) -> "Fitter":
-        given = self.given.inner
-        if given and given.data.fingerprint() == split.train.fingerprint():
-            return given
+    def _inner_fitter_for(self, split: Split) -> "Fitter":
+        precomputed = self.precomputed.inner
+        if precomputed and precomputed.data.fingerprint() == split.train.fingerprint():
+            return precomputed
         if self._inner_fitter is None or self._inner_fitter.data.fingerprint() != split.train.fingerprint():
             self._inner_fitter = Fitter(
-                split.train, self.variants, self.listener, hold_out=self.hold_out, on=f"the past of {self.on}"
+                split.train,
+                self.variants,
+                self.on_progress,
+                hold_out=self.hold_out,
+                data_name=f"the training part of {self.data_name}",
             )
         return self._inner_fitter
 
-    def _told(self, name: str) -> OnEpoch | None:
-        listener = self.listener
-        return (lambda done, total: listener(f"fitting {name} on {self.on}, epochs", done, total)) if listener else None
+    def _epoch_callback(self, name: str) -> OnEpoch | None:
+        on_progress = self.on_progress
+        return (
+            (lambda done, total: on_progress(f"fitting {name} on {self.data_name}, epochs", done, total))
+            if on_progress
+            else None
+        )
 
 
 def blend_quality(components: list[Recommender], split: Split, params: BlendParams) -> Quality:
-    """From weights to the blend's NDCG@k for each of a sample of a split's readers with history, as many as memory allows."""
-    bearable = SCORES_AT_ONCE // (split.train.shape[1] * len(components)) or 1
-    users = sample(split.readers, min(params.max_users, bearable), params.seed)
+    """Return a function from weights to the blend's NDCG@k per reader, for a sample of the split's readers with history."""
+    max_users = MAX_SCORES_IN_MEMORY // (split.train.shape[1] * len(components)) or 1
+    users = sample(split.readers, min(params.max_users, max_users), params.seed)
     parts = np.empty((len(users), len(components), split.train.shape[1]), np.float32)
     for place, component in enumerate(components):
         parts[:, place] = standardized(component.scores(users))

@@ -1,7 +1,6 @@
 """The variants of the recommender: names, models and parameters, from one YAML file.
 
-Belongs here: reading and checking that file, which models there are. Does not: the models (models/), training
-(fitting.py).
+Belongs here: reading and validating that file, the list of models. Does not: the models (models/), training (fitting.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,14 +26,14 @@ from recsys_platform.recommender.registry.files import NAME
 BASELINE = "popularity"
 DEFAULTS = files("recsys_platform").joinpath("config", "variants.yaml")
 RESERVED = {"production", "challenger", "aliases", "evaluation", "promotion", "off_policy"}
-"""Aliases and other assets of the group of models."""
+"""Names of aliases and of other assets in the same group."""
 
 
 @dataclass(frozen=True)
 class BlendParams:
-    """`components`: names of other variants.
+    """A weighted sum of other variants; `components` are their names.
 
-    Weights are chosen on the latest `held_out` of all that was liked, by NDCG@k of at most `max_users` readers.
+    The weights are chosen on the latest share `held_out` of all likes, by NDCG@k of at most `max_users` readers.
     """
 
     components: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -68,17 +67,17 @@ PARAMS: Mapping[str, type[Params]] = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A name for a model with parameters."""
+    """A named model with parameters."""
 
     name: str
     model: str
     params: Params
 
     def recipe(self, variants: "Variants") -> dict[str, Any]:
-        """All that the trained model follows from besides data and code, as JSON values; a blend's holds its components'.
+        """Return all that determines the trained model besides data and code, as JSON values; a blend's includes its components.
 
-        What `variants_of_recipe` names after the blend has its first name here, so that a recipe stays the same however often it is
-        stored and read.
+        Components that `variants_of_recipe` prefixed with the name of the blend get their plain name back, so that a recipe does not
+        change when it is stored and read again.
         """
         own = {"model": self.model, **asdict(self.params)}
         if isinstance(self.params, BlendParams):
@@ -92,61 +91,59 @@ Variants = Mapping[str, Variant]
 
 
 def load_variants(path: Path | None = None) -> dict[str, Variant]:
-    """The variants of a file, or those that come with the platform; ModelError says what is wrong with which.
+    """Read the variants of a file, or the default ones.
 
-    The baseline is always among them, and a blend stands after its components.
+    The baseline is always included, and blends come after their components. Raises ModelError, which says what is wrong where.
     """
     where = Path(str(path or DEFAULTS))
     try:
-        given = read_yaml(where)
+        content = read_yaml(where)
     except (OSError, ValueError) as error:
         raise ModelError(f"The variants cannot be read from {where}: {error}.") from error
-    if not isinstance(given, dict) or not given:
-        raise ModelError(f"{where} names no variants: write `name: {{model: …, parameter: …}}` lines.")
+    if not isinstance(content, dict) or not content:
+        raise ModelError(f"{where} has no variants: add lines like `name: {{model: …, parameter: …}}`.")
     found = {
-        _checked_name(name, where): variant_of(str(name), {} if parameters is None else parameters)
-        for name, parameters in given.items()
+        _validate_name(name, where): variant_of(str(name), {} if parameters is None else parameters)
+        for name, parameters in content.items()
     }
     baseline = found.pop(BASELINE, None) or variant_of(BASELINE, {})
     _check_baseline(baseline, where)
     _check_blends({BASELINE: baseline} | found, where)
-    return _in_order({BASELINE: baseline} | found)
+    return _components_first({BASELINE: baseline} | found)
 
 
-def _checked_name(name: Any, where: Path) -> str:
+def _validate_name(name: Any, where: Path) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ModelError(
             f"{where}: {name!r} cannot name a variant: use lower-case letters, digits and underscores, a letter first."
         )
     if name in RESERVED:
-        raise ModelError(
-            f"{where}: a variant cannot be called {name}, which means something else: choose another name."
-        )
+        raise ModelError(f"{where}: {name} is a reserved name: choose another name for the variant.")
     return name
 
 
 def variant_of(name: str, parameters: Mapping[str, Any]) -> Variant:
-    """One variant from its name and parameters, `model` among them unless it is the name; ModelError if something is unknown."""
+    """Build a variant from its name and parameters; `model` defaults to the name. ModelError if anything is invalid."""
     if not isinstance(parameters, Mapping):
-        raise ModelError(f"Variant {name} should hold parameters with values, not {parameters!r}.")
+        raise ModelError(f"Variant {name} must be a mapping of parameters to values, not {parameters!r}.")
     own = dict(parameters)
     model = own.pop("model", name)
     if not isinstance(model, str) or model not in PARAMS:
-        raise ModelError(f"Variant {name} is of the unknown model {model!r}: there are {', '.join(PARAMS)}.")
+        raise ModelError(f"Variant {name} has the unknown model {model!r}: use one of {', '.join(PARAMS)}.")
     kind = PARAMS[model]
-    _refuse_unknown(name, model, own, kind)
+    _reject_unknown(name, model, own, kind)
     try:
         params: Params = TypeAdapter(kind).validate_python(own)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        said = first["msg"].lower().replace("a valid tuple", "a list")
-        raise ModelError(f"Variant {name}, parameter {where}: {said}, not {first['input']!r}.") from error
+        message = first["msg"].lower().replace("a valid tuple", "a list")
+        raise ModelError(f"Variant {name}, parameter {where}: {message}, not {first['input']!r}.") from error
     return Variant(name, model, params)
 
 
-def _refuse_unknown(name: str, model: str, own: Mapping[str, Any], kind: Any) -> None:
-    """ModelError for a parameter that the model or a group of its parameters does not have, and for yes or no as a number."""
+def _reject_unknown(name: str, model: str, own: Mapping[str, Any], kind: Any) -> None:
+    """ModelError for a parameter that the model or a group of its parameters does not have, or a boolean in place of a number."""
     known = {each.name: each for each in fields(kind)}
     if unknown := sorted(map(str, own.keys() - known.keys())):
         raise ModelError(f"Variant {name} has the unknown parameter {unknown[0]!r}: {model} has {', '.join(known)}.")
@@ -155,11 +152,11 @@ def _refuse_unknown(name: str, model: str, own: Mapping[str, Any], kind: Any) ->
             raise ModelError(f"Variant {name}, parameter {parameter}: input should be a number, not {value!r}.")
         group = known[parameter].default_factory
         if isinstance(value, Mapping) and isinstance(group, type):
-            _refuse_unknown(name, parameter, value, group)
+            _reject_unknown(name, parameter, value, group)
 
 
 def variants_of_recipe(name: str, recipe: Mapping[str, Any]) -> dict[str, Variant]:
-    """Undo `Variant.recipe`: the variant, and a blend's components, under names that begin with its own."""
+    """Build the variants of a stored recipe: the variant itself and a blend's components, named `{name}.{component}`."""
     parts = recipe.get("components")
     if not isinstance(parts, Mapping):
         return {name: variant_of(name, recipe)}
@@ -169,11 +166,11 @@ def variants_of_recipe(name: str, recipe: Mapping[str, Any]) -> dict[str, Varian
 
 
 def _check_baseline(variant: Variant, where: Any) -> None:
-    """ModelError unless the baseline is what all fall back on: lists for newcomers and for everyone are made of it."""
+    """ModelError unless the baseline has the model popularity: all models fall back to it."""
     if variant.model != BASELINE:
         raise ModelError(
-            f"{where}: the variant {BASELINE} is the baseline and must be of the model {BASELINE}, not {variant.model}: "
-            "give the other model another name."
+            f"{where}: the variant {BASELINE} is the baseline and must have the model {BASELINE}, not {variant.model}: "
+            "choose another name for the other model."
         )
 
 
@@ -182,17 +179,17 @@ def _check_blends(variants: Variants, where: Any) -> None:
         parts = components_of(variant)
         for part in parts:
             if parts.count(part) > 1:
-                raise ModelError(f"{where}: the blend {name} has the component {part!r} twice.")
+                raise ModelError(f"{where}: the blend {name} lists the component {part!r} twice.")
             if part not in variants or components_of(variants[part]):
                 raise ModelError(
-                    f"{where}: the blend {name} has the component {part!r}, which is no variant that can be blended."
+                    f"{where}: the blend {name} has the component {part!r}, which is not a variant or is itself a blend."
                 )
 
 
 def components_of(variant: Variant) -> Sequence[str]:
-    """The names of the variants that a blend is made of; none for any other variant."""
+    """Return the names of a blend's components; empty for any other variant."""
     return variant.params.components if isinstance(variant.params, BlendParams) else ()
 
 
-def _in_order(variants: Mapping[str, Variant]) -> dict[str, Variant]:
+def _components_first(variants: Mapping[str, Variant]) -> dict[str, Variant]:
     return dict(sorted(variants.items(), key=lambda item: bool(components_of(item[1]))))

@@ -18,7 +18,7 @@ ARCHIVE = "model.tar.gz"
 
 def upload(registry: Registry, version: str, to: S3Hub) -> str:
     """Upload the archive of a version to `{variant}-v{version}-{hash}/model.tar.gz`, unless it is there; returns its S3 URI."""
-    listed = registry.listed(version)
+    listed = registry.info(version)
     key = f"{listed.label}-{listed.content[:12]}/{ARCHIVE}"  # other registries count their versions from 1 as well
     if not to.exists(key):
         to.put(key, pack(registry, version))

@@ -56,7 +56,7 @@ def create_model_of(sagemaker: SageMaker, registry: Registry, hosting: Hosting, 
     """Upload the archive of a version (or alias) and create its SageMaker model, unless they exist; returns the model's name."""
     found = version_of(registry, version)
     data_url = upload(registry, found, _bucket_of(hosting.models))
-    return sagemaker.create_model(registry.listed(found).variant, found, data_url, hosting.container)
+    return sagemaker.create_model(registry.info(found).variant, found, data_url, hosting.container)
 
 
 def version_of(registry: Registry, version: str) -> str:

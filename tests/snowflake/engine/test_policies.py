@@ -6,7 +6,7 @@ from typing import Any
 
 from snowflake.connector import connect
 
-from recsys_platform.experiments.published_policies import judge_published
+from recsys_platform.experiments.published_policies import evaluate_published
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.support.policy_worlds import EXPOSURES, MADE, insertion, publish, shown
@@ -37,7 +37,7 @@ def test_the_judgement_does_not_depend_on_the_engine(
     for each in (local, warehouse):
         publish(each, "v1", LISTS)
         publish(each, "v2", {"m": {"u1": ["a", "d"]}, "young": {"u1": ["a", "d"]}}, made=LATER)
-    ours, theirs = judge_published(local), judge_published(warehouse)
+    ours, theirs = evaluate_published(local), evaluate_published(warehouse)
     assert [(each.model, each.exposures, each.agreeing) for each in theirs.models] == [("m", 3, 3), ("young", 1, 1)]
     assert sorted(theirs.left_out.values()) == [1, 1, 1, 1]
     assert replace(theirs, models=()) == replace(ours, models=())
