@@ -31,7 +31,7 @@ def test_what_cannot_be_put_into_use_is_one_sentence(world, run_recsys):
     code, said = run_recsys("promote", "999")
     assert (code, "There is no model version 999" in said) == (1, True)
     code, said = run_recsys("rollback")
-    assert (code, "There is no earlier recipe in production" in said) == (1, True)
+    assert (code, "There is no earlier production recipe" in said) == (1, True)
 
 
 def test_the_page_of_the_evaluation_is_in_the_hub(world):

@@ -105,7 +105,7 @@ def test_a_sample_of_users_is_as_large_as_asked(split: Split) -> None:
 
 def test_nobody_to_test_on_is_said(make_dataset: Callable[..., Dataset]) -> None:
     split = hold_out_latest(make_dataset({"u1": ["b00"]}, BOOKS))
-    with pytest.raises(DataError, match="Nobody has enough"):
+    with pytest.raises(DataError, match="No reader has enough"):
         evaluate([FIRST], split, EvaluationParams(), baselines=["first"])
 
 

@@ -126,8 +126,8 @@ def test_nobody_and_nothing_is_a_data_set_too() -> None:
     [
         (lambda i, u, b: (i.drop(columns="weight"), u, b), "no column weight"),
         (lambda i, u, b: (i.assign(weight=np.inf), u, b), "not a finite number"),
-        (lambda i, u, b: (pd.concat([i, i]), u, b), "twice among the interactions"),
-        (lambda i, u, b: (i, pd.concat([u, u]), b), "twice among the users"),
+        (lambda i, u, b: (pd.concat([i, i]), u, b), "The interactions have a duplicate pair"),
+        (lambda i, u, b: (i, pd.concat([u, u]), b), "The users have a duplicate user_id"),
         (lambda i, u, b: (i, u, b.assign(book_id=None)), "2 of the books have no book_id"),
     ],
 )

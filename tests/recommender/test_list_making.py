@@ -287,5 +287,5 @@ def test_where_the_pool_is_no_longer_than_the_list_nothing_is_drawn() -> None:
 @pytest.mark.parametrize("k", [0, -1])
 def test_a_list_of_nothing_is_an_error(k: int) -> None:
     for rules in (ListRules(), ListRules(reranking=RerankingRules(promoted=(Promotion("b01", 1),)))):
-        with pytest.raises(ValueError, match="at least one book"):
+        with pytest.raises(ValueError, match="k must be at least 1"):
             made(ORDERED, [0], list_builder_for(rules, WORLD), k=k)

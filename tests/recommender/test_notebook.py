@@ -24,7 +24,7 @@ def marts() -> dict[str, pa.Table]:
         for reader in range(READERS)
         for n, day in enumerate(LAST_DAY - dt.timedelta(days=5 - each) for each in range(6))
     ]
-    rows = pd.DataFrame(likes).assign(weight=3.0, is_positive=True, is_finished=False)
+    rows = pd.DataFrame(likes).assign(weight=3.0, is_positive=True, is_finished=True)
     users = pd.DataFrame({"user_id": [f"u{n:02}" for n in range(READERS)], "tier": "free", "language": "en"})
     books = pd.DataFrame(
         {"book_id": [f"b{n}" for n in range(BOOKS)], "language": "en", "is_available": True, "is_premium": False}

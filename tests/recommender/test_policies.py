@@ -175,7 +175,7 @@ def test_a_model_without_clicks_is_not_said_to_be_worse(warehouse, log):
     log(*[shown("b", clicked=True)] * 20, shown("c", visitor_id="a1"))
     report = evaluate_published(warehouse)
     assert (of(report, "m", "snips"), of(report, "other", "snips")) == (1, 0)
-    assert report.headline.startswith("What readers would click")
+    assert report.headline.startswith("Estimated clicks of the published lists")
 
 
 def test_a_weight_far_above_the_others_is_cut_in_snips_only(warehouse, log):

@@ -194,7 +194,7 @@ def test_where_nothing_can_be_measured_nothing_is_fitted_for_it(noisy: Dataset, 
     def hear(what: str, done: int, total: int) -> None:
         told.append(what)
 
-    with pytest.raises(DataError, match="Nobody has enough"):
+    with pytest.raises(DataError, match="No reader has enough"):
         evaluate_variants(once, variants=known, params=EvaluationParams(), on_progress=hear)
     assert told == []
     for name in ("popularity", "lightfm", "blend"):

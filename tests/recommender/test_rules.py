@@ -153,7 +153,7 @@ def test_a_promotion_without_one_rank_is_an_error(promoted: dict[int, int]) -> N
 
 
 def test_a_pool_of_nothing_is_an_error() -> None:
-    with pytest.raises(ValueError, match="at least one book, not 0"):
+    with pytest.raises(ValueError, match="at least 1, not 0"):
         Reranking(pool=0)
 
 
