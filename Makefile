@@ -35,8 +35,9 @@ status: $(READY) ## What is loaded, how fresh, which lists are live
 test: $(READY_DEV) ## The tests to run all day: all but those marked slow
 	@$(PYTEST) -m "not slow"
 
-test-all: $(READY_DEV) ## All tests, nothing left out
-	@$(PYTEST)
+test-all: $(READY_DEV) ## All tests, nothing left out, and the share of code that they cover
+	@$(PYTEST) --cov --cov-report=
+	@echo "coverage of recsys_platform, without what runs in other processes: $$($(BIN)/coverage report --format=total) %"
 
 test-aws: $(READY_DEV) ## Tests against servers that speak AWS and Snowflake
 	@$(PYTEST) tests/aws tests/snowflake
