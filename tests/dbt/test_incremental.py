@@ -3,7 +3,7 @@
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ def load_in_batches(world: Any, seed: int, after: Callable[[], object]) -> None:
         after()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_runs_over_shuffled_late_and_repeated_records_give_the_tables_of_one_build_and_of_a_full_refresh(
     world: Any, new_world: Any, seed: int
@@ -50,6 +51,7 @@ def test_runs_over_shuffled_late_and_repeated_records_give_the_tables_of_one_bui
     ]
 
 
+@pytest.mark.slow
 def test_a_build_that_died_half_way_is_made_good_by_the_next(world: Any) -> None:
     builds = iter(
         [
@@ -156,17 +158,6 @@ def apart(case: str, record: Record) -> Record:
     """The record with names that no other case has."""
     names = ("messageId", "userId", "anonymousId", "previousId")
     return record | {name: f"{record[name]} of {case}" for name in names if record.get(name)}
-
-
-def test_cases_are_the_same_in_steps_and_whole(world: Any) -> None:
-    for step, hour in enumerate(("10", "09")):  # what is loaded later landed earlier
-        for case, batches in CASES.items():
-            world.load("segment", *(apart(case, record) for record in batches[step]), hour=f"2026/11/21/{hour}")
-        world.build()
-    step_by_step = world.tables()
-    assert world.build("--full-refresh").tables() == step_by_step
-    readers = world.rows("select distinct user_id from marts.fct_events where user_id like 'u1 of %' order by 1")
-    assert readers == [(f"u1 of {case}",) for case in sorted(CASES)]
 
 
 def recommended(
@@ -300,21 +291,35 @@ def test_an_answer_is_empty_if_its_list_was_and_not_if_nobody_can_read_it(world:
     ]
 
 
-def test_what_was_shown_and_clicked_is_the_same_in_steps_and_whole(world: Any) -> None:
-    for step in (0, 1):
-        for case in EXPOSED.values():
-            for landed, record in case.steps[step]:
+@pytest.fixture(scope="module")
+def stepped(new_world: Callable[[], World]) -> World:
+    """All cases, built in two steps; what is loaded later of `CASES` landed earlier."""
+    world = new_world()
+    for step, hour in enumerate(("10", "09")):
+        for case, batches in CASES.items():
+            world.load("segment", *(apart(case, record) for record in batches[step]), hour=f"2026/11/21/{hour}")
+        for exposed in EXPOSED.values():
+            for landed, record in exposed.steps[step]:
                 world.load("segment", record, hour=f"2026/11/20/{landed}")
         world.build()
-    step_by_step = world.tables()
+    return world
+
+
+def test_cases_are_the_same_in_steps_and_whole(stepped: World, tmp_path: Path) -> None:
+    readers = stepped.rows("select distinct user_id from marts.fct_events where user_id like 'u1 of %' order by 1")
+    assert readers == [(f"u1 of {case}",) for case in sorted(CASES)]
+    whole = replace(stepped, home=Path(shutil.copytree(stepped.home, tmp_path / "home")))
+    assert whole.build("--full-refresh").tables() == stepped.tables()
+
+
+def test_what_was_shown_and_clicked_is_what_the_cases_say(stepped: World) -> None:
     for name, sql in IN_MARTS.items():
-        assert world.rows(f"{sql} order by all") == [row for case in EXPOSED.values() for row in getattr(case, name)]
-    assert world.rows("select request_id, is_empty from marts.fct_recommendation_requests where books = 0") == [
+        assert stepped.rows(f"{sql} order by all") == [row for case in EXPOSED.values() for row in getattr(case, name)]
+    assert stepped.rows("select request_id, is_empty from marts.fct_recommendation_requests where books = 0") == [
         ("e", False),
         ("h1", True),
     ]
-    assert world.build("--full-refresh").tables() == step_by_step
-    result = world.dbt("test", "--select", "fct_exposures", "fct_recommendation_requests", "rpt_unmatched_responses")
+    result = stepped.dbt("test", "--select", "fct_exposures", "fct_recommendation_requests", "rpt_unmatched_responses")
     unhappy = {run.node.name.partition("_rpt_")[0]: run.status for run in result.result.results if run.status != "pass"}
     assert {name: str(status) for name, status in unhappy.items() if "relationships" not in name} == {
         "is_rare_among": "warn"
@@ -337,18 +342,19 @@ def test_a_tracker_that_was_not_staged_is_taken_up_later(world: Any) -> None:
 
 
 def test_a_model_built_before_its_parents_is_not_taken_for_new(world: Any) -> None:
+    models = ("fct_sessions", "int_visitor_days", "fct_interactions")
     world.load("segment", page("m0", "20T10:00:00"))
-    world.build()
+    world.build("--select", *(f"+{model}" for model in models))
     world.load("segment", page("m1", "20T10:05:00"))
     world.build("--select", "+int_event_sessions")
-    world.build("--select", "fct_sessions", "int_visitor_days", "fct_interactions")
-    world.build()
+    world.build("--select", *models)
+    world.build("--select", *(f"+{model}" for model in models))
     assert world.rows("select events from marts.fct_sessions") == [(2,)]
     assert world.rows("select events from intermediate.int_visitor_days") == [(2,)]
 
 
 def test_the_journal_of_sessions_is_not_rebuilt_without_those_that_read_it(world: Any) -> None:
     world.load("segment", page("m0", "20T10:00:00"))
-    world.build()
+    world.build("--select", "+int_event_sessions")
     result = world.dbt("run", "--select", "int_event_sessions", "--full-refresh")
     assert "cannot be rebuilt without fct_events" in str([run.message for run in result.result.results])
