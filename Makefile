@@ -58,7 +58,7 @@ lock: $(READY) ## Compile the lock files anew from pyproject.toml
 	lean --extra spark --group dev pyproject.toml -o requirements-dev.lock; \
 	lean -c requirements-dev.lock pyproject.toml -o requirements.lock; \
 	$$compile --group bench -c requirements-dev.lock -o requirements-bench.lock; \
-	printf 'hatchling>=1.27\nuv\n' | $$compile -c requirements-dev.lock - -o requirements-uv.lock
+	printf 'editables\nhatchling>=1.27\nuv\n' | $$compile -c requirements-dev.lock - -o requirements-uv.lock
 
 clean: ## Remove the environment and what dbt built; worlds stay
 	rm -rf .venv dbt_project/target
