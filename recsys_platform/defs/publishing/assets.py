@@ -66,14 +66,13 @@ def _publish_tables(
     list_rules: dg.ResourceParam[ListRules],
 ) -> Iterator[dg.MaterializeResult]:
     """Write, check and swap the tables together."""
-    now = naive_utc_now()
     try:
         done = publish(
             latest_snapshot(hub),
             registry,
             warehouse,
             list_length=settings.list_length,
-            now=now,
+            now=naive_utc_now(),
             variants=variants,
             rules=list_rules,
         )
