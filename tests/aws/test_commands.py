@@ -17,7 +17,7 @@ from recsys_platform.catalog.schema_history import record_tables
 from recsys_platform.catalog.tables import LocalCatalog
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.s3 import S3Hub
-from recsys_platform.recommender.registry.files import Facts
+from recsys_platform.recommender.registry.files import Provenance
 from recsys_platform.recommender.registry.versions import Registry
 from tests.support.commands import recsys as run_command
 from tests.support.servers import free_port, running
@@ -169,7 +169,8 @@ def versions(home: Path, new_registry: Callable[[Path], Registry]) -> list[str]:
     home.mkdir()
     registry = new_registry(home / "models")
     facts = [
-        Facts(created_at=dt.datetime(2026, 11, 22, hour), data_hash=str(hour), code_version="0.1") for hour in (1, 2)
+        Provenance(created_at=dt.datetime(2026, 11, 22, hour), data_hash=str(hour), code_version="0.1")
+        for hour in (1, 2)
     ]
     arrays = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3)}
     made = [registry.log("ease", arrays, each) for each in facts]

@@ -16,7 +16,7 @@ from recsys_platform.recommender.data.training_data import latest_dataset
 from recsys_platform.recommender.lists.list_rules import load_list_rules
 from recsys_platform.recommender.lists.rules import Rules, apply_rules
 from recsys_platform.recommender.models.factors import FactorModel
-from recsys_platform.recommender.models.fallback import bare
+from recsys_platform.recommender.models.fallback import without_fallback
 from recsys_platform.recommender.ranking.top_k import NONE, Factors, top_k
 from recsys_platform.recommender.training.candidates import load_model
 
@@ -35,7 +35,7 @@ def lists_in(folder: Path) -> Lists:
 def expected_lists(settings: Settings, version: str, rules: Rules) -> Lists:
     """The lists that this machine ranks from the same version under the same rules, of users with history."""
     trained, data = load_model(version, registry_of(settings)), latest_dataset(hub_of(settings))
-    model: Any = bare(trained.model)
+    model: Any = without_fallback(trained.model)
     assert isinstance(model, FactorModel)
     users = np.flatnonzero(trained.model.personal(np.arange(data.shape[0], dtype=np.int32))).astype(np.int32)
     factors = Factors(model.user_vectors, model.book_vectors, model.book_bias)
