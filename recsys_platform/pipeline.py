@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from recsys_platform.catalog.schema_history import record_tables
 from recsys_platform.catalog.snapshot_drift import snapshot_drift
 from recsys_platform.catalog.tables import LocalCatalog
+from recsys_platform.common.clock import naive_utc_now, utc_today
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.dbt_profile import environment_for_dbt
 from recsys_platform.config.factories import (
@@ -89,7 +90,9 @@ def refresh(settings: Settings) -> Refreshed:
     versions = learn(data, variants, hub, warehouse, registry)
     length, rules = settings.list_length, list_rules_of(settings)
     marts = training_data.latest_snapshot(hub)
-    published = publish(marts, registry, warehouse, list_length=length, now=_utc_now(), rules=rules, variants=variants)
+    published = publish(
+        marts, registry, warehouse, list_length=length, now=naive_utc_now(), rules=rules, variants=variants
+    )
     export(settings, hub, warehouse)
     return Refreshed(loaded, versions, published)
 
@@ -109,7 +112,7 @@ def ingest(settings: Settings, hub: Hub, warehouse: Warehouse) -> LoadReport:
 
 
 def _fetch_attributes(settings: Settings, hub: Hub, kind: Attributes) -> None:
-    endpoint, today = endpoint_of(settings, kind), dt.datetime.now(dt.UTC).date()
+    endpoint, today = endpoint_of(settings, kind), utc_today()
     if endpoint:
         store_fetched(hub, kind, today, endpoint, fetch_snapshot(endpoint, last_fetch(hub, kind, endpoint)))
         snapshot_drift(hub, kind, today)
@@ -129,7 +132,7 @@ def transform(settings: Settings, warehouse: Warehouse) -> None:
 
 def keep_training_data(hub: Hub, warehouse: Warehouse) -> Dataset:
     """Keep the marts that models learn from as Parquet in the hub, and read them."""
-    day = warehouse.frame(training_data.NEWEST_DAY)["day"][0].as_py() or dt.datetime.now(dt.UTC).date()
+    day = warehouse.frame(training_data.NEWEST_DAY)["day"][0].as_py() or utc_today()
     training_data.write_snapshot(hub, day, {name: warehouse.frame(sql) for name, sql in training_data.MARTS.items()})
     return training_data.latest_dataset(hub)
 
@@ -137,7 +140,7 @@ def keep_training_data(hub: Hub, warehouse: Warehouse) -> Dataset:
 def learn(data: Dataset, own: Variants, hub: Hub, warehouse: Warehouse, registry: Registry) -> dict[str, str]:
     """Evaluate and train every variant of a world, and let the gate decide what goes live; the version of each variant."""
     variants, live = live_recipe(own, registry)
-    now, held = _utc_now(), choice_in_force(registry, data)
+    now, held = naive_utc_now(), choice_in_force(registry, data)
     result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live)
     store_evaluation(result, data.fingerprint(), warehouse, now)
     hub.put(REPORT, _report(result, data, variants, now).encode())
@@ -172,7 +175,3 @@ def export(settings: Settings, hub: Hub, warehouse: Warehouse) -> None:
     for table in DAILY_TABLES:
         write_changed_days(hub, warehouse, table)
     record_tables(hub, LocalCatalog(hub))
-
-
-def _utc_now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

@@ -153,7 +153,7 @@ class Settings(BaseModel):
 
     @field_validator("home", "config_dir")
     @classmethod
-    def _absolute(cls, folder: Path) -> Path:
+    def _absolute_path(cls, folder: Path) -> Path:
         return folder.expanduser().resolve()
 
     @field_validator("hub")

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from recsys_platform.common.clock import utc_today
 from recsys_platform.hub.layout import (
     FIRST_DAY,
     LANDING,
     SOURCES,
     Attributes,
     arrival_of,
+    attributes_prefix,
     is_landing_key,
     is_snapshot_key,
     landing_prefix,
@@ -130,7 +132,7 @@ def loaded_after(warehouse: Warehouse, moment: dt.datetime) -> list[dt.date]:
 def new_snapshots(hub: Hub, warehouse: Warehouse, kind: Attributes) -> list[dt.date]:
     """Days up to today whose attribute snapshot in the hub is not, or not in this state, in the warehouse."""
     ledger = warehouse.ledger(f"{kind}/")
-    days = [day for day in snapshot_days(hub, kind) if FIRST_DAY <= day <= _today_utc()]
+    days = [day for day in snapshot_days(hub, kind) if FIRST_DAY <= day <= utc_today()]
     return [day for day in days if any(not is_loaded(ledger, item) for item in snapshot_parts(hub, kind, day))]
 
 
@@ -147,7 +149,7 @@ def unread_snapshots(hub: Hub, kind: Attributes) -> list[str]:
     """A sentence if there are objects among the snapshots that are no part of one, or of one of a day to come."""
     keys = [item.key for item in hub.objects(f"{kind}/")]
     strange = [key for key in keys if not is_snapshot_key(kind, key)]
-    early = [f"{kind}/dt={day}/" for day in snapshot_days(hub, kind) if day > _today_utc()]
+    early = [attributes_prefix(kind, day) for day in snapshot_days(hub, kind) if day > utc_today()]
     layout = f"not of the form {kind}/dt=YYYY-MM-DD/name.json.gz"
     found = (
         ("object", strange, layout, "not loaded; move them out of the hub"),
@@ -158,7 +160,7 @@ def unread_snapshots(hub: Hub, kind: Attributes) -> list[str]:
 
 def _sort_out(found: Sequence[HubObject], ledger: Mapping[str, str]) -> Arrivals:
     landed = [item for item in found if is_landing_key(item.key) and arrival_of(item.key).date() >= FIRST_DAY]
-    due = [item for item in landed if arrival_of(item.key).date() <= _today_utc() or item.key in ledger]
+    due = [item for item in landed if arrival_of(item.key).date() <= utc_today() or item.key in ledger]
     return Arrivals(
         new=tuple(item for item in due if item.key not in ledger),
         changed=tuple(item for item in due if item.key in ledger and not is_loaded(ledger, item)),
@@ -173,7 +175,3 @@ def _describe_keys(noun: str, keys: Sequence[str], what: str, remedy: str) -> st
     are = "" if what.startswith("changed") else " are" if several else " is"
     they = "they are" if several else "it is"
     return f"{len(keys):,} {noun}{'s' * several}{are} {what}, first {keys[0]}: {they} {remedy}."
-
-
-def _today_utc() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()

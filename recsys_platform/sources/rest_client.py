@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import stamina
 
+from recsys_platform.common.clock import utc_now
 from recsys_platform.common.errors import AttributesError
 from recsys_platform.common.http_logging import suppress_http_logs
 
@@ -229,7 +230,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     until = _http_date(text)
     if until is None:
         return None
-    return max(0.0, (until - (_http_date(headers.get("date", "")) or dt.datetime.now(dt.UTC))).total_seconds())
+    return max(0.0, (until - (_http_date(headers.get("date", "")) or utc_now())).total_seconds())
 
 
 def _http_date(text: str) -> dt.datetime | None:

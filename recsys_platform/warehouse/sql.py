@@ -6,6 +6,8 @@ Those queries keep to what DuckDB and Snowflake have in common: no semi joins, n
 import datetime as dt
 from collections.abc import Sequence
 
+from recsys_platform.common.clock import naive_utc_now
+
 ARRIVAL_DAY = """try_cast(
     split_part(object_key, '/', 3) || '-' || split_part(object_key, '/', 4) || '-' || split_part(object_key, '/', 5) as date)"""
 """The day in the key of a landing object of `engagement_events/`; NULL for other keys, whatever the order of conditions."""
@@ -27,5 +29,5 @@ def begins_with_any(column: str, prefixes: Sequence[str]) -> str:
 
 def later_than(last: dt.datetime | None) -> dt.datetime:
     """Now (UTC, naive), or a microsecond after `last` where a clock went back."""
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    now = naive_utc_now()
     return max(now, last + dt.timedelta(microseconds=1)) if last else now

@@ -148,7 +148,7 @@ class Refresher:
         return loaded_after(self.warehouse, recorded_at)
 
     @cached_property
-    def _job(self) -> dg.JobDefinition:
+    def _refresh_job(self) -> dg.JobDefinition:
         self.listener("loading the asset graph", 0, 0)
         return self.load_definitions().resolve_job_def(REFRESH)
 
@@ -211,7 +211,7 @@ class Refresher:
         def on_wait(sentence: str) -> None:
             self.listener(sentence, len(done), len(step.assets))
 
-        job = self._job
+        job = self._refresh_job
         with reporting_slot_holder(instance, run_id, on_wait), failing_on_exit(instance, run_id):
             result = job.execute_in_process(
                 instance=instance,

@@ -24,10 +24,12 @@ def analytics_copy(dbt_models: Iterable[dg.AssetKey]) -> dg.AssetsDefinition:
         pool=WAREHOUSE_WRITER,
         automation_condition=ON_CHANGE,
     )
-    return as_asset(_copy)
+    return as_asset(_write_analytics_copy)
 
 
-def _copy(warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult:
+def _write_analytics_copy(
+    warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult:
     """Marts and published lists in `analytics.duckdb`, which can be read while a run is writing the warehouse."""
     if not isinstance(warehouse, DuckDBWarehouse):
         return dg.MaterializeResult(metadata={"not copied": "Snowflake can be read while it is written"})

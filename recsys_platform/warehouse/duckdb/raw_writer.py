@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 from pydantic import ByteSize, TypeAdapter
 
-from recsys_platform.hub.layout import ID_FIELDS, Attributes
+from recsys_platform.hub.layout import ID_FIELDS, Attributes, attributes_prefix
 from recsys_platform.warehouse.port import LoadReport, UpdateReport, ValidatedBatch
 from recsys_platform.warehouse.sql import later_than
 
@@ -53,7 +53,9 @@ class DuckDBRawWriter:
             loaded_at = next_loaded_at(self.con)
             self.con.execute(f"delete from raw.{kind} where snapshot_date = ?", [day])
             self.con.execute(_INSERT_SNAPSHOT.format(**names), {"day": day, "loaded_at": loaded_at})
-            self.con.execute("delete from ops.load_ledger where starts_with(object_key, ?)", [f"{kind}/dt={day}/"])
+            self.con.execute(
+                "delete from ops.load_ledger where starts_with(object_key, ?)", [attributes_prefix(kind, day)]
+            )
             self.con.execute(_APPEND_LEDGER, {"loaded_at": loaded_at})
 
     def update_rejected(self, rows: pa.Table) -> UpdateReport:

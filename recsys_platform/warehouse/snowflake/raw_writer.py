@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from recsys_platform.hub.layout import ID_FIELDS, Attributes
+from recsys_platform.hub.layout import ID_FIELDS, Attributes, attributes_prefix
 from recsys_platform.warehouse.port import UNREADABLE, LoadReport, UpdateReport, ValidatedBatch
 from recsys_platform.warehouse.snowflake.bulk_load import Stage
 from recsys_platform.warehouse.snowflake.session import Session
@@ -52,7 +52,9 @@ class SnowflakeRawWriter:
         self.session.execute(f"delete from raw.{kind} where snapshot_date = cast(? as date)", [day.isoformat()])
         insert = _INSERT_SNAPSHOT.format(kind=kind, id_column=ID_FIELDS[kind], **names)
         self.session.execute(insert, [day.isoformat(), loaded_at])
-        self.session.execute("delete from ops.load_ledger where startswith(object_key, ?)", [f"{kind}/dt={day}/"])
+        self.session.execute(
+            "delete from ops.load_ledger where startswith(object_key, ?)", [attributes_prefix(kind, day)]
+        )
         self.session.execute(_REPLACE_LEDGER.format(**names), [loaded_at])
 
     def update_rejected(self, rows: pa.Table) -> UpdateReport:
