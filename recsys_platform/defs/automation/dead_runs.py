@@ -40,6 +40,8 @@ def reporting_slot_holder(instance: dg.DagsterInstance, run_id: str, on_wait: Ca
 
     def watch() -> None:
         while not over.wait(POLL_SECONDS):
+            if waiting_for(instance, run_id) is None:
+                continue  # to find dead runs their logs are read, which costs more than the rest of the poll
             fail_dead_runs(instance)
             sentence = waiting_for(instance, run_id)
             if sentence:
