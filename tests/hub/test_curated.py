@@ -134,7 +134,7 @@ def test_nothing_private_is_written_neither_by_day_nor_in_snapshots(hub, warehou
     private = {name: "'p'" for name in ("email", "user_email", "ip", "ip_hash", "email_hash", "content_hash", "phone")}
     store(("e1", FRIDAY), **private)
     write_changed_days(hub, warehouse, EVENTS)
-    training.keep(hub, FRIDAY, {"dim_users": warehouse.frame("select * from marts.fct_events")})
+    training.write_snapshot(hub, FRIDAY, {"dim_users": warehouse.frame("select * from marts.fct_events")})
     for item in hub.objects("curated/"):
         names = pq.read_schema(hub.path(item.key)).names
         assert names == ["event_id", "user_id", "nested", "tags", "occurred_on", "occurred_at"], item.key
@@ -148,11 +148,11 @@ def test_harmless_columns_that_sound_like_private_ones_stay(hub, name):
 
 def test_a_snapshot_is_written_again_only_if_it_changed(hub):
     tables = {"dim_books": pa.table({"book_id": ["b1"]}), "dim_users": pa.table({"user_id": ["u1"]})}
-    assert training.keep(hub, FRIDAY, tables) == ["dim_books", "dim_users"]
+    assert training.write_snapshot(hub, FRIDAY, tables) == ["dim_books", "dim_users"]
     before = written(hub)
-    assert training.keep(hub, FRIDAY, tables) == []
+    assert training.write_snapshot(hub, FRIDAY, tables) == []
     assert written(hub) == before
-    assert training.keep(hub, FRIDAY, tables | {"dim_books": pa.table({"book_id": ["b2"]})}) == ["dim_books"]
+    assert training.write_snapshot(hub, FRIDAY, tables | {"dim_books": pa.table({"book_id": ["b2"]})}) == ["dim_books"]
 
 
 def test_pandas_reads_a_whole_table_from_its_folder(hub, warehouse, store):
