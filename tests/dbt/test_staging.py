@@ -168,7 +168,7 @@ def test_an_id_that_is_an_address_leaves_as_its_hash_and_still_joins(world: Any)
     world.load("segment", segment("s1", userId=ann, anonymousId="a1"))
     world.load("matomo", matomo("1", uid=ann, url="https://app.example/"))
     world.snapshot("user", "2026-11-22", {"user_id": ann, "tier": "premium"}, {"user_id": "u2"})
-    world.build()
+    world.build("--select", "+fct_events", "+dim_users")
     assert world.rows("select distinct user_id from marts.fct_events") == [(hashed,)]
     assert world.rows("select user_id from marts.dim_users where tier = 'premium'") == [(hashed,)]
 
@@ -176,7 +176,7 @@ def test_an_id_that_is_an_address_leaves_as_its_hash_and_still_joins(world: Any)
 def test_without_a_salt_an_id_that_is_an_address_is_nobody(world: Any) -> None:
     world.load("segment", segment("s1", userId="ann@mail.example", anonymousId=None))
     world.snapshot("user", "2026-11-22", {"user_id": "ann@mail.example"}, {"user_id": "u2"})
-    world.build()
+    world.build("--select", "+dim_users", "+rpt_invalid_events")
     assert world.rows("select invalid_reason from marts.rpt_invalid_events") == [("visitor_missing",)]
     assert world.rows("select user_id from marts.dim_users") == [("u2",)]
 
