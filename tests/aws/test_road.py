@@ -8,6 +8,7 @@ import pytest
 from recsys_platform.config.settings import PREFIX
 from recsys_platform.hub.s3 import S3Hub
 from tests.support.commands import recsys
+from tests.support.small_variants import write_small_variants
 
 SIZE = ("--readers", "60", "--books", "40", "--days", "3", "--seed", "3")
 TABLES = {
@@ -29,6 +30,7 @@ def homes(
     for name, place in (("folder", None), ("s3", f"s3://{bucket}/world")):
         monkeypatch.setenv(f"{PREFIX}HOME", str(tmp_path / name))
         if place:
+            write_small_variants(tmp_path / name)
             monkeypatch.setenv(f"{PREFIX}HUB", place)
         assert recsys("demo", *SIZE, patch=monkeypatch) == 0, capsys.readouterr()
         made.append(tmp_path / name)

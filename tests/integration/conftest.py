@@ -13,6 +13,7 @@ import pytest
 
 from recsys_platform.config.settings import PREFIX
 from tests.support.commands import recsys
+from tests.support.small_variants import write_small_variants
 
 if TYPE_CHECKING:
     from tests.support.slack import Slack
@@ -37,6 +38,7 @@ def finished_world(tmp_path_factory, worker_id) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         patch.setenv("RECSYS_HOME", str(home))
         if not (shared / "finished.done").exists():
+            write_small_variants(home)
             assert recsys("demo", "--readers", "150", "--books", "80", "--days", "4", patch=patch) == 0
             (shared / "finished.done").touch()
     return home

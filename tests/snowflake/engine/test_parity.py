@@ -20,6 +20,7 @@ from recsys_platform.hub.object_store import Hub
 from recsys_platform.warehouse.port import Warehouse
 from tests.support.commands import recsys
 from tests.support.random_events import readers_and_devices, with_repetitions
+from tests.support.small_variants import write_small_variants
 
 # Days enough for all three trackers: the older ones are what old devices have.
 WORLD = ("--readers", "80", "--books", "40", "--days", "3", "--seed", "5", "--end", "2026-11-15")
@@ -34,6 +35,8 @@ WHEN = {"loaded_at", "changed_to", "model_version", "generated_at", "chosen_at"}
 @pytest.fixture
 def environments(tmp_path: Path, variables: dict[str, str]) -> dict[str, dict[str, str]]:
     """The variables of both."""
+    for name in ("local", "aws"):
+        write_small_variants(tmp_path / name)
     local = {"RECSYS_HOME": str(tmp_path / "local"), "RECSYS_PII_SALT": variables["RECSYS_PII_SALT"]}
     return {"local": local, "aws": variables | {"RECSYS_HOME": str(tmp_path / "aws")}}
 
