@@ -1,7 +1,7 @@
 """Whatever a person changes: published lists, the page of the evaluation and the registry agree once it was followed.
 
-By both roads: `recsys run`, and what the sensors and conditions of Dagster's UI ask for. Each step is a process of its own: the
-files of the world are read where a process starts.
+By both roads: `recsys run`, and what the sensors and conditions of Dagster's UI ask for. Each step of the
+latter is a process of its own, as after a restart of the daemon.
 """
 
 import os
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys_platform.config.factories import registry_of
-from recsys_platform.config.settings import load_settings
+from recsys_platform.config.settings import PREFIX, load_settings
 from recsys_platform.config.world_files import LIST_RULES, VARIANTS
 from recsys_platform.hub.layout import Attributes
 from recsys_platform.hub.local import FolderHub
@@ -29,6 +29,7 @@ from recsys_platform.sources.attributes import store_snapshot
 from recsys_platform.sources.snapshots import read_records
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support import automation_process
+from tests.support.commands import said_by
 
 # Whole runs on one whole world: which assets follow a change, and whether what they make agrees, shows in no part of it.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -68,16 +69,17 @@ class World:
 
     def __init__(self, home: Path, road: str) -> None:
         self.home, self.road = home, road
-        self.environment = os.environ | {"RECSYS_HOME": str(home), "PYTHONPATH": str(ROOT)}
+        self.settings = dict[str, str]()
         self.registry: Registry = registry_of(load_settings({"RECSYS_HOME": str(home)}))
         self.hub, self.steps = FolderHub(home / "hub"), list[Found]()
 
     def follow(self) -> bool:
         """Follow what was changed; whether anything was made."""
         if self.road.startswith("recsys"):
-            said = self._python("-c", "from recsys_platform.cli.app import main; main()", *self.road.split()[1:])
+            code, said = said_by(*self.road.split()[1:], home=self.home, **self.settings)
+            assert code == 0, said
             return "Nothing new: 0 objects loaded, no table changed" not in said
-        return bool(self._python(str(TICKS), str(self.home / "conditions.json")))
+        return bool(self._ticks())
 
     def change_file(self, name: str, **entries: Any) -> None:
         """Change entries of a file of the world."""
@@ -128,9 +130,11 @@ class World:
             table.add_row(each.step, each.road, *row, " / ".join(each.chosen_by))
         return table
 
-    def _python(self, *arguments: str) -> str:
-        command, given = [sys.executable, *arguments], {"cwd": ROOT, "env": self.environment}
-        done = subprocess.run(command, **given, capture_output=True, text=True, check=False)
+    def _ticks(self) -> str:
+        own = {f"{PREFIX}{name}": value for name, value in {"HOME": str(self.home), **self.settings}.items()}
+        command = [sys.executable, str(TICKS), str(self.home / "conditions.json")]
+        environment = os.environ | own | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -169,7 +173,7 @@ def test_lists_page_and_registry_agree_after_whatever_a_person_changes(changed_w
     assert world.newest("my_ease").metrics["ndcg"] > 0
     assert not world.follow()
 
-    world.environment["RECSYS_LIST_LENGTH"] = "7"
+    world.settings["LIST_LENGTH"] = "7"
     world.change_file(LIST_RULES, reranking={"most_of_a_category": 3})
     assert agrees("changed list rules") == world.steps[0].registry
     assert world.query(FULLEST) == [(3,)]

@@ -21,11 +21,12 @@ def recsys(*arguments: str, patch: pytest.MonkeyPatch) -> int:
     return 0
 
 
-def said_by(*arguments: str, home: Path) -> tuple[int, str]:
-    """Run a command on a world with no other setting; its exit code and what it printed, with line breaks folded."""
+def said_by(*arguments: str, home: Path, **settings: str) -> tuple[int, str]:
+    """Run a command on a world with these settings (`LIST_LENGTH="7"`) alone; its exit code and what it printed on one line."""
     with pytest.MonkeyPatch.context() as patch, StringIO() as out, redirect_stdout(out), redirect_stderr(out):
         for name in [name for name in os.environ if name.startswith(PREFIX)]:
             patch.delenv(name)
-        patch.setenv(f"{PREFIX}HOME", str(home))
+        for name, value in {"HOME": str(home), **settings}.items():
+            patch.setenv(f"{PREFIX}{name}", value)
         code = recsys(*arguments, patch=patch)
         return code, " ".join(out.getvalue().split())
