@@ -29,8 +29,8 @@ def homes(
     made = []
     for name, place in (("folder", None), ("s3", f"s3://{bucket}/world")):
         monkeypatch.setenv(f"{PREFIX}HOME", str(tmp_path / name))
+        write_small_variants(tmp_path / name)
         if place:
-            write_small_variants(tmp_path / name)
             monkeypatch.setenv(f"{PREFIX}HUB", place)
         assert recsys("demo", *SIZE, patch=monkeypatch) == 0, capsys.readouterr()
         made.append(tmp_path / name)

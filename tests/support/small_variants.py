@@ -1,6 +1,6 @@
 """Variants for whole runs over tiny worlds: each kind of model that lists or tests ask for, none of them trained for long.
 
-The default variants are run whole by tests/aws/test_road.py.
+The default variants are run whole by tests/integration/test_tutorial.py.
 """
 
 from pathlib import Path

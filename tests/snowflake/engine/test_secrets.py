@@ -17,6 +17,7 @@ from snowflake.connector import connect
 
 from recsys_platform.defs.transform.project import ROOT as DBT_PROJECT
 from tests.support.servers import free_port, running
+from tests.support.small_variants import write_small_variants
 from tests.support.snowflake.searching import Forms, findings, forms_of_key, forms_of_text, in_bucket, in_folder
 
 ROOT = DBT_PROJECT.parent
@@ -98,6 +99,7 @@ def scene(aws: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]
     folder, port = tmp_path_factory.mktemp("planted"), free_port()
     for name in ("home", "tmpdir"):
         (folder / name).mkdir()
+    write_small_variants(folder / "world")
     boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     command = [sys.executable, "-m", "tests.support.snowflake.server", "--port", str(port), "--s3", aws]
     with running([*command, "--history", str(folder / "history.sql")], f"http://127.0.0.1:{port}/", folder=ROOT):
