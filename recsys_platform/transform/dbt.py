@@ -41,7 +41,7 @@ BUILD = [
     "info",
 ]
 
-# Tests of tables that Python writes: the published ones do not exist yet and are held to their promises when they do, the raw ones
+# Tests of tables that Python writes: the published ones do not exist yet and are checked when they do, the raw ones
 # are guarded by their DDL and by the conservation check. `dbt test --select "source:*"` runs them all.
 NOT_OURS = "source:published+ source:raw source:ops"
 

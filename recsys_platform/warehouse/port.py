@@ -124,8 +124,8 @@ class Warehouse(Protocol):
         version: str,
         tables: Mapping[str, Iterable[pa.RecordBatch]],
         *,
-        promises: Mapping[str, str],
-        given: Mapping[str, pa.Table],
+        checks: Mapping[str, str],
+        inputs: Mapping[str, pa.Table],
     ) -> dict[str, int]:
         """Write a new version beside the live one, check it, swap; rows by table."""
 

@@ -55,4 +55,4 @@ def publish(
     other = {"score": [0.0] * len(rows), "reason": [""] * len(rows), "because_book_id": [None] * len(rows)}
     columns |= other | {"generated_at": [made] * len(rows)}
     table = pa.table({name: columns[name] for name in USER_RECOMMENDATIONS.names}, USER_RECOMMENDATIONS)
-    warehouse.publish(version, {"user_recommendations": table.to_batches()}, promises={}, given={})
+    warehouse.publish(version, {"user_recommendations": table.to_batches()}, checks={}, inputs={})

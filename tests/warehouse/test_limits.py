@@ -35,7 +35,7 @@ print("ready", flush=True)
 WORK = {
     "a query": "warehouse.frame({sql!r})",
     "a check of published lists": (
-        "warehouse.publish('v1', {{}}, given={{}}, promises={{'it is so': 'select count(*) from ({sql})'}})"
+        "warehouse.publish('v1', {{}}, inputs={{}}, checks={{'it is so': 'select count(*) from ({sql})'}})"
     ),
 }
 
@@ -71,6 +71,6 @@ def test_the_warehouse_keeps_to_the_limits_of_the_settings(tmp_path):
 
 def test_an_error_of_a_statement_is_what_it_was(warehouse):
     with pytest.raises(PublishError, match=r"it is so \(2 rows do not\)"):
-        warehouse.publish("v1", {}, given={}, promises={"it is so": "select 2"})
+        warehouse.publish("v1", {}, inputs={}, checks={"it is so": "select 2"})
     with warehouse.connect() as con, pytest.raises(duckdb.ConversionException):
         con.execute("select cast('x' as integer)").fetchall()

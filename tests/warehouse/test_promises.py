@@ -20,14 +20,14 @@ EVERY_READER = "every reader with a book left that the rules allow has a list of
 
 
 def test_tables_that_keep_their_promises_are_published(warehouse: Any) -> None:
-    rows = warehouse.publish("v1", published(KEPT), promises=ALL, given=given())
+    rows = warehouse.publish("v1", published(KEPT), checks=ALL, inputs=given())
     assert rows == {"user_recommendations": 4, "similar_books": 2, "popular_books": 3, "model_roles": 1}
 
 
 @pytest.mark.parametrize("sentence", ALL)
 def test_each_promise_can_be_broken_and_then_nothing_is_published(warehouse: Any, sentence: str) -> None:
     with pytest.raises(PublishError) as refused:
-        warehouse.publish("v1", published(BROKEN), promises={sentence: ALL[sentence]}, given=given())
+        warehouse.publish("v1", published(BROKEN), checks={sentence: ALL[sentence]}, inputs=given())
     assert sentence in str(refused.value)
     assert live_version(warehouse) is None
 
@@ -38,7 +38,7 @@ def test_a_promoted_book_that_does_not_say_so_and_another_that_does_break_a_prom
     for row in (("u1", "m", 1, "b7", 0.5, "popular", None), ("u1", "m", 1, "b2", None, "promoted", None)):
         lists = {**KEPT, "user_recommendations": [row, *others]}
         with pytest.raises(PublishError, match=r"\(1 rows do not\)"):
-            warehouse.publish("v1", published(lists), promises={sentence: ALL[sentence]}, given=given())
+            warehouse.publish("v1", published(lists), checks={sentence: ALL[sentence]}, inputs=given())
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_a_list_is_owed_to_readers_for_whom_the_rules_leave_a_book(
     tables = published({**KEPT, "user_recommendations": [("someone", "m", 1, "b1", 0.5, "popular", None)]})
     if owed:
         with pytest.raises(PublishError, match=r"\(1 rows do not\)"):
-            warehouse.publish("v1", tables, promises={EVERY_READER: sql}, given=judged)
+            warehouse.publish("v1", tables, checks={EVERY_READER: sql}, inputs=judged)
     else:
-        warehouse.publish("v1", tables, promises={EVERY_READER: sql}, given=judged)
+        warehouse.publish("v1", tables, checks={EVERY_READER: sql}, inputs=judged)
 
 
 def test_a_reader_of_whom_only_excluded_books_are_left_is_owed_no_list(warehouse: Any) -> None:
@@ -94,7 +94,7 @@ def test_a_reader_of_whom_only_excluded_books_are_left_is_owed_no_list(warehouse
     met = [("u1", book, True, "Book Finished", 5.0) for book in ("b1", "b2", "b5", "b7")]
     judged = given(fct_interactions=met, dim_users=[("u1", "free", "en")])
     tables = published({**KEPT, "user_recommendations": [("someone", "m", 1, "b1", 0.5, "popular", None)]})
-    warehouse.publish("v1", tables, promises={EVERY_READER: sql}, given=judged)
+    warehouse.publish("v1", tables, checks={EVERY_READER: sql}, inputs=judged)
 
 
 @pytest.mark.parametrize(

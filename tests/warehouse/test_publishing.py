@@ -7,9 +7,9 @@ from recsys_platform.warehouse.publications import live_version
 NO_NEGATIVES = {"no number is negative": "select count(*) from {popular_books} where n < 0"}
 
 
-def publish(warehouse, version, numbers, promises=NO_NEGATIVES):
+def publish(warehouse, version, numbers, checks=NO_NEGATIVES):
     tables = {"popular_books": [pa.record_batch({"n": numbers})]}
-    return warehouse.publish(version, tables, promises=promises, given={})
+    return warehouse.publish(version, tables, checks=checks, inputs={})
 
 
 def live(warehouse):

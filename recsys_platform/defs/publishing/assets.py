@@ -32,11 +32,11 @@ _CHECK = "keeps_its_promises"
 
 def published_tables(rules: ListRules) -> dg.AssetsDefinition:
     """The published tables as assets, made together; what each is held to follows from the list rules."""
-    promises = contract_checks(applied_rules(rules))
+    checks = contract_checks(applied_rules(rules))
     as_assets = dg.multi_asset(
         specs=[_spec(name, key) for name, key in _KEYS.items()],
         check_specs=[
-            dg.AssetCheckSpec(_CHECK, asset=key, blocking=True, description="; ".join(promises[name]))
+            dg.AssetCheckSpec(_CHECK, asset=key, blocking=True, description="; ".join(checks[name]))
             for name, key in _KEYS.items()
         ],
         pool=WAREHOUSE_WRITER,
@@ -81,7 +81,7 @@ def _publish_tables(
     context.log.info(_publication_message(done))
     for sentence in done.ineffective_rules:
         context.log.warning("A list rule has no effect. %s", sentence)
-    promises = contract_checks(applied_rules(list_rules))
+    checks = contract_checks(applied_rules(list_rules))
     for name, key in _KEYS.items():
         yield dg.MaterializeResult(
             asset_key=key,
@@ -92,7 +92,7 @@ def _publish_tables(
                     check_name=_CHECK,
                     passed=True,
                     description=None if name in done.rows else "Not written again: checked when it was written",
-                    metadata={"promises": list(promises[name])},
+                    metadata={"checks": list(checks[name])},
                 )
             ],
         )

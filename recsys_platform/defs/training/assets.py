@@ -324,10 +324,10 @@ def _log_progress(context: dg.AssetExecutionContext) -> OnProgress:
     """Log each step that starts, and its progress every few seconds."""
     log_seldom = throttle(lambda what, done, total: context.log.info(f"{what}: {done} of {total}"))
 
-    def tell(what: str, done: int, total: int) -> None:
+    def report_progress(what: str, done: int, total: int) -> None:
         if total:
             log_seldom(what, done, total)
         else:
             context.log.info(what)
 
-    return tell
+    return report_progress

@@ -89,7 +89,7 @@ def publish(
         tables["similar_books"] = similar_books(vectors, data, stamp, k=list_length, rules=rules)
     checks_by_table = contract_checks(applied_rules(rules))
     checks = dict(chain.from_iterable(checks_by_table[name].items() for name in tables))
-    rows = warehouse.publish(version, tables, promises=checks, given=_check_inputs(marts, data, models, rules))
+    rows = warehouse.publish(version, tables, checks=checks, inputs=_check_inputs(marts, data, models, rules))
     return Publication(version, labels, rows, ineffective)
 
 
@@ -118,16 +118,16 @@ def _check_inputs(
     marts: Mapping[str, pa.Table], data: Dataset, models: Iterable[str], rules: ListRules
 ) -> dict[str, pa.Table]:
     """The tables that the contract checks compare with: marts, models, and the books that the rules name."""
-    given = {name: marts[name].select(columns) for name, columns in CHECK_INPUTS.items()}
-    given["models"] = pa.table({"model": list(models)})
+    inputs = {name: marts[name].select(columns) for name, columns in CHECK_INPUTS.items()}
+    inputs["models"] = pa.table({"model": list(models)})
     if rules.exclude:
-        given["excluded"] = pa.table({"book_id": list(rules.exclude)})
+        inputs["excluded"] = pa.table({"book_id": list(rules.exclude)})
     if promoted := rules.reranking.promoted:
         ranks = pa.array([each.rank for each in promoted], pa.int32())
-        given["promoted"] = pa.table({"book_id": [each.book_id for each in promoted], "rank": ranks})
+        inputs["promoted"] = pa.table({"book_id": [each.book_id for each in promoted], "rank": ranks})
     if rules.reranking.most_of_a_category:
-        given["book_categories"] = _book_categories(data)
-    return given
+        inputs["book_categories"] = _book_categories(data)
+    return inputs
 
 
 def _book_categories(data: Dataset) -> pa.Table:

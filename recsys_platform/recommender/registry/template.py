@@ -16,14 +16,14 @@ def copy_empty_database(target: Path) -> None:
     if target.exists():
         return
     with suppress(OSError):
-        template = _template()
+        template = _template_path()
         with TemporaryDirectory(dir=target.parent) as draft:
             copy = shutil.copyfile(template, Path(draft) / target.name)
             os.link(copy, target)  # fails where another process was faster
 
 
-def _template() -> Path:
-    template = _cache_folder() / f"mlflow-{version('mlflow')}.db"
+def _template_path() -> Path:
+    template = _cache_folder() / f"mlflow-{version('mlflow-skinny')}.db"
     if not template.exists():
         template.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=template.parent) as draft:

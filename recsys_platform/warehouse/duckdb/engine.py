@@ -101,12 +101,12 @@ class DuckDBWarehouse:
         version: str,
         tables: Mapping[str, Iterable[pa.RecordBatch]],
         *,
-        promises: Mapping[str, str],
-        given: Mapping[str, pa.Table],
+        checks: Mapping[str, str],
+        inputs: Mapping[str, pa.Table],
     ) -> dict[str, int]:
         """Write, check and swap all tables of a version in one transaction; `PublishError` leaves the old one live."""
         with self.connect() as con, transaction(con):
-            return publishing.publish(con, version, tables, promises, given)
+            return publishing.publish(con, version, tables, checks, inputs)
 
     def roll_back(self) -> str:
         """Show readers again what they saw before the live version, in one transaction; its name."""

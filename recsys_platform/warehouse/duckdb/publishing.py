@@ -16,19 +16,19 @@ def publish(
     con: duckdb.DuckDBPyConnection,
     version: str,
     tables: Mapping[str, Iterable[pa.RecordBatch]],
-    promises: Mapping[str, str],
-    given: Mapping[str, pa.Table],
+    checks: Mapping[str, str],
+    inputs: Mapping[str, pa.Table],
 ) -> dict[str, int]:
     """Write all tables, run the checks, swap the views; the caller holds the transaction. Rows by table.
 
-    `promises`: sentence → SQL that counts the offending rows, with `{name}` for the new version of each table
-    and for each of the tables in `given`, what the checks compare with.
+    `checks`: sentence → SQL that counts the offending rows, with `{name}` for the new version of each table
+    and for each of the tables in `inputs`, what the checks compare with.
     """
     rows = {name: _write_version(con, versioned(name, version), batches) for name, batches in tables.items()}
-    for name, table in given.items():
-        _keep_for_checks(con, f"given_{name}", table)
-    names = {name: versioned(name, version) for name in tables} | {name: f"given_{name}" for name in given}
-    _refuse_broken(con, names, promises)
+    for name, table in inputs.items():
+        _keep_for_checks(con, f"input_{name}", table)
+    names = {name: versioned(name, version) for name in tables} | {name: f"input_{name}" for name in inputs}
+    _refuse_broken(con, names, checks)
     for name, count in rows.items():
         con.execute(f"create or replace view published.{name} as select * from {versioned(name, version)}")
         con.execute("delete from ops.publications where version = ? and table_name = ?", [version, name])
@@ -86,9 +86,9 @@ def _keep_for_checks(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table)
     con.unregister("batch")
 
 
-def _refuse_broken(con: duckdb.DuckDBPyConnection, names: Mapping[str, str], promises: Mapping[str, str]) -> None:
+def _refuse_broken(con: duckdb.DuckDBPyConnection, names: Mapping[str, str], checks: Mapping[str, str]) -> None:
     """Collect every check that fails, then raise one error."""
-    counts = {sentence: con.execute(sql.format_map(names)).fetchone() for sentence, sql in promises.items()}
+    counts = {sentence: con.execute(sql.format_map(names)).fetchone() for sentence, sql in checks.items()}
     broken = [f"{sentence} ({count[0]} rows do not)" for sentence, count in counts.items() if count and count[0]]
     if broken:
         raise PublishError(f"Not published, the version before stays live: {'; '.join(broken)}.")

@@ -100,12 +100,12 @@ class SnowflakeWarehouse:
         version: str,
         tables: Mapping[str, Iterable[pa.RecordBatch]],
         *,
-        promises: Mapping[str, str],
-        given: Mapping[str, pa.Table],
+        checks: Mapping[str, str],
+        inputs: Mapping[str, pa.Table],
     ) -> dict[str, int]:
         """Write, check and swap all tables of a version; `PublishError` leaves the old one live."""
         with self.connect() as session:
-            return publishing.publish(session, self.stage, version, tables, promises, given)
+            return publishing.publish(session, self.stage, version, tables, checks, inputs)
 
     def roll_back(self) -> str:
         """Show readers again what they saw before the live version; its name."""

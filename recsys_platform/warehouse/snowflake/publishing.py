@@ -21,12 +21,12 @@ def publish(
     stage: Stage,
     version: str,
     tables: Mapping[str, Iterable[pa.RecordBatch]],
-    promises: Mapping[str, str],
-    given: Mapping[str, pa.Table],
+    checks: Mapping[str, str],
+    inputs: Mapping[str, pa.Table],
 ) -> dict[str, int]:
     """Bulk load all tables, run the checks, swap all tables together; rows by table."""
-    with stage.staged(session, {**tables, **given}) as names:
-        _refuse_broken(session, names, promises)
+    with stage.staged(session, {**tables, **inputs}) as names:
+        _refuse_broken(session, names, checks)
         for name in tables:
             _create_table_and_view(session, name, names[name])
         return with_write_lock(
@@ -53,9 +53,9 @@ def _swap_back(session: Session) -> str:
     return str(version)
 
 
-def _refuse_broken(session: Session, names: Mapping[str, str], promises: Mapping[str, str]) -> None:
+def _refuse_broken(session: Session, names: Mapping[str, str], checks: Mapping[str, str]) -> None:
     """Collect every check that fails, then raise one error."""
-    counts = {sentence: session.execute(sql.format_map(names)) for sentence, sql in promises.items()}
+    counts = {sentence: session.execute(sql.format_map(names)) for sentence, sql in checks.items()}
     broken = [f"{sentence} ({rows[0][0]} rows do not)" for sentence, rows in counts.items() if rows and rows[0][0]]
     if broken:
         raise PublishError(f"Not published, the version before stays live: {'; '.join(broken)}.")

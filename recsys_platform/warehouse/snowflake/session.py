@@ -95,7 +95,7 @@ class Account:
         if _GIVEN_UP in str(error.msg):
             where = f" at {self.address}" if self.address else ""
             return f"Snowflake account {self.account} does not answer{where}: check RECSYS_SNOWFLAKE_ACCOUNT and the network."
-        return f"Snowflake account {self.account} gives {self.user} no session: {_said(error)}"
+        return f"Snowflake account {self.account} gives {self.user} no session: {_error_text(error)}"
 
     def _parameters(self) -> dict[str, Any]:
         there = urlsplit(self.address) if self.address else None
@@ -187,7 +187,7 @@ class Session:
                 yield cursor
         except Error as error:
             cause = None if error.errno in ABOUT_DATA else error
-            raise SnowflakeError(f"Snowflake: {_said(error)}", error.errno) from cause
+            raise SnowflakeError(f"Snowflake: {_error_text(error)}", error.errno) from cause
 
 
 class SnowflakeError(WarehouseError):
@@ -203,6 +203,6 @@ class SnowflakeError(WarehouseError):
         return self.errno in BUSY
 
 
-def _said(error: Error) -> str:
-    said = " ".join(str(error.msg or error).split())
-    return (_QUOTED.sub("'…'", said) if error.errno in ABOUT_DATA else said)[:500]
+def _error_text(error: Error) -> str:
+    text = " ".join(str(error.msg or error).split())
+    return (_QUOTED.sub("'…'", text) if error.errno in ABOUT_DATA else text)[:500]

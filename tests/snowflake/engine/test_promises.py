@@ -10,10 +10,10 @@ from tests.support.published_worlds import ALL, BROKEN, KEPT, given, published
 
 def test_every_promise_is_checked_before_tables_are_shown(warehouse: SnowflakeWarehouse) -> None:
     with pytest.raises(PublishError) as refused:
-        warehouse.publish("v1", published(BROKEN), promises=ALL, given=given())
+        warehouse.publish("v1", published(BROKEN), checks=ALL, inputs=given())
     assert [sentence for sentence in ALL if sentence not in str(refused.value)] == []
     assert live_version(warehouse) is None
-    warehouse.publish("v1", published(KEPT), promises=ALL, given=given())
+    warehouse.publish("v1", published(KEPT), checks=ALL, inputs=given())
     assert warehouse.frame("select because_book_id from published.user_recommendations order by user_id, rank")[
         "because_book_id"
     ].to_pylist() == ["b1", None, None, None]

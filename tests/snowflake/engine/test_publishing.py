@@ -14,7 +14,7 @@ def publish(warehouse: SnowflakeWarehouse, version: str, *books: str) -> dict[st
         "no book is called x": "select count(*) from {popular_books} where book_id in (select book_id from {bad})"
     }
     tables = {"popular_books": iter(rows.to_batches(max_chunksize=1)), "similar_books": iter(rows.to_batches())}
-    return warehouse.publish(version, tables, promises=promises, given={"bad": pa.table({"book_id": ["x"]})})
+    return warehouse.publish(version, tables, checks=promises, inputs={"bad": pa.table({"book_id": ["x"]})})
 
 
 def seen(warehouse: SnowflakeWarehouse) -> list[list[str]]:
@@ -39,7 +39,7 @@ def test_readers_see_the_newest_version_and_one_step_back_the_one_before(warehou
 def test_a_column_may_come_and_columns_may_change_places_but_none_may_go(warehouse: SnowflakeWarehouse) -> None:
     def of(version: str, **columns: list[str]) -> None:
         batches = {"popular_books": iter(pa.table(columns).to_batches())}
-        warehouse.publish(version, batches, promises={}, given={})
+        warehouse.publish(version, batches, checks={}, inputs={})
 
     of("v1", segment=["all"], book_id=["b1"])
     of("v2", book_id=["b2"], segment=["all"], language=["en"])
@@ -53,7 +53,7 @@ def test_a_column_may_come_and_columns_may_change_places_but_none_may_go(warehou
 
 def test_a_table_without_any_batch_is_refused_in_one_sentence(warehouse: SnowflakeWarehouse) -> None:
     with pytest.raises(WarehouseError, match=r"^popular_books has no rows and no columns"):
-        warehouse.publish("v1", {"popular_books": iter([])}, promises={}, given={})
+        warehouse.publish("v1", {"popular_books": iter([])}, checks={}, inputs={})
 
 
 def test_a_version_that_breaks_a_promise_is_not_seen(warehouse: SnowflakeWarehouse) -> None:
