@@ -155,13 +155,10 @@ def import_files(
         books, users: files with one row for each book and user; without `users` they have no attributes.
         date: day of the snapshots; no event may be later.
         options: other column names and formats; `book_columns`: other column names of `books` alone.
-        preview: called for each line of the preview, before anything is written.
-        dry_run: stop after the preview.
+        preview: called for each line of the preview, before anything is written; `dry_run` stops after it.
         progress: called with the objects written so far and in total.
 
-    Returns: what was written. The same files give the same objects and keys.
-
-    Raises InputError for the first invalid value, before anything is written.
+    Returns: what was written. The same files give the same objects. Raises InputError for the first invalid value, before any is written.
     """
     options = _with_book_columns(options or ImportOptions(), book_columns or {})
     _refuse_older(hub, date)
