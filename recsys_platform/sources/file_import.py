@@ -158,7 +158,7 @@ def import_files(
         preview: called for each line of the preview, before anything is written; `dry_run` stops after it.
         progress: called with the objects written so far and in total.
 
-    Returns: what was written. The same files give the same objects. Raises InputError for the first invalid value, before any is written.
+    Returns what was written; the same files give the same objects. Raises InputError for the first invalid value, before writing.
     """
     options = _with_book_columns(options or ImportOptions(), book_columns or {})
     _refuse_older(hub, date)
