@@ -29,6 +29,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys_platform.common.sql_files import read_sql
 from recsys_platform.experiments.off_policy import (
     Estimate,
     Exposures,
@@ -53,69 +54,9 @@ FEW_CLICKS = 10
 _CELL_NAMES = ("estimator", "value", "95 %", "gain", "gain 95 %", "could be shown")
 
 _LISTS = "select user_id, model, model_version, rank, book_id, generated_at from {relation}"
-EDITIONS = """
-    with lists as ({lists})
-    select model, model_version, generated_at from lists group by 1, 2, 3 order by 1, 3, 2"""
-KINDS = """
-    select
-        shown_on as day,
-        case
-            when is_bot then 'bot'
-            when shown_at < ? then 'early'
-            when propensity is null or propensity <= 0 or propensity > 1 then 'unknown'
-            when propensity = 1 then 'certain'
-            else 'chance'
-        end as kind,
-        count(*) as exposures
-    from marts.fct_exposures
-    group by 1, 2
-    order by 1, 2"""
-ROWS = """
-    with
-
-    lists as (
-        {lists}
-    ),
-
-    made as (
-        select generated_at from lists group by 1
-    ),
-
-    lasted as (
-        select generated_at, lead(generated_at) over (order by generated_at) as replaced_at from made
-    ),
-
-    editions as (
-        select lists.model, lasted.generated_at, lasted.replaced_at
-        from lists
-        inner join lasted on lists.generated_at = lasted.generated_at
-        group by 1, 2, 3
-    ),
-
-    shown as (
-        select request_id, visitor_id, user_id, book_id, position, propensity, is_clicked, shown_at
-        from marts.fct_exposures
-        where propensity < 1 and not coalesce(is_bot, false) and shown_on in ({days})
-    )
-
-    select
-        editions.model,
-        shown.visitor_id,
-        shown.book_id,
-        lists.book_id as listed_id,
-        shown.position,
-        shown.propensity,
-        shown.is_clicked
-    from shown
-    inner join editions
-        on shown.shown_at >= editions.generated_at
-        and (editions.replaced_at is null or shown.shown_at < editions.replaced_at)
-    left join lists
-        on editions.model = lists.model
-        and editions.generated_at = lists.generated_at
-        and shown.user_id = lists.user_id
-        and shown.position = lists.rank
-    order by editions.model, shown.request_id, shown.visitor_id, shown.position, shown.book_id"""
+EDITIONS = read_sql("recsys_platform.experiments", "editions")
+KINDS = read_sql("recsys_platform.experiments", "exposure_kinds")
+ROWS = read_sql("recsys_platform.experiments", "explored_exposures")
 """One row per explored exposure and model, with the book of the model's list at that position; NULL for none."""
 
 

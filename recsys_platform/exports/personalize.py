@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recsys_platform.common.sql_files import read_sql
 from recsys_platform.exports.personalize_limits import (
     Field,
     Schema,
@@ -65,21 +66,7 @@ SCHEMAS = {
 # Personalize treats every interaction as positive: dislikes are not exported, nor are books that left the item catalog.
 # A missing publication date becomes what Personalize would assume: the first interaction, or else the newest of all.
 _QUERIES = {
-    "interactions": """
-        select user_id, book_id, last_at, last_action, weight
-        from marts.fct_interactions
-        where weight > 0 and book_id in (select book_id from marts.dim_books)
-        order by user_id, last_at, book_id""",
-    "users": "select user_id, country, language, tier, interests from marts.dim_users order by user_id",
-    "items": """
-        select
-            books.book_id, books.categories, books.language, books.author, books.reading_minutes, books.is_premium,
-            books.is_available,
-            coalesce(books.published_at, met.first_at, (select max(last_at) from marts.fct_interactions)) as created_at
-        from marts.dim_books as books
-        left join (select book_id, min(first_at) as first_at from marts.fct_interactions group by book_id) as met
-            on books.book_id = met.book_id
-        order by books.book_id""",
+    name: read_sql("recsys_platform.exports", f"personalize_{name}") for name in ("interactions", "users", "items")
 }
 _COLUMNS = {
     "interactions": {

@@ -4,50 +4,17 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from recsys_platform.common.sql_files import read_sql
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.sql import ARRIVAL_DAY, ARRIVAL_HOUR
 
 Days = tuple[dt.date, dt.date]
 """First and last day of arrival, both included."""
 
-_LANDED = "object_key like 'engagement_events/%'"
 # The ledger has a line an object: it is proven whole each time. The rows are counted only for the days in question.
-_OUT_OF_BALANCE = f"""
-    with ledger as (
-        select * from ops.load_ledger where {_LANDED} and {ARRIVAL_DAY} between ? and ?
-    ),
-    accepted as (
-        select object_key, count(*) as n from raw.engagement_events where landed_at >= ? and landed_at < ? group by 1
-    ),
-    rejected as (
-        select object_key, count(*) as n from raw.rejected_records where landed_at >= ? and landed_at < ? group by 1
-    ),
-    counted as (
-        select coalesce(l.object_key, a.object_key, r.object_key) as object_key, l.records, coalesce(a.n, 0) as accepted,
-            coalesce(r.n, 0) as rejected
-        from ledger as l
-        full join accepted as a on a.object_key = l.object_key
-        full join rejected as r on r.object_key = coalesce(l.object_key, a.object_key)
-        where l.records is distinct from coalesce(a.n, 0) + coalesce(r.n, 0)
-            or l.accepted is distinct from coalesce(a.n, 0)
-    )
-    select * from counted
-    union
-    select object_key, records, accepted, rejected from ops.load_ledger
-    where {_LANDED} and records <> accepted + rejected
-        and object_key not in (select object_key from counted)
-    order by 1
-"""
-_TOTALS = f"""
-    select count(*) as objects, cast(coalesce(sum(records), 0) as bigint) as records,
-        cast(coalesce(sum(accepted), 0) as bigint) as accepted, cast(coalesce(sum(rejected), 0) as bigint) as rejected
-    from ops.load_ledger where {_LANDED} and {ARRIVAL_DAY} between ? and ?
-"""
-_DAMAGED = """
-    select object_key || ': ' || reason as what, count(*) as pieces from raw.rejected_records
-    where (reason like '%gzip%' or reason like 'not JSON text but %')
-        and corrected_by is null and landed_at >= ? and landed_at < ? group by 1 order by 1
-"""
+_OUT_OF_BALANCE = read_sql("recsys_platform.ingestion", "unbalanced_objects").format(arrival_day=ARRIVAL_DAY)
+_TOTALS = read_sql("recsys_platform.ingestion", "ledger_totals").format(arrival_day=ARRIVAL_DAY)
+_DAMAGED = read_sql("recsys_platform.ingestion", "damaged_objects")
 _EVER = (dt.date(1, 1, 1), dt.date(9998, 12, 31))
 
 
@@ -84,7 +51,7 @@ def _day_bounds(days: Days | None) -> list[dt.datetime]:
 
 
 _AHEAD = f"""
-    select object_key from ops.load_ledger where {_LANDED} and {ARRIVAL_HOUR} > ? order by 1
+    select object_key from ops.load_ledger where object_key like 'engagement_events/%' and {ARRIVAL_HOUR} > ? order by 1
 """
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from recsys_platform.common.sql_files import read_sql
 from recsys_platform.warehouse.port import Warehouse
 
 
@@ -37,15 +38,8 @@ class Overview:
     published: tuple[tuple[str, int], ...]
 
 
-_LOADED = """
-    select count(*) as objects, cast(coalesce(sum(records), 0) as bigint) as records,
-        cast(coalesce(sum(accepted), 0) as bigint) as accepted, cast(coalesce(sum(rejected), 0) as bigint) as rejected,
-        max(loaded_at) as last_load
-    from ops.load_ledger where object_key like 'engagement_events/%'"""
-_CONSERVED = """
-    select cast(coalesce(sum(distinct_events), 0) as bigint) as distinct_events,
-        cast(coalesce(sum(duplicates), 0) as bigint) as duplicates, cast(coalesce(sum(invalid), 0) as bigint) as invalid
-    from marts.rpt_event_conservation"""
+_LOADED = read_sql("recsys_platform.reports", "loaded")
+_CONSERVED = read_sql("recsys_platform.reports", "conserved_events")
 _SPAN = "select min(occurred_at) as first_event, max(occurred_at) as last_event from marts.fct_events"
 _PEOPLE = "select (select count(*) from marts.dim_users) as readers, (select count(*) from marts.dim_books) as books"
 _REASONS = {
@@ -53,11 +47,7 @@ _REASONS = {
     # in the reading copy, which has no `raw` schema
     "ops.rejected_reasons": "select reason, sum(records)::bigint as n from ops.rejected_reasons group by 1 order by n desc, 1",
 }
-_QUALITY = """
-    select model, value, k, users, coalesce(verb, 'liked') as verb, coalesce(held_out, '') as held_out from ops.model_evaluations
-    where metric = 'ndcg' and segment = 'all'
-        and evaluated_at = (select max(evaluated_at) from ops.model_evaluations)
-    order by value desc"""
+_QUALITY = read_sql("recsys_platform.reports", "quality")
 _LIVE_MODEL = "select model_version, chosen_by, chosen_at, why from published.model_roles where is_live"
 _LIVE = "select version, table_name, row_count from ops.publications where is_live order by table_name"
 

@@ -9,27 +9,15 @@ from typing import Any
 
 from recsys_platform.common.errors import WarehouseError
 from recsys_platform.common.languages import primary_subtag
+from recsys_platform.common.sql_files import read_sql
 from recsys_platform.warehouse.port import Warehouse
 
 _LIVE = "select model, model_version, chosen_by, why from published.model_roles where is_live"
 _READER = "select user_id, language, country, tier from marts.dim_users where user_id = ?"
-_HISTORY = """
-    select count(*) as books, coalesce(sum(case when is_finished then 1 else 0 end), 0) as finished
-    from marts.fct_interactions where user_id = ?"""
-_LIST = """
-    select r.rank, r.book_id, b.title, b.author, r.reason, coalesce(c.title, r.because_book_id) as because
-    from published.user_recommendations as r
-    left join marts.dim_books as b on b.book_id = r.book_id
-    left join marts.dim_books as c on c.book_id = r.because_book_id
-    where r.user_id = ? and r.model = ? and r.rank <= ? order by r.rank"""
-_POPULAR = """
-    select p.rank, p.book_id, b.title, b.author, cast(null as varchar) as because,
-        case when p.segment = 'all' then 'popular' else 'popular in your language' end as reason
-    from published.popular_books as p left join marts.dim_books as b on b.book_id = p.book_id
-    where p.segment = ? and p.rank <= ? order by p.rank"""
-_PUBLISHED = """
-    select count(*) as n from information_schema.tables
-    where lower(table_schema) = 'published' and lower(table_name) = 'model_roles'"""
+_HISTORY = read_sql("recsys_platform.reports", "reader_history")
+_LIST = read_sql("recsys_platform.reports", "reader_list")
+_POPULAR = read_sql("recsys_platform.reports", "popular_books")
+_PUBLISHED = read_sql("recsys_platform.reports", "is_published")
 
 _NOT_PUBLISHED = "No recommendations are published yet: run `recsys run`."
 

@@ -39,5 +39,5 @@ def test_the_tutorial_ends_with_lists_a_variant_and_a_decision(tmp_path: Path) -
     assert "lightfm_wide" in done.stdout
     assert done.stdout.count("rank  book") == 2
     with duckdb.connect(str(tmp_path / "world" / "analytics.duckdb"), read_only=True) as con:
-        assert con.sql("select count(distinct user_id) from published.user_recommendations").fetchone() == (900,)
-        assert con.sql("select chosen_by from published.model_roles where is_live").fetchone() == ("person",)
+        assert con.execute("select count(distinct user_id) from published.user_recommendations").fetchone() == (900,)
+        assert con.execute("select chosen_by from published.model_roles where is_live").fetchone() == ("person",)
