@@ -160,7 +160,7 @@ def test_the_settings_of_aws_are_enough():
         ("RECSYS_HUB", "data hub in S3, `s3://bucket/prefix`"),
         ("RECSYS_SNOWFLAKE_ACCOUNT", "account identifier, such as `myorg-myaccount`"),
         ("RECSYS_SNOWFLAKE_USER", "Snowflake service user with key-pair authentication"),
-        ("RECSYS_SNOWFLAKE_PRIVATE_KEY", "secret private key of that user, PEM text"),
+        ("RECSYS_SNOWFLAKE_PRIVATE_KEY", "secret private key of that user in PEM format"),
         ("RECSYS_MLFLOW_URI", "URL of the MLflow server that stores model versions"),
     ],
 )
