@@ -110,7 +110,8 @@ def test_a_large_table_is_rebuilt_only_when_asked_for(
 
 def test_a_macro_that_only_later_builds_call_is_a_reason(world: World, edit: Callable[..., None]) -> None:
     edit(MODEL, "select * from final", "select * from final{% if is_incremental() %} where {{ late() }}{% endif %}")
-    edit(DEEPER, "{# ISO 8601 text;", "{% macro late() %}1 = 1{% endmacro %}\n{# ISO 8601 text;")
+    first = "{% macro timestamp_from_iso("
+    edit(DEEPER, first, "{% macro late() %}1 = 1{% endmacro %}\n" + first)
     world.build("--select", "stg_segment__events")
     with world.connect() as con:
         con.execute("update staging.stg_segment__events set query = 'kept'")
