@@ -74,7 +74,7 @@ def test_rules_for_groups_of_readers_become_exclusions_of_each(world: Path, run_
 
 
 def test_a_version_without_vectors_is_refused_in_one_sentence(world: Path, run_recsys, tmp_path: Path) -> None:
-    version = registry_of(load_settings({"RECSYS_HOME": str(world)})).newest("item_knn")
+    version = registry_of(load_settings({"RECSYS_HOME": str(world)})).newest("ease")
     assert version
     code, said = run_recsys("spark", "export", version, str(tmp_path))
-    assert (code, "item_knn is not a model of vectors" in said, list(tmp_path.iterdir())) == (1, True, [world])
+    assert (code, "ease is not a model of vectors" in said, list(tmp_path.iterdir())) == (1, True, [world])

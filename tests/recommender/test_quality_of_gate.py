@@ -177,11 +177,11 @@ def test_no_variant_is_fitted_twice_on_one_split_and_every_fit_is_told(noisy: Da
         figures = rows[rows["model"] == name].set_index("metric")["value"].to_dict()
         train(name, noisy, registry, variants=known, now=NOW, metrics=figures, on_progress=hear)
     fits = [what for what in told if what.startswith("fitting ")]
-    # Five variants on the evaluation's split and on all data, two components on the past of the split; the twin on none.
+    # Five variants on the evaluation's split and on all data, two components on its training part; the twin on none.
     assert len(fits) == len(set(fits)) == 5 + 5 + 2
     assert measured.value("twin") == measured.value("ease")
     assert "fitting lightfm on the evaluation's split" in fits
-    assert "fitting ease on the past of the evaluation's split" in fits
+    assert "fitting ease on the training part of the evaluation's split" in fits
     assert any(what.startswith("ranking with blend for ") for what in told)
 
 
