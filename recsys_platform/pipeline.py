@@ -143,7 +143,7 @@ def learn(data: Dataset, own: Variants, hub: Hub, warehouse: Warehouse, registry
     now, held = naive_utc_now(), choice_in_force(registry, data)
     result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live)
     store_evaluation(result, data.fingerprint(), warehouse, now)
-    hub.put(REPORT, _report(result, data, variants, now).encode())
+    hub.put(REPORT, _evaluation_report(result, data, variants, now).encode())
     measured = stored_results(data.fingerprint(), warehouse)
     versions = {}
     for name in own:
@@ -155,7 +155,7 @@ def learn(data: Dataset, own: Variants, hub: Hub, warehouse: Warehouse, registry
     return versions
 
 
-def _report(result: Evaluation, data: Dataset, variants: Variants, now: dt.datetime) -> str:
+def _evaluation_report(result: Evaluation, data: Dataset, variants: Variants, now: dt.datetime) -> str:
     return evaluation_page(
         result,
         plot=evaluation_plot(result),

@@ -38,9 +38,9 @@ class EngineCache:
     _inherited: ClassVar[list[Any]] = []
 
     def __init__(self) -> None:
-        self._reset()
+        self._start_empty()
 
-    def _reset(self) -> None:
+    def _start_empty(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._open: OrderedDict[Path, tuple[sa.Engine, int | None]] = OrderedDict()
@@ -49,14 +49,14 @@ class EngineCache:
         """The engine of a file, which need not exist yet."""
         if self._process != os.getpid():
             self._inherited.append(self._open)  # never closed, not even by the garbage collector
-            self._reset()
+            self._start_empty()
         with self._lock:
             engine, inode = self._open.pop(path, (None, None))
-            present = _inode(path)
+            present = _inode_of(path)
             if engine is not None and inode not in (None, present):
                 engine.dispose()
                 engine = None
-            self._open[path] = (engine or _engine(path), present)
+            self._open[path] = (engine or _make_engine(path), present)
             self._close_least_used()
             return self._open[path][0]
 
@@ -73,7 +73,7 @@ class EngineCache:
                     engine.dispose()
 
 
-def _engine(path: Path) -> sa.Engine:
+def _make_engine(path: Path) -> sa.Engine:
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
     sa.event.listen(engine, "connect", _set_synchronous)
     return engine
@@ -84,7 +84,7 @@ def _set_synchronous(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("pragma synchronous = normal")
 
 
-def _inode(path: Path) -> int | None:
+def _inode_of(path: Path) -> int | None:
     try:
         return path.stat().st_ino
     except FileNotFoundError:
@@ -153,7 +153,24 @@ class PooledEventLogStorage(_InInstanceFolder, SqliteEventLogStorage):
         self._engines.close()
 
 
-class PooledRunStorage(_InInstanceFolder, SqliteRunStorage):
+class _OneFile(_InInstanceFolder):
+    """All of it in one file; a subclass sets the path and the engines when it is opened."""
+
+    _engines: EngineCache
+    _path: Path
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction."""
+        with self._engines.engine(self._path).begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        """Close the file."""
+        self._engines.close()
+
+
+class PooledRunStorage(_OneFile, SqliteRunStorage):
     """Dagster's runs."""
 
     def register_instance(self, instance: dg.DagsterInstance) -> None:
@@ -165,18 +182,8 @@ class PooledRunStorage(_InInstanceFolder, SqliteRunStorage):
         SqliteRunStorage.__init__(self, f"sqlite:///{self._path}", self._inst_data)
         super().register_instance(instance)
 
-    @contextmanager
-    def connect(self) -> Iterator[sa.Connection]:
-        """A connection in a transaction."""
-        with self._engines.engine(self._path).begin() as connection:
-            yield connection
 
-    def dispose(self) -> None:
-        """Close the file."""
-        self._engines.close()
-
-
-class PooledScheduleStorage(_InInstanceFolder, SqliteScheduleStorage):
+class PooledScheduleStorage(_OneFile, SqliteScheduleStorage):
     """Dagster's schedules, sensors and their ticks."""
 
     def register_instance(self, instance: dg.DagsterInstance) -> None:
@@ -187,13 +194,3 @@ class PooledScheduleStorage(_InInstanceFolder, SqliteScheduleStorage):
             SqliteScheduleStorage.from_local(str(folder))
         SqliteScheduleStorage.__init__(self, f"sqlite:///{self._path}", self._inst_data)
         super().register_instance(instance)
-
-    @contextmanager
-    def connect(self) -> Iterator[sa.Connection]:
-        """A connection in a transaction."""
-        with self._engines.engine(self._path).begin() as connection:
-            yield connection
-
-    def dispose(self) -> None:
-        """Close the file."""
-        self._engines.close()

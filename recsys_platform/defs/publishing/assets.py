@@ -34,7 +34,7 @@ def published_tables(rules: ListRules) -> dg.AssetsDefinition:
     """The published tables as assets, made together; what each is held to follows from the list rules."""
     checks = contract_checks(applied_rules(rules))
     as_assets = dg.multi_asset(
-        specs=[_spec(name, key) for name, key in _KEYS.items()],
+        specs=[_asset_spec(name, key) for name, key in _KEYS.items()],
         check_specs=[
             dg.AssetCheckSpec(_CHECK, asset=key, blocking=True, description="; ".join(checks[name]))
             for name, key in _KEYS.items()
@@ -45,7 +45,7 @@ def published_tables(rules: ListRules) -> dg.AssetsDefinition:
     return as_assets(_publish_tables)
 
 
-def _spec(name: str, key: dg.AssetKey) -> dg.AssetSpec:
+def _asset_spec(name: str, key: dg.AssetKey) -> dg.AssetSpec:
     return dg.AssetSpec(
         key,
         deps=[dg.AssetKey(["models", "promotion"])],

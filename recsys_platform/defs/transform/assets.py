@@ -53,10 +53,10 @@ def dbt_models(project: DbtProject) -> dg.AssetsDefinition:
         pool=WAREHOUSE_WRITER,
         name="dbt_models",
     )
-    return as_assets(_build)
+    return as_assets(_dbt_build_events)
 
 
-def _build(
+def _dbt_build_events(
     context: dg.AssetExecutionContext,
     dbt: DbtCliResource,
     settings: dg.ResourceParam[Settings],

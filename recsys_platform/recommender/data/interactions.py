@@ -95,7 +95,7 @@ def _interaction_rows(
     weight = _required_column(table, "weight", "interactions").cast(pa.float32()).fill_null(0).to_numpy()
     if not np.isfinite(weight).all():
         raise DataError("An interaction's weight is not a finite number. Fix the event weights.")
-    last_at = _timestamps(_required_column(table, "last_at", "interactions"))
+    last_at = _to_datetimes(_required_column(table, "last_at", "interactions"))
     rows = Interactions(
         user=user,
         book=book,
@@ -153,7 +153,7 @@ def _required_column(table: pa.Table, name: str, what: str) -> pa.ChunkedArray:
     return table[name]
 
 
-def _timestamps(column: pa.ChunkedArray) -> TimeArray:
+def _to_datetimes(column: pa.ChunkedArray) -> TimeArray:
     """Times in microseconds, UTC; a missing time becomes 1970."""
     times = column.cast(pa.timestamp("us"))
     return np.asarray(times.fill_null(pa.scalar(0, pa.timestamp("us"))))
@@ -164,7 +164,7 @@ def _timestamps_or(table: pa.Table, name: str, otherwise: TimeArray) -> TimeArra
     if name not in table.column_names:
         return otherwise
     column = table[name].cast(pa.timestamp("us"))
-    return np.where(np.asarray(column.is_valid()), _timestamps(column), otherwise)
+    return np.where(np.asarray(column.is_valid()), _to_datetimes(column), otherwise)
 
 
 def _boolean_column(table: pa.Table, name: str, *, missing: bool) -> BoolArray:

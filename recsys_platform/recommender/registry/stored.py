@@ -57,30 +57,32 @@ class ModelInFile:
 
     def aliases(self) -> dict[str, str]:
         """Alias → version."""
-        rows = self._rows("select alias, version from registered_model_aliases where name = ?")
+        rows = self._query_rows("select alias, version from registered_model_aliases where name = ?")
         return {alias: str(version) for alias, version in rows}
 
     def tags(self) -> dict[str, str]:
         """The tags of the model itself."""
-        return dict(self._rows("select key, value from registered_model_tags where name = ?"))
+        return dict(self._query_rows("select key, value from registered_model_tags where name = ?"))
 
     def versions(self, **tags: str) -> list[StoredVersion]:
         """The versions with these tags."""
-        found = self._rows(f"{_VERSIONS} and current_stage <> ?", _DELETED)
+        found = self._query_rows(f"{_VERSIONS} and current_stage <> ?", _DELETED)
         return [each for each in self._with_tags(found) if tags.items() <= each.tags.items()]
 
     def version(self, version: str) -> StoredVersion | None:
         """One version."""
-        found = self._rows(f"{_VERSIONS} and current_stage <> ? and cast(version as text) = ?", _DELETED, version)
+        found = self._query_rows(f"{_VERSIONS} and current_stage <> ? and cast(version as text) = ?", _DELETED, version)
         return next(self._with_tags(found), None)
 
     def _with_tags(self, versions: list[Any]) -> Iterator[StoredVersion]:
         tags: dict[int, dict[str, str]] = defaultdict(dict)
-        for version, key, value in self._rows("select version, key, value from model_version_tags where name = ?"):
+        for version, key, value in self._query_rows(
+            "select version, key, value from model_version_tags where name = ?"
+        ):
             tags[version][key] = value
         return (StoredVersion(str(number), source, run, tags[number]) for number, source, run in versions)
 
-    def _rows(self, sql: str, *values: str) -> list[Any]:
+    def _query_rows(self, sql: str, *values: str) -> list[Any]:
         if not self.path.exists():
             return []
         try:
@@ -113,14 +115,14 @@ class ModelOnServer:
     def versions(self, **tags: str) -> list[StoredVersion]:
         """The versions with these tags."""
         wanted = " and ".join([f"name = '{self.name}'", *(f"tags.{key} = '{value}'" for key, value in tags.items())])
-        return [_stored(each) for each in self._all_pages(wanted)]
+        return [_stored_version(each) for each in self._all_pages(wanted)]
 
     def version(self, version: str) -> StoredVersion | None:
         """One version."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return _stored(self.client.get_model_version(self.name, version))
+            return _stored_version(self.client.get_model_version(self.name, version))
         except MlflowException:
             return None
 
@@ -134,5 +136,5 @@ class ModelOnServer:
                 return
 
 
-def _stored(version: "ModelVersion") -> StoredVersion:
+def _stored_version(version: "ModelVersion") -> StoredVersion:
     return StoredVersion(str(version.version), str(version.source), str(version.run_id), dict(version.tags))

@@ -27,12 +27,12 @@ def _template_path() -> Path:
     if not template.exists():
         template.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=template.parent) as draft:
-            _migrate(Path(draft) / template.name)
+            _run_migrations(Path(draft) / template.name)
             os.replace(Path(draft) / template.name, template)
     return template
 
 
-def _migrate(path: Path) -> None:
+def _run_migrations(path: Path) -> None:
     import sqlalchemy as sa
     from mlflow.store.db.utils import _initialize_tables
 

@@ -189,7 +189,7 @@ class Registry:
 
     def choice(self) -> Choice | None:
         """Return the recipe that a person put into production; None if the gate decides."""
-        with self._read("Cannot read who chose the production model") as stored:
+        with self._open_stored_model("Cannot read who chose the production model") as stored:
             text = stored.tags().get(_CHOICE)
         if not text:
             return None
@@ -337,7 +337,7 @@ class Registry:
         return place.as_uri()
 
     @contextmanager
-    def _read(self, what: str) -> Iterator[StoredModel]:
+    def _open_stored_model(self, what: str) -> Iterator[StoredModel]:
         """What is stored; the file of a local world is read without MLflow, whose import takes seconds."""
         if self.uri is None:
             yield ModelInFile(self.root / DATABASE, MODEL)
@@ -346,16 +346,16 @@ class Registry:
             yield ModelOnServer(self._client, MODEL)
 
     def _search_versions(self, **tags: str) -> list[VersionInfo]:
-        with self._read("Cannot list the model versions") as stored:
+        with self._open_stored_model("Cannot list the model versions") as stored:
             found, aliases = stored.versions(**tags), stored.aliases()
         return sorted((_to_version_info(each, aliases) for each in found), key=lambda each: -int(each.version))
 
     def _read_aliases(self) -> dict[str, str]:
-        with self._read("Cannot read the aliases") as stored:
+        with self._open_stored_model("Cannot read the aliases") as stored:
             return stored.aliases()
 
     def _info_and_folder(self, version: str) -> tuple[VersionInfo, Path]:
-        with self._read(f"Cannot read model version {version}") as stored:
+        with self._open_stored_model(f"Cannot read model version {version}") as stored:
             theirs, aliases = stored.version(version), stored.aliases()
         if theirs is None:
             raise RegistryError(f"There is no model version {version}: `recsys models` lists the versions.")
