@@ -30,7 +30,7 @@ from measure import Budget, markdown_table
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- written by make bench -->\n", "<!-- end of what make bench writes -->"
-HEAD = ("program", "figure", "published", "now", "budget", "")
+HEAD = ("program", "figure", "published", "now", "budget", "measured on", "")
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,12 @@ def rows_of(
 ) -> Iterator[tuple[str, ...]]:
     """The lines of one program in the table: each figure, or each budget where the program failed."""
     before = {row[1]: row[3] for row in published if row[0] == program.name}
+    today = str(dt.datetime.now(dt.UTC).date())
     for name in figures or program.budgets:
         budget, value = program.budgets.get(name), figures.get(name)
         kept = value is not None and (budget is None or budget.keeps(value))
         now = "failed" if value is None else f"{value:,.4g}"
-        yield program.name, name, before.get(name, ""), now, str(budget or ""), "" if kept else "missed"
+        yield program.name, name, before.get(name, ""), now, str(budget or ""), today, "" if kept else "missed"
 
 
 def measured_rows(program: Program, published: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -105,9 +106,9 @@ def machine() -> str:
 
 def with_table(page: str, rows: list[tuple[str, ...]]) -> str:
     """The page with its table replaced."""
-    today = dt.datetime.now(dt.UTC).date()
-    commands = "\n".join(f"    {each.command}" for each in PROGRAMS)
-    block = f"{BEGIN}\nMeasured on {today}: {machine()}.\n\n{markdown_table(HEAD, rows)}\n\n{commands}\n\n{END}"
+    measured = {row[0] for row in rows}
+    commands = "\n".join(f"    {each.command}" for each in PROGRAMS if each.name in measured)
+    block = f"{BEGIN}\nThe newest on {machine()}.\n\n{markdown_table(HEAD, rows)}\n\n{commands}\n\n{END}"
     before, _, rest = page.partition(BEGIN)
     return f"{before}{block}{rest.partition(END)[2]}"
 
