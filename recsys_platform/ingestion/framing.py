@@ -43,9 +43,10 @@ _DEEPER = rf"(?:{_ELEMENTS}|\{{{_SPACE}\")"
 # An object that is nested no deeper than this, or as much of another as stands before what is nested deeper.
 _OPENING = re.compile(rf"{_SHALLOW_OBJECT}|{_MEMBERS}{_KEY}(?!{_VALUE}){_DEEPER}")
 # What most texts consist of, even the worst, found in one step: objects, single values, lines that begin with neither object nor
-# array, and braces that open nothing before a line that does.
+# array or with an array that no value can begin, and braces that open nothing before a line that does.
+_LINE = r"[^\[{][^\n{]*+|\[[ \t]*+[^\s\"\[\]{\-0-9tfnNI][^\n{]*+"
 _SIMPLE = re.compile(
-    rf"(?:({_SHALLOW_OBJECT})|({_SCALAR})|([^\[{{][^\n{{]*+)|(\{{[ \t]*+(?:[^\"{{}}\s][^{{}}\n]*+)?(?=\n\{{)))[{_BLANKS}]*+"
+    rf"(?:({_SHALLOW_OBJECT})|({_SCALAR})|({_LINE})|(\{{[ \t]*+(?:[^\"{{}}\s][^{{}}\n]*+)?(?=\n\{{)))[{_BLANKS}]*+"
 )
 _JUNK = re.compile(r".[^\n{]*+", re.DOTALL)
 _BRACE_OR_STRING = re.compile(r'[{}]|"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.DOTALL)

@@ -1,4 +1,4 @@
-"""Twenty kinds of bytes that nobody should send: read in a time that grows with their number, and none of them lost.
+"""Many kinds of bytes that nobody should send: read in a time that grows with their number, and none of them lost.
 
 The bytes are the same at each run: what is drawn at random is drawn from one seed.
 """
@@ -37,6 +37,7 @@ REPEATED = {
     "braces in strings and strings in braces": '{"a":["{","{"b":["',
     "escaped quotes": '{"\\"',
     "brackets closed by braces": '{"a":[}',
+    "a bracket closed by a brace a line": "[}\n",
     "halves of characters": '{"a":"\\ud83d"}',
     "NaN at each depth": '{"a":[NaN,\n',
     "an array of empty objects": "[{},\n",
@@ -68,6 +69,16 @@ def seconds_to_read(data: bytes) -> float:
     return time.process_time() - start
 
 
+def slowdown() -> float:
+    """How many times longer than on an idle machine work takes now: other processes share its caches and its clock."""
+    start = time.process_time()
+    for _ in range(100_000):
+        json.loads('{"a":1}')
+    return max(1.0, (time.process_time() - start) / IDLE_SECONDS)
+
+
+IDLE_SECONDS = 0.09
+"""What decoding 100,000 small texts takes on an idle machine."""
 KINDS = [*REPEATED, *DRAWN, "UTF-16", "a deep object that is closed", "a number of millions of digits"]
 
 
@@ -75,7 +86,7 @@ KINDS = [*REPEATED, *DRAWN, "UTF-16", "a deep object that is closed", "a number 
 @pytest.mark.parametrize("kind", KINDS)
 def test_five_megabytes_of_any_bytes_are_read_in_five_seconds(kind):
     data = adversarial(kind, 5_000_000)
-    assert any(seconds_to_read(data) < 5 for _ in range(3))  # where much else runs, the first try may take longer
+    assert any(seconds_to_read(data) < 5 * slowdown() for _ in range(3))
 
 
 @pytest.mark.parametrize("kind", KINDS)
