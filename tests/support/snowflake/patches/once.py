@@ -18,9 +18,10 @@ _AT_MOST = 100
 
 
 def install() -> None:
-    """A statement is parsed once, and its result is described without being parsed."""
+    """A statement is parsed once and planned once: its result is described as DuckDB did when it was executed."""
     around(their_server, "parse_one", _kept)
     around(their_cursor, "parse_one", _taken)
+    around(FakeSnowflakeCursor, "_execute", _with_description)
     around(FakeSnowflakeCursor, "_describe_last_sql", _described)
 
 
@@ -35,7 +36,16 @@ def _taken(theirs: Any, command: str) -> exp.Expression:
     return _read.pop(command, None) or theirs(command)
 
 
+def _with_description(theirs: Any, cursor: FakeSnowflakeCursor, statement: exp.Expression, *args: Any) -> None:
+    """Keep what DuckDB says of the result: whatever is executed next overwrites it. `result_scan` executes nothing."""
+    theirs(cursor, statement, *args)
+    kept = None if statement.args.get("result_scan_sfqid") else cursor._duck_conn.description
+    cursor.kept_description = kept
+
+
 def _described(theirs: Any, cursor: FakeSnowflakeCursor) -> list[Any]:
-    """DuckDB's description; the result itself has been fetched before."""
-    del theirs
-    return cursor._duck_conn.execute(f"describe {cursor._last_sql}", cursor._last_params).fetchall()
+    """Rows as those of `describe`: a name, a type, and what nobody reads."""
+    if cursor.kept_description is None:
+        described: list[Any] = theirs(cursor)
+        return described
+    return [(name, str(kind), None, None, None, None) for name, kind, *_ in cursor.kept_description]
