@@ -1,14 +1,15 @@
 """Plot of the off-policy evaluation, in the style of reports/evaluation_plots.py."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from recsys_platform.experiments.off_policy import Estimate
 from recsys_platform.experiments.published_policies import PolicyReport
-from recsys_platform.reports.evaluation_plots import COLOURS, INK, MUTED, png_of, style_axis
+from recsys_platform.reports.evaluation_plots import COLOURS, INK, MUTED, new_figure, png_of, style_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def policies_plot(report: PolicyReport) -> bytes:
@@ -17,9 +18,7 @@ def policies_plot(report: PolicyReport) -> bytes:
     The report must have an estimate.
     """
     models = [each for each in report.models if each.estimates]
-    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1, rect=(0, 0, 1, 0.86))
-    figure = Figure(figsize=(10, 2.4 + 0.8 * len(models)), dpi=100, facecolor="white", layout=layout)
-    FigureCanvasAgg(figure)
+    figure = new_figure(10, 2.4 + 0.8 * len(models), w_pad=0.15, h_pad=0.1, rect=(0, 0, 1, 0.86))
     figure.text(0.014, 0.955, report.headline, fontsize=15, fontweight="bold", color=INK, va="center")
     figure.text(0.014, 0.885, _POLICIES, fontsize=10.5, color=MUTED, va="center")
     axes = figure.subplots()
@@ -39,7 +38,7 @@ def policies_plot(report: PolicyReport) -> bytes:
 _POLICIES = "Clicks per shown book at explored positions; lines: 95 % interval, dotted: logged clicks"
 
 
-def _draw_estimate(axes: Axes, height: float, each: Estimate, colour: str, label: str | None) -> None:
+def _draw_estimate(axes: "Axes", height: float, each: Estimate, colour: str, label: str | None) -> None:
     axes.plot([each.value], [height], marker="o", color=colour, linestyle="none", label=label)
     if np.isfinite(each.high - each.low):  # with one reader the interval is infinite
         axes.plot([each.low, each.high], [height, height], color=colour, linewidth=2)

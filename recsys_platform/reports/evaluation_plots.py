@@ -4,16 +4,16 @@ Belongs here: figures as PNG bytes, drawn with matplotlib's object API. Does not
 """
 
 import io
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from recsys_platform.recommender.evaluation.evaluate import ALL, SEGMENTS, Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, MUTED, GRID = "#222222", "#6b6b6b", "#e3e3e3"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255", "#44AA99")
@@ -22,9 +22,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 
 def evaluation_plot(result: Evaluation, *, baseline: str = "popularity") -> bytes:
     """Draw NDCG of each model, overall and by length of history, as a PNG of 1000 x 460 pixels."""
-    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1, wspace=0.06, rect=(0, 0, 1, 0.86))
-    figure = Figure(figsize=(10, 4.6), dpi=100, facecolor="white", layout=layout)
-    FigureCanvasAgg(figure)
+    figure = new_figure(10, 4.6, w_pad=0.15, h_pad=0.1, wspace=0.06, rect=(0, 0, 1, 0.86))
     figure.text(0.014, 0.955, headline(result, baseline), fontsize=15, fontweight="bold", color=INK, va="center")
     figure.text(0.014, 0.89, _plot_subtitle(result), fontsize=10.5, color=MUTED, va="center")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.35))
@@ -37,9 +35,7 @@ def evaluation_plot(result: Evaluation, *, baseline: str = "popularity") -> byte
 
 def narrow_plot(result: Evaluation, *, baseline: str = "popularity") -> bytes:
     """Draw the same for a phone: one chart below the other, 400 pixels wide at double resolution."""
-    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.15, hspace=0.08)
-    figure = Figure(figsize=(4, 7.4), dpi=200, facecolor="white", layout=layout)
-    FigureCanvasAgg(figure)
+    figure = new_figure(4, 7.4, dpi=200, w_pad=0.1, h_pad=0.15, hspace=0.08)
     upper, lower = figure.subplots(2, 1, height_ratios=(1, 1.2))
     ndcg = result.table[result.table["metric"] == "ndcg"]
     colours = _model_colours(ndcg["model"].unique().tolist(), baseline)
@@ -48,7 +44,19 @@ def narrow_plot(result: Evaluation, *, baseline: str = "popularity") -> bytes:
     return png_of(figure)
 
 
-def png_of(figure: Figure) -> bytes:
+def new_figure(width: float, height: float, *, dpi: int = 100, **layout: Any) -> "Figure":
+    """Return an empty white figure of this size in inches; `layout` is passed to matplotlib's constrained layout."""
+    # Imported here: matplotlib takes half a second, and most commands draw nothing.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white", layout=ConstrainedLayoutEngine(**layout))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def png_of(figure: "Figure") -> bytes:
     """Return a figure as PNG bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
@@ -82,7 +90,7 @@ def _model_colours(models: list[str], baseline: str) -> dict[str, str]:
     return {baseline: MUTED} | {model: COLOURS[number % len(COLOURS)] for number, model in enumerate(others)}
 
 
-def _draw_overall(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], k: int) -> None:
+def _draw_overall(axes: "Axes", rows: pd.DataFrame, colours: dict[str, str], k: int) -> None:
     rows = rows.sort_values("value").reset_index(drop=True)
     top = float(rows["high"].max()) or 1.0
     bars: list[Any] = list(rows.itertuples())
@@ -98,7 +106,9 @@ def _draw_overall(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], k: in
     style_axis(axes, f"NDCG@{k}", grid="x")
 
 
-def _draw_by_history(axes: Axes, rows: pd.DataFrame, colours: dict[str, str], verb: str, *, room: float = 0.96) -> None:
+def _draw_by_history(
+    axes: "Axes", rows: pd.DataFrame, colours: dict[str, str], verb: str, *, room: float = 0.96
+) -> None:
     """Draw NDCG by segment. `room`: for the model names, right of the last segment."""
     segments = [name for name in SEGMENTS if name in set(rows["segment"])]
     ends: list[tuple[float, str]] = []
@@ -132,7 +142,7 @@ def _spread_labels(heights: list[float], gap: float) -> list[float]:
     return placed
 
 
-def style_axis(axes: Axes, label: str, *, grid: Literal["x", "y"]) -> None:
+def style_axis(axes: "Axes", label: str, *, grid: Literal["x", "y"]) -> None:
     """Label the axes, without ticks or frame, with a light grid along `grid`."""
     axes.set_xlabel(label, color=MUTED)
     axes.tick_params(length=0, labelcolor=INK)

@@ -54,6 +54,25 @@ def world(finished_world, tmp_path, monkeypatch) -> Path:
     return home
 
 
+@pytest.fixture(scope="session")
+def trained_versions(tmp_path_factory) -> Path:
+    """The home of a tiny world with training data and model versions, made once, without a run."""
+    from tests.support.tiny_marts import write_trained_world
+
+    home = tmp_path_factory.mktemp("trained") / "world"
+    write_trained_world(home, "popularity", "lightfm", "als", "ease")
+    return home
+
+
+@pytest.fixture
+def trained_world(trained_versions, tmp_path, monkeypatch) -> Path:
+    """A copy of that world, named by RECSYS_HOME."""
+    home = tmp_path / "world"
+    shutil.copytree(trained_versions, home)
+    monkeypatch.setenv("RECSYS_HOME", str(home))
+    return home
+
+
 @pytest.fixture
 def run_recsys(monkeypatch, capsys):
     """Run a command; its exit code and what it printed, with line breaks folded."""

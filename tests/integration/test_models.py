@@ -1,12 +1,12 @@
-"""What a person can do about models from the command line, in a finished world that was copied to another place."""
+"""What a person can do about models from the command line, in a tiny world that was copied to another place."""
 
 from recsys_platform.config.factories import registry_of
 from recsys_platform.config.settings import load_settings
 from recsys_platform.recommender.registry.versions import PRODUCTION
 
 
-def test_versions_are_listed_put_into_use_and_taken_back(world, run_recsys):
-    registry = registry_of(load_settings({"RECSYS_HOME": str(world)}))
+def test_versions_are_listed_put_into_use_and_taken_back(trained_world, run_recsys):
+    registry = registry_of(load_settings({"RECSYS_HOME": str(trained_world)}))
     live = registry.info(registry.version_of(PRODUCTION))
     other = next(each for each in registry.versions() if each.variant not in {live.variant, "popularity"})
     code, said = run_recsys("models")
@@ -27,14 +27,8 @@ def test_versions_are_listed_put_into_use_and_taken_back(world, run_recsys):
     assert "rolled back" in said
 
 
-def test_what_cannot_be_put_into_use_is_one_sentence(world, run_recsys):
+def test_what_cannot_be_put_into_use_is_one_sentence(trained_world, run_recsys):
     code, said = run_recsys("promote", "999")
     assert (code, "There is no model version 999" in said) == (1, True)
     code, said = run_recsys("rollback")
     assert (code, "There is no earlier production recipe" in said) == (1, True)
-
-
-def test_the_page_of_the_evaluation_is_in_the_hub(world):
-    page = (world / "hub" / "reports" / "evaluation.html").read_text(encoding="utf-8")
-    assert "NDCG by history" in page
-    assert "<script" not in page

@@ -27,6 +27,7 @@ def settings(tmp_path: Path) -> Settings:
     return made
 
 
+@pytest.mark.slow
 def test_a_world_is_refreshed_without_dagster(settings: Settings) -> None:
     with running_server(settings.truth_root) as url:
         served = load_settings(

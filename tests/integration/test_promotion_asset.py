@@ -15,6 +15,7 @@ from recsys_platform.recommender.registry.versions import PRODUCTION
 from tests.support.figures import Figures
 
 
+@pytest.mark.slow
 def test_what_a_person_promotes_while_the_gate_is_at_work_stays_and_is_followed(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

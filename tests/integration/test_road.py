@@ -75,6 +75,12 @@ def test_no_email_and_no_address_passes_raw(world):
     ) == [(True,)]
 
 
+def test_the_page_of_the_evaluation_is_in_the_hub(world):
+    page = (world / "hub" / "reports" / "evaluation.html").read_text(encoding="utf-8")
+    assert "NDCG by history" in page
+    assert "<script" not in page
+
+
 def test_the_published_tables_pass_their_dbt_tests(world):
     from recsys_platform.transform.dbt import OUR_DBT, ROOT
 

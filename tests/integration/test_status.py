@@ -72,6 +72,7 @@ def test_status_names_the_runs_that_are_under_way(loaded: Settings, run_recsys) 
     assert (code, said.count("running: refresh, for 0 min")) == (0, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "run"])
 def test_what_changes_nothing_needs_neither_the_definitions_nor_what_they_import(world: Path, command: str) -> None:
     """On a finished world: in another one `recsys run` would have something to do."""
@@ -92,6 +93,7 @@ def test_what_is_on_is_told_anew_when_a_setting_changed(loaded: Settings) -> Non
     assert {is_on for _, is_on in state_of(switched_on, build_defs).switches} == {True}
 
 
+@pytest.mark.slow
 def test_a_run_of_the_command_line_stands_in_the_overview_and_on_the_page_of_its_job(finished_world: Path) -> None:
     """The UI asks for runs by the tag of their repository, and places them by their origin. A whole run made them."""
     with instance_of(load_settings({"RECSYS_HOME": str(finished_world)})) as instance:

@@ -6,6 +6,7 @@ Belongs here: which parts of dbt's manifest count. Does not: when a table is ful
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 _REBUILDING = "rebuilding.sql"  # its macros do not affect rows
@@ -28,6 +29,7 @@ def code_version(manifest: Mapping[str, Any], unique_id: str, variables: Mapping
     return hashlib.sha1("\n".join(parts).encode(), usedforsecurity=False).hexdigest()
 
 
+@cache  # a macro is part of many models
 def without_comments(code: str) -> str:
     """The tokens of the code, without comments. Quoted text is kept, and so are SQL comments that contain Jinja."""
     if any(mark in code for mark in ("\\'", '\\"', "$$")):
