@@ -22,16 +22,23 @@
 {%- endmacro %}
 
 
-{# What `ops.model_builds` holds of a model: `fingerprint` and `loaded_to`, as texts. #}
+{#
+    What `ops.model_builds` holds of a model: `fingerprint` and `loaded_to`, as texts.
+
+    While a node runs, no build of this model or of one upstream is recorded, so all of the table is read once and kept in the
+    node's context.
+#}
 {% macro build_of(model_name) -%}
-    {%- set found = run_query(
-        "select fingerprint, " ~ timestamp_as_text('loaded_to') ~ " as loaded_to from ops.model_builds where model = '"
-        ~ model_name ~ "'"
-    ) if execute -%}
-    {%- if found and found.rows | length -%}
-        {{ return({'fingerprint': found.rows[0][0], 'loaded_to': found.rows[0][1]}) }}
+    {%- if '_model_builds' not in context -%}
+        {%- set found, builds = run_query(
+            "select model, fingerprint, " ~ timestamp_as_text('loaded_to') ~ " as loaded_to from ops.model_builds"
+        ) if execute else none, {} -%}
+        {%- for row in (found.rows if found else []) -%}
+            {%- do builds.update({row[0]: {'fingerprint': row[1], 'loaded_to': row[2]}}) -%}
+        {%- endfor -%}
+        {%- do context.update({'_model_builds': builds}) -%}
     {%- endif -%}
-    {{ return({'fingerprint': none, 'loaded_to': '1970-01-01 00:00:00'}) }}
+    {{ return(context['_model_builds'].get(model_name, {'fingerprint': none, 'loaded_to': '1970-01-01 00:00:00'})) }}
 {%- endmacro %}
 
 

@@ -88,20 +88,44 @@
 {%- endmacro %}
 
 
-{# The texts that `code_fingerprint` is a hash of. #}
+{#
+    The texts that `code_fingerprint` is a hash of. Excludes the macros of this file and dbt's own: a newer dbt causes no rebuild.
+
+    One loop visits the models and seeds, one the macros: what a loop appends to its list it visits later. A macro call takes
+    longer than all of a loop, and a build asks for every model twice, so what a code leaves is kept in `graph`, which all nodes
+    of a build share.
+#}
 {% macro code_parts() -%}
-    {%- set nodes, macros, parts = [], {}, [] -%}
-    {%- do add_ancestors(model.unique_id, nodes) if execute -%}
-    {%- for unique_id in nodes | sort -%}
+    {%- set nodes = [model.unique_id] if execute and model.unique_id in graph.nodes else [] -%}
+    {%- set tokens, called, macros, parts = graph.setdefault('tokens', {}), [], {}, [] -%}
+    {%- for unique_id in nodes -%}
         {%- set node = graph.nodes[unique_id] -%}
-        {%- if node.resource_type == 'seed' -%}
-            {#- The seed as it was loaded, not its file. -#}
-            {%- do parts.append(unique_id ~ ' ' ~ build_of(node.name).fingerprint) -%}
-        {%- else -%}
-            {%- set code = without_comments(node.raw_code) -%}
-            {%- do parts.append(unique_id ~ ' ' ~ code) -%}
-            {%- do add_macros(node.depends_on.macros + macros_called(code), macros) -%}
+        {%- for parent in node.depends_on.nodes or [] if parent in graph.nodes and parent not in nodes -%}
+            {%- do nodes.append(parent) -%}
+        {%- endfor -%}
+        {%- if node.resource_type != 'seed' -%}
+            {%- if unique_id not in tokens -%}
+                {%- do tokens.update({unique_id: without_comments(node.raw_code)}) -%}
+            {%- endif -%}
+            {%- do called.extend(node.depends_on.macros + macros_called(tokens[unique_id])) -%}
         {%- endif -%}
+    {%- endfor -%}
+    {%- for unique_id in called if unique_id.startswith('macro.recsys.') and unique_id not in macros -%}
+        {%- set macro = context['recsys'][unique_id.split('.')[2]].macro -%}
+        {%- if not macro.original_file_path.endswith('rebuilding.sql') -%}
+            {%- if unique_id not in tokens -%}
+                {%- do tokens.update({unique_id: without_comments(macro.macro_sql)}) -%}
+            {%- endif -%}
+            {%- do macros.update({unique_id: tokens[unique_id]}) -%}
+            {%- do called.extend(macro.depends_on.macros) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- for unique_id in nodes | sort -%}
+        {#- The seed as it was loaded, not its file. -#}
+        {%- set node = graph.nodes[unique_id] -%}
+        {%- do parts.append(
+            unique_id ~ ' ' ~ (build_of(node.name).fingerprint if node.resource_type == 'seed' else tokens[unique_id])
+        ) -%}
     {%- endfor -%}
     {%- for unique_id in macros | sort -%}
         {%- do parts.append(unique_id ~ ' ' ~ macros[unique_id]) -%}
@@ -123,32 +147,6 @@
 {%- endmacro %}
 
 
-{# Adds the id of a node, and those of all models and seeds upstream, to a list. #}
-{% macro add_ancestors(unique_id, seen) -%}
-    {%- if unique_id in graph.nodes and unique_id not in seen -%}
-        {%- do seen.append(unique_id) -%}
-        {%- for parent in graph.nodes[unique_id].depends_on.nodes or [] -%}
-            {%- do add_ancestors(parent, seen) -%}
-        {%- endfor -%}
-    {%- endif -%}
-{%- endmacro %}
-
-
-{#
-    Adds the code of macros of this project, and of the macros that they use, to a mapping by id. Excludes this file and dbt's
-    own macros: a newer dbt causes no rebuild.
-#}
-{% macro add_macros(unique_ids, seen) -%}
-    {%- for unique_id in unique_ids if unique_id.startswith('macro.recsys.') and unique_id not in seen -%}
-        {%- set macro = context['recsys'][unique_id.split('.')[2]].macro -%}
-        {%- if not macro.original_file_path.endswith('rebuilding.sql') -%}
-            {%- do seen.update({unique_id: without_comments(macro.macro_sql)}) -%}
-            {%- do add_macros(macro.depends_on.macros, seen) -%}
-        {%- endif -%}
-    {%- endfor -%}
-{%- endmacro %}
-
-
 {#
     Code as tokens with one blank between them, without comments, so that changes of layout and comments do not count. Strings are
     kept unchanged, and so are comments with Jinja in them, which dbt renders. Code with escaped or dollar quotes is returned
@@ -158,8 +156,10 @@
     {%- if "\\'" in code or '\\"' in code or '$$' in code -%}
         {{ return(code) }}
     {%- endif -%}
-    {#- One expression that finds what is kept, since Jinja takes its time for each word: what does not count is no part of the group. -#}
+    {#- One substitution, since Jinja takes its time for each token: what stands before a token is replaced with it. -#}
     {%- set skipped = '[{]#(?:.|\n)*?#[}]|--(?![^\n]*[{][{%])[^\n]*|/[*](?:(?![*]/|[{][{%])(?:.|\n))*[*]/|\\s+' -%}
     {%- set kept = "--[^\n]*|/[*](?:.|\n)*?[*]/|'[^']*'|" ~ '"[^"]*"|[A-Za-z0-9_]+|.' -%}
-    {{ return(modules.re.findall(skipped ~ '|(' ~ kept ~ ')', code) | select | join(' ')) }}
+    {#- A full stop on a line of its own marks the end, so that what is skipped there stands before a token too. -#}
+    {%- set texts = modules.re.sub('(?:' ~ skipped ~ ')*(' ~ kept ~ ')', '\\1 ', code ~ '\n.') -%}
+    {{ return(texts[:-(' . ' | length)]) }}
 {%- endmacro %}
