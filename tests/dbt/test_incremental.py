@@ -1,46 +1,79 @@
 """Many small loads, out of order and with repetitions, give the tables that one build of everything gives."""
 
+import itertools
+import json
 import random
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.dbt_world import PROJECT, World, failures
+from tests.support.dbt_world import PROJECT, Rows, World, failures
 from tests.support.random_events import readers_and_devices, with_repetitions
 
 BATCHES = 6
+SEEDS = (0, 1)
+# Names of people, devices, records and lists: each seed has its own.
+NAMES = re.compile(r'"(u\d|old|d\d|m\d+|r\d)"')
+# What later builds of a table depend on. The other tables are made anew by each build, so that only the last one shows.
+INCREMENTAL = [
+    "--select",
+    "+config.materialized:incremental",
+    "--exclude",
+    "stg_attributes__books+",
+    "stg_attributes__users+",
+]
 Record = dict[str, Any]
 
 
-def load_in_batches(world: Any, seed: int, after: Callable[[], object]) -> None:
-    """The records of a seed in shuffled order, a few objects a batch, each object under any of six hours of arrival."""
+def shuffled(seed: int) -> list[tuple[str, Record]]:
+    """The records of a seed in shuffled order, some of them repeated."""
     chance = random.Random(seed)
     records = with_repetitions(chance, list(readers_and_devices(chance, 160)))
     chance.shuffle(records)
+    return [(tracker, json.loads(NAMES.sub(rf'"\1 of {seed}"', json.dumps(record)))) for tracker, record in records]
+
+
+def load_in_batches(world: World, after: Callable[[], object]) -> None:
+    """The records of all seeds, a few objects a batch, each object under any of six hours of arrival."""
+    chance, people = random.Random(1), [shuffled(seed) for seed in SEEDS]
     for batch in range(BATCHES):
-        for tracker in ("segment", "pinpoint", "matomo"):
+        for records, tracker in itertools.product(people, ("segment", "pinpoint", "matomo")):
             some = [record for which, record in records[batch::BATCHES] if which == tracker]
             if some:
                 world.load(tracker, *some, hour=f"2026/11/{chance.randint(14, 16)}/{chance.choice(['03', '17'])}")
         after()
 
 
+def load_and_build(world: World, *builds: Callable[[], object]) -> dict[str, Rows]:
+    """All tables after the batches, each followed by one of these builds, and the last by one of everything."""
+    waiting = iter([*builds, world.build])
+    load_in_batches(world, after=lambda: next(waiting)())
+    return world.tables()
+
+
+@pytest.fixture(scope="module")
+def at_once(new_world: Callable[[], World]) -> dict[str, Rows]:
+    """All tables after one build of everything."""
+    world = new_world()
+    load_in_batches(world, after=lambda: None)
+    return world.build().tables()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
 def test_runs_over_shuffled_late_and_repeated_records_give_the_tables_of_one_build_and_of_a_full_refresh(
-    world: Any, new_world: Any, seed: int
+    world: World, at_once: dict[str, Rows]
 ) -> None:
-    load_in_batches(world, seed, after=world.build)
-    step_by_step, at_once = world.tables(), new_world()
-    load_in_batches(at_once, seed, after=lambda: None)
-    assert at_once.build().tables() == step_by_step
+    step_by_step = load_and_build(world, *[partial(world.build, *INCREMENTAL)] * 5)
+    assert at_once == step_by_step
     whole = world.build("--full-refresh").tables()
     assert {name for name in whole if whole[name] != step_by_step[name]} == set()
-    assert len(whole["marts.fct_events"]) > 100
+    assert len(whole["marts.fct_events"]) > 100 * len(SEEDS)
     assert whole["marts.rpt_conflicting_duplicates"]
     assert whole["intermediate.int_user_aliases"]
     assert len({row[1] for row in whole["marts.fct_exposures"]}) > 1
@@ -52,20 +85,15 @@ def test_runs_over_shuffled_late_and_repeated_records_give_the_tables_of_one_bui
 
 
 @pytest.mark.slow
-def test_a_build_that_died_half_way_is_made_good_by_the_next(world: Any) -> None:
-    builds = iter(
-        [
-            ["--select", "+int_event_sessions"],
-            ["--select", "+fct_events"],
-            [],
-            ["--select", "+int_event_deliveries"],
-            [],
-            [],
-        ]
+def test_a_build_that_died_half_way_is_made_good_by_the_next(world: World, at_once: dict[str, Rows]) -> None:
+    builds = (
+        ["--select", "+int_event_sessions"],
+        ["--select", "+fct_events"],
+        INCREMENTAL,
+        ["--select", "+int_event_deliveries"],
+        INCREMENTAL,
     )
-    load_in_batches(world, 1, after=lambda: world.build(*next(builds)))
-    step_by_step = world.tables()
-    assert world.build("--full-refresh").tables() == step_by_step
+    assert load_and_build(world, *(partial(world.build, *some) for some in builds)) == at_once
 
 
 def build_unremembered(world: Any, model: str) -> None:
@@ -95,12 +123,9 @@ def build_unremembered(world: Any, model: str) -> None:
     ids=lambda models: models[0],
 )
 def test_models_that_were_built_and_not_remembered_are_made_good_by_the_next_build(
-    world: Any, models: list[str]
+    world: World, at_once: dict[str, Rows], models: list[str]
 ) -> None:
-    builds = iter([*(lambda model=model: build_unremembered(world, model) for model in models), world.build])
-    load_in_batches(world, 1, after=lambda: next(builds)())
-    step_by_step = world.tables()
-    assert world.build("--full-refresh").tables() == step_by_step
+    assert load_and_build(world, *(partial(build_unremembered, world, model) for model in models)) == at_once
     assert world.rows("select model from ops.model_builds group by 1 having count(*) > 1") == []
 
 
@@ -114,11 +139,11 @@ def refresh_that_dies(world: Any, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_full_refresh_that_died_half_way_is_made_good_by_the_next_build(world: Any, tmp_path: Path) -> None:
-    builds = iter([world.build] * 3 + [lambda: refresh_that_dies(world, tmp_path)] + [world.build] * 2)
-    load_in_batches(world, 1, after=lambda: next(builds)())
-    step_by_step = world.tables()
-    assert world.build("--full-refresh").tables() == step_by_step
+def test_a_full_refresh_that_died_half_way_is_made_good_by_the_next_build(
+    world: World, at_once: dict[str, Rows], tmp_path: Path
+) -> None:
+    incremental, dies = partial(world.build, *INCREMENTAL), partial(refresh_that_dies, world, tmp_path)
+    assert load_and_build(world, *[incremental] * 3, dies, incremental) == at_once
 
 
 def page(key: str, time: str, *, user: str | None = None, device: str = "d", name: str = "Page Seen") -> Record:
