@@ -293,6 +293,16 @@ class Registry:
             return client
 
     def _experiment_id(self, name: str) -> str:
+        if name not in self._experiment_ids:
+            self._experiment_ids[name] = self._find_or_create_experiment(name)
+        return self._experiment_ids[name]
+
+    @cached_property
+    def _experiment_ids(self) -> dict[str, str]:
+        """Ids by name, looked up once: storing a version asks for them eight times."""
+        return {}
+
+    def _find_or_create_experiment(self, name: str) -> str:
         is_of_a_server = self.uri is not None and not self.uri.startswith("sqlite:")
         place = None if is_of_a_server else (self.root / "artifacts").as_uri()
         if self._client.get_experiment_by_name(name) is None:
