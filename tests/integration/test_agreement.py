@@ -4,10 +4,7 @@ By both roads: `recsys run`, and what the sensors and conditions of Dagster's UI
 latter is a process of its own, as after a restart of the daemon.
 """
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys_platform.config.factories import registry_of
-from recsys_platform.config.settings import PREFIX, load_settings
+from recsys_platform.config.settings import load_settings
 from recsys_platform.config.world_files import LIST_RULES, VARIANTS
 from recsys_platform.hub.layout import Attributes
 from recsys_platform.hub.local import FolderHub
@@ -34,7 +31,6 @@ from tests.support.commands import said_by
 # Whole runs on one whole world: which assets follow a change, and whether what they make agrees, shows in no part of it.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
-ROOT, TICKS = Path(__file__).parents[2], Path(automation_process.__file__)
 COMMAND, AUTOMATION = "recsys run", "automation"
 ROLES = "select role, model_version from published.model_roles where is_live or role <> 'baseline'"
 LISTS = (
@@ -79,7 +75,7 @@ class World:
             code, said = said_by(*self.road.split()[1:], home=self.home, **self.settings)
             assert code == 0, said
             return "Nothing new: 0 objects loaded, no table changed" not in said
-        return bool(self._ticks())
+        return automation_process.follow(self.home, **self.settings) > 0
 
     def change_file(self, name: str, **entries: Any) -> None:
         """Change entries of a file of the world."""
@@ -129,14 +125,6 @@ class World:
             row = (" / ".join(place.get(alias, "none") for alias in ALIASES) for place in places)
             table.add_row(each.step, each.road, *row, " / ".join(each.chosen_by))
         return table
-
-    def _ticks(self) -> str:
-        own = {f"{PREFIX}{name}": value for name, value in {"HOME": str(self.home), **self.settings}.items()}
-        command = [sys.executable, str(TICKS), str(self.home / "conditions.json")]
-        environment = os.environ | own | {"PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
 
 @pytest.fixture(params=[COMMAND, AUTOMATION])

@@ -39,7 +39,6 @@ class Platform:
 
     def __init__(self, home: Path, instance: dg.DagsterInstance) -> None:
         self.hub, self.warehouse = FolderHub(home / "hub"), DuckDBWarehouse(home / "warehouse.duckdb", lock_wait=0.1)
-        self.warehouse.prepare()
         self.instance, self.now, self.cursor, self.landed = instance, NOW, None, 0
         built = triggers(load_settings({"RECSYS_HOME": str(home)}), clock=lambda: self.now)
         self.sensor = next(item for item in built.sensors if item.name == "new_landing_objects")
@@ -103,7 +102,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def platform(tmp_path, instance) -> Platform:
+def platform(tmp_path, warehouse, instance) -> Platform:
     return Platform(tmp_path, instance)
 
 
