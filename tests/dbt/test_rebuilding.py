@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,22 +58,40 @@ def test_comments_and_blanks_do_not_count_and_all_else_does(world: World) -> Non
     )
 
 
-@pytest.fixture
-def edit(world: World, tmp_path: Path) -> Callable[..., None]:
-    """Replace a text in a file of a copy of the project, which the world uses from then on."""
-    copy = tmp_path / "dbt_project"
-
-    def replace(file: str, old: str, new: str) -> None:
-        if not copy.exists():
-            shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("target", "logs"))
-        text = (copy / file).read_text()
-        assert old in text
-        (copy / file).write_text(text.replace(old, new))
-        world.manifest, world.project = None, copy
-
+@pytest.fixture(scope="module")
+def pristine(new_world: Callable[[], World], tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A world with a project of its own, which dbt has parsed and built one model of."""
+    world = new_world()
+    world.manifest, world.project = None, tmp_path_factory.mktemp("edited") / "dbt_project"
+    shutil.copytree(PROJECT, world.project, ignore=shutil.ignore_patterns("target", "logs"))
     world.load("segment", SEARCH)
     world.build("--select", "stg_segment__events")
     assert world.rows(QUERIES) == [("[email]",)]
+    return world
+
+
+@pytest.fixture
+def world(pristine: World, tmp_path: Path) -> Iterator[World]:
+    """The same world for each test, put back afterwards: in another place dbt would parse all of the project anew."""
+    folders = (pristine.home, pristine.project)
+    for folder in folders:
+        shutil.copytree(folder, tmp_path / "kept" / folder.name)
+    yield pristine
+    for folder in folders:
+        shutil.rmtree(folder)
+        shutil.copytree(tmp_path / "kept" / folder.name, folder)
+
+
+@pytest.fixture
+def edit(world: World) -> Callable[..., None]:
+    """Replace a text in a file of the world's project."""
+
+    def replace(file: str, old: str, new: str) -> None:
+        path = world.project / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
     return replace
 
 
