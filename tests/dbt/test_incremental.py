@@ -355,11 +355,11 @@ def test_a_tracker_that_was_not_staged_is_taken_up_later(world: Any) -> None:
     seen = {"idsite": "1", "_id": "a1", "cdt": "1795250000", "e_c": "Book", "e_a": "Viewed", "e_n": "b1"}
     world.load("matomo", {**seen, "rand": "0"})
     world.load("segment", page("m0", "20T10:00:00"))
-    world.build()
+    world.build("--select", "+fct_events")
     world.load("matomo", {**seen, "rand": "1"})
     world.load("segment", page("m1", "20T10:00:00"))
-    world.build("--select", "stg_segment__events+")
-    world.build()
+    world.build("--select", "stg_segment__events+,+fct_events")
+    world.build("--select", "+fct_events")
     assert world.rows("select source, count(*) from marts.fct_events group by 1 order by 1") == [
         ("matomo", 2),
         ("segment", 2),

@@ -51,7 +51,7 @@ def liking(world: Any) -> Any:
         *(event(book, *each) for book, (events, _, _) in CASES.items() for each in events),
         hour="2026/03/22/10",
     )
-    return world.build()
+    return world.build("--select", "+fct_interactions")
 
 
 def days(world: Any) -> dict[str, tuple[int | None, tuple[str, int]]]:
@@ -73,7 +73,7 @@ def test_a_book_is_liked_since_the_first_event_that_weighs_enough_and_other_weig
     expected = {book: (liked, strongest) for book, (_, liked, strongest) in CASES.items()}
     assert days(liking) == expected
     # A lower weight makes more of them liked, in the rows that were there too.
-    liking.build("--vars", "{liked_from: 0.5}")
+    liking.build("--select", "+fct_interactions", "--vars", "{liked_from: 0.5}")
     lower = days(liking)
     assert {
         book: lower[book][0] for book in ("viewed", "started", "so-so", "looked at again", "saved and removed")
@@ -112,7 +112,7 @@ def test_a_list_holds_no_book_that_the_marts_say_is_disliked(new_world: Any) -> 
     world.load("segment", *records, hour="2026/03/22/10")
     world.snapshot("book", "2026-03-22", *({"book_id": book} for book in OFFERED))
     world.snapshot("user", "2026-03-22", {"user_id": "u1"})
-    world.build()
+    world.build("--select", "+fct_interactions", "+dim_users", "+dim_books")
     with world.connect() as con:
         names = ("fct_interactions", "dim_users", "dim_books")
         data = build_dataset(*(con.table(f"marts.{name}").to_arrow_table() for name in names))
