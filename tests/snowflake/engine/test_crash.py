@@ -1,9 +1,6 @@
 """A loader that is killed between stage, COPY and ledger loses nothing and repeats nothing."""
 
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,21 +11,10 @@ from recsys_platform.ingestion.reconciliation import account
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.support.loaders import begin, kill_at_work, land_many
-from tests.support.snowflake import loader_process
+from tests.support.snowflake.loader_process import start_loader
 from tests.support.snowflake.loads import OBJECTS, state
 
-LOADER = str(Path(loader_process.__file__))
 KILLS, COUNT = 20, 100
-
-
-def loader(variables: dict[str, str], chunk: int) -> subprocess.Popen[str]:
-    """A loader that waits for a line to begin."""
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        [sys.executable, LOADER, str(chunk)], stdin=pipe, stdout=pipe, text=True, env={**os.environ, **variables}
-    )
-    assert process.stdout.readline() == "ready\n"
-    return process
 
 
 @pytest.mark.slow
@@ -38,11 +24,11 @@ def test_a_loader_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
 ) -> None:
     land_many(land, view, COUNT)
     chance, progress = random.Random(7), []
-    waiting = [loader(variables, 1), loader(variables, 1)]  # the next one starts up while this one works
+    waiting = [start_loader(variables, 1), start_loader(variables, 1)]  # the next one starts up while this one works
     for _ in range(KILLS):
         kill_at_work(waiting.pop(0), chance, objects=3, seconds=0.4)
         progress.append(len(warehouse.ledger(OBJECTS)))
-        waiting.append(loader(variables, 1))
+        waiting.append(start_loader(variables, 1))
     for process in waiting:
         begin(process)
         process.communicate()
@@ -59,7 +45,7 @@ def test_two_loaders_at_once_both_end_well_and_load_each_object_once(
     hub: Hub, warehouse: SnowflakeWarehouse, variables: dict[str, str], land, view
 ) -> None:
     land_many(land, view, 12)
-    both = [loader(variables, 2) for _ in range(2)]
+    both = [start_loader(variables, 2) for _ in range(2)]
     for process in both:
         begin(process)
     said = [process.communicate()[0] for process in both]
