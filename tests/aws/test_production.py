@@ -54,19 +54,13 @@ def postgres() -> Iterator[Database]:
 
     PostgreSQL refuses to run as root: then it is `nobody`, who can read a copy of the programs wherever they are installed.
     """
-    found = importlib.util.find_spec("pgserver")
-    if found is None:
-        pytest.skip("PostgreSQL is missing: pgserver has no wheel for this Python")
     nobody: dict[str, Any] = {"user": "nobody", "extra_groups": []} if os.geteuid() == 0 else {}
     with tempfile.TemporaryDirectory(prefix="pg") as folder:
-        base, package = Path(folder), Path(str(found.origin)).parent
-        for name in ("pgserver/pginstall", "pgserver.libs"):
-            if (package.parent / name).exists():
-                shutil.copytree(package.parent / name, base / name)
+        base = Path(folder)
+        programs, data = postgres_programs(base), str(base / "data")
         (base / "password").write_text(PASSWORD)
         for path in (base, base / "password") if nobody else ():
             shutil.chown(path, "nobody")
-        programs, data = base / "pgserver" / "pginstall" / "bin", str(base / "data")
         options = ["-D", data, "-U", "dagster", "-A", "scram-sha-256", "-E", "utf8", "--no-locale", "--no-sync"]
         made = [programs / "initdb", *options, f"--pwfile={base / 'password'}"]
         subprocess.run(made, check=True, capture_output=True, cwd=base, **nobody)
@@ -77,6 +71,21 @@ def postgres() -> Iterator[Database]:
                 yield variables(folder)
             finally:
                 server.send_signal(signal.SIGINT)
+
+
+def postgres_programs(copies: Path) -> Path:
+    """The folder of `initdb` and `postgres`: a copy of those that pgserver brings, or the system's. Without either, skip."""
+    if found := importlib.util.find_spec("pgserver"):
+        package = Path(str(found.origin)).parent
+        for name in ("pgserver/pginstall", "pgserver.libs"):
+            if (package.parent / name).exists():
+                shutil.copytree(package.parent / name, copies / name)
+        return copies / "pgserver" / "pginstall" / "bin"
+    on_path = [Path(name) for name in [shutil.which("initdb")] if name]
+    of_debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda file: float(file.parts[-3]))
+    if not (installed := of_debian + on_path):
+        pytest.skip("PostgreSQL is missing: install it, so that initdb is on the PATH or in /usr/lib/postgresql/*/bin.")
+    return installed[-1].resolve().parent
 
 
 def variables(folder: str) -> Database:
