@@ -4,7 +4,6 @@ import random
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -12,24 +11,15 @@ from recsys_platform.common.errors import WarehouseError
 from recsys_platform.ingestion.loading import load_events
 from recsys_platform.ingestion.reconciliation import account
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from tests.support import loader_process
+from tests.support.loader_process import start_loader
 from tests.support.loaders import begin, kill_at_work, land_many
 
-LOADER = str(Path(loader_process.__file__))
 KILLS = 50
 STATE = (
     "select object_key, etag, size_bytes, records, accepted, rejected from ops.load_ledger order by 1",
     "select source, object_key, record_index, landed_at, record from raw.engagement_events order by 2, 3",
     "select source, object_key, record_index, landed_at, payload, reason from raw.rejected_records order by 2, 3",
 )
-
-
-def loader(home: Path, chunk: int) -> subprocess.Popen[str]:
-    """A loader that has listed its objects and waits for a line to begin."""
-    pipe = subprocess.PIPE
-    process = subprocess.Popen([sys.executable, LOADER, str(home), str(chunk)], stdin=pipe, stdout=pipe, text=True)
-    assert process.stdout.readline() == "ready\n"
-    return process
 
 
 def state(warehouse: DuckDBWarehouse) -> list[list[tuple[object, ...]]]:
@@ -41,11 +31,11 @@ def state(warehouse: DuckDBWarehouse) -> list[list[tuple[object, ...]]]:
 def test_a_loader_killed_fifty_times_ends_with_what_an_undisturbed_one_has(tmp_path, hub, warehouse, land, view):
     land_many(land, view, 600)
     chance, progress = random.Random(7), []
-    waiting = [loader(tmp_path, 1), loader(tmp_path, 1)]  # the next one starts up while this one works
+    waiting = [start_loader(tmp_path, 1), start_loader(tmp_path, 1)]  # the next one starts up while this one works
     for _ in range(KILLS):
         kill_at_work(waiting.pop(0), chance)
         progress.append(len(warehouse.ledger("engagement_events/")))
-        waiting.append(loader(tmp_path, 1))
+        waiting.append(start_loader(tmp_path, 1))
     for process in waiting:
         begin(process)
         process.communicate()
@@ -60,7 +50,7 @@ def test_a_loader_killed_fifty_times_ends_with_what_an_undisturbed_one_has(tmp_p
 
 def test_two_loaders_at_once_both_end_well_and_load_each_object_once(tmp_path, hub, warehouse, land, view):
     land_many(land, view, 60)
-    both = [loader(tmp_path, 5) for _ in range(2)]
+    both = [start_loader(tmp_path, 5) for _ in range(2)]
     for process in both:
         begin(process)
     said = [process.communicate()[0] for process in both]
