@@ -3,11 +3,13 @@
 import datetime as dt
 import gzip
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,6 +39,12 @@ def keys(hub: Hub) -> list[str]:
 
 def contents(hub: Hub) -> dict[str, bytes]:
     return {key: hub.get(key) for key in keys(hub)}
+
+
+def copied(made: Simulated, folder: Path) -> Simulated:
+    """The same world in a folder of its own."""
+    shutil.copytree(made.truth_dir.parent, folder, dirs_exist_ok=True)
+    return replace(made, hub=FolderHub(folder / "hub"), truth_dir=folder / "truth")
 
 
 def landed(hub: Hub) -> Iterator[Landed]:
@@ -214,7 +222,7 @@ def test_a_world_that_goes_on_adds_a_day_and_changes_none(simulated: Simulated, 
     new = longer.keys() - before.keys()
     assert {arrival_of(key).date() for key in new} == {next_day}
 
-    again = run(tmp_path / "again")
+    again = copied(simulated, tmp_path / "again")
     added = continue_simulation(again.hub, truth_dir=again.truth_dir, days=1)
     assert contents(again.hub) == longer
     assert (added.objects, added.start, added.end) == (len(new), next_day, next_day)
@@ -291,17 +299,17 @@ def test_a_simulation_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None
     assert [path for path in tmp_path.rglob("*") if path.suffix != ".lock"] == []
 
 
-def test_the_world_after_a_killed_simulation_is_one_world(tmp_path: Path) -> None:
+def test_the_world_after_a_killed_simulation_is_one_world(simulated: Simulated, tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED_ON_THE_THIRD_DAY, tmp_path, str(END)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert keys(FolderHub(tmp_path / "hub")) == []
     assert not (tmp_path / "truth").exists()
-    assert contents(run(tmp_path).hub) == contents(run(tmp_path.parent / f"{tmp_path.name}-alone").hub)
+    assert contents(run(tmp_path).hub) == contents(simulated.hub)
     assert {path.name for path in tmp_path.iterdir()} - {".simulating.lock"} == {"hub", "truth"}
 
 
-def test_days_that_are_interrupted_leave_the_world_as_it_was(tmp_path: Path) -> None:
-    made = run(tmp_path)
+def test_days_that_are_interrupted_leave_the_world_as_it_was(simulated: Simulated, tmp_path: Path) -> None:
+    made = copied(simulated, tmp_path)
     before, spec = contents(made.hub), (made.truth_dir / "world.json").read_bytes()
     with pytest.raises(Interrupted):
         continue_simulation(made.hub, truth_dir=made.truth_dir, days=3, progress=interrupted_on(22))
@@ -309,8 +317,10 @@ def test_days_that_are_interrupted_leave_the_world_as_it_was(tmp_path: Path) -> 
     assert continue_simulation(made.hub, truth_dir=made.truth_dir, days=1).objects > 0
 
 
-def test_what_was_complete_when_it_was_killed_is_moved_by_the_next_command(tmp_path: Path) -> None:
-    made = run(tmp_path)
+def test_what_was_complete_when_it_was_killed_is_moved_by_the_next_command(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    made = copied(simulated, tmp_path)
     whole = contents(made.hub)
     stage = tmp_path / ".simulating"
     stage.mkdir()
