@@ -14,6 +14,7 @@ import httpx
 import pytest
 from coverage import Coverage
 
+from recsys_platform.common.garbage import collect_garbage_rarely
 from recsys_platform.hub.layout import Source, landing_key
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
@@ -23,6 +24,10 @@ from tests.support.days import DAY
 from tests.support.servers import made_up_credentials, moto
 
 BUCKET = "recsys-hub"
+
+
+def pytest_configure() -> None:
+    collect_garbage_rarely()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

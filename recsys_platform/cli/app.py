@@ -27,6 +27,7 @@ from recsys_platform.cli.commands.status import show, status
 from recsys_platform.cli.console import ERR
 from recsys_platform.cli.renamed import RenamingGroup
 from recsys_platform.common.errors import RecsysError, is_disk_full
+from recsys_platform.common.garbage import collect_garbage_rarely
 from recsys_platform.common.interrupts import interruptible_command
 
 app = typer.Typer(
@@ -57,6 +58,7 @@ def main() -> None:
     """Run a command; an error that the user can fix is printed as one sentence, with exit code 1."""
     # Warnings of other packages to their developers would stand between the lines that the user reads.
     warnings.simplefilter("ignore")
+    collect_garbage_rarely()
     with interruptible_command() as interrupts:
         try:
             _run_app()

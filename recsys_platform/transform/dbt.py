@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recsys_platform.common.errors import RecsysError
+from recsys_platform.common.garbage import collect_garbage_rarely
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -66,6 +67,7 @@ def build(target: Path) -> None:
 
 def main() -> None:
     """Run dbt with the arguments of this process."""
+    collect_garbage_rarely()
     from dbt.cli.main import cli
 
     parsed = target_folder() / PARSED
