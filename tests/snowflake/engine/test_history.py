@@ -1,8 +1,7 @@
 """The history of readers is the same on both engines, also where a day is fetched again."""
 
 import datetime as dt
-import os
-import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from recsys_platform.config.dbt_profile import variables_for_dbt
 from recsys_platform.config.factories import warehouse_of
 from recsys_platform.config.settings import Settings, load_settings
-from recsys_platform.defs.transform.project import DBT, ROOT
+from recsys_platform.defs.transform.project import ROOT
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.loading import load_snapshot
@@ -30,9 +29,24 @@ def fetch_and_build(hub: Hub, warehouse: Warehouse, settings: Settings, folder: 
     for day, tier in zip(DAYS, TIERS, strict=True):
         parts = deliver(hub, "user", day, {"user_id": "u1", "tier": tier}, {"user_id": "u2", "tier": "free"})
         load_snapshot(hub, warehouse, "user_attributes", day, hub.objects(parts))
-        command = [str(DBT), "build", "--select", "+dim_users_history", "--exclude-resource-type", "unit_test"]
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout
+        build(variables)
+
+
+def build(variables: Mapping[str, str]) -> None:
+    """Build the history in this process: dbt is imported once."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.adapters.factory import reset_adapters
+    from dbt.cli.main import dbtRunner
+
+    reset_adapters()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        command = ["--quiet", "build", "--select", "+dim_users_history", "--exclude-resource-type", "unit_test"]
+        done = dbtRunner().invoke(command)
+    DuckDBConnectionManager.close_all_connections()
+    assert done.success, done.exception or [(each.node.name, each.message) for each in done.result if each.message]
 
 
 def test_a_day_that_is_fetched_again_has_two_versions_on_both_engines(
