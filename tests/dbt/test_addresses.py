@@ -154,6 +154,7 @@ def test_the_paths_that_staging_reads_are_found() -> None:
     assert {"metrics.rating", "endpoint.Demographic.Locale"} <= paths_read("pinpoint")
 
 
+@pytest.mark.slow
 def test_no_column_of_any_table_outside_raw_holds_an_address(built: Any) -> None:
     sql = "select table_schema || '.' || table_name from information_schema.tables where table_schema <> 'raw'"
     holding = []
@@ -169,6 +170,7 @@ def test_no_column_of_any_table_outside_raw_holds_an_address(built: Any) -> None
     assert counts[0][1] > 15
 
 
+@pytest.mark.slow
 def test_no_file_that_leaves_the_warehouse_holds_an_address(built: Any, tmp_path: Path) -> None:
     hub, warehouse = FolderHub(tmp_path), DuckDBWarehouse(built.home / "warehouse.duckdb")
     for table in DAILY_TABLES:

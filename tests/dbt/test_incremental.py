@@ -330,6 +330,7 @@ def stepped(new_world: Callable[[], World]) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_cases_are_the_same_in_steps_and_whole(stepped: World, tmp_path: Path) -> None:
     readers = stepped.rows("select distinct user_id from marts.fct_events where user_id like 'u1 of %' order by 1")
     assert readers == [(f"u1 of {case}",) for case in sorted(CASES)]
@@ -337,6 +338,7 @@ def test_cases_are_the_same_in_steps_and_whole(stepped: World, tmp_path: Path) -
     assert whole.build("--full-refresh").tables() == stepped.tables()
 
 
+@pytest.mark.slow
 def test_what_was_shown_and_clicked_is_what_the_cases_say(stepped: World) -> None:
     for name, sql in IN_MARTS.items():
         assert stepped.rows(f"{sql} order by all") == [row for case in EXPOSED.values() for row in getattr(case, name)]

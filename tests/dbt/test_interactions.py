@@ -125,6 +125,7 @@ def test_what_a_bot_does_in_a_readers_name_teaches_nothing(world: Any) -> None:
     assert world.rows("select book_id, weight, events from marts.fct_interactions order by 1") == pairs
 
 
+@pytest.mark.slow
 def test_weights_that_no_float_holds_add_up_exactly_so_that_no_order_of_rows_shows(world: Any, tmp_path: Path) -> None:
     draw = random.Random(1)
     weights = {step: Decimal(draw.choice([1, 10**3, 10**6, 10**15])) * draw.randint(1, 999) / 10**9 for step in NAMES}

@@ -140,6 +140,7 @@ def test_a_macro_that_only_later_builds_call_is_a_reason(world: World, edit: Cal
     assert world.rows(QUERIES) == [("[email]",)]
 
 
+@pytest.mark.slow
 def test_a_variable_is_a_reason_where_it_is_named_and_nowhere_else(
     world: World, edit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

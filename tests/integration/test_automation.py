@@ -110,6 +110,7 @@ def days_before(count: int) -> list[dt.date]:
     return [NOW.date() - dt.timedelta(days=n) for n in range(count)]
 
 
+@pytest.mark.slow
 def test_a_failed_load_is_asked_for_again_with_growing_pauses_until_it_succeeds(platform):
     platform.land(NOW.date())
     asked = []

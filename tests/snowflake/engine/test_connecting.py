@@ -136,6 +136,7 @@ def test_a_value_that_cannot_be_taken_is_not_told(variables: dict[str, str]) -> 
     assert "reader@example.org" not in told.replace("select cast('reader@example.org' as integer)", "")
 
 
+@pytest.mark.slow
 def test_an_account_that_does_not_answer_is_said_soon(variables: dict[str, str]) -> None:
     address, began = f"http://127.0.0.1:{free_port()}", time.monotonic()
     error = refused(variables, address=address)
