@@ -24,7 +24,7 @@ def prepare(data: Path, folder: Path) -> tuple[Path, Path]:
     """Ratings and books in the columns that `recsys import` reads; a book's `id` is what the ratings call `book_id`."""
     books, genres = pd.read_csv(data / "books.csv.gz"), pd.read_csv(data / "genres.csv.gz")
     named = genres.columns.to_numpy()
-    catalogue = pd.DataFrame(
+    catalog = pd.DataFrame(
         {
             "book_id": books["id"],
             "title": books["title"],
@@ -33,7 +33,7 @@ def prepare(data: Path, folder: Path) -> tuple[Path, Path]:
             "categories": ["|".join(named[weights > 0.1]) for weights in genres.to_numpy()],
         }
     )
-    catalogue.to_csv(folder / "books.csv", index=False)
+    catalog.to_csv(folder / "books.csv", index=False)
     return data / "ratings.csv.gz", folder / "books.csv"
 
 

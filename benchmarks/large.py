@@ -68,12 +68,12 @@ def write_world(
         "timestamp": pa.array(seconds).cast(pa.string()),
         "event": pa.array(names),
     }
-    catalogue = {
+    catalog = {
         "book_id": _ids("b", np.arange(books)),
         "title": _ids("Book ", np.arange(books)),
         "categories": _ids("taste ", taste_of_book),
     }
-    for name, columns in (("interactions", interactions), ("books", catalogue)):
+    for name, columns in (("interactions", interactions), ("books", catalog)):
         pq.write_table(pa.table(columns), folder / f"{name}.parquet")
     return folder / "interactions.parquet", folder / "books.parquet"
 

@@ -35,7 +35,7 @@ class Ratings:
         return build_dataset(rows, self.users, self.books)
 
     def thinned(self, likes: int, *, at_least: int, seed: int = 0) -> "Ratings":
-        """So many random ratings of each reader from `at_least` up, or as many as there are: a sparse catalogue."""
+        """So many random ratings of each reader from `at_least` up, or as many as there are: a sparse item catalog."""
         liked = self.rows[self.rows["rating"] >= at_least].drop_duplicates(["user_id", "book_id"])
         drawn = liked.sample(frac=1, random_state=seed).groupby("user_id").head(likes)
         return replace(self, rows=drawn.sort_values(["user_id", "book_id"]))
@@ -71,7 +71,7 @@ def goodbooks(folder: Path) -> Ratings:
     rows["last_at"] = pd.Timestamp("2017-01-01")
     books, genres = pd.read_csv(folder / "books.csv.gz"), pd.read_csv(folder / "genres.csv.gz")
     named = genres.columns.to_numpy()
-    catalogue = pd.DataFrame(
+    catalog = pd.DataFrame(
         {
             "book_id": books["id"],
             "title": books["title"],
@@ -81,7 +81,7 @@ def goodbooks(folder: Path) -> Ratings:
         }
     )
     users = pd.DataFrame({"user_id": rows["user_id"].unique()})
-    return Ratings(rows, users, catalogue)
+    return Ratings(rows, users, catalog)
 
 
 def latest(data: Dataset, *, seed: int, fraction: float = 0.2) -> Split:

@@ -251,10 +251,10 @@ def random_data(*, readers: int, books: int, liked: int) -> Dataset:
     rows = pd.DataFrame({"user_id": users, "book_id": those}).drop_duplicates().astype(str)
     days = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(len(rows)) % liked, unit="D")
     rows = rows.assign(weight=1.0, is_positive=True, is_finished=True, last_at=days)
-    catalogue = pd.DataFrame(
+    catalog = pd.DataFrame(
         {"book_id": [str(book) for book in range(books)], "author": [f"a{book // 5}" for book in range(books)]}
     )
-    return build_dataset(rows, pd.DataFrame({"user_id": [str(user) for user in range(readers)]}), catalogue)
+    return build_dataset(rows, pd.DataFrame({"user_id": [str(user) for user in range(readers)]}), catalog)
 
 
 def fit_ratio(repeat: int) -> float:

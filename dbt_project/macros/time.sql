@@ -41,7 +41,7 @@
 
 
 {#
-    A timestamp from a date as catalogues write it: ISO 8601; a year (`2008`, `2008.0`) or a month (`2008-05`) as its first day;
+    A timestamp from a date as item catalogs write it: ISO 8601; a year (`2008`, `2008.0`) or a month (`2008-05`) as its first day;
     eight digits as a day, nine to eleven as seconds since 1970, twelve to fourteen as milliseconds. NULL where day or month may
     come first.
 #}

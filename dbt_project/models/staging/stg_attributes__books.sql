@@ -75,7 +75,7 @@ final as (
 
         reading_minutes,
 
-        -- A book is free and on offer unless the catalogue says otherwise.
+        -- A book is free and on offer unless the item catalog says otherwise.
         coalesce(is_premium, false) as is_premium,
         coalesce(is_available, true) as is_available,
 

@@ -23,7 +23,7 @@ MAX_REASONS = 5
 
 
 def print_overview(out: Console, settings: Settings, warehouse: Warehouse) -> None:
-    """Print the figures of a world: loaded, rejected, catalogue, quality, live lists."""
+    """Print the figures of a world: loaded, rejected, item catalog, quality, live lists."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
@@ -91,7 +91,7 @@ def _overview_rows(found: Overview) -> list[tuple[str, str]]:
         ),
         ("rejected", f"{found.rejected:,}{f' ({reasons})' if reasons else ''}"),
         ("events", _event_span(found)),
-        ("catalogue", f"{found.readers:,} readers, {found.books:,} books"),
+        ("item catalog", f"{found.readers:,} readers, {found.books:,} books"),
         ("quality", _ndcg_by_model(found)),
         ("live", found.live_model or "no model yet"),
         ("published", _published_rows(found)),

@@ -104,6 +104,17 @@ class Dataset:
         """Return a copy with the interactions in `keep`."""
         return replace(self, interactions=self.interactions.where(keep))
 
+    def without_readers(self) -> "Dataset":
+        """Return a copy with the books alone: no users and no interactions."""
+        nobody, features = np.zeros(len(self.user_ids), dtype=bool), self.user_features
+        return replace(
+            self.with_interactions(np.zeros(len(self.interactions), dtype=bool)),
+            user_ids=self.user_ids[nobody],
+            user_language=self.user_language[nobody],
+            is_free=self.is_free[nobody],
+            user_features=Features(features.matrix[:0], features.names),
+        )
+
     @property
     def catalogue_hash(self) -> str:
         """SHA-256 of all book ids. Models identify books by their index, so both must match."""

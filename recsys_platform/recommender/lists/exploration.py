@@ -39,6 +39,8 @@ def explore(
     """
     books = _pad_pool(pool, k)
     propensity = (books != NONE).astype(np.float64)
+    if not slots:
+        return Shown(books, propensity)
     fixed_at, slots_at, others_at = _partition_positions(k, slots, fixed_ranks)
     rest = np.delete(pool, fixed_at[fixed_at < pool.shape[1]], axis=1)
     left = np.maximum((rest != NONE).sum(axis=1) - len(others_at), 0)

@@ -68,7 +68,7 @@ def promoted_books(params: Reranking, rows: IntArray, allowed: Allowed) -> list[
     if not promoted:
         return []
     group = np.zeros(len(rows), np.int32) if allowed.group is None else allowed.group[rows]
-    row, out = allowed.exclude[rows].nonzero() if allowed.exclude is not None else (rows[:0], rows[:0])
+    row, out = allowed.excluded_pairs(rows)
     return [
         (rank - 1, book, allowed.books[group, book] & _all_except(len(rows), row[out == book]))
         for rank, book in promoted

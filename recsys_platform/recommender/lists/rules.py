@@ -42,8 +42,8 @@ def apply_rules(
     language, languages = _language_groups(rules, data)
     free = data.is_free if rules.premium else np.zeros(data.shape[0], dtype=bool)
     group = (2 * language + free).astype(np.int32)
-    offered = _offered_by_tier(rules, data, blocked)
-    books = np.concatenate([_in_language(name, offered, data) for name in languages])
+    offered = offered_by_tier(rules, data, blocked)
+    books = np.concatenate([in_language(name, offered, data) for name in languages])
     known = _already_met(rules, data, books, group)
     return Allowed(books, group, _excluded_pairs(rules, data, known, exclude))
 
@@ -56,12 +56,12 @@ def apply_rules_to_reader(
     `language`: primary subtag, empty if unknown. `free`: on the free tier. `out`: indexes of the reader's finished, removed and
     dismissed books, as far as the rules exclude them, and any further ones.
     """
-    books = _in_language(language if rules.language == "own" else "", _offered_by_tier(rules, data, blocked), data)
+    books = in_language(language if rules.language == "own" else "", offered_by_tier(rules, data, blocked), data)
     pairs = pair_matrix(np.zeros(len(out), np.int32), np.asarray(out, np.int32), (1, data.shape[1]))
     return Allowed(books[[int(free and rules.premium)]], exclude=pairs)
 
 
-def _offered_by_tier(rules: Rules, data: Dataset, blocked: BoolArray | None) -> BoolArray:
+def offered_by_tier(rules: Rules, data: Dataset, blocked: BoolArray | None) -> BoolArray:
     """Books offered to premium and to free readers, shape (2, n_books)."""
     offered = np.repeat(data.available[None, :] | (not rules.unavailable), 2, axis=0)
     if blocked is not None:
@@ -70,7 +70,7 @@ def _offered_by_tier(rules: Rules, data: Dataset, blocked: BoolArray | None) -> 
     return offered
 
 
-def _in_language(name: str, offered: BoolArray, data: Dataset) -> BoolArray:
+def in_language(name: str, offered: BoolArray, data: Dataset) -> BoolArray:
     """The books offered to each tier (2, n_books) in a language, or all of them if there are none."""
     own = offered & (data.book_language == name)
     return np.where(own.any(axis=1, keepdims=True) & (name != ""), own, offered)

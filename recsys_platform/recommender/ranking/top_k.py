@@ -6,7 +6,7 @@ the use of the lists (lists/, evaluation/).
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 import numpy as np
@@ -79,7 +79,40 @@ class Allowed:
         present, group = np.unique(np.zeros(len(rows)) if self.group is None else self.group[rows], return_inverse=True)
         books = self.books[present.astype(np.int32)]
         starts, excluded = _excluded_rows(self.exclude, rows)
-        return _RowRules(np.where(books, np.float32(0), np.float32(-np.inf)), group.astype(np.int32), starts, excluded)
+        return _RowRules(bias_of(books), group.astype(np.int32), starts, excluded)
+
+    def excluded_pairs(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the excluded books of some rows as pairs: positions in `rows`, and books."""
+        if self.exclude is None:
+            return np.empty(0, np.int32), np.empty(0, np.int32)
+        position, book = self.exclude[rows].nonzero()
+        return position, book
+
+
+@dataclass(frozen=True)
+class AllowedForOne(Allowed):
+    """The rules of a single reader, row 0, in the form of the kernels: nothing is computed for a request.
+
+    `books` (1, n_books); `bias`: `bias_of(books)`; `out`: excluded books, ascending and without repetition.
+    """
+
+    bias: FloatArray = field(default_factory=lambda: np.empty((1, 0), np.float32))
+    out: IntArray = field(default_factory=lambda: np.empty(0, np.int32))
+
+    def for_rows(self, rows: IntArray, n_books: int) -> "_RowRules":
+        """Return the rules as they are; ModelError unless they are about `n_books` books."""
+        if self.bias.shape[1] != n_books:
+            raise ModelError(f"The rules are about {self.bias.shape[1]:,} books and the scores about {n_books:,}.")
+        return _RowRules(self.bias, np.zeros(1, np.int32), np.array([0, len(self.out)], np.int64), self.out)
+
+    def excluded_pairs(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the excluded books, all of row 0."""
+        return np.zeros(len(self.out), np.int32), self.out
+
+
+def bias_of(books: BoolArray) -> FloatArray:
+    """Return what the kernels add to scores: 0 for an allowed book, -inf for another."""
+    return np.where(books, np.float32(0), np.float32(-np.inf))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,114 @@
+"""Live lists: one reader's list at request time, by masks that are made once for each item catalog.
+
+Belongs here: the list of one reader, in the training data or not, and why each book is in it. Does not: lists of many readers
+(list_builder.py), where a reader's history comes from (serving/).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recsys_platform.recommender.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.lists.list_builder import list_builder_for, live_lists
+from recsys_platform.recommender.lists.list_rules import ListRules
+from recsys_platform.recommender.lists.rules import in_language, offered_by_tier
+from recsys_platform.recommender.models.fallback import Readers, WithFallback
+from recsys_platform.recommender.models.histories import Histories, histories_from
+from recsys_platform.recommender.models.protocol import Recommender
+from recsys_platform.recommender.ranking.top_k import NONE, AllowedForOne, bias_of
+
+_ROW = np.zeros(1, np.int32)
+
+
+@dataclass(frozen=True)
+class LiveReader:
+    """A reader at request time; books are indexes of the item catalog.
+
+    `history`: liked books, oldest first. `out`: books that are not to be recommended. `finished`: those that may explain a
+    recommendation. `free`: on the free tier.
+    """
+
+    history: Sequence[int] = ()
+    out: Sequence[int] = ()
+    finished: Sequence[int] = ()
+    language: str = ""
+    interests: Sequence[str] = ()
+    free: bool = True
+
+
+@dataclass(frozen=True)
+class LiveList:
+    """A list, best book first; arrays of the same length, at most k.
+
+    `scores` is NaN for a promoted book. `propensity`: the probability of the book at its rank. `because`: the finished book that
+    contributes most to the score, or NONE.
+    """
+
+    books: IntArray
+    scores: FloatArray
+    propensity: DoubleArray
+    because: IntArray
+
+
+class LiveRecommender:
+    """A model, an item catalog and list rules, ready for requests.
+
+    Answers are those of `live_lists` for the same reader, bit for bit.
+    """
+
+    def __init__(self, model: Recommender, items: Dataset, rules: ListRules) -> None:
+        """`items`: a data set of the books that the model was trained on; its readers are not used."""
+        self.model, self.items, self.builder = model, items, list_builder_for(rules, items.without_readers())
+        self._languages = frozenset(items.book_language.tolist()) if rules.rules.language == "own" else frozenset()
+        self._promoted = list((self.builder.reranking.promoted or {}).values())
+        self._masks: dict[tuple[str, bool], AllowedForOne] = {}
+
+    def recommend(self, reader: LiveReader, *, k: int, seed: int, among: BoolArray | None = None) -> LiveList:
+        """Return up to k books for a reader.
+
+        `seed`: of the exploration slots (`seed_of`). `among`: flags of the books to choose from, all by default. Raises ModelError
+        for an index outside the item catalog, ValueError if k is below 1.
+        """
+        histories = histories_from([reader.history], len(self.items.book_ids))
+        scores = self.score(reader, histories)
+        builder = replace(self.builder, allowed=self._rules_of(reader, among))
+        shown = live_lists(lambda _: scores, _ROW, builder, k=k, seeds=[seed])
+        length = int((shown.books[0] != NONE).sum())
+        books = shown.books[0, :length]
+        values = np.where(np.isin(books, self._promoted), np.float32(np.nan), scores[0, books])
+        return LiveList(books, values, shown.propensity[0, :length], self._explain(reader, histories, books, values))
+
+    def score(self, reader: LiveReader, histories: Histories) -> FloatArray:
+        """Return the scores of all books for a reader, shape (1, n_books)."""
+        if isinstance(self.model, WithFallback):
+            return self.model.scores_of(Readers(histories, [reader.language], [reader.interests]))
+        return self.model.fold_in(histories)
+
+    def _rules_of(self, reader: LiveReader, among: BoolArray | None) -> AllowedForOne:
+        mask = self._mask_of(reader.language, reader.free)
+        out = np.unique(np.asarray(reader.out, np.int32))
+        if among is None:
+            return replace(mask, out=out)
+        return AllowedForOne(mask.books & among, bias=np.where(among, mask.bias, np.float32(-np.inf)), out=out)
+
+    def _mask_of(self, language: str, free: bool) -> AllowedForOne:
+        """The mask of a language and a tier, made at the first request of that kind."""
+        rules = self.builder.rules
+        key = (language if language in self._languages else "", free and rules.premium)
+        if key not in self._masks:
+            offered = offered_by_tier(rules, self.items, self.builder.blocked)
+            books = in_language(key[0], offered, self.items)[[int(key[1])]]
+            self._masks[key] = AllowedForOne(books, bias=bias_of(books))
+        return self._masks[key]
+
+    def _explain(self, reader: LiveReader, histories: Histories, books: IntArray, values: FloatArray) -> IntArray:
+        """The finished book of the history that contributes most to each listed book's score, or NONE."""
+        finished = np.isin(histories.books, reader.finished)
+        if not finished.any() or not len(books):
+            return np.full(len(books), NONE, np.int32)
+        added = self.model.contributions(histories, books)[finished]
+        best = added.argmax(axis=0)
+        explained = (np.take_along_axis(added, best[None, :], axis=0)[0] > 0) & ~np.isnan(values)
+        return np.where(explained, histories.books[finished][best], NONE).astype(np.int32)
