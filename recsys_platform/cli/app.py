@@ -20,6 +20,7 @@ from recsys_platform.cli.commands.models import models, pin, promote, rollback, 
 from recsys_platform.cli.commands.quarantine import rejected, revalidate
 from recsys_platform.cli.commands.run import dev, fetch, run
 from recsys_platform.cli.commands.sagemaker import sagemaker
+from recsys_platform.cli.commands.serve import keys, serve
 from recsys_platform.cli.commands.simulate import demo, serve_attributes, simulate
 from recsys_platform.cli.commands.snowflake import snowflake
 from recsys_platform.cli.commands.spark import spark
@@ -43,6 +44,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
     "Import": {"import": import_files, "import-events": import_events, "fetch": fetch},
     "Pipeline": {"init": init, "run": run, "dev": dev, "status": status, "show": show, "cleanup": cleanup},
     "Data quality": {"rejected": rejected, "revalidate": revalidate, "accept-snapshot": accept_snapshot},
+    "Serving": {"serve": serve},
     "Models": {"models": models, "promote": promote, "rollback": rollback, "pin": pin, "unpin": unpin},
 }
 GROUPS = {"catalog": catalog, "firehose": firehose, "sagemaker": sagemaker, "snowflake": snowflake, "spark": spark}
@@ -52,6 +54,7 @@ for panel, commands in COMMANDS.items():
         app.command(name, rich_help_panel=panel)(command)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name, rich_help_panel="Other systems")
+app.add_typer(keys, name="keys", rich_help_panel="Serving")
 
 
 def main() -> None:

@@ -1,7 +1,15 @@
-"""Errors of deployments; errors of AWS are `HubError` (common/aws.py)."""
+"""Errors of serving; errors of AWS are `HubError` (common/aws.py)."""
 
 from recsys_platform.common.errors import RecsysError
 
 
 class DeployError(RecsysError):
     """A model version, an endpoint or a share of traffic cannot be deployed."""
+
+
+class ArtifactError(RecsysError):
+    """The artifact of a model version is missing, damaged, or does not answer as it should."""
+
+
+class SnapshotError(RecsysError):
+    """The serving snapshot is missing or damaged."""

@@ -72,7 +72,7 @@ class LiveRecommender:
         for an index outside the item catalog, ValueError if k is below 1.
         """
         histories = histories_from([reader.history], len(self.items.book_ids))
-        scores = self.score(reader, histories)
+        scores = self._score_histories(reader, histories)
         builder = replace(self.builder, allowed=self._rules_of(reader, among))
         shown = live_lists(lambda _: scores, _ROW, builder, k=k, seeds=[seed])
         length = int((shown.books[0] != NONE).sum())
@@ -80,8 +80,11 @@ class LiveRecommender:
         values = np.where(np.isin(books, self._promoted), np.float32(np.nan), scores[0, books])
         return LiveList(books, values, shown.propensity[0, :length], self._explain(reader, histories, books, values))
 
-    def score(self, reader: LiveReader, histories: Histories) -> FloatArray:
+    def score(self, reader: LiveReader) -> FloatArray:
         """Return the scores of all books for a reader, shape (1, n_books)."""
+        return self._score_histories(reader, histories_from([reader.history], len(self.items.book_ids)))
+
+    def _score_histories(self, reader: LiveReader, histories: Histories) -> FloatArray:
         if isinstance(self.model, WithFallback):
             return self.model.scores_of(Readers(histories, [reader.language], [reader.interests]))
         return self.model.fold_in(histories)

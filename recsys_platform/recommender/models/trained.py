@@ -19,6 +19,9 @@ from recsys_platform.recommender.models.item_similarity import ItemSimilarityMod
 from recsys_platform.recommender.models.popularity import Popularity
 from recsys_platform.recommender.models.protocol import Recommender
 
+READER_ARRAYS = ("user_vectors", "known", "user_segment", "user_topics", "history_books", "history_ages")
+"""Arrays with a row for each reader, or for each of a reader's books."""
+HISTORY_STARTS = "history_starts"
 RESTORE_FUNCTIONS: Mapping[str, Callable[[str, Mapping[str, AnyArray]], Recommender]] = {
     "popularity": Popularity.restore,
     "factors": FactorModel.restore,
@@ -49,6 +52,18 @@ class TrainedModel:
                     f"The model {self.model.name} was trained on other {what} ({len(mine)}) than the data set has "
                     f"({len(theirs)}). Train it again on this data set."
                 )
+
+
+def without_readers(arrays: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+    """Return the arrays of a trained model with no reader in them: it then answers for histories alone, with the same scores."""
+    return {name: _without_reader_rows(name, array) for name, array in arrays.items()}
+
+
+def _without_reader_rows(name: str, array: AnyArray) -> AnyArray:
+    field = name.rpartition(".")[2]
+    if field == HISTORY_STARTS:
+        return array[:1]
+    return array[:0] if field in (*READER_ARRAYS, "user_ids") else array
 
 
 def restore(name: str, arrays: Mapping[str, AnyArray]) -> TrainedModel:

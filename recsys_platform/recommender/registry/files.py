@@ -69,23 +69,28 @@ def recipe_hash(recipe: Mapping[str, Any]) -> str:
 def write_model(folder: Path, variant: str, arrays: Mapping[str, AnyArray], provenance: Provenance) -> str:
     """Write arrays and manifest into an empty folder and return the SHA-256 of the manifest."""
     validate_name(variant)
+    files = write_arrays(folder, arrays)
+    manifest = asdict(provenance) | {"variant": variant, "recipe_hash": provenance.recipe_hash, "files": files}
+    (folder / MANIFEST).write_text(
+        json.dumps(manifest, default=to_json_value, indent=2, sort_keys=True), encoding="utf-8"
+    )
+    return file_sha256(folder / MANIFEST)
+
+
+def write_arrays(folder: Path, arrays: Mapping[str, AnyArray]) -> dict[str, str]:
+    """Write arrays into a folder, a file each; return the SHA-256 of all files in it."""
     for name, array in sorted(arrays.items()):
         if array.dtype == object:
             pq.write_table(pa.table({name: pa.array(array, pa.string())}), folder / f"{name}.parquet")
         else:
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
-    files = {path.name: _file_sha256(path) for path in sorted(folder.iterdir())}
-    manifest = asdict(provenance) | {"variant": variant, "recipe_hash": provenance.recipe_hash, "files": files}
-    (folder / MANIFEST).write_text(
-        json.dumps(manifest, default=to_json_value, indent=2, sort_keys=True), encoding="utf-8"
-    )
-    return _file_sha256(folder / MANIFEST)
+    return {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
 
 
 def read_manifest(folder: Path, digest: str) -> dict[str, Any]:
     """Read the manifest. RegistryError if it is missing or its hash is not the one that `write_model` returned."""
     path = folder / MANIFEST
-    if not path.is_file() or _file_sha256(path) != digest:
+    if not path.is_file() or file_sha256(path) != digest:
         raise RegistryError(f"{path} is missing or was changed after it was logged. {_REMEDY}")
     manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return manifest
@@ -93,7 +98,7 @@ def read_manifest(folder: Path, digest: str) -> dict[str, Any]:
 
 def read_arrays(folder: Path, manifest: Mapping[str, Any]) -> dict[str, AnyArray]:
     """Read every array that the manifest names. RegistryError if a file is missing or was changed."""
-    return {_array_name(file): _read_array(folder / file, digest) for file, digest in manifest["files"].items()}
+    return {array_name(file): read_array(folder / file, digest) for file, digest in manifest["files"].items()}
 
 
 def validate_name(name: str) -> str:
@@ -114,19 +119,22 @@ def to_json_value(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written to a manifest")
 
 
-def _array_name(file: str) -> str:
+def array_name(file: str) -> str:
+    """Return the name of the array in a file."""
     return file.rpartition(".")[0]
 
 
-def _read_array(path: Path, digest: str) -> AnyArray:
-    if not path.is_file() or _file_sha256(path) != digest:
+def read_array(path: Path, digest: str) -> AnyArray:
+    """Read the array of a file. RegistryError if the file is missing or its hash is another."""
+    if not path.is_file() or file_sha256(path) != digest:
         raise RegistryError(f"{path} is missing or was changed after it was logged. {_REMEDY}")
     if path.suffix == ".npy":
         array: AnyArray = np.load(path, allow_pickle=False)
         return array
-    return np.asarray(pq.read_table(path)[_array_name(path.name)], dtype=object)
+    return np.asarray(pq.read_table(path)[array_name(path.name)], dtype=object)
 
 
-def _file_sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

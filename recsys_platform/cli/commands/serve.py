@@ -1,0 +1,76 @@
+"""`recsys serve` and `recsys keys`: the recommendation API and who may call it."""
+
+from typing import Annotated
+
+import typer
+
+from recsys_platform.cli.console import OUT
+from recsys_platform.cli.worlds import open_world
+
+_ROLE = typer.Option("--role", help="What the key may do: app, reader, analyst or admin; may be repeated.")
+_KEY_ID = typer.Argument(metavar="ID", help="The id of a key, listed by `recsys keys list`.")
+keys = typer.Typer(help="API keys of the recommendation API.", no_args_is_help=True)
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API.")] = 8000,
+) -> None:
+    """Serve the recommendation API on this world."""
+    from recsys_platform.serving.gateway import server
+
+    settings = open_world()
+    store = server.key_store_of(settings)
+    OUT.print(f"Recommendation API on http://{host}:{port}, documents at /openapi.json; Ctrl+C ends it.")
+    if settings.env == "local" and not store.keys():
+        _, text = store.create("first key of this world")
+        OUT.print(f"A first key, shown once: {text}", soft_wrap=True)
+    server.serve(settings, host=host, port=port)
+
+
+@keys.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Who will use it, such as `ios-app`.")],
+    role: Annotated[list[str], _ROLE] = ["app"],  # noqa: B006  # typer reads it
+    tier: Annotated[str, typer.Option(help="Limits: free, premium or partner.")] = "partner",
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never by default.")] = None,
+) -> None:
+    """Issue a key; its text is shown once."""
+    from recsys_platform.serving.gateway.keys import checked_roles, checked_tier
+    from recsys_platform.serving.gateway.server import key_store_of
+
+    store = key_store_of(open_world())
+    key, text = store.create(name, roles=checked_roles(role), tier=checked_tier(tier), days=days)
+    OUT.print(f"Key {key.id} for {name}. Its text, shown once: {text}", soft_wrap=True)
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List the keys, never their secrets."""
+    from recsys_platform.cli.output.keys import print_keys
+    from recsys_platform.serving.gateway.server import key_store_of
+
+    print_keys(OUT, list(key_store_of(open_world()).keys().values()))
+
+
+@keys.command()
+def rotate(
+    key_id: Annotated[str, _KEY_ID],
+    overlap_days: Annotated[int, typer.Option(min=0, help="Days for which the old secret stays valid.")] = 7,
+) -> None:
+    """Give a key a new secret; the old one stays valid for some days."""
+    import datetime as dt
+
+    from recsys_platform.serving.gateway.server import key_store_of
+
+    text = key_store_of(open_world()).rotate(key_id, dt.timedelta(days=overlap_days))
+    OUT.print(f"The new text of {key_id}, shown once: {text}", soft_wrap=True)
+
+
+@keys.command()
+def revoke(key_id: Annotated[str, _KEY_ID]) -> None:
+    """Revoke a key at once, on every gateway of this world."""
+    from recsys_platform.serving.gateway.server import key_store_of
+
+    key = key_store_of(open_world()).revoke(key_id)
+    OUT.print(f"{key.id} ({key.name}) is revoked.")

@@ -1,0 +1,120 @@
+"""What is served now: the newest snapshot and the model versions in use, swapped as one reference.
+
+Belongs here: noticing a new snapshot, a promotion or a rollback; loading and checking before the swap. Does not: answers
+(recommending.py).
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recsys_platform.common.errors import RecsysError
+from recsys_platform.recommender.lists.live import LiveRecommender
+from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
+from recsys_platform.serving.artifact import Artifact, artifact_name, load_artifact, write_artifact
+from recsys_platform.serving.errors import ArtifactError
+from recsys_platform.serving.snapshot import Snapshot, current_version
+
+_LOG = logging.getLogger(__name__)
+ARTIFACTS, SNAPSHOTS = "artifacts", "snapshots"
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model version with the item catalog and the rules of a snapshot."""
+
+    artifact: Artifact
+    live: LiveRecommender
+    index_of: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Served:
+    """One consistent state: a snapshot and the models of the aliases, empty before the first load."""
+
+    snapshot: Snapshot | None = None
+    models: Mapping[str, ServedModel] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """A text that changes with the snapshot or a model."""
+        labels = [f"{alias}={model.artifact.content[:12]}" for alias, model in sorted(self.models.items())]
+        return "|".join([self.snapshot.version if self.snapshot else "", *labels])
+
+
+class Follower:
+    """Follows a folder of snapshots and a registry; `served` is replaced as a whole, so a request sees one state."""
+
+    def __init__(self, home: Path, registry: Registry, *, aliases: tuple[str, ...] = (PRODUCTION,)) -> None:
+        """`home`: the folder `serving` of a world."""
+        self.home, self._registry, self._aliases = home, registry, aliases
+        self.served = Served()
+        self.error: str | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Load what is there, then look again each second in a thread."""
+        self.refresh()
+        self._thread = threading.Thread(target=self._poll, name="follow-registry", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join(timeout=10)
+
+    def refresh(self) -> None:
+        """Load what is new. What cannot be used is logged once, and the old one goes on serving."""
+        try:
+            self.served = self._load(self.served)
+            self.error = None
+        except (RecsysError, OSError) as error:
+            if str(error) != self.error:
+                _LOG.error("What is served stays as it is: %s", error)
+            self.error = str(error)
+
+    def _poll(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            self.refresh()
+
+    def _load(self, before: Served) -> Served:
+        snapshot = self._load_snapshot(before.snapshot)
+        if snapshot is None:
+            return before
+        models = {alias: self._load_model(alias, snapshot, before) for alias in self._aliases}
+        found = {alias: model for alias, model in models.items() if model}
+        unchanged = snapshot is before.snapshot and found == dict(before.models)
+        return before if unchanged else Served(snapshot, found)
+
+    def _load_snapshot(self, before: Snapshot | None) -> Snapshot | None:
+        version = current_version(self.home / SNAPSHOTS)
+        if version is None or (before and before.version == version):
+            return before
+        return Snapshot(self.home / SNAPSHOTS / version)
+
+    def _load_model(self, alias: str, snapshot: Snapshot, before: Served) -> ServedModel | None:
+        version = self._registry.version_of(alias)
+        if version is None:
+            return None
+        info = self._registry.info(version)
+        old = before.models.get(alias)
+        if old and old.artifact.content == info.content and snapshot is before.snapshot:
+            return old
+        if info.catalogue_hash != snapshot.manifest["catalogue_hash"]:
+            raise ArtifactError(
+                f"{info.label} and the serving snapshot {snapshot.version} are about other item catalogs: run `recsys run`."
+            )
+        folder = self.home / ARTIFACTS / artifact_name(info.label, info.content)
+        if not folder.exists():
+            folder = write_artifact(self._registry.load(version), self.home / ARTIFACTS)
+        artifact = old.artifact if old and old.artifact.content == info.content else load_artifact(folder)
+        return ServedModel(
+            artifact,
+            LiveRecommender(artifact.model, snapshot.items, snapshot.rules),
+            {book: at for at, book in enumerate(artifact.book_ids)},
+        )

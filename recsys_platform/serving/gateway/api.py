@@ -1,0 +1,131 @@
+"""The endpoints of the API, and the application that serves them.
+
+Belongs here: which endpoints there are and who may call them. Does not: what they do (handlers.py, events.py).
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from recsys_platform.serving.gateway import handlers
+from recsys_platform.serving.gateway.endpoints import Endpoint, route_of
+from recsys_platform.serving.gateway.events import post_events
+from recsys_platform.serving.gateway.keys import Role
+from recsys_platform.serving.gateway.openapi import openapi_route
+from recsys_platform.serving.gateway.page import page_routes
+from recsys_platform.serving.gateway.problems import ProblemError, problem_response
+from recsys_platform.serving.gateway.schemas import (
+    Event,
+    EventBatch,
+    EventVerdicts,
+    Explanation,
+    GuestRequest,
+    Health,
+    Home,
+    HomeQuery,
+    ListQuery,
+    Ranked,
+    RankRequest,
+    Recommended,
+)
+from recsys_platform.serving.gateway.state import Gateway
+
+_CALLERS: frozenset[Role] = frozenset(("app", "reader", "admin"))
+_APPS: frozenset[Role] = frozenset(("app", "admin"))
+_READERS_OF_LOGS: frozenset[Role] = frozenset(("app", "analyst", "admin"))
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/v1/users/{user_id}/recommendations",
+        handlers.recommendations,
+        _CALLERS,
+        "Recommendations for a reader",
+        Recommended,
+        query=ListQuery,
+    ),
+    Endpoint(
+        "POST",
+        "/v1/recommendations",
+        handlers.guest_recommendations,
+        _CALLERS,
+        "Recommendations for a guest",
+        Recommended,
+        body=GuestRequest,
+    ),
+    Endpoint(
+        "GET",
+        "/v1/users/{user_id}/home",
+        handlers.home,
+        _CALLERS,
+        "Shelves of a home page",
+        Home,
+        query=HomeQuery,
+        cost=3,
+    ),
+    Endpoint("POST", "/v1/rank", handlers.rank, _CALLERS, "Put books in order for a reader", Ranked, body=RankRequest),
+    Endpoint(
+        "GET",
+        "/v1/books/{book_id}/similar",
+        handlers.similar,
+        _CALLERS,
+        "Books similar to a book",
+        Recommended,
+        query=ListQuery,
+        problems=("not-found",),
+    ),
+    Endpoint("GET", "/v1/popular", handlers.popular, _CALLERS, "Popular books", Recommended, query=ListQuery),
+    Endpoint(
+        "POST",
+        "/v1/events",
+        post_events,
+        _CALLERS,
+        "Post events",
+        EventVerdicts,
+        body=dict[str, Any],
+        body_forms=(Event, EventBatch),
+        status=202,
+    ),
+    Endpoint(
+        "GET",
+        "/v1/recommendations/{request_id}/explanation",
+        handlers.explanation,
+        _READERS_OF_LOGS,
+        "Why a request was answered as it was",
+        Explanation,
+        problems=("not-found",),
+    ),
+    Endpoint("GET", "/healthz", handlers.healthz, None, "The process is alive", Health),
+    Endpoint("GET", "/readyz", handlers.readyz, None, "Whether lists can be answered", Health),
+    Endpoint("GET", "/metrics", handlers.metrics, None, "Metrics for Prometheus", str),
+)
+
+
+def create_app(gateway: Gateway) -> Starlette:
+    """Return the ASGI application; its lifespan starts and stops what the gateway holds."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        gateway.follower.start()
+        gateway.spool.start()
+        yield
+        gateway.follower.stop()
+        gateway.spool.stop()
+
+    routes = [route_of(each, gateway) for each in ENDPOINTS]
+    public = [openapi_route(ENDPOINTS), *page_routes(gateway)]
+    return Starlette(routes=[*routes, *public], lifespan=lifespan, exception_handlers={HTTPException: _http_problem})
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    """Errors of routing as problems."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    kind = {404: "not-found", 405: "method-not-allowed"}.get(status, "internal")
+    headers = error.headers if isinstance(error, HTTPException) else None
+    detail = f"There is no {request.method} on this path: `/openapi.json` lists what there is."
+    return problem_response(ProblemError(kind, detail, headers), "")

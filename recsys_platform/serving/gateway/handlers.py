@@ -1,0 +1,286 @@
+"""The handlers: from a validated call to an answer.
+
+Belongs here: which list is asked for, and the exposure of each. Does not: events (events.py), access and limits (endpoints.py).
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from recsys_platform.common.clock import utc_now
+from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving.gateway.endpoints import Call
+from recsys_platform.serving.gateway.problems import ProblemError
+from recsys_platform.serving.gateway.schemas import (
+    Explanation,
+    GuestRequest,
+    Health,
+    Home,
+    Item,
+    Ranked,
+    RankRequest,
+    Recommended,
+    Shelf,
+)
+from recsys_platform.serving.gateway.state import Gateway
+from recsys_platform.serving.recent_events import BookEvent, with_events
+from recsys_platform.serving.recommending import Answer, Query, RecommendedBook
+from recsys_platform.serving.snapshot import Profile
+
+VIEWED = "Recommendations Viewed"
+_NO_EXPERIMENT = "none"
+
+
+def recommendations(gateway: Gateway, call: Call) -> Response | Recommended:
+    """Recommendations for a reader; 304 if the list is the one of `If-None-Match`."""
+    user_id = call.path["user_id"]
+    call.caller.check_reader(user_id)
+    asked = _query_of(call.query)
+    key = _cache_key(gateway, user_id, asked)
+    answer = gateway.answers.get(key)
+    gateway.metrics.cache.labels("miss" if answer is None else "hit").inc()
+    if answer is None:
+        answer = gateway.recommendations.for_user(user_id, asked, call.request_id)
+        gateway.answers.keep(key, answer)
+    _log_exposure(gateway, call, answer, call.query.surface, user_id=user_id)
+    tag = f'"{key}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if tag in call.headers.get("if-none-match", "").split(", "):
+        return Response(status_code=304, headers=headers)
+    body = msgspec.json.encode(_recommended(gateway, call, answer))
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
+    """Recommendations for a reader without an account, by the events of the request and those of the device."""
+    body: GuestRequest = call.body
+    asked = Query(
+        k=body.k,
+        offset=body.offset,
+        language=body.language,
+        categories=_lower(body.categories),
+        exclude=body.exclude,
+    )
+    answer = gateway.recommendations.for_guest(_guest_profile(gateway, body), asked, call.request_id)
+    _log_exposure(gateway, call, answer, body.surface, anonymous_id=body.anonymous_id)
+    return _recommended(gateway, call, answer)
+
+
+def _guest_profile(gateway: Gateway, body: GuestRequest) -> Profile:
+    known = gateway.recommendations.profile(guest_key(body.anonymous_id)) if body.anonymous_id else Profile()
+    profile = msgspec.structs.replace(known, language=body.language, interests=body.interests)
+    snapshot = gateway.follower.served.snapshot
+    if snapshot is None:
+        return profile
+    events = [BookEvent(str(at), e.event, e.book_id, f"{at:06d}", e.rating) for at, e in enumerate(body.events)]
+    return with_events(profile, events, snapshot.signals, hide_finished=snapshot.rules.rules.finished)
+
+
+def guest_key(anonymous_id: str) -> str:
+    """The key of a device among readers; no user id has a NUL in it."""
+    return f"\0{anonymous_id}"
+
+
+def home(gateway: Gateway, call: Call) -> Home:
+    """Shelves of one home page: for the reader, because of the last finished book, popular. No book is on two of them."""
+    user_id = call.path["user_id"]
+    call.caller.check_reader(user_id)
+    shown: list[str] = []
+    shelves = []
+    for name, title, answer in _shelves(gateway, call, user_id, shown):
+        shown += [each.book_id for each in answer.items]
+        # A shelf is an answer of its own: a click must find the list that it was made in.
+        request_id = f"{call.request_id}.{name}"
+        _log_exposure(gateway, call, answer, f"home.{name}", user_id=user_id, request_id=request_id)
+        items = _items(gateway, answer.items, request_id)
+        shelves.append(
+            Shelf(name=name, title=title, source=answer.source, model_version=answer.model_version, items=items)
+        )
+    return Home(request_id=call.request_id, shelves=[each for each in shelves if each.items])
+
+
+def _shelves(gateway: Gateway, call: Call, user_id: str, shown: Sequence[str]) -> Iterable[tuple[str, str, Answer]]:
+    asked = Query(k=call.query.k, language=call.query.language)
+    profile = gateway.recommendations.profile(user_id)
+    yield "for_you", "For you", gateway.recommendations.for_user(user_id, asked, call.request_id)
+    if profile.finished:
+        last = profile.finished[-1]
+        more = gateway.recommendations.similar(last, _without(asked, (*profile.out, *shown)))
+        if more:
+            yield "because", f"Because you finished {_title_of(gateway, last)}", more
+    popular = _without(asked, (*profile.out, *shown))
+    language = asked.language or profile.language
+    yield "popular", "Popular now", gateway.recommendations.popular(msgspec.structs.replace(popular, language=language))
+
+
+def _without(asked: Query, books: Sequence[str]) -> Query:
+    return msgspec.structs.replace(asked, exclude=(*asked.exclude, *books))
+
+
+def _title_of(gateway: Gateway, book_id: str) -> str:
+    snapshot = gateway.follower.served.snapshot
+    found = snapshot.book(book_id) if snapshot else None
+    return str(msgspec.json.decode(found).get("title") or book_id) if found else book_id
+
+
+def rank(gateway: Gateway, call: Call) -> Ranked:
+    """Put given books in order for a reader."""
+    body: RankRequest = call.body
+    call.caller.check_reader(body.user_id)
+    answer = gateway.recommendations.rank(body.user_id, body.book_ids)
+    _log_exposure(gateway, call, answer, body.surface, user_id=body.user_id)
+    known = {each.book_id for each in answer.items}
+    return Ranked(
+        request_id=call.request_id,
+        source=answer.source,
+        model=answer.model,
+        model_version=answer.model_version,
+        items=_items(gateway, answer.items, call.request_id),
+        unknown=[book for book in dict.fromkeys(body.book_ids) if book not in known],
+    )
+
+
+def similar(gateway: Gateway, call: Call) -> Recommended:
+    """Books that are similar to a book."""
+    book_id = call.path["book_id"]
+    answer = gateway.recommendations.similar(book_id, _query_of(call.query))
+    if answer is None:
+        raise ProblemError("not-found", "There is no such book in the item catalog.")
+    return _recommended(gateway, call, answer)
+
+
+def popular(gateway: Gateway, call: Call) -> Recommended:
+    """Popular books of a language, or of all."""
+    return _recommended(gateway, call, gateway.recommendations.popular(_query_of(call.query)))
+
+
+def explanation(gateway: Gateway, call: Call) -> Explanation:
+    """The exposure of a request, from the newest ones of this process."""
+    found = gateway.exposures.get(call.path["request_id"])
+    if found is None:
+        raise ProblemError(
+            "not-found", "No such request among the newest of this gateway: look in marts.fct_exposures."
+        )
+    user_id = found["userId"]
+    if call.caller.user_id is not None and call.caller.user_id != user_id:
+        raise ProblemError("not-found", "No such request among the newest of this gateway.")
+    properties = found["properties"]
+    names = ("request_id", "source", "model", "model_version", "items")
+    return Explanation(user_id=user_id, **{name: properties[name] for name in names})
+
+
+def healthz(gateway: Gateway, call: Call) -> Health:
+    """The process is alive."""
+    return Health(status="ok")
+
+
+def readyz(gateway: Gateway, call: Call) -> Response:
+    """Whether lists can be answered, and from what."""
+    served = gateway.follower.served
+    models = {alias: model.artifact.label for alias, model in served.models.items()}
+    version = served.snapshot.version if served.snapshot else None
+    detail = gateway.follower.error or (
+        "There is no serving snapshot yet: `recsys run` writes it." if not version else None
+    )
+    state = Health(status="ready" if version else "not ready", snapshot=version, models=models, detail=detail)
+    return Response(msgspec.json.encode(state), 200 if version else 503, media_type="application/json")
+
+
+def metrics(gateway: Gateway, call: Call) -> Response:
+    """Metrics for Prometheus."""
+    for name in ("appended", "dropped", "delivered_files", "failed_deliveries"):
+        gateway.metrics.spool.labels(name).set(getattr(gateway.spool.figures, name))
+    return Response(gateway.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def _query_of(given: Any) -> Query:
+    return Query(
+        k=given.k,
+        offset=given.offset,
+        language=given.language,
+        categories=_lower(_split(given.categories)),
+        exclude=_split(given.exclude),
+    )
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _lower(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in names)
+
+
+def _cache_key(gateway: Gateway, user_id: str, asked: Query) -> str:
+    """Everything that a list depends on; an event or a new version gives another key, so nothing has to be deleted."""
+    parts = [user_id, gateway.recommendations.epoch(user_id), gateway.follower.served.version, asked]
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+
+
+def _recommended(gateway: Gateway, call: Call, answer: Answer) -> Recommended:
+    gateway.metrics.answers.labels(answer.source).inc()
+    return Recommended(
+        request_id=call.request_id,
+        source=answer.source,
+        model=answer.model,
+        model_version=answer.model_version,
+        experiment=None,
+        variant=PRODUCTION,
+        items=_items(gateway, answer.items, call.request_id),
+    )
+
+
+def _items(gateway: Gateway, books: Sequence[RecommendedBook], request_id: str) -> list[Item]:
+    snapshot = gateway.follower.served.snapshot
+    return [
+        Item(
+            rank=each.rank,
+            book_id=each.book_id,
+            score=each.score,
+            reason=each.reason,
+            because_book_id=each.because_book_id,
+            request_id=request_id,
+            book=msgspec.Raw((snapshot.book(each.book_id) if snapshot else None) or b"{}"),
+        )
+        for each in books
+    ]
+
+
+def _log_exposure(
+    gateway: Gateway,
+    call: Call,
+    answer: Answer,
+    surface: str,
+    *,
+    user_id: str | None = None,
+    anonymous_id: str = "",
+    request_id: str | None = None,
+) -> None:
+    """Write what was shown to the spool, before the answer goes out."""
+    request_id = request_id or call.request_id
+    moment = utc_now().isoformat(timespec="milliseconds")
+    event = {
+        "type": "track",
+        "event": VIEWED,
+        "messageId": f"exposure-{request_id}",
+        "userId": user_id,
+        "anonymousId": anonymous_id or (None if user_id else f"guest-{request_id}"),
+        "timestamp": moment,
+        "properties": {
+            "request_id": request_id,
+            "surface": surface,
+            "source": answer.source,
+            "model": answer.model or answer.source,
+            "model_version": answer.model_version or answer.source,
+            "experiment": _NO_EXPERIMENT,
+            "variant": PRODUCTION,
+            "items": [
+                {"book_id": each.book_id, "position": each.rank, "propensity": each.propensity} for each in answer.items
+            ],
+        },
+    }
+    gateway.spool.append(event)
+    gateway.exposures.keep(request_id, event)

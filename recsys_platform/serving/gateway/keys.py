@@ -1,0 +1,192 @@
+"""API keys: issued with a role, a tier and an expiry; only a hash is kept.
+
+Belongs here: the file of keys, and checking a key. Does not: tokens of an identity provider (tokens.py).
+
+A key is `rk_{env}_{id}_{secret}`. The file has an HMAC-SHA256 of the secret with a pepper that stands in another file, so that neither
+file alone is of use. Two secrets of a key may be valid at once, so that a key can be rotated without a gap.
+"""
+
+import datetime as dt
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from recsys_platform.common.clock import utc_now
+from recsys_platform.common.errors import RecsysError
+
+Role = Literal["app", "reader", "analyst", "admin"]
+Tier = Literal["free", "premium", "partner"]
+ROLES, TIERS = get_args(Role), get_args(Tier)
+OVERLAP = dt.timedelta(days=7)
+_KEY = re.compile(r"rk_(?P<env>[a-z]+)_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9]{32})", re.ASCII)
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+class ApiKeyError(RecsysError):
+    """A key, role or tier is unknown, or the file of keys cannot be used."""
+
+
+def checked_roles(names: Sequence[str]) -> tuple[Role, ...]:
+    """The names as roles. Raises ApiKeyError for an unknown one."""
+    return tuple(_checked(name, ROLES, "role") for name in dict.fromkeys(names))
+
+
+def checked_tier(name: str) -> Tier:
+    """The name as a tier. Raises ApiKeyError for an unknown one."""
+    tier: Tier = _checked(name, TIERS, "tier")
+    return tier
+
+
+def _checked(name: str, known: tuple[Any, ...], what: str) -> Any:
+    if name not in known:
+        raise ApiKeyError(f"{name!r} is not a {what}: use one of {', '.join(known)}.")
+    return name
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """The hash of a secret, and until when it is valid (None: as long as the key)."""
+
+    hash: str
+    until: dt.datetime | None = None
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as it is kept: never with its secret."""
+
+    id: str
+    name: str
+    roles: tuple[Role, ...]
+    tier: Tier
+    created_at: dt.datetime
+    expires_at: dt.datetime | None = None
+    revoked_at: dt.datetime | None = None
+    secrets: tuple[Secret, ...] = ()
+
+    def is_valid(self, now: dt.datetime) -> bool:
+        """Whether the key may be used."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass
+class KeyStore:
+    """The keys of a world in one file, read again when it changes; `env` is part of each key."""
+
+    folder: Path
+    env: str
+    now: Callable[[], dt.datetime] = utc_now
+    _read: tuple[tuple[int, int], dict[str, Key]] | None = None
+
+    def create(
+        self, name: str, *, roles: tuple[Role, ...] = ("app",), tier: Tier = "partner", days: int | None = None
+    ) -> tuple[Key, str]:
+        """Issue a key; returns it and its text, which is shown once and not kept."""
+        secret = _new_secret()
+        expires = self.now() + dt.timedelta(days=days) if days is not None else None
+        key = Key(
+            id=secrets.token_hex(6),
+            name=name,
+            roles=roles,
+            tier=tier,
+            created_at=self.now(),
+            expires_at=expires,
+            secrets=(Secret(self._hash(secret)),),
+        )
+        self._write({**self.keys(), key.id: key})
+        return key, self._text(key.id, secret)
+
+    def rotate(self, key_id: str, overlap: dt.timedelta = OVERLAP) -> str:
+        """Give a key a new secret; the old one is valid for `overlap` more. Returns the new text."""
+        key, secret = self.key(key_id), _new_secret()
+        old = Secret(key.secrets[0].hash, self.now() + overlap)
+        self._write({**self.keys(), key.id: msgspec.structs.replace(key, secrets=(Secret(self._hash(secret)), old))})
+        return self._text(key.id, secret)
+
+    def revoke(self, key_id: str) -> Key:
+        """Revoke a key at once."""
+        revoked = msgspec.structs.replace(self.key(key_id), revoked_at=self.now())
+        self._write({**self.keys(), key_id: revoked})
+        return revoked
+
+    def key(self, key_id: str) -> Key:
+        """A key by its id. Raises if there is none."""
+        found = self.keys().get(key_id)
+        if found is None:
+            raise ApiKeyError(f"There is no key {key_id}: `recsys keys list` shows all.")
+        return found
+
+    def keys(self) -> dict[str, Key]:
+        """All keys by id, revoked ones too."""
+        try:
+            stat = self._file.stat()
+        except FileNotFoundError:
+            return {}
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        if self._read is None or self._read[0] != stamp:
+            found = _decode(self._file.read_bytes(), self._file)
+            self._read = (stamp, {key.id: key for key in found})
+        return self._read[1]
+
+    def check(self, text: str) -> Key | None:
+        """The key that a text is the secret of, if it is valid now; None otherwise. Compares in constant time."""
+        found = _KEY.fullmatch(text)
+        key = self.keys().get(found["id"]) if found else None
+        # Hash in every case, so that the time does not tell whether the id exists.
+        digest = self._hash(found["secret"] if found else "")
+        now = self.now()
+        live = [each.hash for each in key.secrets if each.until is None or now < each.until] if key else []
+        matches = [hmac.compare_digest(digest, each) for each in live or [""]]
+        return key if key and found and found["env"] == self.env and any(matches) and key.is_valid(now) else None
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "keys.json"
+
+    def _hash(self, secret: str) -> str:
+        return hmac.new(self._pepper(), secret.encode(), hashlib.sha256).hexdigest()
+
+    def _pepper(self) -> bytes:
+        path = self.folder / "pepper"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f".pepper-{os.getpid()}")
+            _write_private(draft, secrets.token_hex(32).encode())
+            try:
+                os.link(draft, path)  # the first of two processes wins
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path.read_bytes()
+
+    def _text(self, key_id: str, secret: str) -> str:
+        return f"rk_{self.env}_{key_id}_{secret}"
+
+    def _write(self, keys: dict[str, Key]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = self._file.with_name(f".keys-{os.getpid()}")
+        _write_private(draft, msgspec.json.format(msgspec.json.encode(list(keys.values()))))
+        os.replace(draft, self._file)
+
+
+def _new_secret() -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(32))
+
+
+def _decode(content: bytes, path: Path) -> list[Key]:
+    try:
+        return msgspec.json.decode(content, type=list[Key])
+    except msgspec.DecodeError as error:
+        raise ApiKeyError(f"The file of keys {path} cannot be read: {error}. Restore it from a backup.") from error
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)

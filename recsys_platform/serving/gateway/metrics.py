@@ -1,0 +1,31 @@
+"""Metrics of the gateway in Prometheus' format."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
+
+
+class Metrics:
+    """Rate, errors and duration by route, answers by rung of the ladder, events by what became of them."""
+
+    def __init__(self) -> None:
+        """Metrics of one process."""
+        self.registry = CollectorRegistry()
+        self._requests = Counter("recsys_requests", "Requests.", ["route", "status"], registry=self.registry)
+        self._seconds = Histogram(
+            "recsys_request_seconds", "Seconds to the answer.", ["route"], buckets=_BUCKETS, registry=self.registry
+        )
+        self.answers = Counter("recsys_answers", "Lists by what answered.", ["source"], registry=self.registry)
+        self.failures = Counter("recsys_failures", "Rungs that failed.", ["what"], registry=self.registry)
+        self.events = Counter("recsys_events", "Posted events.", ["verdict"], registry=self.registry)
+        self.cache = Counter("recsys_cache", "Lists from the cache, or not.", ["result"], registry=self.registry)
+        self.spool = Gauge("recsys_spool", "Events of the spool since the start.", ["what"], registry=self.registry)
+
+    def observe(self, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def text(self) -> bytes:
+        """All metrics as Prometheus reads them."""
+        return generate_latest(self.registry)

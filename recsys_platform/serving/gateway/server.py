@@ -1,0 +1,61 @@
+"""The gateway of a world, and the server that runs it.
+
+Belongs here: building the gateway from settings, and uvicorn. Does not: the API (api.py).
+"""
+
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+from recsys_platform.config.factories import hub_of, registry_of
+from recsys_platform.config.settings import Settings
+from recsys_platform.serving.exposures import EventSpool, to_hub
+from recsys_platform.serving.following import Follower
+from recsys_platform.serving.gateway.access import Access
+from recsys_platform.serving.gateway.api import create_app
+from recsys_platform.serving.gateway.keys import KeyStore
+from recsys_platform.serving.gateway.state import Gateway
+from recsys_platform.serving.recent_events import RecentEventsInMemory
+
+PORT = 8000
+
+
+def serving_home(settings: Settings) -> Path:
+    """The folder of snapshots, artifacts, keys and spool of a world."""
+    return settings.home / "serving"
+
+
+def key_store_of(settings: Settings) -> KeyStore:
+    """The API keys of a world."""
+    return KeyStore(serving_home(settings) / "keys", settings.env)
+
+
+def gateway_of(settings: Settings) -> Gateway:
+    """The gateway of a world."""
+    home = serving_home(settings)
+    return Gateway(
+        follower=Follower(home, registry_of(settings)),
+        recent=RecentEventsInMemory(),
+        spool=EventSpool(home / "spool", to_hub(hub_of(settings))),
+        access=Access(key_store_of(settings)),
+    )
+
+
+def app_of(settings: Settings) -> Starlette:
+    """The ASGI application of a world."""
+    return create_app(gateway_of(settings))
+
+
+def serve(settings: Settings, *, host: str, port: int) -> None:
+    """Serve the API until a signal ends it; running requests are answered first."""
+    uvicorn.run(
+        app_of(settings),
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        h11_max_incomplete_event_size=16_384,
+        timeout_graceful_shutdown=10,
+    )

@@ -1,0 +1,56 @@
+"""What the handlers of a gateway share: one object a process."""
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from recsys_platform.serving.exposures import EventSpool
+from recsys_platform.serving.following import Follower
+from recsys_platform.serving.gateway.access import Access
+from recsys_platform.serving.gateway.limits import Limits
+from recsys_platform.serving.gateway.metrics import Metrics
+from recsys_platform.serving.recent_events import RecentEvents
+from recsys_platform.serving.recommending import Answer, Recommendations
+
+_LOG = logging.getLogger(__name__)
+Value = TypeVar("Value")
+
+
+class Bounded(OrderedDict[str, Value], Generic[Value]):
+    """A mapping that forgets what was used longest ago."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: how many entries are kept."""
+        super().__init__()
+        self._most = most
+
+    def keep(self, key: str, value: Value) -> None:
+        """Set an entry."""
+        self[key] = value
+        if len(self) > self._most:
+            self.popitem(last=False)
+
+
+@dataclass
+class Gateway:
+    """Everything that a request may need; no handler opens anything."""
+
+    follower: Follower
+    recent: RecentEvents
+    spool: EventSpool
+    access: Access
+    limits: Limits = field(default_factory=Limits)
+    metrics: Metrics = field(default_factory=Metrics)
+    answers: Bounded[Answer] = field(default_factory=lambda: Bounded(20_000))
+    exposures: Bounded[dict[str, Any]] = field(default_factory=lambda: Bounded(20_000))
+
+    def __post_init__(self) -> None:
+        """Make what answers."""
+        self.recommendations = Recommendations(
+            lambda: self.follower.served, self.recent, lambda what: self.metrics.failures.labels(what).inc()
+        )
+
+    def log_failure(self, path: str, request_id: str) -> None:
+        """Log the exception that is handled now, without the request: it may hold ids of persons."""
+        _LOG.exception("%s failed, request %s", path, request_id)

@@ -1,0 +1,71 @@
+"""Write the serving snapshot and the artifacts of what is published now.
+
+Belongs here: reading the published tables for a snapshot. Does not: its files (snapshot.py), making the lists (recommender/lists/).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from recsys_platform.common.errors import PublishError
+from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.lists.list_rules import ListRules
+from recsys_platform.recommender.registry.versions import ALIASES, Registry
+from recsys_platform.serving.artifact import write_artifact
+from recsys_platform.serving.following import ARTIFACTS, SNAPSHOTS
+from recsys_platform.serving.signals import signals_of
+from recsys_platform.serving.snapshot import ListedBook, Publication, write_snapshot
+from recsys_platform.transform.dbt import ROOT
+from recsys_platform.warehouse.port import Warehouse
+
+_LISTS = {
+    "published": """
+        select r.user_id as key, r.book_id, r.score, r.reason, r.because_book_id as because, r.model_version
+        from published.user_recommendations as r
+        inner join published.model_roles as m on r.model = m.model
+        where m.is_live
+        order by r.user_id, r.rank""",
+    "similar": """
+        select book_id as key, similar_book_id as book_id, score, null as reason, null as because, model_version
+        from published.similar_books order by book_id, rank""",
+    "popular": """
+        select segment as key, book_id, score, null as reason, null as because, model_version
+        from published.popular_books order by segment, rank""",
+}
+
+
+def write_serving_files(
+    home: Path, *, warehouse: Warehouse, marts: Mapping[str, pa.Table], registry: Registry, rules: ListRules
+) -> Path:
+    """Write the snapshot and the artifacts of production and challenger below `home`; return the snapshot's folder.
+
+    `marts`: those that the live publication was made of. Raises PublishError if nothing is published yet.
+    """
+    tables = {name: warehouse.frame(sql) for name, sql in _LISTS.items()}
+    live = [each.version for each in warehouse.published_versions("user_recommendations") if each.is_live]
+    if not live:
+        raise PublishError("No recommendations are published yet: run `recsys run`.")
+    for version in filter(None, (registry.version_of(alias) for alias in ALIASES)):
+        write_artifact(registry.load(version), home / ARTIFACTS)
+    labels = {name: str(table["model_version"][0].as_py()) for name, table in tables.items() if len(table)}
+    return write_snapshot(
+        home / SNAPSHOTS,
+        publication=Publication(live[0], labels),
+        marts=marts,
+        data=build_dataset(marts["fct_interactions"], marts["dim_users"], marts["dim_books"]),
+        rules=rules,
+        lists={name: lists_by_key(table) for name, table in tables.items()},
+        signals=signals_of(ROOT),
+    )
+
+
+def lists_by_key(table: pa.Table) -> Iterator[tuple[str, Sequence[ListedBook]]]:
+    """Yield the lists of a table that is sorted by `key` and rank."""
+    keys = np.asarray(table["key"].cast(pa.string()), dtype=object)
+    starts = np.flatnonzero(np.concatenate(([len(keys) > 0], keys[1:] != keys[:-1]))).tolist()
+    columns = [table[name].to_pylist() for name in ("book_id", "score", "reason", "because")]
+    for start, stop in pairwise([*starts, len(keys)]):
+        yield keys[start], [ListedBook(*row) for row in zip(*(each[start:stop] for each in columns), strict=True)]

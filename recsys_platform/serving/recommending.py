@@ -1,0 +1,269 @@
+"""Recommendations at request time, by a ladder: live, published, popular. A valid request is always answered.
+
+Belongs here: which rung answers, and the items of an answer. Does not: HTTP (gateway/), the exposure log (exposures.py).
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from recsys_platform.recommender.arrays import BoolArray
+from recsys_platform.recommender.lists.contracts import REASON_OF_PROMOTED
+from recsys_platform.recommender.lists.exploration import seed_of
+from recsys_platform.recommender.lists.list_builder import CATEGORY
+from recsys_platform.recommender.lists.live import LiveList, LiveReader
+from recsys_platform.recommender.lists.published_tables import MATCHES, OWN_LANGUAGE, POPULAR, REASONS
+from recsys_platform.recommender.ranking.top_k import NONE
+from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving.following import Served, ServedModel
+from recsys_platform.serving.recent_events import RecentEvents, with_events
+from recsys_platform.serving.snapshot import EVERYONE, ListedBook, Profile, Snapshot
+
+_LOG = logging.getLogger(__name__)
+Source = Literal["live", "published", "popular", "none"]
+Kind = Literal["published", "similar", "popular"]
+SIMILAR = "similar to this book"
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked: up to `k` books after `offset`, of some categories (any if empty), without `exclude`.
+
+    `language`: instead of the reader's own, or of an unknown reader.
+    """
+
+    k: int = 20
+    offset: int = 0
+    language: str = ""
+    categories: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class RecommendedBook(msgspec.Struct, frozen=True, kw_only=True):
+    """A book of an answer; `propensity` is the probability of the book at its rank."""
+
+    rank: int
+    book_id: str
+    score: float | None
+    reason: str
+    because_book_id: str | None
+    propensity: float
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer: `source` names the rung of the ladder, `model` and `model_version` what made the list."""
+
+    items: Sequence[RecommendedBook]
+    source: Source
+    model: str
+    model_version: str
+
+
+class Recommendations:
+    """Answers requests from the state that is served now and from readers' recent events."""
+
+    def __init__(self, served: Callable[[], Served], recent: RecentEvents, on_failure: Callable[[str], None]) -> None:
+        """`served`: the state of now. `on_failure`: is told each rung that failed."""
+        self._served, self._recent, self._on_failure = served, recent, on_failure
+
+    def epoch(self, reader: str) -> int:
+        """A number that grows with each event of a reader."""
+        return self._recent.of(reader)[0]
+
+    def profile(self, user_id: str) -> Profile:
+        """The profile of a reader as of now; an empty one for an unknown reader."""
+        snapshot = self._served().snapshot
+        known = snapshot.profile(user_id) if snapshot else None
+        return self._with_recent(known or Profile(), user_id)
+
+    def for_user(self, user_id: str, query: Query, request_id: str, *, alias: str = PRODUCTION) -> Answer:
+        """Recommendations for a reader, known or not."""
+        served = self._served()
+        snapshot = served.snapshot
+        if snapshot is None:
+            return _NOTHING
+        profile = self.profile(user_id)
+        rungs: list[Callable[[], Answer | None]] = [
+            lambda: _live(served.models.get(alias), profile, query, seed_of(user_id, request_id)),
+            lambda: _published(snapshot, user_id, profile, query),
+        ]
+        return self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)])
+
+    def for_guest(self, profile: Profile, query: Query, request_id: str, *, alias: str = PRODUCTION) -> Answer:
+        """Recommendations for a reader who brings the profile along."""
+        served = self._served()
+        if served.snapshot is None:
+            return _NOTHING
+        live = [lambda: _live(served.models.get(alias), profile, query, seed_of("guest", request_id))]
+        return self._first_answer([*live, *_popular_rungs(served.snapshot, profile, query)])
+
+    def rank(self, user_id: str, books: Sequence[str], *, alias: str = PRODUCTION) -> Answer:
+        """Order books for a reader, finished ones too; the books that no model knows are left out."""
+        served = self._served()
+        model = served.models.get(alias)
+        known = [book for book in dict.fromkeys(books) if model and book in model.index_of]
+        if model is None or not known:
+            return _NOTHING
+        return _ranked(model, self.profile(user_id), known)
+
+    def similar(self, book_id: str, query: Query) -> Answer | None:
+        """Books similar to a book; None for an unknown book."""
+        snapshot = self._served().snapshot
+        if snapshot is None or snapshot.book(book_id) is None:
+            return None
+        listed = snapshot.listed("similar", book_id) or []
+        return _listed_answer(snapshot, "similar", listed, Profile(), query, SIMILAR)
+
+    def popular(self, query: Query) -> Answer:
+        """Popular books of a language, or of all."""
+        snapshot = self._served().snapshot
+        return self._first_answer(_popular_rungs(snapshot, Profile(), query)) if snapshot else _NOTHING
+
+    def _with_recent(self, profile: Profile, reader: str) -> Profile:
+        snapshot, (_, events) = self._served().snapshot, self._recent.of(reader)
+        if not events or snapshot is None:
+            return profile
+        return with_events(profile, events, snapshot.signals, hide_finished=snapshot.rules.rules.finished)
+
+    def _first_answer(self, rungs: Sequence[Callable[[], Answer | None]]) -> Answer:
+        for rung in rungs:
+            try:
+                if (answer := rung()) is not None:
+                    return answer
+            except Exception:  # noqa: BLE001  # whatever breaks behind a rung, the next one answers
+                _LOG.exception("A rung of the ladder failed")
+                self._on_failure("rung")
+        return _NOTHING
+
+
+_NOTHING = Answer(items=(), source="none", model="", model_version="")
+
+
+def _live(model: ServedModel | None, profile: Profile, query: Query, seed: int) -> Answer | None:
+    if model is None:
+        return None
+    index = model.index_of
+    language = query.language or profile.language
+    reader = LiveReader(
+        history=_indexes(index, profile.history),
+        out=_indexes(index, (*profile.out, *query.exclude)),
+        finished=_indexes(index, profile.finished),
+        language=language,
+        interests=profile.interests,
+        free=profile.free,
+    )
+    among = _books_of_categories(model, query.categories)
+    found = model.live.recommend(reader, k=query.offset + query.k, seed=seed, among=among)
+    items = list(_live_items(model, found, language, personal=bool(reader.history)))[query.offset :]
+    return Answer(items=items, source="live", model=model.artifact.variant, model_version=model.artifact.label)
+
+
+def _indexes(index: Mapping[str, int], books: Collection[str]) -> list[int]:
+    """Indexes of the books that the model knows."""
+    return [index[book] for book in books if book in index]
+
+
+def _books_of_categories(model: ServedModel, categories: Sequence[str]) -> BoolArray | None:
+    if not categories:
+        return None
+    features = model.live.items.book_features
+    columns = [at for at, name in enumerate(features.names) if name in {f"{CATEGORY}{each}" for each in categories}]
+    return np.asarray(features.matrix[:, columns].sum(axis=1)).ravel() > 0
+
+
+def _ranked(model: ServedModel, profile: Profile, books: Sequence[str]) -> Answer:
+    index = np.array(_indexes(model.index_of, books))
+    reader = LiveReader(_indexes(model.index_of, profile.history), (), (), profile.language, profile.interests)
+    scores = model.live.score(reader)[0, index]
+    order = np.lexsort((index, -scores)).tolist()
+    items = [
+        RecommendedBook(
+            rank=rank,
+            book_id=books[at],
+            score=float(scores[at]),
+            reason=REASONS[MATCHES if reader.history else POPULAR],
+            because_book_id=None,
+            propensity=1.0,
+        )
+        for rank, at in enumerate(order, 1)
+    ]
+    return Answer(items=items, source="live", model=model.artifact.variant, model_version=model.artifact.label)
+
+
+def _live_items(model: ServedModel, found: LiveList, language: str, *, personal: bool) -> Iterator[RecommendedBook]:
+    ids, languages = model.artifact.book_ids, model.live.items.book_language
+    rows = zip(
+        found.books.tolist(), found.scores.tolist(), found.propensity.tolist(), found.because.tolist(), strict=True
+    )
+    for rank, (book, score, propensity, because) in enumerate(rows, 1):
+        is_promoted = score != score
+        own = OWN_LANGUAGE if language and languages[book] == language else POPULAR
+        yield RecommendedBook(
+            rank=rank,
+            book_id=ids[book],
+            score=None if is_promoted else score,
+            reason=REASON_OF_PROMOTED if is_promoted else REASONS[MATCHES if personal else own],
+            because_book_id=None if because == NONE else ids[because],
+            propensity=propensity,
+        )
+
+
+def _published(snapshot: Snapshot, user_id: str, profile: Profile, query: Query) -> Answer | None:
+    listed = snapshot.listed("published", user_id)
+    if not listed:
+        return None
+    answer = _listed_answer(snapshot, "published", listed, profile, query, REASONS[MATCHES])
+    return answer if answer.items else None
+
+
+def _popular_rungs(snapshot: Snapshot, profile: Profile, query: Query) -> list[Callable[[], Answer | None]]:
+    language = query.language or profile.language
+
+    def popular(segment: str, reason: str) -> Answer | None:
+        listed = snapshot.listed("popular", segment)
+        return _listed_answer(snapshot, "popular", listed, profile, query, reason) if listed else None
+
+    own = [lambda: popular(f"language={language}", REASONS[OWN_LANGUAGE])] if language else []
+    return [*own, lambda: popular(EVERYONE, REASONS[POPULAR])]
+
+
+def _listed_answer(
+    snapshot: Snapshot, kind: Kind, listed: Sequence[ListedBook], profile: Profile, query: Query, reason: str
+) -> Answer:
+    """The books of a list that this reader may be shown, in order."""
+    out = {*profile.out, *query.exclude}
+    kept = [each for each in listed if each.book_id not in out and _suits(snapshot, each.book_id, profile, query)]
+    items = [
+        RecommendedBook(
+            rank=rank,
+            book_id=each.book_id,
+            score=each.score,
+            reason=each.reason or reason,
+            because_book_id=each.because,
+            propensity=1.0,
+        )
+        for rank, each in enumerate(kept, 1)
+    ]
+    page = items[query.offset : query.offset + query.k]
+    label = snapshot.manifest["model_versions"].get(kind, "")
+    source: Source = "popular" if kind == "popular" else "published"
+    return Answer(items=page, source=source, model=label.rpartition("-v")[0], model_version=label)
+
+
+class _BookFacts(msgspec.Struct):
+    categories: list[str] | None = None
+    is_premium: bool | None = None
+
+
+_decode_facts = msgspec.json.Decoder(_BookFacts).decode
+
+
+def _suits(snapshot: Snapshot, book_id: str, profile: Profile, query: Query) -> bool:
+    """Whether a book is of the categories, and may be opened by a reader of that tier."""
+    found = snapshot.book(book_id)
+    facts = _decode_facts(found) if found else None
+    if facts is None or (facts.is_premium and profile.free and snapshot.rules.rules.premium):
+        return False
+    return not query.categories or bool({each.lower() for each in facts.categories or ()} & set(query.categories))

@@ -1,0 +1,301 @@
+"""The serving snapshot: all that a gateway reads, in one folder, so that no request waits for the warehouse.
+
+Belongs here: writing a snapshot, swapping it in, and reading it. Does not: models (artifact.py), what happened since it was written
+(recent_events.py).
+
+A snapshot is `data.mdb` (LMDB: profiles, published, similar, popular, books), `items.parquet` (the books with what rules and features
+use), `list_rules.json`, `signals.json` (what an event says about a book), and `manifest.json` with the SHA-256 of each. `CURRENT`
+names the one in use; two are kept.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.lists.list_builder import excluded_books
+from recsys_platform.recommender.lists.list_rules import ListRules, parse_list_rules
+from recsys_platform.recommender.lists.rules import apply_rules
+from recsys_platform.recommender.models.histories import histories_of
+from recsys_platform.recommender.registry.files import MANIFEST, file_sha256
+from recsys_platform.serving.errors import SnapshotError
+from recsys_platform.serving.signals import Signals
+
+CURRENT, DATA = "CURRENT", "data.mdb"
+ITEMS, RULES, SIGNALS = "items.parquet", "list_rules.json", "signals.json"
+FORMAT, KEPT = 1, 2
+DATABASES = ("profiles", "published", "similar", "popular", "books")
+EVERYONE = "all"
+_LONGEST_KEY = 500
+"""LMDB's keys have at most 511 bytes: a longer id is stored under its hash."""
+_BOOK_FIELDS = ("book_id", "title", "author", "language", "categories", "reading_minutes", "is_premium")
+
+
+class Profile(msgspec.Struct, array_like=True, frozen=True):
+    """A reader as the marts know them; books are ids, `history` oldest first.
+
+    `out`: books that the list rules exclude for this reader. `finished`: those that may explain a recommendation.
+    """
+
+    language: str = ""
+    free: bool = True
+    interests: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+    finished: tuple[str, ...] = ()
+    out: tuple[str, ...] = ()
+
+
+class Publication(msgspec.Struct, frozen=True):
+    """A version of the published tables, and the label of the model behind each kind of list (`published`, `similar`, `popular`)."""
+
+    version: str
+    model_versions: dict[str, str]
+
+
+class ListedBook(msgspec.Struct, array_like=True, frozen=True):
+    """A book of a published list, best first."""
+
+    book_id: str
+    score: float | None = None
+    reason: str | None = None
+    because: str | None = None
+
+
+_LIST = list[ListedBook]
+
+
+def profiles_of(
+    data: Dataset, rules: ListRules, interests: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, Profile]]:
+    """Yield the id and the profile of each reader. `interests`: by user id."""
+    histories, books = histories_of(data), data.book_ids
+    out = apply_rules(rules.rules, data, blocked=excluded_books(rules, data)).exclude
+    assert out is not None  # noqa: S101  # `apply_rules` always gives pairs
+    rows = data.interactions
+    ends = np.searchsorted(rows.user, np.arange(len(data.user_ids) + 1))
+    for reader, user_id in enumerate(data.user_ids.tolist()):
+        own = slice(ends[reader], ends[reader + 1])
+        yield (
+            user_id,
+            Profile(
+                language=data.user_language[reader],
+                free=bool(data.is_free[reader]),
+                interests=tuple(interests.get(user_id, ())),
+                history=tuple(books[histories.books[histories.starts[reader] : histories.starts[reader + 1]]]),
+                finished=tuple(books[rows.book[own][rows.finished[own]]]),
+                out=tuple(books[out.indices[out.indptr[reader] : out.indptr[reader + 1]]]),
+            ),
+        )
+
+
+def write_snapshot(
+    parent: Path,
+    *,
+    publication: Publication,
+    marts: Mapping[str, pa.Table],
+    data: Dataset,
+    rules: ListRules,
+    lists: Mapping[str, Iterable[tuple[str, Sequence[ListedBook]]]],
+    signals: Signals,
+) -> Path:
+    """Write a snapshot below a folder and put it in use; return its folder.
+
+    `publication`: of the published tables. `lists`: of `published`, `similar` and `popular`, by user, book and segment.
+    `signals`: what an event says about a book.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=parent))
+    try:
+        pq.write_table(marts["dim_books"], draft / ITEMS)
+        (draft / RULES).write_text(json.dumps(asdict(rules)), encoding="utf-8")
+        (draft / SIGNALS).write_bytes(msgspec.json.encode(signals))
+        interests = _interests_of(marts["dim_users"])
+        _write_databases(draft, _encoded(profiles_of(data, rules, interests), lists, marts["dim_books"]))
+        version = _write_manifest(draft, publication, data)
+        folder = parent / version
+        if not folder.exists():
+            draft.chmod(0o755)
+            os.rename(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    _put_in_use(parent, version)
+    return folder
+
+
+def _interests_of(users: pa.Table) -> dict[str, Sequence[str]]:
+    if "interests" not in users.column_names:
+        return {}
+    pairs = zip(users["user_id"].to_pylist(), users["interests"].to_pylist(), strict=True)
+    return {user: tuple(map(str, found)) for user, found in pairs if isinstance(found, list)}
+
+
+def _encoded(
+    profiles: Iterable[tuple[str, Profile]],
+    lists: Mapping[str, Iterable[tuple[str, Sequence[ListedBook]]]],
+    books: pa.Table,
+) -> Iterator[tuple[str, Iterator[tuple[bytes, bytes]]]]:
+    """The content of each database as keys and values."""
+    pack = msgspec.msgpack.Encoder().encode
+    yield "profiles", ((_key(user), pack(profile)) for user, profile in profiles)
+    for name, entries in lists.items():
+        yield name, ((_key(of), pack(listed)) for of, listed in entries)
+    columns = [name for name in _BOOK_FIELDS if name in books.column_names]
+    rows = books.select(columns).to_pylist()
+    yield "books", ((_key(str(row["book_id"])), msgspec.json.encode(row)) for row in rows)
+
+
+def _write_databases(folder: Path, content: Iterable[tuple[str, Iterator[tuple[bytes, bytes]]]]) -> None:
+    # The map is only address space: the file is as large as what is in it.
+    with lmdb.open(str(folder), map_size=1 << 36, max_dbs=len(DATABASES), lock=False, sync=False) as environment:
+        for name, pairs in content:
+            database = environment.open_db(name.encode())
+            with environment.begin(write=True, db=database) as transaction:
+                for key, value in sorted(pairs):
+                    transaction.put(key, value, append=True)
+        environment.sync(True)
+
+
+def _write_manifest(folder: Path, publication: Publication, data: Dataset) -> str:
+    files = {name: file_sha256(folder / name) for name in (DATA, ITEMS, RULES, SIGNALS)}
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    version = f"{publication.version}-{digest[:12]}"
+    manifest = {
+        "format": FORMAT,
+        "version": version,
+        "publication": publication.version,
+        "model_versions": dict(publication.model_versions),
+        "catalogue_hash": data.catalogue_hash,
+        "readers": len(data.user_ids),
+        "books": len(data.book_ids),
+        "files": files,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True), encoding="utf-8")
+    return version
+
+
+def _put_in_use(parent: Path, version: str) -> None:
+    """Name the version in `CURRENT`, in one step, and remove all but the two newest versions."""
+    draft = parent / f".{CURRENT}"
+    draft.write_text(version, encoding="utf-8")
+    os.replace(draft, parent / CURRENT)
+    others = sorted(
+        (each for each in parent.iterdir() if (each / MANIFEST).is_file() and each.name != version), key=_age
+    )
+    for folder in others[: max(0, len(others) - KEPT + 1)]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _age(folder: Path) -> float:
+    return (folder / MANIFEST).stat().st_mtime
+
+
+def current_version(parent: Path) -> str | None:
+    """The version in use; None if there is no snapshot yet."""
+    try:
+        return (parent / CURRENT).read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def _key(identifier: str) -> bytes:
+    key = identifier.encode()
+    return key if 0 < len(key) <= _LONGEST_KEY else b"\0" + hashlib.sha256(key).digest()
+
+
+class Snapshot:
+    """A snapshot that is open for reading, shared by threads and processes."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open and check a snapshot. Raises SnapshotError if a file is missing or was changed."""
+        self.folder, self.manifest = folder, _checked_manifest(folder)
+        self.version: str = self.manifest["version"]
+        try:
+            self._environment = lmdb.open(
+                str(folder), readonly=True, lock=False, max_dbs=len(DATABASES), readahead=False, max_spare_txns=32
+            )
+            self._databases = {name: self._environment.open_db(name.encode(), create=False) for name in DATABASES}
+        except lmdb.Error as error:
+            raise SnapshotError(f"The serving snapshot {folder} cannot be opened: {error}.") from error
+
+    def profile(self, user_id: str) -> Profile | None:
+        """The profile of a reader; None for an unknown one."""
+        found = self._get("profiles", user_id)
+        return _decode_profile(found) if found is not None else None
+
+    def listed(self, kind: str, key: str) -> list[ListedBook] | None:
+        """A list of `published`, `similar` or `popular`; None if there is none for that key."""
+        found = self._get(kind, key)
+        return _decode_list(found) if found is not None else None
+
+    def book(self, book_id: str) -> bytes | None:
+        """The attributes of a book as JSON; None for an unknown one."""
+        return self._get("books", book_id)
+
+    @cached_property
+    def items(self) -> Dataset:
+        """The books as a data set without readers."""
+        nobody = pa.table({name: pa.array([], kind) for name, kind in _NO_INTERACTIONS.items()})
+        return build_dataset(
+            nobody, pa.table({"user_id": pa.array([], pa.string())}), pq.read_table(self.folder / ITEMS)
+        )
+
+    @cached_property
+    def rules(self) -> ListRules:
+        """The list rules that the publication was made with."""
+        return parse_list_rules(json.loads((self.folder / RULES).read_text(encoding="utf-8")), where=RULES)
+
+    @cached_property
+    def signals(self) -> Signals:
+        """What an event says about a book."""
+        return msgspec.json.decode((self.folder / SIGNALS).read_bytes(), type=Signals)
+
+    def close(self) -> None:
+        """Close the file; no request may still read it."""
+        self._environment.close()
+
+    def _get(self, database: str, key: str) -> bytes | None:
+        with self._environment.begin(db=self._databases[database]) as transaction:
+            found: bytes | None = transaction.get(_key(key))
+            return found
+
+
+_NO_INTERACTIONS = {
+    "user_id": pa.string(),
+    "book_id": pa.string(),
+    "weight": pa.float32(),
+    "is_positive": pa.bool_(),
+    "is_finished": pa.bool_(),
+    "last_action": pa.string(),
+    "last_at": pa.timestamp("us"),
+}
+_decode_profile = msgspec.msgpack.Decoder(Profile).decode
+_decode_list = msgspec.msgpack.Decoder(_LIST).decode
+
+
+def _checked_manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"its format is {manifest['format']}, not {FORMAT}")
+        for name, digest in manifest["files"].items():
+            if file_sha256(folder / name) != digest:
+                raise ValueError(f"{name} was changed")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SnapshotError(
+            f"The serving snapshot {folder} cannot be used ({error}): materialize `serving/snapshot` again."
+        ) from error
+    return manifest
