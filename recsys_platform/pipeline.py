@@ -50,6 +50,7 @@ from recsys_platform.recommender.training.candidates import (
 from recsys_platform.recommender.training.variants import BASELINE, Variants
 from recsys_platform.reports.evaluation_page import REPORT, evaluation_page
 from recsys_platform.reports.evaluation_plots import evaluation_plot
+from recsys_platform.serving.publishing import write_serving_files
 from recsys_platform.sources.attributes import fetch_snapshot, last_fetch, store_fetched
 from recsys_platform.transform.dbt import build
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -93,6 +94,7 @@ def refresh(settings: Settings) -> Refreshed:
     published = publish(
         marts, registry, warehouse, list_length=length, now=naive_utc_now(), rules=rules, variants=variants
     )
+    write_serving_files(settings.serving_root, warehouse=warehouse, marts=marts, registry=registry, rules=rules)
     export(settings, hub, warehouse)
     return Refreshed(loaded, versions, published)
 

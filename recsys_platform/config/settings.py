@@ -227,6 +227,11 @@ class Settings(BaseModel):
         return self.warehouse_path if self.env == "local" else f"{self.snowflake_account}/{self.snowflake_database}"
 
     @property
+    def serving_root(self) -> Path:
+        """The folder of the recommendation API: snapshots, artifacts, keys, events that are still to be delivered."""
+        return self.home / "serving"
+
+    @property
     def models_root(self) -> Path:
         """The folder of the model registry: MLflow's database and artifacts, or a local copy of a server's."""
         return self.home / "models"

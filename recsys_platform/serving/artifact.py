@@ -14,12 +14,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
 from recsys_platform.recommender.arrays import AnyArray, FloatArray
-from recsys_platform.recommender.errors import ModelError, RegistryError
 from recsys_platform.recommender.models.fallback import Readers, WithFallback
 from recsys_platform.recommender.models.histories import histories_from
 from recsys_platform.recommender.models.protocol import Recommender
@@ -77,35 +77,47 @@ def _write_files(version: ModelVersion, folder: Path) -> None:
     golden = golden_answers(restore(info.variant, version.arrays))
     (folder / GOLDEN).write_text(json.dumps(golden), encoding="utf-8")
     files = write_arrays(folder, without_readers(version.arrays))
-    names = ("variant", "label", "content", "catalogue_hash")
-    manifest = {"format": FORMAT, "files": files} | {name: getattr(info, name) for name in names}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True), encoding="utf-8")
+    manifest = _Manifest(format=FORMAT, files=files, **{name: getattr(info, name) for name in _COPIED})
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
 
 
 def load_artifact(folder: Path) -> Artifact:
     """Read an artifact: hashes, arrays, golden answers. Raises ArtifactError if anything is not as it was written."""
     manifest = _read_manifest(folder)
+    arrays_of = {name: digest for name, digest in manifest.files.items() if name != GOLDEN}
     try:
-        arrays = {
-            array_name(name): read_array(folder / name, digest)
-            for name, digest in manifest["files"].items()
-            if name != GOLDEN
-        }
-        trained = restore(manifest["variant"], arrays)
-    except (RegistryError, ModelError, OSError, ValueError) as error:
+        arrays = {array_name(name): read_array(folder / name, digest) for name, digest in arrays_of.items()}
+        trained = restore(manifest.variant, arrays)
+        _check_golden(trained, folder, manifest.files.get(GOLDEN, ""))
+    except ArtifactError:
+        raise
+    except Exception as error:  # a damaged array may break anywhere in a model
         raise ArtifactError(f"The artifact {folder} cannot be used: {error}") from error
-    _check_golden(trained, folder, manifest["files"].get(GOLDEN, ""))
-    names = ("variant", "label", "content", "catalogue_hash")
-    return Artifact(trained.model, trained.book_ids.tolist(), **{name: manifest[name] for name in names})
+    content = {name: getattr(manifest, name) for name in _COPIED}
+    return Artifact(trained.model, trained.book_ids.tolist(), **content)
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+class _Manifest(msgspec.Struct, frozen=True):
+    format: int
+    variant: str
+    label: str
+    content: str
+    catalogue_hash: str
+    files: dict[Annotated[str, msgspec.Meta(pattern=r"^[^/\\]+$")], str]
+
+
+_COPIED = ("variant", "label", "content", "catalogue_hash")
+
+
+def _read_manifest(folder: Path) -> _Manifest:
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{folder} is not an artifact: {error}.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ArtifactError(f"{folder} is not an artifact of format {FORMAT}: write it again from the registry.")
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ArtifactError(
+            f"The artifact {folder} cannot be used: its manifest is missing or damaged ({error})."
+        ) from error
+    if manifest.format != FORMAT:
+        raise ArtifactError(f"The artifact {folder} cannot be used: its format is {manifest.format}, not {FORMAT}.")
     return manifest
 
 

@@ -15,7 +15,7 @@ from recsys_platform.recommender.lists.live import LiveRecommender
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
 from recsys_platform.serving.artifact import Artifact, artifact_name, load_artifact, write_artifact
 from recsys_platform.serving.errors import ArtifactError
-from recsys_platform.serving.snapshot import Snapshot, current_version
+from recsys_platform.serving.snapshot import Snapshot, current_version, open_snapshot
 
 _LOG = logging.getLogger(__name__)
 ARTIFACTS, SNAPSHOTS = "artifacts", "snapshots"
@@ -73,9 +73,9 @@ class Follower:
         try:
             self.served = self._load(self.served)
             self.error = None
-        except (RecsysError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever cannot be loaded, what is served goes on
             if str(error) != self.error:
-                _LOG.error("What is served stays as it is: %s", error)
+                _LOG.error("What is served stays as it is: %s", error, exc_info=not isinstance(error, RecsysError))
             self.error = str(error)
 
     def _poll(self) -> None:
@@ -95,7 +95,7 @@ class Follower:
         version = current_version(self.home / SNAPSHOTS)
         if version is None or (before and before.version == version):
             return before
-        return Snapshot(self.home / SNAPSHOTS / version)
+        return open_snapshot(self.home / SNAPSHOTS / version)
 
     def _load_model(self, alias: str, snapshot: Snapshot, before: Served) -> ServedModel | None:
         version = self._registry.version_of(alias)

@@ -22,6 +22,11 @@ from recsys_platform.transform.dbt import ROOT
 from recsys_platform.warehouse.port import Warehouse
 
 _LISTS = {
+    "published": "user_recommendations",
+    "similar": "similar_books",
+    "popular": "popular_books",
+}
+_SQL = {
     "published": """
         select r.user_id as key, r.book_id, r.score, r.reason, r.because_book_id as because, r.model_version
         from published.user_recommendations as r
@@ -44,22 +49,26 @@ def write_serving_files(
 
     `marts`: those that the live publication was made of. Raises PublishError if nothing is published yet.
     """
-    tables = {name: warehouse.frame(sql) for name, sql in _LISTS.items()}
-    live = [each.version for each in warehouse.published_versions("user_recommendations") if each.is_live]
-    if not live:
+    version = _live_version(warehouse, _LISTS["published"])
+    if version is None:
         raise PublishError("No recommendations are published yet: run `recsys run`.")
-    for version in filter(None, (registry.version_of(alias) for alias in ALIASES)):
-        write_artifact(registry.load(version), home / ARTIFACTS)
+    tables = {name: warehouse.frame(_SQL[name]) for name, of in _LISTS.items() if _live_version(warehouse, of)}
+    for used in filter(None, map(registry.version_of, ALIASES)):
+        write_artifact(registry.load(used), home / ARTIFACTS)
     labels = {name: str(table["model_version"][0].as_py()) for name, table in tables.items() if len(table)}
     return write_snapshot(
         home / SNAPSHOTS,
-        publication=Publication(live[0], labels),
+        publication=Publication(version, labels),
         marts=marts,
         data=build_dataset(marts["fct_interactions"], marts["dim_users"], marts["dim_books"]),
         rules=rules,
         lists={name: lists_by_key(table) for name, table in tables.items()},
         signals=signals_of(ROOT),
     )
+
+
+def _live_version(warehouse: Warehouse, table: str) -> str | None:
+    return next((each.version for each in warehouse.published_versions(table) if each.is_live), None)
 
 
 def lists_by_key(table: pa.Table) -> Iterator[tuple[str, Sequence[ListedBook]]]:

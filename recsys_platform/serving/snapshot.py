@@ -13,11 +13,13 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import lmdb
 import msgspec
@@ -25,7 +27,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.arrays import IntArray
+from recsys_platform.recommender.data.dataset import Dataset, Interactions
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.lists.list_builder import excluded_books
 from recsys_platform.recommender.lists.list_rules import ListRules, parse_list_rules
@@ -38,7 +41,8 @@ from recsys_platform.serving.signals import Signals
 CURRENT, DATA = "CURRENT", "data.mdb"
 ITEMS, RULES, SIGNALS = "items.parquet", "list_rules.json", "signals.json"
 FORMAT, KEPT = 1, 2
-DATABASES = ("profiles", "published", "similar", "popular", "books")
+LISTS = ("published", "similar", "popular")
+DATABASES = ("profiles", *LISTS, "books")
 EVERYONE = "all"
 _LONGEST_KEY = 500
 """LMDB's keys have at most 511 bytes: a longer id is stored under its hash."""
@@ -76,6 +80,7 @@ class ListedBook(msgspec.Struct, array_like=True, frozen=True):
 
 
 _LIST = list[ListedBook]
+_OPENING = threading.Lock()
 
 
 def profiles_of(
@@ -96,10 +101,17 @@ def profiles_of(
                 free=bool(data.is_free[reader]),
                 interests=tuple(interests.get(user_id, ())),
                 history=tuple(books[histories.books[histories.starts[reader] : histories.starts[reader + 1]]]),
-                finished=tuple(books[rows.book[own][rows.finished[own]]]),
+                finished=tuple(books[_by_time(rows, own)]),
                 out=tuple(books[out.indices[out.indptr[reader] : out.indptr[reader + 1]]]),
             ),
         )
+
+
+def _by_time(rows: Interactions, own: slice) -> IntArray:
+    """The finished books of one reader, the last one last."""
+    finished = rows.finished[own]
+    order = np.argsort(rows.last_at[own][finished], kind="stable")
+    return rows.book[own][finished][order]
 
 
 def write_snapshot(
@@ -151,8 +163,8 @@ def _encoded(
     """The content of each database as keys and values."""
     pack = msgspec.msgpack.Encoder().encode
     yield "profiles", ((_key(user), pack(profile)) for user, profile in profiles)
-    for name, entries in lists.items():
-        yield name, ((_key(of), pack(listed)) for of, listed in entries)
+    for name in LISTS:
+        yield name, ((_key(of), pack(listed)) for of, listed in lists.get(name, ()))
     columns = [name for name in _BOOK_FIELDS if name in books.column_names]
     rows = books.select(columns).to_pylist()
     yield "books", ((_key(str(row["book_id"])), msgspec.json.encode(row)) for row in rows)
@@ -216,12 +228,24 @@ def _key(identifier: str) -> bytes:
     return key if 0 < len(key) <= _LONGEST_KEY else b"\0" + hashlib.sha256(key).digest()
 
 
+_OPENED: "WeakValueDictionary[Path, Snapshot]" = WeakValueDictionary()
+
+
+def open_snapshot(folder: Path) -> "Snapshot":
+    """Open a snapshot, or return the one that is open: LMDB opens a file once a process. It is closed with its last user."""
+    with _OPENING:
+        found = _OPENED.get(folder)
+        if found is None:
+            found = _OPENED[folder] = Snapshot(folder)
+        return found
+
+
 class Snapshot:
-    """A snapshot that is open for reading, shared by threads and processes."""
+    """A snapshot that is open for reading, shared by threads and processes; opened by `open_snapshot`."""
 
     def __init__(self, folder: Path) -> None:
         """Open and check a snapshot. Raises SnapshotError if a file is missing or was changed."""
-        self.folder, self.manifest = folder, _checked_manifest(folder)
+        self.folder, self.manifest = folder, read_manifest(folder)
         self.version: str = self.manifest["version"]
         try:
             self._environment = lmdb.open(
@@ -263,10 +287,6 @@ class Snapshot:
         """What an event says about a book."""
         return msgspec.json.decode((self.folder / SIGNALS).read_bytes(), type=Signals)
 
-    def close(self) -> None:
-        """Close the file; no request may still read it."""
-        self._environment.close()
-
     def _get(self, database: str, key: str) -> bytes | None:
         with self._environment.begin(db=self._databases[database]) as transaction:
             found: bytes | None = transaction.get(_key(key))
@@ -286,7 +306,8 @@ _decode_profile = msgspec.msgpack.Decoder(Profile).decode
 _decode_list = msgspec.msgpack.Decoder(_LIST).decode
 
 
-def _checked_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest and check the files. Raises SnapshotError if one is missing or was changed."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:

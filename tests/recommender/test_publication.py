@@ -17,39 +17,10 @@ from recsys_platform.recommender.registry.promotion import promote
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import train
 from recsys_platform.recommender.training.variants import load_variants, variant_of
-from tests.support.list_world import IDS, world
+from tests.support.list_world import IDS, marts_of_world
 
 NOW = dt.datetime(2026, 11, 22)
 READERS = 14
-
-
-def marts_of_world() -> dict[str, pa.Table]:
-    """The world of the lists' tests as marts."""
-    data = world()
-    rows = data.interactions
-    users = {
-        "user_id": data.user_ids,
-        "tier": np.where(data.is_free, "free", "premium"),
-        "language": data.user_language,
-    }
-    books = {
-        "book_id": data.book_ids,
-        "language": data.book_language,
-        "is_available": data.available,
-        "is_premium": data.premium,
-        "categories": [["art"] if number % 3 else ["art", "war"] for number in range(len(data.book_ids))],
-    }
-    actions = {
-        "user_id": data.user_ids[rows.user],
-        "book_id": data.book_ids[rows.book],
-        "weight": rows.weight,
-        "is_positive": rows.positive,
-        "is_finished": rows.finished,
-        "last_action": np.where(rows.rejected, "Book Removed", "Book Viewed"),
-        "last_at": rows.last_at.astype("datetime64[us]"),
-    }
-    tables = {"dim_users": users, "dim_books": books, "fct_interactions": actions}
-    return {name: pa.Table.from_pandas(pd.DataFrame(columns)) for name, columns in tables.items()}
 
 
 VARIANTS = load_variants()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
@@ -36,3 +37,32 @@ def world(seed: int = 0) -> Dataset:
     actions = np.where(chance < 0.4, "Book Finished", np.where(chance < 0.7, "Book Removed", "Book Viewed"))
     rows = rows.assign(last_action=actions, is_finished=chance < 0.4, is_positive=chance < 0.6, weight=1.0)
     return build_dataset(rows.assign(last_at=pd.Timestamp("2026-11-01")), users, books)
+
+
+def marts_of_world() -> dict[str, pa.Table]:
+    """The world of the lists' tests as marts."""
+    data = world()
+    rows = data.interactions
+    users = {
+        "user_id": data.user_ids,
+        "tier": np.where(data.is_free, "free", "premium"),
+        "language": data.user_language,
+    }
+    books = {
+        "book_id": data.book_ids,
+        "language": data.book_language,
+        "is_available": data.available,
+        "is_premium": data.premium,
+        "categories": [["art"] if number % 3 else ["art", "war"] for number in range(len(data.book_ids))],
+    }
+    actions = {
+        "user_id": data.user_ids[rows.user],
+        "book_id": data.book_ids[rows.book],
+        "weight": rows.weight,
+        "is_positive": rows.positive,
+        "is_finished": rows.finished,
+        "last_action": np.where(rows.rejected, "Book Removed", "Book Viewed"),
+        "last_at": rows.last_at.astype("datetime64[us]"),
+    }
+    tables = {"dim_users": users, "dim_books": books, "fct_interactions": actions}
+    return {name: pa.Table.from_pandas(pd.DataFrame(columns)) for name, columns in tables.items()}

@@ -45,6 +45,7 @@ LAYERS = (
     "training",
     "models",
     "published",
+    "serving",
     "analytics",
 )
 

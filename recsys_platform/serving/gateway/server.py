@@ -3,8 +3,6 @@
 Belongs here: building the gateway from settings, and uvicorn. Does not: the API (api.py).
 """
 
-from pathlib import Path
-
 import uvicorn
 from starlette.applications import Starlette
 
@@ -21,19 +19,14 @@ from recsys_platform.serving.recent_events import RecentEventsInMemory
 PORT = 8000
 
 
-def serving_home(settings: Settings) -> Path:
-    """The folder of snapshots, artifacts, keys and spool of a world."""
-    return settings.home / "serving"
-
-
 def key_store_of(settings: Settings) -> KeyStore:
     """The API keys of a world."""
-    return KeyStore(serving_home(settings) / "keys", settings.env)
+    return KeyStore(settings.serving_root / "keys", settings.env)
 
 
 def gateway_of(settings: Settings) -> Gateway:
     """The gateway of a world."""
-    home = serving_home(settings)
+    home = settings.serving_root
     return Gateway(
         follower=Follower(home, registry_of(settings)),
         recent=RecentEventsInMemory(),
