@@ -12,7 +12,7 @@ export RECSYS_HOME ?= $(CURDIR)/.recsys
 help: ## What can be done here
 	@echo "recsys_platform: from reading events to measured recommendations"
 	@echo
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '.PHONY: help setup demo serve dev[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/.PHONY: help setup demo serve dev([a-z-]+):[.PHONY: help setup demo serve dev#]*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
 	@echo
 	@echo "  The world lives in RECSYS_HOME (now $(RECSYS_HOME)). Another Python: make setup PYTHON=python3.12"
 
@@ -20,6 +20,9 @@ setup: $(READY) ## Virtual environment with what the platform itself needs, dbt 
 
 demo: $(READY) ## Simulate a world and run everything on it, landing files to published recommendations
 	@$(BIN)/recsys demo
+
+serve: $(READY) ## The recommendation API on the world in RECSYS_HOME, http://localhost:8000
+	@$(BIN)/recsys serve
 
 dev: $(READY) ## Dagster's UI on the world in RECSYS_HOME, http://localhost:3000
 	@$(BIN)/recsys dev
@@ -55,8 +58,8 @@ wheel: $(READY) ## A wheel of the platform, dbt project included, in dist/
 lock: $(READY) ## Compile the lock files anew from pyproject.toml
 	@set -e; compile="$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11"; \
 	lean() { echo sqlglot | $$compile --override - "$$@"; }; \
-	lean --extra spark --group dev pyproject.toml -o requirements-dev.lock; \
-	lean -c requirements-dev.lock pyproject.toml -o requirements.lock; \
+	lean --extra spark --extra serve --group dev pyproject.toml -o requirements-dev.lock; \
+	lean -c requirements-dev.lock --extra serve pyproject.toml -o requirements.lock; \
 	$$compile --group bench -c requirements-dev.lock -o requirements-bench.lock; \
 	printf 'editables\nhatchling>=1.27\nuv\n' | $$compile -c requirements-dev.lock - -o requirements-uv.lock
 
@@ -80,4 +83,4 @@ $(READY_DEV): $(READY) requirements-dev.lock
 	@$(BIN)/uv pip install --quiet --python .venv --no-deps --require-hashes --compile-bytecode -r requirements-dev.lock
 	@touch $@
 
-.PHONY: help setup demo dev docs status test test-all test-aws bench lint wheel lock clean
+.PHONY: help setup demo serve dev docs status test test-all test-aws bench lint wheel lock clean
