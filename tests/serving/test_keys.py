@@ -1,0 +1,94 @@
+"""API keys: only a hash is kept, and a key works while it is valid, on every gateway of a world."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys_platform.serving.gateway.keys import ApiKeyError, KeyStore, checked_roles, checked_tier
+
+NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+
+
+class Clock:
+    moment = NOW
+
+    def __call__(self) -> dt.datetime:
+        return self.moment
+
+    def later(self, **delta: float) -> None:
+        self.moment += dt.timedelta(**delta)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> KeyStore:
+    return KeyStore(tmp_path, "local", clock)
+
+
+def test_the_text_of_a_key_is_its_only_secret_and_is_not_kept(store: KeyStore, tmp_path: Path) -> None:
+    key, text = store.create("app")
+    secret = text.rpartition("_")[2]
+    assert store.check(text) == key
+    for path in tmp_path.iterdir():
+        assert secret not in path.read_text()
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_key_ends_when_it_expires_or_is_revoked_also_for_other_gateways(store: KeyStore, clock: Clock) -> None:
+    other = KeyStore(store.folder, "local", clock)
+    short, text = store.create("trial", days=2)
+    assert other.check(text) == short
+    clock.later(days=2)
+    assert other.check(text) is None
+    lasting, text = store.create("app")
+    assert other.check(text) == lasting
+    store.revoke(lasting.id)
+    assert other.check(text) is None
+
+
+def test_a_rotated_key_has_two_secrets_for_a_while(store: KeyStore, clock: Clock) -> None:
+    key, old = store.create("app")
+    new = store.rotate(key.id, dt.timedelta(days=1))
+    assert store.check(old)
+    assert store.check(new)
+    clock.later(days=1)
+    assert store.check(old) is None
+    assert store.check(new)
+
+
+WRONG = {
+    "nothing": lambda text: "",
+    "another secret": lambda text: text[:-1] + ("a" if text[-1] != "a" else "b"),
+    "another environment": lambda text: text.replace("rk_local", "rk_aws"),
+    "another id": lambda text: text.replace(text.split("_")[2], "0" * 12),
+    "a blank after it": lambda text: f"{text}\n",
+    "not ASCII": lambda text: f"{text[:-1]}ä",
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_text_that_is_no_key_is_refused(what: str, store: KeyStore) -> None:
+    change: Any = WRONG[what]
+    assert store.check(change(store.create("app")[1])) is None
+
+
+def test_names_that_are_no_role_or_tier_are_refused_in_one_sentence(store: KeyStore) -> None:
+    with pytest.raises(ApiKeyError, match="'boss' is not a role: use one of app, reader, analyst, admin"):
+        checked_roles(["app", "boss"])
+    with pytest.raises(ApiKeyError, match="'gold' is not a tier"):
+        checked_tier("gold")
+    with pytest.raises(ApiKeyError, match="There is no key abc"):
+        store.revoke("abc")
+
+
+def test_a_damaged_file_of_keys_opens_nothing(store: KeyStore) -> None:
+    _, text = store.create("app")
+    (store.folder / "keys.json").write_text("[{}]")
+    with pytest.raises(ApiKeyError, match="cannot be read"):
+        store.check(text)
