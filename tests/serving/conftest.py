@@ -1,71 +1,24 @@
-"""A small published world and a gateway that serves it over HTTP."""
+"""A small published world and gateways that serve it over HTTP."""
 
-import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 
 from recsys_platform.hub.local import FolderHub
-from recsys_platform.recommender.data.training_data import dataset_from_marts
-from recsys_platform.recommender.lists.list_rules import ListRules, parse_list_rules
-from recsys_platform.recommender.lists.publication import publish
-from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
-from recsys_platform.recommender.training.candidates import train
-from recsys_platform.recommender.training.variants import load_variants
+from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.serving.exposures import EventSpool, to_hub
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.access import Access
 from recsys_platform.serving.gateway.api import create_app
 from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.gateway.state import Gateway
-from recsys_platform.serving.publishing import write_serving_files
 from recsys_platform.serving.recent_events import RecentEventsInMemory
-from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from tests.support.list_world import marts_of_world
-
-NOW = dt.datetime(2026, 11, 22)
-VARIANTS = load_variants()
-
-
-@dataclass
-class ServingWorld:
-    """A published world; `publish` publishes again and writes what serving reads."""
-
-    home: Path
-    registry: Registry
-    warehouse: DuckDBWarehouse
-    marts: dict[str, Any]
-    versions: dict[str, str]
-    published: int = 0
-
-    def publish(self, rules: ListRules) -> Path:
-        self.published += 1
-        now = NOW + dt.timedelta(minutes=self.published)
-        given = {"variants": VARIANTS, "rules": rules, "list_length": 8, "now": now}
-        publish(self.marts, self.registry, self.warehouse, **given)
-        return write_serving_files(
-            self.home, warehouse=self.warehouse, marts=self.marts, registry=self.registry, rules=rules
-        )
-
-
-def make_world(folder: Path) -> ServingWorld:
-    marts = marts_of_world()
-    titles = [f"Title of {book}" for book in marts["dim_books"]["book_id"].to_pylist()]
-    marts["dim_books"] = marts["dim_books"].append_column("title", [titles])
-    registry, data = Registry(folder / "registry"), dataset_from_marts(marts)
-    names = ("popularity", "item_knn", "ease", "als")
-    versions = {name: train(name, data, registry, variants=VARIANTS, now=NOW).version for name in names}
-    registry.set_alias(PRODUCTION, versions["item_knn"], why="a test")
-    warehouse = DuckDBWarehouse(folder / "warehouse.duckdb")
-    warehouse.prepare()
-    return ServingWorld(folder / "serving", registry, warehouse, marts, versions)
+from tests.support.serving_world import Running, ServingWorld, make_world
 
 
 @pytest.fixture(scope="module")
@@ -74,30 +27,6 @@ def serving_world(tmp_path_factory: pytest.TempPathFactory) -> ServingWorld:
     made = make_world(tmp_path_factory.mktemp("world"))
     made.publish(parse_list_rules({}))
     return made
-
-
-@dataclass
-class Running:
-    """A gateway that answers at `url`; `client` has a key for apps."""
-
-    gateway: Gateway
-    url: str
-    client: httpx.Client
-    hub: FolderHub
-
-    def recommended(self, user: str, **params: Any) -> Any:
-        found = self.client.get(f"/v1/users/{user}/recommendations", params=params)
-        assert found.status_code == 200, found.text
-        return found.json()
-
-    def post(self, *events: dict[str, Any]) -> Any:
-        return self.client.post("/v1/events", json={"batch": list(events)})
-
-
-def event(name: str, book: str, *, user: str | None = "u01", device: str = "d1", key: str = "m1", **more: Any) -> Any:
-    """An event of Segment's format about a book."""
-    base = {"type": "track", "event": name, "messageId": key, "userId": user, "anonymousId": device}
-    return {**base, "timestamp": "2026-11-22T10:00:00Z", "properties": {"book_id": book, **more}}
 
 
 @pytest.fixture

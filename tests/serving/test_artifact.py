@@ -19,8 +19,8 @@ from recsys_platform.recommender.training.candidates import train
 from recsys_platform.recommender.training.variants import load_variants
 from recsys_platform.serving.artifact import load_artifact, write_artifact
 from recsys_platform.serving.errors import ArtifactError
-from tests.serving.conftest import NOW
 from tests.support.list_world import world
+from tests.support.serving_world import NOW
 
 VARIANTS = load_variants()
 NAMES = ["popularity", "item_knn", "ease", "als", "sequence", "content", "lightfm", "blend"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from recsys_platform.serving.gateway import keys
 from recsys_platform.serving.gateway.keys import ApiKeyError, KeyStore, checked_roles, checked_tier
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
@@ -19,6 +20,11 @@ class Clock:
 
     def later(self, **delta: float) -> None:
         self.moment += dt.timedelta(**delta)
+
+
+@pytest.fixture(autouse=True)
+def _look_at_the_file_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "REMEMBER_SECONDS", -1.0)
 
 
 @pytest.fixture

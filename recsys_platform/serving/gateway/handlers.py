@@ -25,33 +25,41 @@ from recsys_platform.serving.gateway.schemas import (
     Recommended,
     Shelf,
 )
-from recsys_platform.serving.gateway.state import Gateway
+from recsys_platform.serving.gateway.state import Gateway, Prepared
 from recsys_platform.serving.recent_events import BookEvent, with_events
 from recsys_platform.serving.recommending import Answer, Query, RecommendedBook
 from recsys_platform.serving.snapshot import Profile
 
 VIEWED = "Recommendations Viewed"
 _NO_EXPERIMENT = "none"
+_PLACE = b"00000000-0000-0000-0000-request-id-0"
+"""Stands in a prepared body where the request id goes; no id of ours has letters beyond f."""
 
 
-def recommendations(gateway: Gateway, call: Call) -> Response | Recommended:
+def recommendations(gateway: Gateway, call: Call) -> Response:
     """Recommendations for a reader; 304 if the list is the one of `If-None-Match`."""
     user_id = call.path["user_id"]
     call.caller.check_reader(user_id)
     asked = _query_of(call.query)
     key = _cache_key(gateway, user_id, asked)
-    answer = gateway.answers.get(key)
-    gateway.metrics.cache.labels("miss" if answer is None else "hit").inc()
-    if answer is None:
-        answer = gateway.recommendations.for_user(user_id, asked, call.request_id)
-        gateway.answers.keep(key, answer)
-    _log_exposure(gateway, call, answer, call.query.surface, user_id=user_id)
+    prepared = gateway.lists.get(key)
+    gateway.metrics.cache["miss" if prepared is None else "hit"].inc()
+    if prepared is None:
+        prepared = _prepared(gateway, gateway.recommendations.for_user(user_id, asked, call.request_id))
+        gateway.lists.keep(key, prepared)
+    _log_exposure(gateway, call.request_id, prepared.answer, call.query.surface, shown=prepared.shown, user_id=user_id)
+    gateway.metrics.answers[prepared.answer.source].inc()
     tag = f'"{key}"'
     headers = {"etag": tag, "cache-control": "private, no-cache"}
     if tag in call.headers.get("if-none-match", "").split(", "):
         return Response(status_code=304, headers=headers)
-    body = msgspec.json.encode(_recommended(gateway, call, answer))
+    body = prepared.body.replace(_PLACE, call.request_id.encode())
     return Response(body, headers=headers, media_type="application/json")
+
+
+def _prepared(gateway: Gateway, answer: Answer) -> Prepared:
+    body = msgspec.json.encode(_recommended(gateway, _PLACE.decode(), answer))
+    return Prepared(answer, body, msgspec.Raw(msgspec.json.encode(_shown(answer))))
 
 
 def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
@@ -65,8 +73,8 @@ def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
         exclude=body.exclude,
     )
     answer = gateway.recommendations.for_guest(_guest_profile(gateway, body), asked, call.request_id)
-    _log_exposure(gateway, call, answer, body.surface, anonymous_id=body.anonymous_id)
-    return _recommended(gateway, call, answer)
+    _log_exposure(gateway, call.request_id, answer, body.surface, anonymous_id=body.anonymous_id)
+    return _counted(gateway, call, answer)
 
 
 def _guest_profile(gateway: Gateway, body: GuestRequest) -> Profile:
@@ -94,7 +102,7 @@ def home(gateway: Gateway, call: Call) -> Home:
         shown += [each.book_id for each in answer.items]
         # A shelf is an answer of its own: a click must find the list that it was made in.
         request_id = f"{call.request_id}.{name}"
-        _log_exposure(gateway, call, answer, f"home.{name}", user_id=user_id, request_id=request_id)
+        _log_exposure(gateway, request_id, answer, f"home.{name}", user_id=user_id)
         items = _items(gateway, answer.items, request_id)
         shelves.append(
             Shelf(name=name, title=title, source=answer.source, model_version=answer.model_version, items=items)
@@ -131,7 +139,7 @@ def rank(gateway: Gateway, call: Call) -> Ranked:
     body: RankRequest = call.body
     call.caller.check_reader(body.user_id)
     answer = gateway.recommendations.rank(body.user_id, body.book_ids)
-    _log_exposure(gateway, call, answer, body.surface, user_id=body.user_id)
+    _log_exposure(gateway, call.request_id, answer, body.surface, user_id=body.user_id)
     known = {each.book_id for each in answer.items}
     return Ranked(
         request_id=call.request_id,
@@ -149,12 +157,12 @@ def similar(gateway: Gateway, call: Call) -> Recommended:
     answer = gateway.recommendations.similar(book_id, _query_of(call.query))
     if answer is None:
         raise ProblemError("not-found", "There is no such book in the item catalog.")
-    return _recommended(gateway, call, answer)
+    return _counted(gateway, call, answer)
 
 
 def popular(gateway: Gateway, call: Call) -> Recommended:
     """Popular books of a language, or of all."""
-    return _recommended(gateway, call, gateway.recommendations.popular(_query_of(call.query)))
+    return _counted(gateway, call, gateway.recommendations.popular(_query_of(call.query)))
 
 
 def explanation(gateway: Gateway, call: Call) -> Explanation:
@@ -164,12 +172,17 @@ def explanation(gateway: Gateway, call: Call) -> Explanation:
         raise ProblemError(
             "not-found", "No such request among the newest of this gateway: look in marts.fct_exposures."
         )
-    user_id = found["userId"]
+    user_id, answer = found
     if call.caller.user_id is not None and call.caller.user_id != user_id:
         raise ProblemError("not-found", "No such request among the newest of this gateway.")
-    properties = found["properties"]
-    names = ("request_id", "source", "model", "model_version", "items")
-    return Explanation(user_id=user_id, **{name: properties[name] for name in names})
+    return Explanation(
+        request_id=call.path["request_id"],
+        user_id=user_id,
+        source=answer.source,
+        model=answer.model,
+        model_version=answer.model_version,
+        items=list(answer.items),
+    )
 
 
 def healthz(gateway: Gateway, call: Call) -> Health:
@@ -220,16 +233,20 @@ def _cache_key(gateway: Gateway, user_id: str, asked: Query) -> str:
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
 
 
-def _recommended(gateway: Gateway, call: Call, answer: Answer) -> Recommended:
-    gateway.metrics.answers.labels(answer.source).inc()
+def _counted(gateway: Gateway, call: Call, answer: Answer) -> Recommended:
+    gateway.metrics.answers[answer.source].inc()
+    return _recommended(gateway, call.request_id, answer)
+
+
+def _recommended(gateway: Gateway, request_id: str, answer: Answer) -> Recommended:
     return Recommended(
-        request_id=call.request_id,
+        request_id=request_id,
         source=answer.source,
         model=answer.model,
         model_version=answer.model_version,
         experiment=None,
         variant=PRODUCTION,
-        items=_items(gateway, answer.items, call.request_id),
+        items=_items(gateway, answer.items, request_id),
     )
 
 
@@ -249,26 +266,29 @@ def _items(gateway: Gateway, books: Sequence[RecommendedBook], request_id: str) 
     ]
 
 
+def _shown(answer: Answer) -> list[dict[str, Any]]:
+    """The items of an exposure."""
+    return [{"book_id": each.book_id, "position": each.rank, "propensity": each.propensity} for each in answer.items]
+
+
 def _log_exposure(
     gateway: Gateway,
-    call: Call,
+    request_id: str,
     answer: Answer,
     surface: str,
     *,
+    shown: msgspec.Raw | None = None,
     user_id: str | None = None,
     anonymous_id: str = "",
-    request_id: str | None = None,
 ) -> None:
     """Write what was shown to the spool, before the answer goes out."""
-    request_id = request_id or call.request_id
-    moment = utc_now().isoformat(timespec="milliseconds")
     event = {
         "type": "track",
         "event": VIEWED,
         "messageId": f"exposure-{request_id}",
         "userId": user_id,
         "anonymousId": anonymous_id or (None if user_id else f"guest-{request_id}"),
-        "timestamp": moment,
+        "timestamp": utc_now().isoformat(timespec="milliseconds"),
         "properties": {
             "request_id": request_id,
             "surface": surface,
@@ -277,10 +297,8 @@ def _log_exposure(
             "model_version": answer.model_version or answer.source,
             "experiment": _NO_EXPERIMENT,
             "variant": PRODUCTION,
-            "items": [
-                {"book_id": each.book_id, "position": each.rank, "propensity": each.propensity} for each in answer.items
-            ],
+            "items": shown if shown is not None else _shown(answer),
         },
     }
     gateway.spool.append(event)
-    gateway.exposures.keep(request_id, event)
+    gateway.exposures.keep(request_id, (user_id, answer))

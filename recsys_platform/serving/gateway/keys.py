@@ -12,8 +12,9 @@ import hmac
 import os
 import re
 import secrets
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -26,6 +27,7 @@ Role = Literal["app", "reader", "analyst", "admin"]
 Tier = Literal["free", "premium", "partner"]
 ROLES, TIERS = get_args(Role), get_args(Tier)
 OVERLAP = dt.timedelta(days=7)
+REMEMBER_SECONDS = 1.0
 _KEY = re.compile(r"rk_(?P<env>[a-z]+)_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9]{32})", re.ASCII)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -83,6 +85,8 @@ class KeyStore:
     env: str
     now: Callable[[], dt.datetime] = utc_now
     _read: tuple[tuple[int, int], dict[str, Key]] | None = None
+    _looked_at: float = -1.0
+    _checked: dict[str, Key] = field(default_factory=dict)
 
     def create(
         self, name: str, *, roles: tuple[Role, ...] = ("app",), tier: Tier = "partner", days: int | None = None
@@ -132,10 +136,24 @@ class KeyStore:
         if self._read is None or self._read[0] != stamp:
             found = _decode(self._file.read_bytes(), self._file)
             self._read = (stamp, {key.id: key for key in found})
+            self._checked.clear()
         return self._read[1]
 
     def check(self, text: str) -> Key | None:
-        """The key that a text is the secret of, if it is valid now; None otherwise. Compares in constant time."""
+        """The key that a text is the secret of, if it is valid now; None otherwise. Compares in constant time.
+
+        What was found is remembered for a second, then the file is looked at again: a revoked key ends within that.
+        """
+        now = time.monotonic()
+        if now - self._looked_at > REMEMBER_SECONDS:
+            self._checked.clear()
+            self._looked_at = now
+        key = self._checked.get(text)
+        if key is None and (key := self._find(text)):
+            self._checked[text] = key
+        return key
+
+    def _find(self, text: str) -> Key | None:
         found = _KEY.fullmatch(text)
         key = self.keys().get(found["id"]) if found else None
         # Hash in every case, so that the time does not tell whether the id exists.

@@ -31,8 +31,9 @@ class Limits:
         found = self._buckets[caller.tier].limit(f"{caller.tier}:{caller.name}", cost)
         state = found.state
         rate, burst = PER_SECOND[caller.tier]
+        reset = max(1, round(state.reset_after))
         headers = {
-            "ratelimit": f'"{caller.tier}";r={max(0, state.remaining)};t={max(1, round(state.reset_after))}',
+            "ratelimit": f'"{caller.tier}";r={max(0, state.remaining)};t={reset}',
             "ratelimit-policy": f'"{caller.tier}";q={burst};w={max(1, burst // rate)}',
         }
         if found.limited:

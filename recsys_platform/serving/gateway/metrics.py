@@ -1,7 +1,14 @@
 """Metrics of the gateway in Prometheus' format."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from recsys_platform.serving.recommending import Source
+
+SOURCES = get_args(Source)
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
 
 
@@ -15,16 +22,27 @@ class Metrics:
         self._seconds = Histogram(
             "recsys_request_seconds", "Seconds to the answer.", ["route"], buckets=_BUCKETS, registry=self.registry
         )
-        self.answers = Counter("recsys_answers", "Lists by what answered.", ["source"], registry=self.registry)
+        answers = Counter("recsys_answers", "Lists by what answered.", ["source"], registry=self.registry)
+        self.answers = {source: answers.labels(source) for source in SOURCES}
         self.failures = Counter("recsys_failures", "Rungs that failed.", ["what"], registry=self.registry)
         self.events = Counter("recsys_events", "Posted events.", ["verdict"], registry=self.registry)
-        self.cache = Counter("recsys_cache", "Lists from the cache, or not.", ["result"], registry=self.registry)
+        cached = Counter("recsys_cache", "Lists from the cache, or not.", ["result"], registry=self.registry)
+        self.cache = {result: cached.labels(result) for result in ("hit", "miss")}
         self.spool = Gauge("recsys_spool", "Events of the spool since the start.", ["what"], registry=self.registry)
 
     def observe(self, route: str, status: int, seconds: float) -> None:
         """Count a request."""
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._of_route(route, status)(seconds)
+
+    @cache  # noqa: B019  # one object a process; a look-up by labels costs more than the count
+    def _of_route(self, route: str, status: int) -> Callable[[float], None]:
+        requests, histogram = self._requests.labels(route, str(status)), self._seconds.labels(route)
+
+        def observe(seconds: float) -> None:
+            requests.inc()
+            histogram.observe(seconds)
+
+        return observe
 
     def text(self) -> bytes:
         """All metrics as Prometheus reads them."""

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from recsys_platform.serving.recommending import RecommendedBook
+
 Id = Annotated[str, Meta(min_length=1, max_length=500, description="An id as the events and marts have it.")]
 Count = Annotated[int, Meta(ge=1, le=100, description="How many books.")]
 Offset = Annotated[int, Meta(ge=0, le=1000, description="How many books to skip; past the end the list is empty.")]
@@ -163,7 +165,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     model: str
     model_version: str
-    items: list[dict[str, Any]]
+    items: list[RecommendedBook]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

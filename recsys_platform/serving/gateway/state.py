@@ -3,7 +3,9 @@
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
+
+import msgspec
 
 from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.following import Follower
@@ -32,6 +34,15 @@ class Bounded(OrderedDict[str, Value], Generic[Value]):
             self.popitem(last=False)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A list that is ready to send: the body with a place for the request id, and what its exposure says."""
+
+    answer: Answer
+    body: bytes
+    shown: msgspec.Raw
+
+
 @dataclass
 class Gateway:
     """Everything that a request may need; no handler opens anything."""
@@ -42,8 +53,8 @@ class Gateway:
     access: Access
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
-    answers: Bounded[Answer] = field(default_factory=lambda: Bounded(20_000))
-    exposures: Bounded[dict[str, Any]] = field(default_factory=lambda: Bounded(20_000))
+    lists: Bounded[Prepared] = field(default_factory=lambda: Bounded(20_000))
+    exposures: Bounded[tuple[str | None, Answer]] = field(default_factory=lambda: Bounded(20_000))
 
     def __post_init__(self) -> None:
         """Make what answers."""
