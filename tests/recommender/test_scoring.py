@@ -13,7 +13,14 @@ from recsys_platform.recommender.models.factor_sum import FactorSum
 from recsys_platform.recommender.models.factors import MAX_USERS_WITHOUT_BLAS, FactorModel
 from recsys_platform.recommender.models.fold_in import MeanMap, history_means
 from recsys_platform.recommender.models.histories import histories_from, rank_decay
-from recsys_platform.recommender.models.scoring import TILE, add_rows, add_sparse_rows, mean_and_deviation, multiply
+from recsys_platform.recommender.models.scoring import (
+    TILE,
+    add_rows,
+    add_sparse_rows,
+    gather_sparse,
+    mean_and_deviation,
+    multiply,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -124,3 +131,13 @@ def test_a_model_of_vectors_whose_scores_are_all_equal_adds_nothing() -> None:
         assert np.allclose(
             both.scores([model.user_vectors, other.user_vectors]), standardized(other.scores(everyone)), atol=2e-5
         )
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.lists(st.integers(0, 6), max_size=5), st.lists(st.integers(-1, 6), max_size=9))
+def test_entries_of_a_sparse_matrix_are_gathered_also_for_columns_named_twice(seed, rows, columns):
+    dense = np.random.default_rng(seed).integers(0, 3, (7, 7)).astype(np.float32)
+    matrix = sparse.csr_array(dense)
+    at = np.array(columns, np.int32)
+    found = gather_sparse(np.array(rows, np.int32), at, matrix.data, matrix.indices, matrix.indptr)
+    assert found.tolist() == (dense[rows][:, np.maximum(at, 0)] * (at >= 0)).tolist()

@@ -111,8 +111,9 @@ def live_lists(
     """
     slots = builder.exploration.slots
     length = max(k, builder.exploration.pool) if slots else k
-    blocks = list(_build_lists(score, rows, builder, length, enough=k, block=BLOCK))
-    pool = np.concatenate([_exploration_pool(block, k) for block in blocks] or [np.empty((0, length), np.int32)])
+    blocks = _build_lists(score, rows, builder, length, enough=k, block=BLOCK)
+    books = [_exploration_pool(block, k) if slots else block.books for block in blocks]
+    pool = np.concatenate(books or [np.empty((0, length), np.int32)])
     return explore(pool, k, slots, seeds, fixed_ranks=(builder.reranking.promoted or {}).keys())
 
 

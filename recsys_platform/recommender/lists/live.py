@@ -77,7 +77,9 @@ class LiveRecommender:
         shown = live_lists(lambda _: scores, _ROW, builder, k=k, seeds=[seed])
         length = int((shown.books[0] != NONE).sum())
         books = shown.books[0, :length]
-        values = np.where(np.isin(books, self._promoted), np.float32(np.nan), scores[0, books])
+        values = scores[0, books]
+        if self._promoted:
+            values[np.isin(books, self._promoted)] = np.nan
         return LiveList(books, values, shown.propensity[0, :length], self._explain(reader, histories, books, values))
 
     def score(self, reader: LiveReader) -> FloatArray:
@@ -108,7 +110,8 @@ class LiveRecommender:
 
     def _explain(self, reader: LiveReader, histories: Histories, books: IntArray, values: FloatArray) -> IntArray:
         """The finished book of the history that contributes most to each listed book's score, or NONE."""
-        finished = np.isin(histories.books, reader.finished)
+        known = set(reader.finished)
+        finished = np.array([book in known for book in reader.history], dtype=bool)
         if not finished.any() or not len(books):
             return np.full(len(books), NONE, np.int32)
         added = self.model.contributions(histories, books)[finished]

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray
 from recsys_platform.recommender.models.histories import Histories, ages_in_order, rank_decay
-from recsys_platform.recommender.models.scoring import add_rows, add_sparse_rows
+from recsys_platform.recommender.models.scoring import add_rows, add_sparse_rows, gather_sparse
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ItemSimilarityModel:
         if isinstance(self.similarity, np.ndarray):
             terms = self.similarity[rows[:, None], columns]  # not [rows][:, columns], which copies whole rows first
         else:
-            terms = self.similarity[rows][:, columns].toarray()
+            terms = gather_sparse(rows, listed, self.similarity.data, self.similarity.indices, self.similarity.indptr)
         known = (own >= 0)[:, None] & (listed >= 0)[None, :]
         return np.asarray(terms * known * rank_decay(history.age, self.half_life)[:, None], dtype=np.float32)
 

@@ -89,6 +89,27 @@ def add_sparse_rows(
                     scores[row, indices[place]] += weights[entry] * data[place]
 
 
+@njit(cache=True, nogil=True)
+def gather_sparse(rows: AnyArray, columns: AnyArray, data: AnyArray, indices: AnyArray, indptr: AnyArray) -> AnyArray:
+    """Return the entries of a sparse matrix, given as its three CSR arrays, at some rows and columns; dense, float32.
+
+    -1 stands for a column that is 0 everywhere.
+    """
+    found = np.zeros((len(rows), len(columns)), np.float32)
+    place_of = np.full(len(indptr) - 1, -1, np.int32)
+    for place in range(len(columns)):
+        if columns[place] >= 0:
+            place_of[columns[place]] = place
+    for number in range(len(rows)):
+        for entry in range(indptr[rows[number]], indptr[rows[number] + 1]):
+            if place_of[indices[entry]] >= 0:
+                found[number, place_of[indices[entry]]] = data[entry]
+    for place in range(len(columns)):  # a column that is named again
+        if columns[place] >= 0:
+            found[:, place] = found[:, place_of[columns[place]]]
+    return found
+
+
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})
 def mean_and_deviation(scores: AnyArray) -> tuple[np.float32, np.float32]:
     """Return mean and standard deviation of one row, summed in double precision; a deviation of 0 becomes 1.
