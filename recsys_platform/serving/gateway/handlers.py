@@ -99,6 +99,8 @@ def home(gateway: Gateway, call: Call) -> Home:
     shown: list[str] = []
     shelves = []
     for name, title, answer in _shelves(gateway, call, user_id, shown):
+        if not answer.items:  # a shelf that nobody sees is no exposure
+            continue
         shown += [each.book_id for each in answer.items]
         # A shelf is an answer of its own: a click must find the list that it was made in.
         request_id = f"{call.request_id}.{name}"
@@ -107,7 +109,7 @@ def home(gateway: Gateway, call: Call) -> Home:
         shelves.append(
             Shelf(name=name, title=title, source=answer.source, model_version=answer.model_version, items=items)
         )
-    return Home(request_id=call.request_id, shelves=[each for each in shelves if each.items])
+    return Home(request_id=call.request_id, shelves=shelves)
 
 
 def _shelves(gateway: Gateway, call: Call, user_id: str, shown: Sequence[str]) -> Iterable[tuple[str, str, Answer]]:

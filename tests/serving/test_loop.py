@@ -1,0 +1,65 @@
+"""The loop is closed: what the API showed and what readers clicked lands, loads and joins in the marts."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys_platform.ingestion.arrivals import all_arrivals
+from recsys_platform.ingestion.loading import load_events
+from recsys_platform.transform.dbt import PARSED, cached_manifest, target_folder
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from tests.support.dbt_world import World
+from tests.support.serving_world import Running, ServingWorld, event
+
+READERS = [f"u{number:02d}" for number in range(14)]
+
+
+def use_the_api(api: Running) -> tuple[dict[str, Any], set[tuple[str, str]]]:
+    """Readers and guests ask, look and click; every answered list by request id, and the clicks."""
+    chance, answers, clicks = random.Random(5), {}, set()
+    for number, user in enumerate(READERS * 3):
+        shown = [api.recommended(user, k=6, surface="home")]
+        shown += api.client.get(f"/v1/users/{user}/home", params={"k": 3}).json()["shelves"]
+        for listed in shown:
+            if listed["items"]:
+                answers[listed["items"][0]["request_id"]] = (user, listed["items"])
+        request_id, (_, items) = chance.choice([each for each in answers.items() if each[1][0] == user])
+        book = chance.choice(items)
+        clicked = {"request_id": request_id, "position": book["rank"]}
+        click = event("Recommendation Clicked", book["book_id"], user=user, key=f"click-{number}", **clicked)
+        assert (
+            api.post(click, event("Book Started", book["book_id"], user=user, key=f"start-{number}")).json()["accepted"]
+            == 2
+        )
+        clicks.add((request_id, book["book_id"]))
+    for number in range(5):
+        guest = api.client.post("/v1/recommendations", json={"k": 4, "anonymous_id": f"phone-{number}"}).json()
+        answers[guest["request_id"]] = (f"phone-{number}", guest["items"])
+    return answers, clicks
+
+
+@pytest.mark.slow  # builds the marts of exposures with dbt
+def test_every_click_joins_exactly_one_exposure_and_no_answer_is_missing(
+    serving_world: ServingWorld, run_gateway: Any, tmp_path: Path
+) -> None:
+    api = run_gateway(serving_world)
+    answers, clicks = use_the_api(api)
+    api.gateway.spool.stop()
+    manifest = cached_manifest(target_folder(tmp_path) / PARSED, "local")
+    (tmp_path / "world").mkdir()
+    world = World(tmp_path / "world", manifest).prepare()
+    warehouse = DuckDBWarehouse(world.home / "warehouse.duckdb")
+    report = load_events(api.hub, warehouse, all_arrivals(api.hub, warehouse).new)
+    assert (report.rejected, report.accepted) == (0, len(answers) + 2 * 3 * len(READERS))
+    world.build("--select", "+fct_exposures", "+fct_recommendation_requests", "+rpt_unmatched_responses")
+
+    shown = {(request, book) for request, (_, items) in answers.items() for book in {each["book_id"] for each in items}}
+    found = world.rows("select request_id, book_id, clicks, propensity from marts.fct_exposures")
+    assert {(request, book) for request, book, _, _ in found} == shown
+    assert len(found) == len(shown)
+    assert {(request, book) for request, book, count, _ in found if count} == clicks
+    assert {propensity for *_, propensity in found} == {1.0}
+    assert world.rows("select count(*) from marts.fct_recommendation_requests") == [(len(answers),)]
+    assert world.rows("select count(*) from marts.rpt_unmatched_responses") == [(0,)]
