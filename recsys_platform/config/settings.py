@@ -42,6 +42,7 @@ _SECRETS = {
 }
 _OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key", "mlflow_uri")
 """Settings that are required in the environment `aws`."""
+_LIMITS = re.compile(r"free=[1-9]\d*/[1-9]\d* premium=[1-9]\d*/[1-9]\d* partner=[1-9]\d*/[1-9]\d*", re.ASCII)
 _SIZE = re.compile(r"\d+(\.\d+)? ?[MGT]i?B", re.ASCII | re.IGNORECASE)
 _LEAST_SIZE = 500_000_000
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", re.ASCII)
@@ -148,6 +149,10 @@ class Settings(BaseModel):
         24, ge=1, description="hours without a landing object after which a tracker is reported as silent"
     )
     ui_url: HttpUrl | None = Field(None, description="URL of Dagster's UI, for links to runs in alerts")
+    api_limits: str = Field(
+        "free=5/20 premium=50/200 partner=500/2000",
+        description="limits of the recommendation API, `tier=requests a second/requests at once` for each of the three tiers",
+    )
 
     _production: Path | None = PrivateAttr(None)
 
@@ -169,6 +174,13 @@ class Settings(BaseModel):
         if not _SIZE.fullmatch(size) or TypeAdapter(ByteSize).validate_python(size) < _LEAST_SIZE:
             raise ValueError("it is not a size of at least 500MB, such as 4GB")
         return size
+
+    @field_validator("api_limits")
+    @classmethod
+    def _limits_of_all_tiers(cls, limits: str) -> str:
+        if not _LIMITS.fullmatch(limits):
+            raise ValueError("it is not of the form free=5/20 premium=50/200 partner=500/2000")
+        return limits
 
     @field_validator("landing_queue")
     @classmethod

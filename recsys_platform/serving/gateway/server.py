@@ -13,6 +13,7 @@ from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.access import Access
 from recsys_platform.serving.gateway.api import create_app
 from recsys_platform.serving.gateway.keys import KeyStore
+from recsys_platform.serving.gateway.limits import Limits, parse_quotas
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.recent_events import RecentEventsInMemory
 
@@ -32,6 +33,7 @@ def gateway_of(settings: Settings) -> Gateway:
         recent=RecentEventsInMemory(),
         spool=EventSpool(home / "spool", to_hub(hub_of(settings))),
         access=Access(key_store_of(settings)),
+        limits=Limits(parse_quotas(settings.api_limits)),
     )
 
 
