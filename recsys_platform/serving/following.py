@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from recsys_platform.common.errors import RecsysError
@@ -38,7 +39,7 @@ class Served:
     snapshot: Snapshot | None = None
     models: Mapping[str, ServedModel] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """A text that changes with the snapshot or a model."""
         labels = [f"{alias}={model.artifact.content[:12]}" for alias, model in sorted(self.models.items())]

@@ -18,7 +18,8 @@ from recsys_platform.serving.gateway.events import post_events
 from recsys_platform.serving.gateway.keys import Role
 from recsys_platform.serving.gateway.openapi import openapi_route
 from recsys_platform.serving.gateway.page import page_routes
-from recsys_platform.serving.gateway.problems import ProblemError, problem_response
+from recsys_platform.serving.gateway.problems import ProblemError, problem_reply
+from recsys_platform.serving.gateway.replies import PROBLEM
 from recsys_platform.serving.gateway.schemas import (
     Event,
     EventBatch,
@@ -128,4 +129,5 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     kind = {404: "not-found", 405: "method-not-allowed"}.get(status, "internal")
     headers = error.headers if isinstance(error, HTTPException) else None
     detail = f"There is no {request.method} on this path: `/openapi.json` lists what there is."
-    return problem_response(ProblemError(kind, detail, headers), "")
+    reply = problem_reply(ProblemError(kind, detail, headers), "")
+    return Response(reply.body, reply.status, dict(reply.headers), PROBLEM.decode())

@@ -9,21 +9,23 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from inspect import isawaitable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from recsys_platform.serving.gateway.access import Caller
 from recsys_platform.serving.gateway.keys import Role
-from recsys_platform.serving.gateway.problems import ProblemError, problem_response
+from recsys_platform.serving.gateway.problems import ProblemError, problem_reply
+from recsys_platform.serving.gateway.replies import Reply, send_reply
 from recsys_platform.serving.gateway.schemas import NoQuery
 from recsys_platform.serving.gateway.state import Gateway
 
 MOST_BYTES = 1_000_000
-_JSON = "application/json"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 
 
@@ -40,7 +42,7 @@ class Call:
 
 
 Handler = Callable[[Gateway, Call], Any]
-"""Returns a struct, which becomes JSON, or a Response."""
+"""Returns a struct, which becomes JSON, or a Reply; or something to wait for that gives one of them."""
 
 
 @dataclass(frozen=True)
@@ -66,49 +68,64 @@ class Endpoint:
 
 def route_of(endpoint: Endpoint, gateway: Gateway) -> Route:
     """Return the route that serves an endpoint."""
-    encode = msgspec.json.Encoder().encode
-    decode = msgspec.json.Decoder(endpoint.body).decode if endpoint.body is not None else None
+    return Route(endpoint.path, _EndpointApp(endpoint, gateway), methods=[endpoint.method], name=endpoint.summary)
 
-    async def serve(request: Request) -> Response:
-        started, request_id = time.perf_counter(), _request_id(request)
+
+class _EndpointApp:
+    """An endpoint as an ASGI application: Starlette's requests and responses would cost as much as the answer."""
+
+    def __init__(self, endpoint: Endpoint, gateway: Gateway) -> None:
+        self.endpoint, self.gateway = endpoint, gateway
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(endpoint.body).decode if endpoint.body is not None else None
+        self._query_of = lru_cache(1 << 10)(self._parse_query)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, headers = time.perf_counter(), _headers_of(scope)
+        request_id = _request_id(headers)
+        limits: Mapping[str, str] = {}
         try:
-            response = await _answer(endpoint, gateway, request, request_id, encode, decode)
+            reply, limits = await self._reply(scope, receive, headers, request_id)
         except ProblemError as error:
-            response = problem_response(error, request_id)
+            reply = problem_reply(error, request_id)
         except Exception:  # noqa: BLE001  # no request is answered with a broken connection
-            gateway.log_failure(endpoint.path, request_id)
+            self.gateway.log_failure(self.endpoint.path, request_id)
             detail = "Something broke in the gateway; the request id is in its log. Try again."
-            response = problem_response(ProblemError("internal", detail), request_id)
-        response.headers["x-request-id"] = request_id
-        gateway.metrics.observe(endpoint.path, response.status_code, time.perf_counter() - started)
-        return response
+            reply = problem_reply(ProblemError("internal", detail), request_id)
+        await send_reply(reply, (*limits.items(), ("x-request-id", request_id)), send)
+        self.gateway.metrics.observe(self.endpoint.path, reply.status, time.perf_counter() - started)
 
-    return Route(endpoint.path, serve, methods=[endpoint.method], name=endpoint.summary)
+    async def _reply(
+        self, scope: Scope, receive: Receive, headers: Mapping[str, str], request_id: str
+    ) -> tuple[Reply, Mapping[str, str]]:
+        endpoint, gateway = self.endpoint, self.gateway
+        caller = gateway.access.caller_of(headers, endpoint.roles)
+        limits = gateway.limits.take(caller, endpoint.cost) if endpoint.roles is not None else {}
+        query = self._query_of(scope["query_string"])
+        body = await self._body(receive) if self._decode else None
+        found = endpoint.handler(gateway, Call(request_id, caller, scope["path_params"], query, body, headers))
+        if isawaitable(found):
+            found = await found
+        return found if isinstance(found, Reply) else Reply(self._encode(found), endpoint.status), limits
+
+    def _parse_query(self, text: bytes) -> Any:
+        pairs = dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True))
+        return _validated(lambda: msgspec.convert(pairs, self.endpoint.query, strict=False), "query")
+
+    async def _body(self, receive: Receive) -> Any:
+        content = await _limited_body(receive)
+        decode = self._decode
+        assert decode is not None  # noqa: S101  # for mypy: asked before
+        return _validated(lambda: decode(content), "body")
 
 
-async def _answer(
-    endpoint: Endpoint,
-    gateway: Gateway,
-    request: Request,
-    request_id: str,
-    encode: Callable[[Any], bytes],
-    decode: Callable[[bytes], Any] | None,
-) -> Response:
-    caller = gateway.access.caller_of(request.headers, endpoint.roles)
-    limits = gateway.limits.take(caller, endpoint.cost) if endpoint.roles is not None else {}
-    query = _validated(lambda: msgspec.convert(dict(request.query_params), endpoint.query, strict=False), "query")
-    content = await _limited_body(request) if decode else b""
-    body = _validated(lambda: decode(content), "body") if decode else None
-    call = Call(request_id, caller, request.path_params, query, body, request.headers)
-    found = endpoint.handler(gateway, call)
-    if not isinstance(found, Response):
-        found = Response(encode(found), endpoint.status, media_type=_JSON)
-    found.headers.update(limits)
-    return found
+def _headers_of(scope: Scope) -> dict[str, str]:
+    """The headers by lower-case name; the first of a name that is there twice."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
 
 
-def _request_id(request: Request) -> str:
-    given = request.headers.get("x-request-id", "")
+def _request_id(headers: Mapping[str, str]) -> str:
+    given = headers.get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
 
 
@@ -119,10 +136,14 @@ def _validated(convert: Callable[[], Any], what: str) -> Any:
         raise ProblemError("invalid-request", f"The {what} is not valid: {error}.") from error
 
 
-async def _limited_body(request: Request) -> bytes:
-    content = b""
-    async for part in request.stream():
-        content += part
+async def _limited_body(receive: Receive) -> bytes:
+    content, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ProblemError("invalid-request", "The connection ended before the body did.")
+        content += message.get("body", b"")
+        more = message.get("more_body", False)
         if len(content) > MOST_BYTES:
             raise ProblemError("too-large", f"A body has at most {MOST_BYTES:,} bytes: send less at once.")
     return content

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
 
 from recsys_platform.common.clock import utc_now
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.gateway.endpoints import Call
 from recsys_platform.serving.gateway.problems import ProblemError
+from recsys_platform.serving.gateway.replies import Reply
 from recsys_platform.serving.gateway.schemas import (
     Explanation,
     GuestRequest,
@@ -36,30 +36,34 @@ _PLACE = b"00000000-0000-0000-0000-request-id-0"
 """Stands in a prepared body where the request id goes; no id of ours has letters beyond f."""
 
 
-def recommendations(gateway: Gateway, call: Call) -> Response:
+def recommendations(gateway: Gateway, call: Call) -> Reply:
     """Recommendations for a reader; 304 if the list is the one of `If-None-Match`."""
     user_id = call.path["user_id"]
     call.caller.check_reader(user_id)
-    asked = _query_of(call.query)
-    key = _cache_key(gateway, user_id, asked)
+    # Everything that a list depends on; an event or a new version gives another key, so nothing has to be deleted.
+    key = (user_id, gateway.recommendations.epoch(user_id), gateway.follower.served.version, call.query)
     prepared = gateway.lists.get(key)
     gateway.metrics.cache["miss" if prepared is None else "hit"].inc()
     if prepared is None:
-        prepared = _prepared(gateway, gateway.recommendations.for_user(user_id, asked, call.request_id))
+        answer = gateway.recommendations.for_user(user_id, _query_of(call.query), call.request_id)
+        prepared = _prepared(gateway, answer, _etag(key))
         gateway.lists.keep(key, prepared)
     _log_exposure(gateway, call.request_id, prepared.answer, call.query.surface, shown=prepared.shown, user_id=user_id)
     gateway.metrics.answers[prepared.answer.source].inc()
-    tag = f'"{key}"'
-    headers = {"etag": tag, "cache-control": "private, no-cache"}
-    if tag in call.headers.get("if-none-match", "").split(", "):
-        return Response(status_code=304, headers=headers)
+    headers = {"etag": prepared.etag, "cache-control": "private, no-cache"}
+    if prepared.etag in call.headers.get("if-none-match", "").split(", "):
+        return Reply(status=304, headers=headers)
     body = prepared.body.replace(_PLACE, call.request_id.encode())
-    return Response(body, headers=headers, media_type="application/json")
+    return Reply(body, headers=headers)
 
 
-def _prepared(gateway: Gateway, answer: Answer) -> Prepared:
+def _etag(key: tuple[Any, ...]) -> str:
+    return f'"{hashlib.blake2b(msgspec.json.encode(key), digest_size=16).hexdigest()}"'
+
+
+def _prepared(gateway: Gateway, answer: Answer, etag: str) -> Prepared:
     body = msgspec.json.encode(_recommended(gateway, _PLACE.decode(), answer))
-    return Prepared(answer, body, msgspec.Raw(msgspec.json.encode(_shown(answer))))
+    return Prepared(answer, etag, body, msgspec.Raw(msgspec.json.encode(_shown(answer))))
 
 
 def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
@@ -192,7 +196,7 @@ def healthz(gateway: Gateway, call: Call) -> Health:
     return Health(status="ok")
 
 
-def readyz(gateway: Gateway, call: Call) -> Response:
+def readyz(gateway: Gateway, call: Call) -> Reply:
     """Whether lists can be answered, and from what."""
     served = gateway.follower.served
     models = {alias: model.artifact.label for alias, model in served.models.items()}
@@ -201,14 +205,14 @@ def readyz(gateway: Gateway, call: Call) -> Response:
         "There is no serving snapshot yet: `recsys run` writes it." if not version else None
     )
     state = Health(status="ready" if version else "not ready", snapshot=version, models=models, detail=detail)
-    return Response(msgspec.json.encode(state), 200 if version else 503, media_type="application/json")
+    return Reply(msgspec.json.encode(state), 200 if version else 503)
 
 
-def metrics(gateway: Gateway, call: Call) -> Response:
+def metrics(gateway: Gateway, call: Call) -> Reply:
     """Metrics for Prometheus."""
     for name in ("appended", "dropped", "delivered_files", "failed_deliveries"):
         gateway.metrics.spool.labels(name).set(getattr(gateway.spool.figures, name))
-    return Response(gateway.metrics.text(), media_type="text/plain; version=0.0.4")
+    return Reply(gateway.metrics.text(), media_type=b"text/plain; version=0.0.4; charset=utf-8")
 
 
 def _query_of(given: Any) -> Query:
@@ -227,12 +231,6 @@ def _split(text: str) -> tuple[str, ...]:
 
 def _lower(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in names)
-
-
-def _cache_key(gateway: Gateway, user_id: str, asked: Query) -> str:
-    """Everything that a list depends on; an event or a new version gives another key, so nothing has to be deleted."""
-    parts = [user_id, gateway.recommendations.epoch(user_id), gateway.follower.served.version, asked]
-    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
 
 
 def _counted(gateway: Gateway, call: Call, answer: Answer) -> Recommended:

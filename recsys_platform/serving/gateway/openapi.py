@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from recsys_platform.serving.gateway.endpoints import Endpoint
-from recsys_platform.serving.gateway.problems import KINDS, MEDIA_TYPE, Problem
+from recsys_platform.serving.gateway.problems import KINDS, Problem
+from recsys_platform.serving.gateway.replies import PROBLEM
 
 PATH = "/openapi.json"
 _REFERENCE = "#/components/schemas/{name}"
@@ -97,7 +98,10 @@ def _responses(endpoint: Endpoint, schemas: dict[Any, Any]) -> dict[str, Any]:
     kinds = [*_ALWAYS, *endpoint.problems, *(_WITH_KEY if endpoint.roles is not None else ())]
     kinds += ["too-large"] if endpoint.body is not None else []
     problems = {
-        str(KINDS[kind][0]): {"description": KINDS[kind][1], "content": {MEDIA_TYPE: {"schema": schemas[Problem]}}}
+        str(KINDS[kind][0]): {
+            "description": KINDS[kind][1],
+            "content": {PROBLEM.decode(): {"schema": schemas[Problem]}},
+        }
         for kind in kinds
     }
     good = {"description": endpoint.summary, "content": {media: {"schema": schemas[endpoint.answer]}}}

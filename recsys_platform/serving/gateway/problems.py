@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 import msgspec
-from starlette.responses import Response
 
-MEDIA_TYPE = "application/problem+json"
+from recsys_platform.serving.gateway.replies import PROBLEM, Reply
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -41,11 +40,11 @@ class ProblemError(Exception):
         self.kind, self.detail, self.headers = kind, detail, dict(headers or {})
 
 
-def problem_response(error: ProblemError, request_id: str) -> Response:
-    """The response of a problem."""
+def problem_reply(error: ProblemError, request_id: str) -> Reply:
+    """The reply of a problem."""
     status, title = KINDS[error.kind]
     body = Problem(
         type=f"urn:recsys:problem:{error.kind}", title=title, status=status, detail=error.detail, request_id=request_id
     )
     headers = {**error.headers, "cache-control": "no-store"}
-    return Response(msgspec.json.encode(body), status, headers=headers, media_type=MEDIA_TYPE)
+    return Reply(msgspec.json.encode(body), status, PROBLEM, headers)

@@ -3,7 +3,7 @@
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 
-class Bounded(OrderedDict[str, Value], Generic[Value]):
+class Bounded(OrderedDict[Any, Value], Generic[Value]):
     """A mapping that forgets what was used longest ago."""
 
     def __init__(self, most: int) -> None:
@@ -27,7 +27,7 @@ class Bounded(OrderedDict[str, Value], Generic[Value]):
         super().__init__()
         self._most = most
 
-    def keep(self, key: str, value: Value) -> None:
+    def keep(self, key: Any, value: Value) -> None:
         """Set an entry."""
         self[key] = value
         if len(self) > self._most:
@@ -39,6 +39,7 @@ class Prepared:
     """A list that is ready to send: the body with a place for the request id, and what its exposure says."""
 
     answer: Answer
+    etag: str
     body: bytes
     shown: msgspec.Raw
 

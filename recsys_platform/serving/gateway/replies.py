@@ -1,0 +1,27 @@
+"""Replies: what is sent back, with no more work than it needs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from starlette.types import Send
+
+JSON, PROBLEM = b"application/json", b"application/problem+json"
+
+
+@dataclass(slots=True)
+class Reply:
+    """Body, status, media type, and further headers by lower-case name."""
+
+    body: bytes = b""
+    status: int = 200
+    media_type: bytes = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+async def send_reply(reply: Reply, more: Iterable[tuple[str, str]], send: Send) -> None:
+    """Send a reply with some more headers."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*reply.headers.items(), *more)]
+    if reply.status != 304:
+        headers += [(b"content-length", b"%d" % len(reply.body)), (b"content-type", reply.media_type)]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
