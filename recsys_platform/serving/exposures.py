@@ -13,13 +13,13 @@ import fcntl
 import logging
 import os
 import threading
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+from isal import isal_zlib
 
 from recsys_platform.common.clock import utc_now
 from recsys_platform.common.errors import RecsysError
@@ -46,8 +46,8 @@ def to_hub(hub: Hub, stream: str = "gateway") -> Destination:
 
     def deliver(content: bytes, arrival: dt.datetime) -> None:
         name = object_name(content, source="segment", arrival=arrival, stream=stream)
-        compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP)
-        hub.put_new(landing_key("segment", arrival, name), compressor.compress(content) + compressor.flush())
+        packed = isal_zlib.compress(content, 1, _GZIP)  # a fraction of the time that zlib takes
+        hub.put_new(landing_key("segment", arrival, name), packed)
 
     return deliver
 
