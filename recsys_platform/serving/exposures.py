@@ -76,6 +76,7 @@ class EventSpool:
     _size: int = 0
     _number: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _delivering: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -107,11 +108,12 @@ class EventSpool:
 
     def flush(self) -> None:
         """Close the file and deliver all closed files, those of dead processes too; the oldest first."""
-        self._close_file()
-        self._adopt_files()
-        for path in sorted(self.folder.glob(f"*{_READY}")):
-            if not self._deliver_file(path):
-                return
+        with self._delivering:
+            self._close_file()
+            self._adopt_files()
+            for path in sorted(self.folder.glob(f"*{_READY}")):
+                if not self._deliver_file(path):
+                    return
 
     def _run(self) -> None:
         self.flush()
