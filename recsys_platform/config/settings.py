@@ -43,6 +43,9 @@ _SECRETS = {
 _OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key", "mlflow_uri")
 """Settings that are required in the environment `aws`."""
 _LIMITS = re.compile(r"free=[1-9]\d*/[1-9]\d* premium=[1-9]\d*/[1-9]\d* partner=[1-9]\d*/[1-9]\d*", re.ASCII)
+_OF_OIDC = ("oidc_issuer", "oidc_audience", "oidc_jwks_url")
+"""Settings of which all are set, or none."""
+_THIS_MACHINE = ("127.0.0.1", "localhost")
 _SIZE = re.compile(r"\d+(\.\d+)? ?[MGT]i?B", re.ASCII | re.IGNORECASE)
 _LEAST_SIZE = 500_000_000
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", re.ASCII)
@@ -154,6 +157,19 @@ class Settings(BaseModel):
         description="limits of the recommendation API, `tier=requests a second/requests at once` for each of the three tiers",
     )
 
+    oidc_issuer: str | None = Field(
+        None, description="issuer (`iss`) of the bearer tokens that the API accepts; by default only API keys"
+    )
+    oidc_audience: str | None = Field(None, description="audience (`aud`) that those tokens must be for")
+    oidc_jwks_url: HttpUrl | None = Field(None, description="URL of the issuer's public keys (JWKS), with https")
+    oidc_roles_claim: str = Field(
+        "roles",
+        description="claim of the tokens that holds roles; a path such as `realm_access.roles` leads into objects",
+    )
+    oidc_user_claim: str = Field(
+        "sub", description="claim of the tokens that holds the reader's id, for tokens with the role `reader`"
+    )
+
     _production: Path | None = PrivateAttr(None)
 
     @field_validator("home", "config_dir")
@@ -197,6 +213,21 @@ class Settings(BaseModel):
         if missing:
             what = str(Settings.model_fields[missing].description).partition(";")[0]
             raise ValueError(f"{PREFIX}{missing.upper()} is missing, which RECSYS_ENV=aws needs: {what}")
+        return self
+
+    @field_validator("oidc_jwks_url")
+    @classmethod
+    def _only_with_tls(cls, url: HttpUrl) -> HttpUrl:
+        if url.scheme != "https" and url.host not in _THIS_MACHINE:
+            raise ValueError("it is not an https:// address")
+        return url
+
+    @model_validator(mode="after")
+    def _check_oidc_settings(self) -> "Settings":
+        given = [name for name in _OF_OIDC if getattr(self, name) is not None]
+        missing = next((name for name in _OF_OIDC if given and name not in given), None)
+        if missing:
+            raise ValueError(f"{PREFIX}{missing.upper()} is missing, which {PREFIX}{given[0].upper()} needs")
         return self
 
     @field_validator("alert_topic")

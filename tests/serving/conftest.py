@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from recsys_platform.serving.gateway.access import Access
 from recsys_platform.serving.gateway.api import create_app
 from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.gateway.state import Gateway
+from recsys_platform.serving.gateway.tokens import Tokens
 from recsys_platform.serving.recent_events import RecentEventsInMemory
 from tests.support.serving_world import Running, ServingWorld, make_world
 
@@ -31,17 +33,18 @@ def serving_world(tmp_path_factory: pytest.TempPathFactory) -> ServingWorld:
 
 @pytest.fixture
 def run_gateway(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    """Starts gateways on a free port; all are stopped after the test."""
+    """Starts gateways on a free port, with other parts if given; all are stopped after the test."""
     servers: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def start(world: ServingWorld, name: str = "gateway") -> Running:
+    def start(world: ServingWorld, name: str = "gateway", tokens: Tokens | None = None, **parts: Any) -> Running:
         hub, keys = FolderHub(tmp_path / "hub"), KeyStore(tmp_path / "keys", "local")
-        gateway = Gateway(
-            follower=Follower(world.home, world.registry),
-            recent=RecentEventsInMemory(),
-            spool=EventSpool(tmp_path / f"spool-{name}", to_hub(hub), flush_seconds=0.1),
-            access=Access(keys),
-        )
+        given: dict[str, Any] = {
+            "follower": Follower(world.home, world.registry),
+            "recent": RecentEventsInMemory(),
+            "spool": EventSpool(tmp_path / f"spool-{name}", to_hub(hub), flush_seconds=0.1),
+            "access": Access(keys, tokens),
+        }
+        gateway = Gateway(**given | parts)
         server = uvicorn.Server(uvicorn.Config(create_app(gateway), port=0, log_level="critical"))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

@@ -1,6 +1,6 @@
-"""Who calls, and whether they may: API keys, and roles of endpoints.
+"""Who calls, and whether they may: API keys, bearer tokens, and roles of endpoints.
 
-Belongs here: from headers to a caller. Does not: how keys are kept (keys.py).
+Belongs here: from headers to a caller. Does not: how keys are kept (keys.py), how tokens are checked (tokens.py).
 """
 
 from collections.abc import Mapping
@@ -8,15 +8,20 @@ from dataclasses import dataclass
 
 from recsys_platform.serving.gateway.keys import KeyStore, Role, Tier
 from recsys_platform.serving.gateway.problems import ProblemError
+from recsys_platform.serving.gateway.tokens import TokenError, Tokens
 
 _BEARER = "bearer "
 _CHALLENGE = {"www-authenticate": 'Bearer realm="recsys"'}
+_BAD_TOKEN = {"www-authenticate": 'Bearer realm="recsys", error="invalid_token"'}
 _HOW = "send `Authorization: Bearer KEY` with a key of `recsys keys create`"
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls. `name`: the key's id, for limits and logs. `user_id`: the only reader that this caller may see, None for all."""
+    """Who calls. `name`: the id of the key, or a hash of the token's subject, for limits and logs.
+
+    `user_id`: the only reader that this caller may see, None for all.
+    """
 
     name: str
     roles: frozenset[Role]
@@ -28,32 +33,49 @@ class Caller:
         if self.user_id is not None and user_id != self.user_id:
             raise ProblemError("forbidden", "This token may only ask for its own reader.")
 
+    def check_device(self, anonymous_id: str) -> None:
+        """Raise a problem unless the caller may see a guest: what one did on a device is not for the token of a reader."""
+        if self.user_id is not None and anonymous_id:
+            raise ProblemError("forbidden", "This token may only ask for its own reader, not for a device.")
+
 
 NOBODY = Caller("public", frozenset(), "free")
 
 
 @dataclass(frozen=True)
 class Access:
-    """Checks callers against the keys of a world."""
+    """Checks callers against the keys of a world and, if there is a provider, against its tokens."""
 
     keys: KeyStore
+    tokens: Tokens | None = None
 
-    def caller_of(self, headers: Mapping[str, str], roles: frozenset[Role] | None) -> Caller:
+    async def caller_of(self, headers: Mapping[str, str], roles: frozenset[Role] | None) -> Caller:
         """The caller of a request to an endpoint with these roles. Raises a problem unless one of them is the caller's."""
         if roles is None:
             return NOBODY
-        caller = self._authenticated(_credentials(headers))
+        caller = await self._authenticated(_credentials(headers))
         if not caller.roles & roles:
             raise ProblemError("forbidden", f"This needs one of the roles {', '.join(sorted(roles))}.")
         return caller
 
-    def _authenticated(self, text: str) -> Caller:
+    async def _authenticated(self, text: str) -> Caller:
         if not text:
             raise ProblemError("unauthenticated", f"There are no credentials: {_HOW}.", _CHALLENGE)
+        if self.tokens and text.count(".") == 2:  # no key has a dot
+            return await _bearer_caller(self.tokens, text)
         key = self.keys.check(text)
         if key is None:
             raise ProblemError("unauthenticated", f"The key is unknown, expired or revoked: {_HOW}.", _CHALLENGE)
         return Caller(key.id, frozenset(key.roles), key.tier)
+
+
+async def _bearer_caller(tokens: Tokens, text: str) -> Caller:
+    """The caller of a token: one reader has the limits of the lowest tier, a service those of a partner."""
+    try:
+        found = await tokens.bearer(text)
+    except TokenError as error:
+        raise ProblemError("unauthenticated", f"The token is not valid: {error}.", _BAD_TOKEN) from error
+    return Caller(found.name, found.roles, "partner" if found.user_id is None else "free", found.user_id)
 
 
 def _credentials(headers: Mapping[str, str]) -> str:

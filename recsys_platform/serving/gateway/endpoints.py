@@ -99,7 +99,7 @@ class _EndpointApp:
         self, scope: Scope, receive: Receive, headers: Mapping[str, str], request_id: str
     ) -> tuple[Reply, Mapping[str, str]]:
         endpoint, gateway = self.endpoint, self.gateway
-        caller = gateway.access.caller_of(headers, endpoint.roles)
+        caller = await gateway.access.caller_of(headers, endpoint.roles)
         limits = gateway.limits.take(caller, endpoint.cost) if endpoint.roles is not None else {}
         query = self._query_of(scope["query_string"])
         body = await self._body(receive) if self._decode else None

@@ -69,6 +69,7 @@ def _prepared(gateway: Gateway, answer: Answer, etag: str) -> Prepared:
 def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
     """Recommendations for a reader without an account, by the events of the request and those of the device."""
     body: GuestRequest = call.body
+    call.caller.check_device(body.anonymous_id)
     asked = Query(
         k=body.k,
         offset=body.offset,

@@ -15,6 +15,7 @@ from recsys_platform.serving.gateway.api import create_app
 from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.gateway.limits import Limits, parse_quotas
 from recsys_platform.serving.gateway.state import Gateway
+from recsys_platform.serving.gateway.tokens import Provider, Tokens
 from recsys_platform.serving.recent_events import RecentEventsInMemory
 
 PORT = 8000
@@ -25,6 +26,21 @@ def key_store_of(settings: Settings) -> KeyStore:
     return KeyStore(settings.serving_root / "keys", settings.env)
 
 
+def tokens_of(settings: Settings) -> Tokens | None:
+    """What checks bearer tokens; None without a provider."""
+    if not (settings.oidc_issuer and settings.oidc_audience and settings.oidc_jwks_url):
+        return None
+    return Tokens(
+        Provider(
+            issuer=settings.oidc_issuer,
+            audience=settings.oidc_audience,
+            jwks_url=str(settings.oidc_jwks_url),
+            roles_claim=settings.oidc_roles_claim,
+            user_claim=settings.oidc_user_claim,
+        )
+    )
+
+
 def gateway_of(settings: Settings) -> Gateway:
     """The gateway of a world."""
     home = settings.serving_root
@@ -32,8 +48,8 @@ def gateway_of(settings: Settings) -> Gateway:
         follower=Follower(home, registry_of(settings)),
         recent=RecentEventsInMemory(),
         spool=EventSpool(home / "spool", to_hub(hub_of(settings))),
-        access=Access(key_store_of(settings)),
         limits=Limits(parse_quotas(settings.api_limits)),
+        access=Access(key_store_of(settings), tokens_of(settings)),
     )
 
 
