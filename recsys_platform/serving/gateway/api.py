@@ -49,6 +49,7 @@ ENDPOINTS = (
         "Recommendations for a reader",
         Recommended,
         query=ListQuery,
+        other_statuses=(304,),
     ),
     Endpoint(
         "POST",
@@ -91,6 +92,7 @@ ENDPOINTS = (
         body=dict[str, Any],
         body_forms=(Event, EventBatch),
         status=202,
+        problems=("not-ready",),
     ),
     Endpoint(
         "GET",
@@ -102,7 +104,7 @@ ENDPOINTS = (
         problems=("not-found",),
     ),
     Endpoint("GET", "/healthz", handlers.healthz, None, "The process is alive", Health),
-    Endpoint("GET", "/readyz", handlers.readyz, None, "Whether lists can be answered", Health),
+    Endpoint("GET", "/readyz", handlers.readyz, None, "Whether lists can be answered", Health, other_statuses=(503,)),
     Endpoint("GET", "/metrics", handlers.metrics, None, "Metrics for Prometheus", str),
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from inspect import isawaitable
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -26,6 +26,14 @@ from recsys_platform.serving.gateway.schemas import NoQuery
 from recsys_platform.serving.gateway.state import Gateway
 
 MOST_BYTES = 1_000_000
+PATH_ID = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=500, pattern=r"^[^\x00/]+$", description="An id as the events and marts have it."
+    ),
+]
+"""No id has a NUL in it: keys of guests begin with one."""
+_Path = dict[str, PATH_ID]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 
 
@@ -49,7 +57,8 @@ Handler = Callable[[Gateway, Call], Any]
 class Endpoint:
     """One method and path. `roles`: who may call it, None for everybody; there is no default, so that none is open by forgetting.
 
-    `cost`: tokens of the caller's bucket. `body_forms`: for the document, where a body may have several forms.
+    `cost`: tokens of the caller's bucket. `body_forms`, `other_statuses`: for the document, where a body has
+    several forms, and a good answer may have another status.
     """
 
     method: str
@@ -62,6 +71,7 @@ class Endpoint:
     body: Any = None
     body_forms: tuple[type[Any], ...] = ()
     status: int = 200
+    other_statuses: tuple[int, ...] = ()
     cost: int = 1
     problems: tuple[str, ...] = field(default=())
 
@@ -102,8 +112,9 @@ class _EndpointApp:
         caller = await gateway.access.caller_of(headers, endpoint.roles)
         limits = gateway.limits.take(caller, endpoint.cost) if endpoint.roles is not None else {}
         query = self._query_of(scope["query_string"])
+        path = _validated(lambda: msgspec.convert(scope["path_params"], _Path), "path")
         body = await self._body(receive) if self._decode else None
-        found = endpoint.handler(gateway, Call(request_id, caller, scope["path_params"], query, body, headers))
+        found = endpoint.handler(gateway, Call(request_id, caller, path, query, body, headers))
         if isawaitable(found):
             found = await found
         return found if isinstance(found, Reply) else Reply(self._encode(found), endpoint.status), limits
@@ -116,7 +127,7 @@ class _EndpointApp:
         content = await _limited_body(receive)
         decode = self._decode
         assert decode is not None  # noqa: S101  # for mypy: asked before
-        return _validated(lambda: decode(content), "body")
+        return _validated(lambda: _decoded_body(content, self.endpoint.body, decode), "body")
 
 
 def _headers_of(scope: Scope) -> dict[str, str]:
@@ -134,6 +145,22 @@ def _validated(convert: Callable[[], Any], what: str) -> Any:
         return convert()
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemError("invalid-request", f"The {what} is not valid: {error}.") from error
+
+
+def _decoded_body(content: bytes, kind: Any, decode: Callable[[bytes], Any]) -> Any:
+    """The body as a struct. JSON has one kind of number: 3.0 is taken where an integer is asked for."""
+    try:
+        return decode(content)
+    except msgspec.ValidationError:
+        return msgspec.convert(_with_integers(msgspec.json.decode(content)), kind)
+
+
+def _with_integers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_integers(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_integers(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 async def _limited_body(receive: Receive) -> bytes:

@@ -19,6 +19,7 @@ from recsys_platform.serving.gateway.schemas import (
     GuestRequest,
     Health,
     Home,
+    HomeQuery,
     Item,
     Ranked,
     RankRequest,
@@ -101,26 +102,34 @@ def home(gateway: Gateway, call: Call) -> Home:
     """Shelves of one home page: for the reader, because of the last finished book, popular. No book is on two of them."""
     user_id = call.path["user_id"]
     call.caller.check_reader(user_id)
+    return home_of_reader(gateway, user_id, call.query, call.request_id)
+
+
+def home_of_reader(gateway: Gateway, reader: str, asked: HomeQuery, request_id: str, *, surface: str = "home") -> Home:
+    """The shelves of a reader or guest. `reader`: a user id, or the `guest_key` of a device. Each shelf is an exposure."""
     shown: list[str] = []
     shelves = []
-    for name, title, answer in _shelves(gateway, call, user_id, shown):
+    who = {"anonymous_id": reader[1:]} if reader.startswith(guest_key("")) else {"user_id": reader}
+    for name, title, answer in _shelves(gateway, asked, request_id, reader, shown):
         if not answer.items:  # a shelf that nobody sees is no exposure
             continue
         shown += [each.book_id for each in answer.items]
         # A shelf is an answer of its own: a click must find the list that it was made in.
-        request_id = f"{call.request_id}.{name}"
-        _log_exposure(gateway, request_id, answer, f"home.{name}", user_id=user_id)
-        items = _items(gateway, answer.items, request_id)
+        own_id = f"{request_id}.{name}"
+        _log_exposure(gateway, own_id, answer, f"{surface}.{name}", **who)
+        items = _items(gateway, answer.items, own_id)
         shelves.append(
             Shelf(name=name, title=title, source=answer.source, model_version=answer.model_version, items=items)
         )
-    return Home(request_id=call.request_id, shelves=shelves)
+    return Home(request_id=request_id, shelves=shelves)
 
 
-def _shelves(gateway: Gateway, call: Call, user_id: str, shown: Sequence[str]) -> Iterable[tuple[str, str, Answer]]:
-    asked = Query(k=call.query.k, language=call.query.language)
-    profile = gateway.recommendations.profile(user_id)
-    yield "for_you", "For you", gateway.recommendations.for_user(user_id, asked, call.request_id)
+def _shelves(
+    gateway: Gateway, given: HomeQuery, request_id: str, reader: str, shown: Sequence[str]
+) -> Iterable[tuple[str, str, Answer]]:
+    asked = Query(k=given.k, language=given.language)
+    profile = gateway.recommendations.profile(reader)
+    yield "for_you", "For you", gateway.recommendations.for_user(reader, asked, request_id)
     if profile.finished:
         last = profile.finished[-1]
         more = gateway.recommendations.similar(last, _without(asked, (*profile.out, *shown)))

@@ -25,8 +25,9 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     offset: Offset = 0
     surface: Surface = "api"
     language: Language = ""
-    categories: Annotated[str, Meta(max_length=2000, description="Categories, separated by commas.")] = ""
-    exclude: Annotated[str, Meta(max_length=20000, description="Book ids to leave out, separated by commas.")] = ""
+    categories: Annotated[str, Meta(max_length=500, description="Categories, separated by commas.")] = ""
+    # An address of more than 64 kB is refused by the HTTP parser, and a character may need 12 bytes of it.
+    exclude: Annotated[str, Meta(max_length=4000, description="Book ids to leave out, separated by commas.")] = ""
 
 
 class HomeQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
