@@ -109,14 +109,15 @@ def home_of_reader(gateway: Gateway, reader: str, asked: HomeQuery, request_id: 
     """The shelves of a reader or guest. `reader`: a user id, or the `guest_key` of a device. Each shelf is an exposure."""
     shown: list[str] = []
     shelves = []
-    who = {"anonymous_id": reader[1:]} if reader.startswith(guest_key("")) else {"user_id": reader}
+    is_guest = reader.startswith(guest_key(""))
+    user_id, anonymous_id = (None, reader[1:]) if is_guest else (reader, "")
     for name, title, answer in _shelves(gateway, asked, request_id, reader, shown):
         if not answer.items:  # a shelf that nobody sees is no exposure
             continue
         shown += [each.book_id for each in answer.items]
         # A shelf is an answer of its own: a click must find the list that it was made in.
         own_id = f"{request_id}.{name}"
-        _log_exposure(gateway, own_id, answer, f"{surface}.{name}", **who)
+        _log_exposure(gateway, own_id, answer, f"{surface}.{name}", user_id=user_id, anonymous_id=anonymous_id)
         items = _items(gateway, answer.items, own_id)
         shelves.append(
             Shelf(name=name, title=title, source=answer.source, model_version=answer.model_version, items=items)
