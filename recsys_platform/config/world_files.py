@@ -1,7 +1,7 @@
-"""The files that people edit for one world, `variants.yaml` and `list_rules.yaml`: which one is in use, and copies to edit.
+"""The files that people edit for one world: `variants.yaml`, `list_rules.yaml`, `experiments.yaml`.
 
-Belongs here: names and places of these files. Does not: what stands in them (recommender/training/variants.py,
-recommender/lists/list_rules.py).
+Belongs here: names and places of these files, which one is in use, copies to edit. Does not: their content, which
+recommender/training/variants.py, recommender/lists/list_rules.py and experiments/assignment.py read.
 """
 
 import shutil
@@ -12,8 +12,8 @@ from recsys_platform.common.errors import SettingsError
 from recsys_platform.config.settings import Settings
 
 DEFAULTS = Path(str(files("recsys_platform").joinpath("config")))
-VARIANTS, LIST_RULES = "variants.yaml", "list_rules.yaml"
-NAMES = (VARIANTS, LIST_RULES)
+VARIANTS, LIST_RULES, EXPERIMENTS = "variants.yaml", "list_rules.yaml", "experiments.yaml"
+NAMES = (VARIANTS, LIST_RULES, EXPERIMENTS)
 
 
 def world_file(settings: Settings, name: str) -> Path:

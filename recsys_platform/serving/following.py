@@ -13,9 +13,10 @@ from pathlib import Path
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.recommender.lists.live import LiveRecommender
-from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
+from recsys_platform.recommender.registry.versions import ALIASES, Registry
 from recsys_platform.serving.artifact import Artifact, artifact_name, load_artifact, write_artifact
 from recsys_platform.serving.errors import ArtifactError
+from recsys_platform.serving.routing import Routing
 from recsys_platform.serving.snapshot import Snapshot, current_version, open_snapshot
 
 _LOG = logging.getLogger(__name__)
@@ -49,9 +50,9 @@ class Served:
 class Follower:
     """Follows a folder of snapshots and a registry; `served` is replaced as a whole, so a request sees one state."""
 
-    def __init__(self, home: Path, registry: Registry, *, aliases: tuple[str, ...] = (PRODUCTION,)) -> None:
-        """`home`: the folder `serving` of a world."""
-        self.home, self._registry, self._aliases = home, registry, aliases
+    def __init__(self, home: Path, registry: Registry, routing: Routing | None = None) -> None:
+        """`home`: the folder `serving` of a world. `routing`: says which models may answer; production alone by default."""
+        self.home, self._registry, self.routing = home, registry, routing or Routing()
         self.served = Served()
         self.error: str | None = None
         self._stop = threading.Event()
@@ -72,8 +73,9 @@ class Follower:
     def refresh(self) -> None:
         """Load what is new. What cannot be used is logged once, and the old one goes on serving."""
         try:
+            self.routing.refresh()
             self.served = self._load(self.served)
-            self.error = None
+            self.error = self.routing.error
         except Exception as error:  # noqa: BLE001  # whatever cannot be loaded, what is served goes on
             if str(error) != self.error:
                 _LOG.error("What is served stays as it is: %s", error, exc_info=not isinstance(error, RecsysError))
@@ -87,7 +89,7 @@ class Follower:
         snapshot = self._load_snapshot(before.snapshot)
         if snapshot is None:
             return before
-        models = {alias: self._load_model(alias, snapshot, before) for alias in self._aliases}
+        models = {name: self._load_model(name, snapshot, before) for name in self.routing.models()}
         found = {alias: model for alias, model in models.items() if model}
         unchanged = snapshot is before.snapshot and found == dict(before.models)
         return before if unchanged else Served(snapshot, found)
@@ -98,12 +100,12 @@ class Follower:
             return before
         return open_snapshot(self.home / SNAPSHOTS / version)
 
-    def _load_model(self, alias: str, snapshot: Snapshot, before: Served) -> ServedModel | None:
-        version = self._registry.version_of(alias)
+    def _load_model(self, name: str, snapshot: Snapshot, before: Served) -> ServedModel | None:
+        version = self._registry.version_of(name) if name in ALIASES else name
         if version is None:
             return None
         info = self._registry.info(version)
-        old = before.models.get(alias)
+        old = before.models.get(name)
         if old and old.artifact.content == info.content and snapshot is before.snapshot:
             return old
         if info.catalogue_hash != snapshot.manifest["catalogue_hash"]:

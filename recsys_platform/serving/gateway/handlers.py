@@ -5,12 +5,12 @@ Belongs here: which list is asked for, and the exposure of each. Does not: event
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from recsys_platform.common.clock import utc_now
-from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.gateway.endpoints import Call
 from recsys_platform.serving.gateway.problems import ProblemError
 from recsys_platform.serving.gateway.replies import Reply
@@ -29,12 +29,24 @@ from recsys_platform.serving.gateway.schemas import (
 from recsys_platform.serving.gateway.state import Gateway, Prepared
 from recsys_platform.serving.recent_events import BookEvent, with_events
 from recsys_platform.serving.recommending import Answer, Query, RecommendedBook
+from recsys_platform.serving.routing import NO_EXPERIMENT, Route
 from recsys_platform.serving.snapshot import Profile
 
-VIEWED = "Recommendations Viewed"
-_NO_EXPERIMENT = "none"
+VIEWED, FOR_YOU = "Recommendations Viewed", "for_you"
+_PRODUCTION = Route()
 _PLACE = b"00000000-0000-0000-0000-request-id-0"
 """Stands in a prepared body where the request id goes; no id of ours has letters beyond f."""
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One list that a visitor was shown: the request that a click will name, where, by which route, to whom."""
+
+    request_id: str
+    surface: str
+    route: Route = _PRODUCTION
+    user_id: str | None = None
+    anonymous_id: str = ""
 
 
 def recommendations(gateway: Gateway, call: Call) -> Reply:
@@ -42,14 +54,17 @@ def recommendations(gateway: Gateway, call: Call) -> Reply:
     user_id = call.path["user_id"]
     call.caller.check_reader(user_id)
     # Everything that a list depends on; an event or a new version gives another key, so nothing has to be deleted.
-    key = (user_id, gateway.recommendations.epoch(user_id), gateway.follower.served.version, call.query)
+    route = gateway.follower.routing.route(user_id, call.query.surface)
+    key = (user_id, gateway.recommendations.epoch(user_id), gateway.follower.served.version, route, call.query)
     prepared = gateway.lists.get(key)
     gateway.metrics.cache["miss" if prepared is None else "hit"].inc()
     if prepared is None:
-        answer = gateway.recommendations.for_user(user_id, _query_of(call.query), call.request_id)
-        prepared = _prepared(gateway, answer, _etag(key))
+        asked = _query_of(call.query)
+        answer = gateway.recommendations.for_user(user_id, asked, call.request_id, alias=route.model)
+        prepared = _prepared(gateway, answer, route, _etag(key))
         gateway.lists.keep(key, prepared)
-    _log_exposure(gateway, call.request_id, prepared.answer, call.query.surface, shown=prepared.shown, user_id=user_id)
+    exposure = Exposure(call.request_id, call.query.surface, route, user_id)
+    _log_exposure(gateway, exposure, prepared.answer, prepared.shown)
     gateway.metrics.answers[prepared.answer.source].inc()
     headers = {"etag": prepared.etag, "cache-control": "private, no-cache"}
     if prepared.etag in call.headers.get("if-none-match", "").split(", "):
@@ -62,8 +77,8 @@ def _etag(key: tuple[Any, ...]) -> str:
     return f'"{hashlib.blake2b(msgspec.json.encode(key), digest_size=16).hexdigest()}"'
 
 
-def _prepared(gateway: Gateway, answer: Answer, etag: str) -> Prepared:
-    body = msgspec.json.encode(_recommended(gateway, _PLACE.decode(), answer))
+def _prepared(gateway: Gateway, answer: Answer, route: Route, etag: str) -> Prepared:
+    body = msgspec.json.encode(_recommended(gateway, _PLACE.decode(), answer, route))
     return Prepared(answer, etag, body, msgspec.Raw(msgspec.json.encode(_shown(answer))))
 
 
@@ -78,9 +93,12 @@ def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
         categories=_lower(body.categories),
         exclude=body.exclude,
     )
-    answer = gateway.recommendations.for_guest(_guest_profile(gateway, body), asked, call.request_id)
-    _log_exposure(gateway, call.request_id, answer, body.surface, anonymous_id=body.anonymous_id)
-    return _counted(gateway, call, answer)
+    route = gateway.follower.routing.route(body.anonymous_id, body.surface) if body.anonymous_id else Route()
+    profile = _guest_profile(gateway, body)
+    answer = gateway.recommendations.for_guest(profile, asked, call.request_id, alias=route.model)
+    exposure = Exposure(call.request_id, body.surface, route, anonymous_id=body.anonymous_id)
+    _log_exposure(gateway, exposure, answer)
+    return _counted(gateway, call, answer, route)
 
 
 def _guest_profile(gateway: Gateway, body: GuestRequest) -> Profile:
@@ -111,13 +129,15 @@ def home_of_reader(gateway: Gateway, reader: str, asked: HomeQuery, request_id: 
     shelves = []
     is_guest = reader.startswith(guest_key(""))
     user_id, anonymous_id = (None, reader[1:]) if is_guest else (reader, "")
-    for name, title, answer in _shelves(gateway, asked, request_id, reader, shown):
+    route = gateway.follower.routing.route(user_id or anonymous_id, f"{surface}.{FOR_YOU}")
+    for name, title, answer in _shelves(gateway, asked, request_id, reader, shown, route):
         if not answer.items:  # a shelf that nobody sees is no exposure
             continue
         shown += [each.book_id for each in answer.items]
         # A shelf is an answer of its own: a click must find the list that it was made in.
         own_id = f"{request_id}.{name}"
-        _log_exposure(gateway, own_id, answer, f"{surface}.{name}", user_id=user_id, anonymous_id=anonymous_id)
+        own_route = route if name == FOR_YOU else Route()
+        _log_exposure(gateway, Exposure(own_id, f"{surface}.{name}", own_route, user_id, anonymous_id), answer)
         items = _items(gateway, answer.items, own_id)
         shelves.append(
             Shelf(name=name, title=title, source=answer.source, model_version=answer.model_version, items=items)
@@ -126,11 +146,11 @@ def home_of_reader(gateway: Gateway, reader: str, asked: HomeQuery, request_id: 
 
 
 def _shelves(
-    gateway: Gateway, given: HomeQuery, request_id: str, reader: str, shown: Sequence[str]
+    gateway: Gateway, given: HomeQuery, request_id: str, reader: str, shown: Sequence[str], route: Route
 ) -> Iterable[tuple[str, str, Answer]]:
     asked = Query(k=given.k, language=given.language)
     profile = gateway.recommendations.profile(reader)
-    yield "for_you", "For you", gateway.recommendations.for_user(reader, asked, request_id)
+    yield FOR_YOU, "For you", gateway.recommendations.for_user(reader, asked, request_id, alias=route.model)
     if profile.finished:
         last = profile.finished[-1]
         more = gateway.recommendations.similar(last, _without(asked, (*profile.out, *shown)))
@@ -156,7 +176,7 @@ def rank(gateway: Gateway, call: Call) -> Ranked:
     body: RankRequest = call.body
     call.caller.check_reader(body.user_id)
     answer = gateway.recommendations.rank(body.user_id, body.book_ids)
-    _log_exposure(gateway, call.request_id, answer, body.surface, user_id=body.user_id)
+    _log_exposure(gateway, Exposure(call.request_id, body.surface, user_id=body.user_id), answer)
     known = {each.book_id for each in answer.items}
     return Ranked(
         request_id=call.request_id,
@@ -244,19 +264,19 @@ def _lower(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in names)
 
 
-def _counted(gateway: Gateway, call: Call, answer: Answer) -> Recommended:
+def _counted(gateway: Gateway, call: Call, answer: Answer, route: Route = _PRODUCTION) -> Recommended:
     gateway.metrics.answers[answer.source].inc()
-    return _recommended(gateway, call.request_id, answer)
+    return _recommended(gateway, call.request_id, answer, route)
 
 
-def _recommended(gateway: Gateway, request_id: str, answer: Answer) -> Recommended:
+def _recommended(gateway: Gateway, request_id: str, answer: Answer, route: Route) -> Recommended:
     return Recommended(
         request_id=request_id,
         source=answer.source,
         model=answer.model,
         model_version=answer.model_version,
-        experiment=None,
-        variant=PRODUCTION,
+        experiment=route.experiment,
+        variant=route.variant,
         items=_items(gateway, answer.items, request_id),
     )
 
@@ -282,34 +302,26 @@ def _shown(answer: Answer) -> list[dict[str, Any]]:
     return [{"book_id": each.book_id, "position": each.rank, "propensity": each.propensity} for each in answer.items]
 
 
-def _log_exposure(
-    gateway: Gateway,
-    request_id: str,
-    answer: Answer,
-    surface: str,
-    *,
-    shown: msgspec.Raw | None = None,
-    user_id: str | None = None,
-    anonymous_id: str = "",
-) -> None:
-    """Write what was shown to the spool, before the answer goes out."""
+def _log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: msgspec.Raw | None = None) -> None:
+    """Write what was shown to the spool, before the answer goes out. `shown`: the items, where they are encoded already."""
+    request_id, route = exposure.request_id, exposure.route
     event = {
         "type": "track",
         "event": VIEWED,
         "messageId": f"exposure-{request_id}",
-        "userId": user_id,
-        "anonymousId": anonymous_id or (None if user_id else f"guest-{request_id}"),
+        "userId": exposure.user_id,
+        "anonymousId": exposure.anonymous_id or (None if exposure.user_id else f"guest-{request_id}"),
         "timestamp": utc_now().isoformat(timespec="milliseconds"),
         "properties": {
             "request_id": request_id,
-            "surface": surface,
+            "surface": exposure.surface,
             "source": answer.source,
             "model": answer.model or answer.source,
             "model_version": answer.model_version or answer.source,
-            "experiment": _NO_EXPERIMENT,
-            "variant": PRODUCTION,
+            "experiment": route.experiment or NO_EXPERIMENT,
+            "variant": route.variant,
             "items": shown if shown is not None else _shown(answer),
         },
     }
     gateway.spool.append(event)
-    gateway.exposures.keep(request_id, (user_id, answer))
+    gateway.exposures.keep(request_id, (exposure.user_id, answer))

@@ -6,7 +6,7 @@ Belongs here: building the gateway from settings, and uvicorn. Does not: the API
 import uvicorn
 from starlette.applications import Starlette
 
-from recsys_platform.config.factories import hub_of, registry_of
+from recsys_platform.config.factories import experiments_of, hub_of, registry_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.serving.exposures import EventSpool, to_hub
 from recsys_platform.serving.following import Follower
@@ -17,6 +17,7 @@ from recsys_platform.serving.gateway.limits import Limits, parse_quotas
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.gateway.tokens import Provider, Tokens
 from recsys_platform.serving.recent_events import RecentEventsInMemory
+from recsys_platform.serving.routing import Routing
 
 PORT = 8000
 
@@ -45,7 +46,7 @@ def gateway_of(settings: Settings) -> Gateway:
     """The gateway of a world."""
     home = settings.serving_root
     return Gateway(
-        follower=Follower(home, registry_of(settings)),
+        follower=Follower(home, registry_of(settings), Routing(lambda: experiments_of(settings))),
         recent=RecentEventsInMemory(),
         spool=EventSpool(home / "spool", to_hub(hub_of(settings))),
         limits=Limits(parse_quotas(settings.api_limits)),

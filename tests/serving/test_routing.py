@@ -1,0 +1,139 @@
+"""Visitors are dealt to variants by the file of experiments, the same everywhere, and answered by the variant's model."""
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from recsys_platform.experiments.assignment import BUCKETS, ExperimentsError, assign, bucket, parse_experiments
+from recsys_platform.serving.following import Follower
+from recsys_platform.serving.routing import Route, Routing
+from tests.support.serving_world import Running, ServingWorld
+
+UNITS = [f"u{number}" for number in range(20_000)]
+
+
+def experiment(first: float = 50, second: float = 50, **more: Any) -> Any:
+    variants = {
+        "control": {"model": "production", "weight": first},
+        "treatment": {"model": "challenger", "weight": second},
+    }
+    return {"trial": {"variants": variants, **more}}
+
+
+def variants_of(content: Any) -> list[str | None]:
+    (found,) = parse_experiments(content)
+    variants = (found.variant_of(unit) for unit in UNITS)
+    return [variant.name if variant else None for variant in variants]
+
+
+def test_the_bucket_is_the_arithmetic_of_the_contract() -> None:
+    digits = hashlib.md5(b"trial:u1", usedforsecurity=False).hexdigest()[:8]
+    assert bucket("trial", "u1") == sum(int(digit, 16) * 16 ** (7 - at) for at, digit in enumerate(digits)) % BUCKETS
+
+
+def test_visitors_are_dealt_by_weight_and_independently_for_each_salt() -> None:
+    found = variants_of(experiment(30, 20))
+    counts = [found.count(name) for name in ("control", "treatment", None)]
+    assert stats.chisquare(counts, [6_000, 4_000, 10_000]).pvalue > 0.001
+    other = variants_of(experiment(30, 20, salt="another"))
+    table = [
+        [sum((a, b) == (x, y) for a, b in zip(found, other, strict=True)) for x in ("control", None)]
+        for y in ("control", None)
+    ]
+    assert stats.chi2_contingency(table).pvalue > 0.001
+
+
+@given(st.integers(1, 50), st.integers(1, 50))
+def test_changed_weights_move_no_more_visitors_than_they_must(before: int, after: int) -> None:
+    (first,), (second,) = (parse_experiments(experiment(weight, 50)) for weight in (before, after))
+    some = UNITS[:400]
+    moved = sum(first.variant_of(unit) != second.variant_of(unit) for unit in some)
+    # Both ends move by the difference: who leaves one range enters another, or leaves the experiment.
+    assert moved <= 2 * abs(before - after) / 100 * len(some) * 1.6 + 12
+
+
+def test_a_surface_has_at_most_one_experiment() -> None:
+    two = experiment(surfaces=["home"]) | {"other": experiment(surfaces=["email"])["trial"]}
+    home, email = parse_experiments(two)
+    assert assign((home, email), "u1", "home").experiment == "trial"  # type: ignore[union-attr]
+    assert assign((home, email), "u1", "email").experiment == "other"  # type: ignore[union-attr]
+    assert assign((home, email), "u1", "search") is None
+
+
+WRONG = {
+    "weights above 100": (experiment(60, 50), "add up to 110 %"),
+    "no variants": ({"trial": {}}, "needs `variants`"),
+    "a list": ([], "must be a mapping"),
+    "a weight of nothing": (experiment(0, 50), "greater than 0"),
+    "an unknown name": (experiment(hypothese="x"), "unexpected keyword argument"),
+    "a name with blanks": ({"a trial": experiment()["trial"]}, "should match pattern"),
+    "a shared surface": (experiment() | {"other": experiment(surfaces=["home"])["trial"]}, "share the surface home"),
+    "all surfaces twice": (experiment(surfaces=["home"]) | {"other": experiment()["trial"]}, "share all surfaces"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_mistake_is_told_in_one_sentence(what: str) -> None:
+    content, said = WRONG[what]
+    with pytest.raises(ExperimentsError, match=said):
+        parse_experiments(content, where="experiments.yaml")
+
+
+def test_the_last_valid_experiments_stay_when_the_file_breaks() -> None:
+    contents = [experiment(), None, experiment(surfaces=["home"])]
+
+    def read() -> Any:
+        found = contents.pop(0)
+        if found is None:
+            raise ExperimentsError("a mistake")
+        return parse_experiments(found)
+
+    routing = Routing(read)
+    routing.refresh()
+    before = routing.route("u1", "search")
+    assert before.experiment == "trial"
+    routing.refresh()
+    assert (routing.route("u1", "search"), routing.error) == (before, "a mistake")
+    routing.refresh()
+    assert (routing.route("u1", "search"), routing.error) == (Route(), None)
+
+
+def test_each_visitor_gets_the_model_of_the_variant_and_the_exposure_says_so(
+    serving_world: ServingWorld, run_gateway: Any, tmp_path: Path
+) -> None:
+    versions = serving_world.versions
+    variants = {"plain": {"model": versions["ease"], "weight": 50}, "new": {"model": versions["als"], "weight": 50}}
+    content = parse_experiments({"trial": {"variants": variants, "surfaces": ["home"]}})
+    follower = Follower(serving_world.home, serving_world.registry, Routing(lambda: content))
+    api: Running = run_gateway(serving_world, follower=follower)
+    models = {"plain": "ease", "new": "als"}
+    seen = set()
+    for user in ("u01", "u02", "u03", "u04", "u05", "u06"):
+        found = api.recommended(user, surface="home")
+        assigned = content[0].variant_of(user)
+        assert assigned is not None
+        assert (found["experiment"], found["variant"], found["model"]) == (
+            "trial",
+            assigned.name,
+            models[assigned.name],
+        )
+        assert api.recommended(user, surface="search")["experiment"] is None
+        seen.add(assigned.name)
+    assert seen == {"plain", "new"}
+    api.gateway.spool.stop()
+    events = [json.loads(line) for line in _landed_lines(api)]
+    told = {(each["userId"], each["properties"]["surface"]): each["properties"]["variant"] for each in events}
+    assert {told[user, "search"] for user in ("u01", "u02")} == {"production"}
+    assert told["u01", "home"] in models
+
+
+def _landed_lines(api: Running) -> list[bytes]:
+    keys = [item.key for item in api.hub.objects("engagement_events/")]
+    return [line for key in keys for line in gzip.decompress(api.hub.get(key)).splitlines()]
