@@ -13,7 +13,7 @@ from pathlib import Path
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.recommender.lists.live import LiveRecommender
-from recsys_platform.recommender.registry.versions import ALIASES, Registry
+from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry
 from recsys_platform.serving.artifact import Artifact, artifact_name, load_artifact, write_artifact
 from recsys_platform.serving.errors import ArtifactError
 from recsys_platform.serving.routing import Routing
@@ -72,25 +72,40 @@ class Follower:
 
     def refresh(self) -> None:
         """Load what is new. What cannot be used is logged once, and the old one goes on serving."""
+        problems: list[str] = []
         try:
             self.routing.refresh()
-            self.served = self._load(self.served)
-            self.error = self.routing.error
+            self.served = self._load(self.served, problems)
         except Exception as error:  # noqa: BLE001  # whatever cannot be loaded, what is served goes on
-            if str(error) != self.error:
-                _LOG.error("What is served stays as it is: %s", error, exc_info=not isinstance(error, RecsysError))
-            self.error = str(error)
+            problems.insert(0, str(error))
+            if not isinstance(error, RecsysError):
+                _LOG.exception("What is served cannot be renewed")
+        self._report("; ".join([*problems, *filter(None, [self.routing.error])]) or None)
+
+    def _report(self, error: str | None) -> None:
+        if error and error != self.error:
+            _LOG.error("What is served stays as it is: %s", error)
+        self.error = error
 
     def _poll(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
             self.refresh()
 
-    def _load(self, before: Served) -> Served:
+    def _load(self, before: Served, problems: list[str]) -> Served:
+        """What is to be served now. A model of an experiment that cannot be loaded is a problem, and stops no other."""
         snapshot = self._load_snapshot(before.snapshot)
         if snapshot is None:
             return before
-        models = {name: self._load_model(name, snapshot, before) for name in self.routing.models()}
-        found = {alias: model for alias, model in models.items() if model}
+        found: dict[str, ServedModel] = {}
+        for name in self.routing.models():
+            try:
+                model = self._load_model(name, snapshot, before)
+            except RecsysError as error:
+                if name == PRODUCTION:  # snapshot and model stay together as they are
+                    raise
+                problems.append(str(error))
+                model = before.models.get(name) if snapshot is before.snapshot else None
+            found |= {name: model} if model else {}
         unchanged = snapshot is before.snapshot and found == dict(before.models)
         return before if unchanged else Served(snapshot, found)
 

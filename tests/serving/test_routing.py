@@ -134,6 +134,19 @@ def test_each_visitor_gets_the_model_of_the_variant_and_the_exposure_says_so(
     assert told["u01", "home"] in models
 
 
+def test_a_model_of_an_experiment_that_is_not_there_stops_no_other(
+    serving_world: ServingWorld, run_gateway: Any
+) -> None:
+    variants = {"new": {"model": "999", "weight": 100}}
+    content = parse_experiments({"trial": {"variants": variants, "surfaces": ["home"]}})
+    follower = Follower(serving_world.home, serving_world.registry, Routing(lambda: content))
+    api: Running = run_gateway(serving_world, follower=follower)
+    assert api.recommended("u01", surface="search")["source"] == "live"
+    found = api.recommended("u01", surface="home")
+    assert (found["source"], found["variant"]) == ("published", "new")
+    assert "999" in api.client.get("/readyz").json()["detail"]
+
+
 def _landed_lines(api: Running) -> list[bytes]:
     keys = [item.key for item in api.hub.objects("engagement_events/")]
     return [line for key in keys for line in gzip.decompress(api.hub.get(key)).splitlines()]
