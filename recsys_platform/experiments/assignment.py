@@ -3,11 +3,14 @@
 Belongs here: experiments as far as routing needs them, and the assignment. Does not: read-outs and decisions.
 
 The bucket of a unit is `int(md5("{salt}:{unit}")[:8], 16) % 10000`: arithmetic on hex digits, which SQL of every engine can do.
-A variant owns a range of buckets. Ranges follow each other in the order of the file, so changed weights move the ends of ranges.
+A variant owns the beginning of its own part of the buckets, of n equal parts for n variants, and what does not fit there the ends of
+the other parts. So a variant that grows takes visitors from outside the experiment, and moves few from one variant to another.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,12 +54,14 @@ class Experiment:
 
     def variant_of(self, unit: str) -> Variant | None:
         """The variant of a visitor; None for a visitor outside the experiment."""
-        at, end = bucket(self.salt or self.name, unit), 0.0
-        for variant in self.variants:
-            end += variant.weight * BUCKETS / 100
-            if at < round(end):
-                return variant
-        return None
+        at = bucket(self.salt or self.name, unit)
+        owner = next((index for index, start, end in self.ranges if start <= at < end), None)
+        return None if owner is None else self.variants[owner]
+
+    @cached_property
+    def ranges(self) -> tuple[tuple[int, int, int], ...]:
+        """The buckets of the variants: index of the variant, first bucket, end; a variant may have several ranges."""
+        return tuple(_ranges_of([round(variant.weight * BUCKETS / 100) for variant in self.variants]))
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,20 @@ class Assignment:
 
     experiment: str
     variant: Variant
+
+
+def _ranges_of(sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    starts = [BUCKETS * index // len(sizes) for index in range(len(sizes) + 1)]
+    own = [min(size, end - start) for size, (start, end) in zip(sizes, pairwise(starts), strict=True)]
+    yield from ((index, starts[index], starts[index] + size) for index, size in enumerate(own) if size)
+    free = [(starts[index] + size, starts[index + 1]) for index, size in enumerate(own)]
+    for index, size in enumerate(sizes):
+        left = size - own[index]
+        for place, (start, end) in enumerate(free):
+            taken = min(left, end - start)
+            if taken:
+                yield index, end - taken, end
+                free[place], left = (start, end - taken), left - taken
 
 
 def bucket(salt: str, unit: str) -> int:

@@ -50,13 +50,37 @@ def test_visitors_are_dealt_by_weight_and_independently_for_each_salt() -> None:
     assert stats.chi2_contingency(table).pvalue > 0.001
 
 
-@given(st.integers(1, 50), st.integers(1, 50))
-def test_changed_weights_move_no_more_visitors_than_they_must(before: int, after: int) -> None:
-    (first,), (second,) = (parse_experiments(experiment(weight, 50)) for weight in (before, after))
-    some = UNITS[:400]
-    moved = sum(first.variant_of(unit) != second.variant_of(unit) for unit in some)
-    # Both ends move by the difference: who leaves one range enters another, or leaves the experiment.
-    assert moved <= 2 * abs(before - after) / 100 * len(some) * 1.6 + 12
+def owners(*weights: float) -> list[int | None]:
+    """The variant of each bucket."""
+    variants = {f"v{at}": {"model": "production", "weight": weight} for at, weight in enumerate(weights)}
+    (found,) = parse_experiments({"trial": {"variants": variants}})
+    owner: list[int | None] = [None] * BUCKETS
+    for index, start, end in found.ranges:
+        assert set(owner[start:end]) == {None}
+        owner[start:end] = [index] * (end - start)
+    return owner
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=5).filter(lambda weights: sum(weights) <= 100))
+def test_each_variant_owns_as_many_buckets_as_its_weight_says_and_shares_none(weights: list[int]) -> None:
+    found = owners(*weights)
+    assert [found.count(index) for index in range(len(weights))] == [100 * weight for weight in weights]
+
+
+def moved(before: list[int | None], after: list[int | None]) -> set[tuple[int | None, int | None]]:
+    return {(a, b) for a, b in zip(before, after, strict=True) if a != b}
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 50))
+def test_a_variant_that_grows_takes_only_visitors_from_outside(before: int, after: int, other: int) -> None:
+    less, more = sorted((before, after))
+    assert moved(owners(less, other), owners(more, other)) <= {(None, 0)}
+
+
+@given(st.integers(1, 99), st.integers(1, 99))
+def test_between_two_variants_no_more_visitors_move_than_must(before: int, after: int) -> None:
+    first, second = owners(before, 100 - before), owners(after, 100 - after)
+    assert sum(a != b for a, b in zip(first, second, strict=True)) == 100 * abs(before - after)
 
 
 def test_a_surface_has_at_most_one_experiment() -> None:
