@@ -1,6 +1,7 @@
 """API keys: only a hash is kept, and a key works while it is valid, on every gateway of a world."""
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,11 @@ def test_a_damaged_file_of_keys_opens_nothing(store: KeyStore) -> None:
     (store.folder / "keys.json").write_text("[{}]")
     with pytest.raises(ApiKeyError, match="cannot be read"):
         store.check(text)
+
+
+def test_keys_of_two_commands_at_once_are_both_kept(store: KeyStore, clock: Clock) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(
+            pool.map(lambda name: KeyStore(store.folder, "local", clock).create(f"app {name}")[0].id, range(20))
+        )
+    assert set(store.keys()) == set(made)

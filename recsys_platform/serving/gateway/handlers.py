@@ -4,6 +4,7 @@ Belongs here: which list is asked for, and the exposure of each. Does not: event
 """
 
 import hashlib
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -308,7 +309,7 @@ def _log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: m
     event = {
         "type": "track",
         "event": VIEWED,
-        "messageId": f"exposure-{request_id}",
+        "messageId": str(uuid.uuid4()),  # not the request id: a client may give one to two requests
         "userId": exposure.user_id,
         "anonymousId": exposure.anonymous_id or (None if exposure.user_id else f"guest-{request_id}"),
         "timestamp": utc_now().isoformat(timespec="milliseconds"),

@@ -7,6 +7,7 @@ file alone is of use. Two secrets of a key may be valid at once, so that a key c
 """
 
 import datetime as dt
+import fcntl
 import hashlib
 import hmac
 import os
@@ -103,20 +104,20 @@ class KeyStore:
             expires_at=expires,
             secrets=(Secret(self._hash(secret)),),
         )
-        self._write({**self.keys(), key.id: key})
+        self._keep(key)
         return key, self._text(key.id, secret)
 
     def rotate(self, key_id: str, overlap: dt.timedelta = OVERLAP) -> str:
         """Give a key a new secret; the old one is valid for `overlap` more. Returns the new text."""
         key, secret = self.key(key_id), _new_secret()
         old = Secret(key.secrets[0].hash, self.now() + overlap)
-        self._write({**self.keys(), key.id: msgspec.structs.replace(key, secrets=(Secret(self._hash(secret)), old))})
+        self._keep(msgspec.structs.replace(key, secrets=(Secret(self._hash(secret)), old)))
         return self._text(key.id, secret)
 
     def revoke(self, key_id: str) -> Key:
         """Revoke a key at once."""
         revoked = msgspec.structs.replace(self.key(key_id), revoked_at=self.now())
-        self._write({**self.keys(), key_id: revoked})
+        self._keep(revoked)
         return revoked
 
     def key(self, key_id: str) -> Key:
@@ -187,11 +188,16 @@ class KeyStore:
     def _text(self, key_id: str, secret: str) -> str:
         return f"rk_{self.env}_{key_id}_{secret}"
 
-    def _write(self, keys: dict[str, Key]) -> None:
+    def _keep(self, key: Key) -> None:
+        """Write a key beside the others; another command that writes at this moment is waited for."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self._file.with_name(f".keys-{os.getpid()}")
-        _write_private(draft, msgspec.json.format(msgspec.json.encode(list(keys.values()))))
-        os.replace(draft, self._file)
+        with open(os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._read = None
+            keys = {**self.keys(), key.id: key}
+            draft = self._file.with_name(f".keys-{os.getpid()}")
+            _write_private(draft, msgspec.json.format(msgspec.json.encode(list(keys.values()))))
+            os.replace(draft, self._file)
 
 
 def _new_secret() -> str:
