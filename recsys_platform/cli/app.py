@@ -20,7 +20,7 @@ from recsys_platform.cli.commands.models import models, pin, promote, rollback, 
 from recsys_platform.cli.commands.quarantine import rejected, revalidate
 from recsys_platform.cli.commands.run import dev, fetch, run
 from recsys_platform.cli.commands.sagemaker import sagemaker
-from recsys_platform.cli.commands.serve import keys, serve
+from recsys_platform.cli.commands.serve import keys, model_host, serve
 from recsys_platform.cli.commands.simulate import demo, serve_attributes, simulate
 from recsys_platform.cli.commands.snowflake import snowflake
 from recsys_platform.cli.commands.spark import spark
@@ -44,7 +44,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
     "Import": {"import": import_files, "import-events": import_events, "fetch": fetch},
     "Pipeline": {"init": init, "run": run, "dev": dev, "status": status, "show": show, "cleanup": cleanup},
     "Data quality": {"rejected": rejected, "revalidate": revalidate, "accept-snapshot": accept_snapshot},
-    "Serving": {"serve": serve},
+    "Serving": {"serve": serve, "model-host": model_host},
     "Models": {"models": models, "promote": promote, "rollback": rollback, "pin": pin, "unpin": unpin},
 }
 GROUPS = {"catalog": catalog, "firehose": firehose, "sagemaker": sagemaker, "snowflake": snowflake, "spark": spark}

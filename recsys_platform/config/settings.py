@@ -39,6 +39,7 @@ _SECRETS = {
     "snowflake_private_key": "give it the text of a private key in PEM form",  # pragma: allowlist secret
     "snowflake_passphrase": "give it the passphrase of the private key",
     "alert_webhook": "give it the https:// address of an incoming webhook",
+    "redis_url": "give it an address such as rediss://user:password@host:6379/0",  # pragma: allowlist secret
 }
 _OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key", "mlflow_uri")
 """Settings that are required in the environment `aws`."""
@@ -46,6 +47,8 @@ _LIMITS = re.compile(r"free=[1-9]\d*/[1-9]\d* premium=[1-9]\d*/[1-9]\d* partner=
 _OF_OIDC = ("oidc_issuer", "oidc_audience", "oidc_jwks_url")
 """Settings of which all are set, or none."""
 _THIS_MACHINE = ("127.0.0.1", "localhost")
+_REDIS = re.compile(r"rediss?://[^\s/]+(/\d*)?")
+_HOST = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _SIZE = re.compile(r"\d+(\.\d+)? ?[MGT]i?B", re.ASCII | re.IGNORECASE)
 _LEAST_SIZE = 500_000_000
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", re.ASCII)
@@ -170,6 +173,15 @@ class Settings(BaseModel):
         "sub", description="claim of the tokens that holds the reader's id, for tokens with the role `reader`"
     )
 
+    redis_url: SecretStr | None = Field(
+        None,
+        description="secret URL of a Redis that gateways share for recent events and limits; by default each has its own memory",
+    )
+    model_hosts: str | None = Field(
+        None,
+        description="URLs of model hosts, blanks between, `{variant}` for a model's alias; by default the gateway runs the models",
+    )
+
     _production: Path | None = PrivateAttr(None)
 
     @field_validator("home", "config_dir")
@@ -214,6 +226,20 @@ class Settings(BaseModel):
             what = str(Settings.model_fields[missing].description).partition(";")[0]
             raise ValueError(f"{PREFIX}{missing.upper()} is missing, which RECSYS_ENV=aws needs: {what}")
         return self
+
+    @field_validator("model_hosts")
+    @classmethod
+    def _http_addresses(cls, hosts: str) -> str:
+        if not hosts.split() or not all(map(_HOST.fullmatch, hosts.split())):
+            raise ValueError("it is not a list of http:// or https:// addresses, separated by blanks")
+        return hosts
+
+    @field_validator("redis_url")
+    @classmethod
+    def _a_redis(cls, url: SecretStr) -> SecretStr:
+        if not _REDIS.fullmatch(url.get_secret_value()):
+            raise ValueError("it is not an address of Redis")
+        return url
 
     @field_validator("oidc_jwks_url")
     @classmethod

@@ -13,3 +13,7 @@ class ArtifactError(RecsysError):
 
 class SnapshotError(RecsysError):
     """The serving snapshot is missing or damaged."""
+
+
+class BackendError(RecsysError):
+    """A model host does not answer, or not in time."""

@@ -50,8 +50,14 @@ class Served:
 class Follower:
     """Follows a folder of snapshots and a registry; `served` is replaced as a whole, so a request sees one state."""
 
-    def __init__(self, home: Path, registry: Registry, routing: Routing | None = None) -> None:
-        """`home`: the folder `serving` of a world. `routing`: says which models may answer; production alone by default."""
+    def __init__(
+        self, home: Path, registry: Registry, routing: Routing | None = None, *, loads_models: bool = True
+    ) -> None:
+        """`home`: the folder `serving` of a world. `routing`: says which models may answer; production alone by default.
+
+        `loads_models`: false where model hosts have the models.
+        """
+        self._loads_models = loads_models
         self.home, self._registry, self.routing = home, registry, routing or Routing()
         self.served = Served()
         self.error: str | None = None
@@ -97,7 +103,7 @@ class Follower:
         if snapshot is None:
             return before
         found: dict[str, ServedModel] = {}
-        for name in self.routing.models():
+        for name in self.routing.models() if self._loads_models else ():
             try:
                 model = self._load_model(name, snapshot, before)
             except RecsysError as error:

@@ -4,6 +4,7 @@ Belongs here: keeping the events of each reader, and what they change in a profi
 (gateway/), what an event means (signals.py).
 """
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -48,16 +49,18 @@ class RecentEventsInMemory:
         """`readers`, `events`: how many are kept, and how many of each reader."""
         self._readers, self._events = readers, events
         self._kept: OrderedDict[str, tuple[int, tuple[BookEvent, ...]]] = OrderedDict()
+        self._epochs = itertools.count(1)
         self._lock = threading.Lock()
 
     def add(self, reader: str, events: Sequence[BookEvent]) -> None:
         """Add events; those with a known message id are ignored."""
         with self._lock:
-            epoch, kept = self._kept.get(reader, (0, ()))
-            self._kept[reader] = (epoch + 1, _merged(kept, events)[-self._events :])
-            self._kept.move_to_end(reader)
-            if len(self._kept) > self._readers:
-                self._kept.popitem(last=False)
+            self._keep(reader, _merged(self.of(reader)[1], events))
+
+    def replace(self, reader: str, events: Sequence[BookEvent]) -> None:
+        """Keep these events of a reader and no others."""
+        with self._lock:
+            self._keep(reader, _merged((), events))
 
     def of(self, reader: str) -> tuple[int, Sequence[BookEvent]]:
         """The reader's epoch and events."""
@@ -69,6 +72,16 @@ class RecentEventsInMemory:
             _, events = self._kept.pop(source, (0, ()))
         if events:
             self.add(target, events)
+
+    def _keep(self, reader: str, events: tuple[BookEvent, ...]) -> None:
+        newest = events[-self._events :]
+        if newest == self.of(reader)[1]:
+            return
+        # One count for all readers: an epoch is not given again to a reader who was forgotten and came back.
+        self._kept[reader] = (next(self._epochs), newest)
+        self._kept.move_to_end(reader)
+        if len(self._kept) > self._readers:
+            self._kept.popitem(last=False)
 
 
 def _merged(kept: Iterable[BookEvent], new: Iterable[BookEvent]) -> tuple[BookEvent, ...]:

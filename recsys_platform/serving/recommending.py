@@ -5,7 +5,7 @@ Belongs here: which rung answers, and the items of an answer. Does not: HTTP (ga
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ from recsys_platform.recommender.lists.live import LiveList, LiveReader
 from recsys_platform.recommender.lists.published_tables import MATCHES, OWN_LANGUAGE, POPULAR, REASONS
 from recsys_platform.recommender.ranking.top_k import NONE
 from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving.errors import BackendError
 from recsys_platform.serving.following import Served, ServedModel
 from recsys_platform.serving.recent_events import RecentEvents, with_events
 from recsys_platform.serving.snapshot import EVERYONE, ListedBook, Profile, Snapshot
@@ -61,12 +62,54 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str
 
 
+class Backend(Protocol):
+    """Asks the model of an alias, here or on another machine; raises BackendError if it does not answer in time."""
+
+    @property
+    def version(self) -> str:
+        """A text that changes when another model version answers, if the state that is served does not tell."""
+
+    def recommend(self, served: Served, alias: str, profile: Profile, query: Query, seed: int) -> Answer | None:
+        """The list of the model for a profile; None if there is no such model. `seed`: of the exploration slots."""
+
+    def rank(self, served: Served, alias: str, profile: Profile, books: Sequence[str]) -> Answer | None:
+        """Given books in order, without those that the model does not know; None if it knows none."""
+
+
+class InProcess:
+    """Asks the models of this process."""
+
+    version = ""
+
+    def recommend(self, served: Served, alias: str, profile: Profile, query: Query, seed: int) -> Answer | None:
+        """The list of the model for a profile."""
+        model = served.models.get(alias)
+        return live_answer(model, profile, query, seed) if model else None
+
+    def rank(self, served: Served, alias: str, profile: Profile, books: Sequence[str]) -> Answer | None:
+        """Given books in order."""
+        model = served.models.get(alias)
+        return ranked_answer(model, profile, books) if model else None
+
+
 class Recommendations:
     """Answers requests from the state that is served now and from readers' recent events."""
 
-    def __init__(self, served: Callable[[], Served], recent: RecentEvents, on_failure: Callable[[str], None]) -> None:
-        """`served`: the state of now. `on_failure`: is told each rung that failed."""
+    def __init__(
+        self,
+        served: Callable[[], Served],
+        recent: RecentEvents,
+        on_failure: Callable[[str], None],
+        backend: Backend | None = None,
+    ) -> None:
+        """`served`: the state of now. `on_failure`: is told each rung that failed. `backend`: asks models, here by default."""
         self._served, self._recent, self._on_failure = served, recent, on_failure
+        self._backend = backend or InProcess()
+
+    @property
+    def version(self) -> str:
+        """A text that changes with all that a list depends on, apart from the reader."""
+        return f"{self._served().version}{self._backend.version}"
 
     def epoch(self, reader: str) -> int:
         """A number that grows with each event of a reader."""
@@ -86,7 +129,7 @@ class Recommendations:
             return _NOTHING
         profile = self.profile(user_id)
         rungs: list[Callable[[], Answer | None]] = [
-            lambda: _live(served.models.get(alias), profile, query, seed_of(user_id, request_id)),
+            lambda: self._backend.recommend(served, alias, profile, query, seed_of(user_id, request_id)),
             lambda: _published(snapshot, user_id, profile, query),
         ]
         return self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)])
@@ -96,17 +139,13 @@ class Recommendations:
         served = self._served()
         if served.snapshot is None:
             return _NOTHING
-        live = [lambda: _live(served.models.get(alias), profile, query, seed_of("guest", request_id))]
+        live = [lambda: self._backend.recommend(served, alias, profile, query, seed_of("guest", request_id))]
         return self._first_answer([*live, *_popular_rungs(served.snapshot, profile, query)])
 
     def rank(self, user_id: str, books: Sequence[str], *, alias: str = PRODUCTION) -> Answer:
         """Order books for a reader, finished ones too; the books that no model knows are left out."""
         served = self._served()
-        model = served.models.get(alias)
-        known = [book for book in dict.fromkeys(books) if model and book in model.index_of]
-        if model is None or not known:
-            return _NOTHING
-        return _ranked(model, self.profile(user_id), known)
+        return self._first_answer([lambda: self._backend.rank(served, alias, self.profile(user_id), books)])
 
     def similar(self, book_id: str, query: Query) -> Answer | None:
         """Books similar to a book; None for an unknown book."""
@@ -132,6 +171,8 @@ class Recommendations:
             try:
                 if (answer := rung()) is not None:
                     return answer
+            except BackendError:  # the backend has logged it
+                self._on_failure("model host")
             except Exception:  # noqa: BLE001  # whatever breaks behind a rung, the next one answers
                 _LOG.exception("A rung of the ladder failed")
                 self._on_failure("rung")
@@ -141,9 +182,8 @@ class Recommendations:
 _NOTHING = Answer(items=(), source="none", model="", model_version="")
 
 
-def _live(model: ServedModel | None, profile: Profile, query: Query, seed: int) -> Answer | None:
-    if model is None:
-        return None
+def live_answer(model: ServedModel, profile: Profile, query: Query, seed: int) -> Answer:
+    """Return the list of a model for a profile. `seed`: of the exploration slots."""
     index = model.index_of
     language = query.language or profile.language
     reader = LiveReader(
@@ -173,7 +213,11 @@ def _books_of_categories(model: ServedModel, categories: Sequence[str]) -> BoolA
     return np.asarray(features.matrix[:, columns].sum(axis=1)).ravel() > 0
 
 
-def _ranked(model: ServedModel, profile: Profile, books: Sequence[str]) -> Answer:
+def ranked_answer(model: ServedModel, profile: Profile, given: Sequence[str]) -> Answer | None:
+    """Order given books for a profile; the books that the model does not know are left out. None if it knows none."""
+    books = [book for book in dict.fromkeys(given) if book in model.index_of]
+    if not books:
+        return None
     index = np.array(_indexes(model.index_of, books))
     reader = LiveReader(_indexes(model.index_of, profile.history), (), (), profile.language, profile.interests)
     scores = model.live.score(reader)[0, index]

@@ -272,15 +272,12 @@ class Snapshot:
     @cached_property
     def items(self) -> Dataset:
         """The books as a data set without readers."""
-        nobody = pa.table({name: pa.array([], kind) for name, kind in _NO_INTERACTIONS.items()})
-        return build_dataset(
-            nobody, pa.table({"user_id": pa.array([], pa.string())}), pq.read_table(self.folder / ITEMS)
-        )
+        return items_in(self.folder)
 
     @cached_property
     def rules(self) -> ListRules:
         """The list rules that the publication was made with."""
-        return parse_list_rules(json.loads((self.folder / RULES).read_text(encoding="utf-8")), where=RULES)
+        return rules_in(self.folder)
 
     @cached_property
     def signals(self) -> Signals:
@@ -291,6 +288,17 @@ class Snapshot:
         with self._environment.begin(db=self._databases[database]) as transaction:
             found: bytes | None = transaction.get(_key(key))
             return found
+
+
+def items_in(folder: Path) -> Dataset:
+    """Read the books of a folder as a data set without readers."""
+    nobody = pa.table({name: pa.array([], kind) for name, kind in _NO_INTERACTIONS.items()})
+    return build_dataset(nobody, pa.table({"user_id": pa.array([], pa.string())}), pq.read_table(folder / ITEMS))
+
+
+def rules_in(folder: Path) -> ListRules:
+    """Read the list rules of a folder."""
+    return parse_list_rules(json.loads((folder / RULES).read_text(encoding="utf-8")), where=RULES)
 
 
 _NO_INTERACTIONS = {

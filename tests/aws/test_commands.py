@@ -1,26 +1,26 @@
 """The commands that talk to other systems: Firehose, Athena, SageMaker; each through the command itself."""
 
-import datetime as dt
 import gzip
 import json
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
-import numpy as np
 import pytest
 
 from recsys_platform.catalog.schema_history import record_tables
 from recsys_platform.catalog.tables import LocalCatalog
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.s3 import S3Hub
-from recsys_platform.recommender.registry.files import Provenance
-from recsys_platform.recommender.registry.versions import Registry
+from recsys_platform.recommender.lists.list_rules import parse_list_rules
+from recsys_platform.serving.model_host.folder import load_host_folder
 from tests.support.commands import recsys as run_command
 from tests.support.servers import free_port, running
+from tests.support.serving_world import make_world
 
 RunRecsys = Callable[..., tuple[int, str, str]]
 
@@ -163,19 +163,21 @@ def test_a_table_that_is_not_there_or_not_in_s3_is_said_in_one_sentence(
 IMAGE, ROLE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/recsys:1", "arn:aws:iam::123456789012:role/recsys-endpoint"
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The folder of a published world, and its versions by name; `item_knn` is in production."""
+    folder = tmp_path_factory.mktemp("published")
+    made = make_world(folder)
+    made.publish(parse_list_rules({}))
+    (folder / "models").symlink_to(folder / "registry")
+    return folder, made.versions
+
+
 @pytest.fixture
-def versions(home: Path, new_registry: Callable[[Path], Registry]) -> list[str]:
-    """Two versions of a model, the first of which is in production."""
-    home.mkdir()
-    registry = new_registry(home / "models")
-    facts = [
-        Provenance(created_at=dt.datetime(2026, 11, 22, hour), data_hash=str(hour), code_version="0.1")
-        for hour in (1, 2)
-    ]
-    arrays = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3)}
-    made = [registry.log("ease", arrays, each) for each in facts]
-    registry.set_alias("production", made[0], why="a test")
-    return made
+def versions(home: Path, published: tuple[Path, dict[str, str]]) -> list[str]:
+    """Two versions of a world, the first of which is in production."""
+    home.symlink_to(published[0])
+    return [published[1][name] for name in ("item_knn", "ease")]
 
 
 @pytest.fixture
@@ -207,6 +209,15 @@ def test_versions_are_deployed_get_their_share_of_traffic_and_lose_it_again(
     assert [line[:1] + line[2:] for line in lines[2:]] == [["champion", "0.75", "75%"], ["challenger", "0.25", "25%"]]
     assert recsys("sagemaker", "rollback")[1] == "challenger gets no more traffic of recsys.\n"
     assert recsys("sagemaker", "rollback")[1] == "challenger has no traffic of recsys.\n"
+
+
+@pytest.mark.usefixtures("versions")
+def test_a_version_is_packed_into_a_file(recsys: RunRecsys, tmp_path: Path) -> None:
+    code, said, _ = recsys("sagemaker", "pack", "--to", str(tmp_path / "model.tar.gz"))
+    assert (code, " holds item_knn-v" in said) == (0, True)
+    with tarfile.open(tmp_path / "model.tar.gz") as archive:
+        archive.extractall(tmp_path / "opt", filter="data")
+    assert load_host_folder(tmp_path / "opt").artifact.variant == "item_knn"
 
 
 @pytest.mark.usefixtures("versions")

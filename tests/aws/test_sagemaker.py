@@ -1,26 +1,23 @@
 """A model version goes to SageMaker once, under names it takes, and gets the share of traffic it is given."""
 
-import datetime as dt
 import gzip
 import io
 import json
+import shutil
 import tarfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
-import numpy as np
 import pytest
 
 from recsys_platform.common.errors import HubError
 from recsys_platform.hub.s3 import S3Hub
-from recsys_platform.recommender.errors import RegistryError
-from recsys_platform.recommender.registry.files import Provenance, read_arrays, read_manifest
-from recsys_platform.recommender.registry.versions import Registry
-from recsys_platform.serving.errors import DeployError
+from recsys_platform.recommender.lists.list_rules import parse_list_rules
+from recsys_platform.serving.errors import ArtifactError, DeployError
+from recsys_platform.serving.model_host.folder import load_host_folder, write_host_folder
 from recsys_platform.serving.sagemaker.archive import pack, upload
 from recsys_platform.serving.sagemaker.endpoint import (
     STEPS,
@@ -35,21 +32,24 @@ from recsys_platform.serving.sagemaker.endpoint import (
     shares,
     weights_for,
 )
+from tests.support.serving_world import make_world
 
-ARRAYS = {"vectors": np.arange(6, dtype=np.float32).reshape(2, 3), "book_ids": np.array(["b1", "ü"], dtype=object)}
-FACTS = Provenance(created_at=dt.datetime(2026, 11, 22, 12, 30), data_hash="abc", code_version="0.1")
 ROLE = "arn:aws:iam::123456789012:role/recsys-endpoint"
 SERVING = Container("123456789012.dkr.ecr.eu-west-1.amazonaws.com/recsys:1", ROLE, {"WORKERS": "2"})
 
 
-@pytest.fixture
-def registry(new_registry: Callable[[Path], Registry], tmp_path: Path) -> Registry:
-    return new_registry(tmp_path / "models")
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The host folder of a version, written from a published world."""
+    made = make_world(tmp_path_factory.mktemp("world"))
+    made.publish(parse_list_rules({}))
+    return write_host_folder(made.home, made.registry, made.versions["item_knn"])
 
 
 @pytest.fixture
-def version(registry: Registry) -> str:
-    return registry.log("item_knn", ARRAYS, FACTS)
+def folder(published: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test."""
+    return Path(shutil.copytree(published, tmp_path / published.name))
 
 
 @pytest.fixture
@@ -77,64 +77,60 @@ def put_in_service(sagemaker: SageMaker, *variants: Variant) -> Endpoint:
 # The archive
 
 
-def test_an_archive_holds_the_files_of_the_version_at_its_root(registry: Registry, version: str) -> None:
-    with tarfile.open(fileobj=io.BytesIO(pack(registry, version))) as archive:
+def test_an_archive_holds_the_files_of_a_model_host_at_its_root(folder: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(pack(folder))) as archive:
         members = archive.getmembers()
-        assert [each.name for each in members] == ["book_ids.parquet", "manifest.json", "vectors.npy"]
+        names = [each.name for each in members]
+        assert names == sorted(path.name for path in folder.iterdir())
+        assert {"manifest.json", "golden.json", "catalog.json", "items.parquet", "list_rules.json"} < set(names)
         assert {(each.mtime, each.uid, each.gid, each.uname, each.mode) for each in members} == {(0, 0, 0, "", 0o644)}
-        kept = archive.extractfile("vectors.npy")
-        assert kept is not None
-        assert np.load(io.BytesIO(kept.read())).tolist() == ARRAYS["vectors"].tolist()
 
 
-def test_an_archive_unpacked_is_read_without_the_registry(registry: Registry, version: str, tmp_path: Path) -> None:
+def test_an_archive_unpacked_is_served_without_registry_and_snapshot(folder: Path, tmp_path: Path) -> None:
     unpacked = tmp_path / "opt"
-    with tarfile.open(fileobj=io.BytesIO(pack(registry, version))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(pack(folder))) as archive:
         archive.extractall(unpacked, filter="data")
-    manifest = read_manifest(unpacked, registry.info(version).content)
-    assert read_arrays(unpacked, manifest)["book_ids"].tolist() == ["b1", "ü"]
+    assert load_host_folder(unpacked).artifact.variant == "item_knn"
 
 
-def test_the_same_version_gives_the_same_bytes_wherever_and_whenever(
-    registry: Registry, version: str, new_registry: Callable[[Path], Registry], tmp_path: Path
-) -> None:
-    other = new_registry(tmp_path / "other")
-    once, again = pack(registry, version), pack(other, other.log("item_knn", ARRAYS, FACTS))
+def test_the_same_folder_gives_the_same_bytes_wherever_and_whenever(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    once, again = pack(folder), pack(other)
     assert once == again
     assert once[4:8] == b"\0" * 4  # gzip's own time
     assert len(gzip.decompress(once)) > len(once)
 
 
-def test_what_was_not_logged_is_not_packed(registry: Registry, version: str, tmp_path: Path) -> None:
-    folder = registry.folder(version)
+def test_what_is_in_no_manifest_is_not_packed(folder: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("x")
     for stray in (folder / "zz", folder / ".notes"):
         stray.symlink_to(secret) if stray.name == "zz" else stray.write_text("x")
-        with pytest.raises(DeployError, match=f"{stray.name} is a link or was not logged"):
-            pack(registry, version)
+        with pytest.raises(DeployError, match=f"{stray.name} is a link or is in no manifest"):
+            pack(folder)
         stray.unlink()
-    logged = folder / "vectors.npy"
-    logged.rename(tmp_path / "moved.npy")
-    logged.symlink_to(tmp_path / "moved.npy")
-    with pytest.raises(DeployError, match=r"vectors\.npy is a link"):
-        pack(registry, version)
+    listed = folder / "items.parquet"
+    listed.rename(tmp_path / "moved.parquet")
+    listed.symlink_to(tmp_path / "moved.parquet")
+    with pytest.raises(DeployError, match=r"items\.parquet is a link"):
+        pack(folder)
 
 
-def test_a_damaged_version_is_not_packed(registry: Registry, version: str) -> None:
-    (registry.folder(version) / "vectors.npy").write_bytes(b"x")
-    with pytest.raises(RegistryError, match=r"vectors\.npy is missing or was changed"):
-        pack(registry, version)
+def test_a_damaged_folder_is_not_packed(folder: Path) -> None:
+    (folder / "list_rules.json").write_bytes(b"x")
+    with pytest.raises(ArtifactError, match=r"list_rules\.json was changed"):
+        pack(folder)
 
 
-def test_an_archive_is_uploaded_once(registry: Registry, version: str, bucket: str) -> None:
+def test_an_archive_is_uploaded_once(folder: Path, bucket: str) -> None:
     models = S3Hub(bucket, "models")
-    address = upload(registry, version, models)
-    assert address == f"s3://{bucket}/models/item_knn-v1-{registry.info(version).content[:12]}/model.tar.gz"
-    (item,) = models.objects("item_knn-v1")
-    assert models.get(item.key) == pack(registry, version)
-    (registry.folder(version) / "vectors.npy").unlink()  # it is not packed again
-    assert upload(registry, version, models) == address
+    address = upload(folder, models)
+    assert address == f"s3://{bucket}/models/{folder.name}/model.tar.gz"
+    (item,) = models.objects("item_knn-v")
+    assert models.get(item.key) == pack(folder)
+    (folder / "golden.json").unlink()  # it is not packed again
+    assert upload(folder, models) == address
 
 
 # Names

@@ -1,5 +1,6 @@
 """`recsys sagemaker`: model versions behind a SageMaker endpoint, and their share of the traffic."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,13 +45,40 @@ def deploy(
     from recsys_platform.serving.sagemaker.deployment import Hosting, deploy_versions
     from recsys_platform.serving.sagemaker.endpoint import Container
 
-    client, registry = _sagemaker_client(), registry_of(open_world())
+    settings = open_world()
+    client, registry = _sagemaker_client(), registry_of(settings)
     hosting = Hosting(models, Container(image, role_arn, _parse_environment(env or [])), instance_type, instances)
-    done = deploy_versions(client, registry, hosting, endpoint, champion=version, challenger=challenger, shadow=shadow)
+    done = deploy_versions(
+        client,
+        registry,
+        hosting,
+        endpoint,
+        home=settings.serving_root,
+        champion=version,
+        challenger=challenger,
+        shadow=shadow,
+    )
     OUT.print(f"The endpoint {endpoint} is {done}.", soft_wrap=True)
     if wait:
         client.wait(endpoint)
         OUT.print(f"The endpoint {endpoint} is in service.", soft_wrap=True)
+
+
+@sagemaker.command()
+def pack(
+    version: Annotated[str, typer.Argument(help="Version or alias.")] = "production",
+    to: Annotated[Path, typer.Option(metavar="FILE", help="Archive to write.")] = Path("model.tar.gz"),
+) -> None:
+    """Write the archive of a version, which a container of SageMaker unpacks into /opt/ml/model; nothing is sent."""
+    from recsys_platform.serving.model_host.folder import write_host_folder
+    from recsys_platform.serving.sagemaker import archive
+    from recsys_platform.serving.sagemaker.deployment import version_of
+
+    settings = open_world()
+    registry = registry_of(settings)
+    folder = write_host_folder(settings.serving_root, registry, version_of(registry, version))
+    to.write_bytes(archive.pack(folder))
+    OUT.print(f"{to} holds {folder.name}.", soft_wrap=True)
 
 
 @sagemaker.command()

@@ -1,11 +1,13 @@
 """`recsys serve` and `recsys keys`: the recommendation API and who may call it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from recsys_platform.cli.console import OUT
 from recsys_platform.cli.worlds import open_world
+from recsys_platform.common.errors import InputError
 
 _ROLE = typer.Option("--role", help="What the key may do: app, reader, analyst or admin; may be repeated.")
 _KEY_ID = typer.Argument(metavar="ID", help="The id of a key, listed by `recsys keys list`.")
@@ -26,6 +28,29 @@ def serve(
         _, text = store.create("first key of this world")
         OUT.print(f"A first key, shown once: {text}", soft_wrap=True)
     server.serve(settings, host=host, port=port)
+
+
+def model_host(
+    command: Annotated[str, typer.Argument(hidden=True)] = "serve",
+    *,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SM_MODEL_DIR", help="Folder of a model; by default SageMaker's, if there is one, else this world."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",  # noqa: S104  # a container's
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the host.")] = 8080,
+) -> None:
+    """Serve a model without readers: GET /ping and POST /invocations, as SageMaker asks."""
+    from recsys_platform.serving.model_host import server
+
+    if command != "serve":  # SageMaker starts a container with this word
+        raise InputError(f"{command} is not a command of a model host: it has only `serve`.")
+    found = folder or server.container_folder()
+    app = server.host_of_folder(found) if found else server.host_of_world(open_world())
+    OUT.print(f"Model host on http://{host}:{port}: GET /ping, POST /invocations; Ctrl+C ends it.")
+    server.serve(app, host=host, port=port)
 
 
 @keys.command()

@@ -50,6 +50,7 @@ ENDPOINTS = (
         Recommended,
         query=ListQuery,
         other_statuses=(304,),
+        asks_model=True,
     ),
     Endpoint(
         "POST",
@@ -59,6 +60,7 @@ ENDPOINTS = (
         "Recommendations for a guest",
         Recommended,
         body=GuestRequest,
+        asks_model=True,
     ),
     Endpoint(
         "GET",
@@ -69,8 +71,18 @@ ENDPOINTS = (
         Home,
         query=HomeQuery,
         cost=3,
+        asks_model=True,
     ),
-    Endpoint("POST", "/v1/rank", handlers.rank, _CALLERS, "Put books in order for a reader", Ranked, body=RankRequest),
+    Endpoint(
+        "POST",
+        "/v1/rank",
+        handlers.rank,
+        _CALLERS,
+        "Put books in order for a reader",
+        Ranked,
+        body=RankRequest,
+        asks_model=True,
+    ),
     Endpoint(
         "GET",
         "/v1/books/{book_id}/similar",

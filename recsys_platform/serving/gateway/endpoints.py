@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -57,8 +58,8 @@ Handler = Callable[[Gateway, Call], Any]
 class Endpoint:
     """One method and path. `roles`: who may call it, None for everybody; there is no default, so that none is open by forgetting.
 
-    `cost`: tokens of the caller's bucket. `body_forms`, `other_statuses`: for the document, where a body has
-    several forms, and a good answer may have another status.
+    `cost`: tokens of the caller's bucket. `body_forms`, `other_statuses`: for the document, where a body has several forms, and a good
+    answer may have another status. `asks_model`: the handler may wait for a model host.
     """
 
     method: str
@@ -74,6 +75,7 @@ class Endpoint:
     other_statuses: tuple[int, ...] = ()
     cost: int = 1
     problems: tuple[str, ...] = field(default=())
+    asks_model: bool = False
 
 
 def route_of(endpoint: Endpoint, gateway: Gateway) -> Route:
@@ -114,7 +116,11 @@ class _EndpointApp:
         query = self._query_of(scope["query_string"])
         path = _validated(lambda: msgspec.convert(scope["path_params"], _Path), "path")
         body = await self._body(receive) if self._decode else None
-        found = endpoint.handler(gateway, Call(request_id, caller, path, query, body, headers))
+        call = Call(request_id, caller, path, query, body, headers)
+        if endpoint.asks_model and gateway.is_remote:  # a model host may take its time: others are answered meanwhile
+            found = await run_in_threadpool(endpoint.handler, gateway, call)
+        else:
+            found = endpoint.handler(gateway, call)
         if isawaitable(found):
             found = await found
         return found if isinstance(found, Reply) else Reply(self._encode(found), endpoint.status), limits

@@ -56,14 +56,15 @@ def recommendations(gateway: Gateway, call: Call) -> Reply:
     call.caller.check_reader(user_id)
     # Everything that a list depends on; an event or a new version gives another key, so nothing has to be deleted.
     route = gateway.follower.routing.route(user_id, call.query.surface)
-    key = (user_id, gateway.recommendations.epoch(user_id), gateway.follower.served.version, route, call.query)
+    key = (user_id, gateway.recommendations.epoch(user_id), gateway.recommendations.version, route, call.query)
     prepared = gateway.lists.get(key)
     gateway.metrics.cache["miss" if prepared is None else "hit"].inc()
     if prepared is None:
         asked = _query_of(call.query)
         answer = gateway.recommendations.for_user(user_id, asked, call.request_id, alias=route.model)
         prepared = _prepared(gateway, answer, route, _etag(key))
-        gateway.lists.keep(key, prepared)
+        if not gateway.is_remote or answer.source == "live":  # what stands in for a host that is away is not kept
+            gateway.lists.keep(key, prepared)
     exposure = Exposure(call.request_id, call.query.surface, route, user_id)
     _log_exposure(gateway, exposure, prepared.answer, prepared.shown)
     gateway.metrics.answers[prepared.answer.source].inc()

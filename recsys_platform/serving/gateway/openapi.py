@@ -67,7 +67,11 @@ def openapi_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
             "schemas": {name: schema for name, schema in components.items() if name not in queries},
             "headers": _HEADERS,
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "A key of `recsys keys create`."}
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key of `recsys keys create`, or a token of the OpenID Connect provider of the settings.",
+                }
             },
         },
     }

@@ -14,10 +14,14 @@ from recsys_platform.serving.gateway.access import Access
 from recsys_platform.serving.gateway.api import create_app
 from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.gateway.limits import Limits, parse_quotas
+from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.gateway.tokens import Provider, Tokens
+from recsys_platform.serving.model_hosts import ModelHosts
 from recsys_platform.serving.recent_events import RecentEventsInMemory
+from recsys_platform.serving.recent_events_redis import RecentEventsInRedis
 from recsys_platform.serving.routing import Routing
+from recsys_platform.serving.shared_redis import SharedRedis
 
 PORT = 8000
 
@@ -42,14 +46,26 @@ def tokens_of(settings: Settings) -> Tokens | None:
     )
 
 
+def shared_redis_of(settings: Settings, metrics: Metrics) -> SharedRedis | None:
+    """The Redis that gateways share; None without one."""
+    if settings.redis_url is None:
+        return None
+    return SharedRedis(settings.redis_url.get_secret_value(), metrics.failures.labels("redis").inc)
+
+
 def gateway_of(settings: Settings) -> Gateway:
     """The gateway of a world."""
-    home = settings.serving_root
+    home, metrics = settings.serving_root, Metrics()
+    shared = shared_redis_of(settings, metrics)
+    hosts = settings.model_hosts.split() if settings.model_hosts else []
+    routing = Routing(lambda: experiments_of(settings))
     return Gateway(
-        follower=Follower(home, registry_of(settings), Routing(lambda: experiments_of(settings))),
-        recent=RecentEventsInMemory(),
+        follower=Follower(home, registry_of(settings), routing, loads_models=not hosts),
+        backend=ModelHosts(hosts) if hosts else None,
+        recent=RecentEventsInRedis(shared) if shared else RecentEventsInMemory(),
         spool=EventSpool(home / "spool", to_hub(hub_of(settings))),
-        limits=Limits(parse_quotas(settings.api_limits)),
+        limits=Limits(parse_quotas(settings.api_limits), shared),
+        metrics=metrics,
         access=Access(key_store_of(settings), tokens_of(settings)),
     )
 

@@ -13,7 +13,7 @@ from recsys_platform.serving.gateway.access import Access
 from recsys_platform.serving.gateway.limits import Limits
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.recent_events import RecentEvents
-from recsys_platform.serving.recommending import Answer, Recommendations
+from recsys_platform.serving.recommending import Answer, Backend, Recommendations
 
 _LOG = logging.getLogger(__name__)
 Value = TypeVar("Value")
@@ -46,7 +46,7 @@ class Prepared:
 
 @dataclass
 class Gateway:
-    """Everything that a request may need; no handler opens anything."""
+    """Everything that a request may need; no handler opens anything. `backend`: model hosts, if models are not in this process."""
 
     follower: Follower
     recent: RecentEvents
@@ -56,12 +56,21 @@ class Gateway:
     metrics: Metrics = field(default_factory=Metrics)
     lists: Bounded[Prepared] = field(default_factory=lambda: Bounded(20_000))
     exposures: Bounded[tuple[str | None, Answer]] = field(default_factory=lambda: Bounded(20_000))
+    backend: Backend | None = None
 
     def __post_init__(self) -> None:
         """Make what answers."""
         self.recommendations = Recommendations(
-            lambda: self.follower.served, self.recent, lambda what: self.metrics.failures.labels(what).inc()
+            lambda: self.follower.served,
+            self.recent,
+            lambda what: self.metrics.failures.labels(what).inc(),
+            self.backend,
         )
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether models are asked over the network."""
+        return self.backend is not None
 
     def log_failure(self, path: str, request_id: str) -> None:
         """Log the exception that is handled now, without the request: it may hold ids of persons."""

@@ -4,12 +4,14 @@ Belongs here: which versions an endpoint consists of. Does not: SageMaker's obje
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from recsys_platform.hub.factory import is_s3_url, open_hub
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.recommender.registry.versions import ALIASES, Registry
 from recsys_platform.serving.errors import DeployError
+from recsys_platform.serving.model_host.folder import write_host_folder
 from recsys_platform.serving.sagemaker.archive import upload
 from recsys_platform.serving.sagemaker.endpoint import Container, Endpoint, SageMaker, Variant
 
@@ -32,18 +34,20 @@ def deploy_versions(
     hosting: Hosting,
     endpoint: str,
     *,
+    home: Path,
     champion: str = "production",
     challenger: str | None = None,
     shadow: str | None = None,
 ) -> Literal["created", "updated", "unchanged"]:
     """Deploy registry versions, given as versions or aliases, behind an endpoint; does not wait until it is in service.
 
-    The challenger starts without traffic. A shadow gets a copy of each request. Raises `DeployError` for an alias that is not set,
-    `RegistryError` for a version that does not exist.
+    `home`: the folder `serving` of the world, whose item catalog and list rules go into the archives. The challenger starts without
+    traffic. A shadow gets a copy of each request. Raises `DeployError` for an alias that is not set, `RegistryError` for a version
+    that does not exist.
     """
 
     def variant_of(name: str, version: str, weight: float) -> Variant:
-        model = create_model_of(sagemaker, registry, hosting, version)
+        model = create_model_of(sagemaker, registry, hosting, version, home)
         return Variant(name, model, weight, instance_type=hosting.instance_type, instances=hosting.instances)
 
     variants = [variant_of(CHAMPION, champion, 1)]
@@ -52,10 +56,11 @@ def deploy_versions(
     return sagemaker.deploy(Endpoint(endpoint, tuple(variants), copied))
 
 
-def create_model_of(sagemaker: SageMaker, registry: Registry, hosting: Hosting, version: str) -> str:
+def create_model_of(sagemaker: SageMaker, registry: Registry, hosting: Hosting, version: str, home: Path) -> str:
     """Upload the archive of a version (or alias) and create its SageMaker model, unless they exist; returns the model's name."""
     found = version_of(registry, version)
-    data_url = upload(registry, found, _bucket_of(hosting.models))
+    bucket = _bucket_of(hosting.models)
+    data_url = upload(write_host_folder(home, registry, found), bucket)
     return sagemaker.create_model(registry.info(found).variant, found, data_url, hosting.container)
 
 

@@ -1,0 +1,45 @@
+"""The gateway in AWS Lambda: `handler` answers events of API Gateway (v1, v2) and of load balancers.
+
+Belongs here: loading once an environment, what an invocation does besides answering. Does not: the API (api.py).
+
+A frozen environment runs no thread and may not wake again. So each invocation delivers its events before it ends.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from mangum import Mangum
+
+from recsys_platform.config.settings import load_settings
+from recsys_platform.serving.gateway.api import create_app
+from recsys_platform.serving.gateway.server import gateway_of
+from recsys_platform.serving.gateway.state import Gateway
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+_TEXT = ["text/", "application/json", "application/problem+json"]
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one event; name this function as the handler of the Lambda function."""
+    return _handler_of_settings()(event, context)
+
+
+@cache
+def _handler_of_settings() -> Handler:
+    return handler_of(gateway_of(load_settings()))
+
+
+def handler_of(gateway: Gateway) -> Handler:
+    """Load what a gateway serves and return what answers events with it."""
+    gateway.follower.start()
+    gateway.spool.folder.mkdir(parents=True, exist_ok=True)
+    # The lifespan would run in every invocation, and load everything each time.
+    answer = Mangum(create_app(gateway), lifespan="off", text_mime_types=_TEXT)
+
+    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        found = answer(event, context)
+        gateway.spool.flush()
+        return found
+
+    return handle

@@ -1,0 +1,144 @@
+"""Models on other machines: asked over HTTP within a deadline, and left alone for a while when they do not answer.
+
+Belongs here: which host is asked, deadlines, retries. Does not: what is answered instead (recommending.py), the host (model_host/).
+"""
+
+import itertools
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+import msgspec
+
+from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving.breaker import Breaker, Open
+from recsys_platform.serving.errors import BackendError
+from recsys_platform.serving.following import Served
+from recsys_platform.serving.model_host.contract import HostAnswer, HostRequest
+from recsys_platform.serving.recommending import Answer, Query, RecommendedBook
+from recsys_platform.serving.snapshot import Profile
+
+_LOG = logging.getLogger(__name__)
+DEADLINE_SECONDS = 0.06
+"""Of a whole answer's budget of 80 ms; what is left is for the rungs below."""
+CONNECT_SECONDS = 0.02
+MOST_BYTES = 6 * 1024 * 1024
+_encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(HostAnswer).decode
+
+
+class _Host:
+    """A model host and its circuit breaker."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.breaker = url.rstrip("/"), Breaker(url)
+
+    def address(self, alias: str) -> str:
+        if "{variant}" in self.url:
+            return f"{self.url.replace('{variant}', alias)}/invocations"
+        # Another model than production's is asked for by name: production's list must not pass as a variant's.
+        return f"{self.url}/invocations" if alias == PRODUCTION else f"{self.url}/models/{alias}/invocations"
+
+
+class ModelHosts:
+    """Asks one of several equal model hosts, in turn; safe for threads.
+
+    An invocation changes nothing and carries its seed, so it may be repeated: one that fails before the deadline goes to the next
+    host, and at last to the first again, whose connection may just have been an old one.
+    """
+
+    def __init__(self, urls: Sequence[str], deadline_seconds: float = DEADLINE_SECONDS) -> None:
+        """`urls`: such as `http://host:8080`; `{variant}` in one stands for the alias of the model, as in `…/models/{variant}`."""
+        self._hosts = [_Host(url) for url in urls]
+        self._turn = itertools.count()
+        self._deadline = deadline_seconds
+        self._versions: dict[str, str] = {}
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=30)
+        self._client = httpx.Client(limits=limits, follow_redirects=False, headers={"accept-encoding": "identity"})
+
+    @property
+    def version(self) -> str:
+        """The model versions that answered last, by alias."""
+        return "".join(f"|{alias}={label}" for alias, label in sorted(self._versions.items()))
+
+    def recommend(self, served: Served, alias: str, profile: Profile, query: Query, seed: int) -> Answer | None:
+        """The list of the model for a profile."""
+        request = HostRequest(
+            **_reader_fields(profile),
+            language=query.language or profile.language,
+            exclude=query.exclude,
+            categories=query.categories,
+            k=query.offset + query.k,
+            seed=seed,
+        )
+        return self._answer(served, alias, request, query.offset)
+
+    def rank(self, served: Served, alias: str, profile: Profile, books: Sequence[str]) -> Answer | None:
+        """Given books in order."""
+        request = HostRequest(**_reader_fields(profile), language=profile.language, books=tuple(books))
+        found = self._answer(served, alias, request, 0)
+        return found if found.items else None
+
+    def _answer(self, served: Served, alias: str, request: HostRequest, offset: int) -> Answer:
+        found = self._ask(alias, _encode(request))
+        self._versions[alias] = found.version
+        snapshot = served.snapshot
+        # A host may already know a book of which this gateway has no attributes yet.
+        known = [each for each in found.items if snapshot is None or snapshot.book(each.book_id) is not None]
+        items = [
+            RecommendedBook(
+                rank=rank,
+                book_id=each.book_id,
+                score=each.score,
+                reason=each.reason,
+                because_book_id=each.because,
+                propensity=each.propensity,
+            )
+            for rank, each in enumerate(known, 1)
+        ]
+        return Answer(items=items[offset:], source="live", model=found.model, model_version=found.version)
+
+    def _ask(self, alias: str, content: bytes) -> HostAnswer:
+        """The answer of the first host that gives one before the deadline."""
+        until = time.monotonic() + self._deadline
+        for host in self._hosts_in_turn():
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                with host.breaker.attempt():
+                    return self._post(host.address(alias), content, left)
+            except Open:
+                continue
+            except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError, BackendError) as error:
+                _LOG.warning("The model host %s failed: %s", host.url, type(error).__name__)
+        raise BackendError("No model host answered in time.")
+
+    def _hosts_in_turn(self) -> Iterator[_Host]:
+        first = next(self._turn) % len(self._hosts)
+        yield from (*self._hosts[first:], *self._hosts[: first + 1])
+
+    def _post(self, address: str, content: bytes, seconds: float) -> HostAnswer:
+        until = time.monotonic() + seconds
+        timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
+        headers = {"content-type": "application/json"}
+        with self._client.stream("POST", address, content=content, headers=headers, timeout=timeout) as response:
+            if response.status_code != 200:
+                raise BackendError(f"status {response.status_code}")
+            found = b""
+            for part in response.iter_raw():
+                found += part
+                if len(found) > MOST_BYTES or time.monotonic() > until:
+                    raise BackendError("the answer is too long or too slow")
+        return _decode(found)
+
+
+def _reader_fields(profile: Profile) -> dict[str, Any]:
+    return {
+        "history": profile.history,
+        "finished": profile.finished,
+        "interests": profile.interests,
+        "tier": "free" if profile.free else "premium",
+        "out": profile.out,
+    }

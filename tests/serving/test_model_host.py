@@ -1,0 +1,374 @@
+"""A model host answers by SageMaker's contract as the model in the gateway would; a gateway answers whatever becomes of its hosts."""
+
+import asyncio
+import csv
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from recsys_platform.recommender.lists.list_rules import parse_list_rules
+from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving.errors import ArtifactError
+from recsys_platform.serving.following import Follower, ServedModel
+from recsys_platform.serving.model_host import app as host_app
+from recsys_platform.serving.model_host.folder import CATALOG, load_host_folder, write_host_folder
+from recsys_platform.serving.model_hosts import ModelHosts
+from recsys_platform.serving.recommending import Query, live_answer
+from recsys_platform.serving.snapshot import Profile, current_version, open_snapshot
+from tests.support.serving_world import Running, ServingWorld, event, make_world
+
+Start = Callable[..., Running]
+READER = Profile(language="en", history=("b01", "b05", "b09"), finished=("b05",), out=("b02", "b05"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> ServingWorld:
+    made = make_world(tmp_path_factory.mktemp("hosted"))
+    made.publish(parse_list_rules({"exploration": {"slots": [3, 5]}}))
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(world: ServingWorld) -> Path:
+    return write_host_folder(world.home, world.registry, world.versions["item_knn"])
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Host:
+    """`recsys model-host` in a process of its own."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        options = ("model-host", "serve", "--host", "127.0.0.1", "--port", str(self.port))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from recsys_platform.cli.app import main; main()", *options],
+            env=os.environ | {"SM_MODEL_DIR": str(folder)},
+            stdout=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + 60
+        while not self.is_ready():
+            assert self.process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/ping").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def invoke(self, **request: Any) -> httpx.Response:
+        return httpx.post(f"{self.url}/invocations", json=request)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def host(folder: Path) -> Iterator[Host]:
+    started = Host(folder)
+    yield started
+    started.kill()
+
+
+def request_of(profile: Profile, **more: Any) -> dict[str, Any]:
+    given = {name: list(getattr(profile, name)) for name in ("history", "finished", "interests", "out")}
+    return {**given, "language": profile.language, "tier": "free" if profile.free else "premium", **more}
+
+
+def in_process(world: ServingWorld) -> ServedModel:
+    follower = Follower(world.home, world.registry)
+    follower.refresh()
+    return follower.served.models[PRODUCTION]
+
+
+def test_a_host_answers_as_the_model_in_the_gateway_does(host: Host, world: ServingWorld) -> None:
+    model = in_process(world)
+    for seed in (0, 7, 2**64 - 1):
+        for profile in (READER, Profile(), Profile(language="de", free=False, history=("b03",))):
+            expected = live_answer(model, profile, Query(k=8), seed)
+            found = host.invoke(**request_of(profile, k=8, seed=seed)).json()
+            assert (found["model"], found["version"]) == (expected.model, expected.model_version)
+            assert [(e["book_id"], e["score"], e["propensity"], e["because"], e["reason"]) for e in found["items"]] == [
+                (e.book_id, e.score, e.propensity, e.because_book_id, e.reason) for e in expected.items
+            ]
+
+
+def test_lists_are_given_and_taken_as_csv(host: Host) -> None:
+    text = "history,language,out,k,seed\nb01|b05|b09,en,b02|b05,4,7\n,de,,3,\n"
+    found = httpx.post(f"{host.url}/invocations", content=text, headers={"content-type": "text/csv; charset=utf-8"})
+    assert found.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(found.text)))
+    assert [(row["request"], row["rank"]) for row in rows] == [("0", str(n)) for n in (1, 2, 3, 4)] + [
+        ("1", str(n)) for n in (1, 2, 3)
+    ]
+    one = host.invoke(history=["b01", "b05", "b09"], language="en", out=["b02", "b05"], k=4, seed=7).json()
+    assert [row["book_id"] for row in rows[:4]] == [each["book_id"] for each in one["items"]]
+    headers = {"content-type": "text/csv", "accept": "application/json"}
+    assert len(httpx.post(f"{host.url}/invocations", content=text, headers=headers).json()) == 2
+    wanted = httpx.post(f"{host.url}/invocations", json={"k": 2}, headers={"accept": "text/csv"})
+    assert len(wanted.text.splitlines()) == 3
+
+
+REFUSED: dict[str, tuple[bytes, str, int]] = {
+    "no JSON": (b"{", "application/json", 400),
+    "an unknown field": (b'{"user_id": "u01"}', "application/json", 400),
+    "k of 0": (b'{"k": 0}', "application/json", 400),
+    "a deep one": (b'{"history": ' + b"[" * 100_000, "application/json", 400),
+    "CSV without rows": (b"history,k\n", "text/csv", 400),
+    "CSV with a field too many": (b"k\n3,4\n", "text/csv", 400),
+    "CSV that is not UTF-8": (b"language\n\xff\n", "text/csv", 400),
+    "another media type": (b"x", "application/x-npy", 415),
+    "too much": (b" " * (6 * 1024 * 1024 + 1), "application/json", 413),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_a_request_that_is_not_valid_is_refused_with_a_sentence(what: str, host: Host) -> None:
+    content, media_type, status = REFUSED[what]
+    found = httpx.post(f"{host.url}/invocations", content=content, headers={"content-type": media_type})
+    assert (found.status_code, found.json()["detail"][-1]) == (status, ".")
+
+
+def test_an_answer_has_at_most_as_many_bytes_as_sagemaker_takes(
+    world: ServingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host_app.MOST_BYTES == 6 * 1024 * 1024
+    monkeypatch.setattr(host_app, "MOST_BYTES", 1000)
+    model = in_process(world)
+
+    def invoke(content: str, media_type: str = "application/json") -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(host_app.create_host(lambda alias: model))
+            async with httpx.AsyncClient(transport=transport, base_url="http://host") as client:
+                return await client.post("/invocations", content=content, headers={"content-type": media_type})
+
+        return asyncio.run(ask())
+
+    assert [invoke(f'{{"k": {k}}}').status_code for k in (1, 30)] == [200, 413]
+    monkeypatch.setattr(host_app, "INVOCATION_SECONDS", 0.0)
+    many = invoke("k\n1\n1\n", "text/csv")
+    assert (many.status_code, "ask for less at once" in many.json()["detail"]) == (413, True)
+
+
+def test_books_are_put_in_order_and_unknown_ones_left_out(host: Host) -> None:
+    found = host.invoke(history=["b01"], books=["b07", "nothing", "b03"]).json()
+    assert {each["book_id"] for each in found["items"]} == {"b03", "b07"}
+    assert host.invoke(books=["nothing"]).json()["items"] == []
+    assert httpx.get(f"{host.url}/models/challenger/ping").status_code == 503
+
+
+def test_no_reader_is_in_the_folder_of_a_host(folder: Path) -> None:
+    for path in folder.iterdir():
+        assert b"u01" not in path.read_bytes()
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "another item catalog": lambda folder: change(folder, catalogue_hash="other"),
+    "no catalog": lambda folder: (folder / CATALOG).unlink(),
+    "changed rules": lambda folder: (folder / "list_rules.json").write_text("{}"),
+    "no books": lambda folder: (folder / "items.parquet").unlink(),
+    "other golden answers": lambda folder: (folder / "golden.json").write_text("{}"),
+}
+
+
+def change(folder: Path, **values: object) -> None:
+    path = folder / CATALOG
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_folder_is_refused(what: str, folder: Path, tmp_path: Path) -> None:
+    copied = copy(folder, tmp_path / "model")
+    DAMAGE[what](copied)
+    with pytest.raises(ArtifactError):
+        load_host_folder(copied)
+
+
+def copy(folder: Path, target: Path) -> Path:
+    target.mkdir()
+    for path in folder.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    return target
+
+
+def test_a_new_model_is_loaded_while_requests_are_answered_and_a_damaged_one_is_not(
+    world: ServingWorld, folder: Path, tmp_path: Path
+) -> None:
+    other = write_host_folder(world.home, world.registry, world.versions["ease"])
+    served = tmp_path / "model"
+    served.symlink_to(folder)
+    running = Host(served)
+    try:
+        swap(served, copy_damaged(other, tmp_path / "damaged"))
+        until, versions = time.monotonic() + 3, set()
+        while time.monotonic() < until:
+            versions.add(running.invoke(k=3).json()["model"])
+        assert versions == {"item_knn"}
+        swap(served, other)
+        until = time.monotonic() + 20
+        while "ease" not in versions:
+            assert time.monotonic() < until
+            found = running.invoke(k=3)
+            assert found.status_code == 200
+            versions.add(found.json()["model"])
+    finally:
+        running.kill()
+
+
+def copy_damaged(folder: Path, target: Path) -> Path:
+    (copy(folder, target) / "golden.json").write_text("{}")
+    return target
+
+
+def swap(link: Path, target: Path) -> None:
+    draft = link.with_name("next")
+    draft.symlink_to(target)
+    draft.rename(link)
+
+
+def test_a_host_answers_what_it_was_asked_before_a_signal_ends_it(folder: Path) -> None:
+    running = Host(folder)
+    rows = "k\n" + "20\n" * 2000
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        headers = {"content-type": "text/csv"}
+        answers.append(httpx.post(f"{running.url}/invocations", content=rows, headers=headers, timeout=60))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.3)
+    running.process.send_signal(signal.SIGTERM)
+    asking.join()
+    assert running.process.wait(timeout=30) in (0, 143)
+    assert answers[0].status_code == 200
+    assert len(answers[0].text.splitlines()) > 2000
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_image_copies_what_there_is_and_starts_the_host() -> None:
+    lines = (ROOT / "infra" / "model_host.Dockerfile").read_text().splitlines()
+    copied = [name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]]
+    assert copied
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    assert lines[-2:] == ['ENTRYPOINT ["recsys", "model-host"]', 'CMD ["serve"]']
+
+
+# A gateway and its hosts
+
+
+def books(answer: Any) -> list[str]:
+    return [each["book_id"] for each in answer["items"]]
+
+
+def gateway_with(world: ServingWorld, run_gateway: Start, *urls: str) -> Running:
+    follower = Follower(world.home, world.registry, loads_models=False)
+    return run_gateway(world, follower=follower, backend=ModelHosts(urls))
+
+
+def test_a_gateway_without_models_answers_as_one_that_has_them(
+    host: Host, world: ServingWorld, run_gateway: Start
+) -> None:
+    remote, local = gateway_with(world, run_gateway, host.url), run_gateway(world, "local")
+    for reader in ("u01", "u02", "nobody"):
+        for more in ({}, {"k": 4, "offset": 3}, {"language": "de"}, {"categories": "war"}, {"exclude": "b01,b02"}):
+            headers = {"x-request-id": "one-and-the-same"}  # the seed of exploration
+            path = f"/v1/users/{reader}/recommendations"
+            found, expected = (each.client.get(path, params=more, headers=headers).json() for each in (remote, local))
+            assert found == expected
+            assert found["source"] == "live"
+    for each in (remote, local):
+        each.post(event("Book Finished", books(each.recommended("u03"))[0], user="u03"))
+    assert books(remote.recommended("u03", k=2)) == books(local.recommended("u03", k=2))
+    asked = {"user_id": "u01", "book_ids": ["b01", "nothing", "b02"]}
+    ranked = [each.client.post("/v1/rank", json=asked).json() for each in (remote, local)]
+    assert [books(each) for each in ranked] == [books(ranked[0])] * 2
+    guests = [each.client.post("/v1/recommendations", json={"k": 3}).json() for each in (remote, local)]
+    assert {each["source"] for each in guests} == {"live"}
+    assert remote.gateway.follower.served.models == {}
+
+
+def test_the_ladder_answers_in_time_while_a_host_is_stopped_killed_and_started(
+    folder: Path, world: ServingWorld, run_gateway: Start
+) -> None:
+    running = Host(folder)
+    api = gateway_with(world, run_gateway, running.url)
+    assert api.recommended("u04")["source"] == "live"
+    running.process.send_signal(signal.SIGSTOP)
+    waits = [waited(api, "published") for _ in range(20)]
+    assert max(waits) < 0.5  # of 0.08 on a machine that does nothing else
+    assert sorted(waits)[10] < 0.06  # most do not wait at all: the circuit is open
+    running.process.send_signal(signal.SIGCONT)
+    time.sleep(1.2)
+    assert api.recommended("u05")["source"] == "live"  # what stood in was not kept
+    running.kill()
+    assert max(waited(api, "published") for _ in range(10)) < 0.5
+    again = Host(folder, running.port)
+    try:
+        time.sleep(1.2)
+        assert api.recommended("u06")["source"] == "live"
+    finally:
+        again.kill()
+    assert b'recsys_failures_total{what="model host"}' in api.client.get("/metrics").content
+
+
+def waited(api: Running, source: str) -> float:
+    started = time.monotonic()
+    found = api.recommended("u07", surface=f"s{started}")
+    assert found["source"] in (source, "popular")
+    return time.monotonic() - started
+
+
+def test_a_request_goes_to_another_host_when_one_refuses(host: Host, world: ServingWorld, run_gateway: Start) -> None:
+    api = gateway_with(world, run_gateway, f"http://127.0.0.1:{free_port()}", f"{host.url}/models/{{variant}}")
+    for number in range(10):
+        assert api.recommended("u08", surface=f"s{number}")["source"] == "live"
+
+
+def test_an_answer_that_is_no_answer_falls_to_the_next_rung(world: ServingWorld, run_gateway: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer_nonsense, args=(server,), daemon=True).start()
+        api = gateway_with(world, run_gateway, f"http://127.0.0.1:{server.getsockname()[1]}")
+        for number in range(5):
+            assert api.recommended("u09", surface=f"s{number}")["source"] in ("published", "popular")
+
+
+def answer_nonsense(server: socket.socket) -> None:
+    answers = (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", b"nonsense\r\n\r\n", b"HTTP/1.1 302 Found\r\n\r\n")
+    for number in range(100):
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(answers[number % len(answers)])
+
+
+def test_a_host_needs_a_snapshot_of_the_same_books(world: ServingWorld, tmp_path: Path) -> None:
+    snapshot = open_snapshot(world.home / "snapshots" / str(current_version(world.home / "snapshots")))
+    assert snapshot.manifest["catalogue_hash"]
+    with pytest.raises(Exception, match="There is no serving snapshot"):
+        write_host_folder(tmp_path, world.registry, world.versions["ease"])
