@@ -1,17 +1,22 @@
 """The loop is closed: what the API showed and what readers clicked lands, loads and joins in the marts."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import stats
 
+from recsys_platform.experiments.off_policy import Exposures, ips
 from recsys_platform.ingestion.arrivals import all_arrivals
 from recsys_platform.ingestion.loading import load_events
+from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.transform.dbt import PARSED, cached_manifest, target_folder
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.dbt_world import World
-from tests.support.serving_world import Running, ServingWorld, event
+from tests.support.serving_world import Running, ServingWorld, event, landed_lines
 
 READERS = [f"u{number:02d}" for number in range(14)]
 
@@ -63,3 +68,30 @@ def test_every_click_joins_exactly_one_exposure_and_no_answer_is_missing(
     assert {propensity for *_, propensity in found} == {1.0}
     assert world.rows("select count(*) from marts.fct_recommendation_requests") == [(len(answers),)]
     assert world.rows("select count(*) from marts.rpt_unmatched_responses") == [(0,)]
+
+
+def test_clicks_weighted_by_the_logged_propensities_give_the_true_rates_of_every_explored_book(
+    serving_world: ServingWorld, run_gateway: Any
+) -> None:
+    rules = parse_list_rules({"exploration": {"slots": [2], "pool": 8}})
+    serving_world.publish(rules)
+    api, chance = run_gateway(serving_world), np.random.default_rng(3)
+    for number in range(1_200):
+        api.recommended(f"newcomer-{number}", k=3)
+    api.gateway.spool.stop()
+    events = [json.loads(line) for line in landed_lines(api.hub)]
+    explored = [each for event in events for each in event["properties"]["items"] if each["position"] == 2]
+    shown = np.array([each["book_id"] for each in explored])
+    propensity = np.array([each["propensity"] for each in explored])
+    pool = sorted(set(shown.tolist()))
+    assert set(propensity.tolist()) == {1 / len(pool)}
+    assert stats.chisquare([np.sum(shown == book) for book in pool]).pvalue > 0.001
+    true_rate = dict(zip(pool, np.linspace(0.05, 0.6, len(pool)), strict=True))
+    clicked = (chance.random(len(shown)) < np.array([true_rate[book] for book in shown])).astype(float)
+    for book, rate in true_rate.items():
+        policy = Exposures(clicked, propensity, (shown == book).astype(float), np.arange(len(shown)))
+        estimate = ips(policy)
+        half = (estimate.high - estimate.low) / 2
+        assert abs(estimate.value - rate) < 1.6 * half  # of six intervals of 95 % each, all hold
+    plain = [each for event in events for each in event["properties"]["items"] if each["position"] != 2]
+    assert {each["propensity"] for each in plain} == {1.0}

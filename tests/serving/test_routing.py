@@ -1,6 +1,5 @@
 """Visitors are dealt to variants by the file of experiments, the same everywhere, and answered by the variant's model."""
 
-import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -14,7 +13,7 @@ from scipy import stats
 from recsys_platform.experiments.assignment import BUCKETS, ExperimentsError, assign, bucket, parse_experiments
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.routing import Route, Routing
-from tests.support.serving_world import Running, ServingWorld
+from tests.support.serving_world import Running, ServingWorld, landed_lines
 
 UNITS = [f"u{number}" for number in range(20_000)]
 
@@ -152,7 +151,7 @@ def test_each_visitor_gets_the_model_of_the_variant_and_the_exposure_says_so(
         seen.add(assigned.name)
     assert seen == {"plain", "new"}
     api.gateway.spool.stop()
-    events = [json.loads(line) for line in _landed_lines(api)]
+    events = [json.loads(line) for line in landed_lines(api.hub)]
     told = {(each["userId"], each["properties"]["surface"]): each["properties"]["variant"] for each in events}
     assert {told[user, "search"] for user in ("u01", "u02")} == {"production"}
     assert told["u01", "home"] in models
@@ -169,8 +168,3 @@ def test_a_model_of_an_experiment_that_is_not_there_stops_no_other(
     found = api.recommended("u01", surface="home")
     assert (found["source"], found["variant"]) == ("published", "new")
     assert "999" in api.client.get("/readyz").json()["detail"]
-
-
-def _landed_lines(api: Running) -> list[bytes]:
-    keys = [item.key for item in api.hub.objects("engagement_events/")]
-    return [line for key in keys for line in gzip.decompress(api.hub.get(key)).splitlines()]

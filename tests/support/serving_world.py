@@ -1,6 +1,7 @@
 """A small published world that serving reads, and a gateway that runs on it."""
 
 import datetime as dt
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def make_world(folder: Path) -> ServingWorld:
     marts = marts_of_world()
     titles = [f"Title of {book}" for book in marts["dim_books"]["book_id"].to_pylist()]
     marts["dim_books"] = marts["dim_books"].append_column("title", [titles])
-    registry, data = Registry(folder / "registry"), dataset_from_marts(marts)
+    registry, data = Registry(folder / "models"), dataset_from_marts(marts)
     names = ("popularity", "item_knn", "ease", "als")
     versions = {name: train(name, data, registry, variants=VARIANTS, now=NOW).version for name in names}
     registry.set_alias(PRODUCTION, versions["item_knn"], why="a test")
@@ -79,3 +80,9 @@ def event(name: str, book: str, *, user: str | None = "u01", device: str = "d1",
     """An event of Segment's format about a book."""
     base = {"type": "track", "event": name, "messageId": key, "userId": user, "anonymousId": device}
     return {**base, "timestamp": "2026-11-22T10:00:00Z", "properties": {"book_id": book, **more}}
+
+
+def landed_lines(hub: FolderHub) -> list[bytes]:
+    """The records of all landing objects of a hub."""
+    keys = [item.key for item in hub.objects("engagement_events/")]
+    return [line for key in keys for line in gzip.decompress(hub.get(key)).splitlines()]
