@@ -42,7 +42,7 @@ class SharedRedis:
     """Runs commands, or gives None at once while Redis is away; `replicas` is how many gateways were seen last."""
 
     def __init__(self, url: str, on_failure: Callable[[], None] = lambda: None) -> None:
-        """`url`: such as `rediss://host:6379/0`; it may hold a user and a password. `on_failure`: is told each request that went without Redis."""
+        """`url`: such as `rediss://host:6379/0`, which may hold credentials. `on_failure`: is told each request without Redis."""
         self.url, self.replicas = url, 1
         self._redis = Redis.from_url(url, **connection_options())
         self._breaker = Breaker("redis")
