@@ -81,6 +81,8 @@ $(READY_DEV): $(READY) requirements-dev.lock
 	@$(BIN)/python scripts/prerequisites.py . 2
 	@echo "Adding to .venv what tests and linters need (once; about a minute)…"
 	@$(BIN)/uv pip install --quiet --python .venv --no-deps --require-hashes --compile-bytecode -r requirements-dev.lock
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+		|| echo "note: without Chromium the tests in a browser are skipped: install it, on Debian and Ubuntu with \`sudo apt install chromium\`"
 	@touch $@
 
 .PHONY: help setup demo serve dev docs status test test-all test-aws bench lint wheel lock clean

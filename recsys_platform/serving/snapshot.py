@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -259,6 +260,12 @@ class Snapshot:
         """The profile of a reader; None for an unknown one."""
         found = self._get("profiles", user_id)
         return _decode_profile(found) if found is not None else None
+
+    def first_profiles(self, most: int) -> list[tuple[str, Profile]]:
+        """The first readers by id with their profiles, to look at; ids that are too long for a key are left out."""
+        with self._environment.begin(db=self._databases["profiles"]) as transaction:
+            found = list(islice(transaction.cursor(), most))
+        return [(key.decode(), _decode_profile(value)) for key, value in found if not key.startswith(b"\0")]
 
     def listed(self, kind: str, key: str) -> list[ListedBook] | None:
         """A list of `published`, `similar` or `popular`; None if there is none for that key."""

@@ -23,7 +23,7 @@ def serve(
 
     settings = open_world()
     store = server.key_store_of(settings)
-    OUT.print(f"Recommendation API on http://{host}:{port}, documents at /openapi.json; Ctrl+C ends it.")
+    OUT.print(f"Recommendation API on http://{host}:{port}: a page to look at, its documents at /docs; Ctrl+C ends it.")
     if settings.env == "local" and not store.keys():
         _, text = store.create("first key of this world")
         OUT.print(f"A first key, shown once: {text}", soft_wrap=True)

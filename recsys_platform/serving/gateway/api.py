@@ -18,6 +18,7 @@ from recsys_platform.serving.gateway.events import post_events
 from recsys_platform.serving.gateway.keys import Role
 from recsys_platform.serving.gateway.openapi import openapi_route
 from recsys_platform.serving.gateway.page import page_routes
+from recsys_platform.serving.gateway.portal import portal_route
 from recsys_platform.serving.gateway.problems import ProblemError, problem_reply
 from recsys_platform.serving.gateway.replies import PROBLEM
 from recsys_platform.serving.gateway.schemas import (
@@ -133,7 +134,7 @@ def create_app(gateway: Gateway) -> Starlette:
         gateway.spool.stop()
 
     routes = [route_of(each, gateway) for each in ENDPOINTS]
-    public = [openapi_route(ENDPOINTS), *page_routes(gateway)]
+    public = [openapi_route(ENDPOINTS), portal_route(ENDPOINTS, gateway.limits.quotas), *page_routes(gateway)]
     return Starlette(routes=[*routes, *public], lifespan=lifespan, exception_handlers={HTTPException: _http_problem})
 
 

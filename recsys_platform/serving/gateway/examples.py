@@ -68,9 +68,11 @@ def _listed(source: str, label: str, *items: dict[str, Any]) -> dict[str, Any]:
 
 def _shelf(name: str, title: str, source: str, label: str, *items: dict[str, Any]) -> dict[str, Any]:
     own = [item | {"request_id": f"{_ID}.{name}"} for item in items]
-    return {"name": name, "title": title, "source": source, "model_version": label, "items": own}
+    listed = _listed(source, label, *own)
+    return {"name": name, "title": title} | {key: listed[key] for key in _OF_SHELF}
 
 
+_OF_SHELF = ("source", "model_version", "experiment", "variant", "items")
 _LIKED = _item(1, _BOOK, 2.907, "matches your reading", "b00476")
 _SECOND = _item(2, _OTHER, 2.112, "matches your reading")
 _POPULAR = _item(1, _OTHER, 0.652, "popular in your language")

@@ -131,7 +131,8 @@ def home_of_reader(gateway: Gateway, reader: str, asked: HomeQuery, request_id: 
     shelves = []
     is_guest = reader.startswith(guest_key(""))
     user_id, anonymous_id = (None, reader[1:]) if is_guest else (reader, "")
-    route = gateway.follower.routing.route(user_id or anonymous_id, f"{surface}.{FOR_YOU}")
+    # Wherever the shelves are shown, they are those of the home page, experiments included.
+    route = gateway.follower.routing.route(user_id or anonymous_id, f"home.{FOR_YOU}")
     for name, title, answer in _shelves(gateway, asked, request_id, reader, shown, route):
         if not answer.items:  # a shelf that nobody sees is no exposure
             continue
@@ -140,11 +141,20 @@ def home_of_reader(gateway: Gateway, reader: str, asked: HomeQuery, request_id: 
         own_id = f"{request_id}.{name}"
         own_route = route if name == FOR_YOU else Route()
         _log_exposure(gateway, Exposure(own_id, f"{surface}.{name}", own_route, user_id, anonymous_id), answer)
-        items = _items(gateway, answer.items, own_id)
-        shelves.append(
-            Shelf(name=name, title=title, source=answer.source, model_version=answer.model_version, items=items)
-        )
+        shelves.append(_shelf(gateway, name, title, own_id, answer, own_route))
     return Home(request_id=request_id, shelves=shelves)
+
+
+def _shelf(gateway: Gateway, name: str, title: str, request_id: str, answer: Answer, route: Route) -> Shelf:
+    return Shelf(
+        name=name,
+        title=title,
+        source=answer.source,
+        model_version=answer.model_version,
+        experiment=route.experiment,
+        variant=route.variant,
+        items=_items(gateway, answer.items, request_id),
+    )
 
 
 def _shelves(

@@ -154,6 +154,10 @@ class KeyStore:
             self._checked[text] = key
         return key
 
+    def signature(self, text: str) -> str:
+        """A signature that only gateways of this world can make, such as for a cookie; no secret of a key has a colon."""
+        return self._hash(f"signed:{text}")
+
     def _find(self, text: str) -> Key | None:
         found = _KEY.fullmatch(text)
         key = self.keys().get(found["id"]) if found else None

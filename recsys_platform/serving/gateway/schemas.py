@@ -72,6 +72,8 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     source: str
     model_version: str
+    experiment: str | None
+    variant: str | None
     items: list[Item]
 
 
