@@ -20,10 +20,10 @@ CONFIG = Config(
 )
 
 
-def client(service: str) -> Any:
+def client(service: str, config: Config = CONFIG) -> Any:
     """A client of an AWS service; credentials, region and endpoint come from boto3's usual sources."""
     try:
-        return boto3.client(service, config=CONFIG)
+        return boto3.client(service, config=config)
     except BotoCoreError as error:
         raise HubError(
             f"Cannot create a client for {service}: {str(error).rstrip('.')}. Set AWS_REGION or a profile."

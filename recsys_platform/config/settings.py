@@ -48,7 +48,7 @@ _OF_OIDC = ("oidc_issuer", "oidc_audience", "oidc_jwks_url")
 """Settings of which all are set, or none."""
 _THIS_MACHINE = ("127.0.0.1", "localhost")
 _REDIS = re.compile(r"rediss?://[^\s/]+(/\d*)?")
-_HOST = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_HOST = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?|sagemaker://[a-zA-Z0-9-]{1,63}")
 _SIZE = re.compile(r"\d+(\.\d+)? ?[MGT]i?B", re.ASCII | re.IGNORECASE)
 _LEAST_SIZE = 500_000_000
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}", re.ASCII)
@@ -231,7 +231,9 @@ class Settings(BaseModel):
     @classmethod
     def _http_addresses(cls, hosts: str) -> str:
         if not hosts.split() or not all(map(_HOST.fullmatch, hosts.split())):
-            raise ValueError("it is not a list of http:// or https:// addresses, separated by blanks")
+            raise ValueError(
+                "it is not a list of addresses (http://, https:// or sagemaker://endpoint) with blanks between"
+            )
         return hosts
 
     @field_validator("redis_url")

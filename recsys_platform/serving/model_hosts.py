@@ -1,13 +1,14 @@
-"""Models on other machines: asked over HTTP within a deadline, and left alone for a while when they do not answer.
+"""Models on other machines: asked within a deadline, and left alone for a while when they do not answer.
 
-Belongs here: which host is asked, deadlines, retries. Does not: what is answered instead (recommending.py), the host (model_host/).
+Belongs here: which host is asked, deadlines, retries. Does not: what is answered instead (recommending.py), the host
+(model_host/), endpoints of SageMaker (sagemaker/runtime.py).
 """
 
 import itertools
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import httpx
 import msgspec
@@ -28,17 +29,49 @@ MOST_BYTES = 6 * 1024 * 1024
 _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(HostAnswer).decode
 
 
-class _Host:
-    """A model host and its circuit breaker."""
+class Host(Protocol):
+    """A place where models answer."""
+
+    def invoke(self, alias: str, content: bytes, seconds: float) -> bytes:
+        """The answer to a request. Raises BackendError if there is none within so many seconds."""
+
+
+class HttpHost:
+    """A model host, over connections that are kept."""
 
     def __init__(self, url: str) -> None:
-        self.url, self.breaker = url.rstrip("/"), Breaker(url)
+        """`url`: such as `http://host:8080`; `{variant}` in it stands for the alias of the model, as in `…/models/{variant}`."""
+        self._url = url.rstrip("/")
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=30)
+        headers = {"accept-encoding": "identity", "content-type": "application/json"}
+        self._client = httpx.Client(limits=limits, follow_redirects=False, headers=headers)
 
-    def address(self, alias: str) -> str:
-        if "{variant}" in self.url:
-            return f"{self.url.replace('{variant}', alias)}/invocations"
+    def invoke(self, alias: str, content: bytes, seconds: float) -> bytes:
+        """The answer to a request."""
+        until = time.monotonic() + seconds
+        timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
+        try:
+            with self._client.stream("POST", self._address(alias), content=content, timeout=timeout) as response:
+                return _content_of(response, until)
+        except httpx.HTTPError as error:
+            raise BackendError(type(error).__name__) from error
+
+    def _address(self, alias: str) -> str:
+        if "{variant}" in self._url:
+            return f"{self._url.replace('{variant}', alias)}/invocations"
         # Another model than production's is asked for by name: production's list must not pass as a variant's.
-        return f"{self.url}/invocations" if alias == PRODUCTION else f"{self.url}/models/{alias}/invocations"
+        return f"{self._url}/invocations" if alias == PRODUCTION else f"{self._url}/models/{alias}/invocations"
+
+
+def _content_of(response: httpx.Response, until: float) -> bytes:
+    if response.status_code != 200:
+        raise BackendError(f"status {response.status_code}")
+    found = b""
+    for part in response.iter_raw():
+        found += part
+        if len(found) > MOST_BYTES or time.monotonic() > until:
+            raise BackendError("an answer that is too long or too slow")
+    return found
 
 
 class ModelHosts:
@@ -48,14 +81,12 @@ class ModelHosts:
     host, and at last to the first again, whose connection may just have been an old one.
     """
 
-    def __init__(self, urls: Sequence[str], deadline_seconds: float = DEADLINE_SECONDS) -> None:
-        """`urls`: such as `http://host:8080`; `{variant}` in one stands for the alias of the model, as in `…/models/{variant}`."""
-        self._hosts = [_Host(url) for url in urls]
+    def __init__(self, hosts: Mapping[str, Host], deadline_seconds: float = DEADLINE_SECONDS) -> None:
+        """`hosts`: by the names that the log gives them."""
+        self._hosts = [(name, host, Breaker(name)) for name, host in hosts.items()]
         self._turn = itertools.count()
         self._deadline = deadline_seconds
         self._versions: dict[str, str] = {}
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=30)
-        self._client = httpx.Client(limits=limits, follow_redirects=False, headers={"accept-encoding": "identity"})
 
     @property
     def version(self) -> str:
@@ -102,36 +133,29 @@ class ModelHosts:
     def _ask(self, alias: str, content: bytes) -> HostAnswer:
         """The answer of the first host that gives one before the deadline."""
         until = time.monotonic() + self._deadline
-        for host in self._hosts_in_turn():
+        for name, host, breaker in self._hosts_in_turn():
             left = until - time.monotonic()
             if left <= 0:
                 break
             try:
-                with host.breaker.attempt():
-                    return self._post(host.address(alias), content, left)
+                with breaker.attempt():
+                    return _decoded(host.invoke(alias, content, left))
             except Open:
                 continue
-            except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError, BackendError) as error:
-                _LOG.warning("The model host %s failed: %s", host.url, type(error).__name__)
+            except BackendError as error:
+                _LOG.warning("The model host %s failed: %s", name, error)
         raise BackendError("No model host answered in time.")
 
-    def _hosts_in_turn(self) -> Iterator[_Host]:
+    def _hosts_in_turn(self) -> Iterator[tuple[str, Host, Breaker]]:
         first = next(self._turn) % len(self._hosts)
         yield from (*self._hosts[first:], *self._hosts[: first + 1])
 
-    def _post(self, address: str, content: bytes, seconds: float) -> HostAnswer:
-        until = time.monotonic() + seconds
-        timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
-        headers = {"content-type": "application/json"}
-        with self._client.stream("POST", address, content=content, headers=headers, timeout=timeout) as response:
-            if response.status_code != 200:
-                raise BackendError(f"status {response.status_code}")
-            found = b""
-            for part in response.iter_raw():
-                found += part
-                if len(found) > MOST_BYTES or time.monotonic() > until:
-                    raise BackendError("the answer is too long or too slow")
-        return _decode(found)
+
+def _decoded(content: bytes) -> HostAnswer:
+    try:
+        return _decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BackendError("an answer of another form") from error
 
 
 def _reader_fields(profile: Profile) -> dict[str, Any]:

@@ -17,15 +17,23 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+from botocore.config import Config
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.recommender.registry.versions import PRODUCTION
-from recsys_platform.serving.errors import ArtifactError
+from recsys_platform.serving.errors import ArtifactError, BackendError
 from recsys_platform.serving.following import Follower, ServedModel
+from recsys_platform.serving.gateway.server import host_at
 from recsys_platform.serving.model_host import app as host_app
 from recsys_platform.serving.model_host.folder import CATALOG, load_host_folder, write_host_folder
 from recsys_platform.serving.model_hosts import ModelHosts
 from recsys_platform.serving.recommending import Query, live_answer
+from recsys_platform.serving.sagemaker import runtime as sagemaker_runtime
 from recsys_platform.serving.snapshot import Profile, current_version, open_snapshot
 from tests.support.serving_world import Running, ServingWorld, event, make_world
 
@@ -285,7 +293,7 @@ def books(answer: Any) -> list[str]:
 
 def gateway_with(world: ServingWorld, run_gateway: Start, *urls: str) -> Running:
     follower = Follower(world.home, world.registry, loads_models=False)
-    return run_gateway(world, follower=follower, backend=ModelHosts(urls))
+    return run_gateway(world, follower=follower, backend=ModelHosts({url: host_at(url) for url in urls}))
 
 
 def test_a_gateway_without_models_answers_as_one_that_has_them(
@@ -345,6 +353,69 @@ def test_a_request_goes_to_another_host_when_one_refuses(host: Host, world: Serv
     api = gateway_with(world, run_gateway, f"http://127.0.0.1:{free_port()}", f"{host.url}/models/{{variant}}")
     for number in range(10):
         assert api.recommended("u08", surface=f"s{number}")["source"] == "live"
+
+
+@pytest.fixture
+def runtime(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[httpx.Request]]:
+    """A server that speaks the protocol of SageMaker's runtime, with the host behind `recsys`; gives what it was asked."""
+    asked: list[Any] = []
+
+    async def invoke(request: Request) -> Response:
+        asked.append(request)
+        if request.path_params["endpoint"] != "recsys":
+            problem = {"message": "Endpoint none of account 123456789012 not found."}
+            return JSONResponse(problem, 400, headers={"x-amzn-errortype": "ValidationError"})
+        content, kind = await request.body(), request.headers["content-type"]
+        async with httpx.AsyncClient() as client:
+            found = await client.post(f"{host.url}/invocations", content=content, headers={"content-type": kind})
+        return Response(found.content, found.status_code, media_type=found.headers["content-type"])
+
+    app = Starlette(routes=[Route("/endpoints/{endpoint}/invocations", invoke, methods=["POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, port=free_port(), log_level="critical"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"), ("DEFAULT_REGION", "eu-west-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{server.config.port}")
+    yield asked
+    server.should_exit = True
+    thread.join(timeout=30)
+
+
+def test_an_endpoint_of_sagemaker_is_a_host(
+    runtime: list[Any], world: ServingWorld, run_gateway: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = sagemaker_runtime._NOT_WAITING.merge(Config(connect_timeout=5, read_timeout=5))  # on a busy machine
+    monkeypatch.setattr(sagemaker_runtime, "_NOT_WAITING", patient)
+    hosts = ModelHosts({"sagemaker": host_at("sagemaker://recsys")}, 5.0)
+    api = run_gateway(world, follower=Follower(world.home, world.registry, loads_models=False), backend=hosts)
+    local = run_gateway(world, "local")
+    for _ in range(3):
+        found, expected = (
+            each.client.get("/v1/users/u01/recommendations", headers={"x-request-id": "same"}).json()
+            for each in (api, local)
+        )
+        assert found == expected
+    assert {each.headers["authorization"].partition(" ")[0] for each in runtime} == {"AWS4-HMAC-SHA256"}
+    assert {each.headers.get("x-amzn-sagemaker-target-variant") for each in runtime} == {None}
+    host_at("sagemaker://recsys").invoke("challenger", b'{"k": 1}', 5.0)
+    assert runtime[-1].headers["x-amzn-sagemaker-target-variant"] == "challenger"
+    with pytest.raises(BackendError, match="AWS answered ValidationError"):
+        host_at("sagemaker://none").invoke(PRODUCTION, b"{}", 5.0)
+
+
+@pytest.mark.usefixtures("runtime")
+def test_an_endpoint_that_is_slow_or_gone_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for port in (silent.getsockname()[1], free_port()):
+            monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{port}")
+            asked = host_at("sagemaker://recsys")
+            started = time.monotonic()
+            with pytest.raises(BackendError):
+                asked.invoke(PRODUCTION, b"{}", 0.06)
+            assert time.monotonic() - started < 0.5
 
 
 def test_an_answer_that_is_no_answer_falls_to_the_next_rung(world: ServingWorld, run_gateway: Start) -> None:

@@ -17,13 +17,14 @@ from recsys_platform.serving.gateway.limits import Limits, parse_quotas
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.gateway.tokens import Provider, Tokens
-from recsys_platform.serving.model_hosts import ModelHosts
+from recsys_platform.serving.model_hosts import Host, HttpHost, ModelHosts
 from recsys_platform.serving.recent_events import RecentEventsInMemory
 from recsys_platform.serving.recent_events_redis import RecentEventsInRedis
 from recsys_platform.serving.routing import Routing
 from recsys_platform.serving.shared_redis import SharedRedis
 
 PORT = 8000
+_SAGEMAKER = "sagemaker://"
 
 
 def key_store_of(settings: Settings) -> KeyStore:
@@ -53,11 +54,20 @@ def shared_redis_of(settings: Settings, metrics: Metrics) -> SharedRedis | None:
     return SharedRedis(settings.redis_url.get_secret_value(), metrics.failures.labels("redis").inc)
 
 
+def host_at(url: str) -> Host:
+    """The model host of an address: `http://…`, `https://…`, or `sagemaker://endpoint`."""
+    if not url.startswith(_SAGEMAKER):
+        return HttpHost(url)
+    from recsys_platform.serving.sagemaker.runtime import SageMakerHost  # imports boto3
+
+    return SageMakerHost(url.removeprefix(_SAGEMAKER))
+
+
 def gateway_of(settings: Settings) -> Gateway:
     """The gateway of a world."""
     home, metrics = settings.serving_root, Metrics()
     shared = shared_redis_of(settings, metrics)
-    hosts = settings.model_hosts.split() if settings.model_hosts else []
+    hosts = {url: host_at(url) for url in (settings.model_hosts or "").split()}
     routing = Routing(lambda: experiments_of(settings))
     return Gateway(
         follower=Follower(home, registry_of(settings), routing, loads_models=not hosts),
