@@ -25,7 +25,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     made = make_world(folder)
     made.publish(parse_list_rules({}))
-    (folder / "models").symlink_to(folder / "registry")
     return folder
 
 

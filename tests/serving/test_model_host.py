@@ -219,6 +219,7 @@ def copy(folder: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_a_new_model_is_loaded_while_requests_are_answered_and_a_damaged_one_is_not(
     world: ServingWorld, folder: Path, tmp_path: Path
 ) -> None:
@@ -254,6 +255,7 @@ def swap(link: Path, target: Path) -> None:
     draft.rename(link)
 
 
+@pytest.mark.slow
 def test_a_host_answers_what_it_was_asked_before_a_signal_ends_it(folder: Path) -> None:
     running = Host(folder)
     rows = "k\n" + "20\n" * 2000
@@ -318,6 +320,7 @@ def test_a_gateway_without_models_answers_as_one_that_has_them(
     assert remote.gateway.follower.served.models == {}
 
 
+@pytest.mark.slow
 def test_the_ladder_answers_in_time_while_a_host_is_stopped_killed_and_started(
     folder: Path, world: ServingWorld, run_gateway: Start
 ) -> None:
@@ -327,19 +330,24 @@ def test_the_ladder_answers_in_time_while_a_host_is_stopped_killed_and_started(
     running.process.send_signal(signal.SIGSTOP)
     waits = [waited(api, "published") for _ in range(20)]
     assert max(waits) < 0.5  # of 0.08 on a machine that does nothing else
-    assert sorted(waits)[10] < 0.06  # most do not wait at all: the circuit is open
+    assert sorted(waits)[10] < 0.08  # most do not wait at all: the circuit is open
     running.process.send_signal(signal.SIGCONT)
-    time.sleep(1.2)
-    assert api.recommended("u05")["source"] == "live"  # what stood in was not kept
+    wait_for_live(api, "u05")  # what stood in is not kept
     running.kill()
     assert max(waited(api, "published") for _ in range(10)) < 0.5
     again = Host(folder, running.port)
     try:
-        time.sleep(1.2)
-        assert api.recommended("u06")["source"] == "live"
+        wait_for_live(api, "u06")
     finally:
         again.kill()
     assert b'recsys_failures_total{what="model host"}' in api.client.get("/metrics").content
+
+
+def wait_for_live(api: Running, user: str) -> None:
+    until = time.monotonic() + 20
+    while api.recommended(user)["source"] != "live":
+        assert time.monotonic() < until
+        time.sleep(0.2)
 
 
 def waited(api: Running, source: str) -> float:
