@@ -24,6 +24,7 @@ import large
 import pipeline
 import psutil
 import quality
+import serving
 import training
 from measure import Budget, markdown_table
 
@@ -56,6 +57,7 @@ PROGRAMS = (
         "quality", ("--only", "ml100k,cold,fold_in", "--seeds", "2", "--trials", "5", "--seconds", "60"), quality.BUDGET
     ),
     Program("large", ("--readers", "30000", "--books", "4500", "--events", "300000"), large.BUDGET),
+    Program("serving", ("--readers", "20000", "--books", "10000"), serving.BUDGET),
     *((Program("goodbooks", ("--data", GOODBOOKS), goodbooks.BUDGET),) if GOODBOOKS else ()),
 )
 
