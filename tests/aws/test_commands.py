@@ -169,7 +169,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     folder = tmp_path_factory.mktemp("published")
     made = make_world(folder)
     made.publish(parse_list_rules({}))
-    (folder / "models").symlink_to(folder / "registry")
     return folder, made.versions
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -286,7 +287,7 @@ HOSTILE: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {
     "to a file": lambda request: send(request, b"", 302, Location="file:///etc/passwd"),
     "to the metadata of the cloud": to_metadata,
     "failing": lambda request: send(request, b"no", 500),
-    "closing": lambda request: request.connection.close(),
+    "closing": lambda request: request.connection.shutdown(socket.SHUT_RDWR),
 }
 
 
@@ -294,17 +295,17 @@ HOSTILE: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {
 def test_a_hostile_provider_neither_hangs_nor_opens_the_gateway(
     what: str, api: Running, jwks: JwksServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens_module, "FETCH_SECONDS", 0.5)
+    monkeypatch.setattr(tokens_module, "FETCH_SECONDS", 1.5)
     jwks.answer = HOSTILE[what]
     forged = jwt.encode(claims(), "xxx" * 11, algorithm="HS256", headers={"kid": "r1"})
     waiting = threading.Thread(target=asked_with, args=(api, token()), daemon=True)
     started = time.monotonic()
     waiting.start()
     assert api.recommended("u01")["source"] == "live"  # a key is not kept waiting
-    assert time.monotonic() - started < 0.4
+    assert time.monotonic() - started < 1.2
     assert asked_with(api, token()).status_code == 401
     assert asked_with(api, forged).status_code == 401
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 6
     assert jwks.asked == ["/jwks"]
 
 
