@@ -5,13 +5,14 @@ Belongs here: purgatory's breaker as serving uses it. Does not: what is done ins
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from purgatory.domain.model import OPENED, ClosedState, OpenedState
 from purgatory.service._sync.circuitbreaker import SyncCircuitBreakerFactory
 
-Open = OpenedState
-"""Raised instead of trying while the circuit is open."""
+
+class CircuitOpenError(Exception):
+    """Raised instead of trying while the circuit is open."""
 
 
 class Breaker:
@@ -23,9 +24,22 @@ class Breaker:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Count an error raised within; raises `Open` instead of entering while the circuit is open."""
-        context = self._breaker.context
-        if context.state == OPENED and (context.opened_at or 0) > time.time():
-            context.set_state(ClosedState())  # the clock was set back: it would stay open as long
-        with self._breaker:
+        """Count an error raised within; raises CircuitOpenError instead of entering while the circuit is open."""
+        self._check_open()
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._breaker)
+            except OpenedState:  # another thread was faster
+                raise CircuitOpenError from None
             yield
+
+    def _check_open(self) -> None:
+        """Raise an error of our own: the library raises one object again and again, whose traceback grows with each request."""
+        context, now = self._breaker.context, time.time()
+        if context.state != OPENED:
+            return
+        opened_at = context.opened_at or 0.0
+        if opened_at > now:
+            context.set_state(ClosedState())  # the clock was set back: it would stay open as long
+        elif now <= opened_at + context.ttl:
+            raise CircuitOpenError

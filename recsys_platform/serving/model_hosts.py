@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from recsys_platform.recommender.registry.versions import PRODUCTION
-from recsys_platform.serving.breaker import Breaker, Open
+from recsys_platform.serving.breaker import Breaker, CircuitOpenError
 from recsys_platform.serving.errors import BackendError
 from recsys_platform.serving.following import Served
 from recsys_platform.serving.model_host.contract import HostAnswer, HostRequest
@@ -140,7 +140,7 @@ class ModelHosts:
             try:
                 with breaker.attempt():
                     return _decoded(host.invoke(alias, content, left))
-            except Open:
+            except CircuitOpenError:
                 continue
             except BackendError as error:
                 _LOG.warning("The model host %s failed: %s", name, error)

@@ -16,12 +16,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from throttled.exceptions import StoreUnavailableError
 
-from recsys_platform.serving.breaker import Breaker, Open
+from recsys_platform.serving.breaker import Breaker, CircuitOpenError
 
 _LOG = logging.getLogger(__name__)
 Value = TypeVar("Value")
 # The last two: what another program wrote below our keys.
-_FAILURES = (RedisError, OSError, StoreUnavailableError, Open, msgspec.MsgspecError, ValueError)
+_FAILURES = (RedisError, OSError, StoreUnavailableError, CircuitOpenError, msgspec.MsgspecError, ValueError)
 TIMEOUT_SECONDS = 0.02
 BEAT_SECONDS, GONE_SECONDS = 5.0, 15.0
 _GATEWAYS = "recsys:gateways"
