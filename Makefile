@@ -12,7 +12,7 @@ export RECSYS_HOME ?= $(CURDIR)/.recsys
 help: ## What can be done here
 	@echo "recsys_platform: from reading events to measured recommendations"
 	@echo
-	@grep -E '.PHONY: help setup demo serve dev[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/.PHONY: help setup demo serve dev([a-z-]+):[.PHONY: help setup demo serve dev#]*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
 	@echo
 	@echo "  The world lives in RECSYS_HOME (now $(RECSYS_HOME)). Another Python: make setup PYTHON=python3.12"
 

@@ -11,6 +11,7 @@ ENTRIES = {
     "recsys_platform.cli.app": "the command `recsys`",
     "recsys_platform.definitions": "what Dagster loads",
     "recsys_platform.pipeline": "`refresh`, which notebooks, scripts and other schedulers call",
+    "recsys_platform.serving.gateway.aws_lambda": "the handler that AWS Lambda calls",
     "recsys_platform.transform.dbt": "the command `recsys-dbt`",
     "recsys_platform.transform.dbt_docs": "`make docs`",
 }

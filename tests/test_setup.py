@@ -109,3 +109,10 @@ def test_a_python_that_the_locks_are_not_for_is_refused(version: tuple[int, ...]
     assert (
         said == "None" if supported else said.startswith(f"Python {version[0]}.{version[1]} is not supported: name a")
     )
+
+
+def test_make_help_lists_every_target_that_has_a_description() -> None:
+    described = re.findall(r"^([a-z-]+):.*## (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    said = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert len(described) > 10
+    assert {line.strip() for line in said.splitlines()} >= {f"make {name:<9} {what}" for name, what in described}

@@ -7,11 +7,13 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from inspect import isawaitable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -25,7 +27,7 @@ from recsys_platform.serving.gateway.page_access import Viewer, check_same_site,
 from recsys_platform.serving.gateway.page_values import CLICKS, View, page_values
 from recsys_platform.serving.gateway.problems import KINDS, ProblemError
 from recsys_platform.serving.gateway.rendering import asset_routes, html_response, redirect_to
-from recsys_platform.serving.gateway.schemas import HomeQuery
+from recsys_platform.serving.gateway.schemas import Home, HomeQuery
 from recsys_platform.serving.gateway.state import Gateway
 
 SURFACE = "page"
@@ -39,7 +41,7 @@ def page_routes(gateway: Gateway) -> list[Route]:
     """Return the routes of the page."""
 
     async def show(request: Request, viewer: Viewer | None) -> Response:
-        return _shown_page(gateway, request, viewer) if viewer else _sign_in_form()
+        return await _shown_page(gateway, request, viewer) if viewer else _sign_in_form()
 
     async def click(request: Request, viewer: Viewer | None) -> Response:
         if viewer is None or not viewer.may_click:
@@ -108,7 +110,7 @@ def _view_of(fields: Mapping[str, str]) -> View:
     return view
 
 
-def _shown_page(gateway: Gateway, request: Request, viewer: Viewer) -> Response:
+async def _shown_page(gateway: Gateway, request: Request, viewer: Viewer) -> Response:
     view, device = _view_of(request.query_params), _device_of(request)
     snapshot = gateway.follower.served.snapshot
     if snapshot is None:
@@ -116,12 +118,18 @@ def _shown_page(gateway: Gateway, request: Request, viewer: Viewer) -> Response:
     reader = view.reader or guest_key(device)
     asked = HomeQuery(k=_BOOKS, language=view.language)
     started = time.perf_counter()
-    home = home_of_reader(gateway, reader, asked, str(uuid.uuid4()), surface=SURFACE)
+    home = await _home_for_page(gateway, reader, asked)
     milliseconds = (time.perf_counter() - started) * 1e3
     profile, (_, events) = gateway.recommendations.profile(reader), gateway.recent.of(reader)
     values = page_values(snapshot, view, home, profile, events)
     response = html_response("page.html", {**values, "viewer": viewer, "milliseconds": f"{milliseconds:.1f}"})
     return _with_guest_cookie(response, request, device)
+
+
+async def _home_for_page(gateway: Gateway, reader: str, asked: HomeQuery) -> Home:
+    ask = partial(home_of_reader, gateway, reader, asked, str(uuid.uuid4()), surface=SURFACE)
+    # A model host may take its time: others are answered meanwhile.
+    return await run_in_threadpool(ask) if gateway.is_remote else ask()
 
 
 async def _click_answer(gateway: Gateway, request: Request, fields: Mapping[str, str]) -> Response:
