@@ -8,9 +8,6 @@ the version itself, and `manifest.json` with the SHA-256 of each file. A reader 
 """
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +25,7 @@ from recsys_platform.recommender.ranking.top_k import top_k
 from recsys_platform.recommender.registry.files import MANIFEST, array_name, file_sha256, read_array, write_arrays
 from recsys_platform.recommender.registry.versions import ModelVersion
 from recsys_platform.serving.errors import ArtifactError
+from recsys_platform.serving.folders import draft_folder, put_in_place
 
 GOLDEN = "golden.json"
 FORMAT = 1
@@ -53,22 +51,14 @@ def artifact_name(label: str, content: str) -> str:
     return f"{label}-{content[:12]}"
 
 
-def write_artifact(version: ModelVersion, parent: Path) -> Path:
-    """Write the artifact of a version below a folder, unless it is there; return its folder."""
+def write_artifact(version: ModelVersion, parent: Path, *, again: bool = False) -> Path:
+    """Write the artifact of a version below a folder, unless it is there; return its folder. `again`: in place of a damaged one."""
     folder = parent / artifact_name(version.info.label, version.info.content)
-    if (folder / MANIFEST).is_file():
+    if (folder / MANIFEST).is_file() and not again:
         return folder
-    parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=parent))
-    try:
+    with draft_folder(parent) as draft:
         _write_files(version, draft)
-        draft.chmod(0o755)
-        os.rename(draft, folder)
-    except OSError:
-        if not (folder / MANIFEST).is_file():  # else another process was faster
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        put_in_place(draft, folder)
     return folder
 
 

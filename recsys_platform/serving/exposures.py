@@ -14,6 +14,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ from recsys_platform.hub.object_store import Hub
 _LOG = logging.getLogger(__name__)
 FLUSH_SECONDS = 5.0
 MOST_BYTES = 4 * 2**20
-_OPEN, _READY = ".open", ".ready"
+_NEW, _OPEN, _READY = ".new", ".open", ".ready"
 _GZIP = 31
 
 
@@ -116,9 +117,14 @@ class EventSpool:
                     return
 
     def _run(self) -> None:
-        self.flush()
-        while not self._stop.wait(self.flush_seconds):
-            self.flush()
+        while True:
+            try:
+                self.flush()
+            except Exception:  # noqa: BLE001  # the next turn tries again: a thread that ended would deliver nothing more
+                self.figures.failed_deliveries += 1
+                _LOG.exception("Events could not be delivered")
+            if self._stop.wait(self.flush_seconds):
+                return
 
     def _write_lines(self, lines: bytes) -> None:
         """Append in one call; what a full disk took of it is taken back, so that no half record stays."""
@@ -136,11 +142,16 @@ class EventSpool:
         self._number += 1
         path = self.folder / f"{self.now():%Y%m%dT%H%M%S%f}-{os.getpid()}-{self._number}{_OPEN}"
         # It gets the name by which others may adopt it only once it is locked.
-        draft = path.with_suffix(".new")
-        self._file, self._path = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), path
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        draft.rename(path)
-        self._size = 0
+        draft = path.with_suffix(_NEW)
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            draft.rename(path)
+        except OSError:
+            os.close(file)
+            draft.unlink(missing_ok=True)
+            raise
+        self._file, self._path, self._size = file, path, 0
 
     def _close_file(self) -> None:
         with self._lock:
@@ -153,16 +164,19 @@ class EventSpool:
             self._file = self._path = None
 
     def _adopt_files(self) -> None:
-        """Take over open files that no living process holds."""
+        """Take over open files that no living process holds; another process may take one first."""
         for path in self.folder.glob(f"*{_OPEN}"):
             if path != self._path and _is_unlocked(path):
-                path.rename(path.with_suffix(_READY))
+                with suppress(FileNotFoundError):
+                    path.rename(path.with_suffix(_READY))
 
     def _deliver_file(self, path: Path) -> bool:
         try:
-            content = path.read_bytes()
-            if content:
-                self.deliver(content, _arrival_of(path))
+            content, arrival = path.read_bytes(), _arrival_of(path)
+            if content and arrival:
+                self.deliver(content, arrival)
+            elif content:  # not a file of ours
+                return True
             path.unlink(missing_ok=True)
         except FileNotFoundError:  # another process delivered it
             return True
@@ -174,8 +188,11 @@ class EventSpool:
         return True
 
 
-def _arrival_of(path: Path) -> dt.datetime:
-    return dt.datetime.strptime(path.name.partition("-")[0], "%Y%m%dT%H%M%S%f")
+def _arrival_of(path: Path) -> dt.datetime | None:
+    try:
+        return dt.datetime.strptime(path.name.partition("-")[0], "%Y%m%dT%H%M%S%f")
+    except ValueError:
+        return None
 
 
 def _is_unlocked(path: Path) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.recommender.lists.live import LiveRecommender
-from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry
+from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry, VersionInfo
 from recsys_platform.serving.artifact import Artifact, artifact_name, load_artifact, write_artifact
 from recsys_platform.serving.errors import ArtifactError
 from recsys_platform.serving.routing import Routing
@@ -107,7 +107,7 @@ class Follower:
             try:
                 model = self._load_model(name, snapshot, before)
             except RecsysError as error:
-                if name == PRODUCTION:  # snapshot and model stay together as they are
+                if name == PRODUCTION and before.snapshot:  # snapshot and model stay together as they are
                     raise
                 problems.append(str(error))
                 model = before.models.get(name) if snapshot is before.snapshot else None
@@ -133,12 +133,19 @@ class Follower:
             raise ArtifactError(
                 f"{info.label} and the serving snapshot {snapshot.version} are about other item catalogs: run `recsys run`."
             )
-        folder = self.home / ARTIFACTS / artifact_name(info.label, info.content)
-        if not folder.exists():
-            folder = write_artifact(self._registry.load(version), self.home / ARTIFACTS)
-        artifact = old.artifact if old and old.artifact.content == info.content else load_artifact(folder)
+        artifact = old.artifact if old and old.artifact.content == info.content else self._load_artifact(version, info)
         return ServedModel(
             artifact,
             LiveRecommender(artifact.model, snapshot.items, snapshot.rules),
             {book: at for at, book in enumerate(artifact.book_ids)},
         )
+
+    def _load_artifact(self, version: str, info: VersionInfo) -> Artifact:
+        """The artifact of a version; one that is missing or damaged is written again from the registry, if that is here."""
+        folder = self.home / ARTIFACTS / artifact_name(info.label, info.content)
+        try:
+            return load_artifact(folder)
+        except ArtifactError as error:
+            if folder.exists():
+                _LOG.warning("It is written again: %s", error)
+            return load_artifact(write_artifact(self._registry.load(version), self.home / ARTIFACTS, again=True))

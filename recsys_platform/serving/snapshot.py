@@ -12,11 +12,9 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,6 +35,7 @@ from recsys_platform.recommender.lists.rules import apply_rules
 from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.registry.files import MANIFEST, file_sha256
 from recsys_platform.serving.errors import SnapshotError
+from recsys_platform.serving.folders import draft_folder, put_in_place
 from recsys_platform.serving.signals import Signals
 
 CURRENT, DATA = "CURRENT", "data.mdb"
@@ -53,11 +52,12 @@ _BOOK_FIELDS = ("book_id", "title", "author", "language", "categories", "reading
 class Profile(msgspec.Struct, array_like=True, frozen=True):
     """A reader as the marts know them; books are ids, `history` oldest first.
 
-    `out`: books that the list rules exclude for this reader. `finished`: those that may explain a recommendation.
+    `out`: books that the list rules exclude for this reader. `finished`: those that may explain a recommendation. `free`: on the free
+    tier, which the marts say of nobody whose tier is unknown.
     """
 
     language: str = ""
-    free: bool = True
+    free: bool = False
     interests: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
@@ -130,9 +130,7 @@ def write_snapshot(
     `publication`: of the published tables. `lists`: of `published`, `similar` and `popular`, by user, book and segment.
     `signals`: what an event says about a book.
     """
-    parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=parent))
-    try:
+    with draft_folder(parent) as draft:
         pq.write_table(marts["dim_books"], draft / ITEMS)
         (draft / RULES).write_text(json.dumps(asdict(rules)), encoding="utf-8")
         (draft / SIGNALS).write_bytes(msgspec.json.encode(signals))
@@ -140,13 +138,18 @@ def write_snapshot(
         _write_databases(draft, _encoded(profiles_of(data, rules, interests), lists, marts["dim_books"]))
         version = _write_manifest(draft, publication, data)
         folder = parent / version
-        if not folder.exists():
-            draft.chmod(0o755)
-            os.rename(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if not _is_whole(folder):
+            put_in_place(draft, folder)
     _put_in_use(parent, version)
     return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        read_manifest(folder)
+    except SnapshotError:
+        return False
+    return True
 
 
 def _interests_of(users: pa.Table) -> dict[str, Sequence[str]]:
@@ -255,6 +258,8 @@ class Snapshot:
             self._databases = {name: self._environment.open_db(name.encode(), create=False) for name in DATABASES}
         except lmdb.Error as error:
             raise SnapshotError(f"The serving snapshot {folder} cannot be opened: {error}.") from error
+        # Read now: the folder may be removed while this process goes on with it.
+        self.items, self.rules, self.signals = _items_of(folder), _rules_of(folder), _signals_of(folder)
 
     def profile(self, user_id: str) -> Profile | None:
         """The profile of a reader; None for an unknown one."""
@@ -276,21 +281,6 @@ class Snapshot:
         """The attributes of a book as JSON; None for an unknown one."""
         return self._get("books", book_id)
 
-    @cached_property
-    def items(self) -> Dataset:
-        """The books as a data set without readers."""
-        return items_in(self.folder)
-
-    @cached_property
-    def rules(self) -> ListRules:
-        """The list rules that the publication was made with."""
-        return rules_in(self.folder)
-
-    @cached_property
-    def signals(self) -> Signals:
-        """What an event says about a book."""
-        return msgspec.json.decode((self.folder / SIGNALS).read_bytes(), type=Signals)
-
     def _get(self, database: str, key: str) -> bytes | None:
         with self._environment.begin(db=self._databases[database]) as transaction:
             found: bytes | None = transaction.get(_key(key))
@@ -306,6 +296,22 @@ def items_in(folder: Path) -> Dataset:
 def rules_in(folder: Path) -> ListRules:
     """Read the list rules of a folder."""
     return parse_list_rules(json.loads((folder / RULES).read_text(encoding="utf-8")), where=RULES)
+
+
+def _items_of(folder: Path) -> Dataset:
+    """The books as a data set without readers."""
+    nobody = pa.table({name: pa.array([], kind) for name, kind in _NO_INTERACTIONS.items()})
+    return build_dataset(nobody, pa.table({"user_id": pa.array([], pa.string())}), pq.read_table(folder / ITEMS))
+
+
+def _rules_of(folder: Path) -> ListRules:
+    """The list rules that the publication was made with."""
+    return parse_list_rules(json.loads((folder / RULES).read_text(encoding="utf-8")), where=RULES)
+
+
+def _signals_of(folder: Path) -> Signals:
+    """What an event says about a book."""
+    return msgspec.json.decode((folder / SIGNALS).read_bytes(), type=Signals)
 
 
 _NO_INTERACTIONS = {

@@ -39,6 +39,10 @@ class ApiKeyError(RecsysError):
 
 def checked_roles(names: Sequence[str]) -> tuple[Role, ...]:
     """The names as roles. Raises ApiKeyError for an unknown one."""
+    if "reader" in names:
+        raise ApiKeyError(
+            "A key speaks for no single reader: give it the role app, and readers tokens of an identity provider."
+        )
     return tuple(_checked(name, ROLES, "role") for name in dict.fromkeys(names))
 
 
@@ -104,21 +108,25 @@ class KeyStore:
             expires_at=expires,
             secrets=(Secret(self._hash(secret)),),
         )
-        self._keep(key)
+        self._change(key.id, lambda _: key)
         return key, self._text(key.id, secret)
 
     def rotate(self, key_id: str, overlap: dt.timedelta = OVERLAP) -> str:
         """Give a key a new secret; the old one is valid for `overlap` more. Returns the new text."""
-        key, secret = self.key(key_id), _new_secret()
-        old = Secret(key.secrets[0].hash, self.now() + overlap)
-        self._keep(msgspec.structs.replace(key, secrets=(Secret(self._hash(secret)), old)))
-        return self._text(key.id, secret)
+        secret, until = _new_secret(), self.now() + overlap
+
+        def rotated(key: Key | None) -> Key:
+            if key is None or not key.is_valid(self.now()):
+                raise ApiKeyError(f"There is no valid key {key_id}: `recsys keys list` shows all.")
+            secrets_of_key = (Secret(self._hash(secret)), Secret(key.secrets[0].hash, until))
+            return msgspec.structs.replace(key, secrets=secrets_of_key)
+
+        self._change(key_id, rotated)
+        return self._text(key_id, secret)
 
     def revoke(self, key_id: str) -> Key:
         """Revoke a key at once."""
-        revoked = msgspec.structs.replace(self.key(key_id), revoked_at=self.now())
-        self._keep(revoked)
-        return revoked
+        return self._change(key_id, lambda _: msgspec.structs.replace(self.key(key_id), revoked_at=self.now()))
 
     def key(self, key_id: str) -> Key:
         """A key by its id. Raises if there is none."""
@@ -192,16 +200,19 @@ class KeyStore:
     def _text(self, key_id: str, secret: str) -> str:
         return f"rk_{self.env}_{key_id}_{secret}"
 
-    def _keep(self, key: Key) -> None:
-        """Write a key beside the others; another command that writes at this moment is waited for."""
+    def _change(self, key_id: str, change: Callable[[Key | None], Key]) -> Key:
+        """Change a key as it is now; another command that writes at this moment is waited for."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600), "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._read = None
-            keys = {**self.keys(), key.id: key}
+            keys = self.keys()
+            changed = change(keys.get(key_id))
             draft = self._file.with_name(f".keys-{os.getpid()}")
-            _write_private(draft, msgspec.json.format(msgspec.json.encode(list(keys.values()))))
+            content = list({**keys, key_id: changed}.values())
+            _write_private(draft, msgspec.json.format(msgspec.json.encode(content)))
             os.replace(draft, self._file)
+            return changed
 
 
 def _new_secret() -> str:
