@@ -17,3 +17,7 @@ class SnapshotError(RecsysError):
 
 class BackendError(RecsysError):
     """A model host does not answer, or not in time."""
+
+
+class RequestRefusedError(BackendError):
+    """A model host does not accept this request; others may be answered."""

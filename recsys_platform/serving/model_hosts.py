@@ -15,7 +15,7 @@ import msgspec
 
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.breaker import Breaker, CircuitOpenError
-from recsys_platform.serving.errors import BackendError
+from recsys_platform.serving.errors import BackendError, RequestRefusedError
 from recsys_platform.serving.following import Served
 from recsys_platform.serving.model_host.contract import HostAnswer, HostRequest
 from recsys_platform.serving.recommending import Answer, Query, RecommendedBook
@@ -64,6 +64,8 @@ class HttpHost:
 
 
 def _content_of(response: httpx.Response, until: float) -> bytes:
+    if 400 <= response.status_code < 500:
+        raise RequestRefusedError(f"status {response.status_code}")
     if response.status_code != 200:
         raise BackendError(f"status {response.status_code}")
     found = b""
@@ -72,6 +74,14 @@ def _content_of(response: httpx.Response, until: float) -> bytes:
         if len(found) > MOST_BYTES or time.monotonic() > until:
             raise BackendError("an answer that is too long or too slow")
     return found
+
+
+def _invoke(host: Host, alias: str, content: bytes, seconds: float) -> HostAnswer | RequestRefusedError:
+    """The answer; what a host refuses is no failure of the host, so it must not open the circuit for other requests."""
+    try:
+        return _decoded(host.invoke(alias, content, seconds))
+    except RequestRefusedError as error:
+        return error
 
 
 class ModelHosts:
@@ -100,6 +110,7 @@ class ModelHosts:
             language=query.language or profile.language,
             exclude=query.exclude,
             categories=query.categories,
+            only_language=query.language,
             k=query.offset + query.k,
             seed=seed,
         )
@@ -139,9 +150,15 @@ class ModelHosts:
                 break
             try:
                 with breaker.attempt():
-                    return _decoded(host.invoke(alias, content, left))
+                    found = _invoke(host, alias, content, left)
+                if isinstance(found, RequestRefusedError):
+                    raise found
+                return found
             except CircuitOpenError:
                 continue
+            except RequestRefusedError as error:
+                _LOG.warning("The model host %s refused a request: %s", name, error)
+                raise
             except BackendError as error:
                 _LOG.warning("The model host %s failed: %s", name, error)
         raise BackendError("No model host answered in time.")

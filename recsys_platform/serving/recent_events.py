@@ -95,15 +95,18 @@ def with_events(
     """Return a profile with what the events change, as the marts would have it after a load.
 
     A finished or rated book is finished, and out of lists if the rules hide finished books. A refusal (removed, dismissed) takes an
-    unfinished book out of history and lists; a low rating takes any book out of the history.
+    unfinished book out of history and lists; a low rating takes any book out of the history, whatever follows but a better one.
     """
     history, finished, out = dict.fromkeys(profile.history), dict.fromkeys(profile.finished), dict.fromkeys(profile.out)
+    disliked: set[str] = set()
     for event in events:
         book = event.book_id
+        if event.name == RATED:
+            (disliked.add if signals.is_refused(event.name, event.rating) else disliked.discard)(book)
         if event.name in (FINISHED, RATED):
             finished[book] = None
             out.update({book: None} if hide_finished else {})
-        if signals.is_liked(event.name, event.rating):
+        if signals.is_liked(event.name, event.rating) and book not in disliked:
             history.pop(book, None)
             history[book] = None
             if not (hide_finished and book in finished):

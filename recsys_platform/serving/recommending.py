@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 import numpy as np
 
+from recsys_platform.common.languages import primary_subtag
 from recsys_platform.recommender.arrays import BoolArray
 from recsys_platform.recommender.lists.contracts import REASON_OF_PROMOTED
 from recsys_platform.recommender.lists.exploration import seed_of
@@ -27,12 +28,16 @@ _LOG = logging.getLogger(__name__)
 Source = Literal["live", "published", "popular", "none"]
 Kind = Literal["published", "similar", "popular"]
 SIMILAR = "similar to this book"
+ANYBODY = Profile()
+"""The profile where nobody is asked for: no book is out, no tier restricts."""
+EXPLORED = 20
+"""Largest length of the beginning of a list in which exploration draws: half of the pool must be left to draw from."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked: up to `k` books after `offset`, of some categories (any if empty), without `exclude`.
 
-    `language`: instead of the reader's own, or of an unknown reader.
+    `language`: only books in it, a primary subtag such as `en`; any if empty.
     """
 
     k: int = 20
@@ -40,6 +45,10 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     language: str = ""
     categories: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+
+    def first_page(self) -> "Query":
+        """What is asked, from the beginning."""
+        return msgspec.structs.replace(self, offset=0)
 
 
 class RecommendedBook(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +69,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     model: str
     model_version: str
+    stands_in: bool = False
+    """Whether a higher rung failed: such an answer is not kept."""
 
 
 class Backend(Protocol):
@@ -121,15 +132,20 @@ class Recommendations:
         known = snapshot.profile(user_id) if snapshot else None
         return self._with_recent(known or Profile(), user_id)
 
-    def for_user(self, user_id: str, query: Query, request_id: str, *, alias: str = PRODUCTION) -> Answer:
-        """Recommendations for a reader, known or not."""
+    def for_user(self, user_id: str, query: Query, *, alias: str = PRODUCTION, salt: str = "") -> Answer:
+        """Recommendations for a reader, known or not.
+
+        What exploration draws depends on the reader, the reader's events, the snapshot, what is asked and `salt`: so all pages of a
+        list are of one draw.
+        """
         served = self._served()
         snapshot = served.snapshot
         if snapshot is None:
             return _NOTHING
-        profile = self.profile(user_id)
+        profile = self._profile_or_empty(user_id)
+        seed = seed_of(user_id, str(self.epoch(user_id)), snapshot.version, _unpaged(query), salt)
         rungs: list[Callable[[], Answer | None]] = [
-            lambda: self._backend.recommend(served, alias, profile, query, seed_of(user_id, request_id)),
+            lambda: self._backend.recommend(served, alias, profile, query, seed),
             lambda: _published(snapshot, user_id, profile, query),
         ]
         return self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)])
@@ -147,18 +163,27 @@ class Recommendations:
         served = self._served()
         return self._first_answer([lambda: self._backend.rank(served, alias, self.profile(user_id), books)])
 
-    def similar(self, book_id: str, query: Query) -> Answer | None:
-        """Books similar to a book; None for an unknown book."""
+    def similar(self, book_id: str, query: Query, profile: Profile = ANYBODY) -> Answer | None:
+        """Books similar to a book, for a reader if a profile is given; None for an unknown book."""
         snapshot = self._served().snapshot
         if snapshot is None or snapshot.book(book_id) is None:
             return None
         listed = snapshot.listed("similar", book_id) or []
-        return _listed_answer(snapshot, "similar", listed, Profile(), query, SIMILAR)
+        return _listed_answer(snapshot, "similar", listed, profile, query, SIMILAR)
 
-    def popular(self, query: Query) -> Answer:
-        """Popular books of a language, or of all."""
+    def popular(self, query: Query, profile: Profile = ANYBODY) -> Answer:
+        """Popular books of a language, or of all; for a reader if a profile is given."""
         snapshot = self._served().snapshot
-        return self._first_answer(_popular_rungs(snapshot, Profile(), query)) if snapshot else _NOTHING
+        return self._first_answer(_popular_rungs(snapshot, profile, query)) if snapshot else _NOTHING
+
+    def _profile_or_empty(self, user_id: str) -> Profile:
+        """The profile; an empty one if it cannot be read, so that lower rungs answer."""
+        try:
+            return self.profile(user_id)
+        except Exception:  # noqa: BLE001  # whatever breaks behind a rung, the next one answers
+            _LOG.exception("A profile could not be read")
+            self._on_failure("profile")
+            return Profile()
 
     def _with_recent(self, profile: Profile, reader: str) -> Profile:
         snapshot, (_, events) = self._served().snapshot, self._recent.of(reader)
@@ -167,19 +192,27 @@ class Recommendations:
         return with_events(profile, events, snapshot.signals, hide_finished=snapshot.rules.rules.finished)
 
     def _first_answer(self, rungs: Sequence[Callable[[], Answer | None]]) -> Answer:
+        stands_in = False
         for rung in rungs:
             try:
                 if (answer := rung()) is not None:
-                    return answer
+                    return msgspec.structs.replace(answer, stands_in=True) if stands_in else answer
             except BackendError:  # the backend has logged it
+                stands_in = True
                 self._on_failure("model host")
             except Exception:  # noqa: BLE001  # whatever breaks behind a rung, the next one answers
+                stands_in = True
                 _LOG.exception("A rung of the ladder failed")
                 self._on_failure("rung")
         return _NOTHING
 
 
 _NOTHING = Answer(items=(), source="none", model="", model_version="")
+
+
+def _unpaged(query: Query) -> str:
+    parts = (query.language, query.categories, query.exclude)
+    return msgspec.json.encode(parts).decode()
 
 
 def live_answer(model: ServedModel, profile: Profile, query: Query, seed: int) -> Answer:
@@ -194,10 +227,23 @@ def live_answer(model: ServedModel, profile: Profile, query: Query, seed: int) -
         interests=profile.interests,
         free=profile.free,
     )
-    among = _books_of_categories(model, query.categories)
-    found = model.live.recommend(reader, k=query.offset + query.k, seed=seed, among=among)
-    items = list(_live_items(model, found, language, personal=bool(reader.history)))[query.offset :]
+    books = _live_list(model, reader, query, seed)
+    items = list(_live_items(model, books, language, personal=bool(reader.history)))[query.offset :]
     return Answer(items=items, source="live", model=model.artifact.variant, model_version=model.artifact.label)
+
+
+def _live_list(model: ServedModel, reader: LiveReader, query: Query, seed: int) -> LiveList:
+    """The list up to the end of the page. All pages of a reader are parts of one list: what is drawn stands in its beginning."""
+    length, among = query.offset + query.k, _books_asked_for(model, query)
+    exploration = model.live.builder.exploration
+    if not exploration.slots:
+        return model.live.recommend(reader, k=length, seed=seed, among=among)
+    explored = max((*exploration.slots, min(EXPLORED, exploration.pool // 2)))
+    head = model.live.recommend(reader, k=explored, seed=seed, among=among)
+    if length <= explored:
+        return head.first(length)
+    tail = model.live.recommend(reader, k=length, seed=seed, among=among, explore=False)
+    return head.followed_by(tail).first(length)
 
 
 def _indexes(index: Mapping[str, int], books: Collection[str]) -> list[int]:
@@ -205,12 +251,17 @@ def _indexes(index: Mapping[str, int], books: Collection[str]) -> list[int]:
     return [index[book] for book in books if book in index]
 
 
-def _books_of_categories(model: ServedModel, categories: Sequence[str]) -> BoolArray | None:
-    if not categories:
-        return None
-    features = model.live.items.book_features
-    columns = [at for at, name in enumerate(features.names) if name in {f"{CATEGORY}{each}" for each in categories}]
-    return np.asarray(features.matrix[:, columns].sum(axis=1)).ravel() > 0
+def _books_asked_for(model: ServedModel, query: Query) -> BoolArray | None:
+    """Flags of the books of the categories and the language that are asked for; None for all books."""
+    items, asked = model.live.items, None
+    if query.categories:
+        names = {f"{CATEGORY}{each}" for each in query.categories}
+        columns = [at for at, name in enumerate(items.book_features.names) if name in names]
+        asked = np.asarray(items.book_features.matrix[:, columns].sum(axis=1)).ravel() > 0
+    if query.language:
+        spoken: BoolArray = items.book_language == query.language
+        asked = spoken if asked is None else asked & spoken
+    return asked
 
 
 def ranked_answer(model: ServedModel, profile: Profile, given: Sequence[str]) -> Answer | None:
@@ -258,8 +309,8 @@ def _published(snapshot: Snapshot, user_id: str, profile: Profile, query: Query)
     listed = snapshot.listed("published", user_id)
     if not listed:
         return None
-    answer = _listed_answer(snapshot, "published", listed, profile, query, REASONS[MATCHES])
-    return answer if answer.items else None
+    first = _listed_answer(snapshot, "published", listed, profile, query.first_page(), REASONS[MATCHES])
+    return _listed_answer(snapshot, "published", listed, profile, query, REASONS[MATCHES]) if first.items else None
 
 
 def _popular_rungs(snapshot: Snapshot, profile: Profile, query: Query) -> list[Callable[[], Answer | None]]:
@@ -298,6 +349,7 @@ def _listed_answer(
 
 class _BookFacts(msgspec.Struct):
     categories: list[str] | None = None
+    language: str | None = None
     is_premium: bool | None = None
 
 
@@ -309,5 +361,7 @@ def _suits(snapshot: Snapshot, book_id: str, profile: Profile, query: Query) -> 
     found = snapshot.book(book_id)
     facts = _decode_facts(found) if found else None
     if facts is None or (facts.is_premium and profile.free and snapshot.rules.rules.premium):
+        return False
+    if query.language and primary_subtag(facts.language or "") != query.language:
         return False
     return not query.categories or bool({each.lower() for each in facts.categories or ()} & set(query.categories))

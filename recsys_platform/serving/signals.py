@@ -25,6 +25,10 @@ class Signals(msgspec.Struct, frozen=True):
         stars = f"{event} {round(rating)}" if rating is not None else event
         return self.weights.get(stars, self.weights.get(event, 0.0))
 
+    def changes_lists(self, event: str, rating: float | None = None) -> bool:
+        """Whether the event can change a reader's history, or what is out of the reader's lists."""
+        return event == FINISHED or rating is not None or self.is_liked(event) or self.is_refused(event)
+
     def is_liked(self, event: str, rating: float | None = None) -> bool:
         """Whether the event makes the book a liked one."""
         return self.weight_of(event, rating) >= self.liked_from

@@ -2,8 +2,11 @@
 
 import gzip
 import json
+import shutil
 import time
 from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -242,26 +245,45 @@ def test_a_promotion_a_rollback_and_new_rules_reach_readers_within_seconds(
     assert len(list((world.home / "snapshots").glob("*/manifest.json"))) == 2
 
 
-def test_a_damaged_artifact_is_refused_and_the_old_one_goes_on(
+def artifact_folder(world: ServingWorld, name: str) -> Path:
+    info = world.registry.info(world.versions[name])
+    return world.home / "artifacts" / f"{info.label}-{info.content[:12]}"
+
+
+def test_a_damaged_artifact_is_written_again_from_the_registry(
+    changing_world: ServingWorld, run_gateway: Start
+) -> None:
+    world = changing_world
+    world.registry.set_alias(PRODUCTION, world.versions["item_knn"], why="a start")
+    api, folder = run_gateway(world), artifact_folder(world, "ease")
+    folder.mkdir(exist_ok=True)
+    (folder / "manifest.json").write_text('{"format": 1}')
+    world.registry.set_alias(PRODUCTION, world.versions["ease"], why="a damaged one")
+    wait_for(lambda: api.recommended("u01")["model"] == "ease")
+    world.registry.set_alias(PRODUCTION, world.versions["item_knn"], why="as it was")
+    wait_for(lambda: api.recommended("u01")["model"] == "item_knn")
+
+
+def test_a_version_that_cannot_be_used_is_refused_and_the_old_one_goes_on_and_a_new_gateway_has_the_lists(
     changing_world: ServingWorld, run_gateway: Start
 ) -> None:
     api, world = run_gateway(changing_world), changing_world
-    before = api.recommended("u01")["model_version"]
-    info = world.registry.info(world.versions["ease"])
-    folder = world.home / "artifacts" / f"{info.label}-{info.content[:12]}"
-    world.registry.set_alias(PRODUCTION, world.versions["als"], why="so that ease is not loaded yet")
-    wait_for(lambda: api.recommended("u01")["model"] == "als")
-    folder.mkdir()
-    (folder / "manifest.json").write_text('{"format": 1}')
-    world.registry.set_alias(PRODUCTION, world.versions["ease"], why="a damaged one")
-    wait_for(lambda: api.gateway.follower.error is not None)
-    assert api.recommended("u01")["model"] == "als"
-    assert "cannot be used" in api.client.get("/readyz").json()["detail"]
-    (folder / "manifest.json").unlink()
-    folder.rmdir()
-    wait_for(lambda: api.recommended("u01")["model"] == "ease")
-    world.registry.set_alias(PRODUCTION, world.versions["item_knn"], why="as it was")
-    wait_for(lambda: api.recommended("u01")["model_version"] == before)
+    assert api.recommended("u01")["model"] == "item_knn"
+    shutil.rmtree(artifact_folder(world, "popularity"), ignore_errors=True)
+    (kept,) = world.registry.folder(world.versions["popularity"]).glob("table.npy")
+    content = kept.read_bytes()
+    kept.write_bytes(b"damaged")
+    try:
+        world.registry.set_alias(PRODUCTION, world.versions["popularity"], why="a damaged one")
+        wait_for(lambda: api.gateway.follower.error is not None)
+        assert api.recommended("u01")["model"] == "item_knn"
+        assert "was changed" in api.client.get("/readyz").json()["detail"]
+        another = run_gateway(world, "another")
+        assert another.recommended("u01")["source"] == "published"
+        assert another.recommended("nobody")["source"] == "popular"
+    finally:
+        kept.write_bytes(content)
+        world.registry.set_alias(PRODUCTION, world.versions["item_knn"], why="as it was")
 
 
 def test_without_a_snapshot_the_gateway_says_that_it_is_not_ready(
@@ -275,3 +297,59 @@ def test_without_a_snapshot_the_gateway_says_that_it_is_not_ready(
         assert api.recommended("u01")["source"] == "none"
     finally:
         changing_world.home = home
+
+
+def test_a_batch_of_a_guest_who_signs_in_belongs_to_the_account_and_so_does_the_device_until_the_sign_out(
+    api: Running,
+) -> None:
+    first, second, third = books(api.recommended("u08"))[:3]
+    at = {"timestamp": "2026-11-22T10:01:00Z", "anonymousId": "tablet"}
+    sign_in = {"type": "identify", "messageId": "s1", "userId": "u08", **at}
+    read = [event("Book Finished", book, user=None, device="tablet", key=book) for book in (first, second, third)]
+    api.post(read[0], sign_in, read[1])
+    assert not {first, second} & set(books(api.recommended("u08")))
+    api.post({"type": "track", "event": "Signed Out", "messageId": "s2", "userId": "u08", **at}, read[2])
+    assert third in books(api.recommended("u08"))
+
+
+def test_pages_of_a_list_with_exploration_share_no_book(changing_world: ServingWorld, run_gateway: Start) -> None:
+    changing_world.publish(parse_list_rules({"exploration": {"slots": [2, 4], "pool": 12}}))
+    api = run_gateway(changing_world)
+    for reader in ("u01", "u02", "nobody"):
+        pages = [books(api.recommended(reader, k=4, offset=offset)) for offset in (0, 4, 8)]
+        shown = list(chain.from_iterable(pages))
+        assert shown == books(api.recommended(reader, k=12))
+        assert len(set(shown)) == len(shown)
+
+
+def test_a_language_that_is_asked_for_is_the_only_one(api: Running, serving_world: ServingWorld) -> None:
+    languages = dict(
+        zip(*(serving_world.marts["dim_books"][name].to_pylist() for name in ("book_id", "language")), strict=True)
+    )
+    for asked in ("de", "DE", "de-AT"):
+        for reader in ("u01", "nobody"):
+            found = books(api.recommended(reader, language=asked))
+            assert found
+            assert {languages[book] for book in found} == {"de"}
+
+
+ODD_EVENTS = {
+    "a user that is a placeholder": {"userId": "undefined"},
+    "a time that is none": {"timestamp": "yesterday"},
+    "a book id that is too long": {"properties": {"book_id": "b" * 501}},
+    "a user with NUL": {"userId": "a\0b"},
+}
+
+
+@pytest.mark.parametrize("what", ODD_EVENTS)
+def test_an_event_that_the_marts_would_refuse_is_rejected_and_changes_nothing(api: Running, what: str) -> None:
+    before = api.recommended("u09")
+    found = api.post(event("Book Finished", books(before)[0], user="u09") | ODD_EVENTS[what]).json()
+    assert (found["accepted"], found["rejected"]) == (0, 1)
+    assert books(api.recommended("u09")) == books(before)
+
+
+def test_a_rating_of_any_size_is_answered(api: Running) -> None:
+    for number, rating in enumerate([10**400, "5", "many", 9, None, True, [5]]):
+        found = api.post(event("Book Rated", "b01", user="u10", key=f"r{number}", rating=rating))
+        assert found.status_code == 202

@@ -107,3 +107,11 @@ def test_keys_of_two_commands_at_once_are_both_kept(store: KeyStore, clock: Cloc
             pool.map(lambda name: KeyStore(store.folder, "local", clock).create(f"app {name}")[0].id, range(20))
         )
     assert set(store.keys()) == set(made)
+
+
+def test_a_revoked_key_is_not_rotated_back_to_life(store: KeyStore) -> None:
+    key, _ = store.create("app")
+    store.revoke(key.id)
+    with pytest.raises(ApiKeyError, match="no valid key"):
+        store.rotate(key.id)
+    assert store.key(key.id).revoked_at

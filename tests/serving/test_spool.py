@@ -133,3 +133,24 @@ def test_only_its_owner_may_read_what_waits_on_disk(tmp_path: Path) -> None:
     spool.append({"userId": "u1"})
     (waiting,) = tmp_path.iterdir()
     assert waiting.stat().st_mode & 0o077 == 0
+
+
+def test_a_thread_outlives_whatever_a_destination_raises_and_files_that_are_not_ours(tmp_path: Path) -> None:
+    delivered: list[bytes] = []
+
+    def deliver(content: bytes, arrival: dt.datetime) -> None:
+        if not delivered and content:
+            delivered.append(b"tried")
+            raise ZeroDivisionError
+        delivered.append(content)
+
+    (tmp_path / "notes.ready").write_text("not ours")
+    spool = EventSpool(tmp_path, deliver, flush_seconds=0.05)
+    spool.append({"n": 0})
+    spool.start()
+    until = time.monotonic() + 10
+    while b'{"n":0}\n' not in delivered and time.monotonic() < until:
+        time.sleep(0.02)
+    spool.stop()
+    assert delivered == [b"tried", b'{"n":0}\n']
+    assert (tmp_path / "notes.ready").exists()

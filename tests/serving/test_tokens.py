@@ -125,14 +125,20 @@ def test_the_token_of_a_reader_sees_that_reader_alone(api: Running) -> None:
     assert asked_with(api, own, "/v1/recommendations", method="POST", json=device).status_code == 403
     others = api.recommended("u02")["request_id"]
     assert asked_with(api, own, f"/v1/recommendations/{others}/explanation").status_code == 403
+    own_event = event("Book Saved", "b01", device="")
+    forged = [
+        own_event | {"type": "alias", "previousId": "u02"},
+        own_event | {"type": "identify", "anonymousId": "a phone"},
+        own_event | {"event": "Recommendations Viewed"},
+    ]
     posted = asked_with(
         api,
         own,
         "/v1/events",
         method="POST",
-        json={"batch": [event("Book Saved", "b01"), event("Book Saved", "b01", user="u02")]},
+        json={"batch": [own_event, event("Book Saved", "b01", user="u02", device=""), *forged]},
     )
-    assert [each["accepted"] for each in posted.json()["events"]] == [True, False]
+    assert [each["accepted"] for each in posted.json()["events"]] == [True, False, False, False, False]
     analyst = token(roles=["reader", "analyst"])
     assert asked_with(api, analyst, f"/v1/recommendations/{others}/explanation").status_code == 404
     service = token(sub="backend", roles=["app"])

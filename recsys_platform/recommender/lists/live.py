@@ -5,14 +5,14 @@ Belongs here: the list of one reader, in the training data or not, and why each 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from recsys_platform.recommender.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.lists.list_builder import list_builder_for, live_lists
-from recsys_platform.recommender.lists.list_rules import ListRules
+from recsys_platform.recommender.lists.list_rules import Exploration, ListRules
 from recsys_platform.recommender.lists.rules import in_language, offered_by_tier
 from recsys_platform.recommender.models.fallback import Readers, WithFallback
 from recsys_platform.recommender.models.histories import Histories, histories_from
@@ -51,6 +51,17 @@ class LiveList:
     propensity: DoubleArray
     because: IntArray
 
+    def first(self, length: int) -> "LiveList":
+        """Return the beginning of the list."""
+        return LiveList(*(getattr(self, each.name)[:length] for each in fields(self)))
+
+    def followed_by(self, other: "LiveList") -> "LiveList":
+        """Return this list with the books of another that are not in it, in their order."""
+        new = ~np.isin(other.books, self.books)
+        return LiveList(
+            *(np.concatenate([getattr(self, each.name), getattr(other, each.name)[new]]) for each in fields(self))
+        )
+
 
 class LiveRecommender:
     """A model, an item catalog and list rules, ready for requests.
@@ -65,15 +76,19 @@ class LiveRecommender:
         self._promoted = list((self.builder.reranking.promoted or {}).values())
         self._masks: dict[tuple[str, bool], AllowedForOne] = {}
 
-    def recommend(self, reader: LiveReader, *, k: int, seed: int, among: BoolArray | None = None) -> LiveList:
+    def recommend(
+        self, reader: LiveReader, *, k: int, seed: int, among: BoolArray | None = None, explore: bool = True
+    ) -> LiveList:
         """Return up to k books for a reader.
 
-        `seed`: of the exploration slots (`seed_of`). `among`: flags of the books to choose from, all by default. Raises ModelError
-        for an index outside the item catalog, ValueError if k is below 1.
+        `seed`: of the exploration slots (`seed_of`), which `explore` switches off. `among`: flags of the books to choose from, all by
+        default. Raises ModelError for an index outside the item catalog, ValueError if k is below 1.
         """
         histories = histories_from([reader.history], len(self.items.book_ids))
         scores = self._score_histories(reader, histories)
         builder = replace(self.builder, allowed=self._rules_of(reader, among))
+        if not explore:
+            builder = replace(builder, exploration=Exploration())
         shown = live_lists(lambda _: scores, _ROW, builder, k=k, seeds=[seed])
         length = int((shown.books[0] != NONE).sum())
         books = shown.books[0, :length]

@@ -4,7 +4,6 @@ Belongs here: what happens to every request before and after its handler. Does n
 (api.py).
 """
 
-import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -35,7 +34,6 @@ PATH_ID = Annotated[
 ]
 """No id has a NUL in it: keys of guests begin with one."""
 _Path = dict[str, PATH_ID]
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class _EndpointApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, headers = time.perf_counter(), _headers_of(scope)
-        request_id = _request_id(headers)
+        request_id = str(uuid.uuid4())  # never the client's: clicks must find one list
         limits: Mapping[str, str] = {}
         try:
             reply, limits = await self._reply(scope, receive, headers, request_id)
@@ -139,11 +137,6 @@ class _EndpointApp:
 def _headers_of(scope: Scope) -> dict[str, str]:
     """The headers by lower-case name; the first of a name that is there twice."""
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
-
-
-def _request_id(headers: Mapping[str, str]) -> str:
-    given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
 
 
 def _validated(convert: Callable[[], Any], what: str) -> Any:

@@ -7,11 +7,13 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from recsys_platform.common.clock import utc_now
+from recsys_platform.common.languages import primary_subtag
 from recsys_platform.serving.gateway.endpoints import Call
 from recsys_platform.serving.gateway.problems import ProblemError
 from recsys_platform.serving.gateway.replies import Reply
@@ -33,7 +35,7 @@ from recsys_platform.serving.recommending import Answer, Query, RecommendedBook
 from recsys_platform.serving.routing import NO_EXPERIMENT, Route
 from recsys_platform.serving.snapshot import Profile
 
-VIEWED, FOR_YOU = "Recommendations Viewed", "for_you"
+VIEWED, FOR_YOU, LONGEST_ID = "Recommendations Viewed", "for_you", 500
 _PRODUCTION = Route()
 _PLACE = b"00000000-0000-0000-0000-request-id-0"
 """Stands in a prepared body where the request id goes; no id of ours has letters beyond f."""
@@ -61,9 +63,9 @@ def recommendations(gateway: Gateway, call: Call) -> Reply:
     gateway.metrics.cache["miss" if prepared is None else "hit"].inc()
     if prepared is None:
         asked = _query_of(call.query)
-        answer = gateway.recommendations.for_user(user_id, asked, call.request_id, alias=route.model)
+        answer = gateway.recommendations.for_user(user_id, asked, alias=route.model, salt=call.query.surface)
         prepared = _prepared(gateway, answer, route, _etag(key))
-        if not gateway.is_remote or answer.source == "live":  # what stands in for a host that is away is not kept
+        if not answer.stands_in:
             gateway.lists.keep(key, prepared)
     exposure = Exposure(call.request_id, call.query.surface, route, user_id)
     _log_exposure(gateway, exposure, prepared.answer, prepared.shown)
@@ -91,7 +93,7 @@ def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
     asked = Query(
         k=body.k,
         offset=body.offset,
-        language=body.language,
+        language=_language_of(body.language),
         categories=_lower(body.categories),
         exclude=body.exclude,
     )
@@ -105,7 +107,7 @@ def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
 
 def _guest_profile(gateway: Gateway, body: GuestRequest) -> Profile:
     known = gateway.recommendations.profile(guest_key(body.anonymous_id)) if body.anonymous_id else Profile()
-    profile = msgspec.structs.replace(known, language=body.language, interests=body.interests)
+    profile = msgspec.structs.replace(known, language=_language_of(body.language), interests=body.interests)
     snapshot = gateway.follower.served.snapshot
     if snapshot is None:
         return profile
@@ -160,17 +162,15 @@ def _shelf(gateway: Gateway, name: str, title: str, request_id: str, answer: Ans
 def _shelves(
     gateway: Gateway, given: HomeQuery, request_id: str, reader: str, shown: Sequence[str], route: Route
 ) -> Iterable[tuple[str, str, Answer]]:
-    asked = Query(k=given.k, language=given.language)
+    asked = Query(k=given.k, language=_language_of(given.language))
     profile = gateway.recommendations.profile(reader)
-    yield FOR_YOU, "For you", gateway.recommendations.for_user(reader, asked, request_id, alias=route.model)
+    yield FOR_YOU, "For you", gateway.recommendations.for_user(reader, asked, alias=route.model, salt=FOR_YOU)
     if profile.finished:
         last = profile.finished[-1]
-        more = gateway.recommendations.similar(last, _without(asked, (*profile.out, *shown)))
+        more = gateway.recommendations.similar(last, _without(asked, shown), profile)
         if more:
             yield "because", f"Because you finished {_title_of(gateway, last)}", more
-    popular = _without(asked, (*profile.out, *shown))
-    language = asked.language or profile.language
-    yield "popular", "Popular now", gateway.recommendations.popular(msgspec.structs.replace(popular, language=language))
+    yield "popular", "Popular now", gateway.recommendations.popular(_without(asked, shown), profile)
 
 
 def _without(asked: Query, books: Sequence[str]) -> Query:
@@ -262,14 +262,21 @@ def _query_of(given: Any) -> Query:
     return Query(
         k=given.k,
         offset=given.offset,
-        language=given.language,
+        language=_language_of(given.language),
         categories=_lower(_split(given.categories)),
         exclude=_split(given.exclude),
     )
 
 
+@lru_cache(1_000)
+def _language_of(text: str) -> str:
+    """The primary subtag of what is asked for; a text that names no language is one that no book has."""
+    return (primary_subtag(text) or text.lower()) if text else ""
+
+
 def _split(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    parts = (part.strip() for part in text.split(","))
+    return tuple(part for part in parts if 0 < len(part) <= LONGEST_ID)  # no book has a longer id
 
 
 def _lower(names: Iterable[str]) -> tuple[str, ...]:

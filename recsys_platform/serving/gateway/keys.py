@@ -187,7 +187,7 @@ class KeyStore:
         path = self.folder / "pepper"
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".pepper-{os.getpid()}")
+            draft = path.with_name(f".pepper-{secrets.token_hex(4)}")
             _write_private(draft, secrets.token_hex(32).encode())
             try:
                 os.link(draft, path)  # the first of two processes wins

@@ -10,12 +10,16 @@ from msgspec import Meta
 
 from recsys_platform.serving.recommending import RecommendedBook
 
-Id = Annotated[str, Meta(min_length=1, max_length=500, description="An id as the events and marts have it.")]
+Id = Annotated[
+    str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]+$", description="An id as the events and marts have it.")
+]
 Count = Annotated[int, Meta(ge=1, le=100, description="How many books.")]
 Offset = Annotated[int, Meta(ge=0, le=1000, description="How many books to skip; past the end the list is empty.")]
-Surface = Annotated[str, Meta(max_length=100, description="Where the list is shown, such as `home`; it is logged.")]
-Language = Annotated[str, Meta(max_length=20, description="A language such as `en`; by default the reader's own.")]
-Names = Annotated[tuple[str, ...], Meta(max_length=100)]
+Surface = Annotated[
+    str, Meta(pattern=r"^\S", max_length=100, description="Where the list is shown, such as `home`; it is logged.")
+]
+Language = Annotated[str, Meta(max_length=20, description="Only books in a language such as `en`; by default in any.")]
+Names = Annotated[tuple[Annotated[str, Meta(max_length=500)], ...], Meta(max_length=100)]
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -56,6 +56,8 @@ class Gateway:
     metrics: Metrics = field(default_factory=Metrics)
     lists: Bounded[Prepared] = field(default_factory=lambda: Bounded(20_000))
     exposures: Bounded[tuple[str | None, Answer]] = field(default_factory=lambda: Bounded(20_000))
+    signed_in: Bounded[str] = field(default_factory=lambda: Bounded(100_000))
+    """Who is signed in on a device, by its anonymous id."""
     backend: Backend | None = None
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ class HostRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One reader and what is asked for; books are ids, the history is oldest first.
 
     `finished`: the books that may explain a recommendation, the history by default. `out`: books that the list rules exclude for this
-    reader. `exclude`: books to leave out of this list. `categories`: to choose from. `seed`: of the exploration slots.
+    reader. `exclude`: books to leave out of this list. `categories`, `only_language`: to choose from. `seed`: of exploration.
     `books`: books to put in order instead of making a list.
     """
 
@@ -36,6 +36,7 @@ class HostRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     out: tuple[Book, ...] = ()
     exclude: tuple[Book, ...] = ()
     categories: tuple[str, ...] = ()
+    only_language: str = ""
     k: Annotated[int, Meta(ge=1, le=2000)] = 20
     seed: Annotated[int, Meta(ge=0)] = 0
     books: tuple[Book, ...] | None = None
@@ -55,7 +56,7 @@ class HostRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     @property
     def query(self) -> Query:
         """The list that is asked for."""
-        return Query(k=self.k, categories=self.categories, exclude=self.exclude)
+        return Query(k=self.k, language=self.only_language, categories=self.categories, exclude=self.exclude)
 
 
 class HostItem(msgspec.Struct, frozen=True, kw_only=True):

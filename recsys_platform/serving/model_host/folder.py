@@ -113,9 +113,10 @@ class FolderModel:
         try:
             self.load()
             self.error = None
-        except RecsysError as error:
+        except Exception as error:  # noqa: BLE001  # whatever cannot be loaded, the old one goes on
             if str(error) != self.error:
-                _LOG.error("The model that is served stays as it is: %s", error)
+                is_known = isinstance(error, RecsysError)
+                _LOG.error("The model that is served stays as it is: %s", error, exc_info=not is_known)
             self.error = str(error)
 
     def load(self) -> None:
