@@ -25,6 +25,7 @@ def relations(manifest: Any) -> list[Any]:
     return [*nodes, *manifest.sources.values()]
 
 
+@pytest.mark.slow
 def test_every_column_that_exists_is_described_and_no_other_is(manifest: Any, catalog: dict[str, Any]) -> None:
     for node in relations(manifest):
         if node.schema == "intermediate" or node.unique_id not in catalog:
