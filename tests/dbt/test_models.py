@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.slow  # whole builds; test_staging, test_interactions, test_likes and test_incremental have quicker ones
+pytestmark = (
+    pytest.mark.slow
+)  # whole builds; test_staging, test_interactions, test_likes and test_incremental have quicker ones
 
 READER = {"user_id": "u1", "created_at": "2026-01-01T00:00:00Z", "country": "GB", "language": "en", "tier": "free"}
 ANN = {**READER, "interests": ["sleep", "work"], "email": "ann@example.com"}

@@ -31,7 +31,9 @@ def serve(
 
 
 def model_host(
-    command: Annotated[str, typer.Argument(hidden=True, help="`serve`, which SageMaker gives to the container.")] = "serve",
+    command: Annotated[
+        str, typer.Argument(hidden=True, help="`serve`, which SageMaker gives to the container.")
+    ] = "serve",
     *,
     folder: Annotated[
         Path | None,
