@@ -20,6 +20,7 @@ from recsys_platform.common.errors import SettingsError
 from recsys_platform.config.settings import load_settings
 from recsys_platform.serving.gateway import tokens as tokens_module
 from recsys_platform.serving.gateway.tokens import Provider, TokenError, Tokens
+from tests.support.pace import patience
 from tests.support.serving_world import Running, ServingWorld, event
 
 ISSUER, AUDIENCE = "https://login.example.com/", "recsys"
@@ -252,7 +253,7 @@ def test_old_keys_go_on_while_new_ones_are_fetched_and_while_the_provider_is_awa
         started = time.monotonic()
         for at in range(10):
             await checked.bearer(token(sub=f"u{at}"))
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 0.5 * patience()
         monkeypatch.setattr(tokens_module, "FORGET_SECONDS", 0.0)
         with pytest.raises(TokenError, match="its key is unknown"):
             await checked.bearer(token(sub="u99"))
@@ -311,7 +312,7 @@ def test_a_hostile_provider_neither_hangs_nor_opens_the_gateway(
     assert time.monotonic() - started < 1.2
     assert asked_with(api, token()).status_code == 401
     assert asked_with(api, forged).status_code == 401
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 6 * patience()
     assert jwks.asked == ["/jwks"]
 
 
