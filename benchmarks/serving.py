@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -153,6 +153,11 @@ def measured(home: Path, key: str, readers: int) -> dict[str, float]:
     without_models = {**environment, "RECSYS_HOME": str(home_without_models(home))}
     with running([*serve[:-1], str(port)], port, "/readyz", without_models) as (ours, _):
         costs["published"] = cpu_of(ours, port, live, key)
+    return {**cost_figures(costs, floor), **added, "ready_seconds": ready, "memory_gb": memory}
+
+
+def cost_figures(costs: Mapping[str, float], floor: float) -> dict[str, float]:
+    """The figures of CPU seconds an answer by kind; `floor`: of a bare answer."""
     million = costs["live"] * 1e6 / 3600
     return {
         "hello_cpu_us": floor * 1e6,
@@ -160,9 +165,6 @@ def measured(home: Path, key: str, readers: int) -> dict[str, float]:
         "live_cpu_ratio": floor / costs["live"],
         "published_cpu_ratio": floor / costs["published"],
         "cached_cpu_ratio": floor / costs["cached"],
-        **added,
-        "ready_seconds": ready,
-        "memory_gb": memory,
         "cpu_hours_a_million": million,
         "dollars_a_million": million * CPU_HOUR,
         "personalize_dollars_a_million": PERSONALIZE,

@@ -58,7 +58,8 @@ def write_artifact(version: ModelVersion, parent: Path, *, again: bool = False) 
         return folder
     with draft_folder(parent) as draft:
         _write_files(version, draft)
-        put_in_place(draft, folder)
+        if again or not (folder / MANIFEST).is_file():  # another process may have been faster
+            put_in_place(draft, folder)
     return folder
 
 

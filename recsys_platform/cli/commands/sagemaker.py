@@ -48,16 +48,9 @@ def deploy(
     settings = open_world()
     client, registry = _sagemaker_client(), registry_of(settings)
     hosting = Hosting(models, Container(image, role_arn, _parse_environment(env or [])), instance_type, instances)
-    done = deploy_versions(
-        client,
-        registry,
-        hosting,
-        endpoint,
-        home=settings.serving_root,
-        champion=version,
-        challenger=challenger,
-        shadow=shadow,
-    )
+    others = {"challenger": challenger, "shadow": shadow}
+    home = settings.serving_root
+    done = deploy_versions(client, registry, hosting, endpoint, home=home, champion=version, **others)
     OUT.print(f"The endpoint {endpoint} is {done}.", soft_wrap=True)
     if wait:
         client.wait(endpoint)

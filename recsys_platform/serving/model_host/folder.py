@@ -9,9 +9,7 @@ A host has no snapshot, which holds readers. Of a snapshot it gets two files, `i
 
 import json
 import logging
-import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -22,6 +20,7 @@ from recsys_platform.recommender.registry.files import MANIFEST, file_sha256
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.serving.artifact import artifact_name, load_artifact, write_artifact
 from recsys_platform.serving.errors import ArtifactError, SnapshotError
+from recsys_platform.serving.folders import draft_folder, put_in_place
 from recsys_platform.serving.following import ARTIFACTS, SNAPSHOTS, ServedModel
 from recsys_platform.serving.snapshot import ITEMS, RULES, current_version, items_in, read_manifest, rules_in
 
@@ -59,19 +58,12 @@ def write_host_folder(home: Path, registry: Registry, version: str) -> Path:
 def _written(folder: Path, artifact: Path, snapshot: Path, catalog: _Catalog) -> Path:
     if folder.exists():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
-    try:
+    with draft_folder(folder.parent) as draft:
         for path in (*artifact.iterdir(), *(snapshot / name for name in catalog.files)):
             shutil.copyfile(path, draft / path.name)
         (draft / CATALOG).write_text(json.dumps(msgspec.to_builtins(catalog), sort_keys=True), encoding="utf-8")
-        draft.chmod(0o755)
-        os.rename(draft, folder)
-    except OSError:
-        if not folder.exists():  # else another process was faster
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if not folder.exists():  # another process may have been faster
+            put_in_place(draft, folder)
     return folder
 
 
