@@ -156,6 +156,35 @@ def test_every_answer_lands_as_one_exposure_with_its_propensities(api: Running) 
     assert [each["book_id"] for each in told["items"]] == [each["book_id"] for each in shown["properties"]["items"]]
 
 
+def test_an_answer_of_304_is_an_exposure_under_the_id_of_its_header(api: Running) -> None:
+    first = api.client.get("/v1/users/u06/recommendations")
+    again = api.client.get("/v1/users/u06/recommendations", headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304
+    wait_for(lambda: len(landed(api.hub)) == 2)
+    ids = [first.json()["request_id"], again.headers["x-request-id"]]
+    assert sorted(each["properties"]["request_id"] for each in landed(api.hub)) == sorted(ids)
+
+
+VIEWERS = {"a reader": {"user_id": "newcomer"}, "a guest": {"anonymous_id": "phone"}, "nobody": {}}
+
+
+@pytest.mark.parametrize("path", ["/v1/popular", "/v1/books/b03/similar"])
+def test_popular_and_similar_books_are_an_exposure_if_a_reader_or_guest_is_named(api: Running, path: str) -> None:
+    shown = {who: api.client.get(path, params=named).json()["request_id"] for who, named in VIEWERS.items()}
+    wait_for(lambda: len(landed(api.hub)) == 2)
+    exposures = {each["properties"]["request_id"]: each for each in landed(api.hub)}
+    assert exposures[shown["a reader"]]["userId"] == "newcomer"
+    assert exposures[shown["a guest"]]["anonymousId"] == "phone"
+    assert shown["nobody"] not in exposures
+
+
+def test_popular_books_for_a_reader_are_without_finished_ones(api: Running) -> None:
+    first = books(api.client.get("/v1/popular", params={"user_id": "u01", "k": 4}).json())[0]
+    api.post(event("Book Finished", first))
+    assert first not in books(api.client.get("/v1/popular", params={"user_id": "u01", "k": 20}).json())
+    assert first in books(api.client.get("/v1/popular", params={"k": 20}).json())
+
+
 def test_an_invalid_event_is_answered_with_its_reason_and_does_not_land(api: Running) -> None:
     good, bad = event("Book Saved", "b01"), {"type": "track", "event": "Book Saved"}
     found = api.post(good, bad).json()

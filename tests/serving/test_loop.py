@@ -27,6 +27,7 @@ def use_the_api(api: Running) -> tuple[dict[str, Any], set[tuple[str, str]]]:
     for number, user in enumerate(READERS * 3):
         shown = [api.recommended(user, k=6, surface="home")]
         shown += api.client.get(f"/v1/users/{user}/home", params={"k": 3}).json()["shelves"]
+        shown.append(api.client.get("/v1/popular", params={"user_id": user, "k": 2}).json())
         for listed in shown:
             if listed["items"]:
                 answers[listed["items"][0]["request_id"]] = (user, listed["items"])
@@ -41,7 +42,8 @@ def use_the_api(api: Running) -> tuple[dict[str, Any], set[tuple[str, str]]]:
         clicks.add((request_id, book["book_id"]))
     for number in range(5):
         guest = api.client.post("/v1/recommendations", json={"k": 4, "anonymous_id": f"phone-{number}"}).json()
-        answers[guest["request_id"]] = (f"phone-{number}", guest["items"])
+        similar = api.client.get("/v1/books/b03/similar", params={"k": 2, "anonymous_id": f"phone-{number}"}).json()
+        answers |= {each["request_id"]: (f"phone-{number}", each["items"]) for each in (guest, similar)}
     return answers, clicks
 
 

@@ -22,6 +22,7 @@ from recsys_platform.serving.gateway.portal import portal_route
 from recsys_platform.serving.gateway.problems import ProblemError, problem_reply
 from recsys_platform.serving.gateway.replies import PROBLEM
 from recsys_platform.serving.gateway.schemas import (
+    BooksQuery,
     Event,
     EventBatch,
     EventVerdicts,
@@ -91,10 +92,10 @@ ENDPOINTS = (
         _CALLERS,
         "Books similar to a book",
         Recommended,
-        query=ListQuery,
+        query=BooksQuery,
         problems=("not-found",),
     ),
-    Endpoint("GET", "/v1/popular", handlers.popular, _CALLERS, "Popular books", Recommended, query=ListQuery),
+    Endpoint("GET", "/v1/popular", handlers.popular, _CALLERS, "Popular books", Recommended, query=BooksQuery),
     Endpoint(
         "POST",
         "/v1/events",

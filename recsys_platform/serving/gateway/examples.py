@@ -90,6 +90,7 @@ _ACCEPTED = {"index": 0, "message_id": _FINISHED["messageId"], "accepted": True,
 PARAMETERS: Mapping[str, str | int] = {
     "user_id": "u0000013",
     "book_id": "b00489",
+    "anonymous_id": "device-1",
     "request_id": _ID,
     "k": 10,
     "offset": 0,

@@ -18,6 +18,7 @@ from recsys_platform.serving.gateway.endpoints import Call
 from recsys_platform.serving.gateway.problems import ProblemError
 from recsys_platform.serving.gateway.replies import Reply
 from recsys_platform.serving.gateway.schemas import (
+    BooksQuery,
     Explanation,
     GuestRequest,
     Health,
@@ -31,7 +32,7 @@ from recsys_platform.serving.gateway.schemas import (
 )
 from recsys_platform.serving.gateway.state import Gateway, Prepared
 from recsys_platform.serving.recent_events import BookEvent, with_events
-from recsys_platform.serving.recommending import Answer, Query, RecommendedBook
+from recsys_platform.serving.recommending import ANYBODY, Answer, Query, RecommendedBook
 from recsys_platform.serving.routing import NO_EXPERIMENT, Route
 from recsys_platform.serving.snapshot import Profile
 
@@ -201,17 +202,38 @@ def rank(gateway: Gateway, call: Call) -> Ranked:
 
 
 def similar(gateway: Gateway, call: Call) -> Recommended:
-    """Books that are similar to a book."""
-    book_id = call.path["book_id"]
-    answer = gateway.recommendations.similar(book_id, _query_of(call.query))
+    """Books that are similar to a book; for a reader or guest, if one is named or the token is a reader's."""
+    exposure, profile = _optional_reader(gateway, call)
+    answer = gateway.recommendations.similar(call.path["book_id"], _query_of(call.query), profile)
     if answer is None:
         raise ProblemError("not-found", "There is no such book in the item catalog.")
-    return _counted(gateway, call, answer)
+    return _shown_to_reader(gateway, call, answer, exposure)
 
 
 def popular(gateway: Gateway, call: Call) -> Recommended:
-    """Popular books of a language, or of all."""
-    return _counted(gateway, call, gateway.recommendations.popular(_query_of(call.query)))
+    """Popular books of a language, or of all; for a reader or guest, if one is named or the token is a reader's."""
+    exposure, profile = _optional_reader(gateway, call)
+    answer = gateway.recommendations.popular(_query_of(call.query), profile)
+    return _shown_to_reader(gateway, call, answer, exposure)
+
+
+def _optional_reader(gateway: Gateway, call: Call) -> tuple[Exposure | None, Profile]:
+    """Who sees a list that needs no reader. Without one nothing is logged: no click could be joined to a visitor."""
+    query: BooksQuery = call.query
+    user_id = query.user_id or call.caller.user_id
+    if user_id:
+        call.caller.check_reader(user_id)
+    call.caller.check_device(query.anonymous_id)
+    if not (user_id or query.anonymous_id):
+        return None, ANYBODY
+    exposure = Exposure(call.request_id, query.surface, user_id=user_id, anonymous_id=query.anonymous_id)
+    return exposure, gateway.recommendations.profile(user_id or guest_key(query.anonymous_id))
+
+
+def _shown_to_reader(gateway: Gateway, call: Call, answer: Answer, exposure: Exposure | None) -> Recommended:
+    if exposure is not None:
+        _log_exposure(gateway, exposure, answer)
+    return _counted(gateway, call, answer)
 
 
 def explanation(gateway: Gateway, call: Call) -> Explanation:

@@ -15,6 +15,7 @@ from recsys_platform.serving.gateway.endpoints import PATH_ID, Endpoint
 from recsys_platform.serving.gateway.examples import EXAMPLES, PARAMETERS, PROBLEM_EXAMPLE, Example
 from recsys_platform.serving.gateway.problems import KINDS, Problem
 from recsys_platform.serving.gateway.replies import PROBLEM
+from recsys_platform.serving.gateway.schemas import Book
 
 PATH = "/openapi.json"
 _REFERENCE = "#/components/schemas/{name}"
@@ -24,7 +25,10 @@ _WITH_KEY = ("unauthenticated", "forbidden", "too-many-requests")
 
 
 _HEADERS: dict[str, dict[str, Any]] = {
-    "X-Request-Id": {"description": "The id of this request: yours, or a new one.", "schema": {"type": "string"}},
+    "X-Request-Id": {
+        "description": "The id of this request, always a new one: events about its books name it.",
+        "schema": {"type": "string"},
+    },
     "RateLimit": {
         "description": "Tokens left (`r`), and seconds until all are back (`t`).",
         "schema": {"type": "string"},
@@ -47,7 +51,7 @@ def openapi_route(endpoints: Sequence[Endpoint]) -> Route:
 
 def openapi_document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """Return the document of some endpoints, as it is in JSON."""
-    types = list(dict.fromkeys([kind for each in endpoints for kind in _types_of(each)] + [Problem]))
+    types = list(dict.fromkeys([kind for each in endpoints for kind in _types_of(each)] + [Book, Problem]))
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     by_type = dict(zip(types, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -144,7 +148,8 @@ def _responses(endpoint: Endpoint, schemas: dict[Any, Any], example: Example | N
 def _other_answer(status: int, good: dict[str, Any]) -> dict[str, Any]:
     """An answer that is no problem and has another status: 304 without a body, others like the good one."""
     if status == HTTPStatus.NOT_MODIFIED:
-        return {"description": "The list is the one of `If-None-Match`.", "headers": _header_references("ETag")}
+        text = "The list is the one of `If-None-Match`. It was shown again: events name the request id of this answer's header."
+        return {"description": text, "headers": _header_references("ETag", "X-Request-Id")}
     return good | {"description": HTTPStatus(status).phrase}
 
 

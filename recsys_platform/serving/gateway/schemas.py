@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from recsys_platform.serving.recommending import RecommendedBook
+from recsys_platform.serving.recommending import RecommendedBook, Source
 
 Id = Annotated[
     str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00]+$", description="An id as the events and marts have it.")
@@ -19,6 +19,7 @@ Surface = Annotated[
     str, Meta(pattern=r"^\S", max_length=100, description="Where the list is shown, such as `home`; it is logged.")
 ]
 Language = Annotated[str, Meta(max_length=20, description="Only books in a language such as `en`; by default in any.")]
+_NO_ID_OR_ONE = r"^[^\x00/]*$"
 Names = Annotated[tuple[Annotated[str, Meta(max_length=500)], ...], Meta(max_length=100)]
 
 
@@ -34,6 +35,25 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     exclude: Annotated[str, Meta(max_length=4000, description="Book ids to leave out, separated by commas.")] = ""
 
 
+class BooksQuery(ListQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query parameters of a list that may be asked for with or without a reader."""
+
+    user_id: Annotated[
+        str,
+        Meta(
+            max_length=500,
+            pattern=_NO_ID_OR_ONE,
+            description="The reader who sees the list: it leaves out finished books, and clicks join it.",
+        ),
+    ] = ""
+    anonymous_id: Annotated[
+        str,
+        Meta(
+            max_length=500, pattern=_NO_ID_OR_ONE, description="The tracker's id of the device of a guest who sees it."
+        ),
+    ] = ""
+
+
 class HomeQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query parameters of the home page."""
 
@@ -45,8 +65,20 @@ class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No query parameters."""
 
 
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """Attributes of a book; a catalog may have less."""
+
+    book_id: str = ""
+    title: str | None = None
+    author: str | None = None
+    language: str | None = None
+    categories: list[str] | None = None
+    reading_minutes: float | None = None
+    is_premium: bool | None = None
+
+
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """A recommended book. `book`: its attributes. `score`: comparable within the list only; null for a promoted book."""
+    """A recommended book. `score`: comparable within the list only; null for a promoted book."""
 
     rank: int
     book_id: str
@@ -54,14 +86,15 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     because_book_id: str | None
     request_id: str
-    book: msgspec.Raw
+    book: Annotated[msgspec.Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/Book"})]
+    """A `Book`, as the snapshot has it in JSON."""
 
 
 class Recommended(msgspec.Struct, frozen=True, kw_only=True):
     """A list of books. `source`: what answered (`live`, `published`, `popular`, or `none`)."""
 
     request_id: str
-    source: str
+    source: Source
     model: str
     model_version: str
     experiment: str | None
@@ -74,7 +107,7 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     title: str
-    source: str
+    source: Source
     model_version: str
     experiment: str | None
     variant: str | None
@@ -122,7 +155,7 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
     """The given books in order, best first; `unknown` are those that the model does not know."""
 
     request_id: str
-    source: str
+    source: Source
     model: str
     model_version: str
     items: list[Item]
@@ -169,7 +202,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     request_id: str
     user_id: str | None
-    source: str
+    source: Source
     model: str
     model_version: str
     items: list[RecommendedBook]
