@@ -1,11 +1,13 @@
 """The event spool: events that an answer or an app gave, on disk first, then in the hub; none is lost by a killed process.
 
-Belongs here: the files on disk, and their delivery as landing objects. Does not: what an event says (gateway/).
+Belongs here: the files on disk, and handing them to the queues of landing and destinations. Does not: what an event says (gateway/),
+retries (delivery.py).
 
 An event is appended to a file before it is answered: `kill -9` then loses nothing, because the system writes what was handed over. A
-thread closes the file after some seconds and delivers it as one landing object, named by its content, so that a delivery that is
-repeated changes nothing. Files of processes that are gone are delivered at the next start. A full disk drops events, which are
-counted; it never stops an answer.
+thread closes the file after some seconds and puts it into the queue of the landing, and what is for a destination into that of each
+destination; each queue delivers in a thread of its own, so that none waits for another. A landing object is named by its content, so
+that a delivery that is repeated changes nothing. Files of processes that are gone are delivered too: whoever shares the folder looks
+for files that no living process has locked. A full disk drops events, which are counted; it never stops an answer.
 """
 
 import datetime as dt
@@ -13,33 +15,31 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from isal import isal_zlib
 
 from recsys_platform.common.clock import utc_now
-from recsys_platform.common.errors import RecsysError
 from recsys_platform.hub.landing_writer import object_name
 from recsys_platform.hub.layout import landing_key
 from recsys_platform.hub.object_store import Hub
+from recsys_platform.serving.delivery import READY, DeliveryQueue, Destination, arrival_of_file, locked_folder
 
 _LOG = logging.getLogger(__name__)
 FLUSH_SECONDS = 5.0
 MOST_BYTES = 4 * 2**20
-_NEW, _OPEN, _READY = ".new", ".open", ".ready"
+_NEW, _OPEN = ".new", ".open"
+LANDING = "landing"
+_STOP_SECONDS = 25.0
+_HAND_OVER_SECONDS = 10.0
 _GZIP = 31
-
-
-class Destination(Protocol):
-    """Takes a file of events, as JSON lines; raises RecsysError or OSError if it must be tried again."""
-
-    def __call__(self, content: bytes, arrival: dt.datetime) -> None:
-        """Deliver the content; `arrival` is when the first event was written (UTC)."""
 
 
 def to_hub(hub: Hub, stream: str = "gateway") -> Destination:
@@ -55,36 +55,51 @@ def to_hub(hub: Hub, stream: str = "gateway") -> Destination:
 
 @dataclass
 class SpoolFigures:
-    """What a spool did since it was opened, in events or files."""
+    """What a spool did since it was opened, in events."""
 
     appended: int = 0
     dropped: int = 0
-    delivered_files: int = 0
-    failed_deliveries: int = 0
 
 
 @dataclass
 class EventSpool:
-    """Appends events to a file and delivers closed files; safe for threads, one object a process."""
+    """Appends events to a file and hands closed files to queues; safe for threads, one object a process.
+
+    `deliver`: to the hub or the stream where events land. `destinations`: other receivers, each with a queue of its own.
+    """
 
     folder: Path
     deliver: Destination
     flush_seconds: float = FLUSH_SECONDS
     now: Callable[[], dt.datetime] = utc_now
+    destinations: Sequence[DeliveryQueue] = ()
     figures: SpoolFigures = field(default_factory=SpoolFigures)
     _file: int | None = None
     _path: Path | None = None
     _size: int = 0
     _number: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _delivering: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
+    def __post_init__(self) -> None:
+        """Make the queue of the landing."""
+        self._name = uuid.uuid4().hex[:12]  # process ids of hosts and containers are alike
+        self.landing = DeliveryQueue(
+            LANDING, self.folder / LANDING, self.deliver, poll_seconds=min(5.0, self.flush_seconds)
+        )
+
+    @property
+    def queues(self) -> Sequence[DeliveryQueue]:
+        """The queue of the landing, then those of the destinations."""
+        return (self.landing, *self.destinations)
+
     def start(self) -> None:
-        """Adopt the files of processes that are gone, and deliver in a thread from now on."""
+        """Take over the files of processes that are gone, and deliver in threads from now on."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._thread = threading.Thread(target=self._run, name="deliver-events", daemon=True)
+        for queue in self.queues:
+            queue.start()
+        self._thread = threading.Thread(target=self._run, name="hand-over-events", daemon=True)
         self._thread.start()
 
     def append(self, *events: Mapping[str, Any]) -> bool:
@@ -101,30 +116,55 @@ class EventSpool:
         return True
 
     def stop(self) -> None:
-        """Deliver what is there, as far as the destination takes it, and end the thread."""
+        """Deliver what is there, as far as the receivers take it in time, and end the threads; the rest stays on disk."""
+        until = time.monotonic() + _STOP_SECONDS
         self._stop.set()
         if self._thread:
-            self._thread.join(timeout=30)
-        self.flush()
+            self._thread.join(timeout=_HAND_OVER_SECONDS)
+        self._try_hand_over()
+        if self._thread is None:
+            self.landing.flush()
+        for queue in self.queues:
+            queue.request_stop()
+        for queue in self.queues:
+            queue.join(until - time.monotonic())
 
     def flush(self) -> None:
-        """Close the file and deliver all closed files, those of dead processes too; the oldest first."""
-        with self._delivering:
-            self._close_file()
+        """Close the file, hand over all closed files, those of dead processes too, and deliver to the landing; the oldest first."""
+        self.hand_over()
+        self.landing.flush()
+
+    def hand_over(self) -> None:
+        """Close the file, and put all closed files, those of dead processes too, into the queues."""
+        self._close_file()
+        with locked_folder(self.folder, _HAND_OVER_SECONDS) as is_ours:
+            if not is_ours:  # another process does it
+                return
             self._adopt_files()
-            for path in sorted(self.folder.glob(f"*{_READY}")):
-                if not self._deliver_file(path):
-                    return
+            for path in sorted(self.folder.glob(f"*{READY}")):
+                if arrival_of_file(path):
+                    self._enqueue_file(path)
+        for queue in self.queues:
+            queue.enforce_limit()
+            queue.wake()
+
+    def _enqueue_file(self, path: Path) -> None:
+        """Copy a file for each destination, then move it to the landing's queue; if it is killed between, it does all again."""
+        for queue in self.destinations:
+            queue.add_copy(path)
+        self.landing.folder.mkdir(parents=True, exist_ok=True)
+        path.rename(self.landing.folder / path.name)
 
     def _run(self) -> None:
-        while True:
-            try:
-                self.flush()
-            except Exception:  # noqa: BLE001  # the next turn tries again: a thread that ended would deliver nothing more
-                self.figures.failed_deliveries += 1
-                _LOG.exception("Events could not be delivered")
-            if self._stop.wait(self.flush_seconds):
-                return
+        while not self._stop.wait(self._try_hand_over()):
+            pass
+
+    def _try_hand_over(self) -> float:
+        try:
+            self.hand_over()
+        except OSError as error:  # a full disk: the files stay where they are
+            _LOG.warning("Events will be delivered later: %s", error)
+        return self.flush_seconds
 
     def _write_lines(self, lines: bytes) -> None:
         """Append in one call; what a full disk took of it is taken back, so that no half record stays."""
@@ -140,7 +180,7 @@ class EventSpool:
     def _open_file(self) -> None:
         self._close_locked()
         self._number += 1
-        path = self.folder / f"{self.now():%Y%m%dT%H%M%S%f}-{os.getpid()}-{self._number}{_OPEN}"
+        path = self.folder / f"{self.now():%Y%m%dT%H%M%S%f}-{self._name}-{os.getpid()}-{self._number}{_OPEN}"
         # It gets the name by which others may adopt it only once it is locked.
         draft = path.with_suffix(_NEW)
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -159,7 +199,7 @@ class EventSpool:
 
     def _close_locked(self) -> None:
         if self._file is not None and self._path is not None:
-            self._path.rename(self._path.with_suffix(_READY))
+            self._path.rename(self._path.with_suffix(READY))
             os.close(self._file)
             self._file = self._path = None
 
@@ -168,31 +208,7 @@ class EventSpool:
         for path in self.folder.glob(f"*{_OPEN}"):
             if path != self._path and _is_unlocked(path):
                 with suppress(FileNotFoundError):
-                    path.rename(path.with_suffix(_READY))
-
-    def _deliver_file(self, path: Path) -> bool:
-        try:
-            content, arrival = path.read_bytes(), _arrival_of(path)
-            if content and arrival:
-                self.deliver(content, arrival)
-            elif content:  # not a file of ours
-                return True
-            path.unlink(missing_ok=True)
-        except FileNotFoundError:  # another process delivered it
-            return True
-        except (RecsysError, OSError) as error:
-            self.figures.failed_deliveries += 1
-            _LOG.warning("%s will be delivered later: %s", path.name, error)
-            return False
-        self.figures.delivered_files += 1
-        return True
-
-
-def _arrival_of(path: Path) -> dt.datetime | None:
-    try:
-        return dt.datetime.strptime(path.name.partition("-")[0], "%Y%m%dT%H%M%S%f")
-    except ValueError:
-        return None
+                    path.rename(path.with_suffix(READY))
 
 
 def _is_unlocked(path: Path) -> bool:

@@ -18,13 +18,14 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys_platform.common.batches import batches
 from recsys_platform.common.errors import HubError, SettingsError
 from recsys_platform.hub.layout import SOURCES, arrival_of, is_landing_key, source_of
 from recsys_platform.ingestion.loading import load_events
 from recsys_platform.sources.firehose.emulator import MIB, DeliveryStream, FirehoseEmulator
-from recsys_platform.sources.firehose.limits import MAX_BATCH_BYTES, MAX_RECORD_BYTES, MAX_RECORDS
+from recsys_platform.sources.firehose.limits import LIMITS, MAX_BATCH_BYTES, MAX_RECORD_BYTES, MAX_RECORDS
 from recsys_platform.sources.firehose.prefixes import complete_prefixes, evaluate_prefix, landing_prefixes
-from recsys_platform.sources.firehose.producer import NotSentError, batches, send
+from recsys_platform.sources.firehose.producer import NotSentError, send
 from recsys_platform.sources.firehose.server import firehose_app
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.servers import made_up_credentials
@@ -332,11 +333,11 @@ def test_a_prefix_that_the_service_or_the_stand_in_cannot_read_is_refused_in_one
 
 
 def test_records_are_sent_in_as_few_batches_as_the_limits_allow():
-    assert [len(batch) for batch in batches(numbered(1_201))] == [500, 500, 201]
-    assert [len(batch) for batch in batches([BIG] * 9)] == [4, 4, 1]
+    assert [len(batch) for batch in batches(numbered(1_201), LIMITS)] == [500, 500, 201]
+    assert [len(batch) for batch in batches([BIG] * 9, LIMITS)] == [4, 4, 1]
     full = [BIG] * 4 + [b"x" * (MAX_BATCH_BYTES - 4 * MAX_RECORD_BYTES)]
-    assert [len(batch) for batch in batches([*full, b"x"])] == [5, 1]
-    assert list(batches([])) == []
+    assert [len(batch) for batch in batches([*full, b"x"], LIMITS)] == [5, 1]
+    assert list(batches([], LIMITS)) == []
 
 
 def test_only_the_refused_records_are_sent_again(stream, shelf):

@@ -42,7 +42,7 @@ def test_events_are_delivered_in_order_and_once(tmp_path: Path) -> None:
         spool.flush()
     spool.stop()
     assert destination.lines == [b'{"n":%d}' % number for number in range(5)]
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("*.ready")) == list(tmp_path.rglob("*.open")) == []
     assert (spool.figures.appended, spool.figures.dropped) == (5, 0)
 
 
@@ -53,7 +53,7 @@ def test_what_a_destination_refuses_is_delivered_later(tmp_path: Path) -> None:
         spool.append({"n": number})
         spool.flush()
     assert destination.lines == [b'{"n":0}', b'{"n":1}', b'{"n":2}']
-    assert spool.figures.failed_deliveries == 2
+    assert spool.landing.figures.failed_deliveries == 2
 
 
 WRITER = """

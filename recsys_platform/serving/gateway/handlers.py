@@ -275,8 +275,7 @@ def readyz(gateway: Gateway, call: Call) -> Reply:
 
 def metrics(gateway: Gateway, call: Call) -> Reply:
     """Metrics for Prometheus."""
-    for name in ("appended", "dropped", "delivered_files", "failed_deliveries"):
-        gateway.metrics.spool.labels(name).set(getattr(gateway.spool.figures, name))
+    gateway.metrics.set_spool(gateway.spool)
     return Reply(gateway.metrics.text(), media_type=b"text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -1,11 +1,13 @@
 """Metrics of the gateway in Prometheus' format."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cache
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.recommending import Source
 
 SOURCES = get_args(Source)
@@ -28,7 +30,27 @@ class Metrics:
         self.events = Counter("recsys_events", "Posted events.", ["verdict"], registry=self.registry)
         cached = Counter("recsys_cache", "Lists from the cache, or not.", ["result"], registry=self.registry)
         self.cache = {result: cached.labels(result) for result in ("hit", "miss")}
-        self.spool = Gauge("recsys_spool", "Events of the spool since the start.", ["what"], registry=self.registry)
+        self._spool = Gauge("recsys_spool", "Events of the spool since the start.", ["what"], registry=self.registry)
+        self._destinations = Gauge(
+            "recsys_destination",
+            "Events delivered, dead or dropped since the start; files and bytes that wait.",
+            ["destination", "what"],
+            registry=self.registry,
+        )
+
+    def set_spool(self, spool: EventSpool) -> None:
+        """Set what became of events: written, delivered to the landing, delivered to destinations."""
+        landing = spool.landing.figures
+        figures = {
+            **asdict(spool.figures),
+            "delivered_files": landing.delivered_files,
+            "failed_deliveries": landing.failed_deliveries,
+        }
+        for what, value in figures.items():
+            self._spool.labels(what).set(value)
+        for queue in spool.queues:
+            for what, value in asdict(queue.figures).items():
+                self._destinations.labels(queue.name, what).set(value)
 
     def observe(self, route: str, status: int, seconds: float) -> None:
         """Count a request."""

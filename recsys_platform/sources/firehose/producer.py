@@ -6,19 +6,20 @@ own, by which the warehouse removes duplicates.
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import boto3
-import stamina
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from recsys_platform.common.aws import CONFIG, client
+from recsys_platform.common.batches import PutError, send_batches
 from recsys_platform.common.errors import InputError, RecsysError
-from recsys_platform.sources.firehose.limits import MAX_BATCH_BYTES, MAX_RECORD_BYTES, MAX_RECORDS
+from recsys_platform.sources.firehose.limits import LIMITS, MAX_RECORD_BYTES
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -66,10 +67,6 @@ class NotSentError(RecsysError):
         self.unsent = tuple(unsent)
 
 
-class _RefusedError(Exception):
-    """Some records of a batch were refused in this attempt."""
-
-
 def send(client: Any, stream: str, records: Sequence[bytes], *, attempts: int = 5, wait_seconds: float = 0.1) -> None:
     """Send records in batches, and retry refused records. Raises `NotSentError` with those that were not accepted.
 
@@ -81,57 +78,25 @@ def send(client: Any, stream: str, records: Sequence[bytes], *, attempts: int = 
     if too_large:
         why = f"{len(too_large):,} larger than {MAX_RECORD_BYTES:,} bytes, so that nothing was sent"
         raise NotSentError(stream, records, len(records), why)
-    done = 0
-    for batch in batches(records):
-        left, why = _send_batch(client, stream, batch, attempts=attempts, wait_seconds=wait_seconds)
-        done += len(batch)
-        if left:
-            raise NotSentError(stream, [*left, *records[done:]], len(records), why)
+    put = partial(put_once, client, stream)
+    left, why = send_batches(put, records, LIMITS, attempts=attempts, wait_seconds=wait_seconds)
+    if left:
+        raise NotSentError(stream, left, len(records), why)
 
 
-def batches(records: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Split records, in order, into as few batches as the limits of a request allow; each record must be within its limit."""
-    batch: list[bytes] = []
-    size = 0
-    for data in records:
-        if len(batch) == MAX_RECORDS or size + len(data) > MAX_BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(data)
-        size += len(data)
-    if batch:
-        yield batch
-
-
-def _send_batch(
-    client: Any, stream: str, batch: list[bytes], *, attempts: int, wait_seconds: float
-) -> tuple[list[bytes], str]:
-    """Send a batch with retries; returns the records not accepted, and why."""
-    left = batch
+def put_once(client: Any, stream: str, batch: list[bytes]) -> tuple[list[bytes], str]:
+    """Send a batch once; returns the refused records, and why the first was refused. Raises `PutError`."""
     try:
-        for attempt in stamina.retry_context(
-            on=_RefusedError, attempts=attempts, timeout=None, wait_initial=wait_seconds, wait_jitter=wait_seconds
-        ):
-            with attempt:
-                left, why = _put_once(client, stream, left)
-                if left:
-                    raise _RefusedError(f"{why} after {attempt.num} tries")
-    except _RefusedError as refused:
-        return left, str(refused)
+        answer = client.put_record_batch(DeliveryStreamName=stream, Records=[{"Data": data} for data in batch])
     except (ClientError, BotoCoreError) as error:  # boto3 has retried such a request itself
-        return left, str(error).rstrip(".")
-    return [], ""
+        raise PutError(str(error).rstrip(".")) from error
+    return refused_records(batch, answer["RequestResponses"])
 
 
-def _put_once(client: Any, stream: str, batch: list[bytes]) -> tuple[list[bytes], str]:
-    """Send a batch once; returns the refused records, and why the first was refused."""
-    answer = client.put_record_batch(DeliveryStreamName=stream, Records=[{"Data": data} for data in batch])
-    if not answer["FailedPutCount"]:
+def refused_records(batch: list[bytes], results: Sequence[Mapping[str, str]]) -> tuple[list[bytes], str]:
+    """The records of a batch whose result is an error, in the form of Firehose and Kinesis, and why the first was refused."""
+    refused = [(data, result) for data, result in zip(batch, results, strict=True) if result.get("ErrorCode")]
+    if not refused:
         return [], ""
-    refused = [
-        (data, result)
-        for data, result in zip(batch, answer["RequestResponses"], strict=True)
-        if result.get("ErrorCode")
-    ]
     first = refused[0][1]
     return [data for data, _ in refused], f"{first['ErrorCode']} ({first.get('ErrorMessage', '')})"
