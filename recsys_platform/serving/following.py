@@ -15,9 +15,9 @@ from recsys_platform.common.errors import RecsysError
 from recsys_platform.recommender.lists.live import LiveRecommender
 from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry, VersionInfo
 from recsys_platform.serving.artifact import Artifact, artifact_name, load_artifact, write_artifact
-from recsys_platform.serving.errors import ArtifactError
+from recsys_platform.serving.errors import ArtifactError, SnapshotError
 from recsys_platform.serving.routing import Routing
-from recsys_platform.serving.snapshot import Snapshot, current_version, open_snapshot
+from recsys_platform.serving.snapshot import Snapshot, current_version, files_stamp, newest_usable, open_snapshot
 
 _LOG = logging.getLogger(__name__)
 ARTIFACTS, SNAPSHOTS = "artifacts", "snapshots"
@@ -61,6 +61,7 @@ class Follower:
         self.home, self._registry, self.routing = home, registry, routing or Routing()
         self.served = Served()
         self.error: str | None = None
+        self._refused: tuple[tuple[int, ...], str] = (), ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -83,10 +84,15 @@ class Follower:
             self.routing.refresh()
             self.served = self._load(self.served, problems)
         except Exception as error:  # noqa: BLE001  # whatever cannot be loaded, what is served goes on
-            problems.insert(0, str(error))
-            if not isinstance(error, RecsysError):
-                _LOG.exception("What is served cannot be renewed")
+            problems.insert(0, self._reason_of(error))
         self._report("; ".join([*problems, *filter(None, [self.routing.error])]) or None)
+
+    def _reason_of(self, error: Exception) -> str:
+        """What an error says; one that is not ours is logged once with where it was raised."""
+        reason = str(error) or type(error).__name__
+        if not isinstance(error, RecsysError) and reason not in (self.error or ""):
+            _LOG.error("What is served cannot be renewed", exc_info=error)
+        return reason
 
     def _report(self, error: str | None) -> None:
         if error and error != self.error:
@@ -99,31 +105,48 @@ class Follower:
 
     def _load(self, before: Served, problems: list[str]) -> Served:
         """What is to be served now. A model of an experiment that cannot be loaded is a problem, and stops no other."""
-        snapshot = self._load_snapshot(before.snapshot)
+        snapshot = self._usable_snapshot(before.snapshot, problems)
         if snapshot is None:
             return before
         found: dict[str, ServedModel] = {}
         for name in self.routing.models() if self._loads_models else ():
             try:
                 model = self._load_model(name, snapshot, before)
-            except RecsysError as error:
+            except Exception as error:  # the lists are served without it
                 if name == PRODUCTION and before.snapshot:  # snapshot and model stay together as they are
                     raise
-                problems.append(str(error))
+                problems.append(self._reason_of(error))
                 model = before.models.get(name) if snapshot is before.snapshot else None
             found |= {name: model} if model else {}
         unchanged = snapshot is before.snapshot and found == dict(before.models)
         return before if unchanged else Served(snapshot, found)
 
-    def _load_snapshot(self, before: Snapshot | None) -> Snapshot | None:
-        version = current_version(self.home / SNAPSHOTS)
-        if version is None or (before and before.version == version):
-            return before
-        return open_snapshot(self.home / SNAPSHOTS / version)
+    def _usable_snapshot(self, before: Snapshot | None, problems: list[str]) -> Snapshot | None:
+        """The snapshot in use. If that is damaged: the one of before, with which a promotion is served, or the newest whole one."""
+        folder = self.home / SNAPSHOTS
+        try:
+            version = current_version(folder)
+            if version is not None and not (before and before.version == version):
+                return self._open_snapshot(folder / version)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with it
+            problems.append(self._reason_of(error))
+        return before or newest_usable(folder)
+
+    def _open_snapshot(self, folder: Path) -> Snapshot:
+        """Open a snapshot; one that was refused is hashed again only when its files changed."""
+        stamp = files_stamp(folder)
+        if stamp and stamp == self._refused[0]:
+            raise SnapshotError(self._refused[1])
+        try:
+            return open_snapshot(folder)
+        except SnapshotError as error:
+            self._refused = stamp, str(error)
+            raise
 
     def _load_model(self, name: str, snapshot: Snapshot, before: Served) -> ServedModel | None:
         version = self._registry.version_of(name) if name in ALIASES else name
         if version is None:
+            self._check_not_emptied(name, before)
             return None
         info = self._registry.info(version)
         old = before.models.get(name)
@@ -139,6 +162,13 @@ class Follower:
             LiveRecommender(artifact.model, snapshot.items, snapshot.rules),
             {book: at for at, book in enumerate(artifact.book_ids)},
         )
+
+    def _check_not_emptied(self, name: str, before: Served) -> None:
+        """Raise if a registry that had this model has no version at all: its files are away, nobody took the model out."""
+        if name in before.models and not self._registry.versions():
+            raise ArtifactError(
+                "The registry of models is empty: is its folder there? The models that are served stay."
+            )
 
     def _load_artifact(self, version: str, info: VersionInfo) -> Artifact:
         """The artifact of a version; one that is missing or damaged is written again from the registry, if that is here."""

@@ -159,14 +159,20 @@ class Recommendations:
         return self._first_answer([*live, *_popular_rungs(served.snapshot, profile, query)])
 
     def rank(self, user_id: str, books: Sequence[str], *, alias: str = PRODUCTION) -> Answer:
-        """Order books for a reader, finished ones too; the books that no model knows are left out."""
+        """Order books for a reader, finished ones too; unknown books are left out."""
         served = self._served()
-        return self._first_answer([lambda: self._backend.rank(served, alias, self.profile(user_id), books)])
+        snapshot, profile = served.snapshot, self._profile_or_empty(user_id)
+        rungs: list[Callable[[], Answer | None]] = [lambda: self._backend.rank(served, alias, profile, books)]
+        if snapshot:
+            rungs.append(lambda: _ranked_by_lists(snapshot, user_id, profile, books))
+        return self._first_answer(rungs)
 
     def similar(self, book_id: str, query: Query, profile: Profile = ANYBODY) -> Answer | None:
         """Books similar to a book, for a reader if a profile is given; None for an unknown book."""
         snapshot = self._served().snapshot
-        if snapshot is None or snapshot.book(book_id) is None:
+        if snapshot is None:
+            return _NOTHING
+        if snapshot.book(book_id) is None:
             return None
         listed = snapshot.listed("similar", book_id) or []
         return _listed_answer(snapshot, "similar", listed, profile, query, SIMILAR)
@@ -285,6 +291,34 @@ def ranked_answer(model: ServedModel, profile: Profile, given: Sequence[str]) ->
         for rank, at in enumerate(order, 1)
     ]
     return Answer(items=items, source="live", model=model.artifact.variant, model_version=model.artifact.label)
+
+
+def _ranked_by_lists(snapshot: Snapshot, user_id: str, profile: Profile, given: Sequence[str]) -> Answer | None:
+    """Order given books as the lists have them: the reader's published one, then the popular one; the others stay as they are given.
+
+    None if the item catalog has none of them.
+    """
+    own = snapshot.listed("published", user_id) or []
+    popular = snapshot.listed("popular", f"language={profile.language}") or snapshot.listed("popular", EVERYONE) or []
+    places: dict[str, int] = {}
+    for each in (*own, *popular):
+        places.setdefault(each.book_id, len(places))
+    known = [book for book in dict.fromkeys(given) if snapshot.book(book) is not None]
+    reasons = {each.book_id: each.reason or REASONS[MATCHES] for each in own}
+    items = [
+        RecommendedBook(
+            rank=rank,
+            book_id=book,
+            score=None,
+            reason=reasons.get(book, REASONS[POPULAR]),
+            because_book_id=None,
+            propensity=1.0,
+        )
+        for rank, book in enumerate(sorted(known, key=lambda book: places.get(book, len(places))), 1)
+    ]
+    label = snapshot.manifest["model_versions"].get("published" if own else "popular", "")
+    source: Source = "published" if own else "popular"
+    return Answer(items=items, source=source, model=label.rpartition("-v")[0], model_version=label) if items else None
 
 
 def _live_items(model: ServedModel, found: LiveList, language: str, *, personal: bool) -> Iterator[RecommendedBook]:

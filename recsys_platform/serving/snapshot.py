@@ -14,6 +14,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -225,6 +226,24 @@ def current_version(parent: Path) -> str | None:
         return (parent / CURRENT).read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
         return None
+
+
+def files_stamp(folder: Path) -> tuple[int, ...]:
+    """Numbers that change when a file of a snapshot is written again; empty without a manifest."""
+    try:
+        found = [(folder / name).stat() for name in (MANIFEST, DATA, ITEMS, RULES, SIGNALS)]
+    except (OSError, ValueError):
+        return ()
+    return tuple(number for each in found for number in (each.st_ino, each.st_mtime_ns, each.st_size))
+
+
+def newest_usable(parent: Path) -> "Snapshot | None":
+    """The newest snapshot of a folder that is whole; None if there is none."""
+    found = [each.parent for each in parent.glob(f"*/{MANIFEST}") if not each.parent.name.startswith(".")]
+    for folder in sorted(found, key=_age, reverse=True):
+        with suppress(SnapshotError):
+            return open_snapshot(folder)
+    return None
 
 
 def _key(identifier: str) -> bytes:

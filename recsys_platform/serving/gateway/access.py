@@ -6,7 +6,7 @@ Belongs here: from headers to a caller. Does not: how keys are kept (keys.py), h
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from recsys_platform.serving.gateway.keys import KeyStore, Role, Tier
+from recsys_platform.serving.gateway.keys import ApiKeyError, Key, KeyStore, Role, Tier
 from recsys_platform.serving.gateway.problems import ProblemError
 from recsys_platform.serving.gateway.tokens import TokenError, Tokens
 
@@ -63,10 +63,19 @@ class Access:
             raise ProblemError("unauthenticated", f"There are no credentials: {_HOW}.", _CHALLENGE)
         if self.tokens and text.count(".") == 2:  # no key has a dot
             return await _bearer_caller(self.tokens, text)
-        key = self.keys.check(text)
+        key = checked_key(self.keys, text)
         if key is None:
             raise ProblemError("unauthenticated", f"The key is unknown, expired or revoked: {_HOW}.", _CHALLENGE)
         return Caller(key.id, frozenset(key.roles), key.tier)
+
+
+def checked_key(keys: KeyStore, text: str) -> Key | None:
+    """The key of a text, if it is valid now. Raises a problem if the keys cannot be read, which says nothing about this one."""
+    try:
+        return keys.check(text)
+    except ApiKeyError as error:  # the store has logged it
+        detail = "The keys cannot be read at the moment: try again in a minute."
+        raise ProblemError("not-ready", detail, {"retry-after": "60"}) from error
 
 
 async def _bearer_caller(tokens: Tokens, text: str) -> Caller:

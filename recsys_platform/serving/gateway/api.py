@@ -106,7 +106,6 @@ ENDPOINTS = (
         body=dict[str, Any],
         body_forms=(Event, EventBatch),
         status=202,
-        problems=("not-ready",),
     ),
     Endpoint(
         "GET",

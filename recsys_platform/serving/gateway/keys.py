@@ -10,6 +10,7 @@ import datetime as dt
 import fcntl
 import hashlib
 import hmac
+import logging
 import os
 import re
 import secrets
@@ -24,11 +25,13 @@ import msgspec
 from recsys_platform.common.clock import utc_now
 from recsys_platform.common.errors import RecsysError
 
+_LOG = logging.getLogger(__name__)
 Role = Literal["app", "reader", "analyst", "admin"]
 Tier = Literal["free", "premium", "partner"]
 ROLES, TIERS = get_args(Role), get_args(Tier)
 OVERLAP = dt.timedelta(days=7)
-REMEMBER_SECONDS = 1.0
+REMEMBER_SECONDS, FORGET_SECONDS = 1.0, 86_400.0
+_PEPPER = re.compile(rb"[0-9a-f]{64}")
 _KEY = re.compile(r"rk_(?P<env>[a-z]+)_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9]{32})", re.ASCII)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -89,7 +92,10 @@ class KeyStore:
     folder: Path
     env: str
     now: Callable[[], dt.datetime] = utc_now
-    _read: tuple[tuple[int, int], dict[str, Key]] | None = None
+    _read: tuple[tuple[int, ...], dict[str, Key]] | None = None
+    _read_at: float = float("-inf")
+    _last_pepper: bytes | None = None
+    _problem: str | None = None
     _looked_at: float = -1.0
     _checked: dict[str, Key] = field(default_factory=dict)
 
@@ -97,6 +103,7 @@ class KeyStore:
         self, name: str, *, roles: tuple[Role, ...] = ("app",), tier: Tier = "partner", days: int | None = None
     ) -> tuple[Key, str]:
         """Issue a key; returns it and its text, which is shown once and not kept."""
+        self._ensure_pepper()
         secret = _new_secret()
         expires = self.now() + dt.timedelta(days=days) if days is not None else None
         key = Key(
@@ -136,22 +143,54 @@ class KeyStore:
         return found
 
     def keys(self) -> dict[str, Key]:
-        """All keys by id, revoked ones too."""
+        """All keys by id, revoked ones too. Raises ApiKeyError if their file cannot be read."""
         try:
-            stat = self._file.stat()
+            return self._read_file()
         except FileNotFoundError:
             return {}
-        stamp = (stat.st_mtime_ns, stat.st_size)
+        except OSError as error:
+            raise ApiKeyError(f"The file of keys {self._file} cannot be read: {error}.") from error
+
+    def known(self) -> dict[str, Key]:
+        """All keys; those of before, for a day at most, while the file is away or damaged: that must lock nobody out."""
+        try:
+            found = self._read_file()
+        except FileNotFoundError as error:
+            if self._read is None:
+                return {}
+            return self._last_known(f"The file of keys is gone: {error}.")
+        except (OSError, ApiKeyError) as error:
+            return self._last_known(f"The keys cannot be read: {error}")
+        self._read_at = time.monotonic()
+        self._report(None)
+        return found
+
+    def _last_known(self, problem: str) -> dict[str, Key]:
+        self._report(problem)
+        if self._read is None or time.monotonic() - self._read_at > FORGET_SECONDS:
+            raise ApiKeyError(problem)
+        return self._read[1]
+
+    def _read_file(self) -> dict[str, Key]:
+        stat = self._file.stat()
+        stamp = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if self._read is None or self._read[0] != stamp:
             found = _decode(self._file.read_bytes(), self._file)
             self._read = (stamp, {key.id: key for key in found})
             self._checked.clear()
         return self._read[1]
 
+    def _report(self, problem: str | None) -> None:
+        """Log once that keys cannot be read."""
+        if problem and problem != self._problem:
+            _LOG.error("%s The last known keys are used, for a day at most.", problem)
+        self._problem = problem
+
     def check(self, text: str) -> Key | None:
         """The key that a text is the secret of, if it is valid now; None otherwise. Compares in constant time.
 
-        What was found is remembered for a second, then the file is looked at again: a revoked key ends within that.
+        What was found is remembered for a second, then the file is looked at again: a revoked key ends within that. Raises ApiKeyError
+        if the keys cannot be read and were not within a day.
         """
         now = time.monotonic()
         if now - self._looked_at > REMEMBER_SECONDS:
@@ -168,7 +207,10 @@ class KeyStore:
 
     def _find(self, text: str) -> Key | None:
         found = _KEY.fullmatch(text)
-        key = self.keys().get(found["id"]) if found else None
+        keys = self.known()
+        if not keys:
+            return None
+        key = keys.get(found["id"]) if found else None
         # Hash in every case, so that the time does not tell whether the id exists.
         digest = self._hash(found["secret"] if found else "")
         now = self.now()
@@ -184,18 +226,35 @@ class KeyStore:
         return hmac.new(self._pepper(), secret.encode(), hashlib.sha256).hexdigest()
 
     def _pepper(self) -> bytes:
+        """The pepper; the one of before while its file is away or damaged."""
+        try:
+            found = (self.folder / "pepper").read_bytes()
+        except OSError as error:
+            found, problem = b"", f"The pepper of the keys cannot be read: {error}."
+        else:
+            problem = f"The pepper of the keys in {self.folder} is damaged: restore it from a backup."
+        if _PEPPER.fullmatch(found):
+            self._last_pepper = found
+        elif self._last_pepper is None:
+            raise ApiKeyError(problem)
+        else:
+            self._report(problem)
+        return self._last_pepper
+
+    def _ensure_pepper(self) -> None:
+        """Make the pepper of a world without keys. A lost one is not made again: no key would work with it."""
         path = self.folder / "pepper"
-        if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".pepper-{secrets.token_hex(4)}")
-            _write_private(draft, secrets.token_hex(32).encode())
-            try:
-                os.link(draft, path)  # the first of two processes wins
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        return path.read_bytes()
+        if path.exists() or self.keys():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".pepper-{secrets.token_hex(4)}")
+        _write_private(draft, secrets.token_hex(32).encode())
+        try:
+            os.link(draft, path)  # the first of two processes wins
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
 
     def _text(self, key_id: str, secret: str) -> str:
         return f"rk_{self.env}_{key_id}_{secret}"

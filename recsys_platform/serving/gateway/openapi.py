@@ -21,7 +21,7 @@ PATH = "/openapi.json"
 _REFERENCE = "#/components/schemas/{name}"
 _ALWAYS = ("invalid-request", "internal")
 _LIMITED = ("RateLimit", "RateLimit-Policy")
-_WITH_KEY = ("unauthenticated", "forbidden", "too-many-requests")
+_WITH_KEY = ("unauthenticated", "forbidden", "too-many-requests", "not-ready")
 
 
 _HEADERS: dict[str, dict[str, Any]] = {

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from recsys_platform.serving.gateway.keys import Key, KeyStore
+from recsys_platform.serving.gateway.access import checked_key
+from recsys_platform.serving.gateway.keys import ApiKeyError, Key, KeyStore
 from recsys_platform.serving.gateway.problems import ProblemError
 
 _COOKIE = "recsys_page"
@@ -41,7 +42,7 @@ def viewer_of(request: Request, keys: KeyStore) -> Viewer | None:
 
 def sign_in(keys: KeyStore, text: str) -> str:
     """The value of the cookie for a key. Raises a problem unless it may open the page."""
-    key = keys.check(text.strip())
+    key = checked_key(keys, text.strip())
     if key is None or _viewer_with(key) is None:
         raise ProblemError("forbidden", "This needs a valid key with the role analyst or admin.")
     until = int(time.time()) + _SECONDS
@@ -77,12 +78,20 @@ def _viewer_with(key: Key) -> Viewer | None:
 
 def _signed_in_key(request: Request, keys: KeyStore) -> Key | None:
     """The key of the cookie, if it is valid now: one that was revoked ends the sign-in."""
-    key_id, _, rest = request.cookies.get(_COOKIE, "").partition(".")
+    cookie = request.cookies.get(_COOKIE, "")
+    try:
+        return _key_of(cookie, keys) if cookie else None
+    except ApiKeyError:  # the store has logged that it cannot be read
+        return None
+
+
+def _key_of(cookie: str, keys: KeyStore) -> Key | None:
+    key_id, _, rest = cookie.partition(".")
     until, _, signature = rest.partition(".")
     expected = _signature(keys, key_id, until)
     if not hmac.compare_digest(signature.encode(), expected.encode()) or int(until) < time.time():
         return None
-    key = keys.keys().get(key_id)
+    key = keys.known().get(key_id)
     return key if key and key.is_valid(keys.now()) and _viewer_with(key) else None
 
 
