@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from purgatory.domain.model import OPENED, ClosedState, OpenedState
+from purgatory.domain.model import HALF_OPENED, OPENED, ClosedState, OpenedState
 from purgatory.service._sync.circuitbreaker import SyncCircuitBreakerFactory
 
 
@@ -36,6 +36,8 @@ class Breaker:
     def _check_open(self) -> None:
         """Raise an error of our own: the library raises one object again and again, whose traceback grows with each request."""
         context, now = self._breaker.context, time.time()
+        if context.state == HALF_OPENED:  # another request tries
+            raise CircuitOpenError
         if context.state != OPENED:
             return
         opened_at = context.opened_at or 0.0

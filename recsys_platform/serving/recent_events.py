@@ -4,7 +4,7 @@ Belongs here: keeping the events of each reader, and what they change in a profi
 (gateway/), what an event means (signals.py).
 """
 
-import itertools
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -12,11 +12,15 @@ from typing import Protocol
 
 import msgspec
 
+from recsys_platform.serving.bounded import Bounded
 from recsys_platform.serving.signals import FINISHED, Signals
 from recsys_platform.serving.snapshot import Profile
 
 MOST_EVENTS, MOST_READERS = 100, 100_000
 RATED = "Book Rated"
+GUEST = "\0"
+"""Keys of guests begin with it; no user id has it."""
+_encode = msgspec.json.Encoder().encode
 
 
 class BookEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -30,26 +34,49 @@ class BookEvent(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RecentEvents(Protocol):
-    """Keeps the events of readers, by user or anonymous id."""
+    """Keeps the events of readers, by user or anonymous id, and who is signed in on a device.
+
+    All but `load` and `save` works on what this process knows, so a list waits for nothing.
+    """
+
+    is_shared: bool
+    """Whether other gateways' readers are to be loaded before a request is answered, and changes to be saved."""
 
     def add(self, reader: str, events: Sequence[BookEvent]) -> None:
-        """Add events; those with a known message id are ignored. The reader's epoch grows."""
+        """Add events; those with a known message id are ignored. The reader's epoch changes."""
 
     def of(self, reader: str) -> tuple[int, Sequence[BookEvent]]:
-        """The reader's epoch, which grows with each event, and the events, by time."""
+        """The reader's epoch and events, by time."""
 
     def move(self, source: str, target: str) -> None:
         """Give a guest's events to the account that the guest signs in to."""
+
+    def user_of(self, device: str) -> str | None:
+        """Who is signed in on a device, by its anonymous id."""
+
+    def sign_in(self, device: str, user: str) -> None:
+        """Remember who signed in on a device last."""
+
+    def sign_out(self, device: str) -> None:
+        """Remember that nobody is signed in on a device."""
+
+    async def load(self, readers: Iterable[str], devices: Iterable[str] = ()) -> None:
+        """Learn what other gateways know of readers and devices."""
+
+    async def save(self) -> None:
+        """Tell other gateways what changed."""
 
 
 class RecentEventsInMemory:
     """Recent events of one process, of a bounded number of readers: the one that was quiet longest is forgotten first."""
 
+    is_shared = False
+
     def __init__(self, *, readers: int = MOST_READERS, events: int = MOST_EVENTS) -> None:
         """`readers`, `events`: how many are kept, and how many of each reader."""
         self._readers, self._events = readers, events
         self._kept: OrderedDict[str, tuple[int, tuple[BookEvent, ...]]] = OrderedDict()
-        self._epochs = itertools.count(1)
+        self._users: Bounded[str] = Bounded(readers)
         self._lock = threading.Lock()
 
     def add(self, reader: str, events: Sequence[BookEvent]) -> None:
@@ -73,20 +100,51 @@ class RecentEventsInMemory:
         if events:
             self.add(target, events)
 
+    def user_of(self, device: str) -> str | None:
+        """Who is signed in on a device."""
+        return self._users.get(device)
+
+    def sign_in(self, device: str, user: str) -> None:
+        """Remember who signed in on a device."""
+        self._users.keep(device, user)
+
+    def sign_out(self, device: str) -> None:
+        """Remember that nobody is signed in on a device."""
+        self._users.pop(device, None)
+
+    async def load(self, readers: Iterable[str], devices: Iterable[str] = ()) -> None:
+        """Nobody else knows more."""
+
+    async def save(self) -> None:
+        """Nobody else is to be told."""
+
     def _keep(self, reader: str, events: tuple[BookEvent, ...]) -> None:
         newest = events[-self._events :]
         if newest == self.of(reader)[1]:
             return
-        # One count for all readers: an epoch is not given again to a reader who was forgotten and came back.
-        self._kept[reader] = (next(self._epochs), newest)
+        self._kept[reader] = (_epoch_of(newest), newest)
         self._kept.move_to_end(reader)
         if len(self._kept) > self._readers:
             self._kept.popitem(last=False)
 
 
+def _epoch_of(events: tuple[BookEvent, ...]) -> int:
+    """A number that is the same for the same events, on every gateway and after every start; 0 without events."""
+    if not events:
+        return 0
+    return int.from_bytes(hashlib.blake2b(_encode(events), digest_size=8).digest()) >> 1
+
+
 def _merged(kept: Iterable[BookEvent], new: Iterable[BookEvent]) -> tuple[BookEvent, ...]:
-    by_id = {event.message_id: event for event in (*new, *kept)}
-    return tuple(sorted(by_id.values(), key=lambda event: (event.at, event.message_id)))
+    """The events by time; of one message id the first, whatever the order in which gateways heard of them."""
+    found: dict[str, BookEvent] = {}
+    for event in sorted((*kept, *new), key=_order):
+        found.setdefault(event.message_id, event)
+    return tuple(found.values())
+
+
+def _order(event: BookEvent) -> tuple[str, str, str, str, float]:
+    return event.at, event.message_id, event.name, event.book_id, event.rating or 0.0
 
 
 def with_events(

@@ -1,114 +1,210 @@
 """Recent events in Redis, so that an event posted to one gateway shows in the next answer of every other.
 
-Belongs here: how events are kept in Redis, and going on without it. Does not: what they change (recent_events.py).
+Belongs here: how events and sign-ins are kept in Redis, and going on without it. Does not: what they change (recent_events.py).
 
-Redis has, for each reader and for seven days, a sorted set of the newest events and an epoch. The process keeps a copy of what it saw,
-which answers while Redis is away. What a read finds in the copy alone is sent: it was added meanwhile, or Redis lost it.
+Redis has for seven days: of each reader a sorted set of the newest events; of each guest the message ids of events that moved to an
+account; of each device who is signed in. The process has a copy of what it saw, from which lists are made. A request loads into it
+before, and saves after. Events and ids of moved ones are only ever added, so copies agree in whatever order they hear of them. What a
+load finds in the copy alone is sent: it was added while Redis was away, or Redis lost it.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from redis import Redis
+from redis.asyncio import Redis
 
-from recsys_platform.serving.recent_events import MOST_EVENTS, BookEvent, RecentEventsInMemory
+from recsys_platform.serving.bounded import Bounded
+from recsys_platform.serving.recent_events import GUEST, MOST_EVENTS, MOST_READERS, BookEvent, RecentEventsInMemory
 from recsys_platform.serving.shared_redis import SharedRedis
 
 KEPT_SECONDS = 7 * 86_400
 _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(BookEvent).decode
+_Change = Callable[[Any], None]
+"""Adds commands to a pipeline."""
+
+
+class SignIn(NamedTuple):
+    """Who is signed in on a device (nobody if empty), since when by the clock of the gateway that heard of it."""
+
+    user: str
+    at: float
+
+
+_decode_sign_in = msgspec.json.Decoder(SignIn).decode
 
 
 class RecentEventsInRedis:
-    """Recent events that gateways share. An epoch is that of Redis, which begins at a time, plus that of the copy."""
+    """Recent events and sign-ins that gateways share."""
+
+    is_shared = True
 
     def __init__(self, shared: SharedRedis) -> None:
         """`shared`: the Redis of all gateways."""
         self._shared = shared
         self._copy = RecentEventsInMemory()
+        self._moved: Bounded[frozenset[str]] = Bounded(MOST_READERS)
+        self._sign_ins: Bounded[SignIn] = Bounded(MOST_READERS)
+        self._loaded: Bounded[tuple[int, int]] = Bounded(MOST_READERS)
+        self._changes: list[_Change] = []
 
     def add(self, reader: str, events: Sequence[BookEvent]) -> None:
         """Add events; those with a known message id are ignored."""
         self._copy.add(reader, events)
-        self._shared.run(lambda redis: _add(redis, reader, events))
+        self._changes.append(lambda pipe: _add_events(pipe, reader, events))
 
     def of(self, reader: str) -> tuple[int, Sequence[BookEvent]]:
         """The reader's epoch and events."""
-        found = self._shared.run(lambda redis: _read(redis, reader))
-        if found and found.was_moved:
-            self._copy.replace(reader, found.events)
-        elif found:
-            self._copy.add(reader, found.events)
-            if lost := found.lost_of(self._copy.of(reader)[1]):
-                self._shared.run(lambda redis: _add(redis, reader, lost))
-        own, events = self._copy.of(reader)
-        return (found.epoch if found else 0) + own, events
+        return self._copy.of(reader)
 
     def move(self, source: str, target: str) -> None:
         """Give a guest's events to an account."""
-        _, events = self.of(source)
-        if events:
-            self._copy.replace(source, ())
-            self._shared.run(lambda redis: _clear(redis, source))
-            self.add(target, events)
+        _, events = self._copy.of(source)
+        if not events:
+            return
+        moved = [event.message_id for event in events]
+        self._moved.keep(source, self._moved.get(source, frozenset()) | frozenset(moved))
+        self._copy.replace(source, ())
+        self._changes.append(lambda pipe: _add_moved(pipe, source, moved))
+        self.add(target, events)
+
+    def user_of(self, device: str) -> str | None:
+        """Who is signed in on a device."""
+        found = self._sign_ins.get(device)
+        return (found.user or None) if found else None
+
+    def sign_in(self, device: str, user: str) -> None:
+        """Remember who signed in on a device last."""
+        self._set_sign_in(device, SignIn(user, time.time()))
+
+    def sign_out(self, device: str) -> None:
+        """Remember that nobody is signed in on a device."""
+        self._set_sign_in(device, SignIn("", time.time()))
+
+    async def load(self, readers: Iterable[str], devices: Iterable[str] = ()) -> None:
+        """Learn what Redis has of readers and devices, and tell it what it should have and has not."""
+        readers, devices = list(dict.fromkeys(readers)), list(dict.fromkeys(devices))
+        found = await self._shared.run(lambda redis: _read(redis, readers, devices)) if readers or devices else None
+        if found is None:
+            return
+        for reader, kept in zip(readers, found.readers, strict=True):
+            self._learn_events(reader, kept)
+        for device, sign_in in zip(devices, found.sign_ins, strict=True):
+            self._learn_sign_in(device, sign_in)
+        await self.save()
+
+    async def save(self) -> None:
+        """Send the changes. If Redis is away, the next load of the same readers finds out and sends them."""
+        changes, self._changes = self._changes, []
+        if changes:
+            await self._shared.run(lambda redis: _send(redis, changes))
+
+    def _set_sign_in(self, device: str, found: SignIn) -> None:
+        self._sign_ins.keep(device, found)
+        self._changes.append(lambda pipe: pipe.set(_device_key(device), _encode(found), ex=KEPT_SECONDS))
+
+    def _learn_sign_in(self, device: str, found: SignIn | None) -> None:
+        own = self._sign_ins.get(device)
+        if found and (own is None or own.at < found.at):
+            self._sign_ins.keep(device, found)
+        elif own and own != found:
+            self._set_sign_in(device, own)
+
+    def _learn_events(self, reader: str, found: "_Kept") -> None:
+        """Merge what Redis has into the copy; nothing is to be done if it is what the last load found."""
+        content = hash((*found.members, *found.moved))
+        if self._loaded.get(reader) == (content, self._copy.of(reader)[0]):
+            return
+        own_moved = self._moved.get(reader, frozenset())
+        moved, kept = own_moved | found.moved, found.events()
+        events = [event for event in (*self._copy.of(reader)[1], *kept) if event.message_id not in moved]
+        self._copy.replace(reader, events)
+        if moved:
+            self._moved.keep(reader, moved)
+        epoch, merged = self._copy.of(reader)
+        lost, unmoved = _lost_events(merged, kept), own_moved - found.moved
+        if lost:
+            self._changes.append(lambda pipe: _add_events(pipe, reader, lost))
+        if unmoved:
+            self._changes.append(lambda pipe: _add_moved(pipe, reader, unmoved))
+        if not lost and not unmoved:
+            self._loaded.keep(reader, (content, epoch))
 
 
 class _Kept(NamedTuple):
-    """What Redis has of a reader. `was_moved`: a guest whose events went to an account; other processes' copies are old."""
+    """What Redis has of a reader: members of the set of events, and message ids of events that moved to an account."""
 
-    epoch: int
-    events: list[BookEvent]
-    was_moved: bool
+    members: list[bytes]
+    moved: frozenset[str]
 
-    def lost_of(self, copied: Sequence[BookEvent]) -> list[BookEvent]:
-        """The events of a copy that Redis should have and has not; older ones than it keeps are none."""
-        ids = {event.message_id for event in self.events}
-        since = self.events[0].at if len(self.events) >= MOST_EVENTS else ""
-        return [event for event in copied if event.message_id not in ids and event.at >= since]
+    def events(self) -> list[BookEvent]:
+        """The events, by time."""
+        return [_decode(member.rpartition(b"\0")[2]) for member in self.members]
 
 
-def _keys(reader: str) -> tuple[str, str, str]:
-    """The keys of a reader's epoch, events, and whether they were moved; the braces keep them on one node of a cluster."""
-    return f"recsys:epoch:{{{reader}}}", f"recsys:events:{{{reader}}}", f"recsys:moved:{{{reader}}}"
+class _Found(NamedTuple):
+    """What Redis has of some readers and devices, in their order."""
+
+    readers: list[_Kept]
+    sign_ins: list[SignIn | None]
 
 
-def _add(redis: "Redis", reader: str, events: Iterable[BookEvent]) -> bool:
-    epoch, kept, _ = _keys(reader)
-    with redis.pipeline(transaction=True) as pipe:
-        _raise_epoch(pipe, epoch)
-        pipe.zadd(kept, {_member(event): 0 for event in events})
-        pipe.zremrangebyrank(kept, 0, -MOST_EVENTS - 1)
-        pipe.expire(kept, KEPT_SECONDS)
-        pipe.execute()
+def _lost_events(copied: Sequence[BookEvent], kept: Sequence[BookEvent]) -> list[BookEvent]:
+    """The events of a copy that Redis should have and has not; older ones than it keeps are none."""
+    ids = {event.message_id for event in kept}
+    since = kept[0].at if len(kept) >= MOST_EVENTS else ""
+    return [event for event in copied if event.message_id not in ids and event.at >= since]
+
+
+async def _read(redis: "Redis", readers: Sequence[str], devices: Sequence[str]) -> _Found:
+    guests = [reader for reader in readers if reader.startswith(GUEST)]
+    async with redis.pipeline(transaction=False) as pipe:
+        for reader in readers:
+            pipe.zrange(_events_key(reader), 0, -1)
+        for guest in guests:
+            pipe.zrange(_moved_key(guest), 0, -1)
+        for device in devices:
+            pipe.get(_device_key(device))
+        answers = iter(await pipe.execute())
+    members = [next(answers) for _ in readers]
+    moved = {guest: frozenset(each.decode() for each in next(answers)) for guest in guests}
+    kept = [_Kept(each, moved.get(reader, frozenset())) for reader, each in zip(readers, members, strict=True)]
+    return _Found(kept, [_decode_sign_in(each) if each else None for each in answers])
+
+
+async def _send(redis: "Redis", changes: Sequence[_Change]) -> bool:
+    async with redis.pipeline(transaction=False) as pipe:
+        for change in changes:
+            change(pipe)
+        await pipe.execute()
     return True
 
 
-def _clear(redis: "Redis", reader: str) -> bool:
-    epoch, kept, moved = _keys(reader)
-    with redis.pipeline(transaction=True) as pipe:
-        _raise_epoch(pipe, epoch)
-        pipe.delete(kept)
-        pipe.set(moved, 1, ex=KEPT_SECONDS)
-        pipe.execute()
-    return True
+def _add_events(pipe: Any, reader: str, events: Iterable[BookEvent]) -> None:
+    key = _events_key(reader)
+    pipe.zadd(key, {_member(event): 0 for event in events})
+    pipe.zremrangebyrank(key, 0, -MOST_EVENTS - 1)
+    pipe.expire(key, KEPT_SECONDS)
 
 
-def _raise_epoch(pipe: Any, epoch: str) -> None:
-    # It begins at the time, so that a Redis that lost its data never gives a number again.
-    pipe.set(epoch, time.time_ns() // 1000, ex=KEPT_SECONDS, nx=True)
-    pipe.incr(epoch)
-    pipe.expire(epoch, KEPT_SECONDS)
+def _add_moved(pipe: Any, guest: str, message_ids: Iterable[str]) -> None:
+    key, now = _moved_key(guest), time.time()
+    pipe.zadd(key, dict.fromkeys(message_ids, now))
+    pipe.zremrangebyrank(key, 0, -2 * MOST_EVENTS - 1)
+    pipe.expire(key, KEPT_SECONDS)
 
 
-def _read(redis: "Redis", reader: str) -> _Kept:
-    epoch, kept, moved = _keys(reader)
-    with redis.pipeline(transaction=False) as pipe:
-        pipe.get(epoch)  # first, so that it is never newer than the events
-        pipe.zrange(kept, 0, -1)
-        pipe.exists(moved)
-        number, members, was_moved = pipe.execute()
-    return _Kept(int(number or 0), [_decode(member.rpartition(b"\0")[2]) for member in members], bool(was_moved))
+def _events_key(reader: str) -> str:
+    return f"recsys:events:{reader}"
+
+
+def _moved_key(guest: str) -> str:
+    return f"recsys:moved:{guest}"
+
+
+def _device_key(device: str) -> str:
+    return f"recsys:device:{device}"
 
 
 def _member(event: BookEvent) -> bytes:

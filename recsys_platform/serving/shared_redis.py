@@ -1,19 +1,21 @@
-"""A Redis that several gateways share, used so that no request waits for it or fails with it.
+"""A Redis that several gateways share, used so that no request waits long for it or fails with it.
 
-Belongs here: the connection, its deadlines, and how many gateways there are. Does not: what is kept (recent_events_redis.py,
-gateway/limits.py).
+Belongs here: the connection, its deadline, and how many gateways there are. Does not: what is kept (recent_events_redis.py,
+shared_lists.py, gateway/limits.py).
 """
 
+import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
 
 import msgspec
-from redis import Redis, RedisError
+from redis import RedisError
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.retry import Retry
 from throttled.exceptions import StoreUnavailableError
 
 from recsys_platform.serving.breaker import Breaker, CircuitOpenError
@@ -25,37 +27,55 @@ _FAILURES = (RedisError, OSError, StoreUnavailableError, CircuitOpenError, msgsp
 TIMEOUT_SECONDS = 0.02
 BEAT_SECONDS, GONE_SECONDS = 5.0, 15.0
 _GATEWAYS = "recsys:gateways"
+_TURNS = 8
+"""Turns of the event loop that take a reply from the socket to who waits for it, and some more."""
 
 
 def connection_options() -> dict[str, Any]:
-    """Options of a connection: short timeouts, no retries, and no round trips before the first command."""
+    """Options of a connection: no retries, and no round trips before the first command. The deadline is that of `run`."""
     return {
-        "socket_timeout": TIMEOUT_SECONDS,
-        "socket_connect_timeout": TIMEOUT_SECONDS,
+        "socket_timeout": None,
+        "socket_connect_timeout": None,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
         "driver_info": None,
     }
 
 
+class PerLoop(Generic[Value]):
+    """A value that belongs to one event loop, such as a connection; another loop gets another one."""
+
+    def __init__(self, make: Callable[[], Value]) -> None:
+        """`make`: makes the value."""
+        self._make = make
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._value: Value | None = None
+
+    def get(self) -> Value:
+        """The value of the running loop."""
+        loop = asyncio.get_running_loop()
+        if self._value is None or self._loop is not loop:
+            self._loop, self._value = loop, self._make()
+        return self._value
+
+
 class SharedRedis:
     """Runs commands, or gives None at once while Redis is away; `replicas` is how many gateways were seen last."""
 
     def __init__(self, url: str, on_failure: Callable[[], None] = lambda: None) -> None:
-        """`url`: such as `rediss://host:6379/0`, which may hold credentials. `on_failure`: is told each request without Redis."""
+        """`url`: such as `rediss://host:6379/0`, which may hold credentials. `on_failure`: is told each use without Redis."""
         self.url, self.replicas = url, 1
-        self._redis = Redis.from_url(url, **connection_options())
+        self._redis: PerLoop[Redis] = PerLoop(lambda: Redis.from_url(url, **connection_options()))
         self._breaker = Breaker("redis")
         self._on_failure = on_failure
-        self._id, self._beat_at = uuid.uuid4().hex, float("-inf")
+        self._id, self._beat_at = "", float("-inf")
         self._is_away = False
 
-    def run(self, commands: Callable[["Redis"], Value]) -> Value | None:
+    async def run(self, commands: Callable[["Redis"], Awaitable[Value]]) -> Value | None:
         """Return what the commands give; None if Redis is away."""
         try:
             with self._breaker.attempt():
-                self._beat_if_due()
-                found = commands(self._redis)
+                found = await _in_time(self._run(commands))
         except _FAILURES as error:
             self._log_change(is_away=True, why=type(error).__name__)
             self._on_failure()
@@ -63,17 +83,25 @@ class SharedRedis:
         self._log_change(is_away=False)
         return found
 
-    def _beat_if_due(self) -> None:
+    async def close(self) -> None:
+        """Close the connections of the running loop."""
+        await self._redis.get().aclose()
+
+    async def _run(self, commands: Callable[["Redis"], Awaitable[Value]]) -> Value:
+        redis = self._redis.get()
+        if time.monotonic() - self._beat_at >= BEAT_SECONDS:
+            await self._beat(redis)
+        return await commands(redis)
+
+    async def _beat(self, redis: "Redis") -> None:
         """Say that this gateway is there, and count those that said so."""
-        if time.monotonic() - self._beat_at < BEAT_SECONDS:
-            return
-        now = time.time()
-        with self._redis.pipeline(transaction=False) as pipe:
+        self._beat_at, now = time.monotonic(), time.time()
+        self._id = self._id or uuid.uuid4().hex  # of a process: not made before workers part
+        async with redis.pipeline(transaction=False) as pipe:
             pipe.zadd(_GATEWAYS, {self._id: now})
             pipe.zremrangebyscore(_GATEWAYS, 0, now - GONE_SECONDS)
             pipe.zcard(_GATEWAYS)
-            self.replicas = max(1, int(pipe.execute()[-1]))
-        self._beat_at = time.monotonic()
+            self.replicas = max(1, int((await pipe.execute())[-1]))
 
     def _log_change(self, *, is_away: bool, why: str = "") -> None:
         """Log once when Redis goes or comes back; its address may hold a password and is not logged."""
@@ -82,3 +110,18 @@ class SharedRedis:
         if self._is_away and not is_away:
             _LOG.warning("Redis answers again.")
         self._is_away = is_away
+
+
+async def _in_time(commands: Awaitable[Value]) -> Value:
+    """What the commands give; raises TimeoutError if Redis does not answer in time.
+
+    A loop that was busy itself hears the clock before the reply that lies in the socket: it has some turns to take it.
+    """
+    task = asyncio.ensure_future(commands)
+    await asyncio.wait({task}, timeout=TIMEOUT_SECONDS)
+    for _ in range(_TURNS):
+        if task.done():
+            return task.result()
+        await asyncio.sleep(0)
+    task.cancel()
+    raise TimeoutError

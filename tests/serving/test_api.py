@@ -234,6 +234,35 @@ def test_a_tier_has_its_limit_and_says_when_to_come_back(api: Running) -> None:
     assert refused[0].headers["ratelimit"].startswith('"free";r=0')
 
 
+RECOMMENDED, EVENTS = "/v1/users/u01/recommendations", "/v1/events"
+STATUSES: dict[int, tuple[str, str, dict[str, Any]]] = {
+    200: ("GET", RECOMMENDED, {}),
+    202: ("POST", EVENTS, {"json": event("Book Opened", "b00")}),
+    304: ("GET", RECOMMENDED, {}),
+    403: ("GET", "/v1/recommendations/r1/explanation", {}),
+    404: ("GET", "/v1/books/no_book/similar", {}),
+    413: ("POST", EVENTS, {"content": b"x" * 1_000_001}),
+    422: ("GET", RECOMMENDED, {"params": {"k": 0}}),
+    429: ("GET", RECOMMENDED, {}),
+}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_every_answer_to_a_caller_has_the_rate_limit_fields(api: Running, status: int) -> None:
+    key = api.gateway.access.keys.create("a caller", roles=["reader"], tier="free")[1]
+    headers = {"authorization": f"Bearer {key}"}
+    method, path, more = STATUSES[status]
+    if status == 304:
+        headers["if-none-match"] = api.client.get(path).headers["etag"]
+    found = api.client.request(method, path, headers=headers, **more)
+    while status == 429 and found.status_code == 200:
+        found = api.client.request(method, path, headers=headers, **more)
+    assert found.status_code == status
+    left = 0 if status == 429 else 19
+    assert found.headers["ratelimit"].startswith(f'"free";r={left};')
+    assert found.headers["ratelimit-policy"] == '"free";q=20;w=4'
+
+
 def test_a_role_may_do_what_its_endpoints_allow(api: Running) -> None:
     keys: KeyStore = api.gateway.access.keys
     headers = {"authorization": f"Bearer {keys.create('analyst', roles=('analyst',))[1]}"}

@@ -53,6 +53,7 @@ ENDPOINTS = (
         query=ListQuery,
         other_statuses=(304,),
         asks_model=True,
+        reader_of=handlers.reader_of_path,
     ),
     Endpoint(
         "POST",
@@ -63,6 +64,7 @@ ENDPOINTS = (
         Recommended,
         body=GuestRequest,
         asks_model=True,
+        reader_of=handlers.guest_of_body,
     ),
     Endpoint(
         "GET",
@@ -74,6 +76,7 @@ ENDPOINTS = (
         query=HomeQuery,
         cost=3,
         asks_model=True,
+        reader_of=handlers.reader_of_path,
     ),
     Endpoint(
         "POST",
@@ -84,6 +87,7 @@ ENDPOINTS = (
         Ranked,
         body=RankRequest,
         asks_model=True,
+        reader_of=handlers.reader_of_rank,
     ),
     Endpoint(
         "GET",
@@ -94,8 +98,18 @@ ENDPOINTS = (
         Recommended,
         query=BooksQuery,
         problems=("not-found",),
+        reader_of=handlers.reader_of_query,
     ),
-    Endpoint("GET", "/v1/popular", handlers.popular, _CALLERS, "Popular books", Recommended, query=BooksQuery),
+    Endpoint(
+        "GET",
+        "/v1/popular",
+        handlers.popular,
+        _CALLERS,
+        "Popular books",
+        Recommended,
+        query=BooksQuery,
+        reader_of=handlers.reader_of_query,
+    ),
     Endpoint(
         "POST",
         "/v1/events",
@@ -132,6 +146,8 @@ def create_app(gateway: Gateway) -> Starlette:
         yield
         gateway.follower.stop()
         gateway.spool.stop()
+        if gateway.shared:
+            await gateway.shared.close()
 
     routes = [route_of(each, gateway) for each in ENDPOINTS]
     public = [openapi_route(ENDPOINTS), portal_route(ENDPOINTS, gateway.limits.quotas), *page_routes(gateway)]

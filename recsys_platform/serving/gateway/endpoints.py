@@ -58,6 +58,7 @@ class Endpoint:
 
     `cost`: tokens of the caller's bucket. `body_forms`, `other_statuses`: for the document, where a body has several forms, and a good
     answer may have another status. `asks_model`: the handler may wait for a model host.
+    `reader_of`: whose events the answer depends on; those that other gateways heard of are loaded before.
     """
 
     method: str
@@ -74,6 +75,7 @@ class Endpoint:
     cost: int = 1
     problems: tuple[str, ...] = field(default=())
     asks_model: bool = False
+    reader_of: Callable[[Call], str | None] | None = None
 
 
 def route_of(endpoint: Endpoint, gateway: Gateway) -> Route:
@@ -95,7 +97,10 @@ class _EndpointApp:
         request_id = str(uuid.uuid4())  # never the client's: clicks must find one list
         limits: Mapping[str, str] = {}
         try:
-            reply, limits = await self._reply(scope, receive, headers, request_id)
+            caller = await self.gateway.access.caller_of(headers, self.endpoint.roles)
+            limits = await self._limits(caller)
+            caller.check_roles(self.endpoint.roles)
+            reply = await self._reply(scope, receive, caller, headers, request_id)
         except ProblemError as error:
             reply = problem_reply(error, request_id)
         except Exception:  # noqa: BLE001  # no request is answered with a broken connection
@@ -105,23 +110,30 @@ class _EndpointApp:
         await send_reply(reply, (*limits.items(), ("x-request-id", request_id)), send)
         self.gateway.metrics.observe(self.endpoint.path, reply.status, time.perf_counter() - started)
 
+    async def _limits(self, caller: Caller) -> Mapping[str, str]:
+        """The `RateLimit` fields of this request, which every answer to a caller has, whatever its status."""
+        limits, cost = self.gateway.limits, self.endpoint.cost
+        if self.endpoint.roles is None:
+            return {}
+        return await limits.take_shared(caller, cost) if limits.is_shared else limits.take(caller, cost)
+
     async def _reply(
-        self, scope: Scope, receive: Receive, headers: Mapping[str, str], request_id: str
-    ) -> tuple[Reply, Mapping[str, str]]:
+        self, scope: Scope, receive: Receive, caller: Caller, headers: Mapping[str, str], request_id: str
+    ) -> Reply:
         endpoint, gateway = self.endpoint, self.gateway
-        caller = await gateway.access.caller_of(headers, endpoint.roles)
-        limits = gateway.limits.take(caller, endpoint.cost) if endpoint.roles is not None else {}
         query = self._query_of(scope["query_string"])
         path = _validated(lambda: msgspec.convert(scope["path_params"], _Path), "path")
         body = await self._body(receive) if self._decode else None
         call = Call(request_id, caller, path, query, body, headers)
+        if gateway.recent.is_shared and endpoint.reader_of:
+            await gateway.recent.load(filter(None, [endpoint.reader_of(call)]))
         if endpoint.asks_model and gateway.is_remote:  # a model host may take its time: others are answered meanwhile
             found = await run_in_threadpool(endpoint.handler, gateway, call)
         else:
             found = endpoint.handler(gateway, call)
         if isawaitable(found):
             found = await found
-        return found if isinstance(found, Reply) else Reply(self._encode(found), endpoint.status), limits
+        return found if isinstance(found, Reply) else Reply(self._encode(found), endpoint.status)
 
     def _parse_query(self, text: bytes) -> Any:
         pairs = dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True))

@@ -4,7 +4,7 @@ Belongs here: what is accepted, and what an event changes at once. Does not: lan
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from recsys_platform.common.clock import utc_now
@@ -25,7 +25,7 @@ _SIGN_INS = {"identify", "Signed In", "User Signed In", "Logged In", "User Logge
 _SIGN_OUTS = {"Signed Out", "User Signed Out", "Logged Out", "User Logged Out"}
 
 
-def post_events(gateway: Gateway, call: Call) -> EventVerdicts:
+async def post_events(gateway: Gateway, call: Call) -> EventVerdicts:
     """Take events of Segment's format, one or a batch; each is answered."""
     records, now = _records_of(call.body), utc_now()
     verdicts = [_verdict(call, at, record, now) for at, record in enumerate(records)]
@@ -33,8 +33,12 @@ def post_events(gateway: Gateway, call: Call) -> EventVerdicts:
     accepted = [records[each.index] | received for each in verdicts if each.accepted]
     if accepted and not gateway.spool.append(*accepted):
         raise ProblemError("not-ready", "The events could not be stored: send them again.", {"retry-after": "5"})
+    if gateway.recent.is_shared:
+        await _load_visitors(gateway, accepted)
     for record in accepted:
         _remember(gateway, record)
+    if gateway.recent.is_shared:
+        await gateway.recent.save()
     gateway.metrics.events.labels("accepted").inc(len(accepted))
     gateway.metrics.events.labels("rejected").inc(len(verdicts) - len(accepted))
     return EventVerdicts(accepted=len(accepted), rejected=len(verdicts) - len(accepted), events=verdicts)
@@ -103,17 +107,28 @@ def _text(record: Mapping[str, Any], *names: str) -> str:
     return next((text for value in known if (text := str(value).strip())), "")
 
 
+async def _load_visitors(gateway: Gateway, records: Iterable[Mapping[str, Any]]) -> None:
+    """Learn what other gateways know of the devices of events, and of guests who sign in."""
+    devices = {_text(record, *_DEVICE) for record in records if not _text(record, *_USER) or _is_of(record, _SIGN_INS)}
+    guests = {_text(record, *_DEVICE) for record in records if _text(record, *_USER) and _is_of(record, _SIGN_INS)}
+    await gateway.recent.load([guest_key(device) for device in guests - {""}], devices - {""})
+
+
+def _is_of(record: Mapping[str, Any], names: Collection[str]) -> bool:
+    """Whether the type or the name of a record is one of some names."""
+    return _text(record, "type") in names or _text(record, "event") in names
+
+
 def _remember(gateway: Gateway, record: Mapping[str, Any]) -> None:
     """Add a book event to its reader. A device belongs to who signed in on it last, as the marts stitch it."""
     user, device = _text(record, *_USER), _text(record, *_DEVICE)
-    names = {_text(record, "type"), _text(record, "event")}
-    if device and names & _SIGN_OUTS:
-        gateway.signed_in.pop(device, None)
-    elif user and device and names & _SIGN_INS:
-        if device not in gateway.signed_in:  # what was done while nobody was signed in
+    if device and _is_of(record, _SIGN_OUTS):
+        gateway.recent.sign_out(device)
+    elif user and device and _is_of(record, _SIGN_INS):
+        if gateway.recent.user_of(device) is None:  # what was done while nobody was signed in
             gateway.recent.move(guest_key(device), user)
-        gateway.signed_in.keep(device, user)
-    reader = user or gateway.signed_in.get(device) or guest_key(device)
+        gateway.recent.sign_in(device, user)
+    reader = user or gateway.recent.user_of(device) or guest_key(device)
     served = gateway.follower.served.snapshot
     event = _book_event(record)
     if event and (served is None or served.signals.changes_lists(event.name, event.rating)):

@@ -31,7 +31,7 @@ from recsys_platform.serving.gateway.schemas import (
     Shelf,
 )
 from recsys_platform.serving.gateway.state import Gateway, Prepared
-from recsys_platform.serving.recent_events import BookEvent, with_events
+from recsys_platform.serving.recent_events import GUEST, BookEvent, with_events
 from recsys_platform.serving.recommending import ANYBODY, Answer, Query, RecommendedBook
 from recsys_platform.serving.routing import NO_EXPERIMENT, Route
 from recsys_platform.serving.snapshot import Profile
@@ -116,9 +116,33 @@ def _guest_profile(gateway: Gateway, body: GuestRequest) -> Profile:
     return with_events(profile, events, snapshot.signals, hide_finished=snapshot.rules.rules.finished)
 
 
+def reader_of_path(call: Call) -> str:
+    """The reader whom a path names."""
+    return call.path["user_id"]
+
+
+def reader_of_rank(call: Call) -> str:
+    """The reader for whom books are put in order."""
+    body: RankRequest = call.body
+    return body.user_id
+
+
+def reader_of_query(call: Call) -> str | None:
+    """The reader, or the key of the guest, for whom a list that needs no reader is made."""
+    query: BooksQuery = call.query
+    user_id = query.user_id or call.caller.user_id
+    return user_id or (guest_key(query.anonymous_id) if query.anonymous_id else None)
+
+
+def guest_of_body(call: Call) -> str | None:
+    """The key of the guest whose device is given."""
+    body: GuestRequest = call.body
+    return guest_key(body.anonymous_id) if body.anonymous_id else None
+
+
 def guest_key(anonymous_id: str) -> str:
     """The key of a device among readers; no user id has a NUL in it."""
-    return f"\0{anonymous_id}"
+    return f"{GUEST}{anonymous_id}"
 
 
 def home(gateway: Gateway, call: Call) -> Home:

@@ -5,12 +5,12 @@ Belongs here: the limits and their headers. Does not: the algorithm (the library
 
 from collections.abc import Mapping
 
-from throttled import BaseStore, MemoryStore, RateLimiterType, RateLimitResult, RedisStore, Throttled, per_sec
+from throttled import BaseStore, MemoryStore, RateLimiterType, RateLimitResult, Throttled, asyncio, per_sec
 
 from recsys_platform.serving.gateway.access import Caller
 from recsys_platform.serving.gateway.keys import Tier, checked_tier
 from recsys_platform.serving.gateway.problems import ProblemError
-from recsys_platform.serving.shared_redis import SharedRedis, connection_options
+from recsys_platform.serving.shared_redis import PerLoop, SharedRedis, connection_options
 
 Quotas = Mapping[Tier, tuple[int, int]]
 """Tokens that a tier gets in a second, and at most has."""
@@ -38,13 +38,29 @@ class Limits:
         """`quotas`: of each tier. `shared`: where gateways have their buckets together, if they do."""
         self.quotas, self._shared = quotas or parse_quotas(DEFAULTS), shared
         self._memory = MemoryStore(options={"MAX_SIZE": _MOST_CALLERS})
-        store = _store_of(shared) if shared else self._memory
-        self._buckets = {tier: _bucket(store, *quota) for tier, quota in self.quotas.items()}
+        self._buckets = {tier: _bucket(self._memory, *quota) for tier, quota in self.quotas.items()}
+        self._shared_buckets = PerLoop(self._make_shared_buckets)
         self._local: dict[tuple[Tier, int], Throttled] = {}
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether gateways have their buckets together: then `take_shared` is to be used."""
+        return self._shared is not None
 
     def take(self, caller: Caller, cost: int) -> dict[str, str]:
         """Take tokens; return the `RateLimit` headers. Raises a problem with `Retry-After` if there are too few."""
-        found = self._limited(caller, cost)
+        return self._headers_of(caller, self._buckets[caller.tier].limit(_key_of(caller), cost))
+
+    async def take_shared(self, caller: Caller, cost: int) -> dict[str, str]:
+        """Take tokens of the bucket of all gateways, as `take` does; of this process' part of it while Redis is away."""
+        assert self._shared is not None  # noqa: S101  # for mypy: `is_shared` is asked before
+        bucket, key = self._shared_buckets.get()[caller.tier], _key_of(caller)
+        found = await self._shared.run(lambda _: bucket.limit(key, cost))
+        if found is None:
+            found = self._local_bucket(caller.tier, self._shared.replicas).limit(key, cost)
+        return self._headers_of(caller, found)
+
+    def _headers_of(self, caller: Caller, found: RateLimitResult) -> dict[str, str]:
         state = found.state
         rate, burst = self.quotas[caller.tier]
         reset = max(1, round(state.reset_after))
@@ -58,12 +74,14 @@ class Limits:
             raise ProblemError("too-many-requests", detail, {**headers, "retry-after": str(wait)})
         return headers
 
-    def _limited(self, caller: Caller, cost: int) -> RateLimitResult:
-        key, bucket = f"{caller.tier}:{caller.name}", self._buckets[caller.tier]
-        if self._shared is None:
-            return bucket.limit(key, cost)
-        found = self._shared.run(lambda _: bucket.limit(key, cost))
-        return found if found is not None else self._local_bucket(caller.tier, self._shared.replicas).limit(key, cost)
+    def _make_shared_buckets(self) -> Mapping[Tier, asyncio.Throttled]:
+        assert self._shared is not None  # noqa: S101  # for mypy: only called with Redis
+        store = asyncio.RedisStore(self._shared.url, {"CONNECTION_POOL_KWARGS": connection_options()})
+        kind = RateLimiterType.TOKEN_BUCKET.value
+        return {
+            tier: asyncio.Throttled(using=kind, quota=per_sec(rate, burst=burst), store=store)
+            for tier, (rate, burst) in self.quotas.items()
+        }
 
     def _local_bucket(self, tier: Tier, gateways: int) -> Throttled:
         """A bucket of this process with a gateway's part of the limit."""
@@ -75,9 +93,9 @@ class Limits:
         return found
 
 
+def _key_of(caller: Caller) -> str:
+    return f"{caller.tier}:{caller.name}"
+
+
 def _bucket(store: BaseStore, rate: int, burst: int) -> Throttled:
     return Throttled(using=RateLimiterType.TOKEN_BUCKET.value, quota=per_sec(rate, burst=burst), store=store)
-
-
-def _store_of(shared: SharedRedis) -> RedisStore:
-    return RedisStore(shared.url, {"CONNECTION_POOL_KWARGS": connection_options()})

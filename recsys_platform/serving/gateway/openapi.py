@@ -141,7 +141,10 @@ def _responses(endpoint: Endpoint, schemas: dict[Any, Any], example: Example | N
     headers = _header_references("X-Request-Id", *(_LIMITED if with_key else ()))
     good = {"description": endpoint.summary, "headers": headers, "content": {media: content}}
     more = {str(status): _other_answer(status, good) for status in endpoint.other_statuses}
-    problems = {str(KINDS[kind][0]): _problem_response(kind, schemas[Problem]) for kind in kinds}
+    problems = {
+        str(KINDS[kind][0]): _problem_response(kind, schemas[Problem], limited=with_key and kind != "unauthenticated")
+        for kind in kinds
+    }
     return dict(sorted({str(endpoint.status): good, **more, **problems}.items()))
 
 
@@ -149,13 +152,14 @@ def _other_answer(status: int, good: dict[str, Any]) -> dict[str, Any]:
     """An answer that is no problem and has another status: 304 without a body, others like the good one."""
     if status == HTTPStatus.NOT_MODIFIED:
         text = "The list is the one of `If-None-Match`. It was shown again: events name the request id of this answer's header."
-        return {"description": text, "headers": _header_references("ETag", "X-Request-Id")}
+        return {"description": text, "headers": _header_references("ETag", "X-Request-Id", *_LIMITED)}
     return good | {"description": HTTPStatus(status).phrase}
 
 
-def _problem_response(kind: str, schema: Any) -> dict[str, Any]:
+def _problem_response(kind: str, schema: Any, *, limited: bool) -> dict[str, Any]:
+    """A problem. `limited`: of a caller whose key was accepted, and who has limits."""
     status, title = KINDS[kind]
-    names = ("X-Request-Id", *((*_LIMITED, "Retry-After") if kind == "too-many-requests" else ()))
+    names = ["X-Request-Id", *(_LIMITED if limited else ()), *(["Retry-After"] if status == 429 else ())]
     example = PROBLEM_EXAMPLE | {"type": f"urn:recsys:problem:{kind}", "title": title, "status": status}
     if kind != "invalid-request":
         example["detail"] = f"{title}."

@@ -8,8 +8,6 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from inspect import isawaitable
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -118,6 +116,7 @@ async def _shown_page(gateway: Gateway, request: Request, viewer: Viewer) -> Res
     reader = view.reader or guest_key(device)
     asked = HomeQuery(k=_BOOKS, language=view.language)
     started = time.perf_counter()
+    await gateway.recent.load([reader])
     home = await _home_for_page(gateway, reader, asked)
     milliseconds = (time.perf_counter() - started) * 1e3
     profile, (_, events) = gateway.recommendations.profile(reader), gateway.recent.of(reader)
@@ -146,9 +145,7 @@ async def _click_answer(gateway: Gateway, request: Request, fields: Mapping[str,
         "timestamp": utc_now().isoformat(timespec="milliseconds"),
         "properties": {"book_id": view.book, "request_id": fields.get("request_id", "")[:200], "surface": SURFACE},
     }
-    found: Any = post_events(gateway, Call(str(uuid.uuid4()), _CALLER, {}, None, record, {}))
-    if isawaitable(found):
-        await found
+    await post_events(gateway, Call(str(uuid.uuid4()), _CALLER, {}, None, record, {}))
     shown = {"reader": view.reader, "language": view.language, "clicked": view.clicked, "book": view.book}
     response = redirect_to(f"/?{urlencode(shown | {'seen': ','.join(view.seen)})}")
     return _with_guest_cookie(response, request, device)

@@ -76,6 +76,7 @@ def gateway_of(settings: Settings) -> Gateway:
         spool=EventSpool(home / "spool", to_hub(hub_of(settings))),
         limits=Limits(parse_quotas(settings.api_limits), shared),
         metrics=metrics,
+        shared=shared,
         access=Access(key_store_of(settings), tokens_of(settings)),
     )
 

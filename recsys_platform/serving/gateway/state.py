@@ -1,12 +1,11 @@
 """What the handlers of a gateway share: one object a process."""
 
 import logging
-from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from recsys_platform.serving.bounded import Bounded
 from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.access import Access
@@ -14,24 +13,9 @@ from recsys_platform.serving.gateway.limits import Limits
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.recent_events import RecentEvents
 from recsys_platform.serving.recommending import Answer, Backend, Recommendations
+from recsys_platform.serving.shared_redis import SharedRedis
 
 _LOG = logging.getLogger(__name__)
-Value = TypeVar("Value")
-
-
-class Bounded(OrderedDict[Any, Value], Generic[Value]):
-    """A mapping that forgets what was used longest ago."""
-
-    def __init__(self, most: int) -> None:
-        """`most`: how many entries are kept."""
-        super().__init__()
-        self._most = most
-
-    def keep(self, key: Any, value: Value) -> None:
-        """Set an entry."""
-        self[key] = value
-        if len(self) > self._most:
-            self.popitem(last=False)
 
 
 @dataclass(frozen=True)
@@ -46,7 +30,10 @@ class Prepared:
 
 @dataclass
 class Gateway:
-    """Everything that a request may need; no handler opens anything. `backend`: model hosts, if models are not in this process."""
+    """Everything that a request may need; no handler opens anything.
+
+    `backend`: model hosts, if models are not in this process. `shared`: the Redis of several gateways.
+    """
 
     follower: Follower
     recent: RecentEvents
@@ -56,9 +43,8 @@ class Gateway:
     metrics: Metrics = field(default_factory=Metrics)
     lists: Bounded[Prepared] = field(default_factory=lambda: Bounded(20_000))
     exposures: Bounded[tuple[str | None, Answer]] = field(default_factory=lambda: Bounded(20_000))
-    signed_in: Bounded[str] = field(default_factory=lambda: Bounded(100_000))
-    """Who is signed in on a device, by its anonymous id."""
     backend: Backend | None = None
+    shared: SharedRedis | None = None
 
     def __post_init__(self) -> None:
         """Make what answers."""
