@@ -170,6 +170,18 @@ def is_listed_at(lists: IntArray, request: IntArray, book: IntArray, position: I
     return np.asarray((lists[request, place] == book) & inside)
 
 
+def first_showings(shown: pa.Table) -> pa.Table:
+    """Rows of `marts.fct_exposures` without those that repeat a draw at the same position: of these no propensity is right.
+
+    The API keeps a draw until the reader does something that changes lists: how often it is repeated depends on how it was received.
+    Give all rows that may hold a first showing, and leave out others afterwards. Rows without `draw_id` are all kept.
+    """
+    frame = shown.select(["draw_id", "position", "shown_at", "request_id", "visitor_id"]).to_pandas()
+    ordered = frame.sort_values(["shown_at", "request_id", "visitor_id"], kind="stable")
+    again = ordered.duplicated(["draw_id", "position"]) & ordered["draw_id"].notna()
+    return shown.filter(pa.array(~again.sort_index().to_numpy()))
+
+
 def exposures_of(shown: pa.Table, target: DoubleArray) -> Exposures:
     """Build exposures from rows of `marts.fct_exposures` and target probabilities (n_rows,); reward: click, group: visitor."""
     visitors = shown["visitor_id"].combine_chunks().dictionary_encode()

@@ -13,6 +13,8 @@ The policy of a model shows, at each position, the book at that rank of the read
   such days are left out completely;
 - its propensity is below 1, so its position was explored. Without exploration only readers whose list agrees with the live one would
   count, and they differ from the others;
+- it is the first of its draw at that position. The API keeps a draw until the reader does something that changes lists, so what is not
+  wanted is shown more often than its propensity says: only the first showing is independent of the reader's answer;
 - the reader has a list with a book at that rank.
 
 All other exposures are counted by the reason why they are left out. A book that exploration could not draw, such as one at another
@@ -53,6 +55,7 @@ FEW_CLICKS = 10
 
 _CELL_NAMES = ("estimator", "value", "95 %", "gain", "gain 95 %", "could be shown")
 
+_KINDS = ["bot", "early", "unknown", "certain", "repeated", "chance"]
 _LISTS = "select user_id, model, model_version, rank, book_id, generated_at from {relation}"
 EDITIONS = read_sql("recsys_platform.experiments", "editions")
 KINDS = read_sql("recsys_platform.experiments", "exposure_kinds")
@@ -205,16 +208,17 @@ def _estimate_clicks(rows: pa.Table, exposures: Exposures, clicks: int) -> tuple
 def _count_exposures(kinds: pd.DataFrame) -> tuple[PolicyReport, list[dt.date]]:
     """The report without models, and the days whose exposures are used."""
     by_day = kinds.pivot_table(index="day", columns="kind", values="exposures", fill_value=0, aggfunc="sum")
-    by_day = by_day.reindex(columns=["bot", "early", "unknown", "certain", "chance"], fill_value=0).astype(int)
+    by_day = by_day.reindex(columns=_KINDS, fill_value=0).astype(int)
     unknown = by_day["unknown"] > 0
     good, bad = by_day[~unknown], by_day[unknown]
     left_out = {
         "seen by bots": int(by_day["bot"].sum()),
         "shown before the oldest list that is kept was made": int(by_day["early"].sum()),
         "of days on which propensities are missing or impossible": int(
-            bad[["unknown", "certain", "chance"]].to_numpy().sum()
+            bad[["unknown", "certain", "repeated", "chance"]].to_numpy().sum()
         ),
         "where nothing was left to chance": int(good["certain"].sum()),
+        "that repeat what was drawn before": int(good["repeated"].sum()),
     }
     report = PolicyReport(used=int(good["chance"].sum()), left_out=left_out, days=tuple(_to_dates(bad.index)))
     return report, _to_dates(good.index[good["chance"] > 0])

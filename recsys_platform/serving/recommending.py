@@ -71,6 +71,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str
     stands_in: bool = False
     """Whether a higher rung failed: such an answer is not kept."""
+    draw_id: str = ""
+    """Names what chance drew, for the books with a propensity below 1: another answer of the same draw repeats it."""
 
 
 class Backend(Protocol):
@@ -148,15 +150,16 @@ class Recommendations:
             lambda: self._backend.recommend(served, alias, profile, query, seed),
             lambda: _published(snapshot, user_id, profile, query),
         ]
-        return self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)])
+        return _with_draw_id(self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)]), seed)
 
     def for_guest(self, profile: Profile, query: Query, request_id: str, *, alias: str = PRODUCTION) -> Answer:
         """Recommendations for a reader who brings the profile along."""
         served = self._served()
         if served.snapshot is None:
             return _NOTHING
-        live = [lambda: self._backend.recommend(served, alias, profile, query, seed_of("guest", request_id))]
-        return self._first_answer([*live, *_popular_rungs(served.snapshot, profile, query)])
+        seed = seed_of("guest", request_id)
+        live = [lambda: self._backend.recommend(served, alias, profile, query, seed)]
+        return _with_draw_id(self._first_answer([*live, *_popular_rungs(served.snapshot, profile, query)]), seed)
 
     def rank(self, user_id: str, books: Sequence[str], *, alias: str = PRODUCTION) -> Answer:
         """Order books for a reader, finished ones too; unknown books are left out."""
@@ -214,6 +217,13 @@ class Recommendations:
 
 
 _NOTHING = Answer(items=(), source="none", model="", model_version="")
+
+
+def _with_draw_id(answer: Answer, seed: int) -> Answer:
+    """Name the draw of an answer by its seed, if there was one."""
+    if all(each.propensity == 1 for each in answer.items):
+        return answer
+    return msgspec.structs.replace(answer, draw_id=f"{seed:016x}")
 
 
 def _unpaged(query: Query) -> str:

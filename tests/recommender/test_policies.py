@@ -93,6 +93,22 @@ def test_the_propensities_of_bots_spoil_no_day(warehouse, log):
     assert (evaluate_published(warehouse).used, evaluate_published(warehouse).days) == (1, ())
 
 
+def test_answers_that_repeat_a_draw_are_left_out_and_counted(warehouse, log):
+    publish(warehouse, "v1", {"m": {"u1": ["x", "a"], "u2": ["x", "a"]}})
+    later = MADE + dt.timedelta(days=2)
+    log(
+        shown("b", draw_id="d1"),
+        shown("b", draw_id="d1", at=later),
+        shown("a", draw_id="d1", at=later, clicked=True, position=3),  # of the same draw, yet another position
+        shown("a", draw_id="d2", at=later, clicked=True),
+        shown("b", user="u2", request_id="q1"),
+        shown("b", user="u2", request_id="q2"),  # not known to be of one draw
+    )
+    report = evaluate_published(warehouse)
+    assert (report.used, report.left_out["that repeat what was drawn before"]) == (5, 1)
+    assert (report.models[0].exposures, report.models[0].clicks) == (4, 1)
+
+
 def test_where_all_is_left_out_it_says_why(warehouse, log):
     publish(warehouse, "v1", LISTS)
     log(shown("b", propensity=None), shown("b", is_bot=True))
@@ -213,7 +229,7 @@ def simulated(seed: int, readers: int, requests: int) -> tuple[pd.DataFrame, pd.
 
 PUT_IN = """
     insert into marts.fct_exposures
-    select 'r' || row_number() over (), book_id, 'u' || reader, 'u' || reader, 2, 1 / 8, false, is_clicked, ?::date, ?
+    select 'r' || row_number() over (), book_id, 'u' || reader, 'u' || reader, 2, 1 / 8, null, false, is_clicked, ?::date, ?
     from drawn"""
 CERTAIN = """
     insert into marts.fct_exposures

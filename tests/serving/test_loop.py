@@ -1,7 +1,8 @@
-"""The loop is closed: what the API showed and what readers clicked lands, loads and joins in the marts."""
+"""The loop is closed: what the API showed and what readers clicked lands, loads and joins in the marts, with true propensities."""
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from recsys_platform.experiments.off_policy import Exposures, ips
 from recsys_platform.ingestion.arrivals import all_arrivals
 from recsys_platform.ingestion.loading import load_events
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
+from recsys_platform.serving.following import Follower
+from recsys_platform.serving.recent_events import BookEvent, RecentEventsInMemory
+from recsys_platform.serving.recommending import Answer, Query, Recommendations
 from recsys_platform.transform.dbt import PARSED, cached_manifest, target_folder
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.dbt_world import World
@@ -97,3 +101,61 @@ def test_clicks_weighted_by_the_logged_propensities_give_the_true_rates_of_every
         assert abs(estimate.value - rate) < 1.6 * half  # of six intervals of 95 % each, all hold
     plain = [each for event in events for each in event["properties"]["items"] if each["position"] != 2]
     assert {each["propensity"] for each in plain} == {1.0}
+
+
+RULES: dict[str, dict[str, Any]] = {
+    "one slot": {"exploration": {"slots": [3], "pool": 26}},
+    "two slots": {"exploration": {"slots": [2, 5], "pool": 12}},
+    "a slot by caps and promotions": {
+        "exploration": {"slots": [4], "pool": 24},
+        "reranking": {"diversity": 0.3, "promoted": [{"book_id": "b03", "rank": 1}, {"book_id": "b09", "rank": 14}]},
+    },
+    "more slots than are left": {"exploration": {"slots": [1, 2], "pool": 1}},
+}
+NEWCOMERS = 1_500
+
+
+@pytest.fixture(params=RULES, scope="module")
+def recommendations(request: pytest.FixtureRequest, serving_world: ServingWorld) -> Recommendations:
+    serving_world.publish(parse_list_rules(RULES[request.param]))
+    follower = Follower(serving_world.home, serving_world.registry)
+    follower.refresh()
+    return Recommendations(lambda: follower.served, RecentEventsInMemory(), lambda what: None)
+
+
+def test_every_book_is_at_every_rank_as_often_as_its_propensity_says(recommendations: Recommendations) -> None:
+    found: Counter[tuple[int, str]] = Counter()
+    logged: dict[tuple[int, str], set[float]] = {}
+    for number in range(NEWCOMERS):
+        items = recommendations.for_user(f"newcomer-{number}", Query(k=30)).items
+        assert len({each.book_id for each in items}) == len(items)
+        for each in items:
+            found[each.rank, each.book_id] += 1
+            logged.setdefault((each.rank, each.book_id), set()).add(round(each.propensity, 12))
+    propensity = {cell: values.pop() for cell, values in logged.items() if len(values) == 1}
+    assert len(propensity) == len(logged), "one probability for a book at a rank"
+    for cell, expected in propensity.items():
+        error = np.sqrt(expected * (1 - expected) / NEWCOMERS)
+        assert abs(found[cell] / NEWCOMERS - expected) < 5 * error + 1e-9, (cell, expected, found[cell] / NEWCOMERS)
+    total = {rank: sum(value for (at, _), value in propensity.items() if at == rank) for rank, _ in propensity}
+    assert min(total.values()) > 0.97  # nearly all that may be shown was seen
+    assert max(total.values()) < 1 + 1e-9
+
+
+def drawn(answer: Answer) -> list[tuple[int, str]]:
+    return [(each.rank, each.book_id) for each in answer.items if each.propensity < 1]
+
+
+def test_an_answer_names_its_draw_which_pages_share_and_an_event_renews(serving_world: ServingWorld) -> None:
+    serving_world.publish(parse_list_rules(RULES["two slots"]))
+    follower, recent = Follower(serving_world.home, serving_world.registry), RecentEventsInMemory()
+    follower.refresh()
+    live = Recommendations(lambda: follower.served, recent, lambda what: None)
+    first, again = live.for_user("newcomer", Query(k=4)), live.for_user("newcomer", Query(k=20))
+    assert first.draw_id == again.draw_id != ""
+    assert live.for_user("newcomer", Query(k=4, offset=4)).draw_id == first.draw_id
+    assert drawn(again)[: len(drawn(first))] == drawn(first)
+    assert live.for_user("newcomer", Query(k=1)).draw_id == "", "nothing was left to chance"
+    assert live.for_user("newcomer", Query(k=4), salt="home").draw_id != first.draw_id
+    recent.add("newcomer", [BookEvent("m1", "Book Finished", first.items[0].book_id, "2026-11-22T10:00:00")])
+    assert live.for_user("newcomer", Query(k=4)).draw_id not in ("", first.draw_id)

@@ -13,7 +13,7 @@ MADE = dt.datetime(2026, 11, 20, 4)
 """When the lists of these worlds are made; exposures come the day after."""
 EXPOSURES = """
     create table marts.fct_exposures (
-        request_id varchar, book_id varchar, user_id varchar, visitor_id varchar, position integer, propensity double,
+        request_id varchar, book_id varchar, user_id varchar, visitor_id varchar, position integer, propensity double, draw_id varchar,
         is_bot boolean, is_clicked boolean, shown_on date, shown_at timestamp)"""
 
 Shown = dict[str, Any]
@@ -23,7 +23,14 @@ def shown(book: str, *, user: str | None = "u1", clicked: bool = False, **more: 
     """A book that stood in the second place, drawn from two."""
     at = more.pop("at", MADE + dt.timedelta(days=1))
     row = {"request_id": f"r{at:%d%H%M}", "book_id": book, "user_id": user, "visitor_id": user or "a1", "position": 2}
-    row |= {"propensity": 0.5, "is_bot": False, "is_clicked": clicked, "shown_on": at.date(), "shown_at": at}
+    row |= {
+        "propensity": 0.5,
+        "draw_id": None,
+        "is_bot": False,
+        "is_clicked": clicked,
+        "shown_on": at.date(),
+        "shown_at": at,
+    }
     return row | more
 
 

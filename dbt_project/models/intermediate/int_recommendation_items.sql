@@ -21,7 +21,7 @@ listed as (
     {{ json_items(
         'events',
         column='items',
-        fields={'given_book_id': 'book_id', 'position_text': 'position', 'propensity_text': 'propensity'},
+        fields={'given_book_id': 'book_id', 'position_text': 'position', 'propensity_text': 'propensity', 'draw_text': 'draw_id'},
         keep=['object_key', 'record_index', 'event_id', 'request_id', 'event_name', 'occurred_at', 'landed_at', 'loaded_at'],
         where="event_name = 'Recommendations Viewed'",
     ) }}
@@ -40,6 +40,7 @@ unioned as (
         item_number,
         coalesce({{ integer_from_text('position_text') }}, item_number) as position,
         try_cast(propensity_text as double) as propensity,
+        {{ redact_emails('draw_text') }} as draw_id,
         occurred_at,
         landed_at,
         loaded_at
@@ -59,6 +60,7 @@ unioned as (
         0 as item_number,
         cast(null as integer) as position,
         cast(null as double) as propensity,
+        cast(null as varchar) as draw_id,
         occurred_at,
         landed_at,
         loaded_at
@@ -77,6 +79,7 @@ unioned as (
         1 as item_number,
         position,
         cast(null as double) as propensity,
+        cast(null as varchar) as draw_id,
         occurred_at,
         landed_at,
         loaded_at
@@ -99,6 +102,7 @@ final as (
         cast(item_number as bigint) as item_number,
         cast(position as integer) as position,
         propensity,
+        draw_id,
 
         cast(occurred_at as date) as occurred_on,
         landed_at,

@@ -54,6 +54,7 @@ final as (
 
         shown.item_position as position,
         shown.propensity,
+        shown.draw_id,
         cast(coalesce(responses.clicks, 0) as bigint) as clicks,
 
         shown.is_bot,

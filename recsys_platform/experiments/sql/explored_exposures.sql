@@ -26,6 +26,26 @@ editions as (
     group by lists.model, lasted.generated_at, lasted.replaced_at
 ),
 
+showings as (
+    select
+        request_id,
+        visitor_id,
+        user_id,
+        book_id,
+        position,
+        propensity,
+        draw_id,
+        is_clicked,
+        is_bot,
+        shown_on,
+        shown_at,
+        row_number() over (
+            partition by draw_id, position
+            order by shown_at, request_id, visitor_id
+        ) as showing
+    from marts.fct_exposures
+),
+
 shown as (
     select
         request_id,
@@ -36,8 +56,11 @@ shown as (
         propensity,
         is_clicked,
         shown_at
-    from marts.fct_exposures
-    where propensity < 1 and not coalesce(is_bot, false) and shown_on in ({days})
+    from showings
+    where propensity < 1
+        and not coalesce(is_bot, false)
+        and shown_on in ({days})
+        and (draw_id is null or showing = 1)
 )
 
 select

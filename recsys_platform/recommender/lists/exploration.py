@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammaln
 
 from recsys_platform.recommender.arrays import AnyArray, DoubleArray, IntArray
 from recsys_platform.recommender.ranking.top_k import NONE
@@ -54,6 +55,22 @@ def explore(
     )
     propensity[np.ix_(draws, slots_at)] = 1 / left[draws][:, None]
     return Shown(books, propensity)
+
+
+def propensity_after_draw(place: AnyArray, gaps: AnyArray, *, left: int, drawn: int) -> DoubleArray:
+    """Return the probability of each book that was not drawn at its position behind the slots.
+
+    `place`: number of the book among the `left` books to draw from, from 0; a larger one for a book behind them. `gaps`: how many of
+    the `drawn` books stood before it: each moves it up by one position. All subsets of so many books are equally likely.
+    """
+    inside = np.minimum(place, left)
+    others = np.where(place < left, left - 1 - inside, 0)
+    ways = _log_binomial(inside, gaps) + _log_binomial(others, drawn - gaps)
+    return np.asarray(np.exp(ways - _log_binomial(np.asarray(left), np.asarray(drawn))), dtype=np.float64)
+
+
+def _log_binomial(n: AnyArray, k: AnyArray) -> DoubleArray:
+    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1), dtype=np.float64)
 
 
 def _partition_positions(

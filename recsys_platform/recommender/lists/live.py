@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys_platform.recommender.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.lists.exploration import propensity_after_draw
 from recsys_platform.recommender.lists.list_builder import list_builder_for, live_lists
 from recsys_platform.recommender.lists.list_rules import Exploration, ListRules
 from recsys_platform.recommender.lists.rules import in_language, offered_by_tier
@@ -55,12 +56,33 @@ class LiveList:
         """Return the beginning of the list."""
         return LiveList(*(getattr(self, each.name)[:length] for each in fields(self)))
 
-    def followed_by(self, other: "LiveList") -> "LiveList":
-        """Return this list with the books of another that are not in it, in their order."""
-        new = ~np.isin(other.books, self.books)
+    def followed_by(self, whole: "LiveList") -> "LiveList":
+        """Return this list, in which exploration drew, with the rest of `whole`, the longer list without exploration.
+
+        A promoted book keeps its rank. The books that were drawn leave gaps in the rest, so a book there has a propensity too.
+        """
+        at, propensity = _rest_of_list(self, whole)
+        rest = replace(whole, propensity=propensity)
         return LiveList(
-            *(np.concatenate([getattr(self, each.name), getattr(other, each.name)[new]]) for each in fields(self))
+            *(np.concatenate([getattr(self, each.name), getattr(rest, each.name)[at]]) for each in fields(self))
         )
+
+
+def _rest_of_list(head: LiveList, whole: LiveList) -> tuple[IntArray, DoubleArray]:
+    """Indexes in `whole` of the books that follow `head`, in order, and the propensities of all books of `whole` behind it."""
+    size, chance = len(head.books), head.propensity < 1
+    promoted = np.isnan(whole.scores)
+    at = np.arange(size, len(whole.books), dtype=np.int32)
+    plain = np.flatnonzero(~promoted & ~np.isin(whole.books, head.books)).astype(np.int32)
+    free = ~promoted[at]
+    at[free] = plain[: int(free.sum())]
+    propensity = np.ones(len(whole.books))
+    if drawn := int(chance.sum()):
+        before = int((~np.isnan(head.scores) & ~chance).sum())  # the best books, which keep their order
+        place = (np.cumsum(~promoted) - 1)[plain] - before
+        left = round(1 / float(head.propensity[chance][0]))
+        propensity[plain] = propensity_after_draw(place, place - np.arange(len(plain)), left=left, drawn=drawn)
+    return at, propensity
 
 
 class LiveRecommender:

@@ -362,8 +362,9 @@ def _items(gateway: Gateway, books: Sequence[RecommendedBook], request_id: str) 
 
 
 def _shown(answer: Answer) -> list[dict[str, Any]]:
-    """The items of an exposure."""
-    return [{"book_id": each.book_id, "position": each.rank, "propensity": each.propensity} for each in answer.items]
+    """The items of an exposure. Those that chance had a part in name the draw."""
+    items = [{"book_id": each.book_id, "position": each.rank, "propensity": each.propensity} for each in answer.items]
+    return [each | {"draw_id": answer.draw_id} if each["propensity"] != 1 else each for each in items]
 
 
 def _log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: msgspec.Raw | None = None) -> None:
