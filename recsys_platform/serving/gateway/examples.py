@@ -186,3 +186,22 @@ EXAMPLES: Mapping[str, Example] = {
     "metrics": Example('recsys_answers_total{source="live"} 1042.0\n'),
 }
 """By the id of an operation."""
+
+QUICK_STARTS: Mapping[str, str] = {
+    "Python": """\
+from recsys_client import Recsys
+
+api = Recsys("http://127.0.0.1:8000", token=key)
+found = api.recommendations("u0000013", k=10)
+print([item.book.title for item in found.items])
+""",
+    "TypeScript": """\
+import { createRecsys } from "recsys-client";
+
+const api = createRecsys("http://127.0.0.1:8000", key);
+const query = { params: { path: { user_id: "u0000013" }, query: { k: 10 } } };
+const { data, error } = await api.GET("/v1/users/{user_id}/recommendations", query);
+console.log(error?.detail ?? data?.items.map((item) => item.book.title));
+""",
+}
+"""The first lines with the clients in `clients/`; a test runs them."""

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from recsys_platform.serving.gateway.endpoints import MOST_BYTES, Endpoint
 from recsys_platform.serving.gateway.events import MOST_EVENTS
+from recsys_platform.serving.gateway.examples import QUICK_STARTS
 from recsys_platform.serving.gateway.keys import Role
 from recsys_platform.serving.gateway.limits import Quotas
 from recsys_platform.serving.gateway.openapi import PATH, openapi_document
@@ -96,6 +97,7 @@ def _portal_values(document: Mapping[str, Any], quotas: Quotas) -> dict[str, Any
         "problems": [(kind, status, title, _HINTS.get(kind, "")) for kind, (status, title) in KINDS.items()],
         "most_events": MOST_EVENTS,
         "document": PATH,
+        "quick_starts": QUICK_STARTS,
     }
 
 

@@ -171,7 +171,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     event: str = ""
     user_id: str | None = None
     anonymous_id: str | None = None
-    properties: dict[str, Any] = {}
+    properties: Annotated[
+        dict[str, Any],
+        Meta(
+            description="What the event is about: `book_id`, and of a recommended book its `request_id` and `position`.",
+            extra_json_schema={"additionalProperties": True},
+        ),
+    ] = {}
 
 
 class EventBatch(msgspec.Struct, frozen=True, kw_only=True):
