@@ -175,7 +175,10 @@ class Settings(BaseModel):
 
     redis_url: SecretStr | None = Field(
         None,
-        description="secret URL of a Redis that gateways share for recent events and limits; by default each has its own memory",
+        description="secret URL of a Redis that gateways share (events, sign-ins, limits, lists); by default each has its own memory",
+    )
+    redis_timeout_ms: int = Field(
+        20, ge=1, le=10_000, description="milliseconds that a request waits for Redis before it goes on without"
     )
     model_hosts: str | None = Field(
         None,

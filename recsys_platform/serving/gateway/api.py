@@ -52,7 +52,6 @@ ENDPOINTS = (
         Recommended,
         query=ListQuery,
         other_statuses=(304,),
-        asks_model=True,
         reader_of=handlers.reader_of_path,
     ),
     Endpoint(

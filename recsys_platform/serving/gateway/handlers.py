@@ -3,18 +3,21 @@
 Belongs here: which list is asked for, and the exposure of each. Does not: events (events.py), access and limits (endpoints.py).
 """
 
+import asyncio
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 
 from recsys_platform.common.clock import utc_now
 from recsys_platform.common.languages import primary_subtag
 from recsys_platform.serving.gateway.endpoints import Call
+from recsys_platform.serving.gateway.prepared_lists import Prepared
 from recsys_platform.serving.gateway.problems import ProblemError
 from recsys_platform.serving.gateway.replies import Reply
 from recsys_platform.serving.gateway.schemas import (
@@ -25,12 +28,13 @@ from recsys_platform.serving.gateway.schemas import (
     Home,
     HomeQuery,
     Item,
+    ListQuery,
     Ranked,
     RankRequest,
     Recommended,
     Shelf,
 )
-from recsys_platform.serving.gateway.state import Gateway, Prepared
+from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.recent_events import GUEST, BookEvent, with_events
 from recsys_platform.serving.recommending import ANYBODY, Answer, Query, RecommendedBook
 from recsys_platform.serving.routing import NO_EXPERIMENT, Route
@@ -53,22 +57,78 @@ class Exposure:
     anonymous_id: str = ""
 
 
-def recommendations(gateway: Gateway, call: Call) -> Reply:
+class ListKey(NamedTuple):
+    """What a reader's list depends on."""
+
+    user_id: str
+    epoch: int
+    version: str
+    route: Route
+    query: ListQuery
+
+
+def recommendations(gateway: Gateway, call: Call) -> Reply | Awaitable[Reply]:
     """Recommendations for a reader; 304 if the list is the one of `If-None-Match`."""
     user_id = call.path["user_id"]
     call.caller.check_reader(user_id)
-    # Everything that a list depends on; an event or a new version gives another key, so nothing has to be deleted.
-    route = gateway.follower.routing.route(user_id, call.query.surface)
-    key = (user_id, gateway.recommendations.epoch(user_id), gateway.recommendations.version, route, call.query)
+    key = _list_key(gateway, user_id, call.query)
     prepared = gateway.lists.get(key)
-    gateway.metrics.cache["miss" if prepared is None else "hit"].inc()
-    if prepared is None:
-        asked = _query_of(call.query)
-        answer = gateway.recommendations.for_user(user_id, asked, alias=route.model, salt=call.query.surface)
-        prepared = _prepared(gateway, answer, route, _etag(key))
-        if not answer.stands_in:
-            gateway.lists.keep(key, prepared)
-    exposure = Exposure(call.request_id, call.query.surface, route, user_id)
+    if prepared is not None:
+        gateway.metrics.cache["hit"].inc()
+    elif gateway.is_remote or gateway.shared_lists:
+        return _reply_later(gateway, call, key)
+    else:
+        prepared = _made_list(gateway, key)
+    return _list_reply(gateway, call, key, prepared)
+
+
+def _list_key(gateway: Gateway, user_id: str, query: ListQuery) -> ListKey:
+    """Everything that a list depends on; an event or a new version gives another key, so nothing has to be deleted."""
+    route = gateway.follower.routing.route(user_id, query.surface)
+    return ListKey(user_id, gateway.recommendations.epoch(user_id), gateway.recommendations.version, route, query)
+
+
+def _made_list(gateway: Gateway, key: ListKey) -> Prepared:
+    """A list that is made now, and kept unless it stands in for another."""
+    gateway.metrics.cache["miss"].inc()
+    asked, route = _query_of(key.query), key.route
+    answer = gateway.recommendations.for_user(key.user_id, asked, alias=route.model, salt=key.query.surface)
+    prepared = _prepared(gateway, answer, route, _etag(key))
+    if not answer.stands_in and key == _list_key(gateway, key.user_id, key.query):  # nothing changed meanwhile
+        gateway.lists.keep(key, prepared)
+    return prepared
+
+
+async def _reply_later(gateway: Gateway, call: Call, key: ListKey) -> Reply:
+    """The reply, where a list may come from another gateway, or from a model host that takes its time.
+
+    Of many requests for one list one asks, and the others wait for it.
+    """
+    task = gateway.computing.get(key)
+    if task is None:
+        task = gateway.computing[key] = asyncio.ensure_future(_shared_list(gateway, key))
+        task.add_done_callback(lambda _: gateway.computing.pop(key, None))
+    else:
+        gateway.metrics.cache["hit"].inc()
+    return _list_reply(gateway, call, key, await asyncio.shield(task))
+
+
+async def _shared_list(gateway: Gateway, key: ListKey) -> Prepared:
+    """The list of another gateway, or one that is made now and given to others."""
+    lists = gateway.shared_lists
+    if lists and (found := await lists.get(_etag(key))):
+        gateway.metrics.cache["hit"].inc()
+        gateway.lists.keep(key, found)
+        return found
+    prepared = await run_in_threadpool(_made_list, gateway, key) if gateway.is_remote else _made_list(gateway, key)
+    if lists and gateway.lists.get(key) is prepared:
+        lists.keep(prepared)
+    return prepared
+
+
+def _list_reply(gateway: Gateway, call: Call, key: ListKey, prepared: Prepared) -> Reply:
+    """The reply of a list, which is an exposure with a request id of its own, wherever the list comes from."""
+    exposure = Exposure(call.request_id, key.query.surface, key.route, key.user_id)
     _log_exposure(gateway, exposure, prepared.answer, prepared.shown)
     gateway.metrics.answers[prepared.answer.source].inc()
     headers = {"etag": prepared.etag, "cache-control": "private, no-cache"}
@@ -78,7 +138,7 @@ def recommendations(gateway: Gateway, call: Call) -> Reply:
     return Reply(body, headers=headers)
 
 
-def _etag(key: tuple[Any, ...]) -> str:
+def _etag(key: ListKey) -> str:
     return f'"{hashlib.blake2b(msgspec.json.encode(key), digest_size=16).hexdigest()}"'
 
 

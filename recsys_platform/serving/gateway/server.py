@@ -51,7 +51,8 @@ def shared_redis_of(settings: Settings, metrics: Metrics) -> SharedRedis | None:
     """The Redis that gateways share; None without one."""
     if settings.redis_url is None:
         return None
-    return SharedRedis(settings.redis_url.get_secret_value(), metrics.failures.labels("redis").inc)
+    url, on_failure = settings.redis_url.get_secret_value(), metrics.failures.labels("redis").inc
+    return SharedRedis(url, on_failure, timeout_seconds=settings.redis_timeout_ms / 1000)
 
 
 def host_at(url: str) -> Host:

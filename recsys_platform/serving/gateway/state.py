@@ -1,9 +1,9 @@
 """What the handlers of a gateway share: one object a process."""
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
-
-import msgspec
+from typing import Any
 
 from recsys_platform.serving.bounded import Bounded
 from recsys_platform.serving.exposures import EventSpool
@@ -11,21 +11,12 @@ from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.access import Access
 from recsys_platform.serving.gateway.limits import Limits
 from recsys_platform.serving.gateway.metrics import Metrics
+from recsys_platform.serving.gateway.prepared_lists import Prepared, SharedLists
 from recsys_platform.serving.recent_events import RecentEvents
 from recsys_platform.serving.recommending import Answer, Backend, Recommendations
 from recsys_platform.serving.shared_redis import SharedRedis
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A list that is ready to send: the body with a place for the request id, and what its exposure says."""
-
-    answer: Answer
-    etag: str
-    body: bytes
-    shown: msgspec.Raw
 
 
 @dataclass
@@ -48,6 +39,8 @@ class Gateway:
 
     def __post_init__(self) -> None:
         """Make what answers."""
+        self.shared_lists = SharedLists(self.shared) if self.shared else None
+        self.computing: dict[Any, asyncio.Task[Prepared]] = {}
         self.recommendations = Recommendations(
             lambda: self.follower.served,
             self.recent,
