@@ -24,6 +24,9 @@ ARTIFACTS, SNAPSHOTS = "artifacts", "snapshots"
 POLL_SECONDS = 1.0
 
 
+_Sources = tuple[tuple[int, ...], str | None, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class ServedModel:
     """A model version with the item catalog and the rules of a snapshot."""
@@ -60,6 +63,7 @@ class Follower:
         self._loads_models = loads_models
         self.home, self._registry, self.routing = home, registry, routing or Routing()
         self.served = Served()
+        self._loaded: _Sources | None = None
         self.error: str | None = None
         self._refused: tuple[tuple[int, ...], str] = (), ""
         self._stop = threading.Event()
@@ -82,7 +86,7 @@ class Follower:
         problems: list[str] = []
         try:
             self.routing.refresh()
-            self.served = self._load(self.served, problems)
+            self._load_changes(problems)
         except Exception as error:  # noqa: BLE001  # whatever cannot be loaded, what is served goes on
             problems.insert(0, self._reason_of(error))
         self._report("; ".join([*problems, *filter(None, [self.routing.error])]) or None)
@@ -102,6 +106,19 @@ class Follower:
     def _poll(self) -> None:
         while not self._stop.wait(POLL_SECONDS):
             self.refresh()
+
+    def _load_changes(self, problems: list[str]) -> None:
+        """Load what is to be served, unless that was done from the same sources without a problem."""
+        sources = self._sources()
+        if sources is None or sources != self._loaded:
+            self._loaded = None
+            self.served = self._load(self.served, problems)
+            self._loaded = None if problems else sources
+
+    def _sources(self) -> _Sources | None:
+        """What decides about what is served; None if only a load can tell."""
+        stamp = self._registry.stamp()
+        return (stamp, current_version(self.home / SNAPSHOTS), self.routing.models()) if stamp else None
 
     def _load(self, before: Served, problems: list[str]) -> Served:
         """What is to be served now. A model of an experiment that cannot be loaded is a problem, and stops no other."""

@@ -5,6 +5,7 @@ seconds and whose queries take ten times as long.
 """
 
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _BUSY_SECONDS = 30
+_SETTLED_SECONDS = 2.0
+"""A file that was changed less long ago may be changed again within one tick of the file system's clock."""
 _DELETED = "Deleted_Internal"
 
 
@@ -73,6 +76,15 @@ class ModelInFile:
         """One version."""
         found = self._query_rows(f"{_VERSIONS} and current_stage <> ? and cast(version as text) = ?", _DELETED, version)
         return next(self._with_tags(found), None)
+
+    def stamp(self) -> tuple[int, ...] | None:
+        """A value that changes with the file; None if it is missing or was changed just now."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        settled = time.time() - found.st_mtime > _SETTLED_SECONDS
+        return (found.st_ino, found.st_mtime_ns, found.st_size) if settled else None
 
     def _with_tags(self, versions: list[Any]) -> Iterator[StoredVersion]:
         tags: dict[int, dict[str, str]] = defaultdict(dict)

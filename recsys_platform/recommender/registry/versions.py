@@ -187,6 +187,10 @@ class Registry:
             else:
                 self._client.set_registered_model_alias(MODEL, alias, version)
 
+    def stamp(self) -> tuple[int, ...] | None:
+        """A value that changes with the registry, for who follows it; None if only a look at the registry tells."""
+        return ModelInFile(self.root / DATABASE, MODEL).stamp() if self.uri is None else None
+
     def choice(self) -> Choice | None:
         """Return the recipe that a person put into production; None if the gate decides."""
         with self._open_stored_model("Cannot read who chose the production model") as stored:
