@@ -11,14 +11,14 @@ import numpy as np
 
 from recsys_platform.recommender.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from recsys_platform.recommender.data.dataset import Dataset
-from recsys_platform.recommender.lists.exploration import propensity_after_draw
+from recsys_platform.recommender.lists.exploration import Shown, propensity_after_draw
 from recsys_platform.recommender.lists.list_builder import list_builder_for, live_lists
 from recsys_platform.recommender.lists.list_rules import Exploration, ListRules
 from recsys_platform.recommender.lists.rules import in_language, offered_by_tier
 from recsys_platform.recommender.models.fallback import Readers, WithFallback
-from recsys_platform.recommender.models.histories import Histories, histories_from
+from recsys_platform.recommender.models.histories import Histories, history_of
 from recsys_platform.recommender.models.protocol import Recommender
-from recsys_platform.recommender.ranking.top_k import NONE, AllowedForOne, bias_of
+from recsys_platform.recommender.ranking.top_k import NONE, AllowedForOne, bias_of, select_top_k
 
 _ROW = np.zeros(1, np.int32)
 
@@ -106,22 +106,28 @@ class LiveRecommender:
         `seed`: of the exploration slots (`seed_of`), which `explore` switches off. `among`: flags of the books to choose from, all by
         default. Raises ModelError for an index outside the item catalog, ValueError if k is below 1.
         """
-        histories = histories_from([reader.history], len(self.items.book_ids))
-        scores = self._score_histories(reader, histories)
-        builder = replace(self.builder, allowed=self._rules_of(reader, among))
-        if not explore:
-            builder = replace(builder, exploration=Exploration())
-        shown = live_lists(lambda _: scores, _ROW, builder, k=k, seeds=[seed])
+        history = history_of(reader.history, len(self.items.book_ids))
+        scores = self._score_histories(reader, history)
+        shown = self._list_of(scores, self._rules_of(reader, among), k, seed if explore else None)
         length = int((shown.books[0] != NONE).sum())
         books = shown.books[0, :length]
         values = scores[0, books]
         if self._promoted:
             values[np.isin(books, self._promoted)] = np.nan
-        return LiveList(books, values, shown.propensity[0, :length], self._explain(reader, histories, books, values))
+        return LiveList(books, values, shown.propensity[0, :length], self._explain(reader, history, books, values))
 
     def score(self, reader: LiveReader) -> FloatArray:
         """Return the scores of all books for a reader, shape (1, n_books)."""
-        return self._score_histories(reader, histories_from([reader.history], len(self.items.book_ids)))
+        return self._score_histories(reader, history_of(reader.history, len(self.items.book_ids)))
+
+    def _list_of(self, scores: FloatArray, allowed: AllowedForOne, k: int, seed: int | None) -> Shown:
+        """The list by scores (1, n_books); without exploration if there is no seed."""
+        exploration = self.builder.exploration if seed is not None else Exploration()
+        if self.builder.reranking.changes_nothing and not exploration.slots and k > 0:
+            best = select_top_k(scores, _ROW, k, allowed)
+            return Shown(best.books, (best.books != NONE).astype(np.float64))
+        builder = replace(self.builder, allowed=allowed, exploration=exploration)
+        return live_lists(lambda _: scores, _ROW, builder, k=k, seeds=[seed or 0])
 
     def _score_histories(self, reader: LiveReader, histories: Histories) -> FloatArray:
         if isinstance(self.model, WithFallback):
@@ -130,9 +136,9 @@ class LiveRecommender:
 
     def _rules_of(self, reader: LiveReader, among: BoolArray | None) -> AllowedForOne:
         mask = self._mask_of(reader.language, reader.free)
-        out = np.unique(np.asarray(reader.out, np.int32))
+        out = np.array(sorted(set(reader.out)), np.int32)
         if among is None:
-            return replace(mask, out=out)
+            return AllowedForOne(mask.books, bias=mask.bias, out=out)
         return AllowedForOne(mask.books & among, bias=np.where(among, mask.bias, np.float32(-np.inf)), out=out)
 
     def _mask_of(self, language: str, free: bool) -> AllowedForOne:
@@ -148,10 +154,10 @@ class LiveRecommender:
     def _explain(self, reader: LiveReader, histories: Histories, books: IntArray, values: FloatArray) -> IntArray:
         """The finished book of the history that contributes most to each listed book's score, or NONE."""
         known = set(reader.finished)
-        finished = np.array([book in known for book in reader.history], dtype=bool)
-        if not finished.any() or not len(books):
+        finished = [at for at, book in enumerate(reader.history) if book in known]
+        if not finished or not len(books):
             return np.full(len(books), NONE, np.int32)
         added = self.model.contributions(histories, books)[finished]
         best = added.argmax(axis=0)
-        explained = (np.take_along_axis(added, best[None, :], axis=0)[0] > 0) & ~np.isnan(values)
-        return np.where(explained, histories.books[finished][best], NONE).astype(np.int32)
+        explained = (added[best, np.arange(len(books))] > 0) & ~np.isnan(values)
+        return np.where(explained, histories.books[finished][best], np.int32(NONE))

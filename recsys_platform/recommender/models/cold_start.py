@@ -7,6 +7,7 @@ a personal model (fallback.py), popularity as a baseline (popularity.py).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from scipy import sparse
@@ -17,7 +18,6 @@ from recsys_platform.recommender.models.popularity import EVERYONE, Popularity
 from recsys_platform.recommender.models.scoring import add_rows
 
 INTEREST, CATEGORY = "interest=", "category="
-_NONE = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,13 @@ class ColdStartModel:
 
     def scores_for_readers(self, languages: Sequence[str], interests: Sequence[Sequence[str]]) -> FloatArray:
         """Scores for readers outside the data set; an unknown language or interest has no effect."""
-        segments = np.array(
-            [self._segment_by_language.get(language, EVERYONE) for language in languages], dtype=np.int32
-        )
+        segments = [self._segment_by_language.get(language, EVERYONE) for language in languages]
+        scores = self.popularity.table.take(segments, axis=0)
         topics = [self._topics_of(some) for some in interests]
+        if not any(topics):
+            return scores
         starts = np.cumsum([0, *map(len, topics)], dtype=np.int32)
-        return self._with_interests(self.popularity.table[segments], starts, np.concatenate([*topics, _NONE]))
+        return self._with_interests(scores, starts, np.array(list(chain.from_iterable(topics)), np.int32))
 
     def personal(self, users: IntArray) -> BoolArray:
         """Always False: the scores do not depend on any history."""
@@ -83,9 +84,9 @@ class ColdStartModel:
         """The books of each topic, one row per topic."""
         return np.ascontiguousarray(self.book_topics.toarray().T, dtype=np.float32)
 
-    def _topics_of(self, interests: Sequence[str]) -> IntArray:
+    def _topics_of(self, interests: Sequence[str]) -> list[int]:
         names = {each.strip().lower() for each in interests}
-        return np.array(sorted(self._topic_index[name] for name in names & self._topic_index.keys()), dtype=np.int32)
+        return sorted(self._topic_index[name] for name in names & self._topic_index.keys())
 
     def _with_interests(self, scores: FloatArray, starts: IntArray, topics: IntArray) -> FloatArray:
         """`scores` plus the bonus for `topics[starts[i]:starts[i + 1]]` of each reader i."""

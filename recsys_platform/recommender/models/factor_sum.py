@@ -11,7 +11,7 @@ import numpy as np
 
 from recsys_platform.recommender.arrays import DoubleArray, FloatArray
 from recsys_platform.recommender.models.factors import MAX_USERS_WITHOUT_BLAS, FactorModel
-from recsys_platform.recommender.models.scoring import multiply
+from recsys_platform.recommender.models.scoring import multiply, standardize_vectors
 
 MAX_BOOKS_WITHOUT_BLAS = 256
 """Up to this many books are scored without BLAS, whose summation order can change the rounding of small sums."""
@@ -32,15 +32,14 @@ class FactorSum:
 
     def scores(self, vectors: Sequence[FloatArray]) -> FloatArray:
         """Scores (m, n_books) from the vectors of m users by model, each of shape (m, c of the model)."""
-        joined = np.hstack(
-            [
-                _standardizing_vectors(_with_bias_factor(each), covariance) * w
-                for each, covariance, w in zip(vectors, self._component_covariances, self.weights, strict=True)
-            ]
-        )
+        joined = np.empty((len(vectors[0]), len(self._centred_books)), np.float64)
+        start = 0
+        for each, covariance, weight in zip(vectors, self._component_covariances, self.weights, strict=True):
+            standardize_vectors(each, covariance, weight, VARIANCE_TOLERANCE, joined[:, start : start + len(covariance)])
+            start += len(covariance)
         if len(joined) <= MAX_USERS_WITHOUT_BLAS or self._centred_books.shape[1] <= MAX_BOOKS_WITHOUT_BLAS:
             scores = np.empty((len(joined), self._centred_books.shape[1]), np.float32)
-            multiply(joined, self._centred_books, np.zeros(self._centred_books.shape[1], np.float32), scores)
+            multiply(joined, self._centred_books, self._no_bias, scores)
             return scores
         return (joined @ self._centred_books_in_double).astype(np.float32)
 
@@ -48,6 +47,10 @@ class FactorSum:
     def _centred_books(self) -> FloatArray:
         """The stacked vectors and biases of all models, shape (sum of c + 1, n_books)."""
         return np.ascontiguousarray(np.vstack([_centred_vectors(model) for model in self.models]), dtype=np.float32)
+
+    @cached_property
+    def _no_bias(self) -> FloatArray:
+        return np.zeros(self._centred_books.shape[1], np.float32)
 
     @cached_property
     def _centred_books_in_double(self) -> DoubleArray:
@@ -66,15 +69,3 @@ def _centred_vectors(model: FactorModel) -> DoubleArray:
     both = np.vstack([model.book_vectors.T, model.book_bias]).astype(np.float64)
     both -= both[:, :1].copy()
     return np.asarray(both - both.mean(axis=1, keepdims=True))
-
-
-def _with_bias_factor(vectors: FloatArray) -> DoubleArray:
-    """Append a 1, the factor of the bias."""
-    return np.hstack([vectors, np.ones((len(vectors), 1))], dtype=np.float64)
-
-
-def _standardizing_vectors(vectors: DoubleArray, covariance: DoubleArray) -> DoubleArray:
-    """Divide vectors by the standard deviation of their scores; 0 if all scores are equal except for rounding."""
-    variance = np.einsum("ij,jk,ik->i", vectors, covariance, vectors, optimize=False)
-    differs = variance > VARIANCE_TOLERANCE * (vectors**2 @ np.diag(covariance))
-    return vectors * np.where(differs, 1 / np.sqrt(np.where(differs, variance, 1)), 0)[:, None]

@@ -5,13 +5,14 @@ Belongs here: the methods, and each liked book's part of the vector. Does not: s
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from recsys_platform.recommender.arrays import AnyArray, DoubleArray, FloatArray
+from recsys_platform.recommender.arrays import AnyArray, DoubleArray, FloatArray, IntArray
 from recsys_platform.recommender.models.histories import Histories, rank_decay
-from recsys_platform.recommender.models.scoring import add_rows
+from recsys_platform.recommender.models.scoring import add_rows, least_squares_shares
 
 RIDGE = 1.0
 """Ridge penalty of the map from histories to user vectors, in users."""
@@ -71,22 +72,41 @@ class LeastSquares:
     half_life: float
 
     def vectors(self, histories: Histories, books: FloatArray) -> FloatArray:
-        """Least-squares solution per reader."""
-        confidence = self.alpha * rank_decay(histories.age, self.half_life).astype(np.float64)
+        """Least-squares solution per reader: the sum of the shares."""
         found = np.empty((len(histories), books.shape[1]), np.float32)
+        if len(histories) == 1:
+            found[0] = self._shares_of(histories, books).sum(axis=0)
+            return found
+        confidence = self._confidence(histories)
         for reader, (start, stop) in enumerate(zip(histories.starts, histories.starts[1:], strict=False)):
-            own = books[histories.books[start:stop]].astype(np.float64)
-            found[reader] = self._solve_user(own, confidence[start:stop], confidence[start:stop] @ own)
+            found[reader] = self._solve(histories.books[start:stop], confidence[start:stop], books).sum(axis=0)
         return found
 
     def shares(self, history: Histories, books: FloatArray) -> FloatArray:
         """The solution is linear in the liked books; each book's part is confidence · (gram + Yᵀ(C - I)Y)⁻¹ y."""
-        own = books[history.books].astype(np.float64)
-        confidence = self.alpha * rank_decay(history.age, self.half_life).astype(np.float64)
-        return np.asarray(self._solve_user(own, confidence, own.T * confidence).T, dtype=np.float32)
+        return self._shares_of(history, books).astype(np.float32)
 
-    def _solve_user(self, own: DoubleArray, confidence: DoubleArray, targets: DoubleArray) -> DoubleArray:
-        return np.asarray(np.linalg.solve(self.gram + (own.T * (confidence - 1)) @ own, targets))
+    def _shares_of(self, history: Histories, books: FloatArray) -> DoubleArray:
+        """The shares of one reader's books, computed once: a list is made by their sum and explained by each."""
+        found = history.shares.get(id(self))
+        if found is None:
+            found = history.shares[id(self)] = self._solve(history.books, self._confidence(history), books)
+        return found
+
+    def _confidence(self, histories: Histories) -> DoubleArray:
+        return self.alpha * rank_decay(histories.age, self.half_life).astype(np.float64)
+
+    def _solve(self, liked: IntArray, confidence: DoubleArray, books: FloatArray) -> DoubleArray:
+        """The shares of the books that one reader likes: a system of as many equations as books or as components, what is less."""
+        if len(liked) <= books.shape[1]:
+            return least_squares_shares(liked, confidence, books, self._inverse_gram)
+        own = books[liked].astype(np.float64)
+        system = self.gram + (own.T * (confidence - 1)) @ own
+        return np.ascontiguousarray(np.linalg.solve(system, own.T * confidence).T)
+
+    @cached_property
+    def _inverse_gram(self) -> DoubleArray:
+        return np.linalg.inv(self.gram)
 
     def arrays(self) -> dict[str, AnyArray]:
         """The fields."""

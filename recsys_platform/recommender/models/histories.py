@@ -5,15 +5,17 @@ Belongs here: histories by reader, and their decay by rank. Does not: the models
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy import sparse
 
-from recsys_platform.recommender.arrays import Csr, FloatArray, IntArray
+from recsys_platform.recommender.arrays import Csr, DoubleArray, FloatArray, IntArray
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.recency import recency_rank
 from recsys_platform.recommender.errors import ModelError
+
+_TABULATED_AGES = 4096
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Histories:
     def reader(self) -> IntArray:
         """Reader of each of `books`."""
         return np.repeat(np.arange(len(self), dtype=np.int32), self.lengths)
+
+    @cached_property
+    def shares(self) -> dict[int, DoubleArray]:
+        """What fold-in methods have computed of a single history, by the method's `id`."""
+        return {}
 
     def take(self, readers: IntArray) -> "Histories":
         """Return the histories of some readers, in the given order."""
@@ -69,6 +76,18 @@ class Histories:
 
 def rank_decay(age: IntArray, half_life: float) -> FloatArray:
     """Exponential decay by recency rank: 1 at age 0, halved every `half_life` books."""
+    try:
+        return _decay_by_age(half_life)[age]
+    except IndexError:  # a history beyond the table
+        return _decay(age, half_life)
+
+
+@lru_cache(64)
+def _decay_by_age(half_life: float) -> FloatArray:
+    return _decay(np.arange(_TABULATED_AGES), half_life)
+
+
+def _decay(age: IntArray, half_life: float) -> FloatArray:
     return np.exp2(-age / np.float32(half_life)).astype(np.float32)
 
 
@@ -87,6 +106,14 @@ def histories_from(lists: Sequence[Sequence[int]], n_books: int) -> Histories:
     if len(books) and not 0 <= books.min() <= books.max() < n_books:
         raise ModelError(f"A history has a book outside the item catalog of {n_books:,} books: leave it out.")
     return Histories(_start_offsets(lengths), books, ages_in_order(lengths), n_books)
+
+
+def history_of(books: Sequence[int], n_books: int) -> Histories:
+    """Build the history of one reader: as `histories_from([books], n_books)`, in a fraction of its time."""
+    if books and not 0 <= min(books) <= max(books) < n_books:
+        return histories_from([books], n_books)  # raises
+    ages = np.arange(len(books) - 1, -1, -1, dtype=np.int32)
+    return Histories(np.array([0, len(books)], np.int32), np.array(books, np.int32), ages, n_books)
 
 
 def ages_in_order(lengths: IntArray) -> IntArray:

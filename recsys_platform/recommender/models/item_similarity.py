@@ -13,7 +13,7 @@ from scipy import sparse
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray
 from recsys_platform.recommender.models.histories import Histories, ages_in_order, rank_decay
-from recsys_platform.recommender.models.scoring import add_rows, add_sparse_rows, gather_sparse
+from recsys_platform.recommender.models.scoring import add_rows, add_sparse_rows, gather_sparse, place_columns
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class ItemSimilarityModel:
         if len(self.chosen) == self.histories.n_books:
             return scores
         everything = np.zeros((len(scores), self.histories.n_books), np.float32)
-        everything[:, self.chosen] = scores
+        place_columns(scores, self.chosen, everything)
         return everything
 
 

@@ -27,6 +27,32 @@ def multiply(vectors: AnyArray, books: AnyArray, bias: AnyArray, scores: AnyArra
 
 
 @njit(cache=True, nogil=True)
+def standardize_vectors(
+    vectors: AnyArray, covariance: AnyArray, weight: float, tolerance: float, standardized: AnyArray
+) -> None:
+    """Set `standardized` (m, c + 1) to `vectors` (m, c) and a 1, the factor of the bias, so that their scores have the deviation `weight`.
+
+    `covariance` (c + 1, c + 1): of the components over the books. A row is 0 if its variance is below `tolerance` times the components'
+    own variances: then all its scores are equal except for rounding.
+    """
+    size = vectors.shape[1]
+    for row in range(vectors.shape[0]):
+        own = standardized[row]
+        own[:size] = vectors[row]
+        own[size] = 1
+        variance, apart = 0.0, 0.0
+        for one in range(size + 1):
+            together = 0.0
+            for other in range(size + 1):
+                together += covariance[one, other] * own[other]
+            variance += own[one] * together
+            apart += own[one] * own[one] * covariance[one, one]
+        factor = weight / np.sqrt(variance) if variance > tolerance * apart else 0.0
+        for component in range(size + 1):
+            own[component] *= factor
+
+
+@njit(cache=True, nogil=True)
 def _add_components(vector: AnyArray, books: AnyArray, begin: int, size: int, total: AnyArray) -> None:
     """Add `vector` (c,) · some columns of `books` (c, n), four components at a time to load the sums less often."""
     end, whole = begin + size, len(vector) // 4 * 4
@@ -40,6 +66,56 @@ def _add_components(vector: AnyArray, books: AnyArray, begin: int, size: int, to
         factor, own = vector[at], books[at, begin:end]
         for column in range(size):
             total[column] += factor * own[column]
+
+
+@njit(cache=True, nogil=True)
+def least_squares_shares(liked: AnyArray, confidence: AnyArray, books: AnyArray, inverse: AnyArray) -> AnyArray:
+    """Return each liked book's share C (gram + Yᵀ(C - I)Y)⁻¹ yᵢ of a least-squares solution, shape (n, c), in double precision.
+
+    Y: vectors of the liked books; `inverse`: of `gram`. With P = Y gram⁻¹ the shares are C (I + P Yᵀ(C - I))⁻¹ P, n equations.
+    """
+    size = len(liked)
+    own = np.empty((size, books.shape[1]), np.float64)
+    smoothed = np.zeros((size, books.shape[1]), np.float64)
+    system = np.empty((size, size), np.float64)
+    for row in range(size):
+        own[row] = books[liked[row]]
+        _add_components(own[row], inverse, 0, inverse.shape[1], smoothed[row])
+    for row in range(size):
+        for column in range(size):
+            total = 0.0
+            for component in range(own.shape[1]):
+                total += smoothed[row, component] * own[column, component]
+            system[row, column] = total * (confidence[column] - 1) + (1.0 if row == column else 0.0)
+    _solve_in_place(system, smoothed)
+    for row in range(size):
+        smoothed[row] *= confidence[row]
+    return smoothed
+
+
+@njit(cache=True, nogil=True)
+def _solve_in_place(system: AnyArray, right: AnyArray) -> None:
+    """Replace `right` (n, c) by the solution of `system` (n, n), by Gaussian elimination with partial pivoting."""
+    size = len(system)
+    for at in range(size):
+        pivot = at + np.argmax(np.abs(system[at:, at]))
+        if pivot != at:
+            for column in range(size):
+                system[at, column], system[pivot, column] = system[pivot, column], system[at, column]
+            for column in range(right.shape[1]):
+                right[at, column], right[pivot, column] = right[pivot, column], right[at, column]
+        for row in range(at + 1, size):
+            factor = system[row, at] / system[at, at]
+            for column in range(at + 1, size):
+                system[row, column] -= factor * system[at, column]
+            for column in range(right.shape[1]):
+                right[row, column] -= factor * right[at, column]
+    for at in range(size - 1, -1, -1):
+        for row in range(at + 1, size):
+            for column in range(right.shape[1]):
+                right[at, column] -= system[at, row] * right[row, column]
+        for column in range(right.shape[1]):
+            right[at, column] /= system[at, at]
 
 
 @njit(cache=True, nogil=True)
@@ -87,6 +163,15 @@ def add_sparse_rows(
             if at[entry] >= 0:
                 for place in range(indptr[at[entry]], indptr[at[entry] + 1]):
                     scores[row, indices[place]] += weights[entry] * data[place]
+
+
+@njit(cache=True, nogil=True)
+def place_columns(scores: AnyArray, columns: AnyArray, everything: AnyArray) -> None:
+    """Set the given columns of `everything` (m, n) to `scores` (m, len(columns))."""
+    for row in range(scores.shape[0]):
+        own, target = scores[row], everything[row]
+        for place in range(len(columns)):
+            target[columns[place]] = own[place]
 
 
 @njit(cache=True, nogil=True)

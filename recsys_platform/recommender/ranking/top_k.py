@@ -293,6 +293,9 @@ def _empty_heaps(rows: int, k: int) -> tuple[FloatArray, IntArray]:
 
 
 def _sorted_ranking(rows: IntArray, books: IntArray, values: FloatArray, k: int) -> Ranked:
+    if len(rows) == 1:  # in a fraction of the time that many rows take
+        one = np.lexsort((books[0], -values[0]))[:k]
+        return Ranked(rows, books[:, one], values[:, one])
     order = np.lexsort((books, -values), axis=1)[:, :k]
     return Ranked(rows, np.take_along_axis(books, order, axis=1), np.take_along_axis(values, order, axis=1))
 
