@@ -35,7 +35,9 @@ class FactorSum:
         joined = np.empty((len(vectors[0]), len(self._centred_books)), np.float64)
         start = 0
         for each, covariance, weight in zip(vectors, self._component_covariances, self.weights, strict=True):
-            standardize_vectors(each, covariance, weight, VARIANCE_TOLERANCE, joined[:, start : start + len(covariance)])
+            standardize_vectors(
+                each, covariance, weight, VARIANCE_TOLERANCE, joined[:, start : start + len(covariance)]
+            )
             start += len(covariance)
         if len(joined) <= MAX_USERS_WITHOUT_BLAS or self._centred_books.shape[1] <= MAX_BOOKS_WITHOUT_BLAS:
             scores = np.empty((len(joined), self._centred_books.shape[1]), np.float32)

@@ -106,7 +106,7 @@ class LeastSquares:
 
     @cached_property
     def _inverse_gram(self) -> DoubleArray:
-        return np.linalg.inv(self.gram)
+        return np.asarray(np.linalg.inv(self.gram), dtype=np.float64)
 
     def arrays(self) -> dict[str, AnyArray]:
         """The fields."""

@@ -84,7 +84,7 @@ def rank_decay(age: IntArray, half_life: float) -> FloatArray:
 
 @lru_cache(64)
 def _decay_by_age(half_life: float) -> FloatArray:
-    return _decay(np.arange(_TABULATED_AGES), half_life)
+    return _decay(np.arange(_TABULATED_AGES, dtype=np.int32), half_life)
 
 
 def _decay(age: IntArray, half_life: float) -> FloatArray:

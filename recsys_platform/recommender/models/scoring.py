@@ -30,10 +30,10 @@ def multiply(vectors: AnyArray, books: AnyArray, bias: AnyArray, scores: AnyArra
 def standardize_vectors(
     vectors: AnyArray, covariance: AnyArray, weight: float, tolerance: float, standardized: AnyArray
 ) -> None:
-    """Set `standardized` (m, c + 1) to `vectors` (m, c) and a 1, the factor of the bias, so that their scores have the deviation `weight`.
+    """Set `standardized` (m, c + 1) to `vectors` (m, c) and a 1, the factor of the bias, scaled to scores of the deviation `weight`.
 
-    `covariance` (c + 1, c + 1): of the components over the books. A row is 0 if its variance is below `tolerance` times the components'
-    own variances: then all its scores are equal except for rounding.
+    `covariance` (c + 1, c + 1): of the components over the books. A row is 0 if its variance is below `tolerance` times its
+    components' own variances: then all its scores are equal except for rounding.
     """
     size = vectors.shape[1]
     for row in range(vectors.shape[0]):
@@ -98,24 +98,30 @@ def _solve_in_place(system: AnyArray, right: AnyArray) -> None:
     """Replace `right` (n, c) by the solution of `system` (n, n), by Gaussian elimination with partial pivoting."""
     size = len(system)
     for at in range(size):
-        pivot = at + np.argmax(np.abs(system[at:, at]))
+        pivot = at + int(np.argmax(np.abs(system[at:, at])))
         if pivot != at:
-            for column in range(size):
-                system[at, column], system[pivot, column] = system[pivot, column], system[at, column]
-            for column in range(right.shape[1]):
-                right[at, column], right[pivot, column] = right[pivot, column], right[at, column]
+            _swap_rows(system, at, pivot)
+            _swap_rows(right, at, pivot)
         for row in range(at + 1, size):
             factor = system[row, at] / system[at, at]
-            for column in range(at + 1, size):
-                system[row, column] -= factor * system[at, column]
-            for column in range(right.shape[1]):
-                right[row, column] -= factor * right[at, column]
+            _subtract_row(system, row, at, factor)
+            _subtract_row(right, row, at, factor)
     for at in range(size - 1, -1, -1):
         for row in range(at + 1, size):
-            for column in range(right.shape[1]):
-                right[at, column] -= system[at, row] * right[row, column]
-        for column in range(right.shape[1]):
-            right[at, column] /= system[at, at]
+            _subtract_row(right, at, row, system[at, row])
+        right[at] /= system[at, at]
+
+
+@njit(cache=True, nogil=True)
+def _swap_rows(matrix: AnyArray, one: int, other: int) -> None:
+    for column in range(matrix.shape[1]):
+        matrix[one, column], matrix[other, column] = matrix[other, column], matrix[one, column]
+
+
+@njit(cache=True, nogil=True)
+def _subtract_row(matrix: AnyArray, row: int, other: int, factor: float) -> None:
+    for column in range(matrix.shape[1]):
+        matrix[row, column] -= factor * matrix[other, column]
 
 
 @njit(cache=True, nogil=True)
