@@ -180,6 +180,11 @@ class Settings(BaseModel):
     redis_timeout_ms: int = Field(
         20, ge=1, le=10_000, description="milliseconds that a request waits for Redis before it goes on without"
     )
+    event_stream: str | None = Field(
+        None,
+        pattern=r"^(firehose://[a-zA-Z0-9_.-]{1,64}|kinesis://[a-zA-Z0-9_.-]{1,128})$",
+        description="stream that lands the API's events, `firehose://name` or `kinesis://name`; by default the hub is written",
+    )
     model_hosts: str | None = Field(
         None,
         description="URLs of model hosts, blanks between, `{variant}` for a model's alias; by default the gateway runs the models",

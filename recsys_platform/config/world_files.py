@@ -1,7 +1,7 @@
-"""The files that people edit for one world: `variants.yaml`, `list_rules.yaml`, `experiments.yaml`.
+"""The files that people edit for one world: `variants.yaml`, `list_rules.yaml`, `experiments.yaml`, `destinations.yaml`.
 
 Belongs here: names and places of these files, which one is in use, copies to edit. Does not: their content, which
-recommender/training/variants.py, recommender/lists/list_rules.py and experiments/assignment.py read.
+recommender/training/variants.py, recommender/lists/list_rules.py, experiments/assignment.py and serving/destinations/config.py read.
 """
 
 import shutil
@@ -13,7 +13,8 @@ from recsys_platform.config.settings import Settings
 
 DEFAULTS = Path(str(files("recsys_platform").joinpath("config")))
 VARIANTS, LIST_RULES, EXPERIMENTS = "variants.yaml", "list_rules.yaml", "experiments.yaml"
-NAMES = (VARIANTS, LIST_RULES, EXPERIMENTS)
+DESTINATIONS = "destinations.yaml"
+NAMES = (VARIANTS, LIST_RULES, EXPERIMENTS, DESTINATIONS)
 
 
 def world_file(settings: Settings, name: str) -> Path:

@@ -23,12 +23,14 @@ from typing import Protocol
 import msgspec
 import tenacity
 
+from recsys_platform.common.clock import naive_utc_now
 from recsys_platform.common.errors import RecsysError
 
 _LOG = logging.getLogger(__name__)
 READY, DEAD = ".ready", ".dead"
 _LONGEST_WAIT = 30.0
 _LOCK_SECONDS = 10.0
+_LONG_SECONDS = 120.0
 _BLOCK = 512
 """Bytes of a block in the figures of a file system."""
 
@@ -57,7 +59,7 @@ class UndeliveredError(RecsysError):
 
 @dataclass
 class QueueFigures:
-    """What a queue did since it was opened, and what waits: in files, bytes or events."""
+    """What a queue did since it was opened, in events or files, and what waits, for how long."""
 
     delivered: int = 0
     delivered_files: int = 0
@@ -66,6 +68,7 @@ class QueueFigures:
     dropped: int = 0
     waiting_files: int = 0
     waiting_bytes: int = 0
+    oldest_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -151,8 +154,22 @@ class DeliveryQueue:
             total -= sizes[path]
             sizes.pop(path)
             self._drop_file(path)
-        waiting = [size for path, size in sizes.items() if path.suffix == READY]
-        self.figures.waiting_files, self.figures.waiting_bytes = len(waiting), sum(waiting)
+        waiting = [path for path in sizes if path.suffix == READY]
+        self.figures.waiting_files, self.figures.waiting_bytes = len(waiting), sum(sizes[path] for path in waiting)
+        oldest = min(filter(None, map(arrival_of_file, waiting)), default=None)
+        # The clock may have been set back.
+        self.figures.oldest_seconds = max(0.0, (naive_utc_now() - oldest).total_seconds()) if oldest else 0.0
+
+    @property
+    def trouble(self) -> str | None:
+        """One sentence about what waits or was dropped, for people who run gateways; None if all is well."""
+        figures = self.figures
+        if figures.dropped:
+            return f"{figures.dropped} events for {self.name} were dropped: its limit of disk space is reached."
+        if self.problem is None and figures.oldest_seconds < _LONG_SECONDS:
+            return None
+        waiting = f"{figures.waiting_files} files of events ({figures.waiting_bytes / 1e6:.1f} MB) wait for {self.name}"
+        return f"{waiting}: {(self.problem or 'it takes long').rstrip('.')}."
 
     def _drop_file(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -94,6 +94,11 @@ class EventSpool:
         """The queue of the landing, then those of the destinations."""
         return (self.landing, *self.destinations)
 
+    @property
+    def trouble(self) -> str | None:
+        """Sentences about what waits or was dropped; None if all is well."""
+        return " ".join(filter(None, (queue.trouble for queue in self.queues))) or None
+
     def start(self) -> None:
         """Take over the files of processes that are gone, and deliver in threads from now on."""
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
 Belongs here: loading once an environment, what an invocation does besides answering. Does not: the API (api.py).
 
-A frozen environment runs no thread and may not wake again. So each invocation delivers its events before it ends.
+A frozen environment runs no thread and may not wake again. So each invocation delivers its events before it ends, to the landing
+alone: destinations would make it wait.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 @cache
 def _handler_of_settings() -> Handler:
-    return handler_of(gateway_of(load_settings()))
+    return handler_of(gateway_of(load_settings(), forwards=False))
 
 
 def handler_of(gateway: Gateway) -> Handler:

@@ -350,9 +350,9 @@ def readyz(gateway: Gateway, call: Call) -> Reply:
     served = gateway.follower.served
     models = {alias: model.artifact.label for alias, model in served.models.items()}
     version = served.snapshot.version if served.snapshot else None
-    detail = gateway.follower.error or (
-        "There is no serving snapshot yet: `recsys run` writes it." if not version else None
-    )
+    detail = gateway.follower.error or gateway.spool.trouble
+    if not version:
+        detail = gateway.follower.error or "There is no serving snapshot yet: `recsys run` writes it."
     state = Health(status="ready" if version else "not ready", snapshot=version, models=models, detail=detail)
     return Reply(msgspec.json.encode(state), 200 if version else 503)
 

@@ -3,12 +3,19 @@
 Belongs here: building the gateway from settings, and uvicorn. Does not: the API (api.py).
 """
 
+import os
+from pathlib import Path
+
 import uvicorn
 from starlette.applications import Starlette
 
 from recsys_platform.config.factories import experiments_of, hub_of, registry_of
 from recsys_platform.config.settings import Settings
-from recsys_platform.serving.exposures import EventSpool, to_hub
+from recsys_platform.config.world_files import DESTINATIONS, world_file
+from recsys_platform.serving.delivery import DeliveryQueue, Destination, QueueState, queue_state
+from recsys_platform.serving.destinations.config import load_destinations, queues_of
+from recsys_platform.serving.destinations.sending import in_batches
+from recsys_platform.serving.exposures import LANDING, EventSpool, to_hub
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.access import Access
 from recsys_platform.serving.gateway.api import create_app
@@ -64,8 +71,37 @@ def host_at(url: str) -> Host:
     return SageMakerHost(url.removeprefix(_SAGEMAKER))
 
 
-def gateway_of(settings: Settings) -> Gateway:
-    """The gateway of a world."""
+def landing_of(settings: Settings) -> Destination:
+    """Where events land: the hub, or a stream that delivers into it."""
+    if settings.event_stream is None:
+        return to_hub(hub_of(settings))
+    from recsys_platform.serving.destinations.streams import Firehose, Kinesis  # imports boto3
+
+    kind, _, name = settings.event_stream.partition("://")
+    return in_batches(Firehose(name) if kind == "firehose" else Kinesis(name))
+
+
+def destination_queues_of(settings: Settings) -> list[DeliveryQueue]:
+    """The queues of the receivers of events that the world's `destinations.yaml` names."""
+    configured = load_destinations(world_file(settings, DESTINATIONS))
+    return queues_of(configured, spool_folder_of(settings), os.environ)
+
+
+def spool_folder_of(settings: Settings) -> Path:
+    """The folder of events that are not delivered yet."""
+    return settings.serving_root / "spool"
+
+
+def queue_states(settings: Settings) -> dict[str, QueueState]:
+    """What waits for the landing and each destination, by name; also for those that are not configured any more."""
+    folder = spool_folder_of(settings)
+    left = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    configured = load_destinations(world_file(settings, DESTINATIONS))
+    return {name: queue_state(folder / name) for name in dict.fromkeys((LANDING, *configured, *left))}
+
+
+def gateway_of(settings: Settings, *, forwards: bool = True) -> Gateway:
+    """The gateway of a world. `forwards`: whether events go to destinations beside the landing."""
     home, metrics = settings.serving_root, Metrics()
     shared = shared_redis_of(settings, metrics)
     hosts = {url: host_at(url) for url in (settings.model_hosts or "").split()}
@@ -74,7 +110,11 @@ def gateway_of(settings: Settings) -> Gateway:
         follower=Follower(home, registry_of(settings), routing, loads_models=not hosts),
         backend=ModelHosts(hosts) if hosts else None,
         recent=RecentEventsInRedis(shared) if shared else RecentEventsInMemory(),
-        spool=EventSpool(home / "spool", to_hub(hub_of(settings))),
+        spool=EventSpool(
+            spool_folder_of(settings),
+            landing_of(settings),
+            destinations=destination_queues_of(settings) if forwards else (),
+        ),
         limits=Limits(parse_quotas(settings.api_limits), shared),
         metrics=metrics,
         shared=shared,
