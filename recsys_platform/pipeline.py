@@ -135,7 +135,7 @@ def transform(settings: Settings, warehouse: Warehouse) -> None:
 def keep_training_data(hub: Hub, warehouse: Warehouse) -> Dataset:
     """Keep the marts that models learn from as Parquet in the hub, and read them."""
     day = warehouse.frame(training_data.NEWEST_DAY)["day"][0].as_py() or utc_today()
-    training_data.write_snapshot(hub, day, {name: warehouse.frame(sql) for name, sql in training_data.MARTS.items()})
+    training_data.write_snapshot(hub, day, training_data.marts_of(warehouse))
     return training_data.latest_dataset(hub)
 
 

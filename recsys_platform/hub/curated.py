@@ -16,7 +16,7 @@ from recsys_platform.hub.object_store import Hub
 
 # Hashes too: with the salt they identify a person.
 _PRIVATE = re.compile(r"(^|_)(e_?mail|ip|phone|address|salt)(_|$)|_hash$", re.IGNORECASE)
-_FINGERPRINT = b"recsys:fingerprint"
+_OURS, _FINGERPRINT = b"recsys:", b"recsys:fingerprint"
 
 
 def public_columns(names: list[str]) -> list[str]:
@@ -28,10 +28,13 @@ def put_day(hub: Hub, name: str, day: dt.date, rows: pa.Table, *, fingerprint: s
     """Write the public columns of one day of a table; returns whether anything was written.
 
     Nothing is written if the file already has the same content: the same rows in the same order give the same bytes.
-    `fingerprint` identifies the content. It is stored in the file's footer, so it is written atomically with the rows.
+    `fingerprint` identifies the content. It is stored in the file's footer, so it is written atomically with the rows; so is what the
+    schema's metadata says under names that begin with `recsys:`.
     """
     public = rows.select(public_columns(rows.column_names)).combine_chunks()
-    table = public.replace_schema_metadata({_FINGERPRINT: fingerprint} if fingerprint else None)
+    footer = {name: value for name, value in (rows.schema.metadata or {}).items() if name.startswith(_OURS)}
+    footer |= {_FINGERPRINT: fingerprint.encode()} if fingerprint else {}
+    table = public.replace_schema_metadata(footer or None)
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     key, content = curated_key(name, day), buffer.getvalue()

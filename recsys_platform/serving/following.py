@@ -16,6 +16,7 @@ from recsys_platform.recommender.lists.live import LiveRecommender
 from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry, VersionInfo
 from recsys_platform.serving.artifact import Artifact, artifact_name, load_artifact, write_artifact
 from recsys_platform.serving.errors import ArtifactError, SnapshotError
+from recsys_platform.serving.folders import mark_used, remove_unused
 from recsys_platform.serving.routing import Routing
 from recsys_platform.serving.snapshot import Snapshot, current_version, files_stamp, newest_usable, open_snapshot
 
@@ -135,8 +136,10 @@ class Follower:
                 problems.append(self._reason_of(error))
                 model = before.models.get(name) if snapshot is before.snapshot else None
             found |= {name: model} if model else {}
-        unchanged = snapshot is before.snapshot and found == dict(before.models)
-        return before if unchanged else Served(snapshot, found)
+        if snapshot is before.snapshot and found == dict(before.models):
+            return before
+        remove_unused(self.home / ARTIFACTS, {_folder_name(model.artifact) for model in found.values()})
+        return Served(snapshot, found)
 
     def _usable_snapshot(self, before: Snapshot | None, problems: list[str]) -> Snapshot | None:
         """The snapshot in use. If that is damaged: the one of before, with which a promotion is served, or the newest whole one."""
@@ -190,9 +193,14 @@ class Follower:
     def _load_artifact(self, version: str, info: VersionInfo) -> Artifact:
         """The artifact of a version; one that is missing or damaged is written again from the registry, if that is here."""
         folder = self.home / ARTIFACTS / artifact_name(info.label, info.content)
+        mark_used(folder)  # before it is loaded, so that nobody removes it meanwhile
         try:
             return load_artifact(folder)
         except ArtifactError as error:
             if folder.exists():
                 _LOG.warning("It is written again: %s", error)
             return load_artifact(write_artifact(self._registry.load(version), self.home / ARTIFACTS, again=True))
+
+
+def _folder_name(artifact: Artifact) -> str:
+    return artifact_name(artifact.label, artifact.content)

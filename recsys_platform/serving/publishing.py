@@ -3,6 +3,7 @@
 Belongs here: reading the published tables for a snapshot. Does not: its files (snapshot.py), making the lists (recommender/lists/).
 """
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,12 +13,14 @@ import pyarrow as pa
 
 from recsys_platform.common.errors import PublishError
 from recsys_platform.recommender.data.interactions import build_dataset
+from recsys_platform.recommender.data.training_data import loaded_to
 from recsys_platform.recommender.lists.list_rules import ListRules
 from recsys_platform.recommender.registry.versions import ALIASES, Registry
 from recsys_platform.serving.artifact import write_artifact
+from recsys_platform.serving.folders import remove_unused
 from recsys_platform.serving.following import ARTIFACTS, SNAPSHOTS
-from recsys_platform.serving.signals import signals_of
-from recsys_platform.serving.snapshot import ListedBook, Publication, write_snapshot
+from recsys_platform.serving.signals import TRACKER, Signals, signals_of
+from recsys_platform.serving.snapshot import ListedBook, LoadedEvents, Publication, write_snapshot
 from recsys_platform.transform.dbt import ROOT
 from recsys_platform.warehouse.port import Warehouse
 
@@ -41,6 +44,15 @@ _SQL = {
         from published.popular_books order by segment, rank""",
 }
 
+EVENT_DAYS = 7
+"""Gateways keep recent events for so long; older ones are in the marts."""
+_EVENT_IDS = """
+    select event_id from marts.fct_events
+    where source = ? and loaded_at <= cast(? as timestamp) and loaded_at > cast(? as timestamp)
+        and user_id is not null and book_id is not null and event_name in ({names})
+    order by event_id"""
+_ALIASES_OF_READERS = "select previous_id, user_id from intermediate.int_user_aliases order by previous_id"
+
 
 def write_serving_files(
     home: Path, *, warehouse: Warehouse, marts: Mapping[str, pa.Table], registry: Registry, rules: ListRules
@@ -53,8 +65,10 @@ def write_serving_files(
     if version is None:
         raise PublishError("No recommendations are published yet: run `recsys run`.")
     tables = {name: warehouse.frame(_SQL[name]) for name, of in _LISTS.items() if _live_version(warehouse, of)}
-    for used in filter(None, map(registry.version_of, ALIASES)):
-        write_artifact(registry.load(used), home / ARTIFACTS)
+    signals = signals_of(ROOT)
+    used = [registry.load(each) for each in filter(None, map(registry.version_of, ALIASES))]
+    artifacts = [write_artifact(each, home / ARTIFACTS) for each in used]
+    remove_unused(home / ARTIFACTS, {each.name for each in artifacts})
     labels = {name: str(table["model_version"][0].as_py()) for name, table in tables.items() if len(table)}
     return write_snapshot(
         home / SNAPSHOTS,
@@ -63,7 +77,26 @@ def write_serving_files(
         data=build_dataset(marts["fct_interactions"], marts["dim_users"], marts["dim_books"]),
         rules=rules,
         lists={name: lists_by_key(table) for name, table in tables.items()},
-        signals=signals_of(ROOT),
+        signals=signals,
+        loaded=_loaded_events(warehouse, built_to, signals) if (built_to := loaded_to(marts)) else None,
+    )
+
+
+def _loaded_events(warehouse: Warehouse, built_to: dt.datetime, signals: Signals) -> LoadedEvents:
+    """The newest events behind the marts, and the ids of readers that were joined.
+
+    The warehouse may be newer than the marts, so only events up to their load are taken: one too many would be lost until the next
+    snapshot, one too few is merged once more, which changes nothing.
+    """
+    since, names = built_to - dt.timedelta(days=EVENT_DAYS), signals.names_that_change_lists()
+    sql = _EVENT_IDS.replace("{names}", ", ".join("?" * len(names)))
+    found = warehouse.frame(sql, [TRACKER, built_to.isoformat(" "), since.isoformat(" "), *names])
+    aliases = warehouse.frame(_ALIASES_OF_READERS)
+    return LoadedEvents(
+        loaded_to=built_to.replace(tzinfo=dt.UTC).timestamp(),
+        since=since.replace(tzinfo=dt.UTC).timestamp(),
+        ids=found["event_id"].to_pylist(),
+        aliases=dict(zip(aliases["previous_id"].to_pylist(), aliases["user_id"].to_pylist(), strict=True)),
     )
 
 

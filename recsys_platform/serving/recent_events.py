@@ -7,30 +7,33 @@ Belongs here: keeping the events of each reader, and what they change in a profi
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from recsys_platform.serving.bounded import Bounded
-from recsys_platform.serving.signals import FINISHED, Signals
+from recsys_platform.serving.signals import FINISHED, RATED, Signals
 from recsys_platform.serving.snapshot import Profile
 
 MOST_EVENTS, MOST_READERS = 100, 100_000
-RATED = "Book Rated"
 GUEST = "\0"
 """Keys of guests begin with it; no user id has it."""
 _encode = msgspec.json.Encoder().encode
 
 
 class BookEvent(msgspec.Struct, frozen=True, array_like=True):
-    """What a reader did with a book. `message_id`: of the tracker; `at`: time of the event, ISO text in UTC."""
+    """What a reader did with a book. `message_id`, `name`, `book_id`: as in the marts; `at`: time of the event, ISO text in UTC.
+
+    `received`: seconds since 1970 when a gateway got it; 0 if unknown.
+    """
 
     message_id: str
     name: str
     book_id: str
     at: str
     rating: float | None = None
+    received: int = 0
 
 
 class RecentEvents(Protocol):
@@ -143,8 +146,20 @@ def _merged(kept: Iterable[BookEvent], new: Iterable[BookEvent]) -> tuple[BookEv
     return tuple(found.values())
 
 
-def _order(event: BookEvent) -> tuple[str, str, str, str, float]:
-    return event.at, event.message_id, event.name, event.book_id, event.rating or 0.0
+def _order(event: BookEvent) -> tuple[str, str, str, str, float, int]:
+    return event.at, event.message_id, event.name, event.book_id, event.rating or 0.0, event.received
+
+
+def events_to_merge(events: Sequence[BookEvent], known: Collection[str], since: int = 0) -> Sequence[BookEvent]:
+    """Return the events that a profile must be merged with.
+
+    `known`: message ids that the profile is made of, as far as they were loaded after `since` (seconds since 1970); what was received
+    before that is known as well. Of a book with a new event all events are merged, in the order of time: the new one may be the older.
+    """
+    if not known and not since:
+        return events
+    books = {event.book_id for event in events if event.message_id not in known and not 0 < event.received < since}
+    return [event for event in events if event.book_id in books]
 
 
 def with_events(

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from recsys_platform.common.languages import primary_subtag
+from recsys_platform.common.pseudonyms import Pseudonyms
 from recsys_platform.recommender.arrays import BoolArray
 from recsys_platform.recommender.lists.contracts import REASON_OF_PROMOTED
 from recsys_platform.recommender.lists.exploration import seed_of
@@ -21,7 +22,7 @@ from recsys_platform.recommender.ranking.top_k import NONE
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.errors import BackendError
 from recsys_platform.serving.following import Served, ServedModel
-from recsys_platform.serving.recent_events import RecentEvents, with_events
+from recsys_platform.serving.recent_events import GUEST, RecentEvents, events_to_merge, with_events
 from recsys_platform.serving.snapshot import EVERYONE, ListedBook, Profile, Snapshot
 
 _LOG = logging.getLogger(__name__)
@@ -114,15 +115,43 @@ class Recommendations:
         recent: RecentEvents,
         on_failure: Callable[[str], None],
         backend: Backend | None = None,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
-        """`served`: the state of now. `on_failure`: is told each rung that failed. `backend`: asks models, here by default."""
+        """`served`: the state of now. `on_failure`: is told each rung that failed. `backend`: asks models, here by default.
+
+        `pseudonyms`: how ids that are e-mail addresses stand in the marts.
+        """
         self._served, self._recent, self._on_failure = served, recent, on_failure
         self._backend = backend or InProcess()
+        self.pseudonyms = pseudonyms or Pseudonyms()
 
     @property
     def version(self) -> str:
         """A text that changes with all that a list depends on, apart from the reader."""
         return f"{self._served().version}{self._backend.version}"
+
+    def reader_of(self, user_id: str) -> str:
+        """The id under which the marts have a reader; what takes a reader below takes such an id. A guest's key stays."""
+        own, *joined = self.ids_of(user_id)
+        if not joined:
+            return own
+        self._copy_events(own, joined[0])
+        return joined[0]
+
+    def ids_of(self, user_id: str) -> tuple[str, ...]:
+        """An id as the marts have it, and that of the reader whom it was joined to, if it was."""
+        if user_id.startswith(GUEST):
+            return (user_id,)
+        own, snapshot = self.pseudonyms.of(user_id), self._served().snapshot
+        joined = snapshot.alias_of(own) if snapshot and snapshot.has_aliases else None
+        return (own,) if joined is None else (own, joined)
+
+    def _copy_events(self, source: str, target: str) -> None:
+        """Give a reader what came in under another id, before that was known to be the same reader's."""
+        if events := self._recent.of(source)[1]:
+            there = {event.message_id for event in self._recent.of(target)[1]}
+            if missing := [event for event in events if event.message_id not in there]:
+                self._recent.add(target, missing)
 
     def epoch(self, reader: str) -> int:
         """A number that grows with each event of a reader."""
@@ -130,9 +159,15 @@ class Recommendations:
 
     def profile(self, user_id: str) -> Profile:
         """The profile of a reader as of now; an empty one for an unknown reader."""
-        snapshot = self._served().snapshot
+        snapshot, (_, events) = self._served().snapshot, self._recent.of(user_id)
         known = snapshot.profile(user_id) if snapshot else None
-        return self._with_recent(known or Profile(), user_id)
+        profile = known or Profile()
+        if not events or snapshot is None:
+            return profile
+        if known is not None:
+            known_ids = snapshot.known_ids([event.message_id for event in events])
+            events = events_to_merge(events, known_ids, snapshot.events_since)
+        return with_events(profile, events, snapshot.signals, hide_finished=snapshot.rules.rules.finished)
 
     def for_user(self, user_id: str, query: Query, *, alias: str = PRODUCTION, salt: str = "") -> Answer:
         """Recommendations for a reader, known or not.
@@ -193,12 +228,6 @@ class Recommendations:
             _LOG.exception("A profile could not be read")
             self._on_failure("profile")
             return Profile()
-
-    def _with_recent(self, profile: Profile, reader: str) -> Profile:
-        snapshot, (_, events) = self._served().snapshot, self._recent.of(reader)
-        if not events or snapshot is None:
-            return profile
-        return with_events(profile, events, snapshot.signals, hide_finished=snapshot.rules.rules.finished)
 
     def _first_answer(self, rungs: Sequence[Callable[[], Answer | None]]) -> Answer:
         stands_in = False

@@ -1,28 +1,47 @@
-"""What an event says about a book: liked, refused, finished, or nothing; by the weights that the marts use.
+"""What an event says about a book: liked, refused, finished, or nothing; by the names and weights that the marts use.
 
-Belongs here: the weights of events as serving needs them. Does not: the weights themselves (the dbt seed `event_weights`).
+Belongs here: names and weights of events as serving needs them. Does not: the names and weights themselves (the dbt seeds
+`event_names` and `event_weights`).
 """
 
 import csv
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
-FINISHED = "Book Finished"
-_SEED, _PROJECT = "seeds/event_weights.csv", "dbt_project.yml"
+FINISHED, RATED = "Book Finished", "Book Rated"
+SIGNED_IN, SIGNED_OUT, ALIASED, TRAITS_SET = "User Signed In", "User Signed Out", "User Aliased", "Traits Set"
+TRACKER = "segment"
+"""Events are posted in the format of this tracker."""
+_WEIGHTS, _NAMES, _PROJECT = "seeds/event_weights.csv", "seeds/event_names.csv", "dbt_project.yml"
 
 
 class Signals(msgspec.Struct, frozen=True):
-    """Weight of each event by name, of a rating by name and stars (`Book Rated 4`); a book is liked from `liked_from` on."""
+    """Weight of each event by name, of a rating by name and stars (`Book Rated 4`); a book is liked from `liked_from` on.
+
+    `names`: the name in the marts of an event that the tracker calls otherwise.
+    """
 
     weights: dict[str, float]
     liked_from: float
+    names: dict[str, str] = {}
+
+    def name_of(self, source_event: str) -> str:
+        """The name in the marts of an event of the tracker."""
+        return self.names.get(source_event, source_event)
+
+    def names_that_change_lists(self) -> list[str]:
+        """Names in the marts of the events that can change a reader's lists."""
+        base = {name.rpartition(" ")[0] if name[-1:].isdigit() else name for name in self.weights}
+        return sorted(name for name in base if self.changes_lists(name, None if name != RATED else 1))
 
     def weight_of(self, event: str, rating: float | None = None) -> float:
-        """The weight of an event; 0 for one that says nothing."""
-        stars = f"{event} {round(rating)}" if rating is not None else event
+        """The weight of an event; 0 for one that says nothing. Half a star counts up, as in the marts."""
+        stars = f"{event} {math.floor(rating + 0.5)}" if rating is not None else event
         return self.weights.get(stars, self.weights.get(event, 0.0))
 
     def changes_lists(self, event: str, rating: float | None = None) -> bool:
@@ -39,9 +58,17 @@ class Signals(msgspec.Struct, frozen=True):
 
 
 def signals_of(dbt_project: Path) -> Signals:
-    """Read the weights of a dbt project."""
+    """Read names and weights of a dbt project."""
     project: dict[str, Any] = yaml.safe_load((dbt_project / _PROJECT).read_text(encoding="utf-8"))
-    with (dbt_project / _SEED).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    weights = {f"{row['event_name']} {row['rating']}".strip(): float(row["weight"]) for row in rows}
-    return Signals(weights, float(project["vars"]["liked_from"]))
+    weights = {
+        f"{row['event_name']} {row['rating']}".strip(): float(row["weight"]) for row in _rows_of(dbt_project / _WEIGHTS)
+    }
+    names = {
+        row["source_event"]: row["event_name"] for row in _rows_of(dbt_project / _NAMES) if row["source"] == TRACKER
+    }
+    return Signals(weights, float(project["vars"]["liked_from"]), names)
+
+
+def _rows_of(seed: Path) -> Iterable[dict[str, str]]:
+    with seed.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)

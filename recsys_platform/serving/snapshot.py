@@ -3,7 +3,8 @@
 Belongs here: writing a snapshot, swapping it in, and reading it. Does not: models (artifact.py), what happened since it was written
 (recent_events.py).
 
-A snapshot is `data.mdb` (LMDB: profiles, published, similar, popular, books), `items.parquet` (the books with what rules and features
+A snapshot is `data.mdb` (LMDB: profiles, published, similar, popular, books; ids of readers that were joined to others, and of the
+events that the profiles are made of), `items.parquet` (the books with what rules and features
 use), `list_rules.json`, `signals.json` (what an event says about a book), and `manifest.json` with the SHA-256 of each. `CURRENT`
 names the one in use; two are kept.
 """
@@ -16,7 +17,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -44,6 +45,8 @@ ITEMS, RULES, SIGNALS = "items.parquet", "list_rules.json", "signals.json"
 FORMAT, KEPT = 1, 2
 LISTS = ("published", "similar", "popular")
 DATABASES = ("profiles", *LISTS, "books")
+ALIASES, EVENTS = "aliases", "events"
+_ALL_DATABASES = (*DATABASES, ALIASES, EVENTS)
 EVERYONE = "all"
 _LONGEST_KEY = 500
 """LMDB's keys have at most 511 bytes: a longer id is stored under its hash."""
@@ -79,6 +82,18 @@ class ListedBook(msgspec.Struct, array_like=True, frozen=True):
     score: float | None = None
     reason: str | None = None
     because: str | None = None
+
+
+class LoadedEvents(msgspec.Struct, frozen=True):
+    """What the marts were made of. `loaded_to`, `since`: seconds since 1970; `ids`: of the events loaded between them.
+
+    `aliases`: id of a reader that was joined to another reader, and that reader's id.
+    """
+
+    loaded_to: float = 0.0
+    since: float = 0.0
+    ids: Sequence[str] = ()
+    aliases: Mapping[str, str] = {}
 
 
 _LIST = list[ListedBook]
@@ -125,19 +140,24 @@ def write_snapshot(
     rules: ListRules,
     lists: Mapping[str, Iterable[tuple[str, Sequence[ListedBook]]]],
     signals: Signals,
+    loaded: LoadedEvents | None = None,
 ) -> Path:
     """Write a snapshot below a folder and put it in use; return its folder.
 
     `publication`: of the published tables. `lists`: of `published`, `similar` and `popular`, by user, book and segment.
-    `signals`: what an event says about a book.
+    `signals`: what an event says about a book. `loaded`: the events that the marts were made of; unknown by default.
     """
+    loaded = loaded or LoadedEvents()
     with draft_folder(parent) as draft:
         pq.write_table(marts["dim_books"], draft / ITEMS)
         (draft / RULES).write_text(json.dumps(asdict(rules)), encoding="utf-8")
         (draft / SIGNALS).write_bytes(msgspec.json.encode(signals))
         interests = _interests_of(marts["dim_users"])
-        _write_databases(draft, _encoded(profiles_of(data, rules, interests), lists, marts["dim_books"]))
-        version = _write_manifest(draft, publication, data)
+        aliases = _aliases_without_history(loaded.aliases, data)
+        profiles = (each for each in profiles_of(data, rules, interests) if each[0] not in aliases)
+        content = chain(_encoded(profiles, lists, marts["dim_books"]), _encoded_events(aliases, loaded.ids))
+        _write_databases(draft, content)
+        version = _write_manifest(draft, publication, data, loaded)
         folder = parent / version
         if not _is_whole(folder):
             put_in_place(draft, folder)
@@ -175,9 +195,22 @@ def _encoded(
     yield "books", ((_key(str(row["book_id"])), msgspec.json.encode(row)) for row in rows)
 
 
+def _aliases_without_history(aliases: Mapping[str, str], data: Dataset) -> dict[str, str]:
+    """The aliases that these marts know of already: what an id did is that of the reader whom it was joined to."""
+    with_history = set(data.user_ids[np.unique(data.interactions.user)].tolist())
+    return {own: joined for own, joined in aliases.items() if own not in with_history}
+
+
+def _encoded_events(
+    aliases: Mapping[str, str], event_ids: Iterable[str]
+) -> Iterator[tuple[str, Iterator[tuple[bytes, bytes]]]]:
+    yield ALIASES, ((_key(own), joined.encode()) for own, joined in aliases.items())
+    yield EVENTS, ((key, b"") for key in set(map(_event_key, event_ids)))
+
+
 def _write_databases(folder: Path, content: Iterable[tuple[str, Iterator[tuple[bytes, bytes]]]]) -> None:
     # The map is only address space: the file is as large as what is in it.
-    with lmdb.open(str(folder), map_size=1 << 36, max_dbs=len(DATABASES), lock=False, sync=False) as environment:
+    with lmdb.open(str(folder), map_size=1 << 36, max_dbs=len(_ALL_DATABASES), lock=False, sync=False) as environment:
         for name, pairs in content:
             database = environment.open_db(name.encode())
             with environment.begin(write=True, db=database) as transaction:
@@ -186,7 +219,7 @@ def _write_databases(folder: Path, content: Iterable[tuple[str, Iterator[tuple[b
         environment.sync(True)
 
 
-def _write_manifest(folder: Path, publication: Publication, data: Dataset) -> str:
+def _write_manifest(folder: Path, publication: Publication, data: Dataset, loaded: LoadedEvents) -> str:
     files = {name: file_sha256(folder / name) for name in (DATA, ITEMS, RULES, SIGNALS)}
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     version = f"{publication.version}-{digest[:12]}"
@@ -198,6 +231,7 @@ def _write_manifest(folder: Path, publication: Publication, data: Dataset) -> st
         "catalogue_hash": data.catalogue_hash,
         "readers": len(data.user_ids),
         "books": len(data.book_ids),
+        "events": {"loaded_to": loaded.loaded_to, "since": loaded.since, "ids": len(loaded.ids)},
         "files": files,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True), encoding="utf-8")
@@ -251,6 +285,10 @@ def _key(identifier: str) -> bytes:
     return key if 0 < len(key) <= _LONGEST_KEY else b"\0" + hashlib.sha256(key).digest()
 
 
+def _event_key(event_id: str) -> bytes:
+    return hashlib.blake2b(event_id.encode(), digest_size=16).digest()
+
+
 _OPENED: "WeakValueDictionary[Path, Snapshot]" = WeakValueDictionary()
 
 
@@ -272,13 +310,39 @@ class Snapshot:
         self.version: str = self.manifest["version"]
         try:
             self._environment = lmdb.open(
-                str(folder), readonly=True, lock=False, max_dbs=len(DATABASES), readahead=False, max_spare_txns=32
+                str(folder), readonly=True, lock=False, max_dbs=len(_ALL_DATABASES), readahead=False, max_spare_txns=32
             )
             self._databases = {name: self._environment.open_db(name.encode(), create=False) for name in DATABASES}
+            self._databases |= dict(self._open_if_there(ALIASES, EVENTS))
         except lmdb.Error as error:
             raise SnapshotError(f"The serving snapshot {folder} cannot be opened: {error}.") from error
         # Read now: the folder may be removed while this process goes on with it.
         self.items, self.rules, self.signals = _items_of(folder), _rules_of(folder), _signals_of(folder)
+
+        self.has_aliases = ALIASES in self._databases
+        self.events_since = int(self.manifest.get("events", {}).get("since", 0))
+
+    def _open_if_there(self, *names: str) -> Iterator[tuple[str, Any]]:
+        """The databases that a snapshot may lack, and that are not empty."""
+        for name in names:
+            with suppress(lmdb.NotFoundError):
+                database = self._environment.open_db(name.encode(), create=False)
+                with self._environment.begin(db=database) as transaction:
+                    if transaction.stat(database)["entries"]:
+                        yield name, database
+
+    def alias_of(self, user_id: str) -> str | None:
+        """The reader to whom an id was joined; None for an id that stands for itself."""
+        found = self._get(ALIASES, user_id) if self.has_aliases else None
+        return found.decode() if found is not None else None
+
+    def known_ids(self, event_ids: Sequence[str]) -> set[str]:
+        """Those of some event ids that the profiles are made of."""
+        if EVENTS not in self._databases:
+            return set()
+        keys = {_event_key(each): each for each in event_ids}
+        with self._environment.begin(db=self._databases[EVENTS]) as transaction:
+            return {keys[key] for key, _ in transaction.cursor().getmulti(list(keys))}
 
     def profile(self, user_id: str) -> Profile | None:
         """The profile of a reader; None for an unknown one."""

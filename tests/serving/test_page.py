@@ -1,6 +1,7 @@
 """The page of shelves and the developers' portal: who may open them, what they do, and how they look in Chromium."""
 
 import re
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,29 @@ def test_a_form_that_is_none_of_the_page_is_refused(page: httpx.Client, form: di
 def test_another_name_of_this_machine_does_not_open_the_page(api: Running) -> None:
     assert httpx.get(api.url, headers={"host": "evil.example"}).status_code == 401
     assert httpx.get(api.url, headers={"host": "localhost:8000"}).status_code == 200
+
+
+PROXIES = {
+    "RFC 7239": {"forwarded": "for=192.0.2.60;proto=http"},
+    "for whom": {"x-forwarded-for": "127.0.0.1"},
+    "which host": {"X-Forwarded-Host": "books.example"},
+    "another name of the address": {"x-real-ip": "127.0.0.1"},
+    "a gateway": {"via": "1.1 proxy"},
+}
+
+
+@pytest.mark.parametrize("what", PROXIES)
+def test_a_proxy_on_this_machine_does_not_open_the_page(api: Running, page: httpx.Client, what: str) -> None:
+    assert httpx.get(api.url, headers=PROXIES[what]).status_code == 401
+    form = {"reader": "u01", "book": "b01", "clicked": "finished"}
+    assert page.post("/page/events", data=form, headers=PROXIES[what]).status_code == 403
+
+
+def test_a_proxy_of_http_1_0_does_not_open_the_page(api: Running) -> None:
+    address = httpx.URL(api.url)
+    with socket.create_connection((address.host, address.port or 80), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+        assert b" 401 " in connection.recv(100)
 
 
 def sign_in(gateway: Running, role: Any) -> httpx.Client:

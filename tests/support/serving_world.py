@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from recsys_platform.hub.local import FolderHub
-from recsys_platform.recommender.data.training_data import dataset_from_marts
+from recsys_platform.recommender.data.training_data import dataset_from_marts, with_loaded_to
 from recsys_platform.recommender.lists.list_rules import ListRules
 from recsys_platform.recommender.lists.publication import publish
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
@@ -35,13 +35,14 @@ class ServingWorld:
     versions: dict[str, str]
     published: int = 0
 
-    def publish(self, rules: ListRules) -> Path:
+    def publish(self, rules: ListRules, loaded_to: dt.datetime | None = None) -> Path:
         self.published += 1
         now = NOW + dt.timedelta(minutes=self.published)
         given = {"variants": VARIANTS, "rules": rules, "list_length": 8, "now": now}
         publish(self.marts, self.registry, self.warehouse, **given)
+        marts = with_loaded_to(self.marts, loaded_to) if loaded_to else self.marts
         return write_serving_files(
-            self.home, warehouse=self.warehouse, marts=self.marts, registry=self.registry, rules=rules
+            self.home, warehouse=self.warehouse, marts=marts, registry=self.registry, rules=rules
         )
 
 

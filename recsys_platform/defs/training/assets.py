@@ -71,9 +71,9 @@ _DESCRIPTIONS = {
 def interactions(hub: dg.ResourceParam[Hub], warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
     """Training data: snapshot of the marts as Parquet under `curated/` in the hub, so that training can be repeated."""
     day = warehouse.frame(training_data.NEWEST_DAY)["day"][0].as_py() or utc_today()
-    tables = {name: warehouse.frame(sql) for name, sql in training_data.MARTS.items()}
+    tables = training_data.marts_of(warehouse)
     training_data.write_snapshot(hub, day, tables)
-    counts = {name: table.num_rows for name, table in tables.items()}
+    counts = {name: tables[name].num_rows for name in training_data.MARTS}
     passed = all(counts.values())
     return dg.MaterializeResult(
         metadata={**counts, "dagster/row_count": counts["fct_interactions"], "day": day.isoformat()},

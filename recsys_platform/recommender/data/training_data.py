@@ -16,18 +16,40 @@ from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.data.dataset import Dataset
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.errors import DataError
+from recsys_platform.warehouse.port import Warehouse
 
 MARTS = {
     "fct_interactions": "select * from marts.fct_interactions order by user_id, book_id",
     "dim_users": "select * from marts.dim_users order by user_id",
     "dim_books": "select * from marts.dim_books order by book_id",
 }
+_LOADED_TO = b"recsys:loaded_to"
+BUILT_TO = "select loaded_to from ops.model_builds where model = 'fct_interactions'"
 NEWEST_DAY = "select cast(max(landed_at) as date) as day from raw.engagement_events"
 
 
 def write_snapshot(hub: Hub, day: dt.date, tables: Mapping[str, pa.Table]) -> list[str]:
     """Write the marts of a day, replacing an earlier snapshot of that day; return the names of the tables that changed."""
     return [name for name, table in tables.items() if put_day(hub, name, day, table)]
+
+
+def marts_of(warehouse: Warehouse) -> dict[str, pa.Table]:
+    """Read the marts; `loaded_to` tells of them up to which load they were built."""
+    built = warehouse.frame(BUILT_TO)["loaded_to"].to_pylist()  # first, so that it is never newer than they are
+    tables = {name: warehouse.frame(sql) for name, sql in MARTS.items()}
+    return with_loaded_to(tables, built[0]) if built else tables
+
+
+def with_loaded_to(marts: Mapping[str, pa.Table], loaded_to: dt.datetime) -> dict[str, pa.Table]:
+    """Return marts that tell up to which load (UTC, without a time zone) they were built."""
+    told = marts["fct_interactions"].replace_schema_metadata({_LOADED_TO: loaded_to.isoformat()})
+    return {**marts, "fct_interactions": told}
+
+
+def loaded_to(marts: Mapping[str, pa.Table]) -> dt.datetime | None:
+    """The load (UTC, without a time zone) up to which marts were built; None if they do not tell."""
+    found = (marts["fct_interactions"].schema.metadata or {}).get(_LOADED_TO)
+    return dt.datetime.fromisoformat(found.decode()) if found else None
 
 
 def latest_snapshot(hub: Hub) -> dict[str, pa.Table]:

@@ -126,7 +126,8 @@ class _EndpointApp:
         body = await self._body(receive) if self._decode else None
         call = Call(request_id, caller, path, query, body, headers)
         if gateway.recent.is_shared and endpoint.reader_of:
-            await gateway.recent.load(filter(None, [endpoint.reader_of(call)]))
+            named = endpoint.reader_of(call)
+            await gateway.recent.load(gateway.recommendations.ids_of(named) if named else ())
         if endpoint.asks_model and gateway.is_remote:  # a model host may take its time: others are answered meanwhile
             found = await run_in_threadpool(endpoint.handler, gateway, call)
         else:

@@ -4,7 +4,8 @@ Belongs here: what is accepted, and what an event changes at once. Does not: lan
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from recsys_platform.common.clock import utc_now
@@ -15,33 +16,50 @@ from recsys_platform.serving.gateway.handlers import LONGEST_ID, VIEWED, guest_k
 from recsys_platform.serving.gateway.problems import ProblemError
 from recsys_platform.serving.gateway.schemas import EventVerdict, EventVerdicts
 from recsys_platform.serving.gateway.state import Gateway
-from recsys_platform.serving.recent_events import RATED, BookEvent
+from recsys_platform.serving.recent_events import BookEvent
+from recsys_platform.serving.signals import ALIASED, RATED, SIGNED_IN, SIGNED_OUT, TRAITS_SET, Signals, signals_of
+from recsys_platform.transform.dbt import ROOT
 
 MOST_EVENTS = 500
 _BOOK = ("book_id", "bookId")
 _USER, _DEVICE = ("userId", "user_id"), ("anonymousId", "anonymous_id")
 _TIMES = ("timestamp", "originalTimestamp", "original_timestamp", "receivedAt", "received_at")
-_SIGN_INS = {"identify", "Signed In", "User Signed In", "Logged In", "User Logged In"}
-_SIGN_OUTS = {"Signed Out", "User Signed Out", "Logged Out", "User Logged Out"}
+_PREVIOUS = ("previousId", "previous_id")
+_OF_APPS = {VIEWED, SIGNED_IN, SIGNED_OUT, ALIASED, TRAITS_SET}
+"""Events about who is who and what was shown."""
+_WITH_REQUEST = {"Recommendation Clicked", "Recommendation Dismissed"}
+"""Events that the marts take with a request id only."""
+_OLDEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
 
 async def post_events(gateway: Gateway, call: Call) -> EventVerdicts:
     """Take events of Segment's format, one or a batch; each is answered."""
-    records, now = _records_of(call.body), utc_now()
-    verdicts = [_verdict(call, at, record, now) for at, record in enumerate(records)]
+    records, now, signals = _records_of(call.body), utc_now(), _signals_of(gateway)
+    verdicts = [_verdict(call, at, record, now, signals) for at, record in enumerate(records)]
     received = {"receivedAt": now.isoformat(timespec="milliseconds")}
     accepted = [records[each.index] | received for each in verdicts if each.accepted]
     if accepted and not gateway.spool.append(*accepted):
         raise ProblemError("not-ready", "The events could not be stored: send them again.", {"retry-after": "5"})
     if gateway.recent.is_shared:
-        await _load_visitors(gateway, accepted)
+        await _load_visitors(gateway, accepted, signals)
     for record in accepted:
-        _remember(gateway, record)
+        _remember(gateway, record, signals, now)
     if gateway.recent.is_shared:
         await gateway.recent.save()
     gateway.metrics.events.labels("accepted").inc(len(accepted))
     gateway.metrics.events.labels("rejected").inc(len(verdicts) - len(accepted))
     return EventVerdicts(accepted=len(accepted), rejected=len(verdicts) - len(accepted), events=verdicts)
+
+
+def _signals_of(gateway: Gateway) -> Signals:
+    """Names and weights of the marts: those of the snapshot, or of the package before there is one."""
+    snapshot = gateway.follower.served.snapshot
+    return snapshot.signals if snapshot else _own_signals()
+
+
+@cache
+def _own_signals() -> Signals:
+    return signals_of(ROOT)
 
 
 def _records_of(body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -52,12 +70,12 @@ def _records_of(body: dict[str, Any]) -> list[dict[str, Any]]:
     return [each if isinstance(each, dict) else {} for each in found]
 
 
-def _verdict(call: Call, at: int, record: Mapping[str, Any], now: dt.datetime) -> EventVerdict:
+def _verdict(call: Call, at: int, record: Mapping[str, Any], now: dt.datetime, signals: Signals) -> EventVerdict:
     problems = (
         *_envelope_problems(record),
         *_id_problems(record),
         *_time_problems(record, now),
-        *_token_problems(call, record),
+        *_token_problems(call, record, signals),
     )
     reason = next(iter(problems), None)
     return EventVerdict(
@@ -86,17 +104,13 @@ def _time_problems(record: Mapping[str, Any], now: dt.datetime) -> Iterator[str]
         yield "no timestamp: it is not of ISO 8601"
 
 
-def _token_problems(call: Call, record: Mapping[str, Any]) -> Iterator[str]:
+def _token_problems(call: Call, record: Mapping[str, Any], signals: Signals) -> Iterator[str]:
     """A token of one reader tells of that reader and books alone: who signs in and what was shown others have to say."""
     if call.caller.user_id is None:
         return
     if _text(record, *_USER) != call.caller.user_id:
         yield "another reader than the token's"
-    if (
-        _text(record, "type") != "track"
-        or _text(record, "event") in {VIEWED, *_SIGN_INS, *_SIGN_OUTS}
-        or _text(record, *_DEVICE)
-    ):
+    if _text(record, "type") != "track" or _event_name(record, signals) in _OF_APPS or _text(record, *_DEVICE):
         yield "a reader's token may post events about books, without a device: the app's key posts others"
 
 
@@ -107,47 +121,77 @@ def _text(record: Mapping[str, Any], *names: str) -> str:
     return next((text for value in known if (text := str(value).strip())), "")
 
 
-async def _load_visitors(gateway: Gateway, records: Iterable[Mapping[str, Any]]) -> None:
-    """Learn what other gateways know of the devices of events, and of guests who sign in."""
-    devices = {_text(record, *_DEVICE) for record in records if not _text(record, *_USER) or _is_of(record, _SIGN_INS)}
-    guests = {_text(record, *_DEVICE) for record in records if _text(record, *_USER) and _is_of(record, _SIGN_INS)}
-    await gateway.recent.load([guest_key(device) for device in guests - {""}], devices - {""})
+async def _load_visitors(gateway: Gateway, records: Iterable[Mapping[str, Any]], signals: Signals) -> None:
+    """Learn what other gateways know of the devices of events, of guests who sign in, and of ids that are joined."""
+    devices, readers = set[str](), set[str]()
+    for record in records:
+        user, device, name = _text(record, *_USER), _text(record, *_DEVICE), _event_name(record, signals)
+        if user and name in (SIGNED_IN, ALIASED):
+            device = _text(record, *_PREVIOUS) if name == ALIASED else device
+            readers |= {guest_key(device)} | ({device} if name == ALIASED else set())
+            devices.add(device)
+        elif not user:
+            devices.add(device)
+    await gateway.recent.load(readers - {guest_key(""), ""}, devices - {""})
 
 
-def _is_of(record: Mapping[str, Any], names: Collection[str]) -> bool:
-    """Whether the type or the name of a record is one of some names."""
-    return _text(record, "type") in names or _text(record, "event") in names
+def _event_name(record: Mapping[str, Any], signals: Signals) -> str:
+    """The name that the marts give an event: of `track` its own, of another type that type, both by the seed `event_names`."""
+    own = _text(record, "event")
+    kind = _text(record, "type").lower() or ("track" if own else "")
+    if kind == "identify" and not _text(record, *_USER):
+        return TRAITS_SET
+    return signals.name_of(own if kind == "track" else kind)
 
 
-def _remember(gateway: Gateway, record: Mapping[str, Any]) -> None:
+def _remember(gateway: Gateway, record: Mapping[str, Any], signals: Signals, now: dt.datetime) -> None:
     """Add a book event to its reader. A device belongs to who signed in on it last, as the marts stitch it."""
-    user, device = _text(record, *_USER), _text(record, *_DEVICE)
-    if device and _is_of(record, _SIGN_OUTS):
+    given, device = _text(record, *_USER), _text(record, *_DEVICE)
+    user, name = gateway.recommendations.reader_of(given) if given else "", _event_name(record, signals)
+    if device and name == SIGNED_OUT:
         gateway.recent.sign_out(device)
-    elif user and device and _is_of(record, _SIGN_INS):
-        if gateway.recent.user_of(device) is None:  # what was done while nobody was signed in
-            gateway.recent.move(guest_key(device), user)
-        gateway.recent.sign_in(device, user)
+    elif user and device and name == SIGNED_IN:
+        _sign_in(gateway, device, user)
+    elif user and name == ALIASED:
+        _join_ids(gateway, _text(record, *_PREVIOUS), user)
     reader = user or gateway.recent.user_of(device) or guest_key(device)
-    served = gateway.follower.served.snapshot
-    event = _book_event(record)
-    if event and (served is None or served.signals.changes_lists(event.name, event.rating)):
+    event = _book_event(gateway, record, name, now)
+    if event and signals.changes_lists(event.name, event.rating):
         gateway.recent.add(reader, [event])
 
 
-def _book_event(record: Mapping[str, Any]) -> BookEvent | None:
+def _sign_in(gateway: Gateway, device: str, user: str) -> None:
+    if gateway.recent.user_of(device) is None:  # what was done while nobody was signed in
+        gateway.recent.move(guest_key(device), user)
+    gateway.recent.sign_in(device, user)
+
+
+def _join_ids(gateway: Gateway, previous: str, user: str) -> None:
+    """Join an id, of a device or of a reader, to a reader: an alias of a device is a sign-in on it."""
+    if not previous or previous == user:
+        return
+    _sign_in(gateway, previous, user)
+    # Copied, not moved: until a snapshot knows the alias, the other id is asked for as well.
+    if done := gateway.recent.of(gateway.recommendations.reader_of(previous))[1]:
+        gateway.recent.add(user, done)
+
+
+def _book_event(gateway: Gateway, record: Mapping[str, Any], name: str, now: dt.datetime) -> BookEvent | None:
+    """The event as the marts will have it; None if it is about no book, or not valid there."""
     properties = record.get("properties")
-    book = _text(properties, *_BOOK) if isinstance(properties, dict) else ""
-    moment = _moment_of(record, utc_now())
-    if not book or moment is None or not isinstance(properties, dict):
+    properties = properties if isinstance(properties, dict) else {}
+    book, moment = _text(properties, *_BOOK), _moment_of(record, now)
+    if not book or moment is None or moment < _OLDEST:
         return None
-    name = _text(record, "event")
+    if name in _WITH_REQUEST and not _text(properties, "request_id", "requestId"):
+        return None
     return BookEvent(
-        message_id=_text(record, "messageId", "message_id")[:LONGEST_ID],
+        message_id=gateway.recommendations.pseudonyms.of(_text(record, "messageId", "message_id"))[:LONGEST_ID],
         name=name[:LONGEST_ID],
         book_id=book,
         at=moment.isoformat(),
         rating=_stars(_text(properties, "rating")) if name == RATED else None,
+        received=int(now.timestamp()),
     )
 
 

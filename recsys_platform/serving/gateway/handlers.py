@@ -58,7 +58,7 @@ class Exposure:
 
 
 class ListKey(NamedTuple):
-    """What a reader's list depends on."""
+    """What a reader's list depends on. `user_id`: as the marts have it."""
 
     user_id: str
     epoch: int
@@ -71,7 +71,7 @@ def recommendations(gateway: Gateway, call: Call) -> Reply | Awaitable[Reply]:
     """Recommendations for a reader; 304 if the list is the one of `If-None-Match`."""
     user_id = call.path["user_id"]
     call.caller.check_reader(user_id)
-    key = _list_key(gateway, user_id, call.query)
+    key = _list_key(gateway, gateway.recommendations.reader_of(user_id), call.query)
     prepared = gateway.lists.get(key)
     if prepared is not None:
         gateway.metrics.cache["hit"].inc()
@@ -128,7 +128,7 @@ async def _shared_list(gateway: Gateway, key: ListKey) -> Prepared:
 
 def _list_reply(gateway: Gateway, call: Call, key: ListKey, prepared: Prepared) -> Reply:
     """The reply of a list, which is an exposure with a request id of its own, wherever the list comes from."""
-    exposure = Exposure(call.request_id, key.query.surface, key.route, key.user_id)
+    exposure = Exposure(call.request_id, key.query.surface, key.route, call.path["user_id"])
     _log_exposure(gateway, exposure, prepared.answer, prepared.shown)
     gateway.metrics.answers[prepared.answer.source].inc()
     headers = {"etag": prepared.etag, "cache-control": "private, no-cache"}
@@ -172,7 +172,10 @@ def _guest_profile(gateway: Gateway, body: GuestRequest) -> Profile:
     snapshot = gateway.follower.served.snapshot
     if snapshot is None:
         return profile
-    events = [BookEvent(str(at), e.event, e.book_id, f"{at:06d}", e.rating) for at, e in enumerate(body.events)]
+    name_of = snapshot.signals.name_of
+    events = [
+        BookEvent(str(at), name_of(e.event), e.book_id, f"{at:06d}", e.rating) for at, e in enumerate(body.events)
+    ]
     return with_events(profile, events, snapshot.signals, hide_finished=snapshot.rules.rules.finished)
 
 
@@ -218,8 +221,9 @@ def home_of_reader(gateway: Gateway, reader: str, asked: HomeQuery, request_id: 
     shelves = []
     is_guest = reader.startswith(guest_key(""))
     user_id, anonymous_id = (None, reader[1:]) if is_guest else (reader, "")
+    reader = gateway.recommendations.reader_of(reader)
     # Wherever the shelves are shown, they are those of the home page, experiments included.
-    route = gateway.follower.routing.route(user_id or anonymous_id, f"home.{FOR_YOU}")
+    route = gateway.follower.routing.route(anonymous_id or reader, f"home.{FOR_YOU}")
     for name, title, answer in _shelves(gateway, asked, request_id, reader, shown, route):
         if not answer.items:  # a shelf that nobody sees is no exposure
             continue
@@ -272,7 +276,7 @@ def rank(gateway: Gateway, call: Call) -> Ranked:
     """Put given books in order for a reader."""
     body: RankRequest = call.body
     call.caller.check_reader(body.user_id)
-    answer = gateway.recommendations.rank(body.user_id, body.book_ids)
+    answer = gateway.recommendations.rank(gateway.recommendations.reader_of(body.user_id), body.book_ids)
     _log_exposure(gateway, Exposure(call.request_id, body.surface, user_id=body.user_id), answer)
     known = {each.book_id for each in answer.items}
     return Ranked(
@@ -311,7 +315,8 @@ def _optional_reader(gateway: Gateway, call: Call) -> tuple[Exposure | None, Pro
     if not (user_id or query.anonymous_id):
         return None, ANYBODY
     exposure = Exposure(call.request_id, query.surface, user_id=user_id, anonymous_id=query.anonymous_id)
-    return exposure, gateway.recommendations.profile(user_id or guest_key(query.anonymous_id))
+    reader = gateway.recommendations.reader_of(user_id or guest_key(query.anonymous_id))
+    return exposure, gateway.recommendations.profile(reader)
 
 
 def _shown_to_reader(gateway: Gateway, call: Call, answer: Answer, exposure: Exposure | None) -> Recommended:

@@ -116,10 +116,11 @@ async def _shown_page(gateway: Gateway, request: Request, viewer: Viewer) -> Res
     reader = view.reader or guest_key(device)
     asked = HomeQuery(k=_BOOKS, language=view.language)
     started = time.perf_counter()
-    await gateway.recent.load([reader])
+    await gateway.recent.load(gateway.recommendations.ids_of(reader))
     home = await _home_for_page(gateway, reader, asked)
     milliseconds = (time.perf_counter() - started) * 1e3
-    profile, (_, events) = gateway.recommendations.profile(reader), gateway.recent.of(reader)
+    known_as = gateway.recommendations.reader_of(reader)
+    profile, (_, events) = gateway.recommendations.profile(known_as), gateway.recent.of(known_as)
     values = page_values(snapshot, view, home, profile, events)
     response = html_response("page.html", {**values, "viewer": viewer, "milliseconds": f"{milliseconds:.1f}"})
     return _with_guest_cookie(response, request, device)

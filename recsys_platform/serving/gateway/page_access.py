@@ -23,6 +23,18 @@ from recsys_platform.serving.gateway.problems import ProblemError
 _COOKIE = "recsys_page"
 _SECONDS = 8 * 3600
 _VIEWERS = {"analyst", "admin"}
+_OF_PROXIES = (
+    "forwarded",
+    "via",
+    "x-forwarded-",
+    "x-real-ip",
+    "x-original-",
+    "x-envoy-",
+    "true-client-ip",
+    "cf-",
+    "x-amzn-",
+)
+"""Beginnings of headers that proxies add, and browsers do not."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +113,15 @@ def _signature(keys: KeyStore, key_id: str, until: str) -> str:
 
 def _is_on_this_machine(request: Request) -> bool:
     """Whether the browser runs here and means this machine: a name of another site may be made to point here."""
+    if _came_through_a_proxy(request):
+        return False
     name = _name_of(request.headers.get("host", ""))
     return _is_loopback(request.client.host if request.client else "") and (name == "localhost" or _is_loopback(name))
+
+
+def _came_through_a_proxy(request: Request) -> bool:
+    """Whether a proxy sent it for a browser elsewhere. No browser speaks HTTP/1.0, which nginx does by default."""
+    return request.scope.get("http_version") == "1.0" or any(name.startswith(_OF_PROXIES) for name in request.headers)
 
 
 def _host_of(origin: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 
+from recsys_platform.common.pseudonyms import Pseudonyms
 from recsys_platform.config.factories import experiments_of, hub_of, registry_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import DESTINATIONS, world_file
@@ -118,6 +119,7 @@ def gateway_of(settings: Settings, *, forwards: bool = True) -> Gateway:
         limits=Limits(parse_quotas(settings.api_limits), shared),
         metrics=metrics,
         shared=shared,
+        pseudonyms=Pseudonyms(settings.pii_salt.get_secret_value() if settings.pii_salt else None),
         access=Access(key_store_of(settings), tokens_of(settings)),
     )
 

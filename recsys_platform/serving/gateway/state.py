@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from recsys_platform.common.pseudonyms import Pseudonyms
 from recsys_platform.serving.bounded import Bounded
 from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.following import Follower
@@ -36,6 +37,8 @@ class Gateway:
     exposures: Bounded[tuple[str | None, Answer]] = field(default_factory=lambda: Bounded(20_000))
     backend: Backend | None = None
     shared: SharedRedis | None = None
+    pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
+    """How ids that are e-mail addresses stand in the marts."""
 
     def __post_init__(self) -> None:
         """Make what answers."""
@@ -46,6 +49,7 @@ class Gateway:
             self.recent,
             lambda what: self.metrics.failures.labels(what).inc(),
             self.backend,
+            self.pseudonyms,
         )
 
     @property

@@ -20,7 +20,7 @@ from recsys_platform.recommender.registry.files import MANIFEST, file_sha256
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.serving.artifact import artifact_name, load_artifact, write_artifact
 from recsys_platform.serving.errors import ArtifactError, SnapshotError
-from recsys_platform.serving.folders import draft_folder, put_in_place
+from recsys_platform.serving.folders import draft_folder, mark_used, put_in_place, remove_unused
 from recsys_platform.serving.following import ARTIFACTS, SNAPSHOTS, ServedModel
 from recsys_platform.serving.snapshot import ITEMS, RULES, current_version, items_in, read_manifest, rules_in
 
@@ -48,11 +48,15 @@ def write_host_folder(home: Path, registry: Registry, version: str) -> Path:
             f"{info.label} and the serving snapshot {published} are about other item catalogs: run `recsys run`."
         )
     artifact = home / ARTIFACTS / artifact_name(info.label, info.content)
+    mark_used(artifact)  # before it is read, so that nobody removes it meanwhile
     if not artifact.exists():
         write_artifact(registry.load(version), home / ARTIFACTS)
     catalog = _Catalog(info.catalogue_hash, {name: manifest["files"][name] for name in (ITEMS, RULES)})
     digests = "".join(digest[:6] for digest in catalog.files.values())
-    return _written(home / HOSTS / f"{artifact.name}-{digests}", artifact, snapshot, catalog)
+    written = _written(home / HOSTS / f"{artifact.name}-{digests}", artifact, snapshot, catalog)
+    mark_used(written)
+    remove_unused(written.parent, {written.name})
+    return written
 
 
 def _written(folder: Path, artifact: Path, snapshot: Path, catalog: _Catalog) -> Path:
