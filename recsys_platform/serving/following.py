@@ -76,6 +76,14 @@ class Follower:
         self._thread = threading.Thread(target=self._poll, name="follow-registry", daemon=True)
         self._thread.start()
 
+    def reopen(self) -> None:
+        """Open what is served again in a process that parted from another one; if it is gone meanwhile, `start` loads what is new."""
+        try:
+            if self.served.snapshot:
+                self.served.snapshot.reopen()
+        except SnapshotError:
+            self.served = Served()
+
     def stop(self) -> None:
         """Stop the thread."""
         self._stop.set()

@@ -308,19 +308,31 @@ class Snapshot:
         """Open and check a snapshot. Raises SnapshotError if a file is missing or was changed."""
         self.folder, self.manifest = folder, read_manifest(folder)
         self.version: str = self.manifest["version"]
+        self._open()
+        self.has_aliases = ALIASES in self._databases
+        self.events_since = int(self.manifest.get("events", {}).get("since", 0))
+        # Read now: the folder may be removed while this process goes on with it.
+        self.items, self.rules, self.signals = _items_of(folder), _rules_of(folder), _signals_of(folder)
+
+    def reopen(self) -> None:
+        """Open the file again in a process that parted from another one: LMDB's environment belongs to the process that opened it."""
+        self._environment.close()
+        self._open()
+
+    def _open(self) -> None:
         try:
             self._environment = lmdb.open(
-                str(folder), readonly=True, lock=False, max_dbs=len(_ALL_DATABASES), readahead=False, max_spare_txns=32
+                str(self.folder),
+                readonly=True,
+                lock=False,
+                max_dbs=len(_ALL_DATABASES),
+                readahead=False,
+                max_spare_txns=32,
             )
             self._databases = {name: self._environment.open_db(name.encode(), create=False) for name in DATABASES}
             self._databases |= dict(self._open_if_there(ALIASES, EVENTS))
         except lmdb.Error as error:
-            raise SnapshotError(f"The serving snapshot {folder} cannot be opened: {error}.") from error
-        # Read now: the folder may be removed while this process goes on with it.
-        self.items, self.rules, self.signals = _items_of(folder), _rules_of(folder), _signals_of(folder)
-
-        self.has_aliases = ALIASES in self._databases
-        self.events_since = int(self.manifest.get("events", {}).get("since", 0))
+            raise SnapshotError(f"The serving snapshot {self.folder} cannot be opened: {error}.") from error
 
     def _open_if_there(self, *names: str) -> Iterator[tuple[str, Any]]:
         """The databases that a snapshot may lack, and that are not empty."""

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,11 +32,20 @@ def wait_until(reached: Callable[[], bool], seconds: float = 60, what: str = "")
 class ServerProcess:
     """A server of a world: started with the block, killed after it. `settings`: without `RECSYS_`, in lower case."""
 
-    def __init__(self, command: str, home: Path, *, ready: str, port: int | None = None, **settings: str) -> None:
+    def __init__(
+        self,
+        command: str,
+        home: Path,
+        *,
+        ready: str,
+        port: int | None = None,
+        arguments: Sequence[str] = (),
+        **settings: str,
+    ) -> None:
         self.home, self.port, self.ready = home, port or free_port(), ready
         self.url = f"http://127.0.0.1:{self.port}"
         name = str(Path(sys.executable).with_name("recsys"))
-        self._command = [name, command, "--port", str(self.port)]
+        self._command = [name, command, "--port", str(self.port), *arguments]
         given = {f"RECSYS_{name.upper()}": value for name, value in settings.items()}
         self._environment = {**os.environ, "RECSYS_HOME": str(home), **given}
         self.log = home / f"{command}-{self.port}.log"

@@ -1,6 +1,8 @@
 """`recsys serve` and `recsys keys`: the recommendation API and who may call it."""
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -17,17 +19,31 @@ keys = typer.Typer(help="API keys of the recommendation API.", no_args_is_help=T
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API.")] = 8000,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes behind the port; more than one need RECSYS_REDIS_URL.")
+    ] = 1,
 ) -> None:
     """Serve the recommendation API on this world."""
+    with TemporaryDirectory(prefix="recsys-metrics-") as folder:
+        if workers > 1:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when the library is imported, below
+        _serve(host, port, workers)
+
+
+def _serve(host: str, port: int, workers: int) -> None:
     from recsys_platform.serving.gateway import server
 
     settings = open_world()
+    server.check_workers(settings, workers)
     store = server.key_store_of(settings)
     OUT.print(f"Recommendation API on http://{host}:{port}: a page to look at, its documents at /docs; Ctrl+C ends it.")
     if settings.env == "local" and not store.keys():
         _, text = store.create("first key of this world")
         OUT.print(f"A first key, shown once: {text}", soft_wrap=True)
-    server.serve(settings, host=host, port=port)
+    if workers > 1:
+        server.serve_workers(settings, host=host, port=port, workers=workers)
+    else:
+        server.serve(settings, host=host, port=port)
 
 
 def model_host(

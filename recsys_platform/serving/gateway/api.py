@@ -3,6 +3,7 @@
 Belongs here: which endpoints there are and who may call them. Does not: what they do (handlers.py, events.py).
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -142,7 +143,10 @@ def create_app(gateway: Gateway) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         gateway.follower.start()
         gateway.spool.start()
+        watching = asyncio.ensure_future(_publish_figures(gateway)) if gateway.metrics.is_of_workers else None
         yield
+        if watching:
+            watching.cancel()
         gateway.follower.stop()
         gateway.spool.stop()
         if gateway.shared:
@@ -151,6 +155,13 @@ def create_app(gateway: Gateway) -> Starlette:
     routes = [route_of(each, gateway) for each in ENDPOINTS]
     public = [openapi_route(ENDPOINTS), portal_route(ENDPOINTS, gateway.limits.quotas), *page_routes(gateway)]
     return Starlette(routes=[*routes, *public], lifespan=lifespan, exception_handlers={HTTPException: _http_problem})
+
+
+async def _publish_figures(gateway: Gateway) -> None:
+    """Set the figures that are read when metrics are asked for, for the worker that is asked for all."""
+    while True:
+        gateway.metrics.set_spool(gateway.spool)
+        await asyncio.sleep(1)
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:

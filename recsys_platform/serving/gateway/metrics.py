@@ -1,11 +1,13 @@
 """Metrics of the gateway in Prometheus' format."""
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.recommending import Source
@@ -18,7 +20,8 @@ class Metrics:
     """Rate, errors and duration by route, answers by rung of the ladder, events by what became of them."""
 
     def __init__(self) -> None:
-        """Metrics of one process."""
+        """Metrics of one process, or of workers that write theirs into the folder that the library reads from the environment."""
+        self.is_of_workers = "PROMETHEUS_MULTIPROC_DIR" in os.environ
         self.registry = CollectorRegistry()
         self._requests = Counter("recsys_requests", "Requests.", ["route", "status"], registry=self.registry)
         self._seconds = Histogram(
@@ -30,12 +33,19 @@ class Metrics:
         self.events = Counter("recsys_events", "Posted events.", ["verdict"], registry=self.registry)
         cached = Counter("recsys_cache", "Lists from the cache, or not.", ["result"], registry=self.registry)
         self.cache = {result: cached.labels(result) for result in ("hit", "miss")}
-        self._spool = Gauge("recsys_spool", "Events of the spool since the start.", ["what"], registry=self.registry)
+        self._spool = Gauge(
+            "recsys_spool",
+            "Events of the spool since the start.",
+            ["what"],
+            registry=self.registry,
+            multiprocess_mode="sum",
+        )
         self._destinations = Gauge(
             "recsys_destination",
             "Events delivered, dead or dropped since the start; files and bytes that wait.",
             ["destination", "what"],
             registry=self.registry,
+            multiprocess_mode="sum",
         )
 
     def set_spool(self, spool: EventSpool) -> None:
@@ -67,5 +77,9 @@ class Metrics:
         return observe
 
     def text(self) -> bytes:
-        """All metrics as Prometheus reads them."""
-        return generate_latest(self.registry)
+        """All metrics as Prometheus reads them; sums over the workers, if there are several."""
+        if not self.is_of_workers:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

@@ -4,11 +4,14 @@ Belongs here: building the gateway from settings, and uvicorn. Does not: the API
 """
 
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 
+from recsys_platform.common.errors import InputError
 from recsys_platform.common.pseudonyms import Pseudonyms
 from recsys_platform.config.factories import experiments_of, hub_of, registry_of
 from recsys_platform.config.settings import Settings
@@ -25,6 +28,7 @@ from recsys_platform.serving.gateway.limits import Limits, parse_quotas
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.gateway.tokens import Provider, Tokens
+from recsys_platform.serving.gateway.workers import Workers
 from recsys_platform.serving.model_hosts import Host, HttpHost, ModelHosts
 from recsys_platform.serving.recent_events import RecentEventsInMemory
 from recsys_platform.serving.recent_events_redis import RecentEventsInRedis
@@ -33,6 +37,13 @@ from recsys_platform.serving.shared_redis import SharedRedis
 
 PORT = 8000
 _SAGEMAKER = "sagemaker://"
+_OPTIONS: dict[str, Any] = {
+    "access_log": False,
+    "log_level": "warning",
+    "server_header": False,
+    "h11_max_incomplete_event_size": 16_384,
+    "timeout_graceful_shutdown": 10,
+}
 
 
 def key_store_of(settings: Settings) -> KeyStore:
@@ -131,13 +142,22 @@ def app_of(settings: Settings) -> Starlette:
 
 def serve(settings: Settings, *, host: str, port: int) -> None:
     """Serve the API until a signal ends it; running requests are answered first."""
-    uvicorn.run(
-        app_of(settings),
-        host=host,
-        port=port,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        h11_max_incomplete_event_size=16_384,
-        timeout_graceful_shutdown=10,
-    )
+    uvicorn.run(app_of(settings), host=host, port=port, **_OPTIONS)
+
+
+def check_workers(settings: Settings, workers: int) -> None:
+    """Raise InputError unless so many workers can agree with each other."""
+    if workers > 1 and settings.redis_url is None:
+        raise InputError(
+            f"--workers {workers} needs RECSYS_REDIS_URL, through which workers share recent events and limits: "
+            "set it, or serve with one worker."
+        )
+    if workers > 1 and sys.platform != "linux":
+        raise InputError("--workers needs Linux: elsewhere start several gateways, each on a port of its own.")
+
+
+def serve_workers(settings: Settings, *, host: str, port: int, workers: int) -> None:
+    """Serve the API with several processes until a signal ends them; running requests are answered first."""
+    gateway = gateway_of(settings)
+    config = uvicorn.Config(create_app(gateway), host=host, port=port, **_OPTIONS)
+    Workers(config, workers, before_start=gateway.follower.refresh, on_start=gateway.follower.reopen).run()
