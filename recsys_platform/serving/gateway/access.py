@@ -6,6 +6,8 @@ Belongs here: from headers to a caller. Does not: how keys are kept (keys.py), h
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from recsys_platform.serving.gateway.keys import ApiKeyError, Key, KeyStore, Role, Tier
 from recsys_platform.serving.gateway.problems import ProblemError
 from recsys_platform.serving.gateway.tokens import TokenError, Tokens
@@ -16,8 +18,7 @@ _BAD_TOKEN = {"www-authenticate": 'Bearer realm="recsys", error="invalid_token"'
 _HOW = "send `Authorization: Bearer KEY` with a key of `recsys keys create`"
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who calls. `name`: the id of the key, or a hash of the token's subject, for limits and logs.
 
     `user_id`: the only reader that this caller may see, None for all.

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from recsys_platform.serving.gateway import handlers
+from recsys_platform.serving.gateway.dispatch import Application
 from recsys_platform.serving.gateway.endpoints import Endpoint, route_of
 from recsys_platform.serving.gateway.events import post_events
 from recsys_platform.serving.gateway.keys import Role
@@ -154,7 +155,7 @@ def create_app(gateway: Gateway) -> Starlette:
 
     routes = [route_of(each, gateway) for each in ENDPOINTS]
     public = [openapi_route(ENDPOINTS), portal_route(ENDPOINTS, gateway.limits.quotas), *page_routes(gateway)]
-    return Starlette(routes=[*routes, *public], lifespan=lifespan, exception_handlers={HTTPException: _http_problem})
+    return Application(routes, public, lifespan=lifespan, exception_handlers={HTTPException: _http_problem})
 
 
 async def _publish_figures(gateway: Gateway) -> None:

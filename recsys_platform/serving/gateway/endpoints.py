@@ -4,8 +4,8 @@ Belongs here: what happens to every request before and after its handler. Does n
 (api.py).
 """
 
+import re
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from recsys_platform.common.random_ids import random_uuid
 from recsys_platform.serving.gateway.access import Caller
 from recsys_platform.serving.gateway.keys import Role
 from recsys_platform.serving.gateway.problems import ProblemError, problem_reply
@@ -33,11 +34,9 @@ PATH_ID = Annotated[
     ),
 ]
 """No id has a NUL in it: keys of guests begin with one."""
-_Path = dict[str, PATH_ID]
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request that passed access, limits and validation."""
 
     request_id: str
@@ -90,11 +89,13 @@ class _EndpointApp:
         self.endpoint, self.gateway = endpoint, gateway
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(endpoint.body).decode if endpoint.body is not None else None
+        # A struct, because msgspec works out any other type at each call.
+        self._path = msgspec.defstruct("Path", [(name, PATH_ID) for name in re.findall(r"{(\w+)}", endpoint.path)])
         self._query_of = lru_cache(1 << 10)(self._parse_query)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, headers = time.perf_counter(), _headers_of(scope)
-        request_id = str(uuid.uuid4())  # never the client's: clicks must find one list
+        request_id = random_uuid()  # never the client's: clicks must find one list
         limits: Mapping[str, str] = {}
         try:
             caller = await self.gateway.access.caller_of(headers, self.endpoint.roles)
@@ -122,7 +123,9 @@ class _EndpointApp:
     ) -> Reply:
         endpoint, gateway = self.endpoint, self.gateway
         query = self._query_of(scope["query_string"])
-        path = _validated(lambda: msgspec.convert(scope["path_params"], _Path), "path")
+        path = scope["path_params"]
+        if path:
+            _validated(lambda: msgspec.convert(path, self._path), "path")
         body = await self._body(receive) if self._decode else None
         call = Call(request_id, caller, path, query, body, headers)
         if gateway.recent.is_shared and endpoint.reader_of:
@@ -132,7 +135,7 @@ class _EndpointApp:
             found = await run_in_threadpool(endpoint.handler, gateway, call)
         else:
             found = endpoint.handler(gateway, call)
-        if isawaitable(found):
+        if not isinstance(found, Reply) and isawaitable(found):
             found = await found
         return found if isinstance(found, Reply) else Reply(self._encode(found), endpoint.status)
 

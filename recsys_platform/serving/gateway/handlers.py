@@ -5,9 +5,7 @@ Belongs here: which list is asked for, and the exposure of each. Does not: event
 
 import asyncio
 import hashlib
-import uuid
 from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -16,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from recsys_platform.common.clock import utc_now
 from recsys_platform.common.languages import primary_subtag
+from recsys_platform.common.random_ids import random_uuid
 from recsys_platform.serving.gateway.endpoints import Call
 from recsys_platform.serving.gateway.prepared_lists import Prepared
 from recsys_platform.serving.gateway.problems import ProblemError
@@ -46,8 +45,7 @@ _PLACE = b"00000000-0000-0000-0000-request-id-0"
 """Stands in a prepared body where the request id goes; no id of ours has letters beyond f."""
 
 
-@dataclass(frozen=True)
-class Exposure:
+class Exposure(msgspec.Struct, frozen=True):
     """One list that a visitor was shown: the request that a click will name, where, by which route, to whom."""
 
     request_id: str
@@ -438,7 +436,7 @@ def _log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: m
     event = {
         "type": "track",
         "event": VIEWED,
-        "messageId": str(uuid.uuid4()),  # not the request id: a client may give one to two requests
+        "messageId": random_uuid(),  # not the request id: a client may give one to two requests
         "userId": exposure.user_id,
         "anonymousId": exposure.anonymous_id or (None if exposure.user_id else f"guest-{request_id}"),
         "timestamp": utc_now().isoformat(timespec="milliseconds"),

@@ -40,6 +40,9 @@ class Limits:
         self._memory = MemoryStore(options={"MAX_SIZE": _MOST_CALLERS})
         self._buckets = {tier: _bucket(self._memory, *quota) for tier, quota in self.quotas.items()}
         self._shared_buckets = PerLoop(self._make_shared_buckets)
+        self._policies = {
+            tier: f'"{tier}";q={burst};w={max(1, burst // rate)}' for tier, (rate, burst) in self.quotas.items()
+        }
         self._local: dict[tuple[Tier, int], Throttled] = {}
 
     @property
@@ -49,7 +52,7 @@ class Limits:
 
     def take(self, caller: Caller, cost: int) -> dict[str, str]:
         """Take tokens; return the `RateLimit` headers. Raises a problem with `Retry-After` if there are too few."""
-        return self._headers_of(caller, self._buckets[caller.tier].limit(_key_of(caller), cost))
+        return self._headers_of(caller, self._buckets[caller.tier].limiter.limit(_key_of(caller), cost))
 
     async def take_shared(self, caller: Caller, cost: int) -> dict[str, str]:
         """Take tokens of the bucket of all gateways, as `take` does; of this process' part of it while Redis is away."""
@@ -62,13 +65,13 @@ class Limits:
 
     def _headers_of(self, caller: Caller, found: RateLimitResult) -> dict[str, str]:
         state = found.state
-        rate, burst = self.quotas[caller.tier]
         reset = max(1, round(state.reset_after))
         headers = {
             "ratelimit": f'"{caller.tier}";r={max(0, state.remaining)};t={reset}',
-            "ratelimit-policy": f'"{caller.tier}";q={burst};w={max(1, burst // rate)}',
+            "ratelimit-policy": self._policies[caller.tier],
         }
         if found.limited:
+            rate, _ = self.quotas[caller.tier]
             wait = max(1, round(state.retry_after))
             detail = f"The tier {caller.tier} has {rate} tokens a second: try again in {wait} s."
             raise ProblemError("too-many-requests", detail, {**headers, "retry-after": str(wait)})
