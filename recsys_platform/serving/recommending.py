@@ -382,8 +382,11 @@ def _published(snapshot: Snapshot, user_id: str, profile: Profile, query: Query)
     listed = snapshot.listed("published", user_id)
     if not listed:
         return None
+    found = _listed_answer(snapshot, "published", listed, profile, query, REASONS[MATCHES])
+    if found.items or not query.offset:
+        return found if found.items else None
     first = _listed_answer(snapshot, "published", listed, profile, query.first_page(), REASONS[MATCHES])
-    return _listed_answer(snapshot, "published", listed, profile, query, REASONS[MATCHES]) if first.items else None
+    return found if first.items else None
 
 
 def _popular_rungs(snapshot: Snapshot, profile: Profile, query: Query) -> list[Callable[[], Answer | None]]:
@@ -402,8 +405,11 @@ def _listed_answer(
 ) -> Answer:
     """The books of a list that this reader may be shown, in order."""
     out = {*profile.out, *query.exclude}
-    kept = [each for each in listed if each.book_id not in out and _suits(snapshot, each.book_id, profile, query)]
-    items = [
+    left = [each for each in listed if each.book_id not in out]
+    suits = _suitable_books(snapshot, profile, query)
+    found = snapshot.books([each.book_id for each in left])
+    kept = [each for each, book in zip(left, found, strict=True) if book is not None and suits(book)]
+    page = [
         RecommendedBook(
             rank=rank,
             book_id=each.book_id,
@@ -412,9 +418,8 @@ def _listed_answer(
             because_book_id=each.because,
             propensity=1.0,
         )
-        for rank, each in enumerate(kept, 1)
+        for rank, each in enumerate(kept[query.offset : query.offset + query.k], query.offset + 1)
     ]
-    page = items[query.offset : query.offset + query.k]
     label = snapshot.manifest["model_versions"].get(kind, "")
     source: Source = "popular" if kind == "popular" else "published"
     return Answer(items=page, source=source, model=label.rpartition("-v")[0], model_version=label)
@@ -429,12 +434,19 @@ class _BookFacts(msgspec.Struct):
 _decode_facts = msgspec.json.Decoder(_BookFacts).decode
 
 
-def _suits(snapshot: Snapshot, book_id: str, profile: Profile, query: Query) -> bool:
-    """Whether a book is of the categories, and may be opened by a reader of that tier."""
-    found = snapshot.book(book_id)
-    facts = _decode_facts(found) if found else None
-    if facts is None or (facts.is_premium and profile.free and snapshot.rules.rules.premium):
-        return False
-    if query.language and primary_subtag(facts.language or "") != query.language:
-        return False
-    return not query.categories or bool({each.lower() for each in facts.categories or ()} & set(query.categories))
+def _suitable_books(snapshot: Snapshot, profile: Profile, query: Query) -> Callable[[bytes], bool]:
+    """Return whether a book, as JSON, is what is asked for and may be opened by the reader; most readers may open any."""
+    opens_all = not (profile.free and snapshot.rules.rules.premium)
+    if opens_all and not query.language and not query.categories:
+        return lambda _: True
+    categories = set(query.categories)
+
+    def suits(book: bytes) -> bool:
+        facts = _decode_facts(book)
+        if facts.is_premium and not opens_all:
+            return False
+        if query.language and primary_subtag(facts.language or "") != query.language:
+            return False
+        return not categories or bool({each.lower() for each in facts.categories or ()} & categories)
+
+    return suits

@@ -376,6 +376,11 @@ class Snapshot:
         """The attributes of a book as JSON; None for an unknown one."""
         return self._get("books", book_id)
 
+    def books(self, book_ids: Sequence[str]) -> list[bytes | None]:
+        """The attributes of books as JSON, None for unknown ones: a look-up for each in one transaction."""
+        with self._environment.begin(db=self._databases["books"]) as transaction:
+            return [transaction.get(_key(each)) for each in book_ids]
+
     def _get(self, database: str, key: str) -> bytes | None:
         with self._environment.begin(db=self._databases[database]) as transaction:
             found: bytes | None = transaction.get(_key(key))

@@ -410,6 +410,7 @@ def _recommended(gateway: Gateway, request_id: str, answer: Answer, route: Route
 
 def _items(gateway: Gateway, books: Sequence[RecommendedBook], request_id: str) -> list[Item]:
     snapshot = gateway.follower.served.snapshot
+    found = snapshot.books([each.book_id for each in books]) if snapshot else [None] * len(books)
     return [
         Item(
             rank=each.rank,
@@ -418,9 +419,9 @@ def _items(gateway: Gateway, books: Sequence[RecommendedBook], request_id: str) 
             reason=each.reason,
             because_book_id=each.because_book_id,
             request_id=request_id,
-            book=msgspec.Raw((snapshot.book(each.book_id) if snapshot else None) or b"{}"),
+            book=msgspec.Raw(book or b"{}"),
         )
-        for each in books
+        for each, book in zip(books, found, strict=True)
     ]
 
 
