@@ -50,6 +50,8 @@ _ALL_DATABASES = (*DATABASES, ALIASES, EVENTS)
 EVERYONE = "all"
 _LONGEST_KEY = 500
 """LMDB's keys have at most 511 bytes: a longer id is stored under its hash."""
+_KEPT_BOOK_BYTES, _ENTRY_BYTES = 16_000_000, 250
+"""What a process keeps of the books that it lists, at most, and what an entry takes beside its texts."""
 _BOOK_FIELDS = ("book_id", "title", "author", "language", "categories", "reading_minutes", "is_premium")
 
 
@@ -311,6 +313,8 @@ class Snapshot:
         self._open()
         self.has_aliases = ALIASES in self._databases
         self.events_since = int(self.manifest.get("events", {}).get("since", 0))
+        self._books: dict[str, bytes] = {}
+        self._books_bytes = 0
         # Read now: the folder may be removed while this process goes on with it.
         self.items, self.rules, self.signals = _items_of(folder), _rules_of(folder), _signals_of(folder)
 
@@ -377,9 +381,21 @@ class Snapshot:
         return self._get("books", book_id)
 
     def books(self, book_ids: Sequence[str]) -> list[bytes | None]:
-        """The attributes of books as JSON, None for unknown ones: a look-up for each in one transaction."""
+        """The attributes of books as JSON, None for unknown ones."""
+        found = list(map(self._books.get, book_ids))
+        if None in found:
+            self._read_books({book for book, known in zip(book_ids, found, strict=True) if known is None})
+            found = [self._books.get(book) or self.book(book) for book in book_ids]
+        return found
+
+    def _read_books(self, book_ids: Iterable[str]) -> None:
+        """Keep the attributes of books, as long as there is room: the same ones are listed again and again."""
         with self._environment.begin(db=self._databases["books"]) as transaction:
-            return [transaction.get(_key(each)) for each in book_ids]
+            for book_id in book_ids:
+                book = transaction.get(_key(book_id))
+                if book is not None and self._books_bytes < _KEPT_BOOK_BYTES:
+                    self._books[book_id] = book
+                    self._books_bytes += len(book) + len(book_id) + _ENTRY_BYTES
 
     def _get(self, database: str, key: str) -> bytes | None:
         with self._environment.begin(db=self._databases[database]) as transaction:
