@@ -17,9 +17,11 @@ from recsys_platform.recommender.models.scoring import (
     TILE,
     add_rows,
     add_sparse_rows,
-    gather_sparse,
+    least_squares_shares,
     mean_and_deviation,
     multiply,
+    weighted_entries,
+    weighted_sparse_entries,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -136,10 +138,26 @@ def test_a_model_of_vectors_whose_scores_are_all_equal_adds_nothing() -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 2**32), st.lists(st.integers(0, 6), max_size=5), st.lists(st.integers(-1, 6), max_size=9))
-def test_entries_of_a_sparse_matrix_are_gathered_also_for_columns_named_twice(seed, rows, columns):
-    dense = np.random.default_rng(seed).integers(0, 3, (7, 7)).astype(np.float32)
+@given(st.integers(0, 2**32), st.lists(st.integers(-1, 6), max_size=5), st.lists(st.integers(-1, 6), max_size=9))
+def test_entries_of_a_matrix_are_weighted_by_row_also_for_columns_named_twice(seed, rows, columns):
+    random = np.random.default_rng(seed)
+    dense = random.integers(0, 3, (7, 7)).astype(np.float32)
     matrix = sparse.csr_array(dense)
-    at = np.array(columns, np.int32)
-    found = gather_sparse(np.array(rows, np.int32), at, matrix.data, matrix.indices, matrix.indptr)
-    assert found.tolist() == (dense[rows][:, np.maximum(at, 0)] * (at >= 0)).tolist()
+    own, listed = np.array(rows, np.int32), np.array(columns, np.int32)
+    weights = random.random(len(own)).astype(np.float32)
+    known = (own >= 0)[:, None] & (listed >= 0)[None, :]
+    expected = dense[np.maximum(own, 0)][:, np.maximum(listed, 0)] * known * weights[:, None]
+    of_sparse = weighted_sparse_entries(own, listed, weights, matrix.data, matrix.indices, matrix.indptr)
+    assert of_sparse.tolist() == weighted_entries(own, listed, weights, dense).tolist() == expected.tolist()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 6))
+def test_least_squares_shares_of_a_few_books_are_those_of_the_whole_system(seed, size):
+    random = np.random.default_rng(seed)
+    books = random.normal(size=(9, 5)).astype(np.float32)
+    gram = books.T.astype(np.float64) @ books + 2 * np.eye(5)
+    liked, confidence = random.choice(9, size, replace=False).astype(np.int32), 5 * random.random(size)
+    own = books[liked].astype(np.float64)
+    expected = np.linalg.solve(gram + (own.T * (confidence - 1)) @ own, own.T * confidence).T
+    assert np.allclose(least_squares_shares(liked, confidence, books, np.linalg.inv(gram)), expected)

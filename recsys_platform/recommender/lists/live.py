@@ -109,7 +109,7 @@ class LiveRecommender:
         history = history_of(reader.history, len(self.items.book_ids))
         scores = self._score_histories(reader, history)
         shown = self._list_of(scores, self._rules_of(reader, among), k, seed if explore else None)
-        length = int((shown.books[0] != NONE).sum())
+        length = k if k > 0 and shown.books[0, -1] != NONE else int((shown.books[0] != NONE).sum())
         books = shown.books[0, :length]
         values = scores[0, books]
         if self._promoted:

@@ -36,7 +36,7 @@ class Histories:
     @cached_property
     def lengths(self) -> IntArray:
         """Number of liked books per reader, shape (n_readers,)."""
-        return np.diff(self.starts)
+        return self.starts[1:] - self.starts[:-1]
 
     @cached_property
     def reader(self) -> IntArray:

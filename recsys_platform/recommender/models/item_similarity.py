@@ -13,7 +13,13 @@ from scipy import sparse
 
 from recsys_platform.recommender.arrays import AnyArray, BoolArray, Csr, FloatArray, IntArray
 from recsys_platform.recommender.models.histories import Histories, ages_in_order, rank_decay
-from recsys_platform.recommender.models.scoring import add_rows, add_sparse_rows, gather_sparse, place_columns
+from recsys_platform.recommender.models.scoring import (
+    add_rows,
+    add_sparse_rows,
+    place_columns,
+    weighted_entries,
+    weighted_sparse_entries,
+)
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,11 @@ class ItemSimilarityModel:
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:
         """The terms of the sum."""
         own, listed = self._index_among_chosen[history.books], self._index_among_chosen[books]
-        rows, columns = np.maximum(own, 0), np.maximum(listed, 0)
+        weights = rank_decay(history.age, self.half_life)
         if isinstance(self.similarity, np.ndarray):
-            terms = self.similarity[rows[:, None], columns]  # not [rows][:, columns], which copies whole rows first
-        else:
-            terms = gather_sparse(rows, listed, self.similarity.data, self.similarity.indices, self.similarity.indptr)
-        known = (own >= 0)[:, None] & (listed >= 0)[None, :]
-        return np.asarray(terms * known * rank_decay(history.age, self.half_life)[:, None], dtype=np.float32)
+            return weighted_entries(own, listed, weights, self.similarity)
+        parts = (self.similarity.data, self.similarity.indices, self.similarity.indptr)
+        return weighted_sparse_entries(own, listed, weights, *parts)
 
     def personal(self, users: IntArray) -> BoolArray:
         """Whether each user liked a book that has weight in the score of another."""

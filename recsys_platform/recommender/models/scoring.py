@@ -181,24 +181,46 @@ def place_columns(scores: AnyArray, columns: AnyArray, everything: AnyArray) -> 
 
 
 @njit(cache=True, nogil=True)
-def gather_sparse(rows: AnyArray, columns: AnyArray, data: AnyArray, indices: AnyArray, indptr: AnyArray) -> AnyArray:
-    """Return the entries of a sparse matrix, given as its three CSR arrays, at some rows and columns; dense, float32.
+def weighted_entries(rows: AnyArray, columns: AnyArray, weights: AnyArray, matrix: AnyArray) -> AnyArray:
+    """Return the entries of a matrix at some rows and columns, times the weight of the row; float32.
 
-    -1 stands for a column that is 0 everywhere.
+    -1 stands for a row or column that is 0 everywhere.
     """
+    found = np.zeros((len(rows), len(columns)), np.float32)
+    for number in range(len(rows)):
+        if rows[number] >= 0:
+            for place in range(len(columns)):
+                if columns[place] >= 0:
+                    found[number, place] = matrix[rows[number], columns[place]] * weights[number]
+    return found
+
+
+@njit(cache=True, nogil=True)
+def weighted_sparse_entries(
+    rows: AnyArray, columns: AnyArray, weights: AnyArray, data: AnyArray, indices: AnyArray, indptr: AnyArray
+) -> AnyArray:
+    """As `weighted_entries`, for a sparse matrix given as its three CSR arrays."""
     found = np.zeros((len(rows), len(columns)), np.float32)
     place_of = np.full(len(indptr) - 1, -1, np.int32)
     for place in range(len(columns)):
         if columns[place] >= 0:
             place_of[columns[place]] = place
     for number in range(len(rows)):
-        for entry in range(indptr[rows[number]], indptr[rows[number] + 1]):
-            if place_of[indices[entry]] >= 0:
-                found[number, place_of[indices[entry]]] = data[entry]
+        if rows[number] >= 0:
+            own = slice(indptr[rows[number]], indptr[rows[number] + 1])
+            _put_entries(data[own], indices[own], weights[number], place_of, found[number])
     for place in range(len(columns)):  # a column that is named again
         if columns[place] >= 0:
             found[:, place] = found[:, place_of[columns[place]]]
     return found
+
+
+@njit(cache=True, nogil=True)
+def _put_entries(data: AnyArray, indices: AnyArray, weight: float, place_of: AnyArray, found: AnyArray) -> None:
+    """Set `found` at the places of the entries of one row, those that have one."""
+    for entry in range(len(data)):
+        if place_of[indices[entry]] >= 0:
+            found[place_of[indices[entry]]] = data[entry] * weight
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})

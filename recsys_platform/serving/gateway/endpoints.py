@@ -140,7 +140,7 @@ class _EndpointApp:
         return found if isinstance(found, Reply) else Reply(self._encode(found), endpoint.status)
 
     def _parse_query(self, text: bytes) -> Any:
-        pairs = dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True))
+        pairs = _pairs_of(text.decode("latin-1"))
         return _validated(lambda: msgspec.convert(pairs, self.endpoint.query, strict=False), "query")
 
     async def _body(self, receive: Receive) -> Any:
@@ -148,6 +148,14 @@ class _EndpointApp:
         decode = self._decode
         assert decode is not None  # noqa: S101  # for mypy: asked before
         return _validated(lambda: _decoded_body(content, self.endpoint.body, decode), "body")
+
+
+def _pairs_of(text: str) -> dict[str, str]:
+    """The parameters of a query string; the last of a name that is there twice."""
+    if "%" in text or "+" in text:
+        return dict(parse_qsl(text, keep_blank_values=True))
+    parts = (part.partition("=") for part in text.split("&") if part)
+    return {name: value for name, _, value in parts}
 
 
 def _headers_of(scope: Scope) -> dict[str, str]:
