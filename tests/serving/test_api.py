@@ -1,5 +1,6 @@
 """The recommendation API, called over HTTP as an app calls it."""
 
+import datetime as dt
 import gzip
 import json
 import shutil
@@ -12,11 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
+from recsys_platform.common.errors import HubError
 from recsys_platform.hub.layout import is_landing_key
 from recsys_platform.recommender.data.training_data import dataset_from_marts
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.recommender.registry.promotion import promote
 from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.gateway.api import ENDPOINTS
 from recsys_platform.serving.gateway.keys import KeyStore
 from tests.support.serving_world import Running, ServingWorld, event, make_world
@@ -277,6 +280,23 @@ def test_a_rung_that_breaks_is_replaced_by_the_next(api: Running, monkeypatch: p
     assert found["source"] == "published"
     assert api.recommended("nobody")["source"] == "popular"
     assert b'recsys_failures_total{what="rung"} 2.0' in api.client.get("/metrics").content
+
+
+def test_a_stream_that_refuses_events_is_named_while_readers_are_answered(
+    serving_world: ServingWorld, run_gateway: Start, tmp_path: Path
+) -> None:
+    def refuse(content: bytes, arrival: dt.datetime) -> None:
+        raise HubError("the stream refuses.")
+
+    api = run_gateway(serving_world, spool=EventSpool(tmp_path / "refused", refuse, flush_seconds=0.05))
+    api.recommended("u01")
+    until = time.monotonic() + 30
+    while "1 files of events" not in str(api.client.get("/readyz").json()["detail"]) and time.monotonic() < until:
+        time.sleep(0.02)
+    state = api.client.get("/readyz")
+    assert (state.status_code, state.json()["status"]) == (200, "ready")
+    assert state.json()["detail"].endswith("wait for landing: the stream refuses.")
+    assert b'recsys_destination{destination="landing",what="waiting_files"} 1.0' in api.client.get("/metrics").content
 
 
 @pytest.fixture(scope="module")

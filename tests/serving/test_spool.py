@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,60 @@ def test_a_thread_outlives_whatever_a_destination_raises_and_files_that_are_not_
     spool.stop()
     assert delivered == [b"tried", b'{"n":0}\n']
     assert (tmp_path / "notes.ready").exists()
+
+
+class CountingDestination:
+    """Counts events, slowly."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[bytes] = Counter()
+
+    def __call__(self, content: bytes, arrival: dt.datetime) -> None:
+        time.sleep(0.002)
+        self.seen.update(content.splitlines())
+
+
+def test_gateways_that_share_a_folder_send_every_event_once(tmp_path: Path) -> None:
+    destination = CountingDestination()
+    spools = [EventSpool(tmp_path, destination, flush_seconds=0.01) for _ in range(3)]
+    for spool in spools:
+        spool.start()
+    for number in range(300):
+        assert spools[number % 3].append({"n": number})
+        time.sleep(0.001)
+    for spool in spools:
+        spool.stop()
+    assert destination.seen == Counter(b'{"n":%d}' % number for number in range(300))
+
+
+def test_files_of_another_host_are_delivered_though_a_process_here_has_the_same_number(tmp_path: Path) -> None:
+    (tmp_path / f"20261122T235958000000-{os.getpid()}-1.open").write_bytes(b'{"n":1}\n')
+    (tmp_path / f"20261122T235959000000-0123456789ab-{os.getpid()}-2.ready").write_bytes(b'{"n":2}\n')
+    destination = Destination()
+    EventSpool(tmp_path, destination).flush()
+    assert destination.lines == [b'{"n":1}', b'{"n":2}']
+
+
+def test_a_spool_that_ends_does_not_wait_out_the_time_to_its_next_try(tmp_path: Path) -> None:
+    destination = Destination(failures=1_000)
+    spool = EventSpool(tmp_path, destination, flush_seconds=60)
+    spool.append({"n": 0})
+    spool.start()
+    until = time.monotonic() + 20
+    while not spool.landing.problem and time.monotonic() < until:
+        time.sleep(0.01)
+    destination.failures = 0
+    spool.stop()
+    assert destination.lines == [b'{"n":0}']
+
+
+def test_files_are_delivered_whatever_the_clock_said_when_they_were_written(tmp_path: Path) -> None:
+    times = iter([MOMENT, MOMENT - dt.timedelta(hours=1), MOMENT - dt.timedelta(hours=1)])
+    destination = Destination()
+    spool = EventSpool(tmp_path, destination, now=lambda: next(times))
+    for number in range(3):
+        spool.append({"n": number})
+        spool.hand_over()
+    spool.flush()
+    assert sorted(destination.lines) == [b'{"n":0}', b'{"n":1}', b'{"n":2}']
+    assert list(tmp_path.rglob("*.ready")) == []
