@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -19,7 +20,9 @@ from recsys_platform.recommender.data.training_data import dataset_from_marts
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.recommender.registry.promotion import promote
 from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving import recommending
 from recsys_platform.serving.exposures import EventSpool
+from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.api import ENDPOINTS
 from recsys_platform.serving.gateway.keys import KeyStore
 from tests.support.serving_world import Running, ServingWorld, event, make_world
@@ -375,6 +378,59 @@ def test_without_a_snapshot_the_gateway_says_that_it_is_not_ready(
         assert api.recommended("u01")["source"] == "none"
     finally:
         changing_world.home = home
+
+
+def test_without_a_snapshot_every_valid_request_is_answered(run_gateway: Start, changing_world: ServingWorld) -> None:
+    api = run_gateway(changing_world, follower=Follower(changing_world.home / "nowhere", changing_world.registry))
+    get, post = api.client.get, api.client.post
+    answers = [
+        *(
+            get("/v1/users/u01/recommendations"),
+            get("/v1/popular"),
+            get("/v1/books/b01/similar"),
+            get("/v1/users/u01/home"),
+        ),
+        *(post("/v1/recommendations", json={}), post("/v1/rank", json={"user_id": "u01", "book_ids": ["b01"]})),
+    ]
+    assert {each.status_code for each in answers} == {200}
+    assert {each.json().get("source", "none") for each in answers} == {"none"}
+    assert api.post(event("Book Finished", "b01")).status_code == 202
+
+
+def test_books_are_ranked_by_the_lists_when_no_model_answers(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = api.gateway.follower.served.snapshot
+    assert snapshot
+    published = [each.book_id for each in snapshot.listed("published", "u01") or []]
+    given = {"user_id": "u01", "book_ids": ["b39", "nothing", *reversed(published[:3])]}
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("a model that breaks")
+
+    monkeypatch.setattr(recommending, "ranked_answer", broken)
+    found = api.client.post("/v1/rank", json=given).json()
+    assert [each["book_id"] for each in found["items"]][:3] == published[:3]
+    assert (found["source"], found["unknown"]) == ("published", ["nothing"])
+    stranger = api.client.post("/v1/rank", json=given | {"user_id": "nobody"}).json()
+    assert (stranger["source"], len(stranger["items"])) == ("popular", len(found["items"]))
+
+
+def test_a_damaged_snapshot_stops_no_promotion_and_a_new_gateway_takes_the_one_before(
+    changing_world: ServingWorld, run_gateway: Start
+) -> None:
+    world, api = changing_world, run_gateway(changing_world)
+    before = api.gateway.follower.served.snapshot
+    newest = world.publish(parse_list_rules({}))
+    os.truncate(newest / "data.mdb", 1000)
+    wait_for(lambda: "data.mdb was changed" in (api.gateway.follower.error or ""))
+    world.registry.set_alias(PRODUCTION, world.versions["ease"], why="a promotion")
+    wait_for(lambda: api.recommended("u01")["model"] == "ease")
+    assert api.gateway.follower.served.snapshot is before
+    another = run_gateway(world, "another")
+    assert another.recommended("u01")["source"] == "live"
+    assert another.client.get("/readyz").status_code == 200
+    world.registry.set_alias(PRODUCTION, world.versions["item_knn"], why="as it was")
+    folder = world.publish(parse_list_rules({}))
+    wait_for(lambda: api.client.get("/readyz").json()["snapshot"] == folder.name)
 
 
 def test_a_batch_of_a_guest_who_signs_in_belongs_to_the_account_and_so_does_the_device_until_the_sign_out(

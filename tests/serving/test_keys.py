@@ -1,6 +1,7 @@
 """API keys: only a hash is kept, and a key works while it is valid, on every gateway of a world."""
 
 import datetime as dt
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,64 @@ def test_a_damaged_file_of_keys_opens_nothing(store: KeyStore) -> None:
     (store.folder / "keys.json").write_text("[{}]")
     with pytest.raises(ApiKeyError, match="cannot be read"):
         store.check(text)
+
+
+def directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "damaged": lambda path: path.write_bytes(b"[{}]"),
+    "empty": lambda path: path.write_bytes(b""),
+    "a folder": directory,
+    "gone": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+@pytest.mark.parametrize("name", ["keys.json", "pepper"])
+def test_known_keys_work_while_their_files_cannot_be_read_and_no_file_is_made_up(
+    what: str,
+    name: str,
+    store: KeyStore,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (revoked, dead), (key, text) = store.create("old"), store.create("app", days=1)
+    store.revoke(revoked.id)
+    gateway = KeyStore(store.folder, "local", clock)
+    assert gateway.check(text) == key
+    DAMAGES[what](store.folder / name)
+    made = sorted(store.folder.iterdir())
+    for _ in range(3):
+        assert gateway.check(text) == key
+    assert (gateway.check(dead), gateway.check(text[:-1] + "!")) == (None, None)
+    assert caplog.text.count("The last known keys are used") == 1
+    assert text.rpartition("_")[2] not in caplog.text
+    assert sorted(store.folder.iterdir()) == made
+    another = KeyStore(store.folder, "local", clock)
+    if (what, name) == ("gone", "keys.json"):
+        assert another.check(text) is None
+    else:
+        with pytest.raises(ApiKeyError):
+            another.check(text)
+    monkeypatch.setattr(keys, "FORGET_SECONDS", -1.0)
+    if name == "keys.json":
+        with pytest.raises(ApiKeyError):
+            gateway.check(text)
+    clock.later(days=1)
+    monkeypatch.setattr(keys, "FORGET_SECONDS", 60.0)
+    assert gateway.check(text) is None
+
+
+def test_a_pepper_that_is_lost_is_not_made_again(store: KeyStore) -> None:
+    store.create("app")
+    (store.folder / "pepper").unlink()
+    with pytest.raises(ApiKeyError, match="The pepper of the keys cannot be read"):
+        KeyStore(store.folder, "local").create("another")
+    assert not (store.folder / "pepper").exists()
 
 
 def test_keys_of_two_commands_at_once_are_both_kept(store: KeyStore, clock: Clock) -> None:

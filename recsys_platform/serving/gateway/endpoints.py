@@ -26,7 +26,7 @@ from recsys_platform.serving.gateway.replies import Reply, send_reply
 from recsys_platform.serving.gateway.schemas import NoQuery
 from recsys_platform.serving.gateway.state import Gateway
 
-MOST_BYTES = 1_000_000
+MOST_BYTES, MOST_QUERY_BYTES = 1_000_000, 16_384
 PATH_ID = Annotated[
     str,
     msgspec.Meta(
@@ -140,6 +140,8 @@ class _EndpointApp:
         return found if isinstance(found, Reply) else Reply(self._encode(found), endpoint.status)
 
     def _parse_query(self, text: bytes) -> Any:
+        if len(text) > MOST_QUERY_BYTES:  # what is parsed is remembered
+            raise ProblemError("invalid-request", f"The query has more than {MOST_QUERY_BYTES:,} bytes.")
         pairs = _pairs_of(text.decode("latin-1"))
         return _validated(lambda: msgspec.convert(pairs, self.endpoint.query, strict=False), "query")
 

@@ -95,7 +95,7 @@ class KeyStore:
     _read: tuple[tuple[int, ...], dict[str, Key]] | None = None
     _read_at: float = float("-inf")
     _last_pepper: bytes | None = None
-    _problem: str | None = None
+    _problems: dict[str, str] = field(default_factory=dict)
     _looked_at: float = -1.0
     _checked: dict[str, Key] = field(default_factory=dict)
 
@@ -162,11 +162,11 @@ class KeyStore:
         except (OSError, ApiKeyError) as error:
             return self._last_known(f"The keys cannot be read: {error}")
         self._read_at = time.monotonic()
-        self._report(None)
+        self._problems.pop("keys", None)
         return found
 
     def _last_known(self, problem: str) -> dict[str, Key]:
-        self._report(problem)
+        self._report("keys", problem)
         if self._read is None or time.monotonic() - self._read_at > FORGET_SECONDS:
             raise ApiKeyError(problem)
         return self._read[1]
@@ -180,11 +180,11 @@ class KeyStore:
             self._checked.clear()
         return self._read[1]
 
-    def _report(self, problem: str | None) -> None:
-        """Log once that keys cannot be read."""
-        if problem and problem != self._problem:
+    def _report(self, what: str, problem: str) -> None:
+        """Log once that something cannot be read."""
+        if problem != self._problems.get(what):
             _LOG.error("%s The last known keys are used, for a day at most.", problem)
-        self._problem = problem
+        self._problems[what] = problem
 
     def check(self, text: str) -> Key | None:
         """The key that a text is the secret of, if it is valid now; None otherwise. Compares in constant time.
@@ -235,10 +235,11 @@ class KeyStore:
             problem = f"The pepper of the keys in {self.folder} is damaged: restore it from a backup."
         if _PEPPER.fullmatch(found):
             self._last_pepper = found
+            self._problems.pop("pepper", None)
         elif self._last_pepper is None:
             raise ApiKeyError(problem)
         else:
-            self._report(problem)
+            self._report("pepper", problem)
         return self._last_pepper
 
     def _ensure_pepper(self) -> None:

@@ -6,7 +6,6 @@ Belongs here: building the gateway from settings, and uvicorn. Does not: the API
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,6 +15,7 @@ from recsys_platform.common.pseudonyms import Pseudonyms
 from recsys_platform.config.factories import experiments_of, hub_of, registry_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import DESTINATIONS, world_file
+from recsys_platform.serving.connections import OPTIONS
 from recsys_platform.serving.delivery import DeliveryQueue, Destination, QueueState, queue_state
 from recsys_platform.serving.destinations.config import load_destinations, queues_of
 from recsys_platform.serving.destinations.sending import in_batches
@@ -37,13 +37,6 @@ from recsys_platform.serving.shared_redis import SharedRedis
 
 PORT = 8000
 _SAGEMAKER = "sagemaker://"
-_OPTIONS: dict[str, Any] = {
-    "access_log": False,
-    "log_level": "warning",
-    "server_header": False,
-    "h11_max_incomplete_event_size": 16_384,
-    "timeout_graceful_shutdown": 10,
-}
 
 
 def key_store_of(settings: Settings) -> KeyStore:
@@ -142,7 +135,7 @@ def app_of(settings: Settings) -> Starlette:
 
 def serve(settings: Settings, *, host: str, port: int) -> None:
     """Serve the API until a signal ends it; running requests are answered first."""
-    uvicorn.run(app_of(settings), host=host, port=port, **_OPTIONS)
+    uvicorn.run(app_of(settings), host=host, port=port, **OPTIONS)
 
 
 def check_workers(settings: Settings, workers: int) -> None:
@@ -159,5 +152,5 @@ def check_workers(settings: Settings, workers: int) -> None:
 def serve_workers(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """Serve the API with several processes until a signal ends them; running requests are answered first."""
     gateway = gateway_of(settings)
-    config = uvicorn.Config(create_app(gateway), host=host, port=port, **_OPTIONS)
+    config = uvicorn.Config(create_app(gateway), host=host, port=port, **OPTIONS)
     Workers(config, workers, before_start=gateway.follower.refresh, on_start=gateway.follower.reopen).run()

@@ -15,6 +15,7 @@ from starlette.types import Lifespan
 from recsys_platform.config.factories import experiments_of, registry_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving.connections import OPTIONS
 from recsys_platform.serving.following import POLL_SECONDS, Follower
 from recsys_platform.serving.model_host.app import create_host
 from recsys_platform.serving.model_host.folder import FolderModel
@@ -66,12 +67,4 @@ def _poll(refresh: Callable[[], None], stop: threading.Event) -> None:
 
 def serve(app: Starlette, *, host: str, port: int) -> None:
     """Serve until a signal ends it; running requests are answered first."""
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
+    uvicorn.run(app, host=host, port=port, **OPTIONS)
