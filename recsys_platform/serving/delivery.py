@@ -15,6 +15,7 @@ import operator
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,9 +29,13 @@ from recsys_platform.common.errors import RecsysError
 
 _LOG = logging.getLogger(__name__)
 READY, DEAD = ".ready", ".dead"
+_DRAFT = ".new"
 _LONGEST_WAIT = 30.0
 _LOCK_SECONDS = 10.0
 _LONG_SECONDS = 120.0
+_LINES_AT_ONCE, _GIVE_WAY_SECONDS = 64, 0.0005
+"""So many events take less than a millisecond, after which another thread gets its turn."""
+_OLD_DRAFT_SECONDS = 3600
 _BLOCK = 512
 """Bytes of a block in the figures of a file system."""
 
@@ -106,6 +111,7 @@ class DeliveryQueue:
     def start(self) -> None:
         """Deliver in a thread of its own from now on."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        _remove_old_drafts(self.folder)
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name=f"deliver-{self.name}", daemon=True)
         self._thread.start()
@@ -129,12 +135,22 @@ class DeliveryQueue:
         content = path.read_bytes()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            selected = self.select(content) if self.select else content
+            selected = self._selected(content)
             if selected:
                 write_in_one_step(self.folder / path.name, selected)
         except OSError as error:
             self.figures.dropped += content.count(b"\n")
             _LOG.error("%s: events were dropped: %s", self.name, error)
+
+    def _selected(self, content: bytes) -> bytes:
+        """What the receiver gets of a file's events; requests are answered in between."""
+        if self.select is None:
+            return content
+        lines, selected = content.splitlines(keepends=True), []
+        for start in range(0, len(lines), _LINES_AT_ONCE):
+            selected.append(self.select(b"".join(lines[start : start + _LINES_AT_ONCE])))
+            time.sleep(_GIVE_WAY_SECONDS)
+        return b"".join(selected)
 
     def flush(self, lock_seconds: float = _LOCK_SECONDS) -> bool:
         """Deliver what waits, the oldest first. False if nothing of it could be delivered.
@@ -168,8 +184,8 @@ class DeliveryQueue:
             return f"{figures.dropped} events for {self.name} were dropped: its limit of disk space is reached."
         if self.problem is None and figures.oldest_seconds < _LONG_SECONDS:
             return None
-        waiting = f"{figures.waiting_files} files of events ({figures.waiting_bytes / 1e6:.1f} MB) wait for {self.name}"
-        return f"{waiting}: {(self.problem or 'it takes long').rstrip('.')}."
+        why = (self.problem or "it takes long").rstrip(".")
+        return f"{figures.waiting_bytes / 1e6:.1f} MB of events wait for {self.name}: {why}."
 
     def _drop_file(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -286,7 +302,7 @@ def arrival_of_file(path: Path) -> dt.datetime | None:
 
 def write_in_one_step(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, so that it is there as a whole or as it was."""
-    draft = path.with_suffix(".new")
+    draft = path.with_name(f"{path.name}-{uuid.uuid4().hex[:8]}{_DRAFT}")  # two processes may write the same
     try:
         with open(draft, "wb", opener=_private_opener) as file:
             file.write(content)
@@ -333,6 +349,14 @@ def replay_dead_letters(folder: Path) -> int:
             path.unlink()
             replayed += len(letters)
     return replayed
+
+
+def _remove_old_drafts(folder: Path) -> None:
+    """Remove what processes that were killed have half written."""
+    for path in folder.glob(f"*{_DRAFT}"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _OLD_DRAFT_SECONDS:
+                path.unlink()
 
 
 def _acquire_lock(file: int, seconds: float) -> bool:

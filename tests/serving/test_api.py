@@ -294,11 +294,11 @@ def test_a_stream_that_refuses_events_is_named_while_readers_are_answered(
     api = run_gateway(serving_world, spool=EventSpool(tmp_path / "refused", refuse, flush_seconds=0.05))
     api.recommended("u01")
     until = time.monotonic() + 30
-    while "1 files of events" not in str(api.client.get("/readyz").json()["detail"]) and time.monotonic() < until:
+    while "MB of events" not in str(api.client.get("/readyz").json()["detail"]) and time.monotonic() < until:
         time.sleep(0.02)
     state = api.client.get("/readyz")
     assert (state.status_code, state.json()["status"]) == (200, "ready")
-    assert state.json()["detail"].endswith("wait for landing: the stream refuses.")
+    assert state.json()["detail"].endswith("MB of events wait for landing: the stream refuses.")
     assert b'recsys_destination{destination="landing",what="waiting_files"} 1.0' in api.client.get("/metrics").content
 
 
