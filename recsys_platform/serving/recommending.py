@@ -31,6 +31,7 @@ Kind = Literal["published", "similar", "popular"]
 SIMILAR = "similar to this book"
 ANYBODY = Profile()
 """The profile where nobody is asked for: no book is out, no tier restricts."""
+_ANSWER_BYTES, _BOOK_BYTES = 500, 250
 EXPLORED = 20
 """Largest length of the beginning of a list in which exploration draws: half of the pool must be left to draw from."""
 
@@ -52,7 +53,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, offset=0)
 
 
-class RecommendedBook(msgspec.Struct, frozen=True, kw_only=True):
+class RecommendedBook(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A book of an answer; `propensity` is the probability of the book at its rank."""
 
     rank: int
@@ -63,7 +64,7 @@ class RecommendedBook(msgspec.Struct, frozen=True, kw_only=True):
     propensity: float
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An answer: `source` names the rung of the ladder, `model` and `model_version` what made the list."""
 
     items: Sequence[RecommendedBook]
@@ -74,6 +75,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a higher rung failed: such an answer is not kept."""
     draw_id: str = ""
     """Names what chance drew, for the books with a propensity below 1: another answer of the same draw repeats it."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return _ANSWER_BYTES + _BOOK_BYTES * len(self.items)
 
 
 class Backend(Protocol):

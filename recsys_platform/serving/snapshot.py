@@ -77,7 +77,7 @@ class Publication(msgspec.Struct, frozen=True):
     model_versions: dict[str, str]
 
 
-class ListedBook(msgspec.Struct, array_like=True, frozen=True):
+class ListedBook(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A book of a published list, best first."""
 
     book_id: str

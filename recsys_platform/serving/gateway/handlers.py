@@ -93,7 +93,7 @@ def _made_list(gateway: Gateway, key: ListKey) -> Prepared:
     answer = gateway.recommendations.for_user(key.user_id, asked, alias=route.model, salt=key.query.surface)
     prepared = _prepared(gateway, answer, route, _etag(key))
     if not answer.stands_in and key == _list_key(gateway, key.user_id, key.query):  # nothing changed meanwhile
-        gateway.lists.keep(key, prepared)
+        gateway.lists.keep(key, prepared, prepared.size)
     return prepared
 
 
@@ -116,7 +116,7 @@ async def _shared_list(gateway: Gateway, key: ListKey) -> Prepared:
     lists = gateway.shared_lists
     if lists and (found := await lists.get(_etag(key))):
         gateway.metrics.cache["hit"].inc()
-        gateway.lists.keep(key, found)
+        gateway.lists.keep(key, found, found.size)
         return found
     prepared = await run_in_threadpool(_made_list, gateway, key) if gateway.is_remote else _made_list(gateway, key)
     if lists and gateway.lists.get(key) is prepared:
@@ -453,4 +453,4 @@ def _log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: m
         },
     }
     gateway.spool.append(event)
-    gateway.exposures.keep(request_id, (exposure.user_id, answer))
+    gateway.exposures.keep(request_id, (exposure.user_id, answer), answer.size)

@@ -26,6 +26,11 @@ class Prepared:
     body: bytes
     shown: msgspec.Raw
 
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return len(self.body) + len(self.shown) + self.answer.size
+
 
 _Packed = tuple[Answer, str, bytes, bytes]
 _pack, _unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(_Packed).decode

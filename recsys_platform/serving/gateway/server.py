@@ -3,6 +3,7 @@
 Belongs here: building the gateway from settings, and uvicorn. Does not: the API (api.py).
 """
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -135,7 +136,11 @@ def app_of(settings: Settings) -> Starlette:
 
 def serve(settings: Settings, *, host: str, port: int) -> None:
     """Serve the API until a signal ends it; running requests are answered first."""
-    uvicorn.run(app_of(settings), host=host, port=port, **OPTIONS)
+    gateway = gateway_of(settings)
+    gateway.follower.refresh()
+    gc.collect()
+    gc.freeze()  # a collection that looks at all that was loaded would stop answers for a tenth of a second
+    uvicorn.run(create_app(gateway), host=host, port=port, **OPTIONS)
 
 
 def check_workers(settings: Settings, workers: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recsys_platform.common.pseudonyms import Pseudonyms
-from recsys_platform.serving.bounded import Bounded
+from recsys_platform.serving.bounded import BoundedCache
 from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.access import Access
@@ -18,6 +18,8 @@ from recsys_platform.serving.recommending import Answer, Backend, Recommendation
 from recsys_platform.serving.shared_redis import SharedRedis
 
 _LOG = logging.getLogger(__name__)
+LISTS_BYTES, EXPOSURES_BYTES = 64_000_000, 32_000_000
+"""What a process keeps of lists that are ready to send, and of exposures that may be explained."""
 
 
 @dataclass
@@ -33,8 +35,8 @@ class Gateway:
     access: Access
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
-    lists: Bounded[Prepared] = field(default_factory=lambda: Bounded(20_000))
-    exposures: Bounded[tuple[str | None, Answer]] = field(default_factory=lambda: Bounded(20_000))
+    lists: BoundedCache[Prepared] = field(default_factory=lambda: BoundedCache(LISTS_BYTES))
+    exposures: BoundedCache[tuple[str | None, Answer]] = field(default_factory=lambda: BoundedCache(EXPOSURES_BYTES))
     backend: Backend | None = None
     shared: SharedRedis | None = None
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
