@@ -28,7 +28,9 @@ from recsys_platform.serving.snapshot import EVERYONE, ListedBook, Profile, Snap
 _LOG = logging.getLogger(__name__)
 Source = Literal["live", "published", "popular", "none"]
 Kind = Literal["published", "similar", "popular"]
-SIMILAR = "similar to this book"
+SIMILAR, NEW = "similar to this book", "new"
+NEWEST = "newest"
+"""Stands for the model of a list of new books."""
 ANYBODY = Profile()
 """The profile where nobody is asked for: no book is out, no tier restricts."""
 _ANSWER_BYTES, _BOOK_BYTES = 500, 250
@@ -185,13 +187,22 @@ class Recommendations:
         snapshot = served.snapshot
         if snapshot is None:
             return _NOTHING
-        profile = self._profile_or_empty(user_id)
+        profile = self.profile_or_empty(user_id)
         seed = seed_of(user_id, str(self.epoch(user_id)), snapshot.version, _unpaged(query), salt)
         rungs: list[Callable[[], Answer | None]] = [
             lambda: self._backend.recommend(served, alias, profile, query, seed),
             lambda: _published(snapshot, user_id, profile, query),
         ]
         return _with_draw_id(self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)]), seed)
+
+    def without_model(self, user_id: str, query: Query) -> Answer:
+        """Recommendations for a reader by the lower rungs, where the model's take too long."""
+        snapshot = self._served().snapshot
+        if snapshot is None:
+            return _NOTHING
+        profile = self.profile_or_empty(user_id)
+        rungs = [lambda: _published(snapshot, user_id, profile, query), *_popular_rungs(snapshot, profile, query)]
+        return msgspec.structs.replace(self._first_answer(rungs), stands_in=True)
 
     def for_guest(self, profile: Profile, query: Query, request_id: str, *, alias: str = PRODUCTION) -> Answer:
         """Recommendations for a reader who brings the profile along."""
@@ -205,7 +216,7 @@ class Recommendations:
     def rank(self, user_id: str, books: Sequence[str], *, alias: str = PRODUCTION) -> Answer:
         """Order books for a reader, finished ones too; unknown books are left out."""
         served = self._served()
-        snapshot, profile = served.snapshot, self._profile_or_empty(user_id)
+        snapshot, profile = served.snapshot, self.profile_or_empty(user_id)
         rungs: list[Callable[[], Answer | None]] = [lambda: self._backend.rank(served, alias, profile, books)]
         if snapshot:
             rungs.append(lambda: _ranked_by_lists(snapshot, user_id, profile, books))
@@ -226,7 +237,15 @@ class Recommendations:
         snapshot = self._served().snapshot
         return self._first_answer(_popular_rungs(snapshot, profile, query)) if snapshot else _NOTHING
 
-    def _profile_or_empty(self, user_id: str) -> Profile:
+    def newest(self, query: Query, profile: Profile = ANYBODY) -> Answer:
+        """The books that were published last; for a reader if a profile is given."""
+        snapshot = self._served().snapshot
+        if snapshot is None:
+            return _NOTHING
+        found = _listed_answer(snapshot, "published", snapshot.newest_books, profile, query, NEW)
+        return msgspec.structs.replace(found, model=NEWEST, model_version=f"{NEWEST}-{snapshot.version}")
+
+    def profile_or_empty(self, user_id: str) -> Profile:
         """The profile; an empty one if it cannot be read, so that lower rungs answer."""
         try:
             return self.profile(user_id)

@@ -1,19 +1,23 @@
-"""Which model answers a visitor: the experiments of the world, read again within seconds, the last valid ones if they break.
+"""Which model answers a visitor, and which shelves a home page has: by files that are read again within seconds.
 
-Belongs here: keeping the experiments fresh. Does not: the assignment (experiments/assignment.py).
+Belongs here: keeping what was read fresh, and the last valid of it if it breaks. Does not: the assignment
+(experiments/assignment.py), the files (shelves.py, routing_store.py).
 """
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.experiments.assignment import Experiment, assign
 from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving.shelves import ShelfRule, default_shelves
 
 _LOG = logging.getLogger(__name__)
 NO_EXPERIMENT = "none"
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -25,35 +29,63 @@ class Route:
     variant: str = PRODUCTION
 
 
-class Routing:
-    """Routes visitors by the experiments that a function reads; what it cannot read is logged once, and the last ones stay."""
+class LastValid(Generic[Value]):
+    """What a function read last; while it raises RecsysError, which is logged once, the value stays."""
 
-    def __init__(self, read: Callable[[], Sequence[Experiment]] = tuple) -> None:
-        """`read`: gives the experiments; it may raise RecsysError."""
-        self._read = read
-        self._experiments: Sequence[Experiment] = ()
+    def __init__(self, what: str, read: Callable[[], Value], first: Value) -> None:
+        """`what`: for the log, such as `experiments`. `first`: the value before anything was read."""
+        self._what, self._read, self.value = what, read, first
         self.error: str | None = None
-        self._lock = threading.Lock()
 
     def refresh(self) -> None:
-        """Read the experiments again."""
+        """Read again."""
+        try:
+            self.value, self.error = self._read(), None
+        except RecsysError as error:
+            if str(error) != self.error:
+                _LOG.error("The %s stay as they are: %s", self._what, error)
+            self.error = str(error)
+
+
+class Routing:
+    """Routes visitors by experiments, and knows the shelves of a home page."""
+
+    def __init__(
+        self,
+        read: Callable[[], Sequence[Experiment]] = tuple,
+        read_shelves: Callable[[], Sequence[ShelfRule]] = default_shelves,
+    ) -> None:
+        """`read`, `read_shelves`: give experiments and shelves; they may raise RecsysError."""
+        self._experiments = LastValid[Sequence[Experiment]]("experiments", read, ())
+        self._shelves = LastValid[Sequence[ShelfRule]]("shelves", read_shelves, default_shelves())
+        self._lock = threading.Lock()
+
+    @property
+    def error(self) -> str | None:
+        """What is wrong with what was read last, if anything is."""
+        return "; ".join(filter(None, [self._experiments.error, self._shelves.error])) or None
+
+    @property
+    def shelves(self) -> Sequence[ShelfRule]:
+        """The shelves of a home page, from top to bottom."""
+        return self._shelves.value
+
+    def refresh(self) -> None:
+        """Read experiments and shelves again."""
         with self._lock:
-            try:
-                self._experiments, self.error = self._read(), None
-            except RecsysError as error:
-                if str(error) != self.error:
-                    _LOG.error("The experiments stay as they are: %s", error)
-                self.error = str(error)
+            self._experiments.refresh()
+            self._shelves.refresh()
 
     def route(self, visitor: str, surface: str) -> Route:
         """The route of a visitor on a surface."""
-        found = assign(self._experiments, visitor, surface)
+        found = assign(self._experiments.value, visitor, surface)
         return Route(found.variant.model, found.experiment, found.variant.name) if found else _PLAIN
 
     def models(self) -> tuple[str, ...]:
         """The aliases and versions that may answer, production first."""
-        named = (variant.model for each in self._experiments for variant in each.variants)
-        return tuple(dict.fromkeys((PRODUCTION, *named)))
+        named = [variant.model for each in self._experiments.value for variant in each.variants]
+        of_shelves = [each.model for each in self.shelves if each.source == "model"]
+        return tuple(dict.fromkeys((PRODUCTION, *named, *of_shelves)))
 
 
 _PLAIN = Route()

@@ -26,6 +26,7 @@ import lmdb
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recsys_platform.recommender.arrays import IntArray
@@ -48,6 +49,7 @@ DATABASES = ("profiles", *LISTS, "books")
 ALIASES, EVENTS = "aliases", "events"
 _ALL_DATABASES = (*DATABASES, ALIASES, EVENTS)
 EVERYONE = "all"
+_PUBLISHED, _AVAILABLE, _MOST_NEW = "published_at", "is_available", 1000
 _LONGEST_KEY = 500
 """LMDB's keys have at most 511 bytes: a longer id is stored under its hash."""
 _KEPT_BOOK_BYTES, _ENTRY_BYTES = 16_000_000, 250
@@ -311,6 +313,7 @@ class Snapshot:
         self.folder, self.manifest = folder, read_manifest(folder)
         self.version: str = self.manifest["version"]
         self._open()
+        self.newest_books = _newest_books(folder)
         self.has_aliases = ALIASES in self._databases
         self.events_since = int(self.manifest.get("events", {}).get("since", 0))
         self._books: dict[str, bytes] = {}
@@ -423,6 +426,20 @@ def _items_of(folder: Path) -> Dataset:
 def _rules_of(folder: Path) -> ListRules:
     """The list rules that the publication was made with."""
     return parse_list_rules(json.loads((folder / RULES).read_text(encoding="utf-8")), where=RULES)
+
+
+def _newest_books(folder: Path) -> list[ListedBook]:
+    """The books that were published last, of those that are available; none if the catalog does not say when."""
+    given = pq.ParquetFile(folder / ITEMS).schema_arrow.names
+    if _PUBLISHED not in given:
+        return []
+    table = pq.read_table(
+        folder / ITEMS, columns=[name for name in ("book_id", _PUBLISHED, _AVAILABLE) if name in given]
+    )
+    known = table.filter(pc.is_valid(table[_PUBLISHED]))
+    known = known.filter(pc.fill_null(known[_AVAILABLE], True)) if _AVAILABLE in given else known
+    newest = known.sort_by([(_PUBLISHED, "descending"), ("book_id", "ascending")]).slice(0, _MOST_NEW)
+    return [ListedBook(book) for book in newest["book_id"].cast(pa.string()).to_pylist()]
 
 
 def _signals_of(folder: Path) -> Signals:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from recsys_platform.serving.gateway import handlers
+from recsys_platform.serving.gateway import handlers, home
 from recsys_platform.serving.gateway.dispatch import Application
 from recsys_platform.serving.gateway.endpoints import Endpoint, route_of
 from recsys_platform.serving.gateway.events import post_events
@@ -70,7 +70,7 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/v1/users/{user_id}/home",
-        handlers.home,
+        home.home,
         _CALLERS,
         "Shelves of a home page",
         Home,

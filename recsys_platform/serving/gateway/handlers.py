@@ -24,14 +24,11 @@ from recsys_platform.serving.gateway.schemas import (
     Explanation,
     GuestRequest,
     Health,
-    Home,
-    HomeQuery,
     Item,
     ListQuery,
     Ranked,
     RankRequest,
     Recommended,
-    Shelf,
 )
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.recent_events import GUEST, BookEvent, with_events
@@ -39,7 +36,7 @@ from recsys_platform.serving.recommending import ANYBODY, Answer, Query, Recomme
 from recsys_platform.serving.routing import NO_EXPERIMENT, Route
 from recsys_platform.serving.snapshot import Profile
 
-VIEWED, FOR_YOU, LONGEST_ID = "Recommendations Viewed", "for_you", 500
+VIEWED, LONGEST_ID = "Recommendations Viewed", 500
 _PRODUCTION = Route()
 _PLACE = b"00000000-0000-0000-0000-request-id-0"
 """Stands in a prepared body where the request id goes; no id of ours has letters beyond f."""
@@ -127,7 +124,7 @@ async def _shared_list(gateway: Gateway, key: ListKey) -> Prepared:
 def _list_reply(gateway: Gateway, call: Call, key: ListKey, prepared: Prepared) -> Reply:
     """The reply of a list, which is an exposure with a request id of its own, wherever the list comes from."""
     exposure = Exposure(call.request_id, key.query.surface, key.route, call.path["user_id"])
-    _log_exposure(gateway, exposure, prepared.answer, prepared.shown)
+    log_exposure(gateway, exposure, prepared.answer, prepared.shown)
     gateway.metrics.answers[prepared.answer.source].inc()
     headers = {"etag": prepared.etag, "cache-control": "private, no-cache"}
     if prepared.etag in call.headers.get("if-none-match", "").split(", "):
@@ -152,7 +149,7 @@ def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
     asked = Query(
         k=body.k,
         offset=body.offset,
-        language=_language_of(body.language),
+        language=language_of(body.language),
         categories=_lower(body.categories),
         exclude=body.exclude,
     )
@@ -160,13 +157,13 @@ def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
     profile = _guest_profile(gateway, body)
     answer = gateway.recommendations.for_guest(profile, asked, call.request_id, alias=route.model)
     exposure = Exposure(call.request_id, body.surface, route, anonymous_id=body.anonymous_id)
-    _log_exposure(gateway, exposure, answer)
+    log_exposure(gateway, exposure, answer)
     return _counted(gateway, call, answer, route)
 
 
 def _guest_profile(gateway: Gateway, body: GuestRequest) -> Profile:
     known = gateway.recommendations.profile(guest_key(body.anonymous_id)) if body.anonymous_id else Profile()
-    profile = msgspec.structs.replace(known, language=_language_of(body.language), interests=body.interests)
+    profile = msgspec.structs.replace(known, language=language_of(body.language), interests=body.interests)
     snapshot = gateway.follower.served.snapshot
     if snapshot is None:
         return profile
@@ -206,83 +203,19 @@ def guest_key(anonymous_id: str) -> str:
     return f"{GUEST}{anonymous_id}"
 
 
-def home(gateway: Gateway, call: Call) -> Home:
-    """Shelves of one home page: for the reader, because of the last finished book, popular. No book is on two of them."""
-    user_id = call.path["user_id"]
-    call.caller.check_reader(user_id)
-    return home_of_reader(gateway, user_id, call.query, call.request_id)
-
-
-def home_of_reader(gateway: Gateway, reader: str, asked: HomeQuery, request_id: str, *, surface: str = "home") -> Home:
-    """The shelves of a reader or guest. `reader`: a user id, or the `guest_key` of a device. Each shelf is an exposure."""
-    shown: list[str] = []
-    shelves = []
-    is_guest = reader.startswith(guest_key(""))
-    user_id, anonymous_id = (None, reader[1:]) if is_guest else (reader, "")
-    reader = gateway.recommendations.reader_of(reader)
-    # Wherever the shelves are shown, they are those of the home page, experiments included.
-    route = gateway.follower.routing.route(anonymous_id or reader, f"home.{FOR_YOU}")
-    for name, title, answer in _shelves(gateway, asked, request_id, reader, shown, route):
-        if not answer.items:  # a shelf that nobody sees is no exposure
-            continue
-        shown += [each.book_id for each in answer.items]
-        # A shelf is an answer of its own: a click must find the list that it was made in.
-        own_id = f"{request_id}.{name}"
-        own_route = route if name == FOR_YOU else Route()
-        _log_exposure(gateway, Exposure(own_id, f"{surface}.{name}", own_route, user_id, anonymous_id), answer)
-        shelves.append(_shelf(gateway, name, title, own_id, answer, own_route))
-    return Home(request_id=request_id, shelves=shelves)
-
-
-def _shelf(gateway: Gateway, name: str, title: str, request_id: str, answer: Answer, route: Route) -> Shelf:
-    return Shelf(
-        name=name,
-        title=title,
-        source=answer.source,
-        model_version=answer.model_version,
-        experiment=route.experiment,
-        variant=route.variant,
-        items=_items(gateway, answer.items, request_id),
-    )
-
-
-def _shelves(
-    gateway: Gateway, given: HomeQuery, request_id: str, reader: str, shown: Sequence[str], route: Route
-) -> Iterable[tuple[str, str, Answer]]:
-    asked = Query(k=given.k, language=_language_of(given.language))
-    profile = gateway.recommendations.profile(reader)
-    yield FOR_YOU, "For you", gateway.recommendations.for_user(reader, asked, alias=route.model, salt=FOR_YOU)
-    if profile.finished:
-        last = profile.finished[-1]
-        more = gateway.recommendations.similar(last, _without(asked, shown), profile)
-        if more:
-            yield "because", f"Because you finished {_title_of(gateway, last)}", more
-    yield "popular", "Popular now", gateway.recommendations.popular(_without(asked, shown), profile)
-
-
-def _without(asked: Query, books: Sequence[str]) -> Query:
-    return msgspec.structs.replace(asked, exclude=(*asked.exclude, *books))
-
-
-def _title_of(gateway: Gateway, book_id: str) -> str:
-    snapshot = gateway.follower.served.snapshot
-    found = snapshot.book(book_id) if snapshot else None
-    return str(msgspec.json.decode(found).get("title") or book_id) if found else book_id
-
-
 def rank(gateway: Gateway, call: Call) -> Ranked:
     """Put given books in order for a reader."""
     body: RankRequest = call.body
     call.caller.check_reader(body.user_id)
     answer = gateway.recommendations.rank(gateway.recommendations.reader_of(body.user_id), body.book_ids)
-    _log_exposure(gateway, Exposure(call.request_id, body.surface, user_id=body.user_id), answer)
+    log_exposure(gateway, Exposure(call.request_id, body.surface, user_id=body.user_id), answer)
     known = {each.book_id for each in answer.items}
     return Ranked(
         request_id=call.request_id,
         source=answer.source,
         model=answer.model,
         model_version=answer.model_version,
-        items=_items(gateway, answer.items, call.request_id),
+        items=answer_items(gateway, answer.items, call.request_id),
         unknown=[book for book in dict.fromkeys(body.book_ids) if book not in known],
     )
 
@@ -319,7 +252,7 @@ def _optional_reader(gateway: Gateway, call: Call) -> tuple[Exposure | None, Pro
 
 def _shown_to_reader(gateway: Gateway, call: Call, answer: Answer, exposure: Exposure | None) -> Recommended:
     if exposure is not None:
-        _log_exposure(gateway, exposure, answer)
+        log_exposure(gateway, exposure, answer)
     return _counted(gateway, call, answer)
 
 
@@ -370,14 +303,14 @@ def _query_of(given: Any) -> Query:
     return Query(
         k=given.k,
         offset=given.offset,
-        language=_language_of(given.language),
+        language=language_of(given.language),
         categories=_lower(_split(given.categories)),
         exclude=_split(given.exclude),
     )
 
 
 @lru_cache(1_000)
-def _language_of(text: str) -> str:
+def language_of(text: str) -> str:
     """The primary subtag of what is asked for; a text that names no language is one that no book has."""
     return (primary_subtag(text) or text.lower()) if text else ""
 
@@ -404,11 +337,12 @@ def _recommended(gateway: Gateway, request_id: str, answer: Answer, route: Route
         model_version=answer.model_version,
         experiment=route.experiment,
         variant=route.variant,
-        items=_items(gateway, answer.items, request_id),
+        items=answer_items(gateway, answer.items, request_id),
     )
 
 
-def _items(gateway: Gateway, books: Sequence[RecommendedBook], request_id: str) -> list[Item]:
+def answer_items(gateway: Gateway, books: Sequence[RecommendedBook], request_id: str) -> list[Item]:
+    """The books of an answer with their attributes."""
     snapshot = gateway.follower.served.snapshot
     found = snapshot.books([each.book_id for each in books]) if snapshot else [None] * len(books)
     return [
@@ -431,7 +365,7 @@ def _shown(answer: Answer) -> list[dict[str, Any]]:
     return [each | {"draw_id": answer.draw_id} if each["propensity"] != 1 else each for each in items]
 
 
-def _log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: msgspec.Raw | None = None) -> None:
+def log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: msgspec.Raw | None = None) -> None:
     """Write what was shown to the spool, before the answer goes out. `shown`: the items, where they are encoded already."""
     request_id, route = exposure.request_id, exposure.route
     event = {

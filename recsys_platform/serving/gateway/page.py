@@ -20,7 +20,8 @@ from recsys_platform.common.clock import utc_now
 from recsys_platform.serving.gateway.access import Caller
 from recsys_platform.serving.gateway.endpoints import PATH_ID, Call
 from recsys_platform.serving.gateway.events import post_events
-from recsys_platform.serving.gateway.handlers import guest_key, home_of_reader
+from recsys_platform.serving.gateway.handlers import guest_key
+from recsys_platform.serving.gateway.home import home_of_reader
 from recsys_platform.serving.gateway.page_access import Viewer, check_same_site, set_cookie, sign_in, viewer_of
 from recsys_platform.serving.gateway.page_values import CLICKS, View, page_values
 from recsys_platform.serving.gateway.problems import KINDS, ProblemError

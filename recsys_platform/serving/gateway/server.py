@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from recsys_platform.common.errors import InputError
 from recsys_platform.common.pseudonyms import Pseudonyms
-from recsys_platform.config.factories import experiments_of, hub_of, registry_of
+from recsys_platform.config.factories import hub_of, registry_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import DESTINATIONS, world_file
 from recsys_platform.serving.connections import OPTIONS
@@ -33,7 +33,7 @@ from recsys_platform.serving.gateway.workers import Workers
 from recsys_platform.serving.model_hosts import Host, HttpHost, ModelHosts
 from recsys_platform.serving.recent_events import RecentEventsInMemory
 from recsys_platform.serving.recent_events_redis import RecentEventsInRedis
-from recsys_platform.serving.routing import Routing
+from recsys_platform.serving.routing_files import routing_of
 from recsys_platform.serving.shared_redis import SharedRedis
 
 PORT = 8000
@@ -111,7 +111,7 @@ def gateway_of(settings: Settings, *, forwards: bool = True) -> Gateway:
     home, metrics = settings.serving_root, Metrics()
     shared = shared_redis_of(settings, metrics)
     hosts = {url: host_at(url) for url in (settings.model_hosts or "").split()}
-    routing = Routing(lambda: experiments_of(settings))
+    routing = routing_of(settings)
     return Gateway(
         follower=Follower(home, registry_of(settings), routing, loads_models=not hosts),
         backend=ModelHosts(hosts) if hosts else None,

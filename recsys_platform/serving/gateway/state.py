@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from recsys_platform.common.pseudonyms import Pseudonyms
@@ -20,6 +22,7 @@ from recsys_platform.serving.shared_redis import SharedRedis
 _LOG = logging.getLogger(__name__)
 LISTS_BYTES, EXPOSURES_BYTES = 64_000_000, 32_000_000
 """What a process keeps of lists that are ready to send, and of exposures that may be explained."""
+_THREADS = 64
 
 
 @dataclass
@@ -53,6 +56,11 @@ class Gateway:
             self.backend,
             self.pseudonyms,
         )
+
+    @cached_property
+    def pool(self) -> ThreadPoolExecutor:
+        """Threads in which several models that are elsewhere are asked at the same time."""
+        return ThreadPoolExecutor(_THREADS, thread_name_prefix="ask-models")
 
     @property
     def is_remote(self) -> bool:

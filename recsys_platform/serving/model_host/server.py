@@ -12,14 +12,14 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import Lifespan
 
-from recsys_platform.config.factories import experiments_of, registry_of
+from recsys_platform.config.factories import registry_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.connections import OPTIONS
 from recsys_platform.serving.following import POLL_SECONDS, Follower
 from recsys_platform.serving.model_host.app import create_host
 from recsys_platform.serving.model_host.folder import FolderModel
-from recsys_platform.serving.routing import Routing
+from recsys_platform.serving.routing_files import routing_of
 
 PORT = 8080
 SAGEMAKER_DIR = Path("/opt/ml/model")
@@ -39,7 +39,7 @@ def host_of_folder(folder: Path) -> Starlette:
 
 def host_of_world(settings: Settings) -> Starlette:
     """Return a host that serves the models of a world's routes, and follows promotions and rollbacks."""
-    routing = Routing(lambda: experiments_of(settings))
+    routing = routing_of(settings)
     follower = Follower(settings.serving_root, registry_of(settings), routing)
     follower.refresh()
     return create_host(lambda alias: follower.served.models.get(alias), _polling(follower.refresh))
