@@ -72,7 +72,7 @@ class Settings(BaseModel):
     )
     config_dir: Path | None = Field(
         None,
-        description="folder of `variants.yaml`, `list_rules.yaml` and other YAML files of this world; by default the folder `config` in `RECSYS_HOME`",
+        description="folder of the YAML files of this world, such as `variants.yaml`; by default the folder `config` in `RECSYS_HOME`",
     )
     hub: str | None = Field(
         None, description="data hub in S3, `s3://bucket/prefix`; by default the folder `hub` in `RECSYS_HOME`"
