@@ -13,13 +13,12 @@ from pydantic import SecretStr
 
 from recsys_platform.common.errors import SettingsError
 from recsys_platform.config.settings import Settings
-from recsys_platform.config.world_files import EXPERIMENTS, LIST_RULES, VARIANTS, world_file
+from recsys_platform.config.world_files import LIST_RULES, VARIANTS, world_file
 from recsys_platform.hub.factory import open_hub, prefix_of
 from recsys_platform.hub.layout import ID_FIELDS, Attributes
 from recsys_platform.hub.object_store import Hub
 
 if TYPE_CHECKING:
-    from recsys_platform.experiments.assignment import Experiment
     from recsys_platform.hub.sqs import LandingQueue
     from recsys_platform.recommender.lists.list_rules import ListRules
     from recsys_platform.recommender.registry.versions import Registry
@@ -106,13 +105,6 @@ def list_rules_of(settings: Settings) -> "ListRules":
     from recsys_platform.recommender.lists.list_rules import load_list_rules
 
     return load_list_rules(world_file(settings, LIST_RULES))
-
-
-def experiments_of(settings: Settings) -> "tuple[Experiment, ...]":
-    """The experiments of a world; `ExperimentsError` says what is wrong with which."""
-    from recsys_platform.experiments.assignment import load_experiments
-
-    return load_experiments(world_file(settings, EXPERIMENTS))
 
 
 def endpoint_of(settings: Settings, kind: Attributes) -> "Endpoint | None":

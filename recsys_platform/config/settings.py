@@ -190,6 +190,12 @@ class Settings(BaseModel):
         description="URLs of model hosts, blanks between, `{variant}` for a model's alias; by default the gateway runs the models",
     )
 
+    routing_parameters: str | None = Field(
+        None,
+        pattern=r"^/[\w./-]+$",
+        description="path in SSM Parameter Store of `experiments.yaml`, `shelves.yaml` and `shadow.yaml`; by default files",
+    )
+
     _production: Path | None = PrivateAttr(None)
 
     @field_validator("home", "config_dir")

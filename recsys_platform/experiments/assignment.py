@@ -11,14 +11,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from recsys_platform.common.errors import RecsysError
-from recsys_platform.common.strict_yaml import read_yaml
 
 _STRICT = ConfigDict(extra="forbid")
 BUCKETS = 10_000
@@ -99,15 +97,6 @@ def assign(experiments: Sequence[Experiment], unit: str, surface: str) -> Assign
             variant = experiment.variant_of(unit)
             return Assignment(experiment.name, variant) if variant else None
     return None
-
-
-def load_experiments(path: Path) -> tuple[Experiment, ...]:
-    """Read the experiments of a YAML file. Raises ExperimentsError, which says what is wrong where."""
-    try:
-        content = read_yaml(path)
-    except (OSError, ValueError) as error:
-        raise ExperimentsError(f"The experiments cannot be read from {path}: {error}.") from error
-    return parse_experiments(content or {}, where=str(path))
 
 
 def parse_experiments(content: Any, *, where: str = "The experiments") -> tuple[Experiment, ...]:

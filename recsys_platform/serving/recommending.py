@@ -4,6 +4,7 @@ Belongs here: which rung answers, and the items of an answer. Does not: HTTP (ga
 """
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -98,6 +99,19 @@ class Backend(Protocol):
         """Given books in order, without those that the model does not know; None if it knows none."""
 
 
+class ShadowTraffic(Protocol):
+    """Compares lists with those of another model, later."""
+
+    @property
+    def rule(self) -> object | None:
+        """What is compared; None while nothing is."""
+
+    def compare(
+        self, served: Served, profile: Profile, query: Query, seed: int, answer: Answer, seconds: float
+    ) -> None:
+        """Compare a list, which took so many seconds, without making anybody wait."""
+
+
 class InProcess:
     """Asks the models of this process."""
 
@@ -124,14 +138,15 @@ class Recommendations:
         on_failure: Callable[[str], None],
         backend: Backend | None = None,
         pseudonyms: Pseudonyms | None = None,
+        shadow: "ShadowTraffic | None" = None,
     ) -> None:
         """`served`: the state of now. `on_failure`: is told each rung that failed. `backend`: asks models, here by default.
 
-        `pseudonyms`: how ids that are e-mail addresses stand in the marts.
+        `pseudonyms`: how ids that are e-mail addresses stand in the marts. `shadow`: compares some live lists.
         """
         self._served, self._recent, self._on_failure = served, recent, on_failure
         self._backend = backend or InProcess()
-        self.pseudonyms = pseudonyms or Pseudonyms()
+        self.pseudonyms, self._shadow = pseudonyms or Pseudonyms(), shadow
 
     @property
     def version(self) -> str:
@@ -190,10 +205,21 @@ class Recommendations:
         profile = self.profile_or_empty(user_id)
         seed = seed_of(user_id, str(self.epoch(user_id)), snapshot.version, _unpaged(query), salt)
         rungs: list[Callable[[], Answer | None]] = [
-            lambda: self._backend.recommend(served, alias, profile, query, seed),
+            lambda: self._live(served, alias, profile, query, seed),
             lambda: _published(snapshot, user_id, profile, query),
         ]
         return _with_draw_id(self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)]), seed)
+
+    def _live(self, served: Served, alias: str, profile: Profile, query: Query, seed: int) -> Answer | None:
+        """The list of a model, which the shadow may be compared with afterwards."""
+        shadow = self._shadow
+        if shadow is None or shadow.rule is None:
+            return self._backend.recommend(served, alias, profile, query, seed)
+        started = time.perf_counter()
+        answer = self._backend.recommend(served, alias, profile, query, seed)
+        if answer is not None:
+            shadow.compare(served, profile, query, seed, answer, time.perf_counter() - started)
+        return answer
 
     def without_model(self, user_id: str, query: Query) -> Answer:
         """Recommendations for a reader by the lower rungs, where the model's take too long."""

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.experiments.assignment import Experiment, assign
 from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving.shadow_rule import ShadowRule
 from recsys_platform.serving.shelves import ShelfRule, default_shelves
 
 _LOG = logging.getLogger(__name__)
@@ -29,6 +30,15 @@ class Route:
     variant: str = PRODUCTION
 
 
+@dataclass(frozen=True)
+class First:
+    """What is valid before anything was read; no shelves stand for those of the package."""
+
+    experiments: Sequence[Experiment] = ()
+    shelves: Sequence[ShelfRule] = ()
+    shadow: ShadowRule | None = None
+
+
 class LastValid(Generic[Value]):
     """What a function read last; while it raises RecsysError, which is logged once, the value stays."""
 
@@ -43,7 +53,7 @@ class LastValid(Generic[Value]):
             self.value, self.error = self._read(), None
         except RecsysError as error:
             if str(error) != self.error:
-                _LOG.error("The %s stay as they are: %s", self._what, error)
+                _LOG.error("What was valid last stays, of %s: %s", self._what, error)
             self.error = str(error)
 
 
@@ -54,27 +64,42 @@ class Routing:
         self,
         read: Callable[[], Sequence[Experiment]] = tuple,
         read_shelves: Callable[[], Sequence[ShelfRule]] = default_shelves,
+        read_shadow: Callable[[], ShadowRule | None] = lambda: None,
+        *,
+        first: "First | None" = None,
     ) -> None:
-        """`read`, `read_shelves`: give experiments and shelves; they may raise RecsysError."""
-        self._experiments = LastValid[Sequence[Experiment]]("experiments", read, ())
-        self._shelves = LastValid[Sequence[ShelfRule]]("shelves", read_shelves, default_shelves())
+        """`read`, `read_shelves`, `read_shadow`: give experiments, shelves and the shadow; they may raise RecsysError.
+
+        `first`: what is valid before they were read.
+        """
+        first = first or First()
+        self._experiments = LastValid[Sequence[Experiment]]("experiments", read, first.experiments)
+        self._shelves = LastValid[Sequence[ShelfRule]]("shelves", read_shelves, first.shelves or default_shelves())
+        self._shadow = LastValid[ShadowRule | None]("shadow traffic", read_shadow, first.shadow)
         self._lock = threading.Lock()
 
     @property
     def error(self) -> str | None:
         """What is wrong with what was read last, if anything is."""
-        return "; ".join(filter(None, [self._experiments.error, self._shelves.error])) or None
+        errors = [self._experiments.error, self._shelves.error, self._shadow.error]
+        return "; ".join(filter(None, errors)) or None
 
     @property
     def shelves(self) -> Sequence[ShelfRule]:
         """The shelves of a home page, from top to bottom."""
         return self._shelves.value
 
+    @property
+    def shadow(self) -> ShadowRule | None:
+        """The model that is asked beside others, if one is."""
+        return self._shadow.value
+
     def refresh(self) -> None:
-        """Read experiments and shelves again."""
+        """Read all of it again."""
         with self._lock:
             self._experiments.refresh()
             self._shelves.refresh()
+            self._shadow.refresh()
 
     def route(self, visitor: str, surface: str) -> Route:
         """The route of a visitor on a surface."""
@@ -85,7 +110,8 @@ class Routing:
         """The aliases and versions that may answer, production first."""
         named = [variant.model for each in self._experiments.value for variant in each.variants]
         of_shelves = [each.model for each in self.shelves if each.source == "model"]
-        return tuple(dict.fromkeys((PRODUCTION, *named, *of_shelves)))
+        of_shadow = [self.shadow.model] if self.shadow else []
+        return tuple(dict.fromkeys((PRODUCTION, *named, *of_shelves, *of_shadow)))
 
 
 _PLAIN = Route()

@@ -1,20 +1,147 @@
-"""The files by which a world routes: experiments and shelves.
+"""The files by which a world routes: experiments, shelves, shadow traffic; in its configuration folder, or in Parameter Store.
 
-Belongs here: where they are read from. Does not: what is in them (experiments/assignment.py, shelves.py).
+Belongs here: where they are read from, how often, and what is valid while they cannot be read. Does not: what is in them
+(experiments/assignment.py, shelves.py, shadow_rule.py).
 """
 
-from recsys_platform.config.factories import experiments_of
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from recsys_platform.common.errors import RecsysError
+from recsys_platform.common.strict_yaml import parse_yaml
 from recsys_platform.config.settings import Settings
-from recsys_platform.config.world_files import SHELVES, world_file
-from recsys_platform.serving.routing import Routing
-from recsys_platform.serving.shelves import ShelfRule, load_shelves
+from recsys_platform.config.world_files import EXPERIMENTS, SHADOW, SHELVES, world_file
+from recsys_platform.experiments.assignment import parse_experiments
+from recsys_platform.serving.routing import First, Routing
+from recsys_platform.serving.shadow_rule import parse_shadow
+from recsys_platform.serving.shelves import parse_shelves
+
+STORE_SECONDS = 20.0
+"""How long what a store said is taken for news, or that it does not answer."""
+Value = TypeVar("Value")
 
 
-def shelves_of(settings: Settings) -> tuple[ShelfRule, ...]:
-    """The shelves of a world's home page; `ShelvesError` says what is wrong with which."""
-    return load_shelves(world_file(settings, SHELVES))
+class RoutingFileError(RecsysError):
+    """A file of routing cannot be read."""
 
 
-def routing_of(settings: Settings) -> Routing:
-    """What routes the visitors of a world; it reads the files again with each refresh."""
-    return Routing(lambda: experiments_of(settings), lambda: shelves_of(settings))
+class Store(Protocol):
+    """A place that keeps texts by name."""
+
+    def text_of(self, name: str) -> str | None:
+        """The text, None if there is none of that name. Raises RecsysError if the place does not answer."""
+
+
+class Parse(Protocol[Value]):  # type: ignore[misc]  # it is only given back
+    """Validates the content of a file."""
+
+    def __call__(self, content: Any, *, where: str) -> Value:
+        """The value. Raises RecsysError."""
+
+
+def routing_of(settings: Settings, store: Store | None = None) -> Routing:
+    """What routes the visitors of a world; it reads the files again with each refresh. `store`: by default that of the settings."""
+    store = store or _store_of(settings)
+    experiments, shelves = _file(settings, EXPERIMENTS, _parse_experiments), _file(settings, SHELVES, parse_shelves)
+    shadow = _file(settings, SHADOW, parse_shadow)
+    if store is None:
+        return Routing(experiments.read, shelves.read, shadow.read)
+    kept = settings.serving_root / "routing"
+    of_experiments, of_shelves = Stored(store, kept, experiments), Stored(store, kept, shelves)
+    of_shadow = Stored(store, kept, shadow)
+    first = First(of_experiments.kept() or (), of_shelves.kept() or (), of_shadow.kept())
+    return Routing(of_experiments, of_shelves, of_shadow, first=first)
+
+
+def _parse_experiments(content: Any, *, where: str) -> Any:
+    return parse_experiments(content or {}, where=where)
+
+
+def _store_of(settings: Settings) -> Store | None:
+    if settings.routing_parameters is None:
+        return None
+    from recsys_platform.serving.routing_parameters import ParameterStore  # imports boto3
+
+    return ParameterStore(settings.routing_parameters)
+
+
+class RoutingFile(Generic[Value]):
+    """One file of a world."""
+
+    def __init__(self, settings: Settings, name: str, parse: Parse[Value]) -> None:
+        """`name`: such as `shelves.yaml`."""
+        self._settings, self.name, self._parse = settings, name, parse
+
+    def read(self) -> Value:
+        """The value in the world's configuration folder. Raises RecsysError."""
+        path = world_file(self._settings, self.name)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RoutingFileError(f"{path} cannot be read: {error}.") from error
+        return self.parsed(text, str(path))
+
+    def parsed(self, text: str, where: str) -> Value:
+        """The value of a text. Raises RecsysError."""
+        try:
+            content = parse_yaml(text)
+        except ValueError as error:
+            raise RoutingFileError(f"{where} cannot be read: {error}.") from error
+        return self._parse(content, where=where)
+
+
+def _file(settings: Settings, name: str, parse: Parse[Value]) -> RoutingFile[Value]:
+    return RoutingFile(settings, name, parse)
+
+
+class Stored(Generic[Value]):
+    """A file in a store, asked every few seconds; the last valid text is kept on disk, for a start while the store is away."""
+
+    def __init__(self, store: Store, folder: Path, file: RoutingFile[Value], seconds: float = STORE_SECONDS) -> None:
+        """`folder`: of the kept texts. `file`: what is valid where the store has none of that name."""
+        self._store, self._path, self._file, self._seconds = store, folder / file.name, file, seconds
+        self._answer: Callable[[], Value] | None = None
+        self._until = 0.0
+
+    def __call__(self) -> Value:
+        """The value of now. Raises RecsysError while the store does not answer, or what it has is not valid."""
+        if self._answer is None or time.monotonic() >= self._until:
+            self._answer = self._asked()
+            self._until = time.monotonic() + self._seconds
+        return self._answer()
+
+    def kept(self) -> Value | None:
+        """The value that was valid last; None if none was, or if it is not valid any more."""
+        with suppress(OSError, UnicodeDecodeError, RecsysError):
+            return self._file.parsed(self._path.read_text(encoding="utf-8"), str(self._path))
+        return None
+
+    def _asked(self) -> Callable[[], Value]:
+        try:
+            text = self._store.text_of(self._file.name)
+            value = self._file.read() if text is None else self._file.parsed(text, f"{self._file.name} in the store")
+        except RecsysError as error:
+            return _raising(error)
+        self._keep(text)
+        return lambda: value
+
+    def _keep(self, text: str | None) -> None:
+        with suppress(OSError):  # without it only a start while the store is away has less
+            if text is None:
+                self._path.unlink(missing_ok=True)
+            elif not self._path.exists() or self._path.read_text(encoding="utf-8") != text:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+                draft.write_text(text, encoding="utf-8")
+                os.replace(draft, self._path)
+
+
+def _raising(error: RecsysError) -> Callable[[], Any]:
+    def answer() -> Any:
+        raise error
+
+    return answer

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from recsys_platform.common.errors import RecsysError
-from recsys_platform.common.strict_yaml import parse_yaml, read_yaml
+from recsys_platform.common.strict_yaml import read_yaml
 from recsys_platform.experiments.assignment import Name
 from recsys_platform.recommender.registry.versions import PRODUCTION
 
@@ -49,28 +49,10 @@ class ShelfRule:
         return self.titles.get(language) or next(iter(self.titles.values()))
 
 
-def load_shelves(path: Path) -> tuple[ShelfRule, ...]:
-    """Read the shelves of a YAML file. Raises ShelvesError, which says what is wrong where."""
-    try:
-        content = read_yaml(path)
-    except (OSError, ValueError) as error:
-        raise ShelvesError(f"The shelves cannot be read from {path}: {error}.") from error
-    return parse_shelves(content, where=str(path))
-
-
-def shelves_in(text: str, *, where: str) -> tuple[ShelfRule, ...]:
-    """Read the shelves of a YAML text. Raises ShelvesError."""
-    try:
-        content = parse_yaml(text)
-    except ValueError as error:
-        raise ShelvesError(f"The shelves cannot be read from {where}: {error}.") from error
-    return parse_shelves(content, where=where)
-
-
 @cache
 def default_shelves() -> tuple[ShelfRule, ...]:
     """The shelves of the package."""
-    return load_shelves(Path(str(DEFAULTS)))
+    return parse_shelves(read_yaml(Path(str(DEFAULTS))), where=str(DEFAULTS))
 
 
 def parse_shelves(content: Any, *, where: str = "The shelves") -> tuple[ShelfRule, ...]:

@@ -28,7 +28,7 @@ from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.recent_events import BookEvent, RecentEventsInMemory
 from recsys_platform.serving.recommending import InProcess
 from recsys_platform.serving.routing import Routing
-from recsys_platform.serving.routing_files import shelves_of
+from recsys_platform.serving.routing_files import routing_of
 from recsys_platform.serving.shelves import ShelvesError, default_shelves, parse_shelves
 from recsys_platform.serving.signals import signals_of
 from recsys_platform.serving.snapshot import ListedBook, Publication, write_snapshot
@@ -62,12 +62,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> ServingWorld:
     return made
 
 
-def routing_of(content: Any) -> Routing:
+def routing_to(content: Any) -> Routing:
     return Routing(read_shelves=lambda: parse_shelves(content))
 
 
 def following(world: ServingWorld, content: Any) -> Follower:
-    return Follower(world.home, world.registry, routing_of(content))
+    return Follower(world.home, world.registry, routing_to(content))
 
 
 def shelves_at(api: Running, user: str = "u01", **params: Any) -> dict[str, Any]:
@@ -292,10 +292,10 @@ def test_a_mistake_is_told_in_one_sentence(what: str) -> None:
 
 def test_the_file_of_a_world_is_read_again_and_the_last_valid_one_stays(tmp_path: Path) -> None:
     world = load_settings({"RECSYS_HOME": str(tmp_path)})
-    assert shelves_of(world) == default_shelves()
+    routing, path = routing_of(world), world.config_folder / "shelves.yaml"
     copy_defaults(world)
-    assert shelves_of(world) == default_shelves()
-    routing, path = Routing(read_shelves=lambda: shelves_of(world)), world.config_folder / "shelves.yaml"
+    routing.refresh()
+    assert (routing.shelves, routing.shadow, routing.error) == (default_shelves(), None, None)
     path.write_text("best: {source: popular, title: Best}")
     routing.refresh()
     assert [each.name for each in routing.shelves] == ["best"]

@@ -11,8 +11,10 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.recommending import Source
+from recsys_platform.serving.shadow import Comparison
 
 SOURCES = get_args(Source)
+_SHARES, _CORRELATIONS = [each / 10 for each in range(11)], [each / 5 for each in range(-5, 6)]
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
 
 
@@ -47,6 +49,28 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="sum",
         )
+
+        self._shadows = Counter("recsys_shadow", "Lists asked of the shadow.", ["result"], registry=self.registry)
+        self._overlap = Histogram(
+            "recsys_shadow_overlap", "Share of books in both lists.", buckets=_SHARES, registry=self.registry
+        )
+        self._correlation = Histogram(
+            "recsys_shadow_correlation", "Of the ranks in both.", buckets=_CORRELATIONS, registry=self.registry
+        )
+        self._shadow_seconds = Histogram(
+            "recsys_shadow_seconds", "Seconds to the list.", ["of"], buckets=_BUCKETS, registry=self.registry
+        )
+
+    def count_shadow(self, result: str, found: Comparison | None) -> None:
+        """Count a list that was asked of the shadow: `compared`, `dropped` or `failed`."""
+        self._shadows.labels(result).inc()
+        if found is None:
+            return
+        self._overlap.observe(found.overlap)
+        if found.correlation == found.correlation:  # at least two books are in both
+            self._correlation.observe(found.correlation)
+        self._shadow_seconds.labels("answer").observe(found.seconds)
+        self._shadow_seconds.labels("shadow").observe(found.shadow_seconds)
 
     def set_spool(self, spool: EventSpool) -> None:
         """Set what became of events: written, delivered to the landing, delivered to destinations."""

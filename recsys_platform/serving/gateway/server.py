@@ -33,7 +33,10 @@ from recsys_platform.serving.gateway.workers import Workers
 from recsys_platform.serving.model_hosts import Host, HttpHost, ModelHosts
 from recsys_platform.serving.recent_events import RecentEventsInMemory
 from recsys_platform.serving.recent_events_redis import RecentEventsInRedis
+from recsys_platform.serving.recommending import InProcess
 from recsys_platform.serving.routing_files import routing_of
+from recsys_platform.serving.shadow import SECONDS as SHADOW_SECONDS
+from recsys_platform.serving.shadow import Shadow
 from recsys_platform.serving.shared_redis import SharedRedis
 
 PORT = 8000
@@ -112,6 +115,8 @@ def gateway_of(settings: Settings, *, forwards: bool = True) -> Gateway:
     shared = shared_redis_of(settings, metrics)
     hosts = {url: host_at(url) for url in (settings.model_hosts or "").split()}
     routing = routing_of(settings)
+    # Of its own: a shadow that fails must not keep anybody from the hosts that answer.
+    shadows = ModelHosts({url: host_at(url) for url in hosts}, SHADOW_SECONDS) if hosts else InProcess()
     return Gateway(
         follower=Follower(home, registry_of(settings), routing, loads_models=not hosts),
         backend=ModelHosts(hosts) if hosts else None,
@@ -124,6 +129,7 @@ def gateway_of(settings: Settings, *, forwards: bool = True) -> Gateway:
         limits=Limits(parse_quotas(settings.api_limits), shared),
         metrics=metrics,
         shared=shared,
+        shadow=Shadow(lambda: routing.shadow, shadows, metrics.count_shadow),
         pseudonyms=Pseudonyms(settings.pii_salt.get_secret_value() if settings.pii_salt else None),
         access=Access(key_store_of(settings), tokens_of(settings)),
     )

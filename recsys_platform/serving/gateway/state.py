@@ -16,7 +16,7 @@ from recsys_platform.serving.gateway.limits import Limits
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.gateway.prepared_lists import Prepared, SharedLists
 from recsys_platform.serving.recent_events import RecentEvents
-from recsys_platform.serving.recommending import Answer, Backend, Recommendations
+from recsys_platform.serving.recommending import Answer, Backend, Recommendations, ShadowTraffic
 from recsys_platform.serving.shared_redis import SharedRedis
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ class Gateway:
     shared: SharedRedis | None = None
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
     """How ids that are e-mail addresses stand in the marts."""
+    shadow: ShadowTraffic | None = None
+    """Compares some live lists with those of another model."""
 
     def __post_init__(self) -> None:
         """Make what answers."""
@@ -55,6 +57,7 @@ class Gateway:
             lambda what: self.metrics.failures.labels(what).inc(),
             self.backend,
             self.pseudonyms,
+            self.shadow,
         )
 
     @cached_property

@@ -1,0 +1,41 @@
+"""Which model is asked beside the one that answers, and how often, from one YAML file.
+
+Belongs here: reading and validating that file. Does not: asking (shadow.py).
+"""
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from recsys_platform.common.errors import RecsysError
+
+_DEALT = 1 << 32
+
+
+class ShadowError(RecsysError):
+    """The file of shadow traffic cannot be read."""
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class ShadowRule:
+    """`model`: an alias or a version. `share`: of the lists that are made live."""
+
+    model: Annotated[str, Field(min_length=1, strict=True)]
+    share: Annotated[float, Field(gt=0, le=1)]
+
+    def takes(self, seed: int) -> bool:
+        """Whether a list is compared; the seed of a list is as good as random."""
+        return (seed >> 13) % _DEALT < self.share * _DEALT
+
+
+def parse_shadow(content: Any, *, where: str = "The shadow traffic") -> ShadowRule | None:
+    """Validate the content of a file of shadow traffic; None if it is empty. Raises ShadowError."""
+    if content is None:
+        return None
+    try:
+        return TypeAdapter(ShadowRule).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "all of it"
+        raise ShadowError(f"{where}: {place}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error

@@ -1,0 +1,138 @@
+"""Experiments and shelves in SSM Parameter Store: read again, the last valid ones while it is away or wrong, also after a start."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from recsys_platform.common.errors import RecsysError
+from recsys_platform.config.settings import Settings, load_settings
+from recsys_platform.recommender.lists.list_rules import parse_list_rules
+from recsys_platform.serving import routing_files
+from recsys_platform.serving.following import Follower
+from recsys_platform.serving.routing_files import routing_of
+from recsys_platform.serving.routing_parameters import ParameterStore
+from tests.support.serving_world import Running, ServingWorld, make_world
+
+PATH = "/recsys/routing"
+EXPERIMENT = "trial: {variants: {new: {model: '%s', weight: 100}}, surfaces: [home]}"
+
+
+@pytest.fixture(autouse=True)
+def always_asked(aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The store is asked with each refresh, and is empty again after the test."""
+    monkeypatch.setattr(routing_files.Stored.__init__, "__defaults__", (0.0,))
+    yield
+    httpx.post(f"{aws}/moto-api/reset")
+
+
+def keep(name: str, text: str) -> None:
+    boto3.client("ssm").put_parameter(Name=f"{PATH}/{name}", Value=text, Type="String", Overwrite=True)
+
+
+class Switched:
+    """Parameter Store, or nobody while it is away."""
+
+    def __init__(self) -> None:
+        self.store, self.is_away = ParameterStore(PATH), False
+
+    def text_of(self, name: str) -> str | None:
+        if self.is_away:
+            raise RecsysError("Cannot read: nobody answers.")
+        return self.store.text_of(name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings({"RECSYS_HOME": str(tmp_path), "RECSYS_ROUTING_PARAMETERS": PATH})
+
+
+def test_what_the_store_has_is_read_again_and_what_it_has_not_is_the_file_of_the_world(settings: Settings) -> None:
+    routing = routing_of(settings)
+    routing.refresh()
+    assert (routing.error, routing.models(), len(routing.shelves)) == (None, ("production",), 3)
+    keep("experiments.yaml", EXPERIMENT % "17")
+    keep("shelves.yaml", "best: {source: popular, title: Best}")
+    keep("shadow.yaml", "{model: challenger, share: 0.1}")
+    routing.refresh()
+    assert routing.models() == ("production", "17", "challenger")
+    assert [each.name for each in routing.shelves] == ["best"]
+    keep("shelves.yaml", "best: {source: magic, title: Best}")
+    routing.refresh()
+    assert [each.source for each in routing.shelves] == ["popular"]
+    assert "shelves.yaml in the store: best, source" in (routing.error or "")
+
+
+def test_a_gateway_that_starts_while_the_store_is_away_has_what_was_valid_last(settings: Settings) -> None:
+    keep("experiments.yaml", EXPERIMENT % "17")
+    keep("shelves.yaml", "best: {source: popular, title: Best}")
+    routing_of(settings).refresh()
+    store = Switched()
+    store.is_away = True
+    started = routing_of(settings, store)
+    started.refresh()
+    assert started.models() == ("production", "17")
+    assert [each.name for each in started.shelves] == ["best"]
+    assert "nobody answers" in (started.error or "")
+    boto3.client("ssm").delete_parameter(Name=f"{PATH}/experiments.yaml")
+    store.is_away = False
+    started.refresh()
+    assert (started.models(), started.error) == (("production",), None)  # it was taken away: that is no failure
+
+
+def test_an_address_where_nobody_answers_is_told_in_a_sentence(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    routing = routing_of(settings)
+    routing.refresh()
+    assert "Cannot read /recsys/routing/experiments.yaml" in (routing.error or "")
+    assert len(routing.shelves) == 3
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> ServingWorld:
+    made = make_world(tmp_path)
+    made.publish(parse_list_rules({}))
+    return made
+
+
+def test_a_store_that_is_away_or_wrong_under_load_changes_no_answer(
+    settings: Settings, world: ServingWorld, run_gateway: Any
+) -> None:
+    store, version = Switched(), world.versions["als"]
+    keep("experiments.yaml", EXPERIMENT % version)
+    routing = routing_of(settings, store)
+    api: Running = run_gateway(world, follower=Follower(world.home, world.registry, routing))
+    found, stop = Counter[tuple[Any, ...]](), threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=api.url, headers=api.client.headers, timeout=30) as client:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                params: dict[str, Any] = {"surface": "home", "k": 1 + number % 9}
+                got = client.get(f"/v1/users/u{number % 14:02d}/recommendations", params=params)
+                answer = got.json()
+                found[got.status_code, answer["source"], answer["model"], answer["variant"]] += 1
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for turn in range(12):
+        store.is_away = turn % 3 == 0
+        keep("experiments.yaml", "trial: [" if turn % 3 == 1 else EXPERIMENT % version)
+        keep("shelves.yaml", "[]" if turn % 3 == 1 else "best: {source: popular, title: Best}")
+        api.gateway.follower.refresh()
+        assert (api.gateway.follower.error is None) == (turn % 3 == 2)
+        assert api.gateway.follower.routing.route("u01", "home").model == version
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert set(found) == {(200, "live", "als", "new")}
+    assert found.total() > 50
