@@ -109,7 +109,7 @@ class EventSpool:
 
     def append(self, *events: Mapping[str, Any]) -> bool:
         """Write events to the file; False if the disk refused them."""
-        lines = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
+        lines = b"".join([msgspec.json.encode(event) + b"\n" for event in events])
         with self._lock:
             try:
                 self._write_lines(lines)

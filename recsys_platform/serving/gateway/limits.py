@@ -1,12 +1,16 @@
-"""Limits by tier: a token bucket for each caller, by throttled-py.
+"""Limits by tier: a token bucket for each caller, in memory or, by throttled-py, in Redis.
 
-Belongs here: the limits and their headers. Does not: the algorithm (the library's).
+Belongs here: the limits and their headers, the buckets in memory. Does not: those in Redis (the library's).
 """
 
+import math
+import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from throttled import BaseStore, MemoryStore, RateLimiterType, RateLimitResult, Throttled, asyncio, per_sec
+from throttled import RateLimiterType, asyncio, per_sec
 
+from recsys_platform.serving.bounded import Bounded
 from recsys_platform.serving.gateway.access import Caller
 from recsys_platform.serving.gateway.keys import Tier, checked_tier
 from recsys_platform.serving.gateway.problems import ProblemError
@@ -28,6 +32,35 @@ _LEAST_BURST = 5
 """What a bucket holds at least, however many gateways there are: no request costs more."""
 
 
+class Taken(NamedTuple):
+    """Whether a request is over the limit; the tokens that are left; seconds until the bucket is full and until it has enough."""
+
+    limited: bool
+    remaining: int
+    reset_after: float
+    retry_after: float
+
+
+class MemoryBuckets:
+    """Token buckets of this process, the same as throttled-py's: it refills at full seconds. A take costs a fifth of the library's."""
+
+    def __init__(self, rate: int, burst: int) -> None:
+        """`rate`: tokens that a bucket gets in a second. `burst`: what it holds at most."""
+        self._rate, self._burst = rate, burst
+        self._kept: Bounded[tuple[int, int]] = Bounded(_MOST_CALLERS)
+
+    def take(self, key: str, cost: int) -> Taken:
+        """Take tokens from the bucket of a key, if there are enough."""
+        now = int(time.monotonic())  # a clock that is set back must not stop the refill
+        tokens, since = self._kept.pop(key, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - since) * self._rate)
+        limited = cost > tokens
+        if not limited:
+            tokens -= cost
+        self._kept.keep(key, (tokens, now))
+        return Taken(limited, tokens, (self._burst - tokens) / self._rate, max(0, cost - tokens) / self._rate)
+
+
 class Limits:
     """Takes tokens of a caller's bucket: of this process, or of all gateways that share a Redis.
 
@@ -37,13 +70,12 @@ class Limits:
     def __init__(self, quotas: Quotas | None = None, shared: SharedRedis | None = None) -> None:
         """`quotas`: of each tier. `shared`: where gateways have their buckets together, if they do."""
         self.quotas, self._shared = quotas or parse_quotas(DEFAULTS), shared
-        self._memory = MemoryStore(options={"MAX_SIZE": _MOST_CALLERS})
-        self._buckets = {tier: _bucket(self._memory, *quota) for tier, quota in self.quotas.items()}
+        self._buckets = {tier: MemoryBuckets(*quota) for tier, quota in self.quotas.items()}
         self._shared_buckets = PerLoop(self._make_shared_buckets)
         self._policies = {
             tier: f'"{tier}";q={burst};w={max(1, burst // rate)}' for tier, (rate, burst) in self.quotas.items()
         }
-        self._local: dict[tuple[Tier, int], Throttled] = {}
+        self._local: dict[tuple[Tier, int], MemoryBuckets] = {}
 
     @property
     def is_shared(self) -> bool:
@@ -52,7 +84,7 @@ class Limits:
 
     def take(self, caller: Caller, cost: int) -> dict[str, str]:
         """Take tokens; return the `RateLimit` headers. Raises a problem with `Retry-After` if there are too few."""
-        return self._headers_of(caller, self._buckets[caller.tier].limiter.limit(_key_of(caller), cost))
+        return self._headers_of(caller, self._buckets[caller.tier].take(caller.name, cost))
 
     async def take_shared(self, caller: Caller, cost: int) -> dict[str, str]:
         """Take tokens of the bucket of all gateways, as `take` does; of this process' part of it while Redis is away."""
@@ -60,19 +92,20 @@ class Limits:
         bucket, key = self._shared_buckets.get()[caller.tier], _key_of(caller)
         found = await self._shared.run(lambda _: bucket.limit(key, cost))
         if found is None:
-            found = self._local_bucket(caller.tier, self._shared.replicas).limit(key, cost)
-        return self._headers_of(caller, found)
-
-    def _headers_of(self, caller: Caller, found: RateLimitResult) -> dict[str, str]:
+            return self._headers_of(caller, self._local_buckets(caller.tier, self._shared.replicas).take(key, cost))
         state = found.state
-        reset = max(1, round(state.reset_after))
+        taken = Taken(found.limited, state.remaining, state.reset_after, state.retry_after)
+        return self._headers_of(caller, taken)
+
+    def _headers_of(self, caller: Caller, taken: Taken) -> dict[str, str]:
+        reset = max(1, math.ceil(taken.reset_after))
         headers = {
-            "ratelimit": f'"{caller.tier}";r={max(0, state.remaining)};t={reset}',
+            "ratelimit": f'"{caller.tier}";r={max(0, taken.remaining)};t={reset}',
             "ratelimit-policy": self._policies[caller.tier],
         }
-        if found.limited:
+        if taken.limited:
             rate, _ = self.quotas[caller.tier]
-            wait = max(1, round(state.retry_after))
+            wait = max(1, math.ceil(taken.retry_after))
             detail = f"The tier {caller.tier} has {rate} tokens a second: try again in {wait} s."
             raise ProblemError("too-many-requests", detail, {**headers, "retry-after": str(wait)})
         return headers
@@ -86,19 +119,15 @@ class Limits:
             for tier, (rate, burst) in self.quotas.items()
         }
 
-    def _local_bucket(self, tier: Tier, gateways: int) -> Throttled:
-        """A bucket of this process with a gateway's part of the limit."""
+    def _local_buckets(self, tier: Tier, gateways: int) -> MemoryBuckets:
+        """Buckets of this process with a gateway's part of the limit."""
         found = self._local.get((tier, gateways))
         if found is None:
             rate, burst = self.quotas[tier]
             quota = max(1, rate // gateways), max(_LEAST_BURST, burst // gateways)
-            found = self._local[tier, gateways] = _bucket(self._memory, *quota)
+            found = self._local[tier, gateways] = MemoryBuckets(*quota)
         return found
 
 
 def _key_of(caller: Caller) -> str:
     return f"{caller.tier}:{caller.name}"
-
-
-def _bucket(store: BaseStore, rate: int, burst: int) -> Throttled:
-    return Throttled(using=RateLimiterType.TOKEN_BUCKET.value, quota=per_sec(rate, burst=burst), store=store)
