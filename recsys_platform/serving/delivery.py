@@ -178,14 +178,14 @@ class DeliveryQueue:
 
     @property
     def trouble(self) -> str | None:
-        """One sentence about what waits or was dropped, for people who run gateways; None if all is well."""
-        figures = self.figures
+        """Sentences about what waits or was dropped, for people who run gateways; None if all is well."""
+        figures, found = self.figures, []
         if figures.dropped:
-            return f"{figures.dropped} events for {self.name} were dropped: its limit of disk space is reached."
-        if self.problem is None and figures.oldest_seconds < _LONG_SECONDS:
-            return None
-        why = (self.problem or "it takes long").rstrip(".")
-        return f"{figures.waiting_bytes / 1e6:.1f} MB of events wait for {self.name}: {why}."
+            found.append(f"{figures.dropped} events for {self.name} were dropped for lack of disk space.")
+        if self.problem or figures.oldest_seconds > _LONG_SECONDS:
+            why = (self.problem or "it takes long").rstrip(".")
+            found.append(f"{figures.waiting_bytes / 1e6:.1f} MB of events wait for {self.name}: {why}.")
+        return " ".join(found) or None
 
     def _drop_file(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):

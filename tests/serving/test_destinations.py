@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from recsys_platform.cli.app import app
+from recsys_platform.common.errors import SettingsError
 from recsys_platform.config.world_files import DEFAULTS, DESTINATIONS
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.serving.delivery import DeliveryQueue, queue_state, replay_dead_letters
@@ -186,7 +187,7 @@ def test_a_receiver_that_is_away_for_long_loses_the_oldest_events_beyond_its_lim
     waiting = b"".join(path.read_bytes() for path in sorted(queue.folder.glob("*.ready")))
     assert ids_of([json.loads(line) for line in waiting.splitlines()]) == ids_of(numbered(30, 20))
     assert (queue.figures.dropped, queue.figures.waiting_files) == (20, 3)
-    assert spool.trouble == "20 events for crm were dropped: its limit of disk space is reached."
+    assert spool.trouble == "20 events for crm were dropped for lack of disk space."
     assert len(landed_lines(FolderHub(tmp_path / "hub"))) == 50
 
 
@@ -363,6 +364,7 @@ CRM = {"type": "webhook", "url": "https://crm.example.com/x", "secret_env": "HOO
         ({"landing": CRM}, "landing is not a name of a destination"),
         ({"crm": {**CRM, "type": "fax"}}, "crm, input tag 'fax' found using 'type' does not match"),
         ({"crm": {**CRM, "url": "http://crm.example.com"}}, "crm, url: string should match pattern"),
+        ({"crm": {**CRM, "url": "https://me:abc@crm.example.com/"}}, "crm, url: string should match pattern"),
         ({"crm": {**CRM, "secret": "abc"}}, "crm, secret: extra inputs are not permitted"),
         ({"crm": {**CRM, "secret_env": "RECSYS_X"}}, "crm, secret_env: names that begin with RECSYS_ are settings"),
         ({"crm": {**CRM, "user_ids": "hashed"}}, "crm, `hash_key_env` belongs to `user_ids: hashed`"),
@@ -397,6 +399,8 @@ def test_each_kind_is_built_from_the_file_and_secrets_come_from_the_environment(
         ]
         with pytest.raises(DestinationsError, match="crm needs the environment variable CRM_WEBHOOK_SECRET: set it"):
             queues_of(found, tmp_path, {})
+        with pytest.raises(SettingsError, match="begins with whsec_ but goes on with something else than base64"):
+            queues_of(found, tmp_path, environment | {"CRM_WEBHOOK_SECRET": "whsec_?"})
 
 
 def test_the_command_lists_what_waits_and_replays_what_was_refused(

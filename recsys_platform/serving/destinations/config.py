@@ -18,7 +18,7 @@ from recsys_platform.serving.destinations.sending import Receiver, in_batches
 from recsys_platform.serving.exposures import LANDING
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_URL = r"^(https://[^\s/]+|http://(127\.0\.0\.1|localhost)(:\d+)?)(/\S*)?$"
+_URL = r"^(https://[^\s/@]+|http://(127\.0\.0\.1|localhost)(:\d+)?)(/\S*)?$"
 _MIB = 2**20
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 """The name of an environment variable that holds a secret."""

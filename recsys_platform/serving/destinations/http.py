@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from recsys_platform.common.batches import BatchLimits, PutError
+from recsys_platform.common.errors import SettingsError
 from recsys_platform.common.http_logging import suppress_http_logs
 from recsys_platform.serving.delivery import DeadLetter
 from recsys_platform.serving.destinations.sending import dead_letter
@@ -100,6 +101,11 @@ def segment(url: str, write_key: str) -> BatchPost:
 
 def _webhook_key(secret: str) -> bytes:
     """The key in a secret: `whsec_` and base64, or any text."""
-    if secret.startswith("whsec_"):
-        return base64.b64decode(secret.removeprefix("whsec_"))
-    return secret.encode()
+    if not secret.startswith("whsec_"):
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError as error:
+        raise SettingsError(
+            "The secret of a webhook begins with whsec_ but goes on with something else than base64: copy it again."
+        ) from error

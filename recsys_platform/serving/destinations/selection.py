@@ -110,5 +110,8 @@ class Selection:
 
 def _first_text(*values: Any) -> str:
     """The first value that is a text or a number and not empty, as text."""
-    known = (value for value in values if isinstance(value, str | int | float) and not isinstance(value, bool))
-    return next((text for value in known if (text := str(value).strip())), "")
+    for value in values:
+        is_known = isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool))
+        if is_known and (text := str(value).strip()):
+            return text
+    return ""
