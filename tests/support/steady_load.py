@@ -35,7 +35,9 @@ class Plan(msgspec.Struct, kw_only=True):
 
     `urls`: of gateways, asked in turn, or each visitor always the same one if `sticky`. `labels`: model versions that may answer.
     `rungs`: sources that may answer. `variants`: of experiments, besides production. `pause`: seconds between two requests of a
-    visitor. `remembers`: whether an event must show in every later list of its reader.
+    visitor. `remembers`: whether an event must show in every later list of its reader. `agrees`: whether lists, entity tags
+    and variants are those of one gateway, whichever answers. `explains`: whether the gateway that answered can be asked again.
+    `requests`: how many there are in all; as many as time allows by default.
     """
 
     urls: list[str]
@@ -49,6 +51,9 @@ class Plan(msgspec.Struct, kw_only=True):
     pause: float = 0.01
     sticky: bool = False
     remembers: bool = True
+    agrees: bool = False
+    explains: bool = True
+    requests: int = 0
     timeout: float = 20.0
 
 
@@ -91,7 +96,7 @@ class Load:
 
     def end(self) -> Report:
         """End the load; return what was answered."""
-        output, _ = self._process.communicate(timeout=120)
+        output, _ = self._process.communicate(timeout=120 + self.plan.requests)
         assert self._process.returncode == 0
         self.report = msgspec.json.decode(output, type=Report)
         return self.report
@@ -132,13 +137,16 @@ class Visitor:
     def forget(self) -> None:
         """Forget what a gateway that is gone may have forgotten too."""
         self.finished: dict[str, set[str]] = {reader: set() for reader in self.readers}
+        self.variants: dict[str, str] = {}
         self.etags: OrderedDict[str, str] = OrderedDict()
         self.last: tuple[str, str] | None = None
 
     def run(self, ended: threading.Event) -> None:
-        kinds = itertools.cycle(KINDS)
-        while not ended.is_set():
-            kind = next(kinds)
+        most = self.plan.requests // self.plan.visitors or sys.maxsize
+        kinds = (kind for kind in itertools.cycle(KINDS) if self.plan.explains or kind is not explanation)
+        for kind in itertools.islice(kinds, most):
+            if ended.is_set():
+                break
             started = time.perf_counter()
             try:
                 source = kind(self)
@@ -217,6 +225,12 @@ class Visitor:
         known = ["production", *(self.plan.variants if answer.get("experiment") else [])]
         expect(variant in known, f"{where}: the variant {variant} is unknown")
 
+    def expect_variant(self, reader: str, answer: Any) -> None:
+        """A reader is in one variant, whichever gateway answers."""
+        if self.plan.agrees:
+            first = self.variants.setdefault(reader, answer["variant"])
+            expect(answer["variant"] == first, f"{reader} is in {answer['variant']}, and was in {first}")
+
     def out_of(self, reader: str) -> set[str]:
         return self.finished[reader] if self.plan.remembers else set()
 
@@ -227,6 +241,7 @@ def recommendations(visitor: Visitor) -> str:
     _, answer, _ = visitor.ask("GET", path)
     visitor.report.exposed.append(answer["request_id"])
     visitor.last = visitor._url, answer["request_id"]
+    visitor.expect_variant(reader, answer)
     return visitor.expect_list(answer, k, without={*excluded, *visitor.out_of(reader)})
 
 
@@ -240,6 +255,8 @@ def cached(visitor: Visitor) -> str:
     if status == 304:
         expect(etag == known, f"304 with another entity tag than {known}")
         return "304"
+    expect(not (visitor.plan.agrees and known), f"another list of {reader}, who did nothing")
+    visitor.expect_variant(reader, answer)
     visitor.etags[reader] = etag
     return visitor.expect_list(answer, 20, without=visitor.out_of(reader))
 
@@ -295,6 +312,7 @@ def popular(visitor: Visitor) -> str:
 def finish(visitor: Visitor) -> str:
     """Finish a book: no later list of the reader may have it."""
     reader = visitor.reader()
+    visitor.etags.pop(reader, None)
     left = [book for book in visitor.plan.books if book not in visitor.finished[reader]]
     book, message_id = visitor.chance.choice(left), str(uuid.uuid4())
     record = {
@@ -350,9 +368,10 @@ def main() -> None:
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     sys.stdin.buffer.read()  # until it is closed
-    ended.set()
+    if not plan.requests:
+        ended.set()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=60 + plan.requests)
     sys.stdout.buffer.write(msgspec.json.encode(merged([each.report for each in visitors])))
 
 
