@@ -69,7 +69,7 @@ class SharedRedis:
 
         `timeout_seconds`: how long a use may take.
         """
-        self._timeout = timeout_seconds
+        self.timeout_seconds = timeout_seconds
         self.url, self.replicas = url, 1
         self._redis: PerLoop[Redis] = PerLoop(lambda: Redis.from_url(url, **connection_options()))
         self._breaker = Breaker("redis")
@@ -81,7 +81,7 @@ class SharedRedis:
         """Return what the commands give; None if Redis is away."""
         try:
             with self._breaker.attempt():
-                found = await _in_time(self._run(commands), self._timeout)
+                found = await _in_time(self._run(commands), self.timeout_seconds)
         except _FAILURES as error:
             self._log_change(is_away=True, why=type(error).__name__)
             self._on_failure()

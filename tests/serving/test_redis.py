@@ -24,7 +24,8 @@ from recsys_platform.serving.shared_redis import SharedRedis
 from tests.support.pace import patience
 from tests.support.serving_world import Running, ServingWorld, event
 
-TIMEOUT = 5 * shared_redis.TIMEOUT_SECONDS * patience()
+PATIENT, QUICK = 2.0, 5 * shared_redis.TIMEOUT_SECONDS * patience()
+"""Seconds for Redis: how a busy machine shares its cores is not what is tested; where Redis hangs, waits are short."""
 Start = Callable[..., Running]
 
 
@@ -43,7 +44,13 @@ def url_of(server: ValkeyServer) -> str:
 
 def patient_redis(server: ValkeyServer, *on_failure: Callable[[], None]) -> SharedRedis:
     """A connection that gives up as late as a busy machine needs."""
-    return SharedRedis(url_of(server), *on_failure, timeout_seconds=TIMEOUT)
+    return SharedRedis(url_of(server), *on_failure, timeout_seconds=PATIENT)
+
+
+def in_a_hurry(shared: SharedRedis | None) -> None:
+    """From now on it gives up as early as it does by default, as far as the machine allows."""
+    assert shared
+    shared.timeout_seconds = QUICK
 
 
 def process_of(server: ValkeyServer) -> int:
@@ -118,11 +125,12 @@ def test_redis_stopped_and_started_under_requests_changes_no_answer(
 def test_a_redis_that_hangs_is_waited_for_a_moment_only(gateways: list[Running], server: ValkeyServer) -> None:
     first = gateways[0]
     first.recommended("u03")
+    in_a_hurry(first.gateway.shared)
     with hanging(server):
         started = time.monotonic()
         for _ in range(20):
             assert first.recommended("u03")["source"] == "live"
-        assert time.monotonic() - started < 10 * TIMEOUT + patience()
+        assert time.monotonic() - started < 10 * QUICK + patience()
 
 
 def test_commands_wait_at_most_for_the_timeout_and_then_not_at_all(server: ValkeyServer) -> None:
@@ -131,13 +139,14 @@ def test_commands_wait_at_most_for_the_timeout_and_then_not_at_all(server: Valke
 
     async def timed_pings() -> list[float]:
         assert await shared.run(ping)
+        in_a_hurry(shared)
         with hanging(server):
             return [await timed(shared.run(ping)) for _ in range(50)]
 
     waits = asyncio.run(timed_pings())
     assert len(failures) == 50
-    assert sorted(waits)[-4] < 0.01 * patience()  # three tries, then the circuit is open
-    assert max(waits) < 5 * TIMEOUT
+    assert sorted(waits)[-6] < 0.01 * patience()  # three tries, then the circuit is open for a second
+    assert max(waits) < 5 * QUICK
 
 
 def test_other_requests_go_on_while_some_wait_for_redis(server: ValkeyServer) -> None:
@@ -145,6 +154,7 @@ def test_other_requests_go_on_while_some_wait_for_redis(server: ValkeyServer) ->
 
     async def turns_while_waiting() -> int:
         assert await shared.run(ping)
+        in_a_hurry(shared)
         with hanging(server):
             waiting, turns = asyncio.gather(*[shared.run(ping) for _ in range(3)]), 0
             while not waiting.done():
@@ -162,11 +172,12 @@ def test_a_reply_that_came_while_the_process_was_busy_is_in_time(server: ValkeyS
 
     async def busy_pings() -> None:
         assert await shared.run(ping)
+        in_a_hurry(shared)
         for _ in range(2):
             answer = asyncio.ensure_future(shared.run(ping))
             for _ in range(3):  # the command is on its way
                 await asyncio.sleep(0)
-            time.sleep(2 * TIMEOUT)
+            time.sleep(2 * QUICK)
             assert await answer
 
     asyncio.run(busy_pings())
