@@ -34,6 +34,8 @@ PLACES = ("RECSYS_PARAMETERS", "RECSYS_SECRET")
 """Variables that name the source of further settings in AWS: a path in SSM Parameter Store, a secret in Secrets Manager."""
 DAGSTER_HOME = "DAGSTER_HOME"
 """Dagster's own variable: in production all commands use the instance that it names."""
+TRACES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""OpenTelemetry's own variables: traces are sent if one of them is set."""
 _SECRETS = {
     "pii_salt": "give it at least 16 characters, such as the output of `openssl rand -hex 32`",
     "snowflake_private_key": "give it the text of a private key in PEM form",  # pragma: allowlist secret
@@ -195,8 +197,18 @@ class Settings(BaseModel):
         pattern=r"^/[\w./-]+$",
         description="path in SSM Parameter Store of `experiments.yaml`, `shelves.yaml` and `shadow.yaml`; by default files",
     )
+    log_format: Literal["text", "json"] | None = Field(
+        None, description="logs of servers as `text` or as `json`, a line each; by default `json` on AWS, else `text`"
+    )
+    access_log: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="share of the API's requests that are logged, without ids of persons: 1 for all, 0 for none",
+    )
 
     _production: Path | None = PrivateAttr(None)
+    _sends_traces: bool = PrivateAttr(False)
 
     @field_validator("home", "config_dir")
     @classmethod
@@ -287,6 +299,16 @@ class Settings(BaseModel):
         return webhook
 
     @property
+    def form_of_logs(self) -> Literal["text", "json"]:
+        """How servers write their logs."""
+        return self.log_format or ("json" if self.env == "aws" else "text")
+
+    @property
+    def sends_traces(self) -> bool:
+        """Whether an endpoint for traces is set; OpenTelemetry itself reads its variables."""
+        return self._sends_traces
+
+    @property
     def hub_place(self) -> str | Path:
         """The location of the data hub: a folder, or `s3://bucket/prefix`."""
         return self.hub or self.home / "hub"
@@ -354,6 +376,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(_first_problem(error, hidden)) from error
     if found.env == "aws" and environ.get(DAGSTER_HOME):
         found._production = Path(environ[DAGSTER_HOME])
+    found._sends_traces = any(environ.get(name) for name in TRACES)
     return found
 
 

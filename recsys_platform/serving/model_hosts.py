@@ -20,6 +20,7 @@ from recsys_platform.serving.following import Served
 from recsys_platform.serving.model_host.contract import HostAnswer, HostRequest
 from recsys_platform.serving.recommending import Answer, Query, RecommendedBook
 from recsys_platform.serving.snapshot import Profile
+from recsys_platform.serving.tracing import Headers
 
 _LOG = logging.getLogger(__name__)
 DEADLINE_SECONDS = 0.06
@@ -39,19 +40,23 @@ class Host(Protocol):
 class HttpHost:
     """A model host, over connections that are kept."""
 
-    def __init__(self, url: str) -> None:
-        """`url`: such as `http://host:8080`; `{variant}` in it stands for the alias of the model, as in `…/models/{variant}`."""
-        self._url = url.rstrip("/")
+    def __init__(self, url: str, headers: Headers = dict) -> None:
+        """`url`: such as `http://host:8080`; `{variant}` in it stands for the alias of the model, as in `…/models/{variant}`.
+
+        `headers`: gives further headers of each request.
+        """
+        self._url, self._headers = url.rstrip("/"), headers
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=30)
-        headers = {"accept-encoding": "identity", "content-type": "application/json"}
-        self._client = httpx.Client(limits=limits, follow_redirects=False, headers=headers)
+        own = {"accept-encoding": "identity", "content-type": "application/json"}
+        self._client = httpx.Client(limits=limits, follow_redirects=False, headers=own)
 
     def invoke(self, alias: str, content: bytes, seconds: float) -> bytes:
         """The answer to a request."""
         until = time.monotonic() + seconds
         timeout = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
+        request: dict[str, Any] = {"content": content, "timeout": timeout, "headers": self._headers()}
         try:
-            with self._client.stream("POST", self._address(alias), content=content, timeout=timeout) as response:
+            with self._client.stream("POST", self._address(alias), **request) as response:
                 return _content_of(response, until)
         except httpx.HTTPError as error:
             raise BackendError(type(error).__name__) from error

@@ -127,7 +127,8 @@ def test_the_token_of_a_reader_sees_that_reader_alone(api: Running) -> None:
     assert asked_with(api, own, "/v1/popular?user_id=u02").status_code == 403
     assert asked_with(api, own, "/v1/books/b03/similar?anonymous_id=a-phone").status_code == 403
     seen = asked_with(api, own, "/v1/popular").json()["request_id"]
-    assert api.gateway.exposures[seen][0] == "u01"
+    assert api.gateway.facts_of(seen)["source"] == "popular"
+    assert api.gateway.exposures.get(seen).user_id == "u01"
     others = api.recommended("u02")["request_id"]
     assert asked_with(api, own, f"/v1/recommendations/{others}/explanation").status_code == 403
     own_event = event("Book Saved", "b01", device="")

@@ -53,7 +53,7 @@ export interface paths {
         };
         /**
          * Shelves of a home page
-         * @description Shelves of one home page: for the reader, because of the last finished book, popular. No book is on two of them.
+         * @description Shelves of one home page by the file of shelves; no book is on two of them.
          */
         get: operations["home"];
         put?: never;

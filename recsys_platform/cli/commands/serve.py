@@ -22,15 +22,18 @@ def serve(
     workers: Annotated[
         int, typer.Option(min=1, max=256, help="Processes behind the port; more than one need RECSYS_REDIS_URL.")
     ] = 1,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="A second port, for metrics alone; none by default.")
+    ] = None,
 ) -> None:
     """Serve the recommendation API on this world."""
     with TemporaryDirectory(prefix="recsys-metrics-") as folder:
         if workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when the library is imported, below
-        _serve(host, port, workers)
+        _serve(host, port, metrics_port, workers)
 
 
-def _serve(host: str, port: int, workers: int) -> None:
+def _serve(host: str, port: int, metrics_port: int | None, workers: int) -> None:
     from recsys_platform.serving.gateway import server
 
     settings = open_world()
@@ -40,10 +43,11 @@ def _serve(host: str, port: int, workers: int) -> None:
     if settings.env == "local" and not store.keys():
         _, text = store.create("first key of this world")
         OUT.print(f"A first key, shown once: {text}", soft_wrap=True)
+    ports = server.Ports(host, port, metrics_port)
     if workers > 1:
-        server.serve_workers(settings, host=host, port=port, workers=workers)
+        server.serve_workers(settings, ports, workers)
     else:
-        server.serve(settings, host=host, port=port)
+        server.serve(settings, ports)
 
 
 def model_host(

@@ -12,10 +12,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from recsys_platform.serving.gateway import handlers, home
+from recsys_platform.serving.gateway.access_log import AccessLog
 from recsys_platform.serving.gateway.dispatch import Application
-from recsys_platform.serving.gateway.endpoints import Endpoint, route_of
+from recsys_platform.serving.gateway.endpoints import Endpoint, EndpointApp
 from recsys_platform.serving.gateway.events import post_events
 from recsys_platform.serving.gateway.keys import Role
 from recsys_platform.serving.gateway.openapi import openapi_route
@@ -152,8 +155,10 @@ def create_app(gateway: Gateway) -> Starlette:
         gateway.spool.stop()
         if gateway.shared:
             await gateway.shared.close()
+        if gateway.tracing:
+            gateway.tracing.stop()
 
-    routes = [route_of(each, gateway) for each in ENDPOINTS]
+    routes = [_route_of(each, gateway) for each in ENDPOINTS]
     public = [openapi_route(ENDPOINTS), portal_route(ENDPOINTS, gateway.limits.quotas), *page_routes(gateway)]
     return Application(routes, public, lifespan=lifespan, exception_handlers={HTTPException: _http_problem})
 
@@ -163,6 +168,16 @@ async def _publish_figures(gateway: Gateway) -> None:
     while True:
         gateway.metrics.set_spool(gateway.spool)
         await asyncio.sleep(1)
+
+
+def _route_of(endpoint: Endpoint, gateway: Gateway) -> Route:
+    """The route that serves an endpoint; what watches it stands around it, so that it costs nothing when it is off."""
+    app: ASGIApp = EndpointApp(endpoint, gateway)
+    if gateway.logged_share:
+        app = AccessLog(endpoint, app, gateway)
+    if gateway.tracing:
+        app = gateway.tracing.app(app, endpoint.method, endpoint.path, gateway.facts_of)
+    return Route(endpoint.path, app, methods=[endpoint.method], name=endpoint.summary)
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:

@@ -16,6 +16,7 @@ from recsys_platform.config.settings import load_settings
 from recsys_platform.serving.gateway.api import create_app
 from recsys_platform.serving.gateway.server import gateway_of
 from recsys_platform.serving.gateway.state import Gateway
+from recsys_platform.serving.logs import configure_logging
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 _TEXT = ["text/", "application/json", "application/problem+json"]
@@ -28,7 +29,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 @cache
 def _handler_of_settings() -> Handler:
-    return handler_of(gateway_of(load_settings(), forwards=False))
+    settings = load_settings()
+    configure_logging(settings.form_of_logs)
+    return handler_of(gateway_of(settings, forwards=False))
 
 
 def handler_of(gateway: Gateway) -> Handler:

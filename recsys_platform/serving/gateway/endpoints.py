@@ -15,7 +15,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from recsys_platform.common.random_ids import random_uuid
@@ -34,6 +33,8 @@ PATH_ID = Annotated[
     ),
 ]
 """No id has a NUL in it: keys of guests begin with one."""
+CALLER = "recsys.caller"
+"""Where the scope of a request has its Caller, for the access log."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -77,15 +78,11 @@ class Endpoint:
     reader_of: Callable[[Call], str | None] | None = None
 
 
-def route_of(endpoint: Endpoint, gateway: Gateway) -> Route:
-    """Return the route that serves an endpoint."""
-    return Route(endpoint.path, _EndpointApp(endpoint, gateway), methods=[endpoint.method], name=endpoint.summary)
-
-
-class _EndpointApp:
+class EndpointApp:
     """An endpoint as an ASGI application: Starlette's requests and responses would cost as much as the answer."""
 
     def __init__(self, endpoint: Endpoint, gateway: Gateway) -> None:
+        """`endpoint`: what is served. `gateway`: what its handler may need."""
         self.endpoint, self.gateway = endpoint, gateway
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(endpoint.body).decode if endpoint.body is not None else None
@@ -94,11 +91,12 @@ class _EndpointApp:
         self._query_of = lru_cache(1 << 10)(self._parse_query)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, whatever happens."""
         started, headers = time.perf_counter(), _headers_of(scope)
         request_id = random_uuid()  # never the client's: clicks must find one list
         limits: Mapping[str, str] = {}
         try:
-            caller = await self.gateway.access.caller_of(headers, self.endpoint.roles)
+            caller = scope[CALLER] = await self.gateway.access.caller_of(headers, self.endpoint.roles)
             limits = await self._limits(caller)
             caller.check_roles(self.endpoint.roles)
             reply = await self._reply(scope, receive, caller, headers, request_id)

@@ -30,13 +30,14 @@ from recsys_platform.serving.gateway.schemas import (
     RankRequest,
     Recommended,
 )
-from recsys_platform.serving.gateway.state import Gateway
+from recsys_platform.serving.gateway.state import Gateway, Shown
 from recsys_platform.serving.recent_events import GUEST, BookEvent, with_events
 from recsys_platform.serving.recommending import ANYBODY, Answer, Query, RecommendedBook
 from recsys_platform.serving.routing import NO_EXPERIMENT, Route
 from recsys_platform.serving.snapshot import Profile
 
 VIEWED, LONGEST_ID = "Recommendations Viewed", 500
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PRODUCTION = Route()
 _PLACE = b"00000000-0000-0000-0000-request-id-0"
 """Stands in a prepared body where the request id goes; no id of ours has letters beyond f."""
@@ -263,7 +264,7 @@ def explanation(gateway: Gateway, call: Call) -> Explanation:
         raise ProblemError(
             "not-found", "No such request among the newest of this gateway: look in marts.fct_exposures."
         )
-    user_id, answer = found
+    user_id, answer, _ = found
     if call.caller.user_id is not None and call.caller.user_id != user_id:
         raise ProblemError("not-found", "No such request among the newest of this gateway.")
     return Explanation(
@@ -295,8 +296,13 @@ def readyz(gateway: Gateway, call: Call) -> Reply:
 
 def metrics(gateway: Gateway, call: Call) -> Reply:
     """Metrics for Prometheus."""
+    return Reply(metrics_of(gateway), media_type=METRICS_TYPE.encode())
+
+
+def metrics_of(gateway: Gateway) -> bytes:
+    """The metrics as of now, as Prometheus reads them."""
     gateway.metrics.set_spool(gateway.spool)
-    return Reply(gateway.metrics.text(), media_type=b"text/plain; version=0.0.4; charset=utf-8")
+    return gateway.metrics.text()
 
 
 def _query_of(given: Any) -> Query:
@@ -387,4 +393,4 @@ def log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: ms
         },
     }
     gateway.spool.append(event)
-    gateway.exposures.keep(request_id, (exposure.user_id, answer), answer.size)
+    gateway.exposures.keep(request_id, Shown(exposure.user_id, answer, route), answer.size)

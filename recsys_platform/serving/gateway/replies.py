@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from starlette.types import Send
+from starlette.types import Message, Send
 
 JSON, PROBLEM = b"application/json", b"application/problem+json"
 
@@ -16,6 +16,23 @@ class Reply:
     status: int = 200
     media_type: bytes = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class WatchedSend:
+    """Sends an answer, and notes its status and request id."""
+
+    status, request_id = 0, ""
+
+    def __init__(self, send: Send) -> None:
+        """`send`: of the server."""
+        self._send = send
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.request_id = dict(message["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        await self._send(message)
 
 
 async def send_reply(reply: Reply, more: Iterable[tuple[str, str]], send: Send) -> None:

@@ -6,6 +6,7 @@ Belongs here: building the gateway from settings, and uvicorn. Does not: the API
 import gc
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
@@ -27,9 +28,11 @@ from recsys_platform.serving.gateway.api import create_app
 from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.gateway.limits import Limits, parse_quotas
 from recsys_platform.serving.gateway.metrics import Metrics
+from recsys_platform.serving.gateway.metrics_port import metrics_server
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.gateway.tokens import Provider, Tokens
 from recsys_platform.serving.gateway.workers import Workers
+from recsys_platform.serving.logs import configure_logging
 from recsys_platform.serving.model_hosts import Host, HttpHost, ModelHosts
 from recsys_platform.serving.recent_events import RecentEventsInMemory
 from recsys_platform.serving.recent_events_redis import RecentEventsInRedis
@@ -38,9 +41,13 @@ from recsys_platform.serving.routing_files import routing_of
 from recsys_platform.serving.shadow import SECONDS as SHADOW_SECONDS
 from recsys_platform.serving.shadow import Shadow
 from recsys_platform.serving.shared_redis import SharedRedis
+from recsys_platform.serving.traced import TracedRedis
+from recsys_platform.serving.tracing import Tracing
 
 PORT = 8000
 _SAGEMAKER = "sagemaker://"
+_OPTIONS = OPTIONS | {"log_config": None}
+"""Uvicorn's records are written as ours are."""
 
 
 def key_store_of(settings: Settings) -> KeyStore:
@@ -63,18 +70,30 @@ def tokens_of(settings: Settings) -> Tokens | None:
     )
 
 
-def shared_redis_of(settings: Settings, metrics: Metrics) -> SharedRedis | None:
+def tracing_of(settings: Settings) -> Tracing | None:
+    """What makes spans; None, and nothing imported, unless an endpoint for traces is set."""
+    if not settings.sends_traces:
+        return None
+    from recsys_platform.serving.otel import OpenTelemetry
+
+    return OpenTelemetry("recsys-gateway")
+
+
+def shared_redis_of(settings: Settings, metrics: Metrics, tracing: Tracing | None = None) -> SharedRedis | None:
     """The Redis that gateways share; None without one."""
     if settings.redis_url is None:
         return None
     url, on_failure = settings.redis_url.get_secret_value(), metrics.failures.labels("redis").inc
-    return SharedRedis(url, on_failure, timeout_seconds=settings.redis_timeout_ms / 1000)
+    seconds = settings.redis_timeout_ms / 1000
+    if tracing:
+        return TracedRedis(url, on_failure, tracing, timeout_seconds=seconds)
+    return SharedRedis(url, on_failure, timeout_seconds=seconds)
 
 
-def host_at(url: str) -> Host:
+def host_at(url: str, tracing: Tracing | None = None) -> Host:
     """The model host of an address: `http://…`, `https://…`, or `sagemaker://endpoint`."""
     if not url.startswith(_SAGEMAKER):
-        return HttpHost(url)
+        return HttpHost(url, tracing.headers) if tracing else HttpHost(url)
     from recsys_platform.serving.sagemaker.runtime import SageMakerHost  # imports boto3
 
     return SageMakerHost(url.removeprefix(_SAGEMAKER))
@@ -112,8 +131,9 @@ def queue_states(settings: Settings) -> dict[str, QueueState]:
 def gateway_of(settings: Settings, *, forwards: bool = True) -> Gateway:
     """The gateway of a world. `forwards`: whether events go to destinations beside the landing."""
     home, metrics = settings.serving_root, Metrics()
-    shared = shared_redis_of(settings, metrics)
-    hosts = {url: host_at(url) for url in (settings.model_hosts or "").split()}
+    tracing = tracing_of(settings)
+    shared = shared_redis_of(settings, metrics, tracing)
+    hosts = {url: host_at(url, tracing) for url in (settings.model_hosts or "").split()}
     routing = routing_of(settings)
     # Of its own: a shadow that fails must not keep anybody from the hosts that answer.
     shadows = ModelHosts({url: host_at(url) for url in hosts}, SHADOW_SECONDS) if hosts else InProcess()
@@ -131,6 +151,8 @@ def gateway_of(settings: Settings, *, forwards: bool = True) -> Gateway:
         shared=shared,
         shadow=Shadow(lambda: routing.shadow, shadows, metrics.count_shadow),
         pseudonyms=Pseudonyms(settings.pii_salt.get_secret_value() if settings.pii_salt else None),
+        logged_share=settings.access_log,
+        tracing=tracing,
         access=Access(key_store_of(settings), tokens_of(settings)),
     )
 
@@ -140,13 +162,25 @@ def app_of(settings: Settings) -> Starlette:
     return create_app(gateway_of(settings))
 
 
-def serve(settings: Settings, *, host: str, port: int) -> None:
-    """Serve the API until a signal ends it; running requests are answered first."""
+@dataclass(frozen=True)
+class Ports:
+    """Where a gateway listens. `metrics`: a second port with the metrics alone; None for none."""
+
+    host: str
+    port: int
+    metrics: int | None = None
+
+
+def serve(settings: Settings, ports: Ports) -> None:
+    """Serve the API until a signal ends it; running requests are answered first. Raises InputError if the metrics' port is in use."""
+    configure_logging(settings.form_of_logs)
     gateway = gateway_of(settings)
+    serve_metrics = metrics_server(gateway, ports.host, ports.metrics)
     gateway.follower.refresh()
     gc.collect()
     gc.freeze()  # a collection that looks at all that was loaded would stop answers for a tenth of a second
-    uvicorn.run(create_app(gateway), host=host, port=port, **OPTIONS)
+    serve_metrics()
+    uvicorn.run(create_app(gateway), host=ports.host, port=ports.port, **_OPTIONS)
 
 
 def check_workers(settings: Settings, workers: int) -> None:
@@ -160,8 +194,15 @@ def check_workers(settings: Settings, workers: int) -> None:
         raise InputError("--workers needs Linux: elsewhere start several gateways, each on a port of its own.")
 
 
-def serve_workers(settings: Settings, *, host: str, port: int, workers: int) -> None:
+def serve_workers(settings: Settings, ports: Ports, workers: int) -> None:
     """Serve the API with several processes until a signal ends them; running requests are answered first."""
+    configure_logging(settings.form_of_logs)
     gateway = gateway_of(settings)
-    config = uvicorn.Config(create_app(gateway), host=host, port=port, **OPTIONS)
-    Workers(config, workers, before_start=gateway.follower.refresh, on_start=gateway.follower.reopen).run()
+    serve_metrics = metrics_server(gateway, ports.host, ports.metrics)
+
+    def start() -> None:
+        gateway.follower.reopen()
+        serve_metrics()
+
+    config = uvicorn.Config(create_app(gateway), host=ports.host, port=ports.port, **_OPTIONS)
+    Workers(config, workers, before_start=gateway.follower.refresh, on_start=start).run()

@@ -5,7 +5,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from recsys_platform.common.pseudonyms import Pseudonyms
 from recsys_platform.serving.bounded import BoundedCache
@@ -16,8 +16,11 @@ from recsys_platform.serving.gateway.limits import Limits
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.gateway.prepared_lists import Prepared, SharedLists
 from recsys_platform.serving.recent_events import RecentEvents
-from recsys_platform.serving.recommending import Answer, Backend, Recommendations, ShadowTraffic
+from recsys_platform.serving.recommending import Answer, Backend, InProcess, Recommendations, ShadowTraffic
+from recsys_platform.serving.routing import Route
 from recsys_platform.serving.shared_redis import SharedRedis
+from recsys_platform.serving.traced import TracedBackend
+from recsys_platform.serving.tracing import Tracing
 
 _LOG = logging.getLogger(__name__)
 LISTS_BYTES, EXPOSURES_BYTES = 64_000_000, 32_000_000
@@ -25,11 +28,20 @@ LISTS_BYTES, EXPOSURES_BYTES = 64_000_000, 32_000_000
 _THREADS = 64
 
 
+class Shown(NamedTuple):
+    """A list that was shown: to whom, None for a guest, what, and by which route."""
+
+    user_id: str | None
+    answer: Answer
+    route: Route
+
+
 @dataclass
 class Gateway:
     """Everything that a request may need; no handler opens anything.
 
-    `backend`: model hosts, if models are not in this process. `shared`: the Redis of several gateways.
+    `backend`: model hosts, if models are not in this process. `shared`: the Redis of several gateways. `logged_share`: of the
+    requests, those that the access log has.
     """
 
     follower: Follower
@@ -39,8 +51,10 @@ class Gateway:
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
     lists: BoundedCache[Prepared] = field(default_factory=lambda: BoundedCache(LISTS_BYTES))
-    exposures: BoundedCache[tuple[str | None, Answer]] = field(default_factory=lambda: BoundedCache(EXPOSURES_BYTES))
+    exposures: BoundedCache[Shown] = field(default_factory=lambda: BoundedCache(EXPOSURES_BYTES))
     backend: Backend | None = None
+    logged_share: float = 0
+    tracing: Tracing | None = None
     shared: SharedRedis | None = None
     pseudonyms: Pseudonyms = field(default_factory=Pseudonyms)
     """How ids that are e-mail addresses stand in the marts."""
@@ -51,11 +65,12 @@ class Gateway:
         """Make what answers."""
         self.shared_lists = SharedLists(self.shared) if self.shared else None
         self.computing: dict[Any, asyncio.Task[Prepared]] = {}
+        backend = TracedBackend(self.backend or InProcess(), self.tracing) if self.tracing else self.backend
         self.recommendations = Recommendations(
             lambda: self.follower.served,
             self.recent,
             lambda what: self.metrics.failures.labels(what).inc(),
-            self.backend,
+            backend,
             self.pseudonyms,
             self.shadow,
         )
@@ -69,6 +84,12 @@ class Gateway:
     def is_remote(self) -> bool:
         """Whether models are asked over the network."""
         return self.backend is not None
+
+    def facts_of(self, request_id: str) -> dict[str, str]:
+        """What one of the newest requests was answered by, for logs and traces; of a home page, the first shelf."""
+        ids = (request_id, *(f"{request_id}.{shelf.name}" for shelf in self.follower.routing.shelves))
+        shown = next(filter(None, map(self.exposures.get, ids)), None)
+        return {"source": shown.answer.source, "variant": shown.route.variant} if shown else {}
 
     def log_failure(self, path: str, request_id: str) -> None:
         """Log the exception that is handled now, without the request: it may hold ids of persons."""

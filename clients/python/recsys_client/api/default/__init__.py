@@ -93,7 +93,7 @@ class Recsys(AuthenticatedClient):
         k: int | Unset = 10,
         language: str | Unset = "",
     ) -> Home:
-        """Shelves of one home page: for the reader, because of the last finished book, popular. No book is on two of them.
+        """Shelves of one home page by the file of shelves; no book is on two of them.
 
         Args:
             user_id (str): An id as the events and marts have it.
