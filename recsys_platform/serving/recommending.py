@@ -203,12 +203,17 @@ class Recommendations:
         if snapshot is None:
             return _NOTHING
         profile = self.profile_or_empty(user_id)
-        seed = seed_of(user_id, str(self.epoch(user_id)), snapshot.version, _unpaged(query), salt)
+        parts = (user_id, str(self.epoch(user_id)), snapshot.version, _unpaged(query), salt)
+        seed = seed_of(*parts) if self._explores(snapshot) else 0
         rungs: list[Callable[[], Answer | None]] = [
             lambda: self._live(served, alias, profile, query, seed),
             lambda: _published(snapshot, user_id, profile, query),
         ]
         return _with_draw_id(self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)]), seed)
+
+    def _explores(self, snapshot: Snapshot) -> bool:
+        """Whether chance may have a part in a list; the rules of model hosts may be others for a moment."""
+        return bool(snapshot.rules.exploration.slots) or not isinstance(self._backend, InProcess)
 
     def _live(self, served: Served, alias: str, profile: Profile, query: Query, seed: int) -> Answer | None:
         """The list of a model, which the shadow may be compared with afterwards."""

@@ -157,7 +157,9 @@ class LiveRecommender:
         finished = [at for at, book in enumerate(reader.history) if book in known]
         if not finished or not len(books):
             return np.full(len(books), NONE, np.int32)
-        added = self.model.contributions(histories, books)[finished]
+        added = self.model.contributions(histories, books)
+        if len(finished) < len(added):
+            added = added[finished]
         best = added.argmax(axis=0)
         explained = (added[best, np.arange(len(books))] > 0) & ~np.isnan(values)
         return np.where(explained, histories.books[finished][best], np.int32(NONE))

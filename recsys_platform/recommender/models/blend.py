@@ -49,11 +49,7 @@ class Blend:
 
     def contributions(self, history: Histories, books: IntArray) -> FloatArray:
         """Weighted sum of the components' contributions, divided by the mean scale of each."""
-        parts = (
-            weight / scale * part.contributions(history, books)
-            for part, weight, scale in zip(self.components, self.weights, self.scales, strict=True)
-            if weight
-        )
+        parts = (share * part.contributions(history, books) for part, share in self._scaled_components)
         return np.asarray(reduce(np.add, parts), dtype=np.float32)
 
     def personal(self, users: IntArray) -> BoolArray:
@@ -90,6 +86,12 @@ class Blend:
     @cached_property
     def _weighted_components(self) -> list[tuple[Recommender, np.float32]]:
         return [(part, weight) for part, weight in zip(self.components, self.weights, strict=True) if weight]
+
+    @cached_property
+    def _scaled_components(self) -> list[tuple[Recommender, np.float32]]:
+        """The components with a weight, and that weight divided by the mean scale."""
+        parts = zip(self.components, self.weights, self.scales, strict=True)
+        return [(part, weight / scale) for part, weight, scale in parts if weight]
 
     @cached_property
     def _factor_sum(self) -> FactorSum | None:

@@ -45,6 +45,28 @@ def update_heaps(
 
 
 @njit(cache=True, nogil=True)
+def best_of_row(scores: AnyArray, bias: AnyArray, excluded: AnyArray, k: int) -> tuple[bool, AnyArray, AnyArray]:
+    """Return whether no score of a single row (1, n) is NaN, and its best k books and their scores, each (1, k), best first.
+
+    In one call what `update_heaps` and a sort do for many rows: equal scores by ascending book; -inf and NONE if there are no more.
+    """
+    values, books = np.full((1, k), np.float32(-np.inf)), np.full((1, k), np.int32(-1))
+    group, starts = np.zeros(1, np.int32), np.array([0, len(excluded)], np.int64)
+    is_known = update_heaps(scores, 0, bias, group, starts, excluded, values, books)
+    _sort_heap(values[0], books[0])
+    return is_known, books, values
+
+
+@njit(cache=True, nogil=True)
+def _sort_heap(values: AnyArray, books: AnyArray) -> None:
+    """Sort by descending value, equal ones by ascending book."""
+    for end in range(len(values) - 1, 0, -1):  # the root is the worst one
+        values[0], values[end] = values[end], values[0]
+        books[0], books[end] = books[end], books[0]
+        _replace_root(values[:end], books[:end], values[0], books[0])
+
+
+@njit(cache=True, nogil=True)
 def _none_better(scores: AnyArray, add: AnyArray, worst: float) -> bool:
     """Whether a whole chunk has no score above the worst; fixed length and no branches, so that it compiles to vector code."""
     better = np.int32(0)
