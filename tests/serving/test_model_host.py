@@ -276,17 +276,6 @@ def test_a_host_answers_what_it_was_asked_before_a_signal_ends_it(folder: Path) 
     assert len(answers[0].text.splitlines()) > 2000
 
 
-ROOT = Path(__file__).parents[2]
-
-
-def test_the_image_copies_what_there_is_and_starts_the_host() -> None:
-    lines = (ROOT / "infra" / "model_host.Dockerfile").read_text().splitlines()
-    copied = [name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]]
-    assert copied
-    assert [name for name in copied if not (ROOT / name).exists()] == []
-    assert lines[-2:] == ['ENTRYPOINT ["recsys", "model-host"]', 'CMD ["serve"]']
-
-
 # A gateway and its hosts
 
 
