@@ -1,19 +1,16 @@
 """The OpenAPI document: valid, with true examples, and kept by a gateway under random requests."""
 
-import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from recsys_platform.serving.gateway.api import ENDPOINTS
 from recsys_platform.serving.gateway.openapi import openapi_document
+from tests.support.openapi_fuzz import ask_at_random
 from tests.support.serving_world import Running, ServingWorld
 
 DOCUMENT = openapi_document(ENDPOINTS)
@@ -56,30 +53,14 @@ def test_an_id_with_a_nul_names_nobody(serving_world: ServingWorld, run_gateway:
     assert api.client.get("/v1/users/%00d1/recommendations").status_code == 422
 
 
-CONFIG = """
-# A record that is not valid has its own verdict in the answer, so the request itself is accepted.
-[[operations]]
-include-operation-id = "post_events"
-checks.negative_data_rejection.enabled = false
-"""
-
-
 @pytest.mark.slow  # sends a thousand requests
 def test_a_thousand_random_requests_are_answered_as_the_document_says(
     tmp_path: Path, serving_world: ServingWorld, run_gateway: Callable[..., Running]
 ) -> None:
-    api, report = run_gateway(serving_world), tmp_path / "report.json"
-    (tmp_path / "schemathesis.toml").write_text(CONFIG)
-    command = [
-        *(sys.executable, "-m", "schemathesis.cli", "--config-file", tmp_path / "schemathesis.toml", "run"),
-        *(f"{api.url}/openapi.json", "--header", f"Authorization: {api.client.headers['authorization']}"),
-        *("--phases", "examples,coverage,fuzzing", "--max-examples", "45", "--seed", "1", "--continue-on-failure"),
-        *("--report", "json", "--report-json-path", report),
-    ]
-    done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-4000:]
-    [generated] = re.findall(r"([\d,]+) generated", done.stdout)
-    assert int(generated.replace(",", "")) >= 1000
-    statuses = re.findall(r'recsys_requests_total\{.*status="(\d+)"\}', httpx.get(f"{api.url}/metrics").text)
-    assert statuses
-    assert not [status for status in statuses if status.startswith("5")]
+    api = run_gateway(serving_world)
+    key = api.client.headers["authorization"].removeprefix("Bearer ")
+    found = ask_at_random(api.url, key, tmp_path, examples=45)
+    assert found.passed, found.printed[-4000:]
+    assert found.generated >= 1000
+    assert found.statuses
+    assert not [status for status in found.statuses if status.startswith("5")]

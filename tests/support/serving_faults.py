@@ -309,7 +309,7 @@ FAULTS: Mapping[str, Fault] = {
     "snapshots removed": Fault(remove_snapshots, is_quick=True),
     "snapshot old": Fault(go_back_to_old_snapshot),
     "snapshot half written": Fault(half_write_snapshot),
-    "experiments broken": Fault(break_experiments, variants=("control", "treatment"), is_quick=True),
+    "experiments broken": Fault(break_experiments, variants=("control", "treatment")),
     "key store unreadable": Fault(break_keys),
     "model host killed": Fault(kill_host, with_host=True),
     "model host stopped": Fault(stop_host, with_host=True),
