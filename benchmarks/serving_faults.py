@@ -4,7 +4,7 @@
 
 Real `recsys serve` and `recsys model-host` processes; the load comes from a process of its own, which judges every answer: status,
 excluded, finished and repeated books, ranks, attributes, rung, model version, variant, request ids (tests/support/steady_load.py).
-Memory and open files of a gateway are compared after a fifth of the requests and after all, with snapshots and models swapped meanwhile.
+Memory and open files of a gateway are compared after a fifth of the requests and after all, with swaps meanwhile.
 """
 
 import argparse

@@ -23,7 +23,7 @@ BUDGET = {
     "fuzz_failures": Budget("≤", 0),
     "fuzz_server_errors": Budget("≤", 0),
 }
-REQUESTS_AN_EXAMPLE = 12
+REQUESTS_AN_EXAMPLE = 8
 """About how many requests one more example of each endpoint makes."""
 
 

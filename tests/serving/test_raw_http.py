@@ -161,6 +161,38 @@ def test_what_is_no_valid_request_is_refused_and_never_breaks_the_gateway(what: 
     assert api.recommended("u01")["source"] == "live"
 
 
+EVIL = b"a%0d%0aset-cookie:%20evil%0d%0a%0d%0aevil%0a%00%e5%98%8a%e5%98%8dset-cookie:evil"
+RAW = b"evil\x0bset-cookie:evil\x85evil"
+REFLECTING = {
+    "a reader": request(b"/v1/users/" + EVIL.replace(b"%00", b"") + b"/recommendations"),
+    "a book": request(b"/v1/books/" + EVIL + b"/similar"),
+    "a surface": request(LIST + b"?surface=" + EVIL),
+    "a request": request(b"/v1/recommendations/" + EVIL + b"/explanation"),
+    "a path": request(b"/" + EVIL),
+    "a page": request(b"/?reader=" + EVIL),
+    "a key": lambda _: request()(b"Bearer " + RAW),
+    "a request id": request(LIST, b"x-request-id: " + RAW),
+    "an entity tag": request(LIST, b'if-none-match: "' + RAW + b'", *'),
+    "a cookie": request(b"/", b"cookie: recsys=" + RAW),
+    "a host": request(b"/", host=b"evil.example"),
+    "a trace": request(LIST, b"traceparent: 00-" + RAW + b"-01"),
+    "an origin": request(LIST, b"origin: https://evil.example", b"access-control-request-method: GET"),
+    "a method": request(method=b"DELETE"),
+    "a sign-in": post(b"key=" + EVIL, b"sec-fetch-site: same-origin", path=b"/page/sign-in"),
+}
+
+
+@pytest.mark.parametrize("what", REFLECTING)
+def test_nothing_that_a_client_sends_gets_into_the_head_of_an_answer(what: str, api: Running) -> None:
+    with connect(api) as connection:
+        found = answer_to(connection, REFLECTING[what](api.client.headers["authorization"].encode()))
+    head, _, _ = found.partition(b"\r\n\r\n")
+    assert statuses(found)[0] < 500
+    assert head.startswith(b"HTTP/1.1 ")
+    assert b"evil" not in head.lower()
+    assert len(statuses(found)) == 1
+
+
 def smuggled(first: bytes) -> bytes:
     """A second request inside the first one's body."""
     return first + b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"

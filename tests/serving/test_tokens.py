@@ -169,7 +169,49 @@ def with_other_claims() -> str:
     return f"{head}.{body}.{signature}"
 
 
+def with_header(**header: Any) -> str:
+    """A token that somebody signed with a key of their own, and whose header says where to find or how to use that key."""
+    return jwt.encode(claims(), OTHER, algorithm="RS256", headers={"kid": "r1"} | header)
+
+
+EVIL = "https://evil.example.com/jwks"
+
+
+def forged_parts(header: dict[str, Any], **changed: Any) -> str:
+    """A token of any header and claims with a signature that is none."""
+    parts = (json.dumps(header).encode(), json.dumps(claims(**changed)).encode(), b"x" * 256)
+    return ".".join(jwt.utils.base64url_encode(part).decode() for part in parts)
+
+
+def signed_text(body: bytes) -> str:
+    """Any bytes, signed with the provider's key."""
+    return str(jwt.api_jws.encode(body, RSA, "RS256", {"kid": "r1"}))
+
+
+def signed(**changed: Any) -> str:
+    return signed_text(json.dumps(claims(**changed)).encode())
+
+
 REFUSED: dict[str, Callable[[], str]] = {
+    "with its own key in the header": lambda: with_header(jwk=jwk_of(OTHER, "r1", "RS256")),
+    "with an address of its key": lambda: with_header(jku=EVIL),
+    "with an address of its certificate": lambda: with_header(x5u=EVIL),
+    "with a certificate": lambda: with_header(x5c=["MIIB"]),
+    "with a header that must be understood": lambda: jwt.encode(
+        claims(), RSA, "RS256", {"kid": "r1", "crit": ["evil"], "evil": 1}
+    ),
+    "with a key id that is a path": lambda: with_header(kid="../../../dev/null"),
+    "with a key id that is a query": lambda: with_header(kid="r1' or '1'='1"),
+    "with a key id that is no text": lambda: forged_parts({"alg": "RS256", "kid": ["r1"]}),
+    "with an algorithm in other letters": lambda: forged_parts({"alg": "nOnE", "kid": "r1"}),
+    "without a signature": lambda: f"{token().rpartition('.')[0]}.",
+    "with a signature of another": lambda: f"{token(sub='u02').rpartition('.')[0]}.{token().rpartition('.')[2]}",
+    "with an expiry that is no number": lambda: forged_parts({"alg": "RS256", "kid": "r1"}, exp="never"),
+    "with an expiry of any size": lambda: signed(exp=10**400),
+    "with claims that are no object": lambda: signed_text(b"[1, 2]"),
+    "with deep claims": lambda: signed_text(b'{"a":' * 1500 + b"1" + b"}" * 1500),
+    "without an issuer": lambda: token(iss=None),
+    "of several issuers": lambda: signed(iss=[ISSUER, "https://evil.example.com/"]),
     "forged": lambda: token(OTHER),
     "with other claims than signed": with_other_claims,
     "of another algorithm than its key": lambda: token(EC, "r1", "ES256"),
@@ -201,6 +243,43 @@ def test_a_token_that_is_not_valid_is_refused_and_not_told(
     assert 'error="invalid_token"' in found.headers["www-authenticate"]
     for part in text.split("."):
         assert len(part) < 10 or part not in found.text + caplog.text
+
+
+def others_data() -> dict[str, dict[str, Any]]:
+    """What the token of reader u01 may not ask for, of every endpoint that names a reader or device."""
+    return {
+        "recommendations": {"path": "/v1/users/u02/recommendations"},
+        "another writing of the reader": {"path": "/v1/users/U01/recommendations"},
+        "a reader with a blank": {"path": "/v1/users/u01%20/recommendations"},
+        "home": {"path": "/v1/users/u02/home"},
+        "similar": {"path": "/v1/books/b01/similar?user_id=u02"},
+        "similar of a device": {"path": "/v1/books/b01/similar?anonymous_id=phone"},
+        "popular": {"path": "/v1/popular?user_id=u02"},
+        "popular of a device": {"path": "/v1/popular?anonymous_id=phone"},
+        "rank": {"method": "POST", "path": "/v1/rank", "json": {"user_id": "u02", "book_ids": ["b01"]}},
+        "a guest": {"method": "POST", "path": "/v1/recommendations", "json": {"anonymous_id": "phone"}},
+    }
+
+
+def test_no_endpoint_gives_a_readers_token_anothers_data(api: Running) -> None:
+    own = token()
+    before = api.gateway.spool.figures.appended
+    answers = {what: asked_with(api, own, **asked) for what, asked in others_data().items()}
+    assert {what: each.status_code for what, each in answers.items() if each.status_code != 403} == {}
+    assert api.gateway.spool.figures.appended == before  # nothing is an exposure of the other reader
+
+
+def test_a_flood_of_unknown_key_ids_and_keys_that_change_all_the_time_cost_the_provider_one_request(
+    api: Running, jwks: JwksServer
+) -> None:
+    def other_keys(request: BaseHTTPRequestHandler) -> None:
+        send(request, json.dumps({"keys": [*JWKS["keys"], jwk_of(OTHER, f"k{len(jwks.asked)}", "RS256")]}).encode())
+
+    jwks.answer = other_keys
+    assert asked_with(api, token()).status_code == 200
+    statuses = {asked_with(api, token(OTHER, f"k{at}")).status_code for at in range(2, 60)}
+    assert (statuses, len(jwks.asked)) == ({401}, 1)
+    assert asked_with(api, token()).status_code == 200
 
 
 def test_a_token_without_a_role_for_the_endpoint_is_not_allowed(api: Running) -> None:

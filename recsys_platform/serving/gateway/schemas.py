@@ -15,8 +15,11 @@ Id = Annotated[
 ]
 Count = Annotated[int, Meta(ge=1, le=100, description="How many books.")]
 Offset = Annotated[int, Meta(ge=0, le=1000, description="How many books to skip; past the end the list is empty.")]
+_NO_BLANK_FIRST = r"^[^\x00-\x20\x7f-\xa0\s\ufeff]"
+"""Characters that some kinds of regular expressions take as blank and others do not are named: a schema must mean one thing."""
 Surface = Annotated[
-    str, Meta(pattern=r"^\S", max_length=100, description="Where the list is shown, such as `home`; it is logged.")
+    str,
+    Meta(pattern=_NO_BLANK_FIRST, max_length=100, description="Where the list is shown, such as `home`; it is logged."),
 ]
 Language = Annotated[str, Meta(max_length=20, description="Only books in a language such as `en`; by default in any.")]
 _NO_ID_OR_ONE = r"^[^\x00/]*$"

@@ -148,8 +148,12 @@ def _bearer_of(claims: Mapping[str, Any], provider: Provider) -> Bearer:
         user_id = subject = _claim(claims, provider.user_claim)
         if not isinstance(user_id, str) or not 0 < len(user_id) <= _LONGEST_ID:
             raise TokenError(f"it names no reader (claim `{provider.user_claim}`)")
+    try:
+        expires_at = float(claims["exp"]) + LEEWAY_SECONDS
+    except OverflowError:
+        raise TokenError("it never expires") from None
     name = hashlib.blake2b(f"{provider.issuer}\n{subject}".encode(), digest_size=9).hexdigest()
-    return Bearer(f"oidc-{name}", roles, user_id, float(claims["exp"]) + LEEWAY_SECONDS)
+    return Bearer(f"oidc-{name}", roles, user_id, expires_at)
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:
