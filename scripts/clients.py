@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,18 @@ BIN = Path(sys.executable).parent
 
 def main() -> None:
     """Write the document, both clients and the record of them."""
-    document = openapi_document(ENDPOINTS)
+    document = document_of_clients()
     DOCUMENT.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     generate_python(document)
     generate_typescript()
     RECORD.write_text(json.dumps(hashes(), indent=1) + "\n", encoding="utf-8")
+
+
+def document_of_clients() -> dict[str, Any]:
+    """The OpenAPI document with the version of pyproject.toml: the installed one may be older."""
+    document = openapi_document(ENDPOINTS)
+    document["info"]["version"] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return document
 
 
 def hashes() -> dict[str, str]:
