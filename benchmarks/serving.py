@@ -24,6 +24,7 @@ import httpx
 import numpy as np
 import psutil
 from measure import Budget, keeps_all, show
+from serving_shared import event_figures, memory_figures
 from serving_world import make_world
 
 BUDGET = {
@@ -34,6 +35,8 @@ BUDGET = {
     "added_p50_ms": Budget("≤", 3),
     "added_p99_ms": Budget("≤", 10),
     "ready_seconds": Budget("≤", 5),
+    "memory_ratio": Budget("≤", 2),
+    "event_to_list_p99_ms": Budget("≤", 25),
 }
 HELLO = """
 import sys, uvicorn
@@ -172,12 +175,13 @@ def home_without_models(home: Path) -> Path:
 
 
 @contextmanager
-def gateway(home: Path) -> Iterator[tuple[psutil.Process, int, float]]:
+def gateway(home: Path, *arguments: str, **settings: str) -> Iterator[tuple[psutil.Process, int, float]]:
     """A gateway of a world, its port, and how many seconds it took to be ready."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("recsys")), "serve", "--port", str(port)]
+    command = [str(Path(sys.executable).with_name("recsys")), "serve", "--port", str(port), *arguments]
     quotas = "free=5/20 premium=50/200 partner=1000000/1000000"
-    with running(command, port, "/readyz", {"RECSYS_HOME": str(home), "RECSYS_API_LIMITS": quotas}) as (process, ready):
+    environment = {"RECSYS_HOME": str(home), "RECSYS_API_LIMITS": quotas, **settings}
+    with running(command, port, "/readyz", environment) as (process, ready):
         yield process, port, ready
 
 
@@ -199,7 +203,17 @@ def measured(home: Path, key: str, readers: int) -> dict[str, float]:
         costs = costs_of(servers, key)
         times = latencies(hello, live, key, costs["live"])
         memory = ours.memory_info().rss / 1e9
-    return {**cost_figures(costs), **times, "ready_seconds": ready, "memory_gb": memory}
+    figures = {**cost_figures(costs), **times, "ready_seconds": ready, "memory_gb": memory}
+    return {**figures, **shared_figures(home, key, paths)}
+
+
+def shared_figures(home: Path, key: str, paths: Paths) -> dict[str, float]:
+    """Figures of several processes: memory of four workers, and how fast an event reaches another gateway."""
+
+    def load_workers(port: int) -> None:
+        load(port, paths.live(ANSWERS), key, connections=2 * CLIENTS)
+
+    return {**memory_figures(gateway, home, load_workers), **event_figures(gateway, home, key)}
 
 
 def latencies(hello: Server, live: Server, key: str, cost: float) -> dict[str, float]:
