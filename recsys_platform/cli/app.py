@@ -22,7 +22,7 @@ from recsys_platform.cli.commands.quarantine import rejected, revalidate
 from recsys_platform.cli.commands.run import dev, fetch, run
 from recsys_platform.cli.commands.sagemaker import sagemaker
 from recsys_platform.cli.commands.serve import keys, model_host, serve
-from recsys_platform.cli.commands.simulate import demo, serve_attributes, simulate
+from recsys_platform.cli.commands.simulate import demo, serve_attributes, simulate, simulate_visits
 from recsys_platform.cli.commands.snowflake import snowflake
 from recsys_platform.cli.commands.spark import spark
 from recsys_platform.cli.commands.status import show, status
@@ -41,7 +41,12 @@ app = typer.Typer(
     add_completion=False,
 )
 COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
-    "Simulation": {"demo": demo, "simulate": simulate, "serve-attributes": serve_attributes},
+    "Simulation": {
+        "demo": demo,
+        "simulate": simulate,
+        "simulate-visits": simulate_visits,
+        "serve-attributes": serve_attributes,
+    },
     "Import": {"import": import_files, "import-events": import_events, "fetch": fetch},
     "Pipeline": {"init": init, "run": run, "dev": dev, "status": status, "show": show, "cleanup": cleanup},
     "Data quality": {"rejected": rejected, "revalidate": revalidate, "accept-snapshot": accept_snapshot},

@@ -5,6 +5,9 @@ Timestamps in the warehouse have no time zone: `naive_utc_now` is the time to wr
 
 import datetime as dt
 
+SIMULATED_TIME = "x-simulated-time"
+"""Header by which a simulated reader tells the API its time, where the API was started for a simulation."""
+
 
 def utc_now() -> dt.datetime:
     """The current time with its time zone, UTC."""

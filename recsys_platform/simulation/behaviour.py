@@ -80,7 +80,7 @@ def events_of_day(world: World, library: Library, *, day: int) -> Table:
     A few happen on later days: reading on, removing a book. Updates `library`, so call it for each day in order.
     """
     rng = world.spec.rng("day", day)
-    sessions = _draw_sessions(world, rng, day=day)
+    sessions = draw_sessions(world, rng, day=day)
     parts = [
         _reading_events(world, library, sessions, rng, day=day),
         _session_events(world, sessions, rng),
@@ -136,7 +136,8 @@ def appeal(world: World, *, rows: Ints, day: int) -> Floats:
     return np.asarray(odds, dtype=np.float32)
 
 
-def _draw_sessions(world: World, rng: np.random.Generator, *, day: int) -> Sessions:
+def draw_sessions(world: World, rng: np.random.Generator, *, day: int) -> Sessions:
+    """The sessions of a day."""
     readers = world.readers
     today = (readers["first_day"] <= day) & (day <= readers["last_day"])
     rate = readers["rate"] * today * WEEKDAYS[(world.spec.start.weekday() + day) % 7]
@@ -166,9 +167,9 @@ def _reading_events(world: World, library: Library, sessions: Sessions, rng: np.
     reader = sessions.reader[session]
     odds = log_odds(world.readers[reader], world.books[book]) if len(book) else np.zeros(0, dtype=np.float32)
     liking = 1 / (1 + np.exp(-odds))
-    reads = _draw_reads(rng, liking, chapters=world.books["chapters"][book])
+    reads = draw_reads(rng, liking, chapters=world.books["chapters"][book])
     begins = sessions.at[session] + _before_in_session(session, reads.lasts)
-    steps = _reading_steps(rng, reads, begins=begins, liking=liking)
+    steps = reading_steps(rng, reads, begins=begins, liking=liking)
     events = np.zeros(len(steps), dtype=EVENT)
     _copy_session_fields(events, sessions, session[steps["slot"]])
     events["book"] = book[steps["slot"]]
@@ -219,7 +220,8 @@ class Reads:
     lasts: Ints  # milliseconds in this session
 
 
-def _draw_reads(rng: np.random.Generator, liking: Floats, *, chapters: Ints) -> Reads:
+def draw_reads(rng: np.random.Generator, liking: Floats, *, chapters: Ints) -> Reads:
+    """What becomes of opened books, given how likely each is to be liked."""
     n = len(liking)
     started = rng.random(n) < 0.12 + 0.7 * liking
     finished = started & (rng.random(n) < 0.12 + 0.8 * liking)
@@ -230,7 +232,7 @@ def _draw_reads(rng: np.random.Generator, liking: Floats, *, chapters: Ints) -> 
     return Reads(started, finished, completed, pace, pause, lasts=60 * SECOND + np.minimum(pause, completed) * pace)
 
 
-def _reading_steps(rng: np.random.Generator, reads: Reads, *, begins: Ints, liking: Floats) -> Table:
+def reading_steps(rng: np.random.Generator, reads: Reads, *, begins: Ints, liking: Floats) -> Table:
     """Every reading event: the opened book's index, time, action, chapter and rating (dtype STEP)."""
     n = len(begins)
     every = np.ones(n, dtype=bool)

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from recsys_platform.cli.console import OUT
-from recsys_platform.cli.worlds import open_world
+from recsys_platform.cli.worlds import holds_simulation, open_world
 from recsys_platform.common.errors import InputError
+from recsys_platform.config.settings import Settings
 
 _ROLE = typer.Option("--role", help="What the key may do: app, reader, analyst or admin; may be repeated.")
 _KEY_ID = typer.Argument(metavar="ID", help="The id of a key, listed by `recsys keys list`.")
@@ -25,19 +26,24 @@ def serve(
     metrics_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="A second port, for metrics alone; none by default.")
     ] = None,
+    simulated_clock: Annotated[
+        bool, typer.Option("--simulated-clock", help="Take the time from requests, for `recsys simulate-visits`.")
+    ] = False,
 ) -> None:
     """Serve the recommendation API on this world."""
     with TemporaryDirectory(prefix="recsys-metrics-") as folder:
         if workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read when the library is imported, below
-        _serve(host, port, metrics_port, workers)
+        _serve(host, port, metrics_port, workers, simulated_clock=simulated_clock)
 
 
-def _serve(host: str, port: int, metrics_port: int | None, workers: int) -> None:
+def _serve(host: str, port: int, metrics_port: int | None, workers: int, *, simulated_clock: bool) -> None:
     from recsys_platform.serving.gateway import server
 
     settings = open_world()
     server.check_workers(settings, workers)
+    if simulated_clock:
+        _check_simulation(settings, workers)
     store = server.key_store_of(settings)
     OUT.print(f"Recommendation API on http://{host}:{port}: a page to look at, its documents at /docs; Ctrl+C ends it.")
     if settings.env == "local" and not store.keys():
@@ -47,7 +53,16 @@ def _serve(host: str, port: int, metrics_port: int | None, workers: int) -> None
     if workers > 1:
         server.serve_workers(settings, ports, workers)
     else:
-        server.serve(settings, ports)
+        server.serve(settings, ports, simulated_clock=simulated_clock)
+
+
+def _check_simulation(settings: Settings, workers: int) -> None:
+    """Raise InputError unless requests may set the time: nobody's real events would have it."""
+    if settings.env != "local" or not holds_simulation(settings) or workers > 1:
+        raise InputError(
+            "--simulated-clock is for a world of `recsys simulate` with RECSYS_ENV=local and one worker: elsewhere requests must not "
+            "set the time."
+        )
 
 
 def model_host(

@@ -57,6 +57,41 @@ def simulate(
     )
 
 
+def simulate_visits(
+    url: Annotated[str, typer.Option(help="Address of the API.")] = "http://127.0.0.1:8000",
+    days: Annotated[int, typer.Option(min=1, help="Number of days.")] = 7,
+    key: Annotated[str | None, typer.Option(help="API key of an app; default: one of this world, for a day.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="How many readers use the API at once.")] = 2,
+) -> None:
+    """Let the simulated readers use the API for some days: `recsys serve --simulated-clock` must be running."""
+    from recsys_platform.simulation import visiting
+    from recsys_platform.simulation.reader_app import asks_over_http
+
+    settings = open_world()
+    ask = asks_over_http(url, key or _key_for_visits(settings))
+    with progress_bar() as bar:
+        task = bar.add_task("visits", total=days)
+        made = visiting.simulate_visits(
+            ask,
+            truth_dir=settings.truth_root,
+            days=days,
+            threads=threads,
+            progress=lambda done, _: bar.update(task, completed=done),
+        )
+    OUT.print(
+        f"{made.readers:,} readers were shown {made.lists:,} lists and clicked {made.clicks:,} books, {made.start} to {made.end}, "
+        f"in {made.seconds:,.0f} s. `recsys run` loads what happened."
+    )
+
+
+def _key_for_visits(settings: Settings) -> str:
+    from recsys_platform.serving.gateway.server import key_store_of
+
+    if not holds_simulation(settings):
+        raise InputError(f"There is no simulated world in {settings.home}: run `recsys simulate` first.")
+    return key_store_of(settings).create("simulated readers", days=1)[1]
+
+
 def demo(
     readers: Annotated[int, typer.Option(min=1, help="Number of readers.")] = 2000,
     books: Annotated[int, typer.Option(min=1, help="Number of books.")] = 600,

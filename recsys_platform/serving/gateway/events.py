@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from recsys_platform.common.clock import utc_now
 from recsys_platform.common.placeholders import is_no_id
 from recsys_platform.ingestion.envelope import ENVELOPE
 from recsys_platform.serving.gateway.endpoints import Call
@@ -34,7 +33,7 @@ _OLDEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 
 async def post_events(gateway: Gateway, call: Call) -> EventVerdicts:
     """Take events of Segment's format, one or a batch; each is answered."""
-    records, now, signals = _records_of(call.body), utc_now(), _signals_of(gateway)
+    records, now, signals = _records_of(call.body), gateway.now(), _signals_of(gateway)
     verdicts = [_verdict(call, at, record, now, signals) for at, record in enumerate(records)]
     received = {"receivedAt": now.isoformat(timespec="milliseconds")}
     accepted = [records[each.index] | received for each in verdicts if each.accepted]

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
-from recsys_platform.common.clock import utc_now
 from recsys_platform.common.languages import primary_subtag
 from recsys_platform.common.random_ids import random_uuid
 from recsys_platform.serving.gateway.endpoints import Call
@@ -380,7 +379,7 @@ def log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: ms
         "messageId": random_uuid(),  # not the request id: a client may give one to two requests
         "userId": exposure.user_id,
         "anonymousId": exposure.anonymous_id or (None if exposure.user_id else f"guest-{request_id}"),
-        "timestamp": utc_now().isoformat(timespec="milliseconds"),
+        "timestamp": gateway.now().isoformat(timespec="milliseconds"),
         "properties": {
             "request_id": request_id,
             "surface": exposure.surface,

@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from recsys_platform.common.clock import utc_now
 from recsys_platform.serving.gateway.access import Caller
 from recsys_platform.serving.gateway.endpoints import PATH_ID, Call
 from recsys_platform.serving.gateway.events import post_events
@@ -144,7 +143,7 @@ async def _click_answer(gateway: Gateway, request: Request, fields: Mapping[str,
         "messageId": str(uuid.uuid4()),
         "userId": view.reader or None,
         "anonymousId": None if view.reader else device,
-        "timestamp": utc_now().isoformat(timespec="milliseconds"),
+        "timestamp": gateway.now().isoformat(timespec="milliseconds"),
         "properties": {"book_id": view.book, "request_id": fields.get("request_id", "")[:200], "surface": SURFACE},
     }
     await post_events(gateway, Call(str(uuid.uuid4()), _CALLER, {}, None, record, {}))

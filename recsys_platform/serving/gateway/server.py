@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from recsys_platform.common.errors import InputError
 from recsys_platform.common.pseudonyms import Pseudonyms
@@ -29,6 +30,7 @@ from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.gateway.limits import Limits, parse_quotas
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.gateway.metrics_port import metrics_server
+from recsys_platform.serving.gateway.simulated_clock import DailySpool, SimulatedClock, simulated_now
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.gateway.tokens import Provider, Tokens
 from recsys_platform.serving.gateway.workers import Workers
@@ -171,16 +173,25 @@ class Ports:
     metrics: int | None = None
 
 
-def serve(settings: Settings, ports: Ports) -> None:
+def with_simulated_clock(gateway: Gateway) -> ASGIApp:
+    """The ASGI application of a gateway for simulated readers, who tell the time of each request."""
+    spool = gateway.spool
+    gateway.now = simulated_now
+    gateway.spool = DailySpool(spool.folder, spool.deliver, now=simulated_now, destinations=spool.destinations)
+    return SimulatedClock(create_app(gateway))
+
+
+def serve(settings: Settings, ports: Ports, *, simulated_clock: bool = False) -> None:
     """Serve the API until a signal ends it; running requests are answered first. Raises InputError if the metrics' port is in use."""
     configure_logging(settings.form_of_logs)
     gateway = gateway_of(settings)
+    app = with_simulated_clock(gateway) if simulated_clock else create_app(gateway)
     serve_metrics = metrics_server(gateway, ports.host, ports.metrics)
     gateway.follower.refresh()
     gc.collect()
     gc.freeze()  # a collection that looks at all that was loaded would stop answers for a tenth of a second
     serve_metrics()
-    uvicorn.run(create_app(gateway), host=ports.host, port=ports.port, **_OPTIONS)
+    uvicorn.run(app, host=ports.host, port=ports.port, **_OPTIONS)
 
 
 def check_workers(settings: Settings, workers: int) -> None:

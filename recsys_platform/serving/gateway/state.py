@@ -1,12 +1,15 @@
 """What the handlers of a gateway share: one object a process."""
 
 import asyncio
+import datetime as dt
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from recsys_platform.common.clock import utc_now
 from recsys_platform.common.pseudonyms import Pseudonyms
 from recsys_platform.serving.bounded import BoundedCache
 from recsys_platform.serving.exposures import EventSpool
@@ -60,6 +63,8 @@ class Gateway:
     """How ids that are e-mail addresses stand in the marts."""
     shadow: ShadowTraffic | None = None
     """Compares some live lists with those of another model."""
+    now: Callable[[], dt.datetime] = utc_now
+    """The time of exposures and posted events."""
 
     def __post_init__(self) -> None:
         """Make what answers."""

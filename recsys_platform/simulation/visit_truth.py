@@ -1,0 +1,71 @@
+"""The truth about visits: what was shown to whom, how likely each click was, and what any other policy would have been worth.
+
+One file a day in the folder `visits` of the world's truth (columns: `visits.IMPRESSIONS`).
+
+Belongs here: these files, and what follows from them. The pipeline must never read them.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recsys_platform.common.errors import InputError
+from recsys_platform.simulation.visits import IMPRESSIONS, Habits, Memory
+from recsys_platform.simulation.world import Floats, Ints, World
+
+FOLDER = "visits"
+
+
+@dataclass(frozen=True)
+class VisitedList:
+    """One list that a reader was shown: books and ranks as rows and numbers, and the reader's memory at that moment."""
+
+    request_id: str
+    surface: str
+    reader: int
+    books: Ints
+    ranks: Ints
+    memory: Memory
+
+    def chances(self, world: World, habits: Habits, books: Ints, ranks: Ints) -> Floats:
+        """The probability of a click on each book, had it been at that rank."""
+        return habits.looks_at(ranks) * self.memory.appeal(world, habits, reader=self.reader, books=books)
+
+
+def save_visits(truth_dir: Path, day: dt.date, shown: pa.Table) -> None:
+    """Write what was shown on a day."""
+    folder = truth_dir / FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(shown, folder / f"{day}.parquet")
+    except OSError as error:
+        raise InputError(f"Cannot write {folder}: {error.strerror}. Choose a folder that can be written.") from error
+
+
+def load_visits(truth_dir: Path) -> pa.Table:
+    """What was shown on all days, by day, reader and time."""
+    files = sorted((truth_dir / FOLDER).glob("*.parquet"))
+    return pa.concat_tables([IMPRESSIONS.empty_table(), *(pq.read_table(file, schema=IMPRESSIONS) for file in files)])
+
+
+def replay(shown: pa.Table, memories: dict[int, Memory]) -> Iterator[VisitedList]:
+    """The lists in order of time, each with the memory before it; `memories`, by reader, are those after all of them.
+
+    A list must be used before the next one is taken: the memory then has changed.
+    """
+    ids = shown["request_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    reader, book, rank = (shown[name].to_numpy() for name in ("reader", "book", "rank"))
+    clicked = shown["is_clicked"].to_numpy(zero_copy_only=False)
+    starts = np.flatnonzero(np.r_[True, ids[1:] != ids[:-1]][: len(ids)])
+    stops = np.r_[starts[1:], len(ids)][: len(starts)]
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        memory = memories.setdefault(int(reader[start]), Memory())
+        row = slice(start, stop)
+        request_id, surface = shown["request_id"][start].as_py(), shown["surface"][start].as_py()
+        yield VisitedList(request_id, surface, int(reader[start]), book[row].astype(np.int64), rank[row], memory)
+        memory.keep(book[row], book[row][clicked[row]])

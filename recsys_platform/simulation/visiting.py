@@ -1,0 +1,76 @@
+"""Continue a world for some days on which its readers use the API instead of what trackers would have sent.
+
+Belongs here: the loop over days, and what is kept of each. Does not: what readers do (visits.py).
+"""
+
+import datetime as dt
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsys_platform.simulation.reader_app import Ask, ReaderApp
+from recsys_platform.simulation.truth import load_spec, save_truth
+from recsys_platform.simulation.visit_truth import load_visits, replay, save_visits
+from recsys_platform.simulation.visits import Habits, Readers
+from recsys_platform.simulation.world import make_world, world_until
+
+
+@dataclass(frozen=True)
+class VisitsSummary:
+    """What readers did on the days from `start` to `end`; `lists` were shown, with `books` in all."""
+
+    start: dt.date
+    end: dt.date
+    readers: int
+    lists: int
+    books: int
+    clicks: int
+    seconds: float
+
+
+def simulate_visits(
+    ask: Ask,
+    *,
+    truth_dir: Path,
+    days: int,
+    habits: Habits | None = None,
+    threads: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> VisitsSummary:
+    """Let the readers of a world use the API for its next days; what is true about each day is kept once it is over.
+
+    `ask`: sends requests to the API (`reader_app.asks_over_http`). An interrupted simulation goes on with the day that was not over.
+    Raises InputError if there is no simulated world or if the API refuses a request.
+    """
+    started = time.monotonic()
+    spec, before = load_spec(truth_dir)
+    world = make_world(spec, days=before + days)
+    readers = Readers(world, ReaderApp(ask), habits, threads=threads)
+    for _ in replay(load_visits(truth_dir), readers.memories):
+        pass
+    shown: list[pa.Table] = []
+    for day in range(before, before + days):
+        shown.append(readers.visit_day(day))
+        save_visits(truth_dir, spec.start + dt.timedelta(days=day), shown[-1])
+        save_truth(truth_dir, world_until(world, day + 1), days=day + 1)
+        if progress:
+            progress(day - before + 1, days)
+    first = spec.start + dt.timedelta(days=before)
+    last = first + dt.timedelta(days=days - 1)
+    return _summary(pa.concat_tables(shown), first, last, time.monotonic() - started)
+
+
+def _summary(shown: pa.Table, start: dt.date, end: dt.date, seconds: float) -> VisitsSummary:
+    return VisitsSummary(
+        start=start,
+        end=end,
+        readers=pc.count_distinct(shown["reader"]).as_py(),
+        lists=pc.count_distinct(shown["request_id"]).as_py(),
+        books=len(shown),
+        clicks=pc.sum(shown["is_clicked"]).as_py() or 0,
+        seconds=seconds,
+    )
