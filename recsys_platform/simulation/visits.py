@@ -46,14 +46,17 @@ IMPRESSIONS = pa.schema(
 class Habits:
     """How readers use the app: shares of visits, and probabilities.
 
-    `length`: books asked for. `depth`: the last rank that anybody looks at. `decay`: exponent of the position bias. `appeal`: chance
-    of a click on a liked book that is seen. `boredom`: factor for each earlier showing of a book. `known`: factor once it was opened.
+    `length`, `shelf`: books asked for in a list and on a shelf. `depth`: the last rank that anybody looks at. `decay`: exponent of the
+    position bias. `appeal`: chance of a click on a liked book that is seen. `boredom`: factor for each earlier showing of a book.
+    `known`: factor once it was opened. `home`, `again`: shares of visits that begin at the home page, and that ask for a list again.
+    `signs_in`: share of signed-out visits that sign in. `posts_twice`: of posts.
     """
 
     length: int = 20
+    shelf: int = 10
     depth: int = 10
     decay: float = 0.5
-    appeal: float = 0.8
+    appeal: float = 0.5
     boredom: float = 0.9
     known: float = 0.1
     home: float = 0.5
@@ -177,7 +180,7 @@ class _Visit:
     def _run_as_reader(self) -> list[pa.Table]:
         user_id = user_id_of(self._reader)
         if self._rng.random() < self._habits.home:
-            return [self._look(each) for each in self._app.home(user_id, at=self.at, k=self._habits.length)]
+            return [self._look(each) for each in self._app.home(user_id, at=self.at, k=self._habits.shelf)]
         shown, last = [], None
         while True:
             last = self._app.recommendations(user_id, at=self.at, k=self._habits.length, surface=FOR_YOU, last=last)
