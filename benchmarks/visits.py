@@ -25,9 +25,7 @@ from measure import Budget, keeps_all, show
 
 from recsys_platform.config.factories import hub_of
 from recsys_platform.config.settings import Settings
-from recsys_platform.serving.gateway.api import create_app
-from recsys_platform.serving.gateway.server import gateway_of
-from recsys_platform.serving.gateway.simulated_clock import DailySpool, SimulatedClock, simulated_now
+from recsys_platform.serving.gateway.server import gateway_of, with_simulated_clock
 from recsys_platform.simulation.reader_app import asks_over_http
 from recsys_platform.simulation.truth import load_spec
 from recsys_platform.simulation.visit_truth import load_visits
@@ -52,12 +50,10 @@ def cpu_seconds(process: psutil.Process | None = None) -> float:
 def week_in_process(settings: Settings, key: str, habits: Habits) -> tuple[VisitsSummary, float]:
     """A week against the application of this process; what it did, and its CPU seconds."""
     gateway = gateway_of(settings)
-    gateway.now = simulated_now
-    gateway.spool = DailySpool(gateway.spool.folder, gateway.spool.deliver, now=simulated_now)
+    ask = asks_in_process(with_simulated_clock(gateway), key)
     gateway.follower.refresh()
     gateway.spool.start()
     started = cpu_seconds()
-    ask = asks_in_process(SimulatedClock(create_app(gateway)), key)
     week = simulate_visits(ask, truth_dir=settings.truth_root, days=7, habits=habits, threads=1)
     used = cpu_seconds() - started
     gateway.spool.stop()
