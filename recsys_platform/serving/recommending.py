@@ -209,7 +209,8 @@ class Recommendations:
             lambda: self._live(served, alias, profile, query, seed),
             lambda: _published(snapshot, user_id, profile, query),
         ]
-        return _with_draw_id(self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)]), seed)
+        found = self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)])
+        return _with_draw_id(found, seed) if seed else found
 
     def _explores(self, snapshot: Snapshot) -> bool:
         """Whether chance may have a part in a list; the rules of model hosts may be others for a moment."""

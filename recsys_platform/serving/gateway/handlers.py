@@ -321,6 +321,8 @@ def language_of(text: str) -> str:
 
 
 def _split(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
     parts = (part.strip() for part in text.split(","))
     return tuple(part for part in parts if 0 < len(part) <= LONGEST_ID)  # no book has a longer id
 
