@@ -277,7 +277,7 @@ def test_a_flood_of_unknown_key_ids_and_keys_that_change_all_the_time_cost_the_p
 
     jwks.answer = other_keys
     assert asked_with(api, token()).status_code == 200
-    statuses = {asked_with(api, token(OTHER, f"k{at}")).status_code for at in range(2, 60)}
+    statuses = {asked_with(api, token(OTHER, f"k{at}")).status_code for at in range(2, 20)}
     assert (statuses, len(jwks.asked)) == ({401}, 1)
     assert asked_with(api, token()).status_code == 200
 
