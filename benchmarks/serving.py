@@ -24,6 +24,7 @@ import httpx
 import numpy as np
 import psutil
 from measure import Budget, keeps_all, show
+from serving_lambda import lambda_figures
 from serving_shared import event_figures, memory_figures
 from serving_world import make_world
 
@@ -259,7 +260,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         print("making the world…", file=sys.stderr)
         key = make_world(Path(folder), given.readers, given.books)
-        figures = measured(Path(folder), key, given.readers)
+        figures = measured(Path(folder), key, given.readers) | lambda_figures(Path(folder), key)
     if given.many_books:
         with tempfile.TemporaryDirectory() as folder:
             readers = given.readers // 10  # what a live answer costs does not depend on how many there are
