@@ -74,18 +74,13 @@ def week_over_http(settings: Settings, key: str, habits: Habits) -> tuple[Visits
 
 
 def landed_exposures(settings: Settings) -> pa.Table:
-    """The exposures of lists and their clicks, as the marts would join them."""
+    """The exposures and their clicks, as the marts would join them."""
     hub = hub_of(settings)
     texts = [gzip.decompress(hub.get(item.key)) for item in hub.objects("engagement_events/")]
     events = [json.loads(line) for text in texts for line in text.splitlines()]
     named = [each for each in events if each.get("event") == CLICKED]
     clicks = {(each["properties"]["request_id"], each["properties"]["book_id"]) for each in named}
-    rows = [
-        row
-        for each in events
-        if each.get("event") == VIEWED and each["properties"]["surface"] == "for_you"
-        for row in _rows_of(each, clicks)
-    ]
+    rows = [row for each in events if each.get("event") == VIEWED for row in _rows_of(each, clicks)]
     return pa.Table.from_pandas(pd.DataFrame(rows))
 
 
@@ -93,6 +88,7 @@ def _rows_of(event: dict[str, Any], clicks: set[tuple[str, str]]) -> list[dict[s
     request = event["properties"]["request_id"]
     shared = {
         "request_id": request,
+        "surface": event["properties"]["surface"],
         "visitor_id": event["userId"] or event["anonymousId"],
         "shown_at": pd.Timestamp(event["timestamp"]),
     }

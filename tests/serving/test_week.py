@@ -127,10 +127,10 @@ def test_a_week_of_visits_joins_in_the_marts_and_its_propensities_tell_what_othe
     assert days[7:] in ([], [week.end + dt.timedelta(days=1)]), "a visit may last beyond midnight"
 
     with warehouse.connect() as con:
-        log = con.sql("select * from marts.fct_exposures where surface = 'for_you'").to_arrow_table()
+        log = con.sql("select * from marts.fct_exposures").to_arrow_table()
     spec, days_done = load_spec(settings.truth_root)
     found = judged_week(log, shown, make_world(spec, days=days_done), HABITS)
     first, everything = found[found["showings"] == "first"], found[found["showings"] == "all"]
     assert first["rows"].max() < everything["rows"].min(), "lists were shown again, from the cache or as 304"
-    assert first["rows"].min() > 500
+    assert first["rows"].min() > 300
     assert first["holds"].sum() >= len(first) - 1, first.to_string()  # of nine intervals of 95 %

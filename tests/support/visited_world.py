@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from starlette.types import ASGIApp
 
@@ -31,7 +32,7 @@ from recsys_platform.simulation.behaviour import appeal
 from recsys_platform.simulation.reader_app import Ask, Response
 from recsys_platform.simulation.truth import save_truth
 from recsys_platform.simulation.visit_truth import VisitedList, replay
-from recsys_platform.simulation.visits import Habits, book_row_of
+from recsys_platform.simulation.visits import FOR_YOU, Habits, book_row_of
 from recsys_platform.simulation.world import World, WorldSpec, make_world, world_until
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
@@ -159,10 +160,15 @@ TARGETS: dict[str, Target] = {
 def judged_week(exposures: pa.Table, shown: pa.Table, world: World, habits: Habits) -> pd.DataFrame:
     """What each estimator says of each target policy, and the truth: one row for both, with all showings and with the first ones.
 
-    `exposures`: rows of marts.fct_exposures of lists of the length of the pool.
+    `exposures`: all rows of marts.fct_exposures, where lists have the length of the pool.
     """
-    rows = _explored_rows(exposures, shown, world, habits)
-    kept = first_showings(rows)
+    # A draw of the home page is one of the list too: first showings are found before surfaces are chosen.
+    firsts, lists = first_showings(exposures), pc.equal(exposures["surface"], FOR_YOU)
+    rows = _explored_rows(exposures.filter(lists), shown, world, habits)
+    names = ["request_id", "position"]
+    keys = set(zip(*(firsts[name].to_pylist() for name in names), strict=True))
+    own = zip(*(rows[name].to_pylist() for name in names), strict=True)
+    kept = rows.filter(pa.array([key in keys for key in own]))
     found = []
     for name in TARGETS:
         for which, some in (("all", rows), ("first", kept)):
