@@ -64,15 +64,21 @@ class UndeliveredError(RecsysError):
 
 @dataclass
 class QueueFigures:
-    """What a queue did since it was opened, in events or files, and what waits, for how long."""
+    """What a queue did since it was opened, in events or files."""
 
     delivered: int = 0
     delivered_files: int = 0
     failed_deliveries: int = 0
     dead: int = 0
     dropped: int = 0
-    waiting_files: int = 0
-    waiting_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What waits in the folder of a queue, whoever put it there."""
+
+    files: int = 0
+    bytes: int = 0
     oldest_seconds: float = 0.0
 
 
@@ -102,6 +108,7 @@ class DeliveryQueue:
     keep_bytes: int | None = None
     poll_seconds: float = 5.0
     figures: QueueFigures = field(default_factory=QueueFigures)
+    waiting: Waiting = Waiting()
     problem: str | None = None
     """Why the last delivery failed; None if it did not."""
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -171,10 +178,10 @@ class DeliveryQueue:
             sizes.pop(path)
             self._drop_file(path)
         waiting = [path for path in sizes if path.suffix == READY]
-        self.figures.waiting_files, self.figures.waiting_bytes = len(waiting), sum(sizes[path] for path in waiting)
         oldest = min(filter(None, map(arrival_of_file, waiting)), default=None)
         # The clock may have been set back.
-        self.figures.oldest_seconds = max(0.0, (naive_utc_now() - oldest).total_seconds()) if oldest else 0.0
+        seconds = max(0.0, (naive_utc_now() - oldest).total_seconds()) if oldest else 0.0
+        self.waiting = Waiting(len(waiting), sum(sizes[path] for path in waiting), seconds)
 
     @property
     def trouble(self) -> str | None:
@@ -182,9 +189,9 @@ class DeliveryQueue:
         figures, found = self.figures, []
         if figures.dropped:
             found.append(f"{figures.dropped} events for {self.name} were dropped for lack of disk space.")
-        if self.problem or figures.oldest_seconds > _LONG_SECONDS:
+        if self.problem or self.waiting.oldest_seconds > _LONG_SECONDS:
             why = (self.problem or "it takes long").rstrip(".")
-            found.append(f"{figures.waiting_bytes / 1e6:.1f} MB of events wait for {self.name}: {why}.")
+            found.append(f"{self.waiting.bytes / 1e6:.1f} MB of events wait for {self.name}: {why}.")
         return " ".join(found) or None
 
     def _drop_file(self, path: Path) -> None:

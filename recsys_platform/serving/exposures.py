@@ -73,6 +73,8 @@ class EventSpool:
     flush_seconds: float = FLUSH_SECONDS
     now: Callable[[], dt.datetime] = utc_now
     destinations: Sequence[DeliveryQueue] = ()
+    on_handed_over: Callable[[], None] = lambda: None
+    """Called after files were handed over."""
     figures: SpoolFigures = field(default_factory=SpoolFigures)
     _file: int | None = None
     _path: Path | None = None
@@ -152,6 +154,7 @@ class EventSpool:
         for queue in self.queues:
             queue.enforce_limit()
             queue.wake()
+        self.on_handed_over()
 
     def _enqueue_file(self, path: Path) -> None:
         """Copy a file for each destination, then move it to the landing's queue; if it is killed between, it does all again."""

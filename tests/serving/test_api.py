@@ -299,7 +299,7 @@ def test_a_stream_that_refuses_events_is_named_while_readers_are_answered(
     state = api.client.get("/readyz")
     assert (state.status_code, state.json()["status"]) == (200, "ready")
     assert state.json()["detail"].endswith("MB of events wait for landing: the stream refuses.")
-    assert b'recsys_destination{destination="landing",what="waiting_files"} 1.0' in api.client.get("/metrics").content
+    assert b'recsys_destination_waiting{destination="landing",what="files"} 1.0' in api.client.get("/metrics").content
 
 
 @pytest.fixture(scope="module")

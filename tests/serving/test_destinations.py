@@ -186,7 +186,7 @@ def test_a_receiver_that_is_away_for_long_loses_the_oldest_events_beyond_its_lim
         spool.flush()
     waiting = b"".join(path.read_bytes() for path in sorted(queue.folder.glob("*.ready")))
     assert ids_of([json.loads(line) for line in waiting.splitlines()]) == ids_of(numbered(30, 20))
-    assert (queue.figures.dropped, queue.figures.waiting_files) == (20, 3)
+    assert (queue.figures.dropped, queue.waiting.files) == (20, 3)
     assert spool.trouble == "20 events for crm were dropped for lack of disk space."
     assert len(landed_lines(FolderHub(tmp_path / "hub"))) == 50
 

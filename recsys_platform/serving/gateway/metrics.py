@@ -44,10 +44,17 @@ class Metrics:
         )
         self._destinations = Gauge(
             "recsys_destination",
-            "Events delivered, dead or dropped since the start; files and bytes that wait.",
+            "Events delivered, dead or dropped since the start.",
             ["destination", "what"],
             registry=self.registry,
             multiprocess_mode="sum",
+        )
+        self._waiting = Gauge(
+            "recsys_destination_waiting",
+            "Files and bytes that wait for a destination, and the age of the oldest.",
+            ["destination", "what"],
+            registry=self.registry,
+            multiprocess_mode="max",  # workers share what waits
         )
 
         self._shadows = Counter("recsys_shadow", "Lists asked of the shadow.", ["result"], registry=self.registry)
@@ -85,6 +92,8 @@ class Metrics:
         for queue in spool.queues:
             for what, value in asdict(queue.figures).items():
                 self._destinations.labels(queue.name, what).set(value)
+            for what, value in asdict(queue.waiting).items():
+                self._waiting.labels(queue.name, what).set(value)
 
     def observe(self, route: str, status: int, seconds: float) -> None:
         """Count a request."""

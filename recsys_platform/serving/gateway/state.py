@@ -68,6 +68,8 @@ class Gateway:
 
     def __post_init__(self) -> None:
         """Make what answers."""
+        # Also without a scrape: another worker may be the one that is asked.
+        self.spool.on_handed_over = lambda: self.metrics.set_spool(self.spool)
         self.shared_lists = SharedLists(self.shared) if self.shared else None
         self.computing: dict[Any, asyncio.Task[Prepared]] = {}
         backend = TracedBackend(self.backend or InProcess(), self.tracing) if self.tracing else self.backend
