@@ -78,11 +78,11 @@ def write_serving_files(
         rules=rules,
         lists={name: lists_by_key(table) for name, table in tables.items()},
         signals=signals,
-        loaded=_loaded_events(warehouse, built_to, signals) if (built_to := loaded_to(marts)) else None,
+        loaded=loaded_events(warehouse, built_to, signals) if (built_to := loaded_to(marts)) else None,
     )
 
 
-def _loaded_events(warehouse: Warehouse, built_to: dt.datetime, signals: Signals) -> LoadedEvents:
+def loaded_events(warehouse: Warehouse, built_to: dt.datetime, signals: Signals) -> LoadedEvents:
     """The newest events behind the marts, and the ids of readers that were joined.
 
     The warehouse may be newer than the marts, so only events up to their load are taken: one too many would be lost until the next
