@@ -148,11 +148,11 @@ def test_the_quick_start_in_python_runs_and_its_types_are_right(served: Served, 
     done = subprocess.run([sys.executable, script], check=True, capture_output=True, text=True, env=environment)
     assert len(titles_in(done.stdout)) == 10
     wrong = tmp_path / "wrong.py"
-    wrong.write_text(script.read_text().replace("item.book.title", "item.book.titel"))
+    wrong.write_text(script.read_text().replace("item.book.title", "item.book.heading"))
     command = [BIN / "mypy", "--strict", "--config-file", os.devnull, "--cache-dir", tmp_path / "mypy", script, wrong]
     checked = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=tmp_path)
     [error, summary] = checked.stdout.splitlines()
-    assert 'wrong.py:8: error: "Book" has no attribute "titel"' in error
+    assert 'wrong.py:8: error: "Book" has no attribute "heading"' in error
     assert summary.startswith("Found 1 error")
 
 

@@ -10,7 +10,9 @@ from recsys_platform.serving.gateway.limits import MemoryBuckets
 
 
 @given(st.integers(1, 5), st.integers(1, 9), st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4)), max_size=30))
-def test_a_bucket_in_memory_gives_what_the_librarys_gives(rate: int, burst: int, takes: list[tuple[int, int]]) -> None:
+def test_a_bucket_in_memory_gives_what_the_bucket_of_the_library_gives(
+    rate: int, burst: int, takes: list[tuple[int, int]]
+) -> None:
     ours, now = MemoryBuckets(rate, burst), 1_000
     library = Throttled(using=RateLimiterType.TOKEN_BUCKET.value, quota=per_sec(rate, burst=burst), store=MemoryStore())
     with pytest.MonkeyPatch.context() as patch:

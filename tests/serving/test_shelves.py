@@ -268,7 +268,7 @@ WRONG = {
     "nothing": (None, "must be a mapping"),
     "no title": ({"a": {"source": "model"}}, "a needs a `source` and a `title`"),
     "an unknown source": ({"a": {"source": "magic", "title": "A"}}, "a, source: input should be 'model'"),
-    "an unknown name": ({"a": PLAIN | {"sise": 3}}, "a, sise: unexpected keyword argument"),
+    "an unknown name": ({"a": PLAIN | {"length": 3}}, "a, length: unexpected keyword argument"),
     "a size of nothing": ({"a": PLAIN | {"size": 0}}, "a, size: input should be greater than or equal to 1"),
     "a title that is none": ({"a": PLAIN | {"title": {"en": ""}}}, "a, title.en: string should have at least 1"),
     "a name with blanks": ({"a b": PLAIN}, "should match pattern"),

@@ -261,7 +261,7 @@ def others_data() -> dict[str, dict[str, Any]]:
     }
 
 
-def test_no_endpoint_gives_a_readers_token_anothers_data(api: Running) -> None:
+def test_no_endpoint_gives_the_token_of_a_reader_data_of_another(api: Running) -> None:
     own = token()
     before = api.gateway.spool.figures.appended
     answers = {what: asked_with(api, own, **asked) for what, asked in others_data().items()}

@@ -100,7 +100,7 @@ def segment(url: str, write_key: str) -> BatchPost:
 
 
 def _webhook_key(secret: str) -> bytes:
-    """The key in a secret: `whsec_` and base64, or any text."""
+    """The key in a secret: base64 behind `whsec_`, or any text."""
     if not secret.startswith("whsec_"):
         return secret.encode()
     try:

@@ -31,7 +31,7 @@ const first = await caching.GET("/v1/users/{user_id}/recommendations", { params:
 const again = await caching.GET("/v1/users/{user_id}/recommendations", { params: reader });
 
 // @ts-expect-error: a field that the document does not have
-const noField = list.data?.items[0]?.book.titel;
+const noField = list.data?.items[0]?.book.heading;
 // @ts-expect-error: a number is asked for
 const noNumber = api.GET("/v1/popular", { params: { query: { k: "3" } } }).catch(() => undefined);
 await noNumber;
