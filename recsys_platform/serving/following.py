@@ -98,7 +98,7 @@ class Follower:
             self._load_changes(problems)
         except Exception as error:  # noqa: BLE001  # whatever cannot be loaded, what is served goes on
             problems.insert(0, self._reason_of(error))
-        self._report("; ".join([*problems, *filter(None, [self.routing.error])]) or None)
+        self._report(" ".join([*problems, *filter(None, [self.routing.error])]) or None)
 
     def _reason_of(self, error: Exception) -> str:
         """What an error says; one that is not ours is logged once with where it was raised."""

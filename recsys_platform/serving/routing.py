@@ -82,7 +82,7 @@ class Routing:
     def error(self) -> str | None:
         """What is wrong with what was read last, if anything is."""
         errors = [self._experiments.error, self._shelves.error, self._shadow.error]
-        return "; ".join(filter(None, errors)) or None
+        return " ".join(filter(None, errors)) or None
 
     @property
     def shelves(self) -> Sequence[ShelfRule]:

@@ -3,6 +3,7 @@
 Belongs here: reading and validating that file. Does not: asking (shadow.py).
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -33,9 +34,11 @@ def parse_shadow(content: Any, *, where: str = "The shadow traffic") -> ShadowRu
     """Validate the content of a file of shadow traffic; None if it is empty. Raises ShadowError."""
     if content is None:
         return None
+    if not isinstance(content, Mapping):
+        raise ShadowError(f"{where}: it must be a mapping with `model` and `share`.")
     try:
         return TypeAdapter(ShadowRule).validate_python(content)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "all of it"
+        place = ".".join(str(part) for part in first["loc"])
         raise ShadowError(f"{where}: {place}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error

@@ -119,6 +119,8 @@ def test_a_page_begins_where_the_last_one_ended(api: Running) -> None:
 def test_no_book_is_on_two_shelves_of_a_home_page(api: Running) -> None:
     shelves = api.client.get("/v1/users/u01/home", params={"k": 6}).json()["shelves"]
     assert shelves[0]["name"] == "for_you"
+    told = api.client.get("/metrics").text
+    assert f'recsys_answers_total{{source="live"}} {sum(each["source"] == "live" for each in shelves)}.0' in told
     shown = [book for each in shelves for book in books(each)]
     assert len(shown) == len(set(shown)) > 6
 
@@ -127,6 +129,8 @@ def test_a_list_that_did_not_change_is_answered_by_304_until_an_event(api: Runni
     first = api.client.get("/v1/users/u05/recommendations")
     same = {"if-none-match": first.headers["etag"]}
     assert api.client.get("/v1/users/u05/recommendations", headers=same).status_code == 304
+    weak = {"if-none-match": f'"other",W/{first.headers["etag"]}'}  # as behind a proxy that compresses
+    assert api.client.get("/v1/users/u05/recommendations", headers=weak).status_code == 304
     api.post(event("Book Finished", books(first.json())[0], user="u05"))
     assert api.client.get("/v1/users/u05/recommendations", headers=same).status_code == 200
 
@@ -221,6 +225,25 @@ def test_a_problem_is_told_in_the_form_of_rfc_9457(api: Running, case: str) -> N
     assert found.status_code == found.json()["status"] == status
     assert found.headers["content-type"] == "application/problem+json"
     assert found.json()["type"].startswith("urn:recsys:problem:")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/none", 404), ("GET", "/v1/popular/", 404), ("HEAD", "/v1/popular", 405)]
+)
+def test_what_is_no_endpoint_is_a_problem_and_no_redirect(api: Running, method: str, path: str, status: int) -> None:
+    found = api.client.request(method, path, headers={"host": "evil.example"})
+    assert (found.status_code, found.headers["content-type"]) == (status, "application/problem+json")
+    assert "location" not in found.headers
+    assert method == "HEAD" or found.json()["request_id"] == found.headers["x-request-id"] != ""
+
+
+def test_a_list_of_the_cache_counts_what_was_asked_for(api: Running) -> None:
+    without = ",".join(f"b{number:05d}" for number in range(500))
+    for exclude in ("", without):
+        before = api.gateway.lists.bytes
+        assert api.recommended("u04", k=1, exclude=exclude)["items"]
+        grown = api.gateway.lists.bytes - before
+    assert grown > len(without)
 
 
 def test_a_body_that_is_too_large_or_no_json_is_refused(api: Running) -> None:

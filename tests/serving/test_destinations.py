@@ -220,6 +220,9 @@ def test_an_id_that_is_an_address_goes_out_hashed_or_not_at_all() -> None:
     line = json.dumps(event("Book Viewed", "b01", user="a@example.com")).encode()
     assert Selection()(line) == b""
     assert b"@" not in Selection(hash_key=b"k")(line) != b""
+    of_address = json.dumps(event("Book Viewed", "b01", user="u01", key="a@example.com-1")).encode()
+    assert Selection()(of_address) == b""
+    assert b"@" not in Selection(hash_key=b"k")(of_address) != b""
 
 
 class PersonalizeService:

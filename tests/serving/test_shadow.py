@@ -156,7 +156,7 @@ WRONG = {
     "no model": ({"share": 0.1}, "model: "),
     "all and more": ({"model": "challenger", "share": 1.5}, "share: input should be less than or equal to 1"),
     "an unknown name": ({"model": "challenger", "share": 0.1, "rate": 1}, "rate: unexpected"),
-    "a list": ([], "all of it: "),
+    "a list": ([], "it must be a mapping with `model` and `share`"),
 }
 
 

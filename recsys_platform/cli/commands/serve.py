@@ -38,12 +38,14 @@ def serve(
 
 
 def _serve(host: str, port: int, metrics_port: int | None, workers: int, *, simulated_clock: bool) -> None:
+    from recsys_platform.serving.connections import check_port
     from recsys_platform.serving.gateway import server
 
     settings = open_world()
     server.check_workers(settings, workers)
     if simulated_clock:
         _check_simulation(settings, workers)
+    check_port(host, port)
     store = server.key_store_of(settings)
     OUT.print(f"Recommendation API on http://{host}:{port}: a page to look at, its documents at /docs; Ctrl+C ends it.")
     if settings.env == "local" and not store.keys():
@@ -80,10 +82,12 @@ def model_host(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the host.")] = 8080,
 ) -> None:
     """Serve a model without readers: GET /ping and POST /invocations, as SageMaker asks."""
+    from recsys_platform.serving.connections import check_port
     from recsys_platform.serving.model_host import server
 
     if command != "serve":  # SageMaker starts a container with this word
         raise InputError(f"{command} is not a command of a model host: it has only `serve`.")
+    check_port(host, port)
     found = folder or server.container_folder()
     app = server.host_of_folder(found) if found else server.host_of_world(open_world())
     OUT.print(f"Model host on http://{host}:{port}: GET /ping, POST /invocations; Ctrl+C ends it.")

@@ -80,11 +80,13 @@ class Selection:
         name = _first_text(event.event)
         if event.type != "track" or (self.names and name not in self.names):
             return None
-        ids = self._ids_of(event)
-        return ids and {
+        ids, message_id = self._ids_of(event), self._message_id_of(event)
+        if not ids or message_id is None:
+            return None
+        return {
             "type": "track",
             "event": name,
-            "messageId": _first_text(event.messageId, event.message_id),
+            "messageId": message_id,
             **ids,
             "timestamp": _first_text(
                 event.timestamp, event.originalTimestamp, event.original_timestamp, event.receivedAt
@@ -101,6 +103,13 @@ class Selection:
         if self.hash_key is None and any("@" in each for each in ids.values()):
             return None
         return {name: self._hashed(each) for name, each in ids.items() if each}
+
+    def _message_id_of(self, event: _Event) -> str | None:
+        """The id of the event, which some apps make of an address; None if it must not go out as it is."""
+        found = _first_text(event.messageId, event.message_id)
+        if "@" not in found:
+            return found
+        return None if self.hash_key is None else self._hashed(found)
 
     def _hashed(self, text: str) -> str:
         if self.hash_key is None:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from recsys_platform.common.random_ids import random_uuid
 from recsys_platform.serving.gateway import handlers, home
 from recsys_platform.serving.gateway.access_log import AccessLog
 from recsys_platform.serving.gateway.dispatch import Application
@@ -177,7 +178,10 @@ def _route_of(endpoint: Endpoint, gateway: Gateway) -> Route:
         app = AccessLog(endpoint, app, gateway)
     if gateway.tracing:
         app = gateway.tracing.app(app, endpoint.method, endpoint.path, gateway.facts_of)
-    return Route(endpoint.path, app, methods=[endpoint.method], name=endpoint.summary)
+    route = Route(endpoint.path, app, methods=[endpoint.method], name=endpoint.summary)
+    if endpoint.roles is not None and route.methods:
+        route.methods.discard("HEAD")  # an answer that is not shown would be logged as an exposure
+    return route
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
@@ -186,5 +190,6 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     kind = {404: "not-found", 405: "method-not-allowed"}.get(status, "internal")
     headers = error.headers if isinstance(error, HTTPException) else None
     detail = f"There is no {request.method} on this path: `/openapi.json` lists what there is."
-    reply = problem_reply(ProblemError(kind, detail, headers), "")
-    return Response(reply.body, reply.status, dict(reply.headers), PROBLEM.decode())
+    request_id = random_uuid()
+    reply = problem_reply(ProblemError(kind, detail, headers), request_id)
+    return Response(reply.body, reply.status, {**reply.headers, "x-request-id": request_id}, PROBLEM.decode())

@@ -21,6 +21,8 @@ class Application(Starlette):
     def __init__(self, endpoints: Sequence[Route], others: Sequence[BaseRoute], **more: Any) -> None:
         """`endpoints`: routes that need no middleware, with at most one parameter in a path."""
         super().__init__(routes=[*endpoints, *others], **more)
+        # A redirect would name the host and scheme that the request has: behind a proxy keys would go on without TLS.
+        self.router.redirect_slashes = False
         self._apps = {_pattern_of(each): (each.app, *_parameter_of(each)) for each in endpoints}
         self._places = {len(key): at for key, (_, _, at) in self._apps.items() if at}
 

@@ -38,6 +38,7 @@ from recsys_platform.serving.snapshot import Profile
 VIEWED, LONGEST_ID = "Recommendations Viewed", 500
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PRODUCTION = Route()
+_KEY_BYTES = 500
 _PLACE = b"00000000-0000-0000-0000-request-id-0"
 """Stands in a prepared body where the request id goes; no id of ours has letters beyond f."""
 
@@ -60,6 +61,12 @@ class ListKey(NamedTuple):
     version: str
     route: Route
     query: ListQuery
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes: books to leave out may be many."""
+        query = self.query
+        return _KEY_BYTES + len(self.user_id) + len(query.exclude) + len(query.categories) + len(query.surface)
 
 
 def recommendations(gateway: Gateway, call: Call) -> Reply | Awaitable[Reply]:
@@ -90,7 +97,7 @@ def _made_list(gateway: Gateway, key: ListKey) -> Prepared:
     answer = gateway.recommendations.for_user(key.user_id, asked, alias=route.model, salt=key.query.surface)
     prepared = _prepared(gateway, answer, route, _etag(key))
     if not answer.stands_in and key == _list_key(gateway, key.user_id, key.query):  # nothing changed meanwhile
-        gateway.lists.keep(key, prepared, prepared.size)
+        gateway.lists.keep(key, prepared, prepared.size + key.size)
     return prepared
 
 
@@ -113,7 +120,7 @@ async def _shared_list(gateway: Gateway, key: ListKey) -> Prepared:
     lists = gateway.shared_lists
     if lists and (found := await lists.get(_etag(key))):
         gateway.metrics.cache["hit"].inc()
-        gateway.lists.keep(key, found, found.size)
+        gateway.lists.keep(key, found, found.size + key.size)
         return found
     prepared = await run_in_threadpool(_made_list, gateway, key) if gateway.is_remote else _made_list(gateway, key)
     if lists and gateway.lists.get(key) is prepared:
@@ -127,10 +134,15 @@ def _list_reply(gateway: Gateway, call: Call, key: ListKey, prepared: Prepared) 
     log_exposure(gateway, exposure, prepared.answer, prepared.shown)
     gateway.metrics.answers[prepared.answer.source].inc()
     headers = {"etag": prepared.etag, "cache-control": "private, no-cache"}
-    if prepared.etag in call.headers.get("if-none-match", "").split(", "):
+    if _is_known(prepared.etag, call.headers.get("if-none-match", "")):
         return Reply(status=304, headers=headers)
     body = prepared.body.replace(_PLACE, call.request_id.encode())
     return Reply(body, headers=headers)
+
+
+def _is_known(etag: str, known: str) -> bool:
+    """Whether the header `If-None-Match` names an answer; proxies that compress mark its name as weak."""
+    return etag in known and etag in (each.strip().removeprefix("W/") for each in known.split(","))
 
 
 def _etag(key: ListKey) -> str:
@@ -209,6 +221,7 @@ def rank(gateway: Gateway, call: Call) -> Ranked:
     call.caller.check_reader(body.user_id)
     answer = gateway.recommendations.rank(gateway.recommendations.reader_of(body.user_id), body.book_ids)
     log_exposure(gateway, Exposure(call.request_id, body.surface, user_id=body.user_id), answer)
+    gateway.metrics.answers[answer.source].inc()
     known = {each.book_id for each in answer.items}
     return Ranked(
         request_id=call.request_id,
@@ -268,7 +281,7 @@ def explanation(gateway: Gateway, call: Call) -> Explanation:
         raise ProblemError("not-found", "No such request among the newest of this gateway.")
     return Explanation(
         request_id=call.path["request_id"],
-        user_id=user_id,
+        user_id=None if user_id is None else gateway.pseudonyms.of(user_id),
         source=answer.source,
         model=answer.model,
         model_version=answer.model_version,

@@ -35,6 +35,7 @@ class _MetricsServer(ThreadingHTTPServer):
 class _MetricsHandler(BaseHTTPRequestHandler):
     server: _MetricsServer
     timeout = 10
+    server_version, sys_version = "recsys", ""  # not what an attacker would look up
 
     def do_GET(self) -> None:
         if self.path.partition("?")[0] not in ("/", "/metrics"):
