@@ -111,15 +111,18 @@ class EventSpool:
 
     def append(self, *events: Mapping[str, Any]) -> bool:
         """Write events to the file; False if the disk refused them."""
-        lines = b"".join([msgspec.json.encode(event) + b"\n" for event in events])
+        return self.append_lines(b"".join([msgspec.json.encode(event) + b"\n" for event in events]), len(events))
+
+    def append_lines(self, lines: bytes, events: int = 1) -> bool:
+        """Write events that are encoded already, a line each; False if the disk refused them."""
         with self._lock:
             try:
                 self._write_lines(lines)
             except OSError as error:
-                self.figures.dropped += len(events)
-                _LOG.error("%d events were dropped: %s", len(events), error)
+                self.figures.dropped += events
+                _LOG.error("%d events were dropped: %s", events, error)
                 return False
-            self.figures.appended += len(events)
+            self.figures.appended += events
         return True
 
     def stop(self) -> None:

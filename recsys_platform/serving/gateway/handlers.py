@@ -40,7 +40,12 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PRODUCTION = Route()
 _KEY_BYTES = 500
 _PLACE = b"00000000-0000-0000-0000-request-id-0"
-"""Stands in a prepared body where the request id goes; no id of ours has letters beyond f."""
+"""Stands in a body where the request id goes; no id of ours has letters beyond f."""
+_EXPOSURE = (
+    b'{"type":"track","event":"%b","messageId":"%%b","userId":%%b,"anonymousId":%%b,"timestamp":"%%b",'
+    b'"properties":{"request_id":%%b,%%b}\n'
+) % VIEWED.encode()
+"""A line of the spool; the properties end with what `_shown` gives."""
 
 
 class Exposure(msgspec.Struct, frozen=True):
@@ -95,7 +100,7 @@ def _made_list(gateway: Gateway, key: ListKey) -> Prepared:
     gateway.metrics.cache["miss"].inc()
     asked, route = _query_of(key.query), key.route
     answer = gateway.recommendations.for_user(key.user_id, asked, alias=route.model, salt=key.query.surface)
-    prepared = _prepared(gateway, answer, route, _etag(key))
+    prepared = _prepared(gateway, answer, key.query.surface, route, _etag(key))
     if not answer.stands_in and key == _list_key(gateway, key.user_id, key.query):  # nothing changed meanwhile
         gateway.lists.keep(key, prepared, prepared.size + key.size)
     return prepared
@@ -136,8 +141,7 @@ def _list_reply(gateway: Gateway, call: Call, key: ListKey, prepared: Prepared) 
     headers = {"etag": prepared.etag, "cache-control": "private, no-cache"}
     if _is_known(prepared.etag, call.headers.get("if-none-match", "")):
         return Reply(status=304, headers=headers)
-    body = prepared.body.replace(_PLACE, call.request_id.encode())
-    return Reply(body, headers=headers)
+    return Reply(call.request_id.encode().join(prepared.parts), headers=headers)
 
 
 def _is_known(etag: str, known: str) -> bool:
@@ -149,9 +153,9 @@ def _etag(key: ListKey) -> str:
     return f'"{hashlib.blake2b(msgspec.json.encode(key), digest_size=16).hexdigest()}"'
 
 
-def _prepared(gateway: Gateway, answer: Answer, route: Route, etag: str) -> Prepared:
+def _prepared(gateway: Gateway, answer: Answer, surface: str, route: Route, etag: str) -> Prepared:
     body = msgspec.json.encode(_recommended(gateway, _PLACE.decode(), answer, route))
-    return Prepared(answer, etag, body, msgspec.Raw(msgspec.json.encode(_shown(answer))))
+    return Prepared(answer, etag, tuple(body.split(_PLACE)), _shown(answer, surface, route))
 
 
 def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
@@ -379,32 +383,36 @@ def answer_items(gateway: Gateway, books: Sequence[RecommendedBook], request_id:
     ]
 
 
-def _shown(answer: Answer) -> list[dict[str, Any]]:
+def _shown(answer: Answer, surface: str, route: Route) -> bytes:
+    """The properties of an exposure after the request id: all that requests for the same list have in common."""
+    properties = {
+        "surface": surface,
+        "source": answer.source,
+        "model": answer.model or answer.source,
+        "model_version": answer.model_version or answer.source,
+        "experiment": route.experiment or NO_EXPERIMENT,
+        "variant": route.variant,
+        "items": _shown_items(answer),
+    }
+    return msgspec.json.encode(properties)[1:]
+
+
+def _shown_items(answer: Answer) -> list[dict[str, Any]]:
     """The items of an exposure. Those that chance had a part in name the draw."""
     items = [{"book_id": each.book_id, "position": each.rank, "propensity": each.propensity} for each in answer.items]
     return [each | {"draw_id": answer.draw_id} if each["propensity"] != 1 else each for each in items]
 
 
-def log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: msgspec.Raw | None = None) -> None:
-    """Write what was shown to the spool, before the answer goes out. `shown`: the items, where they are encoded already."""
-    request_id, route = exposure.request_id, exposure.route
-    event = {
-        "type": "track",
-        "event": VIEWED,
-        "messageId": random_uuid(),  # not the request id: a client may give one to two requests
-        "userId": exposure.user_id,
-        "anonymousId": exposure.anonymous_id or (None if exposure.user_id else f"guest-{request_id}"),
-        "timestamp": gateway.now().isoformat(timespec="milliseconds"),
-        "properties": {
-            "request_id": request_id,
-            "surface": exposure.surface,
-            "source": answer.source,
-            "model": answer.model or answer.source,
-            "model_version": answer.model_version or answer.source,
-            "experiment": route.experiment or NO_EXPERIMENT,
-            "variant": route.variant,
-            "items": shown if shown is not None else _shown(answer),
-        },
-    }
-    gateway.spool.append(event)
-    gateway.exposures.keep(request_id, Shown(exposure.user_id, answer, route), answer.size)
+def log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: bytes = b"") -> None:
+    """Write what was shown to the spool, before the answer goes out. `shown`: of the answer, where it is encoded already."""
+    request_id, user_id, encode = exposure.request_id, exposure.user_id, msgspec.json.encode
+    line = _EXPOSURE % (
+        random_uuid().encode(),  # not the request id, which an app may use as the message id of a click
+        encode(user_id),
+        encode(exposure.anonymous_id or (None if user_id else f"guest-{request_id}")),
+        gateway.now().isoformat(timespec="milliseconds").encode(),
+        encode(request_id),
+        shown or _shown(answer, exposure.surface, exposure.route),
+    )
+    gateway.spool.append_lines(line)
+    gateway.exposures.keep(request_id, Shown(user_id, answer, exposure.route), answer.size)

@@ -4,6 +4,7 @@ Belongs here: what is kept of a list, and how gateways share it. Does not: what 
 """
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,25 +15,25 @@ from recsys_platform.serving.shared_redis import SharedRedis
 
 KEPT_SECONDS = 120
 """In Redis: a list is asked for again soon or never, and the lists of two minutes are what bounds the memory."""
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A list that is ready to send: the body with a place for the request id, and what its exposure says."""
+    """A list that is ready to send: the parts of the body between which the request id goes, and what its exposure says."""
 
     answer: Answer
     etag: str
-    body: bytes
-    shown: msgspec.Raw
+    parts: tuple[bytes, ...]
+    shown: bytes
 
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return len(self.body) + len(self.shown) + self.answer.size
+        return sum(map(sys.getsizeof, self.parts)) + len(self.shown) + self.answer.size
 
 
-_Packed = tuple[Answer, str, bytes, bytes]
+_Packed = tuple[Answer, str, tuple[bytes, ...], bytes]
 _pack, _unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(_Packed).decode
 
 
@@ -51,7 +52,7 @@ class SharedLists:
 
     def keep(self, prepared: Prepared) -> None:
         """Give a list to other gateways; the answer does not wait for that."""
-        content = _pack((prepared.answer, prepared.etag, prepared.body, bytes(prepared.shown)))
+        content = _pack((prepared.answer, prepared.etag, prepared.parts, prepared.shown))
         run = self._shared.run(lambda redis: redis.set(_key(prepared.etag), content, ex=KEPT_SECONDS))
         task = asyncio.ensure_future(run)
         self._sending.add(task)
@@ -65,7 +66,6 @@ def _key(etag: str) -> str:
 def _prepared_of(content: bytes) -> Prepared | None:
     """The list; None if a gateway of another version wrote it in another form."""
     try:
-        answer, etag, body, shown = _unpack(content)
+        return Prepared(*_unpack(content))
     except msgspec.MsgspecError:
         return None
-    return Prepared(answer, etag, body, msgspec.Raw(shown))

@@ -6,9 +6,7 @@ Belongs here: the clock, and an event spool that follows it. Does not: what the 
 """
 
 import datetime as dt
-from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -62,9 +60,9 @@ class DailySpool(EventSpool):
 
     _day: dt.date | None = None
 
-    def append(self, *events: Mapping[str, Any]) -> bool:
+    def append_lines(self, lines: bytes, events: int = 1) -> bool:
         """Write events to the file of the day."""
         if (today := self.now().date()) != self._day:
             self._close_file()
             self._day = today
-        return super().append(*events)
+        return super().append_lines(lines, events)
