@@ -135,6 +135,8 @@ def test_another_id_of_a_reader_is_that_reader(world: ServingWorld, run_gateway:
     api = run_gateway(world, pseudonyms=Pseudonyms(SALT))
     assert api.recommended("phone-7", k=8)["items"][0]["book_id"] == books(api.recommended("u02", k=8))[0]
     assert books(api.recommended(address, k=8)) == books(api.recommended("u03", k=8))
+    told = api.client.get(f"/v1/recommendations/{api.recommended(address)['request_id']}/explanation").json()
+    assert told["user_id"] == hashed
     # The marts had not joined it yet when they were read: what it did is still its own.
     assert books(api.recommended("u04", k=8)) != books(api.recommended("u05", k=8))
     read = books(api.recommended("u03"))[0]

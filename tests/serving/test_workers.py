@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import tempfile
 from pathlib import Path
 
 import httpx
@@ -61,10 +62,12 @@ def test_workers_agree_are_started_again_and_end_together(world: ServingWorld, t
         for _ in range(10):
             recommended(api)
         assert answers(api) == 15  # summed over the workers
+        wait_until(lambda: figures_of_waiting(workers[0]))
         os.kill(workers[0].pid, signal.SIGKILL)
         wait_until(lambda: len(workers_of(api)) == WORKERS and workers[0] not in workers_of(api))
         for _ in range(10):
             recommended(api)
+        assert not figures_of_waiting(workers[0])
         last = workers_of(api)
         api.send(signal.SIGTERM)
         assert api.process.wait(60) == 128 + signal.SIGTERM
@@ -84,6 +87,11 @@ def test_workers_end_with_their_parent(world: ServingWorld, tmp_path: Path) -> N
 
 def workers_of(api: GatewayProcess) -> list[psutil.Process]:
     return [each for each in psutil.Process(api.process.pid).children() if each.status() != psutil.STATUS_ZOMBIE]
+
+
+def figures_of_waiting(worker: psutil.Process) -> list[Path]:
+    """Where a worker writes what waits for destinations."""
+    return list(Path(tempfile.gettempdir()).glob(f"recsys-metrics-*/gauge_livemax_{worker.pid}.db"))
 
 
 def recommended(api: GatewayProcess) -> list[str]:

@@ -54,7 +54,7 @@ class Metrics:
             "Files and bytes that wait for a destination, and the age of the oldest.",
             ["destination", "what"],
             registry=self.registry,
-            multiprocess_mode="max",  # workers share what waits
+            multiprocess_mode="livemax",  # workers share what waits
         )
 
         self._shadows = Counter("recsys_shadow", "Lists asked of the shadow.", ["result"], registry=self.registry)

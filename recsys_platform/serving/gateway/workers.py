@@ -17,6 +17,7 @@ from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 
 _LOG = logging.getLogger(__name__)
 WATCH_SECONDS = 0.5
@@ -60,6 +61,7 @@ class Workers:
         for at, process in enumerate(self._processes):
             if process and not process.is_alive():
                 _LOG.error("The worker %s has ended (%s): it is started again.", process.pid, process.exitcode)
+                mark_process_dead(process.pid)  # type: ignore[no-untyped-call]  # what waited for it is not what waits now
                 process = self._processes[at] = None
             if process is None and time.monotonic() - self._started_at[at] >= RESTART_SECONDS:
                 self._started_at[at] = time.monotonic()
