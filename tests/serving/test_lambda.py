@@ -110,3 +110,18 @@ def test_events_and_errors_pass_through(headers: dict[str, str]) -> None:
     refused = aws_lambda.handler(v2({"host": "api.example.com"}), CONTEXT)
     assert (refused["statusCode"], refused["isBase64Encoded"]) == (401, False)
     assert body_of(refused)["type"] == "urn:recsys:problem:unauthenticated"
+
+
+def test_an_answer_goes_out_although_its_events_cannot_be_delivered_yet(home: Path, headers: dict[str, str]) -> None:
+    landing = home / "serving" / "spool" / "landing"
+    assert aws_lambda.handler(v1(headers), CONTEXT)["statusCode"] == 200
+    landing.rename(landing.with_name("away"))
+    landing.touch()  # no folder can be made there, as on a full disk
+    try:
+        assert aws_lambda.handler(v1(headers), CONTEXT)["statusCode"] == 200
+        assert list(landing.parent.glob("*.ready"))
+    finally:
+        landing.unlink()
+        landing.with_name("away").rename(landing)
+    assert aws_lambda.handler(v1(headers), CONTEXT)["statusCode"] == 200
+    assert not list(landing.parent.glob("*.ready"))

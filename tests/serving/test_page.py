@@ -183,6 +183,9 @@ def test_the_cookie_is_for_this_site_alone_and_not_for_scripts(guarded: Running)
     found = httpx.post(f"{guarded.url}/page/sign-in", data={"key": key}, headers={"origin": guarded.url})
     assert {"HttpOnly", "SameSite=strict"} <= set(found.headers["set-cookie"].split("; "))
     assert key.rpartition("_")[2] not in found.headers["set-cookie"]
+    through_tls = {"origin": guarded.url, "x-forwarded-proto": "https"}
+    found = httpx.post(f"{guarded.url}/page/sign-in", data={"key": key}, headers=through_tls)
+    assert "Secure" in found.headers["set-cookie"].split("; ")
 
 
 def test_the_portal_names_every_endpoint_and_loads_nothing_from_elsewhere(api: Running) -> None:

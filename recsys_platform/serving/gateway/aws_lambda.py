@@ -6,6 +6,7 @@ A frozen environment runs no thread and may not wake again. So each invocation d
 alone: destinations would make it wait.
 """
 
+import logging
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -18,6 +19,7 @@ from recsys_platform.serving.gateway.server import gateway_of
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.logs import configure_logging
 
+_LOG = logging.getLogger(__name__)
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 _TEXT = ["text/", "application/json", "application/problem+json"]
 
@@ -43,7 +45,10 @@ def handler_of(gateway: Gateway) -> Handler:
 
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         found = answer(event, context)
-        gateway.spool.flush()
+        try:
+            gateway.spool.flush()
+        except OSError as error:  # such as a full disk: the next invocation tries again
+            _LOG.warning("Events will be delivered later: %s", error)
         return found
 
     return handle

@@ -21,7 +21,14 @@ from recsys_platform.serving.gateway.endpoints import PATH_ID, Call
 from recsys_platform.serving.gateway.events import post_events
 from recsys_platform.serving.gateway.handlers import guest_key
 from recsys_platform.serving.gateway.home import home_of_reader
-from recsys_platform.serving.gateway.page_access import Viewer, check_same_site, set_cookie, sign_in, viewer_of
+from recsys_platform.serving.gateway.page_access import (
+    Viewer,
+    check_same_site,
+    is_over_tls,
+    set_cookie,
+    sign_in,
+    viewer_of,
+)
 from recsys_platform.serving.gateway.page_values import CLICKS, View, page_values
 from recsys_platform.serving.gateway.problems import KINDS, ProblemError
 from recsys_platform.serving.gateway.rendering import asset_routes, html_response, redirect_to
@@ -153,7 +160,7 @@ async def _click_answer(gateway: Gateway, request: Request, fields: Mapping[str,
 
 
 def _with_guest_cookie(response: Response, request: Request, device: str) -> Response:
-    response.set_cookie(_GUEST, device, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    response.set_cookie(_GUEST, device, httponly=True, samesite="strict", secure=is_over_tls(request))
     return response
 
 

@@ -69,9 +69,14 @@ def set_cookie(response: Response, request: Request, value: str) -> Response:
         max_age=_SECONDS if value else 0,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=is_over_tls(request),
     )
     return response
+
+
+def is_over_tls(request: Request) -> bool:
+    """Whether the browser speaks HTTPS; behind a proxy the connection to here does not tell."""
+    return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
 
 
 def check_same_site(headers: Mapping[str, str]) -> None:
