@@ -42,6 +42,8 @@ def test_an_unknown_setting_is_named_with_the_one_that_was_meant():
         ("RECSYS_ALERT_TOPIC", "alerts"),
         ("RECSYS_ALERT_TOPIC", "arn:aws:sns:eu-west-1:123456789012:alerts.fifo"),
         ("RECSYS_UI_URL", "dagster"),
+        ("RECSYS_API_LIMITS", "free=5/20"),
+        ("RECSYS_API_LIMITS", "free=5/2 premium=50/200 partner=500/2000"),
         ("RECSYS_DUCKDB_MEMORY_LIMIT", "4"),
         ("RECSYS_DUCKDB_MEMORY_LIMIT", "80%"),
         ("RECSYS_DUCKDB_MEMORY_LIMIT", "1MB"),

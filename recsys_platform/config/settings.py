@@ -46,6 +46,8 @@ _SECRETS = {
 _OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key", "mlflow_uri")
 """Settings that are required in the environment `aws`."""
 _LIMITS = re.compile(r"free=[1-9]\d*/[1-9]\d* premium=[1-9]\d*/[1-9]\d* partner=[1-9]\d*/[1-9]\d*", re.ASCII)
+_LEAST_AT_ONCE = 3
+"""Requests at once of any tier: no request costs more."""
 _OF_OIDC = ("oidc_issuer", "oidc_audience", "oidc_jwks_url")
 """Settings of which all are set, or none."""
 _THIS_MACHINE = ("127.0.0.1", "localhost")
@@ -234,6 +236,8 @@ class Settings(BaseModel):
     def _limits_of_all_tiers(cls, limits: str) -> str:
         if not _LIMITS.fullmatch(limits):
             raise ValueError("it is not of the form free=5/20 premium=50/200 partner=500/2000")
+        if any(int(each.rpartition("/")[2]) < _LEAST_AT_ONCE for each in limits.split()):
+            raise ValueError(f"a tier needs at least {_LEAST_AT_ONCE} requests at once: a home page costs as many")
         return limits
 
     @field_validator("landing_queue")
