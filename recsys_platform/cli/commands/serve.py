@@ -12,7 +12,7 @@ from recsys_platform.cli.worlds import holds_simulation, open_world
 from recsys_platform.common.errors import InputError
 from recsys_platform.config.settings import Settings
 
-_ROLE = typer.Option("--role", help="What the key may do: app, reader, analyst or admin; may be repeated.")
+_ROLE = typer.Option("--role", help="What the key may do: app, analyst or admin; may be repeated.")
 _KEY_ID = typer.Argument(metavar="ID", help="The id of a key, listed by `recsys keys list`.")
 keys = typer.Typer(help="API keys of the recommendation API.", no_args_is_help=True)
 
