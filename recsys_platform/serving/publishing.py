@@ -19,9 +19,8 @@ from recsys_platform.recommender.registry.versions import ALIASES, Registry
 from recsys_platform.serving.artifact import write_artifact
 from recsys_platform.serving.folders import remove_unused
 from recsys_platform.serving.following import ARTIFACTS, SNAPSHOTS
-from recsys_platform.serving.signals import TRACKER, Signals, signals_of
+from recsys_platform.serving.signals import TRACKER, Signals, package_signals
 from recsys_platform.serving.snapshot import ListedBook, LoadedEvents, Publication, write_snapshot
-from recsys_platform.transform.dbt import ROOT
 from recsys_platform.warehouse.port import Warehouse
 
 _LISTS = {
@@ -65,7 +64,7 @@ def write_serving_files(
     if version is None:
         raise PublishError("No recommendations are published yet: run `recsys run`.")
     tables = {name: warehouse.frame(_SQL[name]) for name, of in _LISTS.items() if _live_version(warehouse, of)}
-    signals = signals_of(ROOT)
+    signals = package_signals()
     used = [registry.load(each) for each in filter(None, map(registry.version_of, ALIASES))]
     artifacts = [write_artifact(each, home / ARTIFACTS) for each in used]
     remove_unused(home / ARTIFACTS, {each.name for each in artifacts})

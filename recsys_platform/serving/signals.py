@@ -7,11 +7,14 @@ Belongs here: names and weights of events as serving needs them. Does not: the n
 import csv
 import math
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
+
+from recsys_platform.transform.dbt import ROOT
 
 FINISHED, RATED = "Book Finished", "Book Rated"
 SIGNED_IN, SIGNED_OUT, ALIASED, TRAITS_SET = "User Signed In", "User Signed Out", "User Aliased", "Traits Set"
@@ -67,6 +70,12 @@ def signals_of(dbt_project: Path) -> Signals:
         row["source_event"]: row["event_name"] for row in _rows_of(dbt_project / _NAMES) if row["source"] == TRACKER
     }
     return Signals(weights, float(project["vars"]["liked_from"]), names)
+
+
+@cache
+def package_signals() -> Signals:
+    """The names and weights of the package."""
+    return signals_of(ROOT)
 
 
 def _rows_of(seed: Path) -> Iterable[dict[str, str]]:

@@ -39,7 +39,7 @@ from recsys_platform.recommender.models.histories import histories_of
 from recsys_platform.recommender.registry.files import MANIFEST, file_sha256
 from recsys_platform.serving.errors import SnapshotError
 from recsys_platform.serving.folders import draft_folder, put_in_place
-from recsys_platform.serving.signals import Signals
+from recsys_platform.serving.signals import Signals, package_signals
 
 CURRENT, DATA = "CURRENT", "data.mdb"
 ITEMS, RULES, SIGNALS = "items.parquet", "list_rules.json", "signals.json"
@@ -444,7 +444,9 @@ def _newest_books(folder: Path) -> list[ListedBook]:
 
 def _signals_of(folder: Path) -> Signals:
     """What an event says about a book."""
-    return msgspec.json.decode((folder / SIGNALS).read_bytes(), type=Signals)
+    found = msgspec.json.decode((folder / SIGNALS).read_bytes(), type=Signals)
+    # Snapshots of early gateways have no names.
+    return found if found.names else msgspec.structs.replace(found, names=package_signals().names)
 
 
 _NO_INTERACTIONS = {

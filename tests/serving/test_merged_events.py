@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from recsys_platform.common.pseudonyms import Pseudonyms
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.recommender.data import training_data
+from recsys_platform.recommender.data.training_data import dataset_from_marts
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.serving.recent_events import BookEvent, events_to_merge, with_events
 from recsys_platform.serving.signals import FINISHED, RATED, signals_of
-from recsys_platform.serving.snapshot import Profile
+from recsys_platform.serving.snapshot import Profile, Publication, open_snapshot, write_snapshot
 from recsys_platform.transform.dbt import ROOT
 from tests.support.list_world import marts_of_world
 from tests.support.serving_world import Running, ServingWorld, event, make_world
@@ -162,6 +164,20 @@ def test_what_came_in_under_another_id_before_it_was_joined_is_not_lost(
     api.gateway.follower.refresh()
     assert read not in books(api.recommended("tablet-1"))
     assert read not in books(api.recommended("u06"))
+
+
+def test_a_snapshot_without_names_of_events_has_those_of_the_package(tmp_path: Path) -> None:
+    made = make_world(tmp_path)
+    folder = write_snapshot(
+        made.home / "snapshots",
+        publication=Publication("test", {}),
+        marts=made.marts,
+        data=dataset_from_marts(made.marts),
+        rules=parse_list_rules({}),
+        lists={},
+        signals=msgspec.structs.replace(SIGNALS, names={}),
+    )
+    assert open_snapshot(folder).signals == SIGNALS
 
 
 NAMES = {

@@ -5,7 +5,6 @@ Belongs here: what is accepted, and what an event changes at once. Does not: lan
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from typing import Any
 
 from recsys_platform.common.placeholders import is_no_id
@@ -16,8 +15,7 @@ from recsys_platform.serving.gateway.problems import ProblemError
 from recsys_platform.serving.gateway.schemas import EventVerdict, EventVerdicts
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.recent_events import BookEvent
-from recsys_platform.serving.signals import ALIASED, RATED, SIGNED_IN, SIGNED_OUT, TRAITS_SET, Signals, signals_of
-from recsys_platform.transform.dbt import ROOT
+from recsys_platform.serving.signals import ALIASED, RATED, SIGNED_IN, SIGNED_OUT, TRAITS_SET, Signals, package_signals
 
 MOST_EVENTS = 500
 _BOOK = ("book_id", "bookId")
@@ -53,12 +51,7 @@ async def post_events(gateway: Gateway, call: Call) -> EventVerdicts:
 def _signals_of(gateway: Gateway) -> Signals:
     """Names and weights of the marts: those of the snapshot, or of the package before there is one."""
     snapshot = gateway.follower.served.snapshot
-    return snapshot.signals if snapshot else _own_signals()
-
-
-@cache
-def _own_signals() -> Signals:
-    return signals_of(ROOT)
+    return snapshot.signals if snapshot else package_signals()
 
 
 def _records_of(body: dict[str, Any]) -> list[dict[str, Any]]:
