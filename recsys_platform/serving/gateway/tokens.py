@@ -25,7 +25,8 @@ from recsys_platform.serving.gateway.keys import ROLES, Role
 
 _LOG = logging.getLogger(__name__)
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
-_REQUIRED = ("iss", "aud", "exp", "nbf")
+_REQUIRED = ("iss", "aud", "exp")
+"""`nbf` is optional, as in RFC 7519: few providers set it. Where it is set, it counts."""
 LEEWAY_SECONDS = 30
 LONGEST_TOKEN = 8_192
 REFRESH_SECONDS, RETRY_SECONDS, FORGET_SECONDS = 300.0, 60.0, 86_400.0
