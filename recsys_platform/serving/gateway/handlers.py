@@ -141,7 +141,7 @@ def _list_reply(gateway: Gateway, call: Call, key: ListKey, prepared: Prepared) 
     headers = {"etag": prepared.etag, "cache-control": "private, no-cache"}
     if _is_known(prepared.etag, call.headers.get("if-none-match", "")):
         return Reply(status=304, headers=headers)
-    return Reply(call.request_id.encode().join(prepared.parts), headers=headers)
+    return Reply(prepared.body.replace(_PLACE, call.request_id.encode()), headers=headers)
 
 
 def _is_known(etag: str, known: str) -> bool:
@@ -155,7 +155,7 @@ def _etag(key: ListKey) -> str:
 
 def _prepared(gateway: Gateway, answer: Answer, surface: str, route: Route, etag: str) -> Prepared:
     body = msgspec.json.encode(_recommended(gateway, _PLACE.decode(), answer, route))
-    return Prepared(answer, etag, tuple(body.split(_PLACE)), _shown(answer, surface, route))
+    return Prepared(answer, etag, body, _shown(answer, surface, route))
 
 
 def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:

@@ -4,7 +4,6 @@ Belongs here: what is kept of a list, and how gateways share it. Does not: what 
 """
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,20 +19,20 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Prepared:
-    """A list that is ready to send: the parts of the body between which the request id goes, and what its exposure says."""
+    """A list that is ready to send: the body with a place for the request id, and what its exposure says."""
 
     answer: Answer
     etag: str
-    parts: tuple[bytes, ...]
+    body: bytes
     shown: bytes
 
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return sum(map(sys.getsizeof, self.parts)) + len(self.shown) + self.answer.size
+        return len(self.body) + len(self.shown) + self.answer.size
 
 
-_Packed = tuple[Answer, str, tuple[bytes, ...], bytes]
+_Packed = tuple[Answer, str, bytes, bytes]
 _pack, _unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(_Packed).decode
 
 
@@ -52,7 +51,7 @@ class SharedLists:
 
     def keep(self, prepared: Prepared) -> None:
         """Give a list to other gateways; the answer does not wait for that."""
-        content = _pack((prepared.answer, prepared.etag, prepared.parts, prepared.shown))
+        content = _pack((prepared.answer, prepared.etag, prepared.body, prepared.shown))
         run = self._shared.run(lambda redis: redis.set(_key(prepared.etag), content, ex=KEPT_SECONDS))
         task = asyncio.ensure_future(run)
         self._sending.add(task)
