@@ -321,7 +321,7 @@ def test_the_ladder_answers_in_time_while_a_host_is_stopped_killed_and_started(
 ) -> None:
     running = Host(folder)
     api = gateway_with(world, run_gateway, running.url)
-    assert api.recommended("u04")["source"] == "live"
+    wait_for_live(api, "u04")
     running.process.send_signal(signal.SIGSTOP)
     waits = [waited(api, "published") for _ in range(20)]
     assert max(waits) < 0.5 * patience()  # of 0.08 on a machine that does nothing else

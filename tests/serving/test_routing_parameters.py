@@ -27,6 +27,9 @@ EXPERIMENT = "trial: {variants: {new: {model: '%s', weight: 100}}, surfaces: [ho
 def always_asked(aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The store is asked with each refresh, and is empty again after the test."""
     monkeypatch.setattr(routing_files.Stored.__init__, "__defaults__", (0.0,))
+    boto3.client(
+        "ssm"
+    ).describe_parameters()  # the first request loads the store of the server: longer than a gateway waits
     yield
     httpx.post(f"{aws}/moto-api/reset")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recsys_platform.recommender.lists.list_rules import parse_list_rules
+from recsys_platform.recommender.lists.list_rules import ListRules, parse_list_rules
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.snapshot import CURRENT, DATA
 from tests.support.serving_processes import GatewayProcess, HostProcess, plan_of, wait_until
@@ -167,9 +167,14 @@ def lose_registry(scene: Scene) -> None:
         scene.wait()
 
 
+def other_rules(number: int) -> ListRules:
+    """Rules that were not published yet, since lists and rules that did not change make no new snapshot."""
+    return parse_list_rules({"reranking": {"diversity": (number + 1) / 1000}})
+
+
 def swap_snapshots(scene: Scene) -> None:
-    for _ in range(scene.times):
-        folder = scene.world.publish(RULES)
+    for number in range(scene.times):
+        folder = scene.world.publish(other_rules(number))
         wait_until(lambda: scene.gateway.state()["snapshot"] == folder.name, what=folder.name)  # noqa: B023
 
 
@@ -185,7 +190,7 @@ def remove_snapshots(scene: Scene) -> None:
 
 
 def go_back_to_old_snapshot(scene: Scene) -> None:
-    scene.world.publish(RULES)
+    scene.world.publish(other_rules(0))
     current = scene.snapshots / CURRENT
     newest = current.read_text()
     (old,) = (each.name for each in scene.snapshots.iterdir() if each.is_dir() and each.name != newest)
