@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import experiments
 import goodbooks
 import ingest
 import large
@@ -58,6 +59,7 @@ PROGRAMS = (
     ),
     Program("large", ("--readers", "30000", "--books", "4500", "--events", "300000"), large.BUDGET),
     Program("serving", ("--readers", "20000", "--books", "10000"), serving.BUDGET),
+    Program("experiments", ("--brief",), experiments.BUDGET),
     *((Program("goodbooks", ("--data", GOODBOOKS), goodbooks.BUDGET),) if GOODBOOKS else ()),
 )
 

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from recsys_platform.cli.commands.catalog import catalog
 from recsys_platform.cli.commands.destinations import destinations
+from recsys_platform.cli.commands.experiments import experiments
 from recsys_platform.cli.commands.firehose import firehose
 from recsys_platform.cli.commands.import_files import import_events, import_files
 from recsys_platform.cli.commands.init import init
@@ -62,6 +63,7 @@ for name, group in GROUPS.items():
     app.add_typer(group, name=name, rich_help_panel="Other systems")
 app.add_typer(keys, name="keys", rich_help_panel="Serving")
 app.add_typer(destinations, name="destinations", rich_help_panel="Serving")
+app.add_typer(experiments, name="experiments", rich_help_panel="Experiments")
 
 
 def main() -> None:

@@ -1,0 +1,78 @@
+"""`recsys experiments`: plan experiments."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recsys_platform.cli.console import OUT
+from recsys_platform.common.errors import InputError
+
+if TYPE_CHECKING:  # imports numpy and scipy
+    from recsys_platform.experiments.statistics.planning import Baseline
+
+experiments = typer.Typer(help="Plan experiments: readers, days, power.", no_args_is_help=True)
+
+
+@experiments.callback()
+def _experiments() -> None:
+    """Plan experiments: readers, days, power."""
+
+
+@experiments.command()
+def plan(
+    *,
+    rate: Annotated[float | None, typer.Option(help="Share of readers who do it today, such as 0.3.")] = None,
+    mean: Annotated[float | None, typer.Option(help="Mean of a metric per reader today; with --deviation.")] = None,
+    deviation: Annotated[float | None, typer.Option(help="Standard deviation of that metric over readers.")] = None,
+    ctr: Annotated[float | None, typer.Option(help="Clicks ÷ exposures today; with --exposures.")] = None,
+    exposures: Annotated[float | None, typer.Option(help="Exposures of a reader during the experiment.")] = None,
+    likeness: Annotated[float, typer.Option(help="Intraclass correlation of the clicks of one reader.")] = 0.05,
+    variation: Annotated[float, typer.Option(help="Standard deviation ÷ mean of the exposures of a reader.")] = 1.0,
+    lift: Annotated[float, typer.Option(help="Smallest effect worth finding: 0.05 for +5 %.")],
+    readers_a_day: Annotated[float, typer.Option(help="New readers a day at today's traffic.")],
+    share: Annotated[float, typer.Option(help="Share of the readers who take part.")] = 1.0,
+    variants: Annotated[int, typer.Option(help="Variants besides the control.")] = 1,
+    metrics: Annotated[int, typer.Option(help="Primary metrics.")] = 1,
+    guardrails: Annotated[int, typer.Option(help="Guardrail metrics.")] = 0,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Loss of a guardrail that is tolerated: 0.02 for 2 %; needs enough readers too."),
+    ] = None,
+    correlation: Annotated[float, typer.Option(help="Correlation with the pre-period (CUPED).")] = 0.0,
+    alpha: Annotated[float, typer.Option(help="Chance of a false finding.")] = 0.05,
+    power: Annotated[float, typer.Option(help="Chance to find the effect.")] = 0.8,
+    readers: Annotated[
+        int | None, typer.Option(help="Readers of each variant that there are: print what they find instead.")
+    ] = None,
+    one_look: Annotated[bool, typer.Option("--one-look", help="Look once, at the end, instead of every day.")] = False,
+) -> None:
+    """Print how many readers and days an experiment needs, with a look every day by group-sequential bounds."""
+    from recsys_platform.cli.output.experiments import print_plan
+    from recsys_platform.experiments.statistics.planning import MAX_LOOKS, Design, Traffic, plan_duration
+
+    baseline = _baseline_of(rate, (mean, deviation), (ctr, exposures, likeness, variation))
+    design = Design(alpha, power, 1, variants, metrics, guardrails, correlation)
+    once, planned = (
+        plan_duration(baseline, lift, each, Traffic(readers_a_day, share), margin=margin, readers=readers)
+        for each in (design, design if one_look else replace(design, looks=MAX_LOOKS))
+    )
+    print_plan(OUT, baseline, lift, planned, once)
+
+
+def _baseline_of(
+    rate: float | None,
+    mean: tuple[float | None, float | None],
+    ctr: tuple[float | None, float | None, float, float],
+) -> "Baseline":
+    from recsys_platform.experiments.statistics.planning import mean_baseline, proportion_baseline, ratio_baseline
+
+    if sum(each is not None for each in (rate, mean[0], ctr[0])) != 1:
+        raise InputError("Give one metric of today: --rate, --mean with --deviation, or --ctr with --exposures.")
+    if rate is not None:
+        return proportion_baseline(rate)
+    if mean[0] is not None and mean[1] is not None:
+        return mean_baseline(mean[0], mean[1])
+    if ctr[0] is not None and ctr[1] is not None:
+        return ratio_baseline(ctr[0], ctr[1], likeness=ctr[2], variation=ctr[3])
+    raise InputError("--mean needs --deviation, and --ctr needs --exposures.")
