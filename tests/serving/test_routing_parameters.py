@@ -9,14 +9,16 @@ from typing import Any
 import boto3
 import httpx
 import pytest
+from botocore.config import Config
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
-from recsys_platform.serving import routing_files
+from recsys_platform.serving import routing_files, routing_parameters
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.routing_files import routing_of
 from recsys_platform.serving.routing_parameters import ParameterStore
+from tests.support.serving_processes import wait_until
 from tests.support.serving_world import Running, ServingWorld, make_world
 
 PATH = "/recsys/routing"
@@ -27,9 +29,8 @@ EXPERIMENT = "trial: {variants: {new: {model: '%s', weight: 100}}, surfaces: [ho
 def always_asked(aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The store is asked with each refresh, and is empty again after the test."""
     monkeypatch.setattr(routing_files.Stored.__init__, "__defaults__", (0.0,))
-    boto3.client(
-        "ssm"
-    ).describe_parameters()  # the first request loads the store of the server: longer than a gateway waits
+    patient = routing_parameters._CONFIG.merge(Config(read_timeout=30))  # the server of a busy machine takes long
+    monkeypatch.setattr(routing_parameters, "_CONFIG", patient)
     yield
     httpx.post(f"{aws}/moto-api/reset")
 
@@ -134,6 +135,7 @@ def test_a_store_that_is_away_or_wrong_under_load_changes_no_answer(
         api.gateway.follower.refresh()
         assert (api.gateway.follower.error is None) == (turn % 3 == 2)
         assert api.gateway.follower.routing.route("u01", "home").model == version
+        wait_until(lambda: found.total() > 5 * turn, what="requests are answered")  # noqa: B023
     stop.set()
     for thread in threads:
         thread.join()
