@@ -79,8 +79,14 @@ def target_folder(home: Path | None = None) -> Path:
     """The folder of dbt's artifacts that do not depend on a warehouse: manifest, parsed project, docs.
 
     A checkout has one folder for all worlds. An installed package may be read-only, so each world has its own, for each version of
-    the package. `home`: the folder of the world, by default RECSYS_HOME.
+    the package. Each environment but the local one has a folder in it: another engine has other macros, so models have other
+    versions. `home`: the folder of the world, by default RECSYS_HOME.
     """
+    env = os.environ.get("RECSYS_ENV", "local")
+    return _folder_of_all_environments(home) / ("" if env == "local" else env)
+
+
+def _folder_of_all_environments(home: Path | None) -> Path:
     if not _INSTALLED.exists():
         return ROOT / "target"
     home = home or Path(os.environ.get("RECSYS_HOME", ".recsys")).resolve()

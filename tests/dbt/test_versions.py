@@ -84,3 +84,11 @@ def test_a_variable_is_part_of_the_models_that_name_it(manifest: Manifest) -> No
 def test_dagster_has_these_versions(project: DbtProject, manifest: Manifest) -> None:
     specs = {spec.key.path[-1]: spec.code_version for spec in assets.dbt_models(project).specs}
     assert {name: specs[name] for name in MODELS} == versions(manifest)
+
+
+def test_each_environment_has_a_parsed_project_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = set()
+    for env in ("local", "aws"):
+        monkeypatch.setenv("RECSYS_ENV", env)
+        folders.add(target_folder())
+    assert len(folders) == 2
