@@ -115,7 +115,7 @@ def step(
     hold = next(_reasons_to_hold(state, observation, now, plan), None)
     if hold:
         return replace(state, reason=f"held: {hold}")
-    return _advanced(state, now, plan)
+    return _next_stage(state, now, plan)
 
 
 def pin(state: CanaryState, reason: str) -> CanaryState:
@@ -138,7 +138,7 @@ def release(state: CanaryState, now: dt.datetime, reason: str) -> CanaryState:
     return CanaryState(since=now, stage=stage, status=Status.RUNNING, reason=reason)
 
 
-def _advanced(state: CanaryState, now: dt.datetime, plan: CanaryPlan) -> CanaryState:
+def _next_stage(state: CanaryState, now: dt.datetime, plan: CanaryPlan) -> CanaryState:
     if state.stage == len(plan.stages) - 1:
         return replace(state, status=Status.COMPLETE, reason="complete: the new model has all traffic")
     stage = state.stage + 1
@@ -180,10 +180,10 @@ def _reasons_to_hold(state: CanaryState, seen: Observation, now: dt.datetime, pl
         yield f"{minutes:.0f} of {plan.least_minutes} minutes at this stage"
     yield from (f"there are no data of {name}" for name in plan.hard_limits if name not in seen.canary.events)
     if not _has_no_baseline(state, plan):
-        yield from _doubts(seen, plan)
+        yield from _unsettled_guardrails(seen, plan)
 
 
-def _doubts(seen: Observation, plan: CanaryPlan) -> Iterator[str]:
+def _unsettled_guardrails(seen: Observation, plan: CanaryPlan) -> Iterator[str]:
     """Guardrails that look worse than what is tolerated, though not surely, and those without data."""
     for name, ratio in plan.tolerated_ratios.items():
         if any(name not in traffic.events for traffic in _groups(seen).values()):

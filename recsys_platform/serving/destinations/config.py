@@ -4,6 +4,7 @@ Belongs here: its validation, building the receivers and their queues. Does not:
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,7 +30,7 @@ class DestinationsError(RecsysError):
     """The file of destinations cannot be read, or is not valid."""
 
 
-class _Destination(BaseModel):
+class _Destination(BaseModel, ABC):
     """What all kinds share. Whether ids of users go out as they are must be said for each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -58,9 +59,9 @@ class _Destination(BaseModel):
         key = _secret(environment, self.hash_key_env).encode() if self.hash_key_env else None
         return Selection(frozenset(self.events), frozenset(self.properties), key)
 
+    @abstractmethod
     def receiver(self, environment: Environment) -> Receiver:
         """What sends."""
-        raise NotImplementedError
 
 
 class _Webhook(_Destination):

@@ -69,10 +69,10 @@ class Selection:
 
     def __call__(self, content: bytes) -> bytes:
         """The chosen events of a file of JSON lines, as JSON lines."""
-        chosen = (self._chosen(line) for line in content.splitlines())
+        chosen = (self._selected_event(line) for line in content.splitlines())
         return b"".join(msgspec.json.encode(event) + b"\n" for event in chosen if event)
 
-    def _chosen(self, line: bytes) -> dict[str, Any] | None:
+    def _selected_event(self, line: bytes) -> dict[str, Any] | None:
         try:
             event = _DECODER.decode(line)
         except msgspec.DecodeError:  # properties that are no object, a damaged line

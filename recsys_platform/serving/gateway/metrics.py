@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
-from typing import get_args
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -35,28 +35,25 @@ class Metrics:
         self.events = Counter("recsys_events", "Posted events.", ["verdict"], registry=self.registry)
         cached = Counter("recsys_cache", "Lists from the cache, or not.", ["result"], registry=self.registry)
         self.cache = {result: cached.labels(result) for result in ("hit", "miss")}
-        self._spool = Gauge(
-            "recsys_spool",
-            "Events of the spool since the start.",
-            ["what"],
-            registry=self.registry,
-            multiprocess_mode="sum",
-        )
+        self._add_gauges_of_spool()
+        self._add_metrics_of_shadow()
+
+    def _add_gauges_of_spool(self) -> None:
+        of: list[str] = ["destination", "what"]
+        summed: Any = {"registry": self.registry, "multiprocess_mode": "sum"}
+        self._spool = Gauge("recsys_spool", "Events of the spool since the start.", ["what"], **summed)
         self._destinations = Gauge(
-            "recsys_destination",
-            "Events delivered, dead or dropped since the start.",
-            ["destination", "what"],
-            registry=self.registry,
-            multiprocess_mode="sum",
+            "recsys_destination", "Events delivered, dead or dropped since the start.", of, **summed
         )
         self._waiting = Gauge(
             "recsys_destination_waiting",
             "Files and bytes that wait for a destination, and the age of the oldest.",
-            ["destination", "what"],
+            of,
             registry=self.registry,
             multiprocess_mode="livemax",  # workers share what waits
         )
 
+    def _add_metrics_of_shadow(self) -> None:
         self._shadows = Counter("recsys_shadow", "Lists asked of the shadow.", ["result"], registry=self.registry)
         self._overlap = Histogram(
             "recsys_shadow_overlap", "Share of books in both lists.", buckets=_SHARES, registry=self.registry
