@@ -86,3 +86,9 @@
             where changed_to > {{ built_to() }}
         )
 {%- endmacro %}
+
+
+{# Whether a list was made for its reader: false for the models of the variable `models_not_personalised`. #}
+{% macro is_personalised(model) -%}
+    {{ model }} not in ('{{ var('models_not_personalised') | join("', '") }}')
+{%- endmacro %}

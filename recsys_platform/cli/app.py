@@ -26,7 +26,7 @@ from recsys_platform.cli.commands.serve import keys, model_host, serve
 from recsys_platform.cli.commands.simulate import demo, serve_attributes, simulate, simulate_visits
 from recsys_platform.cli.commands.snowflake import snowflake
 from recsys_platform.cli.commands.spark import spark
-from recsys_platform.cli.commands.status import show, status
+from recsys_platform.cli.commands.status import kpis, show, status
 from recsys_platform.cli.console import ERR
 from recsys_platform.cli.renamed import RenamingGroup
 from recsys_platform.common.errors import RecsysError, is_disk_full
@@ -49,7 +49,15 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "serve-attributes": serve_attributes,
     },
     "Import": {"import": import_files, "import-events": import_events, "fetch": fetch},
-    "Pipeline": {"init": init, "run": run, "dev": dev, "status": status, "show": show, "cleanup": cleanup},
+    "Pipeline": {
+        "init": init,
+        "run": run,
+        "dev": dev,
+        "status": status,
+        "show": show,
+        "kpis": kpis,
+        "cleanup": cleanup,
+    },
     "Data quality": {"rejected": rejected, "revalidate": revalidate, "accept-snapshot": accept_snapshot},
     "Serving": {"serve": serve, "model-host": model_host},
     "Models": {"models": models, "promote": promote, "rollback": rollback, "pin": pin, "unpin": unpin},

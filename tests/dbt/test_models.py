@@ -234,7 +234,10 @@ def test_a_new_name_in_the_seed_renames_what_was_loaded_before(world: Any, tmp_p
 
 def test_an_empty_warehouse_builds_into_empty_typed_tables(world: Any) -> None:
     filled = {name for name, rows in world.build().tables().items() if rows}
-    assert filled == {"staging.event_names", "staging.event_weights"}
+    seeds = {
+        f"staging.{name}" for name in ("event_names", "event_weights", "exchange_rates", "kpi_inputs", "kpi_targets")
+    }
+    assert filled == {*seeds, "marts.dim_dates"}
     types = world.rows("select column_name, data_type from information_schema.columns where table_name = 'dim_users'")
     assert dict(types)["interests"] == "VARCHAR[]"
 

@@ -58,7 +58,12 @@ final as (
         cast(coalesce(responses.clicks, 0) as bigint) as clicks,
 
         shown.is_bot,
+        {{ is_personalised('shown.model') }} as is_personalised,
         responses.clicked_at is not null as is_clicked,
+        coalesce(
+            responses.clicked_at <= {{ dbt.dateadd('hour', var('click_window_hours'), 'shown.occurred_at') }},
+            false
+        ) as is_clicked_in_time,
         responses.dismissed_at is not null as is_dismissed,
 
         shown.occurred_on as shown_on,

@@ -1,4 +1,4 @@
-"""Commands that only read: `status`, `show`."""
+"""Commands that only read: `status`, `show`, `kpis`."""
 
 from typing import Annotated
 
@@ -52,3 +52,19 @@ def show(
     except WarehouseHeldError:
         found = recommendations_for(reading_copy_of(settings), reader, length=length, language=language)
     print_recommendations(OUT, reader, found)
+
+
+def kpis(
+    months: Annotated[int, typer.Option(min=1, help="Number of months to print.")] = 3,
+    definitions: Annotated[bool, typer.Option("--definitions", help="Also print what each KPI counts.")] = False,
+) -> None:
+    """Show the KPI scorecard of the last months: retention, conversion, click-through rate, revenue, with targets."""
+    from recsys_platform.cli.output.kpis import print_scorecard
+    from recsys_platform.reports.kpis import kpi_scorecard
+
+    settings = load_settings()
+    try:
+        found = kpi_scorecard(warehouse_of(settings), months=months)
+    except WarehouseHeldError:
+        found = kpi_scorecard(reading_copy_of(settings), months=months)
+    print_scorecard(OUT, found, definitions=definitions)

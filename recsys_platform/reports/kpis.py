@@ -1,0 +1,45 @@
+"""The KPI scorecard of the last months, as the marts have it.
+
+Belongs here: reading `marts.rpt_kpi_scorecard`. Does not: what a KPI means (dbt_project/models/marts/_metrics.yml), printing it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from recsys_platform.common.errors import WarehouseError
+from recsys_platform.common.sql_files import read_sql
+from recsys_platform.warehouse.port import Warehouse
+
+_SCORECARD = read_sql("recsys_platform.reports", "kpi_scorecard")
+_BUILT = read_sql("recsys_platform.reports", "is_kpi_scorecard_built")
+
+
+@dataclass(frozen=True)
+class KpiMonths:
+    """One KPI, or one segment of it, over some months. `months`: rows of the scorecard, oldest first."""
+
+    kpi: str
+    segmented_by: str
+    segment: str
+    months: Sequence[Mapping[str, Any]]
+
+    @property
+    def newest(self) -> Mapping[str, Any]:
+        """The newest month; its definition and target are those of today."""
+        return self.months[-1]
+
+
+def kpi_scorecard(warehouse: Warehouse, *, months: int) -> list[KpiMonths]:
+    """The last months of every KPI, in order of their names; all have the same months.
+
+    Raises `WarehouseError` if the scorecard was not built yet or has no month.
+    """
+    built = warehouse.frame(_BUILT)["n"][0].as_py()
+    rows = warehouse.frame(_SCORECARD, [months]).to_pylist() if built else []
+    if not rows:
+        raise WarehouseError("There is no KPI scorecard yet: load events and run `recsys run`.")
+    grouped = groupby(rows, itemgetter("kpi", "segmented_by", "segment"))
+    return [KpiMonths(kpi, by, segment, tuple(of_kpi)) for (kpi, by, segment), of_kpi in grouped]
