@@ -18,11 +18,6 @@ ENTRIES = {
 
 WAITING = {
     "recsys_platform.experiments.canary": "the sensor that moves the traffic of a canary",
-    "recsys_platform.experiments.statistics.always_valid": "the sensor that moves the traffic of a canary",
-    "recsys_platform.experiments.statistics.corrections": "the read-out of experiments",
-    "recsys_platform.experiments.statistics.decision": "the read-out of experiments",
-    "recsys_platform.experiments.statistics.health": "the read-out of experiments",
-    "recsys_platform.experiments.statistics.readout": "the read-out of experiments",
 }
 """Modules whose door is still to be built, with the door; as soon as one is reached it must leave this list."""
 

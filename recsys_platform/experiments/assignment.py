@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from recsys_platform.common.errors import RecsysError
+from recsys_platform.experiments.plans import Plan
 
 _STRICT = ConfigDict(extra="forbid")
 BUCKETS = 10_000
@@ -41,7 +42,7 @@ class Variant:
 class Experiment:
     """Variants that share the visitors of some surfaces (all if empty); the rest of the visitors is outside.
 
-    `salt`: the name by default. Another salt deals all visitors anew.
+    `salt`: the name by default. Another salt deals all visitors anew. `plan`: how it is judged; without it no one can read it.
     """
 
     name: Name
@@ -49,6 +50,7 @@ class Experiment:
     salt: str = ""
     surfaces: tuple[str, ...] = ()
     hypothesis: str = ""
+    plan: Plan | None = None
 
     def variant_of(self, unit: str) -> Variant | None:
         """The variant of a visitor; None for a visitor outside the experiment."""
@@ -113,6 +115,9 @@ def parse_experiments(content: Any, *, where: str = "The experiments") -> tuple[
         names = [variant.name for variant in experiment.variants]
         if len(names) != len(set(names)):
             raise ExperimentsError(f"{where}: two variants of {experiment.name} share a name.")
+        mistake = experiment.plan and experiment.plan.mistake(names)
+        if mistake:
+            raise ExperimentsError(f"{where}: the plan of {experiment.name}: {mistake}.")
     _refuse_shared_surfaces(found, where)
     return found
 

@@ -1,4 +1,4 @@
-"""Plot of the off-policy evaluation, in the style of reports/evaluation_plots.py."""
+"""Plots of the off-policy evaluation and of read-outs, in the style of reports/evaluation_plots.py."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,8 @@ import numpy as np
 
 from recsys_platform.experiments.off_policy import Estimate
 from recsys_platform.experiments.published_policies import PolicyReport
+from recsys_platform.experiments.readouts import ExperimentReport
+from recsys_platform.experiments.statistics.readout import Reading
 from recsys_platform.reports.evaluation_plots import COLOURS, INK, MUTED, new_figure, png_of, style_axis
 
 if TYPE_CHECKING:
@@ -42,3 +44,28 @@ def _draw_estimate(axes: "Axes", height: float, each: Estimate, colour: str, lab
     axes.plot([each.value], [height], marker="o", color=colour, linestyle="none", label=label)
     if np.isfinite(each.high - each.low):  # with one reader the interval is infinite
         axes.plot([each.low, each.high], [height, height], color=colour, linewidth=2)
+
+
+def lifts_plot(report: ExperimentReport) -> bytes:
+    """Draw the lift of each metric of each variant by day with the interval that holds on all days, as a PNG 1000 pixels wide.
+
+    The report must have a result.
+    """
+    readings = report.result.readings if report.result else ()
+    figure = new_figure(10, 1.2 + 1.8 * len(readings), w_pad=0.15, h_pad=0.1)
+    every = figure.subplots(len(readings), 1, sharex=True, squeeze=False)[:, 0]
+    for number, (axes, each) in enumerate(zip(every, readings, strict=True)):
+        _draw_lift(axes, report, each, COLOURS[number % len(COLOURS)])
+    every[-1].set_xlabel("lift in % with the interval that holds on all days", color=MUTED)
+    every[-1].set_xticks(range(len(report.days)), [f"{day:%d %b}" for day in report.days], rotation=90, color=INK)
+    return png_of(figure)
+
+
+def _draw_lift(axes: "Axes", report: ExperimentReport, each: Reading, colour: str) -> None:
+    low, high, days = np.asarray(each.repeated.low), np.asarray(each.repeated.high), np.arange(len(report.days))
+    known = np.isfinite(low) & np.isfinite(high)
+    axes.fill_between(days[known], 100 * low[known], 100 * high[known], color=colour, alpha=0.2, linewidth=0)
+    axes.plot(days[known], 100 * each.lift[known], color=colour, marker="o", linewidth=2)
+    axes.axhline(0, color=MUTED, linestyle=":", linewidth=2)
+    axes.set_title(f"{each.variant}: {each.metric.name}", fontsize=11, color=INK, loc="left")
+    style_axis(axes, "", grid="y")

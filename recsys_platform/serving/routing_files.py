@@ -15,7 +15,7 @@ from recsys_platform.common.errors import RecsysError
 from recsys_platform.common.strict_yaml import parse_yaml
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import EXPERIMENTS, SHADOW, SHELVES, world_file
-from recsys_platform.experiments.assignment import parse_experiments
+from recsys_platform.experiments.assignment import Experiment, parse_experiments
 from recsys_platform.serving.routing import First, Routing
 from recsys_platform.serving.shadow_rule import parse_shadow
 from recsys_platform.serving.shelves import parse_shelves
@@ -55,6 +55,14 @@ def routing_of(settings: Settings, store: Store | None = None) -> Routing:
     of_shadow = Stored(store, kept, shadow)
     first = First(of_experiments.kept() or (), of_shelves.kept() or (), of_shadow.kept())
     return Routing(of_experiments, of_shelves, of_shadow, first=first)
+
+
+def experiments_of(settings: Settings, store: Store | None = None) -> tuple[Experiment, ...]:
+    """The experiments of a world as they are now. `store`: by default that of the settings. Raises RecsysError."""
+    file: RoutingFile[tuple[Experiment, ...]] = _file(settings, EXPERIMENTS, _parse_experiments)
+    store = store or _store_of(settings)
+    text = store.text_of(file.name) if store else None
+    return file.read() if text is None else file.parsed(text, f"{file.name} in the store")
 
 
 def _parse_experiments(content: Any, *, where: str) -> Any:

@@ -90,7 +90,30 @@ def test_a_surface_has_at_most_one_experiment() -> None:
     assert assign((home, email), "u1", "search") is None
 
 
+def planned(**more: Any) -> Any:
+    return experiment(plan={"starts_on": "2026-11-02", "days": 14, "primary": {"ctr": 0.02}, **more})
+
+
+def test_an_experiment_may_say_how_it_is_judged() -> None:
+    (found,) = parse_experiments(planned(guardrails={"empty_answers": 0.1}))
+    assert found.plan is not None
+    assert (found.plan.primary, found.plan.guardrails) == ({"ctr": 0.02}, {"empty_answers": 0.1})
+    assert (found.plan.alpha, found.plan.power, str(found.plan.last_day)) == (0.05, 0.8, "2026-11-15")
+    (stopped,) = parse_experiments(planned(stopped_on="2026-11-05"))
+    assert stopped.plan is not None
+    assert str(stopped.plan.last_day) == "2026-11-05"
+
+
 WRONG = {
+    "a plan without a primary metric": (planned(primary={}), "plan.primary: dictionary should have at least 1 item"),
+    "an unknown metric": (planned(primary={"fame": 0.1}), "input should be 'ctr', 'clicks'"),
+    "a margin of all": (planned(guardrails={"clicks": 1}), "less than 1"),
+    "an unknown control": (
+        planned(control="old"),
+        "the control is old, which is no variant: name one of control, trea",
+    ),
+    "a metric for both": (planned(guardrails={"ctr": 0.1}), "ctr is both a primary metric and a guardrail"),
+    "an end before the start": (planned(stopped_on="2026-11-01"), "stopped on 2026-11-01, before it started"),
     "weights above 100": (experiment(60, 50), "add up to 110 %"),
     "no variants": ({"trial": {}}, "needs `variants`"),
     "a list": ([], "must be a mapping"),

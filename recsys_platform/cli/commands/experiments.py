@@ -1,4 +1,4 @@
-"""`recsys experiments`: plan experiments."""
+"""`recsys experiments`: plan and read experiments."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -6,17 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recsys_platform.cli.console import OUT
-from recsys_platform.common.errors import InputError
+from recsys_platform.common.errors import InputError, WarehouseHeldError
+from recsys_platform.config.factories import reading_copy_of, warehouse_of
+from recsys_platform.config.settings import load_settings
 
 if TYPE_CHECKING:  # imports numpy and scipy
     from recsys_platform.experiments.statistics.planning import Baseline
 
-experiments = typer.Typer(help="Plan experiments: readers, days, power.", no_args_is_help=True)
+experiments = typer.Typer(help="Plan and read experiments.", no_args_is_help=True)
 
 
 @experiments.callback()
 def _experiments() -> None:
-    """Plan experiments: readers, days, power."""
+    """Plan and read experiments."""
 
 
 @experiments.command()
@@ -58,6 +60,34 @@ def plan(
         for each in (design, design if one_look else replace(design, looks=MAX_LOOKS))
     )
     print_plan(OUT, baseline, lift, planned, once)
+
+
+@experiments.command("list")
+def list_experiments() -> None:
+    """Show the experiments of `experiments.yaml`: variants, days, metrics."""
+    from recsys_platform.cli.output.experiments import print_experiments
+    from recsys_platform.serving.routing_files import experiments_of
+
+    print_experiments(OUT, experiments_of(load_settings()))
+
+
+@experiments.command()
+def read(name: Annotated[str, typer.Argument(help="An experiment of `experiments.yaml` with a `plan`.")]) -> None:
+    """Show what an experiment has found until the last day that is over, and what to do."""
+    from recsys_platform.cli.output.experiments import print_report
+    from recsys_platform.experiments.readouts import read_experiment
+    from recsys_platform.serving.routing_files import experiments_of
+
+    settings = load_settings()
+    by_name = {each.name: each for each in experiments_of(settings)}
+    if name not in by_name:
+        known = f"name one of {', '.join(by_name)}" if by_name else "experiments.yaml has none"
+        raise InputError(f"There is no experiment {name}: {known}.")
+    try:
+        report = read_experiment(warehouse_of(settings), by_name[name])
+    except WarehouseHeldError:
+        report = read_experiment(reading_copy_of(settings), by_name[name])
+    print_report(OUT, report)
 
 
 def _baseline_of(

@@ -17,6 +17,8 @@ from recsys_platform.experiments.statistics.sums import Numbers, Sums
 
 FIELLER_FROM = 0.05
 """Fieller's interval is used from this size of g = (critical · error ÷ control)²; below it equals the delta method's in practice."""
+_QUIET = np.errstate(divide="ignore", invalid="ignore")
+"""Groups without readers give NaN, which is told as "no result"; it is nothing to warn of."""
 
 
 @dataclass(frozen=True)
@@ -71,20 +73,18 @@ class Comparison:
         return np.asarray(2 * stdtr(self.degrees, -np.abs(self.statistic)), dtype=np.float64)
 
     @property
+    @_QUIET
     def lift(self) -> Numbers:
         """Treatment ÷ control - 1."""
         return self.treatment.value / self.control.value - 1
 
     @property
+    @_QUIET
     def lift_error(self) -> Numbers:
         """Standard error of the lift by the delta method."""
         ratio = self.treatment.value / self.control.value
         spread = self.treatment.squared_error + ratio**2 * self.control.squared_error
         return _root(spread) / np.abs(self.control.value)
-
-
-_QUIET = np.errstate(divide="ignore", invalid="ignore")
-"""Groups without readers give NaN, which is told as "no result"; it is nothing to warn of."""
 
 
 @_QUIET
