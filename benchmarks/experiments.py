@@ -9,7 +9,8 @@ different: at the end (`t`, `proportion`, `delta`, `cuped`), or on any day (`seq
 bounds. `aa_false_positives`: the largest of ours, `aa_least`: the smallest of those with one look. `power_…` and `power_gap`: the
 largest distance of the share of planted effects found to the planner's promise. `sequential_power_ratio`: found with a look every
 day ÷ found with one at the end. `coverage_…`: share of 95 % intervals with the planted effect; of `sequential` and `always_valid`
-those that hold it on all days. `canary_…`: of as many canaries as a fifth of N, see experiments_canary.py.
+those that hold it on all days. `canary_…`: of as many canaries as a fifth of N, see experiments_canary.py. `readout_seconds_10m`:
+seconds of CPU to read an experiment of 10 million exposures, see experiments_readout.py.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from experiments_canary import canary_figures
+from experiments_readout import readout_figures
 from measure import Budget, keeps_all, show
 from numpy.random import Generator
 from scipy.special import ndtri
@@ -45,6 +47,7 @@ BUDGET = {
     "canary_false_rollbacks": Budget("≤", 0.05),
     "canary_caught": Budget("≥", 0.95),
     "canary_bad_exposed": Budget("≤", 0.05),
+    "readout_seconds_10m": Budget("≤", 5),
 }
 CTR, EXPOSURES_A_DAY, PRE_DAYS, KNOWN = 0.1, 2.0, 14, 0.8
 CHUNK = 40
@@ -306,6 +309,7 @@ def main() -> None:
     same = judge(simulate(random, world, given.experiments, 0.0), 0.0)
     planted = judge(simulate(random, world, given.experiments, promised.lift), promised.lift)
     figures = figures_of(same, planted, promised) | canary_figures(random, given.experiments // 5)
+    figures |= readout_figures()
     show({n: v for n, v in figures.items() if n in BUDGET or not given.brief}, BUDGET, as_json=given.json)
     if given.picture:
         given.picture.write_bytes(draw(same.by_day, given.experiments))

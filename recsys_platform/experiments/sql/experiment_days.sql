@@ -16,20 +16,19 @@ readers as (
         and shown_on between ? and ?
         and not coalesce(is_bot, false)
     group by visitor_id
-    having count(distinct variant) = 1
+    having min(variant) = max(variant)
 ),
 
 -- A reader has a pre-period who was there before, whatever was counted.
 known as (
     select
-        readers.visitor_id,
+        visitor_id,
         {of_reader} as pre_y
-    from readers
-    inner join marts.fct_recommendation_requests as requests on readers.visitor_id = requests.visitor_id
-    where requests.shown_on >= ?
-        and requests.shown_on < ?
-        and not coalesce(requests.is_bot, false)
-    group by readers.visitor_id
+    from marts.fct_recommendation_requests
+    where shown_on >= ?
+        and shown_on < ?
+        and not coalesce(is_bot, false)
+    group by visitor_id
 ),
 
 counted_before as (

@@ -3,8 +3,8 @@ with
 readers as (
     select
         visitor_id,
-        min(variant) as variant,
-        count(distinct variant) as variants
+        min(variant) as first_variant,
+        max(variant) as last_variant
     from marts.fct_recommendation_requests
     where experiment = ?
         and shown_on between ? and ?
@@ -13,7 +13,7 @@ readers as (
 )
 
 select
-    case when variants = 1 then variant end as variant,
+    case when first_variant = last_variant then first_variant end as variant,
     count(*) as readers
 from readers
 group by 1

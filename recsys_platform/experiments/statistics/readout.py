@@ -140,7 +140,7 @@ def read_metric(variant: str, metric: Metric, sums: tuple[Sums, Sums], share: Do
     usable = _usable_days(comparison)
     reached, information = _looks(comparison, usable, share)
     effect = metric.margin if metric.is_guardrail else metric.smallest_effect
-    saved = _last(1 - np.square(comparison.error) / np.square(plain.error)) if usable[-1] else 0.0
+    saved = 1 - _last(comparison.error) ** 2 / _last(plain.error) ** 2 if usable[-1] else 0.0
     return Reading(
         variant,
         metric,
