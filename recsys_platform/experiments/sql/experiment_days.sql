@@ -41,7 +41,7 @@ counted_before as (
     group by visitor_id
 ),
 
-before as (
+pre_periods as (
     select
         known.visitor_id,
         cast(coalesce(counted_before.x, 0) as double) as pre_x,
@@ -102,21 +102,21 @@ select
     sum((2 * grown.old_x + grown.x) * grown.x) as xx,
     sum((2 * grown.old_y + grown.y) * grown.y) as yy,
     sum(grown.old_x * grown.y + grown.old_y * grown.x + grown.x * grown.y) as xy,
-    sum(case when before.visitor_id is not null then grown.arrived else 0 end) as known,
-    sum(case when before.visitor_id is not null then grown.x else 0 end) as known_x,
-    sum(case when before.visitor_id is not null then grown.y else 0 end) as known_y,
-    coalesce(sum(grown.arrived * before.pre_x), 0) as pre_x,
-    coalesce(sum(grown.arrived * before.pre_y), 0) as pre_y,
-    coalesce(sum(grown.arrived * before.pre_x * before.pre_x), 0) as pre_xx,
-    coalesce(sum(grown.arrived * before.pre_y * before.pre_y), 0) as pre_yy,
-    coalesce(sum(grown.arrived * before.pre_x * before.pre_y), 0) as pre_xy,
-    coalesce(sum(grown.x * before.pre_x), 0) as x_pre_x,
-    coalesce(sum(grown.x * before.pre_y), 0) as x_pre_y,
-    coalesce(sum(grown.y * before.pre_x), 0) as y_pre_x,
-    coalesce(sum(grown.y * before.pre_y), 0) as y_pre_y,
+    sum(case when pre_periods.visitor_id is not null then grown.arrived else 0 end) as known,
+    sum(case when pre_periods.visitor_id is not null then grown.x else 0 end) as known_x,
+    sum(case when pre_periods.visitor_id is not null then grown.y else 0 end) as known_y,
+    coalesce(sum(grown.arrived * pre_periods.pre_x), 0) as pre_x,
+    coalesce(sum(grown.arrived * pre_periods.pre_y), 0) as pre_y,
+    coalesce(sum(grown.arrived * pre_periods.pre_x * pre_periods.pre_x), 0) as pre_xx,
+    coalesce(sum(grown.arrived * pre_periods.pre_y * pre_periods.pre_y), 0) as pre_yy,
+    coalesce(sum(grown.arrived * pre_periods.pre_x * pre_periods.pre_y), 0) as pre_xy,
+    coalesce(sum(grown.x * pre_periods.pre_x), 0) as x_pre_x,
+    coalesce(sum(grown.x * pre_periods.pre_y), 0) as x_pre_y,
+    coalesce(sum(grown.y * pre_periods.pre_x), 0) as y_pre_x,
+    coalesce(sum(grown.y * pre_periods.pre_y), 0) as y_pre_y,
     max(grown.old_x + grown.x) as largest
 from grown
 inner join readers on grown.visitor_id = readers.visitor_id
-left join before on grown.visitor_id = before.visitor_id
+left join pre_periods on grown.visitor_id = pre_periods.visitor_id
 group by readers.variant, grown.gained_on
 order by readers.variant, grown.gained_on

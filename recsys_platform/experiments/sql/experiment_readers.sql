@@ -16,5 +16,5 @@ select
     case when first_variant = last_variant then first_variant end as variant,
     count(*) as readers
 from readers
-group by 1
-order by 1
+group by case when first_variant = last_variant then first_variant end
+order by variant
