@@ -222,6 +222,12 @@ def test_microseconds_are_counted_and_added(session):
     ]
 
 
+def test_a_table_with_columns_is_made_of_a_query_that_adds_to_moments(session):
+    moment = "select dateadd(hour, 24, '2026-11-20 00:00:01'::timestamp_ntz) as then_at"
+    ask(session, f"create table ops.t (then_at timestamp_ntz) as (select * from ({moment}) as q)")
+    assert ask(session, "select then_at::varchar from ops.t") == [("2026-11-21 00:00:01.000",)]
+
+
 def test_the_last_and_next_known_value_pass_over_null(session):
     query = """select a,
             last_value(b) ignore nulls over (order by a rows between unbounded preceding and 1 preceding),

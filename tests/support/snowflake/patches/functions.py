@@ -59,6 +59,7 @@ def install() -> None:
     """Functions as macros of each database; expressions where a function alone would not do."""
     around(macros, "creation_sql", _with_macros)
     around(transforms, "numeric_agg_implicit_cast", _without_cast)
+    around(transforms, "create_table_as", _with_columns_for_star)
     around(FakeSnowflakeCursor, "_transform", _as_snowflake_means)
 
 
@@ -75,6 +76,18 @@ def _without_cast(theirs: Any, node: exp.Expression) -> exp.Expression:
     if isinstance(aggregate, exp.AggFunc) and isinstance(aggregate.this, exp.TryCast) and not was_cast:
         aggregate.set("this", aggregate.this.this)
     return answer
+
+
+def _with_columns_for_star(theirs: Any, statement: exp.Expression, con: duckdb.DuckDBPyConnection) -> exp.Expression:
+    """`create table t (a int) as select * …`: fakesnow asks DuckDB for the columns of the query in SQL of no dialect, where
+    `dateadd` is another function.
+    """
+    query = statement.expression if isinstance(statement, exp.Create) and statement.kind == "TABLE" else None
+    query = query.unnest() if isinstance(query, exp.Subquery) else query
+    if isinstance(query, exp.Select) and isinstance(statement.this, exp.Schema) and query.is_star:
+        columns = con.execute(f"describe {query.sql(dialect='duckdb')}").fetchall()
+        query.set("expressions", [exp.column(exp.to_identifier(name, quoted=False)) for name, *_ in columns])
+    return theirs(statement, con)
 
 
 def _as_snowflake_means(
