@@ -21,3 +21,9 @@
 {% macro month_of(date) -%}
     cast({{ dbt.date_trunc('month', date) }} as date)
 {%- endmacro %}
+
+
+{# The Monday (a date) of the week of a date. #}
+{% macro week_of(date) -%}
+    cast({{ dbt.date_trunc('week', date) }} as date)
+{%- endmacro %}

@@ -102,6 +102,11 @@ class Settings(BaseModel):
         le=1,
         description="largest loss that a snapshot of users or books may have, as a share of records or of a used field's values",
     )
+    concentration_rise: float = Field(
+        1.5,
+        gt=1,
+        description="factor by which a week's exposures or reads may be more concentrated than those of the weeks before",
+    )
     pii_salt: SecretStr | None = Field(
         None,
         min_length=16,

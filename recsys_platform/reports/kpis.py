@@ -3,6 +3,7 @@
 Belongs here: reading `marts.rpt_kpi_scorecard`. Does not: what a KPI means (dbt_project/models/marts/_metrics.yml), printing it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -31,6 +32,11 @@ class KpiMonths:
         """The newest month; its definition and target are those of today."""
         return self.months[-1]
 
+    @property
+    def has_counts(self) -> bool:
+        """Whether anything was counted or told in one of the months."""
+        return any(month["numerator"] or month["denominator"] for month in self.months)
+
 
 def kpi_scorecard(warehouse: Warehouse, *, months: int) -> list[KpiMonths]:
     """The last months of every KPI, in order of their names; all have the same months.
@@ -43,3 +49,9 @@ def kpi_scorecard(warehouse: Warehouse, *, months: int) -> list[KpiMonths]:
         raise WarehouseError("There is no KPI scorecard yet: load events and run `recsys run`.")
     grouped = groupby(rows, itemgetter("kpi", "segmented_by", "segment"))
     return [KpiMonths(kpi, by, segment, tuple(of_kpi)) for (kpi, by, segment), of_kpi in grouped]
+
+
+def without_idle_comparisons(kpis: Sequence[KpiMonths]) -> list[KpiMonths]:
+    """The KPIs without comparisons of personalised and not in which one side has no counts: they would only repeat the total."""
+    compared = Counter(each.kpi for each in kpis if each.segmented_by == "personalisation" and each.has_counts)
+    return [each for each in kpis if each.segmented_by != "personalisation" or compared[each.kpi] > 1]

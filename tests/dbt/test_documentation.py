@@ -47,7 +47,7 @@ def test_every_column_of_marts_and_sources_has_a_type(manifest: Any) -> None:
 
 def test_marts_are_contracted(manifest: Any) -> None:
     marts = [node for node in manifest.nodes.values() if node.resource_type == "model" and node.schema == "marts"]
-    assert len(marts) == 20
+    assert len(marts) == 21
     assert all(node.config.contract.enforced for node in marts)
 
 
@@ -99,6 +99,25 @@ def test_sources_carry_their_asset_keys(manifest: Any) -> None:
 def test_unit_tests_are_sentences(manifest: Any) -> None:
     assert len(manifest.unit_tests) > 20
     assert [test.name for test in manifest.unit_tests.values() if test.name.count("_") < 3] == []
+
+
+@pytest.mark.parametrize(
+    ("word", "kpi"),
+    [
+        ("retention", "customer_retention"),
+        ("conversion", "premium_conversion"),
+        ("CTR", "click_through_rate"),
+        ("churn", "subscriber_churn"),
+    ],
+)
+def test_who_searches_the_docs_for_a_kpi_finds_its_one_definition(manifest: Any, word: str, kpi: str) -> None:
+    """The search of dbt's docs looks into names, labels and descriptions."""
+    word = word.lower()
+    kpis = [metric for metric in manifest.metrics.values() if metric.config.meta.get("unit")]
+    assert [metric.name for metric in kpis if word in metric.label.lower()] == [kpi]
+    found = {node.name for node in relations(manifest) if word in node.description.lower()}
+    assert "rpt_kpi_scorecard" in found
+    assert word in manifest.docs["doc.recsys.__overview__"].block_contents.lower()
 
 
 def test_exposures_have_an_owner_and_the_overview_greets_analysts(manifest: Any) -> None:

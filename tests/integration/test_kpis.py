@@ -13,24 +13,39 @@ SCORECARD = """
     create table marts.rpt_kpi_scorecard as
     select
         *,
-        case kpi when 'retention' then 'Subscribers kept' else 'Counted' end as definition,
-        case when kpi = 'tools' then 'kpi_inputs' else 'events' end as source
+        case kpi when 'ctr' then 'CTR' when 'tools' then 'Tools' else 'Retention' end as label,
+        if(kpi = 'tools', 'tools', 'share') as unit,
+        if(kpi = 'retention', 'Subscribers kept', 'Counted') as definition,
+        if(kpi = 'tools', 'kpi_inputs', 'events') as source,
+        if(kpi = 'tools' and value is not null, 'example', null) as told_by,
+        if(kpi = 'tools' and value is not null, date '2026-10-20', null) as as_of,
+        case kpi when 'retention' then 0.4 when 'tools' then 8 end as target_min,
+        if(kpi = 'tools', 12, null) as target_max,
+        case status when 'on target' then true when 'off target' then false end as is_on_target,
+        kpi != 'tools' and month_start < date '2026-11-01' as is_complete
     from (values
-        ('retention', 'all', 'all', 'Retention', 'share', 'off target', null, 0.25, null, 0.4, null, false, true, date '2026-09-01'),
-        ('retention', 'all', 'all', 'Retention', 'share', 'on target', null, 0.5, 0.475, 0.4, null, true, true, date '2026-10-01'),
-        ('retention', 'all', 'all', 'Retention', 'share', 'no data', null, null, null, 0.4, null, null, false, date '2026-11-01'),
-        ('tools', 'all', 'all', 'Tools', 'tools', 'on target', 'example', 11, null, 8, 12, true, true, date '2026-10-01'),
-        ('tools', 'all', 'all', 'Tools', 'tools', 'not told', null, null, null, 8, 12, null, false, date '2026-11-01'),
-        ('ctr', 'surface', 'home [x]', 'CTR', 'share', 'no target', null, 0.125, null, null, null, null, true, date '2026-10-01'),
-        ('ctr', 'surface', 'home [x]', 'CTR', 'share', 'no target', null, 0, 0.1, null, null, null, false, date '2026-11-01')
-    ) as rows (
-        kpi, segmented_by, segment, label, unit, status, told_by, value, value_a_year_before, target_min, target_max,
-        is_on_target, is_complete, month_start
-    )"""
+        ('retention', 'all', 'all', 1, 4, 0.25, null, 'off target', date '2026-09-01'),
+        ('retention', 'all', 'all', 2, 4, 0.5, 0.475, 'on target', date '2026-10-01'),
+        ('retention', 'all', 'all', 0, 0, null, null, 'no data', date '2026-11-01'),
+        ('retention', 'personalisation', 'not personalised', 2, 4, 0.5, null, 'on target', date '2026-10-01'),
+        ('retention', 'personalisation', 'not personalised', 0, 0, null, null, 'no data', date '2026-11-01'),
+        ('retention', 'personalisation', 'personalised', 0, 0, null, null, 'no data', date '2026-10-01'),
+        ('retention', 'personalisation', 'personalised', 0, 0, null, null, 'no data', date '2026-11-01'),
+        ('tools', 'all', 'all', 11, null, 11, null, 'on target', date '2026-10-01'),
+        ('tools', 'all', 'all', null, null, null, null, 'not told', date '2026-11-01'),
+        ('ctr', 'surface', 'home [x]', 1, 8, 0.125, null, 'no target', date '2026-10-01'),
+        ('ctr', 'surface', 'home [x]', 0, 8, 0, 0.1, 'no target', date '2026-11-01'),
+        ('ctr', 'personalisation', 'not personalised', 0, 4, 0, null, 'no target', date '2026-10-01'),
+        ('ctr', 'personalisation', 'not personalised', 0, 4, 0, null, 'no target', date '2026-11-01'),
+        ('ctr', 'personalisation', 'personalised', 1, 4, 0.25, null, 'no target', date '2026-10-01'),
+        ('ctr', 'personalisation', 'personalised', 0, 4, 0, null, 'no target', date '2026-11-01')
+    ) as rows (kpi, segmented_by, segment, numerator, denominator, value, value_a_year_before, status, month_start)"""
 TABLE = (
-    "KPI target 2026-10 2026-11* a year before surface home [x] 12.5% 0.0% 10.0% "
-    "Retention ≥ 40.0% 50.0% ✓ – – Tools 8 to 12 11 ✓ not told – "
-    "✓ on target, ✗ off target. * The month is not complete. Inputs told by example (seed kpi_inputs)."
+    "KPI target 2026-10 2026-11* a year before "
+    "not personalised 0.0% 0.0% – personalised 25.0% 0.0% – surface home [x] 12.5% 0.0% 10.0% "
+    "Retention ≥ 40.0% 50.0% ✓ – – Tools 8 to 12 11* ✓ not told – "
+    "✓ on target, ✗ off target. * The month is not complete, or the figure was told before its end. "
+    "Inputs told by example, last on 2026-10-20 (seed kpi_inputs)."
 )
 
 
@@ -47,6 +62,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def test_the_last_months_are_printed_with_targets_and_what_nobody_told_is_said(home: Settings, run_recsys) -> None:
     with DuckDBWarehouse(home.warehouse_path).connect() as con:
         con.execute(SCORECARD)
+    # Nobody was shown a personalised list who subscribed: retention has nothing to compare.
     assert run_recsys("kpis", "--months", "2") == (0, TABLE)
     assert run_recsys("kpis", "--months", "2", "--definitions") == (
         0,

@@ -99,6 +99,19 @@ paid as (
 
 ),
 
+-- To whom a list made for the reader was shown, on any surface.
+personalised as (
+
+    select distinct
+        user_id,
+        {{ month_of('shown_on') }} as month_start
+    from {{ ref('fct_exposures') }}
+    where user_id is not null
+        and is_personalised
+        and not coalesce(is_bot, false)
+
+),
+
 reader_months as (
 
     select distinct
@@ -136,6 +149,7 @@ final as (
         coalesce(subscribed.is_at_start, 0) = 1 as is_subscriber_at_start,
         coalesce(subscribed.is_at_end, 0) = 1 as is_subscriber_at_end,
         coalesce(paid.is_first, 0) = 1 as is_first_payment,
+        personalised.user_id is not null as is_personalised,
 
         reader_months.month_start
     from reader_months
@@ -148,6 +162,9 @@ final as (
     left join paid
         on reader_months.user_id = paid.user_id
         and reader_months.month_start = paid.month_start
+    left join personalised
+        on reader_months.user_id = personalised.user_id
+        and reader_months.month_start = personalised.month_start
 
 )
 

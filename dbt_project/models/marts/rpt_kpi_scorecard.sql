@@ -1,3 +1,22 @@
+{#- Each KPI: its numerator, its denominator (none for a total), and the figures of `kpi_inputs` that it needs. -#}
+{%- set of_readers = [
+    ('customer_retention', 'retained', 'subscribers'),
+    ('subscriber_churn', 'subscribers - retained', 'subscribers'),
+    ('premium_conversion', 'converted', 'convertible'),
+    ('active_readers', 'active', 'null'),
+    ('monthly_recurring_revenue', 'monthly_amount', 'null'),
+    ('revenue', 'revenue', 'null'),
+    ('revenue_growth', 'revenue - revenue_a_year_before', 'revenue_a_year_before'),
+    ('app_rating', 'stars', 'ratings'),
+    ('completion_rate', 'finishes', 'starts'),
+] -%}
+{%- set of_inputs = [
+    ('cost_to_revenue', 'total_cost', 'revenue', ['total_cost']),
+    ('data_share_of_it_budget', 'data_cost', 'it_budget', ['data_cost', 'it_budget']),
+    ('analytic_tools', 'tools', 'null', ['tools']),
+    ('standard_tools_share', 'standard_tools', 'tools', ['standard_tools', 'tools']),
+] -%}
+
 with
 
 kpis as (
@@ -38,6 +57,7 @@ readers as (
 
     select
         month_start,
+        is_personalised,
         count(case when is_active then 1 end) as active,
         count(case when is_active and not is_subscriber_at_start then 1 end) as convertible,
         count(case when is_active and not is_subscriber_at_start and is_first_payment then 1 end) as converted,
@@ -45,42 +65,131 @@ readers as (
         count(case when is_subscriber_at_start and is_subscriber_at_end then 1 end) as retained,
         sum(monthly_amount) as monthly_amount
     from {{ ref('fct_reader_months') }}
-    group by month_start
+    group by month_start, is_personalised
+
+),
+
+-- Whoever is not among these counts as not personalised: visitors who never signed in too.
+personalised as (
+
+    select
+        user_id,
+        month_start
+    from {{ ref('fct_reader_months') }}
+    where is_personalised
 
 ),
 
 payments as (
 
     select
-        {{ month_of('paid_on') }} as month_start,
-        sum(amount_base) as amount
-    from {{ ref('fct_payments') }}
-    where not is_bot
-    group by {{ month_of('paid_on') }}
+        {{ month_of('payments.paid_on') }} as month_start,
+        personalised.user_id is not null as is_personalised,
+        sum(payments.amount_base) as amount
+    from {{ ref('fct_payments') }} as payments
+    left join personalised
+        on payments.user_id = personalised.user_id
+        and {{ month_of('payments.paid_on') }} = personalised.month_start
+    where not payments.is_bot
+    group by {{ month_of('payments.paid_on') }}, personalised.user_id is not null
 
 ),
 
 app_ratings as (
 
     select
-        {{ month_of('occurred_on') }} as month_start,
-        sum(cast(rating as decimal(18, 4))) as stars,
-        count(rating) as ratings
-    from {{ ref('fct_events') }}
-    where event_name = 'App Rated'
-        and not coalesce(is_bot, false)
-    group by {{ month_of('occurred_on') }}
+        {{ month_of('events.occurred_on') }} as month_start,
+        personalised.user_id is not null as is_personalised,
+        sum(cast(events.rating as decimal(18, 4))) as stars,
+        count(events.rating) as ratings
+    from {{ ref('fct_events') }} as events
+    left join personalised
+        on events.user_id = personalised.user_id
+        and {{ month_of('events.occurred_on') }} = personalised.month_start
+    where events.event_name = 'App Rated'
+        and not coalesce(events.is_bot, false)
+    group by {{ month_of('events.occurred_on') }}, personalised.user_id is not null
 
 ),
 
 reading as (
 
     select
-        {{ month_of('occurred_on') }} as month_start,
-        sum(starts) as starts,
-        sum(finishes) as finishes
-    from {{ ref('rpt_daily_activity') }}
-    group by {{ month_of('occurred_on') }}
+        {{ month_of('visitor_days.occurred_on') }} as month_start,
+        personalised.user_id is not null as is_personalised,
+        sum(visitor_days.starts) as starts,
+        sum(visitor_days.finishes) as finishes
+    from {{ ref('int_visitor_days') }} as visitor_days
+    left join personalised
+        on visitor_days.user_id = personalised.user_id
+        and {{ month_of('visitor_days.occurred_on') }} = personalised.month_start
+    group by {{ month_of('visitor_days.occurred_on') }}, personalised.user_id is not null
+
+),
+
+-- What no event shows is 0 of events.
+counted as (
+
+    select
+        months.month_start,
+        halves.is_personalised,
+        coalesce(readers.active, 0) as active,
+        coalesce(readers.convertible, 0) as convertible,
+        coalesce(readers.converted, 0) as converted,
+        coalesce(readers.subscribers, 0) as subscribers,
+        coalesce(readers.retained, 0) as retained,
+        coalesce(readers.monthly_amount, 0) as monthly_amount,
+        coalesce(payments.amount, 0) as revenue,
+        coalesce(app_ratings.stars, 0) as stars,
+        coalesce(app_ratings.ratings, 0) as ratings,
+        coalesce(reading.starts, 0) as starts,
+        coalesce(reading.finishes, 0) as finishes
+    from months
+    cross join (
+        select true as is_personalised
+        union all
+        select false as is_personalised
+    ) as halves
+    {%- for each in ['readers', 'payments', 'app_ratings', 'reading'] %}
+    left join {{ each }}
+        on months.month_start = {{ each }}.month_start
+        and halves.is_personalised = {{ each }}.is_personalised
+    {%- endfor %}
+
+),
+
+by_segment as (
+
+    {% for segmented_by, segment in [
+        ('all', "'all'"),
+        ('personalisation', "case when is_personalised then 'personalised' else 'not personalised' end"),
+    ] -%}
+    select
+        month_start,
+        '{{ segmented_by }}' as segmented_by,
+        {{ segment }} as segment,
+        {%- for each in [
+            'active', 'convertible', 'converted', 'subscribers', 'retained', 'monthly_amount', 'revenue', 'stars', 'ratings',
+            'starts', 'finishes',
+        ] %}
+        sum({{ each }}) as {{ each }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from counted
+    group by month_start, {{ segment }}
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+),
+
+compared as (
+
+    select
+        by_segment.*,
+        a_year_before.revenue as revenue_a_year_before
+    from by_segment
+    left join by_segment as a_year_before
+        on {{ dbt.dateadd('year', -1, 'by_segment.month_start') }} = a_year_before.month_start
+        and by_segment.segmented_by = a_year_before.segmented_by
+        and by_segment.segment = a_year_before.segment
 
 ),
 
@@ -98,47 +207,26 @@ shown as (
 
 ),
 
-segmented as (
-
-    select
-        month_start,
-        'all' as segmented_by,
-        'all' as segment,
-        exposures,
-        clicks
-    from shown
-    union all
-    select
-        month_start,
-        'surface' as segmented_by,
-        surface as segment,
-        exposures,
-        clicks
-    from shown
-    union all
-    select
-        month_start,
-        'personalisation' as segmented_by,
-        case when is_personalised then 'personalised' else 'not personalised' end as segment,
-        exposures,
-        clicks
-    from shown
-
-),
-
 shown_by_segment as (
 
+    {% for segmented_by, segment in [
+        ('all', "'all'"),
+        ('surface', 'surface'),
+        ('personalisation', "case when is_personalised then 'personalised' else 'not personalised' end"),
+    ] -%}
     select
         month_start,
-        segmented_by,
-        segment,
+        '{{ segmented_by }}' as segmented_by,
+        {{ segment }} as segment,
         sum(clicks) as clicks,
         sum(exposures) as exposures
-    from segmented
-    group by month_start, segmented_by, segment
-
+    from shown
+    group by month_start, {{ segment }}
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
 ),
 
+-- Both halves have a row, also where nothing was shown.
 segments as (
 
     select distinct
@@ -148,11 +236,12 @@ segments as (
         select
             segmented_by,
             segment
-        from shown_by_segment
+        from by_segment
         union all
         select
-            'all' as segmented_by,
-            'all' as segment
+            segmented_by,
+            segment
+        from shown_by_segment
     ) as found
 
 ),
@@ -160,85 +249,79 @@ segments as (
 inputs as (
 
     select
-        month,
-        {%- for input in ['total_cost', 'data_cost', 'it_budget', 'tools', 'standard_tools'] %}
-        max(case when input = '{{ input }}' then amount end) as {{ input }},
+        month
+        {%- for input in ['total_cost', 'data_cost', 'it_budget', 'tools', 'standard_tools'] %},
+        max(case when input = '{{ input }}' then amount end) as {{ input }}
         {%- endfor %}
-        max(as_of) as as_of,
-        max(told_by) as told_by
     from {{ ref('kpi_inputs') }}
     group by month
 
 ),
 
--- What no event shows is 0 of events. What nobody told is NULL.
-monthly as (
+-- By whom the inputs of a KPI were told, and how long ago at least.
+told as (
 
     select
-        months.month_start,
-        coalesce(readers.active, 0) as active,
-        coalesce(readers.convertible, 0) as convertible,
-        coalesce(readers.converted, 0) as converted,
-        coalesce(readers.subscribers, 0) as subscribers,
-        coalesce(readers.retained, 0) as retained,
-        coalesce(readers.monthly_amount, 0) as monthly_amount,
-        coalesce(payments.amount, 0) as revenue,
-        coalesce(app_ratings.stars, 0) as stars,
-        coalesce(app_ratings.ratings, 0) as ratings,
-        coalesce(reading.starts, 0) as starts,
-        coalesce(reading.finishes, 0) as finishes,
+        inputs_told.month,
+        needed.kpi,
+        case
+            when min(inputs_told.told_by) = max(inputs_told.told_by) then min(inputs_told.told_by)
+            else min(inputs_told.told_by) || ', ' || max(inputs_told.told_by)
+        end as told_by,
+        min(inputs_told.as_of) as as_of
+    from {{ ref('kpi_inputs') }} as inputs_told
+    inner join (
+        {%- for kpi, _, _, needed in of_inputs %}{% set first = loop.first %}{% for input in needed %}
+        {{ 'union all' if not (first and loop.first) }}
+        select
+            '{{ kpi }}' as kpi,
+            '{{ input }}' as input
+        {%- endfor %}{% endfor %}
+    ) as needed
+        on inputs_told.input = needed.input
+    group by inputs_told.month, needed.kpi
+
+),
+
+-- What nobody told is NULL, and never 0.
+told_figures as (
+
+    select
+        compared.month_start,
+        compared.revenue,
         inputs.total_cost,
         inputs.data_cost,
         inputs.it_budget,
         inputs.tools,
-        inputs.standard_tools,
-        inputs.told_by
-    from months
-    left join readers on months.month_start = readers.month_start
-    left join payments on months.month_start = payments.month_start
-    left join app_ratings on months.month_start = app_ratings.month_start
-    left join reading on months.month_start = reading.month_start
-    left join inputs on months.month_start = inputs.month
-
-),
-
-compared as (
-
-    select
-        monthly.*,
-        a_year_before.revenue as revenue_a_year_before
-    from monthly
-    left join monthly as a_year_before
-        on {{ dbt.dateadd('year', -1, 'monthly.month_start') }} = a_year_before.month_start
+        inputs.standard_tools
+    from compared
+    left join inputs on compared.month_start = inputs.month
+    where compared.segmented_by = 'all'
 
 ),
 
 figures as (
 
-    {% for kpi, numerator, denominator in [
-        ('customer_retention', 'retained', 'subscribers'),
-        ('subscriber_churn', 'subscribers - retained', 'subscribers'),
-        ('premium_conversion', 'converted', 'convertible'),
-        ('active_readers', 'active', 'null'),
-        ('monthly_recurring_revenue', 'monthly_amount', 'null'),
-        ('revenue', 'revenue', 'null'),
-        ('revenue_growth', 'revenue - revenue_a_year_before', 'revenue_a_year_before'),
-        ('app_rating', 'stars', 'ratings'),
-        ('completion_rate', 'finishes', 'starts'),
-        ('cost_to_revenue', 'total_cost', 'revenue'),
-        ('data_share_of_it_budget', 'data_cost', 'it_budget'),
-        ('analytic_tools', 'tools', 'null'),
-        ('standard_tools_share', 'standard_tools', 'tools'),
-    ] -%}
+    {% for kpi, numerator, denominator in of_readers -%}
+    select
+        month_start,
+        '{{ kpi }}' as kpi,
+        segmented_by,
+        segment,
+        cast({{ numerator }} as decimal(18, 4)) as numerator,
+        cast({{ denominator }} as decimal(18, 4)) as denominator
+    from compared
+    union all
+    {% endfor -%}
+    {% for kpi, numerator, denominator, _ in of_inputs -%}
     select
         month_start,
         '{{ kpi }}' as kpi,
         'all' as segmented_by,
         'all' as segment,
         cast({{ numerator }} as decimal(18, 4)) as numerator,
-        cast({{ denominator }} as decimal(18, 4)) as denominator,
-        told_by
-    from compared
+        cast({{ denominator }} as decimal(18, 4)) as denominator
+    from told_figures
     union all
     {% endfor -%}
     select
@@ -247,8 +330,7 @@ figures as (
         segments.segmented_by,
         segments.segment,
         cast(coalesce(shown_by_segment.clicks, 0) as decimal(18, 4)) as numerator,
-        cast(coalesce(shown_by_segment.exposures, 0) as decimal(18, 4)) as denominator,
-        cast(null as varchar) as told_by
+        cast(coalesce(shown_by_segment.exposures, 0) as decimal(18, 4)) as denominator
     from months
     cross join segments
     left join shown_by_segment
@@ -311,7 +393,7 @@ final as (
         end as status,
         valued.definition,
         valued.source,
-        case when valued.source != 'events' then valued.told_by end as told_by,
+        told.told_by,
 
         valued.numerator,
         valued.denominator,
@@ -326,11 +408,17 @@ final as (
                     valued.value between coalesce(targets.target_min, valued.value)
                     and coalesce(targets.target_max, valued.value)
         end as is_on_target,
-        months.is_complete,
+        (months.is_complete or valued.source = 'kpi_inputs')
+        -- A figure that was told before the month was over is an estimate.
+        and (valued.source = 'events' or coalesce(told.as_of >= months.next_month_start, false)) as is_complete,
 
-        valued.month_start
+        valued.month_start,
+        told.as_of
     from valued
     inner join months on valued.month_start = months.month_start
+    left join told
+        on valued.kpi = told.kpi
+        and valued.month_start = told.month
     left join valued as a_year_before
         on valued.kpi = a_year_before.kpi
         and valued.segmented_by = a_year_before.segmented_by

@@ -1,5 +1,6 @@
 """What `recsys kpis` prints."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,30 +8,45 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.reports.kpis import KpiMonths
+from recsys_platform.reports.kpis import KpiMonths, without_idle_comparisons
 
 _NOT_SAID = {"no data": "–", "not told": "not told"}
 
 
 def print_scorecard(out: Console, kpis: Sequence[KpiMonths], *, definitions: bool) -> None:
-    """Print a row for each KPI with its target and a column for each month; with `definitions`, also what is counted."""
-    months = kpis[0].months
-    table = Table("KPI", "target", *map(_month_text, months), "a year before", box=None, header_style="dim")
-    for kpi in kpis:
+    """Print a row for each KPI with its target and a column for each month; with `definitions`, also what is counted.
+
+    Under a KPI stand its values for personalised and not, and by surface.
+    """
+    table = Table("KPI", "target", *_month_texts(kpis), "a year before", box=None, header_style="dim")
+    for kpi in without_idle_comparisons(kpis):
         values = [_value_text(month) for month in kpi.months]
         table.add_row(_label(kpi), _target_text(kpi.newest), *values, _last_year_text(kpi.newest))
     out.print(table)
-    out.print("✓ on target, ✗ off target. * The month is not complete.", soft_wrap=True)
-    for teller in sorted({month["told_by"] for kpi in kpis for month in kpi.months if month["told_by"]}):
-        out.print(escape(f"Inputs told by {teller} (seed kpi_inputs)."), soft_wrap=True)
+    out.print(
+        "✓ on target, ✗ off target. * The month is not complete, or the figure was told before its end.", soft_wrap=True
+    )
+    for teller, as_of in sorted(_tellers(kpis).items()):
+        out.print(escape(f"Inputs told by {teller}, last on {as_of} (seed kpi_inputs)."), soft_wrap=True)
     if definitions:
         for kpi in kpis:
             if kpi.segment == "all":
                 out.print(escape(f"{kpi.newest['label']}: {kpi.newest['definition']}"), soft_wrap=True)
 
 
-def _month_text(month: Mapping[str, Any]) -> str:
-    return f"{month['month_start']:%Y-%m}{'' if month['is_complete'] else '*'}"
+def _month_texts(kpis: Sequence[KpiMonths]) -> list[str]:
+    of_events = [kpi.months for kpi in kpis if kpi.newest["source"] == "events"]
+    complete = [all(month["is_complete"] for month in same) for same in zip(*of_events, strict=True)]
+    return [
+        f"{month['month_start']:%Y-%m}{'' if is_complete else '*'}"
+        for month, is_complete in zip(kpis[0].months, complete, strict=True)
+    ]
+
+
+def _tellers(kpis: Sequence[KpiMonths]) -> dict[str, dt.date]:
+    """Who told inputs, and the last day on which they did."""
+    told = {(month["told_by"], month["as_of"]) for kpi in kpis for month in kpi.months if month["told_by"]}
+    return dict(sorted(told))
 
 
 def _label(kpi: KpiMonths) -> str:
@@ -46,7 +62,8 @@ def _value_text(month: Mapping[str, Any]) -> str:
     if month["value"] is None:
         return _NOT_SAID[month["status"]]
     mark = {True: " ✓", False: " ✗", None: ""}[month["is_on_target"]]
-    return f"{_amount_text(month['value'], month['unit'])}{mark}"
+    provisional = "*" if month["source"] == "kpi_inputs" and not month["is_complete"] else ""
+    return f"{_amount_text(month['value'], month['unit'])}{provisional}{mark}"
 
 
 def _last_year_text(month: Mapping[str, Any]) -> str:
