@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import typer
 from rich.markup import escape
 
+from recsys_platform.cli.commands.canary import canary
 from recsys_platform.cli.commands.catalog import catalog
 from recsys_platform.cli.commands.destinations import destinations
 from recsys_platform.cli.commands.experiments import experiments
@@ -72,6 +73,7 @@ for name, group in GROUPS.items():
 app.add_typer(keys, name="keys", rich_help_panel="Serving")
 app.add_typer(destinations, name="destinations", rich_help_panel="Serving")
 app.add_typer(experiments, name="experiments", rich_help_panel="Experiments")
+app.add_typer(canary, name="canary", rich_help_panel="Experiments")
 
 
 def main() -> None:

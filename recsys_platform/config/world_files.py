@@ -1,9 +1,9 @@
 """The files that people edit for one world: `variants.yaml`, `list_rules.yaml`, `experiments.yaml`, `destinations.yaml`,
-`shelves.yaml`, `shadow.yaml`.
+`shelves.yaml`, `shadow.yaml`, `canary.yaml`.
 
 Belongs here: names and places of these files, which one is in use, copies to edit. Does not: their content, which
 recommender/training/variants.py, recommender/lists/list_rules.py, experiments/assignment.py, serving/destinations/config.py and
-serving/shelves.py, serving/shadow_rule.py read.
+serving/shelves.py, serving/shadow_rule.py, serving/rollout/plan_file.py read.
 """
 
 import shutil
@@ -15,8 +15,8 @@ from recsys_platform.config.settings import Settings
 
 DEFAULTS = Path(str(files("recsys_platform").joinpath("config")))
 VARIANTS, LIST_RULES, EXPERIMENTS = "variants.yaml", "list_rules.yaml", "experiments.yaml"
-DESTINATIONS, SHELVES, SHADOW = "destinations.yaml", "shelves.yaml", "shadow.yaml"
-NAMES = (VARIANTS, LIST_RULES, EXPERIMENTS, DESTINATIONS, SHELVES, SHADOW)
+DESTINATIONS, SHELVES, SHADOW, CANARY_PLAN = "destinations.yaml", "shelves.yaml", "shadow.yaml", "canary.yaml"
+NAMES = (VARIANTS, LIST_RULES, EXPERIMENTS, DESTINATIONS, SHELVES, SHADOW, CANARY_PLAN)
 
 
 def world_file(settings: Settings, name: str) -> Path:

@@ -39,6 +39,7 @@ class CanaryPlan:
     `tolerated_ratios`: of counted events (`errors`, `slow`), how many times the baseline's share is tolerated. `tolerated_losses`: of
     metrics per reader, such as clicks ÷ exposures, which share of the baseline's may be lost; judged from `least_readers` on.
     `hard_limits`: share of the canary's requests above which it is rolled back without a test, from `hard_limit_requests` on.
+    `slow_over_ms`: milliseconds above which an answer is slow.
     """
 
     stages: tuple[int, ...] = (1, 5, 10, 25, 50, 100)
@@ -50,6 +51,7 @@ class CanaryPlan:
     tolerated_losses: Mapping[str, float] = field(default_factory=lambda: {"ctr": 0.05, "finishes": 0.1})
     hard_limits: Mapping[str, float] = field(default_factory=lambda: {"errors": 0.1})
     hard_limit_requests: int = 50
+    slow_over_ms: int = 100
 
     def __post_init__(self) -> None:
         if self.stages[-1:] != (100,) or list(self.stages) != sorted({each for each in self.stages if each > 0}):

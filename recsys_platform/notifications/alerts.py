@@ -53,6 +53,14 @@ def problem_alert(sentences: Sequence[str], settings: Settings) -> Alert:
     return Alert(subject, "\n".join([*lines, *more, *link]))
 
 
+def rollback_alert(label: str, reason: str, settings: Settings) -> Alert:
+    """The alert about a canary that was rolled back. `label`: of the model version."""
+    lines = [f"The canary of {label} was rolled back.", first_line(reason, settings)]
+    what_now = "It stays so until a person releases it: `recsys canary`."
+    link = [str(settings.ui_url)] if settings.ui_url else []
+    return Alert("recsys: a canary was rolled back", "\n".join([*lines, what_now, *link]))
+
+
 def first_line(error: str, settings: Settings) -> str:
     """The first line of an error, and the second if the first ends with a colon; redacted, and cut to a message's length."""
     lines = [line.strip() for line in error.strip().splitlines() if line.strip()]

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.experiments.assignment import Experiment, assign
 from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving.rollout.record import CANARY, CanaryRecord
 from recsys_platform.serving.shadow_rule import ShadowRule
 from recsys_platform.serving.shelves import ShelfRule, default_shelves
 
@@ -37,6 +38,7 @@ class First:
     experiments: Sequence[Experiment] = ()
     shelves: Sequence[ShelfRule] = ()
     shadow: ShadowRule | None = None
+    canary: CanaryRecord | None = None
 
 
 class LastValid(Generic[Value]):
@@ -65,10 +67,11 @@ class Routing:
         read: Callable[[], Sequence[Experiment]] = tuple,
         read_shelves: Callable[[], Sequence[ShelfRule]] = default_shelves,
         read_shadow: Callable[[], ShadowRule | None] = lambda: None,
+        read_canary: Callable[[], CanaryRecord | None] = lambda: None,
         *,
         first: "First | None" = None,
     ) -> None:
-        """`read`, `read_shelves`, `read_shadow`: give experiments, shelves and the shadow; they may raise RecsysError.
+        """`read`, `read_shelves`, `read_shadow`, `read_canary`: give what is of now; they may raise RecsysError.
 
         `first`: what is valid before they were read.
         """
@@ -76,12 +79,13 @@ class Routing:
         self._experiments = LastValid[Sequence[Experiment]]("experiments", read, first.experiments)
         self._shelves = LastValid[Sequence[ShelfRule]]("shelves", read_shelves, first.shelves or default_shelves())
         self._shadow = LastValid[ShadowRule | None]("shadow traffic", read_shadow, first.shadow)
+        self._canary = LastValid[CanaryRecord | None]("the canary", read_canary, first.canary)
         self._lock = threading.Lock()
 
     @property
     def error(self) -> str | None:
         """What is wrong with what was read last, if anything is."""
-        errors = [self._experiments.error, self._shelves.error, self._shadow.error]
+        errors = [self._experiments.error, self._shelves.error, self._shadow.error, self._canary.error]
         return " ".join(filter(None, errors)) or None
 
     @property
@@ -100,18 +104,31 @@ class Routing:
             self._experiments.refresh()
             self._shelves.refresh()
             self._shadow.refresh()
+            self._canary.refresh()
 
     def route(self, visitor: str, surface: str) -> Route:
         """The route of a visitor on a surface."""
         found = assign(self._experiments.value, visitor, surface)
-        return Route(found.variant.model, found.experiment, found.variant.name) if found else _PLAIN
+        if found:
+            return Route(found.variant.model, found.experiment, found.variant.name)
+        canary = self._canary.value
+        return _route_of_canary(canary, visitor) if canary and canary.is_live else _PLAIN
 
     def models(self) -> tuple[str, ...]:
         """The aliases and versions that may answer, production first."""
         named = [variant.model for each in self._experiments.value for variant in each.variants]
         of_shelves = [each.model for each in self.shelves if each.source == "model"]
         of_shadow = [self.shadow.model] if self.shadow else []
-        return tuple(dict.fromkeys((PRODUCTION, *named, *of_shelves, *of_shadow)))
+        of_canary = [self._canary.value.version] if self._canary.value and self._canary.value.is_live else []
+        return tuple(dict.fromkeys((PRODUCTION, *named, *of_shelves, *of_shadow, *of_canary)))
 
 
 _PLAIN = Route()
+
+
+def _route_of_canary(canary: CanaryRecord, visitor: str) -> Route:
+    """The route of a visitor who is in no experiment."""
+    variant = canary.variant_of(visitor)
+    if variant is None:
+        return _PLAIN
+    return Route(canary.version if variant == CANARY else PRODUCTION, canary.experiment, variant)

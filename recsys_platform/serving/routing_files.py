@@ -1,7 +1,7 @@
-"""The files by which a world routes: experiments, shelves, shadow traffic; in its configuration folder, or in Parameter Store.
+"""The files by which a world routes: experiments, shelves, shadow traffic, the canary; in its folders, or in Parameter Store.
 
 Belongs here: where they are read from, how often, and what is valid while they cannot be read. Does not: what is in them
-(experiments/assignment.py, shelves.py, shadow_rule.py).
+(experiments/assignment.py, shelves.py, shadow_rule.py, rollout/record.py).
 """
 
 import os
@@ -9,19 +9,26 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.common.strict_yaml import parse_yaml
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import EXPERIMENTS, SHADOW, SHELVES, world_file
 from recsys_platform.experiments.assignment import Experiment, parse_experiments
+from recsys_platform.serving.rollout.record import CanaryRecord, parse_canary
 from recsys_platform.serving.routing import First, Routing
 from recsys_platform.serving.shadow_rule import parse_shadow
 from recsys_platform.serving.shelves import parse_shelves
 
+if TYPE_CHECKING:  # imports boto3
+    from recsys_platform.serving.routing_parameters import ParameterStore
+
 STORE_SECONDS = 20.0
 """How long what a store said is taken for news, or that it does not answer."""
+CANARY_SECONDS = 5.0
+"""The same for the canary: a rollback must not wait."""
+CANARY_STATE = "canary.json"
 Value = TypeVar("Value")
 
 
@@ -45,22 +52,22 @@ class Parse(Protocol[Value]):  # type: ignore[misc]  # it is only given back
 
 def routing_of(settings: Settings, store: Store | None = None) -> Routing:
     """What routes the visitors of a world; it reads the files again with each refresh. `store`: by default that of the settings."""
-    store = store or _store_of(settings)
+    store = store or store_of(settings)
     experiments, shelves = _file(settings, EXPERIMENTS, _parse_experiments), _file(settings, SHELVES, parse_shelves)
-    shadow = _file(settings, SHADOW, parse_shadow)
+    shadow, canary = _file(settings, SHADOW, parse_shadow), CanaryFile(settings)
     if store is None:
-        return Routing(experiments.read, shelves.read, shadow.read)
+        return Routing(experiments.read, shelves.read, shadow.read, canary.read)
     kept = settings.serving_root / "routing"
     of_experiments, of_shelves = Stored(store, kept, experiments), Stored(store, kept, shelves)
-    of_shadow = Stored(store, kept, shadow)
-    first = First(of_experiments.kept() or (), of_shelves.kept() or (), of_shadow.kept())
-    return Routing(of_experiments, of_shelves, of_shadow, first=first)
+    of_shadow, of_canary = Stored(store, kept, shadow), Stored(store, kept, canary, CANARY_SECONDS)
+    first = First(of_experiments.kept() or (), of_shelves.kept() or (), of_shadow.kept(), of_canary.kept())
+    return Routing(of_experiments, of_shelves, of_shadow, of_canary, first=first)
 
 
 def experiments_of(settings: Settings, store: Store | None = None) -> tuple[Experiment, ...]:
     """The experiments of a world as they are now. `store`: by default that of the settings. Raises RecsysError."""
     file: RoutingFile[tuple[Experiment, ...]] = _file(settings, EXPERIMENTS, _parse_experiments)
-    store = store or _store_of(settings)
+    store = store or store_of(settings)
     text = store.text_of(file.name) if store else None
     return file.read() if text is None else file.parsed(text, f"{file.name} in the store")
 
@@ -69,7 +76,8 @@ def _parse_experiments(content: Any, *, where: str) -> Any:
     return parse_experiments(content or {}, where=where)
 
 
-def _store_of(settings: Settings) -> Store | None:
+def store_of(settings: Settings) -> "ParameterStore | None":
+    """The store of the settings; None where files are read."""
     if settings.routing_parameters is None:
         return None
     from recsys_platform.serving.routing_parameters import ParameterStore  # imports boto3
@@ -100,6 +108,24 @@ class RoutingFile(Generic[Value]):
         except ValueError as error:
             raise RoutingFileError(f"{where} cannot be read: {error}.") from error
         return self._parse(content, where=where)
+
+
+class CanaryFile(RoutingFile[CanaryRecord | None]):
+    """The state of the canary, which the platform writes: it stands beside what is served, and need not be there."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, CANARY_STATE, parse_canary)
+        self.path = settings.serving_root / CANARY_STATE
+
+    def read(self) -> CanaryRecord | None:
+        """The state; None if there is no canary. Raises RecsysError."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise RoutingFileError(f"{self.path} cannot be read: {error}.") from error
+        return self.parsed(text, str(self.path))
 
 
 def _file(settings: Settings, name: str, parse: Parse[Value]) -> RoutingFile[Value]:

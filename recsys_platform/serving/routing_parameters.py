@@ -34,6 +34,25 @@ class ParameterStore:
                     return None
                 raise
 
+    def versioned_text_of(self, name: str) -> tuple[str, int] | None:
+        """The text of a parameter and its version, which grows with each write; None if there is none."""
+        place = f"{self._path}/{name}"
+        with translate_aws_errors(f"read {place}"):
+            try:
+                found = self._own_client().get_parameter(Name=place, WithDecryption=True)["Parameter"]
+            except ClientError as error:
+                if error_code(error) == "ParameterNotFound":
+                    return None
+                raise
+        return str(found["Value"]), int(found["Version"])
+
+    def put_text(self, name: str, text: str) -> int:
+        """Write a parameter; its version."""
+        place = f"{self._path}/{name}"
+        with translate_aws_errors(f"write {place}"):
+            done = self._own_client().put_parameter(Name=place, Value=text, Type="String", Overwrite=True)
+        return int(done["Version"])
+
     def _own_client(self) -> Any:
         """The client of this process: connections must not be shared with a worker that parted from it."""
         if self._client is None or self._client[0] != os.getpid():

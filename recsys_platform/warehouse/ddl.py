@@ -33,6 +33,10 @@ TABLES = {
         data_hash varchar not null, evaluated_at timestamp not null, model varchar not null, baseline varchar not null,
         segment varchar not null, metric varchar not null, users bigint not null,
         value double, low double, high double""",
+    "ops.canary_steps": """
+        step_id varchar not null, experiment varchar not null, version varchar not null, label varchar not null,
+        stage integer not null, percent integer not null, status varchar not null, reason varchar not null,
+        changed_by varchar not null, changed_at timestamp not null""",
 }
 ADDED_COLUMNS = (
     ("raw.rejected_records", "corrected_by varchar"),

@@ -1,8 +1,10 @@
 """Experiments and shelves in SSM Parameter Store: read again, the last valid ones while it is away or wrong, also after a start."""
 
+import datetime as dt
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ from botocore.config import Config
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.settings import Settings, load_settings
+from recsys_platform.experiments.canary import Status
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.serving import routing_files, routing_parameters
 from recsys_platform.serving.following import Follower
-from recsys_platform.serving.routing_files import routing_of
+from recsys_platform.serving.rollout.record import CanaryRecord, record_text
+from recsys_platform.serving.rollout.store import ChangedMeanwhileError, state_store_of
+from recsys_platform.serving.routing_files import CanaryFile, routing_of
 from recsys_platform.serving.routing_parameters import ParameterStore
 from tests.support.serving_processes import wait_until
 from tests.support.serving_world import Running, ServingWorld, make_world
@@ -29,6 +34,7 @@ EXPERIMENT = "trial: {variants: {new: {model: '%s', weight: 100}}, surfaces: [ho
 def always_asked(aws: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The store is asked with each refresh, and is empty again after the test."""
     monkeypatch.setattr(routing_files.Stored.__init__, "__defaults__", (0.0,))
+    monkeypatch.setattr(routing_files, "CANARY_SECONDS", 0.0)
     patient = routing_parameters._CONFIG.merge(Config(read_timeout=30))  # the server of a busy machine takes long
     monkeypatch.setattr(routing_parameters, "_CONFIG", patient)
     yield
@@ -97,6 +103,42 @@ def test_an_address_where_nobody_answers_is_told_in_a_sentence(
     routing.refresh()
     assert "Cannot read /recsys/routing/experiments.yaml" in (routing.error or "")
     assert len(routing.shelves) == 3
+
+
+CANARY = CanaryRecord("canary_als_v4", "4", "als-v4", "r", "b", *[dt.datetime(2026, 11, 22, tzinfo=dt.UTC)] * 3, 100, 0)
+
+
+def test_the_state_of_a_canary_is_a_parameter_that_every_gateway_reads(settings: Settings) -> None:
+    state, routing = state_store_of(settings), routing_of(settings)
+    assert state.read() is None
+    state.write(CANARY, None)
+    routing.refresh()
+    assert (routing.route("u1", "home").model, routing.models()) == ("4", ("production", "4"))
+    stopped = replace(CANARY, percent=0, status=Status.STOPPED, revision=2)
+    with pytest.raises(ChangedMeanwhileError, match="was changed by somebody else"):
+        state.write(stopped, None)
+    state.write(stopped, CANARY)
+    routing.refresh()
+    assert (routing.route("u1", "home").model, routing.models()) == ("production", ("production",))
+    assert not CanaryFile(settings).path.exists()
+    assert routing_of(settings, Switched()).route("u1", "home").model == "production"
+
+
+def test_who_writes_between_two_others_is_put_back(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = state_store_of(settings)
+    state.write(CANARY, None)
+    by_a_person = replace(CANARY, percent=0, status=Status.STOPPED, revision=2)
+    put_text = ParameterStore.put_text
+
+    def somebody_is_faster(store: ParameterStore, name: str, text: str) -> int:
+        monkeypatch.setattr(ParameterStore, "put_text", put_text)
+        put_text(store, name, record_text(by_a_person))
+        return put_text(store, name, text)
+
+    monkeypatch.setattr(ParameterStore, "put_text", somebody_is_faster)
+    with pytest.raises(ChangedMeanwhileError):
+        state.write(replace(CANARY, reason="held: 3 of 1000 requests", revision=2), CANARY)
+    assert state.read() == by_a_person
 
 
 @pytest.fixture

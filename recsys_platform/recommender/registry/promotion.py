@@ -23,6 +23,9 @@ from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION
 
 GATE = "gate"
 """The author of alias changes that no person made."""
+CANARY_AUTHOR = "canary"
+"""The author of a promotion at the end of a canary."""
+AUTOMATIC = (GATE, CANARY_AUTHOR)
 MIN_NEWER_SHARE = 0.2
 """A person's choice stays in force until this share of all likes is newer: the share that the evaluation tests on."""
 
@@ -213,6 +216,19 @@ def promote(
     return found
 
 
+def promote_after_canary(registry: Registry, version: str, *, why: str) -> VersionInfo:
+    """Put the version of a completed canary into production; its files are verified first.
+
+    The gate decides about it from now on, as about any recipe that it promoted. Raises RegistryError if the version is damaged.
+    """
+    found = registry.load(version).info
+    registry.set_alias(PRODUCTION, version, why=why, who=CANARY_AUTHOR)
+    registry.clear_choice()
+    if registry.version_of(CHALLENGER) == version:
+        registry.set_alias(CHALLENGER, None, why="It is in production.", who=CANARY_AUTHOR)
+    return found
+
+
 def roll_back(registry: Registry, *, why: str, data_to: str = "") -> tuple[VersionInfo, VersionInfo]:
     """Put the newest version of the previous recipe back into production; return (the version taken out, the live one).
 
@@ -265,7 +281,7 @@ def _keep_production(registry: Registry, candidates: Mapping[str, str], live: st
 def _set_challenger(registry: Registry, candidates: Mapping[str, str], chosen: str | None, why: str) -> None:
     """Set the gate's challenger; a person's challenger stays, on today's data."""
     last = next((change for change in registry.history() if change.alias == CHALLENGER), None)
-    is_a_persons = last is not None and last.after is not None and last.who != GATE
+    is_a_persons = last is not None and last.after is not None and last.who not in AUTOMATIC
     if not (is_a_persons and _keep_challenger(registry, candidates)):
         registry.set_alias(CHALLENGER, candidates[chosen] if chosen else None, why=why, who=GATE)
 

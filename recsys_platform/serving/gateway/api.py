@@ -59,6 +59,7 @@ ENDPOINTS = (
         query=ListQuery,
         other_statuses=(304,),
         reader_of=handlers.reader_of_path,
+        route_of=handlers.route_of_list,
     ),
     Endpoint(
         "POST",
@@ -70,6 +71,7 @@ ENDPOINTS = (
         body=GuestRequest,
         asks_model=True,
         reader_of=handlers.guest_of_body,
+        route_of=handlers.route_of_guest,
     ),
     Endpoint(
         "GET",
@@ -148,12 +150,16 @@ def create_app(gateway: Gateway) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         gateway.follower.start()
         gateway.spool.start()
+        if gateway.counts:
+            gateway.counts.start()
         watching = asyncio.ensure_future(_publish_figures(gateway)) if gateway.metrics.is_of_workers else None
         yield
         if watching:
             watching.cancel()
         gateway.follower.stop()
         gateway.spool.stop()
+        if gateway.counts:
+            gateway.counts.stop()
         if gateway.shared:
             await gateway.shared.close()
         if gateway.tracing:

@@ -39,14 +39,19 @@ def _handler_of_settings() -> Handler:
 def handler_of(gateway: Gateway) -> Handler:
     """Load what a gateway serves and return what answers events with it."""
     gateway.follower.start()
-    gateway.spool.folder.mkdir(parents=True, exist_ok=True)
+    spools = [gateway.spool, *([gateway.counts.spool] if gateway.counts else [])]
+    for spool in spools:
+        spool.folder.mkdir(parents=True, exist_ok=True)
     # The lifespan would run in every invocation, and load everything each time.
     answer = Mangum(create_app(gateway), lifespan="off", text_mime_types=_TEXT)
 
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         found = answer(event, context)
         try:
-            gateway.spool.flush()
+            if gateway.counts:
+                gateway.counts.flush_periods_over()
+            for spool in spools:
+                spool.flush()
         except OSError as error:  # such as a full disk: the next invocation tries again
             _LOG.warning("Events will be delivered later: %s", error)
         return found

@@ -24,6 +24,7 @@ from recsys_platform.serving.gateway.problems import ProblemError, problem_reply
 from recsys_platform.serving.gateway.replies import Reply, send_reply
 from recsys_platform.serving.gateway.schemas import NoQuery
 from recsys_platform.serving.gateway.state import Gateway
+from recsys_platform.serving.routing import Route
 
 MOST_BYTES, MOST_QUERY_BYTES = 1_000_000, 16_384
 PATH_ID = Annotated[
@@ -46,6 +47,8 @@ class Call(msgspec.Struct, frozen=True):
     query: Any
     body: Any
     headers: Mapping[str, str]
+    started: float = 0.0
+    """When the handler was called, by `time.perf_counter`."""
 
 
 Handler = Callable[[Gateway, Call], Any]
@@ -58,7 +61,8 @@ class Endpoint:
 
     `cost`: tokens of the caller's bucket. `body_forms`, `other_statuses`: for the document, where a body has several forms, and a good
     answer may have another status. `asks_model`: the handler may wait for a model host.
-    `reader_of`: whose events the answer depends on; those that other gateways heard of are loaded before.
+    `reader_of`: whose events the answer depends on; those that other gateways heard of are loaded before. `route_of`: the route of a
+    request, to count one that fails.
     """
 
     method: str
@@ -76,6 +80,7 @@ class Endpoint:
     problems: tuple[str, ...] = field(default=())
     asks_model: bool = False
     reader_of: Callable[[Call], str | None] | None = None
+    route_of: Callable[[Gateway, Call], Route] | None = None
 
 
 class EndpointApp:
@@ -125,10 +130,21 @@ class EndpointApp:
         if path:
             _validated(lambda: msgspec.convert(path, self._path), "path")
         body = await self._body(receive) if self._decode else None
-        call = Call(request_id, caller, path, query, body, headers)
+        call = Call(request_id, caller, path, query, body, headers, time.perf_counter())
         if gateway.recent.is_shared and endpoint.reader_of:
             named = endpoint.reader_of(call)
             await gateway.recent.load(gateway.recommendations.ids_of(named) if named else ())
+        try:
+            return await self._handled(call)
+        except ProblemError:
+            raise
+        except Exception:
+            if endpoint.route_of:
+                gateway.count_failure(endpoint.route_of(gateway, call))
+            raise
+
+    async def _handled(self, call: Call) -> Reply:
+        endpoint, gateway = self.endpoint, self.gateway
         if endpoint.asks_model and gateway.is_remote:  # a model host may take its time: others are answered meanwhile
             found = await run_in_threadpool(endpoint.handler, gateway, call)
         else:

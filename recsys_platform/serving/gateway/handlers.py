@@ -5,6 +5,7 @@ Belongs here: which list is asked for, and the exposure of each. Does not: event
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -56,6 +57,8 @@ class Exposure(msgspec.Struct, frozen=True):
     route: Route = _PRODUCTION
     user_id: str | None = None
     anonymous_id: str = ""
+    started: float = 0.0
+    """When the request began, by `time.perf_counter`."""
 
 
 class ListKey(NamedTuple):
@@ -135,7 +138,7 @@ async def _shared_list(gateway: Gateway, key: ListKey) -> Prepared:
 
 def _list_reply(gateway: Gateway, call: Call, key: ListKey, prepared: Prepared) -> Reply:
     """The reply of a list, which is an exposure with a request id of its own, wherever the list comes from."""
-    exposure = Exposure(call.request_id, key.query.surface, key.route, call.path["user_id"])
+    exposure = Exposure(call.request_id, key.query.surface, key.route, call.path["user_id"], started=call.started)
     log_exposure(gateway, exposure, prepared.answer, prepared.shown)
     gateway.metrics.answers[prepared.answer.source].inc()
     headers = {"etag": prepared.etag, "cache-control": "private, no-cache"}
@@ -169,10 +172,10 @@ def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
         categories=_lower(body.categories),
         exclude=body.exclude,
     )
-    route = gateway.follower.routing.route(body.anonymous_id, body.surface) if body.anonymous_id else Route()
+    route = route_of_guest(gateway, call)
     profile = _guest_profile(gateway, body)
     answer = gateway.recommendations.for_guest(profile, asked, call.request_id, alias=route.model)
-    exposure = Exposure(call.request_id, body.surface, route, anonymous_id=body.anonymous_id)
+    exposure = Exposure(call.request_id, body.surface, route, anonymous_id=body.anonymous_id, started=call.started)
     log_exposure(gateway, exposure, answer)
     return _counted(gateway, call, answer, route)
 
@@ -188,6 +191,18 @@ def _guest_profile(gateway: Gateway, body: GuestRequest) -> Profile:
         BookEvent(str(at), name_of(e.event), e.book_id, f"{at:06d}", e.rating) for at, e in enumerate(body.events)
     ]
     return with_events(profile, events, snapshot.signals, hide_finished=snapshot.rules.rules.finished)
+
+
+def route_of_list(gateway: Gateway, call: Call) -> Route:
+    """The route of a reader's list."""
+    reader = gateway.recommendations.reader_of(call.path["user_id"])
+    return gateway.follower.routing.route(reader, call.query.surface)
+
+
+def route_of_guest(gateway: Gateway, call: Call) -> Route:
+    """The route of a guest's list; production's without a device."""
+    body: GuestRequest = call.body
+    return gateway.follower.routing.route(body.anonymous_id, body.surface) if body.anonymous_id else _PRODUCTION
 
 
 def reader_of_path(call: Call) -> str:
@@ -224,7 +239,8 @@ def rank(gateway: Gateway, call: Call) -> Ranked:
     body: RankRequest = call.body
     call.caller.check_reader(body.user_id)
     answer = gateway.recommendations.rank(gateway.recommendations.reader_of(body.user_id), body.book_ids)
-    log_exposure(gateway, Exposure(call.request_id, body.surface, user_id=body.user_id), answer)
+    exposure = Exposure(call.request_id, body.surface, user_id=body.user_id, started=call.started)
+    log_exposure(gateway, exposure, answer)
     gateway.metrics.answers[answer.source].inc()
     known = {each.book_id for each in answer.items}
     return Ranked(
@@ -262,7 +278,8 @@ def _optional_reader(gateway: Gateway, call: Call) -> tuple[Exposure | None, Pro
     call.caller.check_device(query.anonymous_id)
     if not (user_id or query.anonymous_id):
         return None, ANYBODY
-    exposure = Exposure(call.request_id, query.surface, user_id=user_id, anonymous_id=query.anonymous_id)
+    visitor: Any = {"user_id": user_id, "anonymous_id": query.anonymous_id}
+    exposure = Exposure(call.request_id, query.surface, **visitor, started=call.started)
     reader = gateway.recommendations.reader_of(user_id or guest_key(query.anonymous_id))
     return exposure, gateway.recommendations.profile(reader)
 
@@ -405,14 +422,17 @@ def _shown_items(answer: Answer) -> list[dict[str, Any]]:
 
 def log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: bytes = b"") -> None:
     """Write what was shown to the spool, before the answer goes out. `shown`: of the answer, where it is encoded already."""
-    request_id, user_id, encode = exposure.request_id, exposure.user_id, msgspec.json.encode
+    request_id, user_id, encode, at = exposure.request_id, exposure.user_id, msgspec.json.encode, gateway.now()
     line = _EXPOSURE % (
         random_uuid().encode(),  # not the request id, which an app may use as the message id of a click
         encode(user_id),
         encode(exposure.anonymous_id or (None if user_id else f"guest-{request_id}")),
-        gateway.now().isoformat(timespec="milliseconds").encode(),
+        at.isoformat(timespec="milliseconds").encode(),
         encode(request_id),
         shown or _shown(answer, exposure.surface, exposure.route),
     )
     gateway.spool.append_lines(line)
+    if gateway.counts is not None:
+        took = time.perf_counter() - exposure.started
+        gateway.counts.add(exposure.route, answer.source, at, took, is_error=answer.stands_in)
     gateway.exposures.keep(request_id, Shown(user_id, answer, exposure.route), answer.size)

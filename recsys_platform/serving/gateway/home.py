@@ -36,6 +36,7 @@ def home(gateway: Gateway, call: Call) -> Home:
 
 def home_of_reader(gateway: Gateway, reader: str, asked: HomeQuery, request_id: str, *, surface: str = "home") -> Home:
     """The shelves of a reader or guest. `reader`: a user id, or the `guest_key` of a device. Each shelf is an exposure."""
+    started = time.perf_counter()
     is_guest = reader.startswith(guest_key(""))
     user_id, anonymous_id = (None, reader[1:]) if is_guest else (reader, "")
     page = _Page(gateway, gateway.recommendations.reader_of(reader), asked)
@@ -44,7 +45,8 @@ def home_of_reader(gateway: Gateway, reader: str, asked: HomeQuery, request_id: 
         # A shelf is an answer of its own: a click must find the list that it was made in.
         own_id = f"{request_id}.{rule.name}"
         gateway.metrics.answers[answer.source].inc()
-        log_exposure(gateway, Exposure(own_id, f"{surface}.{rule.name}", route, user_id, anonymous_id), answer)
+        exposure = Exposure(own_id, f"{surface}.{rule.name}", route, user_id, anonymous_id, started)
+        log_exposure(gateway, exposure, answer)
         shelves.append(_shelf(gateway, rule.name, page.title_of(rule), own_id, answer, route))
     return Home(request_id=request_id, shelves=shelves)
 
@@ -125,6 +127,7 @@ class _Page:
         except Exception:  # noqa: BLE001  # whatever breaks, the other shelves are shown
             _LOG.exception("The shelf %s failed", rule.name)
             self.gateway.metrics.failures.labels("shelf").inc()
+            self.gateway.count_failure(route)
             return None
 
     def _found_now(self, rule: ShelfRule, route: Route) -> Answer | None:

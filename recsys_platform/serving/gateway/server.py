@@ -18,6 +18,7 @@ from recsys_platform.common.pseudonyms import Pseudonyms
 from recsys_platform.config.factories import hub_of, registry_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import DESTINATIONS, world_file
+from recsys_platform.serving.answer_counts import HOUR, STREAM, AnswerCounts
 from recsys_platform.serving.connections import OPTIONS
 from recsys_platform.serving.delivery import DeliveryQueue, Destination, QueueState, queue_state
 from recsys_platform.serving.destinations.config import load_destinations, queues_of
@@ -30,7 +31,12 @@ from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.gateway.limits import Limits, parse_quotas
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.gateway.metrics_port import metrics_server
-from recsys_platform.serving.gateway.simulated_clock import DailySpool, SimulatedClock, simulated_now
+from recsys_platform.serving.gateway.simulated_clock import (
+    DailySpool,
+    SimulatedClock,
+    SimulatedCounts,
+    simulated_now,
+)
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.gateway.tokens import Provider, Tokens
 from recsys_platform.serving.gateway.workers import Workers
@@ -101,10 +107,10 @@ def host_at(url: str, tracing: Tracing | None = None) -> Host:
     return SageMakerHost(url.removeprefix(_SAGEMAKER))
 
 
-def landing_of(settings: Settings) -> Destination:
-    """Where events land: the hub, or a stream that delivers into it."""
+def landing_of(settings: Settings, stream: str = "gateway") -> Destination:
+    """Where events land: the hub, or a stream that delivers into it. `stream`: what names of objects in the hub begin with."""
     if settings.event_stream is None:
-        return to_hub(hub_of(settings))
+        return to_hub(hub_of(settings), stream)
     from recsys_platform.serving.destinations.streams import Firehose, Kinesis  # imports boto3
 
     kind, _, name = settings.event_stream.partition("://")
@@ -148,6 +154,7 @@ def gateway_of(settings: Settings, *, forwards: bool = True) -> Gateway:
             landing_of(settings),
             destinations=destination_queues_of(settings) if forwards else (),
         ),
+        counts=AnswerCounts(EventSpool(home / "counts", landing_of(settings, STREAM))),
         limits=Limits(parse_quotas(settings.api_limits), shared),
         metrics=metrics,
         shared=shared,
@@ -178,6 +185,9 @@ def with_simulated_clock(gateway: Gateway) -> ASGIApp:
     spool = gateway.spool
     gateway.now = simulated_now
     gateway.spool = DailySpool(spool.folder, spool.deliver, now=simulated_now, destinations=spool.destinations)
+    if gateway.counts:
+        own = gateway.counts.spool
+        gateway.counts = SimulatedCounts(DailySpool(own.folder, own.deliver, now=simulated_now), seconds=HOUR)
     return SimulatedClock(create_app(gateway))
 
 

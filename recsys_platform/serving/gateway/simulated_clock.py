@@ -11,17 +11,19 @@ from contextvars import ContextVar
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recsys_platform.common.clock import SIMULATED_TIME, utc_now
+from recsys_platform.serving.answer_counts import AnswerCounts
 from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.gateway.problems import ProblemError, problem_reply
 from recsys_platform.serving.gateway.replies import send_reply
 
 _HEADER = SIMULATED_TIME.encode()
 _now: ContextVar[dt.datetime | None] = ContextVar("simulated_now", default=None)
+_newest: list[dt.datetime] = []
 
 
 def simulated_now() -> dt.datetime:
-    """The time that the request gives; the current time where there is no request, or without the header."""
-    return _now.get() or utc_now()
+    """The time that the request gives; without one, that of the newest request that gave one, or the current time."""
+    return _now.get() or next(iter(_newest), None) or utc_now()
 
 
 class SimulatedClock:
@@ -37,6 +39,7 @@ class SimulatedClock:
         if text is not None:
             try:
                 _now.set(dt.datetime.fromisoformat(text.decode()).astimezone(dt.UTC))
+                _newest[:] = [simulated_now()]
             except (ValueError, OverflowError):
                 problem = ProblemError("invalid-request", f"The header {SIMULATED_TIME} is not a time of ISO 8601.")
                 await send_reply(problem_reply(problem, ""), (), send)
@@ -66,3 +69,11 @@ class DailySpool(EventSpool):
             self._close_file()
             self._day = today
         return super().append_lines(lines, events)
+
+
+class SimulatedCounts(AnswerCounts):
+    """Counts of answers at simulated times: readers use the app one after another, so no period is over before the day is."""
+
+    def flush_periods_over(self) -> None:
+        """Write all that is counted."""
+        self.flush()

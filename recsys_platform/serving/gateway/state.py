@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from recsys_platform.common.clock import utc_now
 from recsys_platform.common.pseudonyms import Pseudonyms
+from recsys_platform.serving.answer_counts import AnswerCounts
 from recsys_platform.serving.bounded import BoundedCache
 from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.following import Follower
@@ -29,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 LISTS_BYTES, EXPOSURES_BYTES = 64_000_000, 32_000_000
 """What a process keeps of lists that are ready to send, and of exposures that may be explained."""
 _THREADS = 64
+NO_ANSWER = "none"
+"""The rung where none answered."""
 
 
 class Shown(NamedTuple):
@@ -63,6 +66,8 @@ class Gateway:
     """How ids that are e-mail addresses stand in the marts."""
     shadow: ShadowTraffic | None = None
     """Compares some live lists with those of another model."""
+    counts: AnswerCounts | None = None
+    """Counts answers, for the canary and the marts."""
     now: Callable[[], dt.datetime] = utc_now
     """The time of exposures and posted events."""
 
@@ -97,6 +102,11 @@ class Gateway:
         ids = (request_id, *(f"{request_id}.{shelf.name}" for shelf in self.follower.routing.shelves))
         shown = next(filter(None, map(self.exposures.get, ids)), None)
         return {"source": shown.answer.source, "variant": shown.route.variant} if shown else {}
+
+    def count_failure(self, route: Route) -> None:
+        """Count a request that a route was found for, and no answer."""
+        if self.counts is not None:
+            self.counts.add(route, NO_ANSWER, self.now(), 0, is_error=True)
 
     def log_failure(self, path: str, request_id: str) -> None:
         """Log the exception that is handled now, without the request: it may hold ids of persons."""

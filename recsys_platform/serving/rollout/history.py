@@ -1,0 +1,127 @@
+"""The steps of canaries: a table of the warehouse, and a file for those that wait while a run holds the warehouse.
+
+Belongs here: keeping each step once. Does not: making steps (controller.py).
+"""
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from recsys_platform.common.clock import to_naive_utc
+from recsys_platform.common.errors import RecsysError, WarehouseError
+from recsys_platform.serving.rollout.record import CanaryRecord
+from recsys_platform.warehouse.port import Warehouse
+
+TABLE = "ops.canary_steps"
+_COLUMNS = pa.schema(
+    [
+        ("step_id", pa.string()),
+        ("experiment", pa.string()),
+        ("version", pa.string()),
+        ("label", pa.string()),
+        ("stage", pa.int32()),
+        ("percent", pa.int32()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("changed_by", pa.string()),
+        ("changed_at", pa.timestamp("us")),
+    ]
+)
+_ALL = f"select {', '.join(_COLUMNS.names)} from {TABLE} order by changed_at, step_id"
+
+
+@dataclass(frozen=True)
+class StepHistory:
+    """Keeps the steps of a world. `warehouse`: for writing; `reading`: answers while that is held, if there is one."""
+
+    folder: Path
+    warehouse: Warehouse
+    reading: Callable[[], Warehouse] | None = None
+
+    def keep(self, record: CanaryRecord) -> None:
+        """Keep the step that led to a record, unless it is kept already; in the warehouse as soon as that is free."""
+        row, newest = step_row(record), self.folder / "newest"
+        if not (newest.exists() and newest.read_text(encoding="utf-8") == row["step_id"]):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._waiting.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row | {"changed_at": row["changed_at"].isoformat()}) + "\n")
+            newest.write_text(row["step_id"], encoding="utf-8")
+        self.store_waiting()
+
+    def store_waiting(self) -> None:
+        """Put what waits into the warehouse; it goes on waiting while that is held or is not there."""
+        rows = self._rows_waiting()
+        if not rows:
+            return
+        try:
+            self.warehouse.prepare()
+            self.warehouse.replace_rows(TABLE, _table(rows), key="step_id", values=[row["step_id"] for row in rows])
+        except RecsysError:
+            return
+        left = [row for row in self._rows_waiting() if row not in rows]
+        self._waiting.write_text("".join(json.dumps(_as_json(row)) + "\n" for row in left), encoding="utf-8")
+
+    def steps(self) -> pd.DataFrame:
+        """All steps, oldest first; those that wait, too."""
+        kept = self._kept_steps()
+        waiting = _frame(_table(self._rows_waiting()))
+        both = pd.concat([each for each in (kept, waiting) if len(each)] or [kept])
+        steps: pd.DataFrame = both.drop_duplicates("step_id").sort_values(
+            "changed_at", kind="stable", ignore_index=True
+        )
+        return steps
+
+    def _kept_steps(self) -> pd.DataFrame:
+        for warehouse in (lambda: self.warehouse, self.reading):
+            try:
+                if warehouse is not None:
+                    return _frame(warehouse().frame(_ALL))
+            except WarehouseError:
+                continue
+        return _frame(_table([]))
+
+    @property
+    def _waiting(self) -> Path:
+        return self.folder / "waiting.jsonl"
+
+    def _rows_waiting(self) -> list[dict[str, Any]]:
+        if not self._waiting.exists():
+            return []
+        lines = self._waiting.read_text(encoding="utf-8").splitlines()
+        rows = {row["step_id"]: row for row in map(json.loads, filter(None, lines))}
+        return [row | {"changed_at": dt.datetime.fromisoformat(row["changed_at"])} for row in rows.values()]
+
+
+def step_row(record: CanaryRecord) -> dict[str, Any]:
+    """Return the row of the step that led to a record."""
+    return {
+        "step_id": f"{record.experiment} {record.started_at:%Y%m%dT%H%M%S} {record.number}",
+        "experiment": record.experiment,
+        "version": record.version,
+        "label": record.label,
+        "stage": record.stage,
+        "percent": record.percent,
+        "status": str(record.status),
+        "reason": record.reason,
+        "changed_by": record.who,
+        "changed_at": to_naive_utc(record.changed_at),
+    }
+
+
+def _frame(steps: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = steps.select(_COLUMNS.names).to_pandas()
+    return frame
+
+
+def _as_json(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"changed_at": row["changed_at"].isoformat()}
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=_COLUMNS)

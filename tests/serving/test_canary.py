@@ -1,0 +1,344 @@
+"""A canary on real gateways: its visitors, its counts, its end; what a person decides holds."""
+
+import datetime as dt
+import shutil
+import threading
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys_platform.common.errors import InputError, RecsysError
+from recsys_platform.config.settings import Settings, load_settings
+from recsys_platform.experiments.canary import CanaryPlan, Observation, Status, Traffic
+from recsys_platform.hub.local import FolderHub
+from recsys_platform.recommender.lists.list_rules import parse_list_rules
+from recsys_platform.recommender.registry.files import Provenance
+from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
+from recsys_platform.serving.answer_counts import STREAM, AnswerCounts
+from recsys_platform.serving.exposures import EventSpool, to_hub
+from recsys_platform.serving.following import Follower
+from recsys_platform.serving.rollout.controller import Rollout, rollout_of
+from recsys_platform.serving.rollout.observing import LandedCounts
+from recsys_platform.serving.rollout.plan_file import parse_plan
+from recsys_platform.serving.rollout.record import BASELINE, CANARY, CanaryRecord, parse_canary, record_text
+from recsys_platform.serving.rollout.store import ChangedMeanwhileError, FileState
+from recsys_platform.serving.routing import Route
+from recsys_platform.serving.routing_files import CanaryFile, routing_of
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from tests.support.commands import said_by
+from tests.support.serving_world import NOW, ServingWorld, make_world
+
+START = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+VISITORS = [f"u{number}" for number in range(20_000)]
+EVENTS = {"errors": 0, "slow": 0}
+GOOD = Observation(Traffic(5_000, EVENTS), Traffic(5_000, EVENTS))
+BAD = Observation(Traffic(100, {"errors": 50, "slow": 0}), Traffic(100, EVENTS))
+QUICK = CanaryPlan(stages=(1, 10, 50, 100), least_minutes=0, tolerated_losses={})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> ServingWorld:
+    made = make_world(tmp_path_factory.mktemp("world"))
+    made.publish(parse_list_rules({}))
+    made.registry.set_alias(CHALLENGER, made.versions["als"], why="a test")
+    return made
+
+
+@pytest.fixture
+def world(made: ServingWorld, tmp_path: Path) -> ServingWorld:
+    """A copy of one world, since each test moves its aliases."""
+    home = tmp_path / "world"
+    shutil.copytree(made.home.parent, home)
+    warehouse = DuckDBWarehouse(home / made.warehouse.path.name)
+    return replace(made, home=home / made.home.name, registry=Registry(home / "models"), warehouse=warehouse)
+
+
+@pytest.fixture
+def settings(world: ServingWorld) -> Settings:
+    return load_settings({"RECSYS_HOME": str(world.home.parent)})
+
+
+@pytest.fixture
+def rollout(settings: Settings) -> Rollout:
+    return replace(rollout_of(settings), plan=QUICK, observe=lambda record, now: GOOD)
+
+
+def seeing(rollout: Rollout, seen: Observation) -> Rollout:
+    return replace(rollout, observe=lambda record, now: seen)
+
+
+def groups_of(record: CanaryRecord) -> Counter[str | None]:
+    return Counter(record.variant_of(visitor) for visitor in VISITORS)
+
+
+def test_a_larger_share_keeps_all_readers_of_the_canary_in(rollout: Rollout) -> None:
+    record = rollout.start("challenger", because="better lists", now=START)
+    assert (record.percent, record.baseline_percent, record.version) == (1, 1, rollout.registry.version_of(CHALLENGER))
+    members: set[str] = set()
+    for _ in range(2):
+        record = rollout.status() or record
+        now_in = {visitor for visitor in VISITORS if record.variant_of(visitor) == CANARY}
+        assert members < now_in
+        assert groups_of(record)[BASELINE] == pytest.approx(len(VISITORS) * record.percent / 100, rel=0.2)
+        members = now_in
+        rollout.step(START)
+
+
+def test_a_good_canary_climbs_goes_into_production_and_leaves_no_route(rollout: Rollout, settings: Settings) -> None:
+    started = rollout.start("challenger", because="better lists", now=START)
+    shares = [rollout.step(START).after for _ in range(4)]
+    assert [each.percent for each in shares if each] == [10, 50, 100, 0]
+    assert rollout.registry.version_of(PRODUCTION) == started.version
+    assert rollout.registry.version_of(CHALLENGER) is None
+    change = rollout.registry.history()[0 if rollout.registry.history()[0].alias == PRODUCTION else 1]
+    assert (change.who, change.why) == ("canary", f"{started.experiment} is complete.")
+    routing = routing_of(settings)
+    routing.refresh()
+    assert (routing.models(), routing.route("u1", "home")) == ((PRODUCTION,), Route())
+    steps = rollout.history.steps()
+    assert steps["percent"].tolist() == [1, 10, 50, 100, 0]
+    assert (steps["changed_by"].iloc[1], steps["status"].iloc[-1]) == ("canary", "complete")
+
+
+def test_what_was_rolled_back_stays_so_for_every_canary_and_the_gate_until_a_person_releases_it(
+    rollout: Rollout,
+) -> None:
+    started = rollout.start("challenger", because="better lists", now=START)
+    done = seeing(rollout, BAD).step(START)
+    assert done.is_rollback
+    assert done.after
+    assert (done.after.percent, done.after.status) == (0, Status.ROLLED_BACK)
+    assert [rollout.step(START).after, rollout.step(START).is_change] == [done.after, False]
+    assert rollout.registry.info(started.version).rolled_back
+    with pytest.raises(RecsysError, match="is rolled back: `recsys canary release"):
+        rollout.start("challenger", because="again", now=START)
+    released = rollout.release("the cache was cold", who="ann", now=START)
+    assert (released.percent, released.status, released.who) == (1, Status.RUNNING, "ann")
+    assert released.experiment == f"{started.experiment}__2"
+    assert not rollout.registry.info(started.version).rolled_back
+
+
+def test_what_a_person_decides_holds_through_all_ticks(rollout: Rollout) -> None:
+    rollout.start("challenger", because="better lists", now=START)
+    pinned = rollout.pin("holidays", who="ann", now=START)
+    for seen in (GOOD, BAD):
+        assert seeing(rollout, seen).step(START).after == pinned
+    stopped = rollout.stop("bad covers", who="bob", now=START)
+    assert (rollout.step(START).after, stopped.percent) == (stopped, 0)
+    with pytest.raises(InputError, match="stopped: only a running one can be pinned"):
+        rollout.pin("no")
+
+
+def test_without_data_it_holds(rollout: Rollout) -> None:
+    def fails(record: CanaryRecord, now: dt.datetime) -> Observation:
+        raise RecsysError("the hub is away")
+
+    rollout.start("challenger", because="better lists", now=START)
+    for observe in (fails, lambda record, now: Observation()):
+        held = replace(rollout, observe=observe).step(START + dt.timedelta(days=1)).after
+        assert held
+        assert (held.percent, held.status) == (1, Status.RUNNING)
+        assert held.reason in ("held: there are no data", "held: 0 of 1000 requests by the canary")
+
+
+def test_a_person_is_not_overwritten_by_a_step_that_began_before(rollout: Rollout) -> None:
+    rollout.start("challenger", because="better lists", now=START)
+
+    def decides_meanwhile(record: CanaryRecord, now: dt.datetime) -> Observation:
+        rollout.stop("wait", who="ann", now=START)
+        return GOOD
+
+    after = replace(rollout, observe=decides_meanwhile).step(START).after
+    assert after
+    assert (after.status, after.who) == (Status.STOPPED, "ann")
+    assert rollout.status() == after
+
+
+def test_newer_versions_of_the_recipe_take_the_place_of_older_ones(rollout: Rollout, world: ServingWorld) -> None:
+    loaded = world.registry.load(world.versions["als"])
+    rollout.start(loaded.info.version, because="better lists", now=START)
+    given = {"params": loaded.manifest["params"], "catalogue_hash": loaded.info.catalogue_hash}
+    newer = world.registry.log("als", loaded.arrays, Provenance(NOW, "data of the next day", "0.1", **given))
+    world.registry.log("als", loaded.arrays, Provenance(NOW, "another catalog", "0.1", params=given["params"]))
+    after = rollout.step(START).after
+    assert after
+    assert (after.version, after.label, after.percent) == (newer, f"als-v{newer}", 10)
+
+
+def test_production_that_a_person_moved_makes_it_wait(rollout: Rollout, world: ServingWorld) -> None:
+    rollout.start("challenger", because="better lists", now=START)
+    world.registry.set_alias(PRODUCTION, world.versions["popularity"], why="a person")
+    after = rollout.step(START).after
+    assert after
+    assert after.percent == 1
+    assert after.reason.startswith("held: production is another recipe, popularity-v")
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [
+        ("production", "is in production already"),
+        ("99", "There is no model version 99"),
+    ],
+)
+def test_what_cannot_be_a_canary_is_told_in_a_sentence(rollout: Rollout, model: str, sentence: str) -> None:
+    with pytest.raises(RecsysError, match=sentence):
+        rollout.start(model, because="no")
+
+
+def test_there_is_one_canary_at_a_time(rollout: Rollout, world: ServingWorld) -> None:
+    rollout.start("challenger", because="better lists", now=START)
+    with pytest.raises(RecsysError, match=r"The canary of als-v\d+ is running: stop it"):
+        rollout.start(world.versions["ease"], because="no")
+    rollout.stop("over", now=START)
+    assert rollout.start(world.versions["ease"], because="the next", now=START).label.startswith("ease")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ([], "must be a mapping"),
+        ({"stage": 1}, "there is no stage"),
+        ({"stages": [5, 1]}, "must be rising percents"),
+        ({"alpha": "much"}, "alpha: "),
+        ({"tolerated_losses": {"clicky": 0.1}}, "tolerated_losses: there is no clicky; known are ctr"),
+        ({"slow_over_ms": 7}, "slow_over_ms must be one of 10"),
+    ],
+)
+def test_a_mistake_in_a_plan_is_told_in_a_sentence(content: Any, sentence: str) -> None:
+    with pytest.raises(RecsysError, match=sentence):
+        parse_plan(content)
+
+
+def test_a_plan_has_defaults(settings: Settings) -> None:
+    assert parse_plan(None) == rollout_of(settings).plan == CanaryPlan()
+    assert parse_plan({"stages": [10, 100], "hard_limits": {}}).stages == (10, 100)
+
+
+def test_a_state_that_cannot_be_read_is_told_in_a_sentence(settings: Settings, rollout: Rollout) -> None:
+    record = rollout.start("challenger", because="better lists", now=START)
+    assert parse_canary(None) is None
+    path = CanaryFile(settings).path
+    path.write_text(record_text(record).replace('"percent": 1', '"percent": 200'), encoding="utf-8")
+    routing = routing_of(settings)
+    routing.refresh()
+    assert "percent: input should be less than or equal to 100" in (routing.error or "")
+    with pytest.raises(RecsysError, match="percent"):
+        rollout.status()
+
+
+def test_of_two_who_write_at_once_one_wins(settings: Settings, rollout: Rollout) -> None:
+    record = rollout.start("challenger", because="better lists", now=START)
+    state, outcomes = FileState(CanaryFile(settings)), []
+
+    def write() -> None:
+        try:
+            state.write(replace(record, revision=record.revision + 1), record)
+            outcomes.append("written")
+        except ChangedMeanwhileError:
+            outcomes.append("changed")
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["changed"] * 3 + ["written"]
+
+
+@pytest.fixture
+def counted(tmp_path: Path) -> AnswerCounts:
+    (tmp_path / "counts").mkdir()
+    return AnswerCounts(EventSpool(tmp_path / "counts", to_hub(FolderHub(tmp_path / "hub"), STREAM)))
+
+
+def test_answers_are_counted_by_minute_and_group_and_land_once(counted: AnswerCounts, tmp_path: Path) -> None:
+    route, other = Route("17", "canary_x", CANARY), Route(PRODUCTION, "canary_x", BASELINE)
+    for number in range(100):
+        at = START + dt.timedelta(seconds=number)
+        counted.add(route, "published" if number % 10 == 0 else "live", at, 0.15, is_error=number % 10 == 0)
+        counted.add(other, "live", at, 0.004, is_error=False)
+    counted.flush()
+    counted.spool.flush()
+    landed = LandedCounts(FolderHub(tmp_path / "hub"))
+    now = dt.datetime.now(dt.UTC)
+    for key in list(landed.hub.objects("engagement_events/")):
+        content = landed.hub.get(key.key)
+        landed.hub.put(f"engagement_events/source=segment/2026/11/22/12/{STREAM}-again.gz", content)
+        landed.hub.put(f"engagement_events/source=segment/2026/11/22/12/{STREAM}-twice.gz", content)
+    found = [each.counts for each in landed.since(START, now)]
+    assert sum(each["answers"] for each in found) == 200
+    assert sum(each["errors"] for each in found) == 10
+    later = [each.counts for each in landed.since(START + dt.timedelta(seconds=1), now)]
+    assert sum(each["answers"] for each in later) == 80
+    slow = [each["answers"] - each["within_100_ms"] for each in found if each["variant"] == CANARY]
+    assert sum(slow) == 100
+
+
+class FailingModel:
+    """A model that breaks for every reader."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("a bad model")
+
+
+def test_a_model_that_fails_is_rolled_back_on_a_running_gateway_by_what_landed(
+    world: ServingWorld, settings: Settings, run_gateway: Any, tmp_path: Path
+) -> None:
+    """Few requests: readers of the canary ask ten times; all others are answered by production, as before."""
+    hub = FolderHub(settings.home / "hub")
+    counts = AnswerCounts(EventSpool(tmp_path / "counts", to_hub(hub, STREAM), flush_seconds=0.1))
+    follower = Follower(world.home, world.registry, routing_of(settings))
+    api = run_gateway(world, follower=follower, counts=counts)
+    plan = replace(QUICK, stages=(20, 50, 100), hard_limit_requests=5)
+    rollout = replace(rollout_of(settings), plan=plan)
+    rollout = replace(rollout, observe=replace(rollout.observe.__self__, plan=plan).observe)  # type: ignore[attr-defined]
+    record = rollout.start("challenger", because="better lists", now=START)
+    follower.refresh()
+    served = follower.served.models[record.version]
+    object.__setattr__(served, "live", FailingModel())
+    readers = [f"u{number:02d}" for number in range(14)]
+    answers = {reader: [api.recommended(reader, k=2 + turn) for turn in range(5)] for reader in readers}
+    shown = {each["variant"] for of_reader in answers.values() for each in of_reader}
+    assert shown == {CANARY, BASELINE, PRODUCTION}
+    for reader, of_reader in answers.items():
+        assert {each["variant"] for each in of_reader} == {record.variant_of(reader) or PRODUCTION}
+        is_canary = record.variant_of(reader) == CANARY
+        assert {each["source"] for each in of_reader} == ({"published"} if is_canary else {"live"})
+    counts.flush()
+    counts.spool.flush()
+    seen = rollout.look()
+    members = sum(record.variant_of(reader) == CANARY for reader in readers)
+    assert seen
+    assert seen.canary.events["errors"] == seen.canary.requests == 5 * members
+    assert seen.baseline.events["errors"] == 0
+    done = rollout.step()
+    assert done.is_rollback
+    follower.refresh()
+    assert {api.recommended(reader, k=9)["variant"] for reader in readers} == {PRODUCTION}
+
+
+def test_commands_start_look_at_pin_stop_and_release_a_canary(world: ServingWorld) -> None:
+    home = world.home.parent
+    assert said_by("canary", home=home) == (
+        0,
+        "There is no canary: `recsys canary start challenger` begins one.",
+    )
+    label = world.registry.info(world.versions["als"]).label
+    code, said = said_by("canary", "start", "challenger", "--because", "better lists", home=home)
+    assert (code, f"{label} is running, 1 % of the visitors, 1 % as baseline better lists (" in said) == (0, True)
+    assert "is pinned" in said_by("canary", "pin", "--because", "holidays", home=home)[1]
+    assert "is pinned" in said_by("canary", "step", home=home)[1]
+    assert "is running, 1 %" in said_by("canary", "release", "--because", "back", home=home)[1]
+    assert "held: 0 of 1000 requests by the canary" in said_by("canary", "step", home=home)[1]
+    assert "is stopped, 0 %" in said_by("canary", "stop", "--because", "bad covers", home=home)[1]
+    code, said = said_by("canary", home=home)
+    assert (code, all(each in said for each in ("better lists", "holidays", "back", "bad covers", "requests"))) == (
+        0,
+        True,
+    )
+    code, said = said_by("canary", "start", world.versions["als"], "--because", "again", home=home)
+    assert (code, said.startswith(f"error: The canary of {label} is stopped: `recsys canary release")) == (1, True)
