@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from recsys_platform.experiments.assignment import Experiment, parse_experiments
+from recsys_platform.experiments.assignment import Experiment
+from recsys_platform.experiments.definitions import parse_experiments
 from recsys_platform.experiments.readouts import read_experiment
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 

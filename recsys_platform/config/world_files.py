@@ -2,7 +2,7 @@
 `shelves.yaml`, `shadow.yaml`, `canary.yaml`.
 
 Belongs here: names and places of these files, which one is in use, copies to edit. Does not: their content, which
-recommender/training/variants.py, recommender/lists/list_rules.py, experiments/assignment.py, serving/destinations/config.py and
+recommender/training/variants.py, recommender/lists/list_rules.py, experiments/definitions.py, serving/destinations/config.py and
 serving/shelves.py, serving/shadow_rule.py, serving/rollout/plan_file.py read.
 """
 

@@ -1,7 +1,7 @@
 """Which model answers a visitor, and which shelves a home page has: by files that are read again within seconds.
 
 Belongs here: keeping what was read fresh, and the last valid of it if it breaks. Does not: the assignment
-(experiments/assignment.py), the files (shelves.py, routing_store.py).
+(experiments/assignment.py), the files (shelves.py, routing_files.py).
 """
 
 import logging
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from recsys_platform.common.errors import RecsysError
-from recsys_platform.experiments.assignment import Experiment, assign
+from recsys_platform.experiments.assignment import HOLDOUT, Experiment, Experiments
+from recsys_platform.experiments.audience import UNKNOWN, Reader
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.rollout.record import CANARY, CanaryRecord
 from recsys_platform.serving.shadow_rule import ShadowRule
@@ -29,6 +30,11 @@ class Route:
     model: str = PRODUCTION
     experiment: str | None = None
     variant: str = PRODUCTION
+
+    @property
+    def is_of_experiment(self) -> bool:
+        """Whether an experiment chose the model; for the holdout none did."""
+        return self.experiment not in (None, HOLDOUT)
 
 
 @dataclass(frozen=True)
@@ -106,21 +112,30 @@ class Routing:
             self._shadow.refresh()
             self._canary.refresh()
 
-    def route(self, visitor: str, surface: str) -> Route:
-        """The route of a visitor on a surface."""
-        found = assign(self._experiments.value, visitor, surface)
+    def route(self, visitor: str, surface: str, reader: Callable[[], Reader] = lambda: UNKNOWN) -> Route:
+        """The route of a visitor on a surface. `reader`: what is known of the visitor, asked only for experiments with an audience."""
+        found = self._all.assign(visitor, surface, reader)
         if found:
             return Route(found.variant.model, found.experiment, found.variant.name)
         canary = self._canary.value
         return _route_of_canary(canary, visitor) if canary and canary.is_live else _PLAIN
 
+    @property
+    def has_experiments(self) -> bool:
+        """Whether visitors may get another route than that of production."""
+        return bool(self._all.running or self._all.holdout)
+
+    @property
+    def _all(self) -> Experiments:
+        value = self._experiments.value
+        return value if isinstance(value, Experiments) else Experiments(value)
+
     def models(self) -> tuple[str, ...]:
         """The aliases and versions that may answer, production first."""
-        named = [variant.model for each in self._experiments.value for variant in each.variants]
         of_shelves = [each.model for each in self.shelves if each.source == "model"]
         of_shadow = [self.shadow.model] if self.shadow else []
         of_canary = [self._canary.value.version] if self._canary.value and self._canary.value.is_live else []
-        return tuple(dict.fromkeys((PRODUCTION, *named, *of_shelves, *of_shadow, *of_canary)))
+        return tuple(dict.fromkeys((PRODUCTION, *self._all.models, *of_shelves, *of_shadow, *of_canary)))
 
 
 _PLAIN = Route()

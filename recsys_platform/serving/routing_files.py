@@ -1,7 +1,7 @@
 """The files by which a world routes: experiments, shelves, shadow traffic, the canary; in its folders, or in Parameter Store.
 
 Belongs here: where they are read from, how often, and what is valid while they cannot be read. Does not: what is in them
-(experiments/assignment.py, shelves.py, shadow_rule.py, rollout/record.py).
+(experiments/definitions.py, shelves.py, shadow_rule.py, rollout/record.py).
 """
 
 import os
@@ -15,7 +15,8 @@ from recsys_platform.common.errors import RecsysError
 from recsys_platform.common.strict_yaml import parse_yaml
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import EXPERIMENTS, SHADOW, SHELVES, world_file
-from recsys_platform.experiments.assignment import Experiment, parse_experiments
+from recsys_platform.experiments.assignment import Experiments
+from recsys_platform.experiments.definitions import parse_experiments
 from recsys_platform.serving.rollout.record import CanaryRecord, parse_canary
 from recsys_platform.serving.routing import First, Routing
 from recsys_platform.serving.shadow_rule import parse_shadow
@@ -43,6 +44,13 @@ class Store(Protocol):
         """The text, None if there is none of that name. Raises RecsysError if the place does not answer."""
 
 
+class WritableStore(Store, Protocol):
+    """A place that keeps texts by name and takes new ones."""
+
+    def put_text(self, name: str, text: str) -> object:
+        """Keep a text under a name. Raises RecsysError if the place does not take it."""
+
+
 class Parse(Protocol[Value]):  # type: ignore[misc]  # it is only given back
     """Validates the content of a file."""
 
@@ -60,16 +68,51 @@ def routing_of(settings: Settings, store: Store | None = None) -> Routing:
     kept = settings.serving_root / "routing"
     of_experiments, of_shelves = Stored(store, kept, experiments), Stored(store, kept, shelves)
     of_shadow, of_canary = Stored(store, kept, shadow), Stored(store, kept, canary, CANARY_SECONDS)
-    first = First(of_experiments.kept() or (), of_shelves.kept() or (), of_shadow.kept(), of_canary.kept())
+    first = First(of_experiments.kept() or Experiments(), of_shelves.kept() or (), of_shadow.kept(), of_canary.kept())
     return Routing(of_experiments, of_shelves, of_shadow, of_canary, first=first)
 
 
-def experiments_of(settings: Settings, store: Store | None = None) -> tuple[Experiment, ...]:
+def experiments_of(settings: Settings, store: Store | None = None) -> Experiments:
     """The experiments of a world as they are now. `store`: by default that of the settings. Raises RecsysError."""
-    file: RoutingFile[tuple[Experiment, ...]] = _file(settings, EXPERIMENTS, _parse_experiments)
+    file: RoutingFile[Experiments] = _file(settings, EXPERIMENTS, _parse_experiments)
     store = store or store_of(settings)
     text = store.text_of(file.name) if store else None
     return file.read() if text is None else file.parsed(text, f"{file.name} in the store")
+
+
+class ExperimentsFile:
+    """The text of the experiments of a world, to be edited: a parameter if the settings name a store, else the file of the world."""
+
+    def __init__(self, settings: Settings, store: WritableStore | None = None) -> None:
+        """`store`: by default that of the settings."""
+        self._store = store or store_of(settings)
+        self._path, self._own = world_file(settings, EXPERIMENTS), settings.config_folder / EXPERIMENTS
+        self.where = f"{EXPERIMENTS} in the store" if self._store else str(self._path)
+
+    def read(self) -> str:
+        """The text; that of the file where the store has none. Raises RecsysError."""
+        kept = self._store.text_of(EXPERIMENTS) if self._store else None
+        return _text_in(self._path) if kept is None else kept
+
+    def write(self, text: str) -> None:
+        """Replace the text at once: gateways never read a half of it. Raises RecsysError."""
+        if self._store:
+            self._store.put_text(EXPERIMENTS, text)
+            return
+        draft = self._own.with_name(f".{self._own.name}.{os.getpid()}")
+        try:
+            draft.write_text(text, encoding="utf-8")
+            os.replace(draft, self._own)
+        except OSError as error:
+            draft.unlink(missing_ok=True)
+            raise RoutingFileError(f"{self._own} cannot be written: {error.strerror}.") from error
+
+
+def _text_in(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RoutingFileError(f"{path} cannot be read: {error}.") from error
 
 
 def _parse_experiments(content: Any, *, where: str) -> Any:
@@ -95,11 +138,7 @@ class RoutingFile(Generic[Value]):
     def read(self) -> Value:
         """The value in the world's configuration folder. Raises RecsysError."""
         path = world_file(self._settings, self.name)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RoutingFileError(f"{path} cannot be read: {error}.") from error
-        return self.parsed(text, str(path))
+        return self.parsed(_text_in(path), str(path))
 
     def parsed(self, text: str, where: str) -> Value:
         """The value of a text. Raises RecsysError."""

@@ -1,6 +1,6 @@
 """Files of routing in SSM Parameter Store: one parameter each, below a path.
 
-Belongs here: asking AWS, for a moment. Does not: what is done while it does not answer (routing_files.py). Imports boto3.
+Belongs here: reading and writing in AWS. Does not: what is done while it does not answer (routing_files.py). Imports boto3.
 """
 
 import os
@@ -47,10 +47,12 @@ class ParameterStore:
         return str(found["Value"]), int(found["Version"])
 
     def put_text(self, name: str, text: str) -> int:
-        """Write a parameter; its version."""
+        """Write a parameter, an advanced one if the text is longer than 4 kB; its version."""
         place = f"{self._path}/{name}"
         with translate_aws_errors(f"write {place}"):
-            done = self._own_client().put_parameter(Name=place, Value=text, Type="String", Overwrite=True)
+            done = self._own_client().put_parameter(
+                Name=place, Value=text, Type="String", Overwrite=True, Tier="Intelligent-Tiering"
+            )
         return int(done["Version"])
 
     def _own_client(self) -> Any:

@@ -37,6 +37,12 @@ TABLES = {
         step_id varchar not null, experiment varchar not null, version varchar not null, label varchar not null,
         stage integer not null, percent integer not null, status varchar not null, reason varchar not null,
         changed_by varchar not null, changed_at timestamp not null""",
+    "ops.experiment_changes": """
+        change_id varchar not null, changed_at timestamp not null, changed_by varchar not null, experiment varchar not null,
+        action varchar not null, reason varchar not null, state_before varchar, state_after varchar not null""",
+    "ops.experiment_ranges": """
+        experiment varchar not null, variant varchar not null, salt varchar not null, first_bucket integer not null,
+        last_bucket integer not null, valid_from timestamp, valid_to timestamp""",
 }
 ADDED_COLUMNS = (
     ("raw.rejected_records", "corrected_by varchar"),

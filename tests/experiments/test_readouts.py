@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from recsys_platform.common.errors import InputError
-from recsys_platform.experiments.assignment import Experiment, parse_experiments
+from recsys_platform.experiments.assignment import Experiment
+from recsys_platform.experiments.definitions import parse_experiments
 from recsys_platform.experiments.readouts import measure, read_experiment
 from recsys_platform.experiments.statistics.decision import Verdict
 from recsys_platform.experiments.statistics.sums import Sums, reader_sums

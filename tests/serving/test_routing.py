@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from recsys_platform.experiments.assignment import BUCKETS, ExperimentsError, assign, bucket, parse_experiments
+from recsys_platform.experiments.buckets import BUCKETS, bucket
+from recsys_platform.experiments.definitions import ExperimentsError, parse_experiments
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.routing import Route, Routing
 from tests.support.serving_world import Running, ServingWorld, landed_lines
@@ -84,10 +85,10 @@ def test_between_two_variants_no_more_visitors_move_than_must(before: int, after
 
 def test_a_surface_has_at_most_one_experiment() -> None:
     two = experiment(surfaces=["home"]) | {"other": experiment(surfaces=["email"])["trial"]}
-    home, email = parse_experiments(two)
-    assert assign((home, email), "u1", "home").experiment == "trial"  # type: ignore[union-attr]
-    assert assign((home, email), "u1", "email").experiment == "other"  # type: ignore[union-attr]
-    assert assign((home, email), "u1", "search") is None
+    both = parse_experiments(two)
+    assert both.assign("u1", "home").experiment == "trial"  # type: ignore[union-attr]
+    assert both.assign("u1", "email").experiment == "other"  # type: ignore[union-attr]
+    assert both.assign("u1", "search") is None
 
 
 def planned(**more: Any) -> Any:

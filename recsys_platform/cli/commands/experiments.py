@@ -1,10 +1,11 @@
-"""`recsys experiments`: plan and read experiments."""
+"""`recsys experiments`: plan and read experiments; changing them is in experiment_changes.py."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recsys_platform.cli.commands.experiment_changes import history, ramp, start, stop
 from recsys_platform.cli.console import OUT
 from recsys_platform.common.errors import InputError, WarehouseHeldError
 from recsys_platform.config.factories import reading_copy_of, warehouse_of
@@ -13,12 +14,14 @@ from recsys_platform.config.settings import load_settings
 if TYPE_CHECKING:  # imports numpy and scipy
     from recsys_platform.experiments.statistics.planning import Baseline
 
-experiments = typer.Typer(help="Plan and read experiments.", no_args_is_help=True)
+experiments = typer.Typer(help="Plan, start, ramp, stop and read experiments.", no_args_is_help=True)
+for command in (start, ramp, stop, history):
+    experiments.command()(command)
 
 
 @experiments.callback()
 def _experiments() -> None:
-    """Plan and read experiments."""
+    """Plan, start, ramp, stop and read experiments."""
 
 
 @experiments.command()
@@ -64,7 +67,7 @@ def plan(
 
 @experiments.command("list")
 def list_experiments() -> None:
-    """Show the experiments of `experiments.yaml`: variants, days, metrics."""
+    """Show the experiments of `experiments.yaml`: status, variants, layer, days, metrics."""
     from recsys_platform.cli.output.experiments import print_experiments
     from recsys_platform.serving.routing_files import experiments_of
 
@@ -75,18 +78,16 @@ def list_experiments() -> None:
 def read(name: Annotated[str, typer.Argument(help="An experiment of `experiments.yaml` with a `plan`.")]) -> None:
     """Show what an experiment has found until the last day that is over, and what to do."""
     from recsys_platform.cli.output.experiments import print_report
+    from recsys_platform.experiments.definitions import experiment_named
     from recsys_platform.experiments.readouts import read_experiment
     from recsys_platform.serving.routing_files import experiments_of
 
     settings = load_settings()
-    by_name = {each.name: each for each in experiments_of(settings)}
-    if name not in by_name:
-        known = f"name one of {', '.join(by_name)}" if by_name else "experiments.yaml has none"
-        raise InputError(f"There is no experiment {name}: {known}.")
+    experiment = experiment_named(experiments_of(settings), name)
     try:
-        report = read_experiment(warehouse_of(settings), by_name[name])
+        report = read_experiment(warehouse_of(settings), experiment)
     except WarehouseHeldError:
-        report = read_experiment(reading_copy_of(settings), by_name[name])
+        report = read_experiment(reading_copy_of(settings), experiment)
     print_report(OUT, report)
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.experiments.assignment import Experiment
+from recsys_platform.experiments.assignment import Experiment, Experiments
+from recsys_platform.experiments.changes import Change, State
 from recsys_platform.experiments.readouts import ExperimentReport, reading_rows
 from recsys_platform.experiments.statistics.planning import (
     Baseline,
@@ -31,15 +33,20 @@ def print_plan(out: Console, baseline: Baseline, lift: float, planned: Duration,
     out.print(table)
 
 
-def print_experiments(out: Console, experiments: Sequence[Experiment]) -> None:
-    """Print a row for each experiment."""
+def print_experiments(out: Console, experiments: Experiments) -> None:
+    """Print a row for each experiment, and the holdout."""
+    if experiments.holdout:
+        out.print(f"holdout: {experiments.holdout.percent:g} % of the visitors are in no experiment.")
     if not experiments:
         out.print("experiments.yaml has no experiment.")
         return
-    table = Table("experiment", "variants", "surfaces", "days", "primary metrics", "guardrails", box=None)
+    table = Table(
+        "experiment", "status", "variants", "layer", "surfaces", "days", "primary metrics", "guardrails", box=None
+    )
     for each in experiments:
         variants = ", ".join(f"{variant.name} {variant.weight:g} %" for variant in each.variants)
-        table.add_row(each.name, variants, ", ".join(each.surfaces) or "all", *_plan_cells(each))
+        surfaces = ", ".join(each.surfaces) or "all"
+        table.add_row(each.name, each.status, variants, each.layer, surfaces, *_plan_cells(each))
     out.print(table)
 
 
@@ -48,6 +55,38 @@ def _plan_cells(experiment: Experiment) -> tuple[str, str, str]:
     if plan is None:
         return "no plan", "", ""
     return f"{plan.starts_on} to {plan.last_day}", ", ".join(plan.primary), ", ".join(plan.guardrails)
+
+
+def print_change(out: Console, change: Change, experiment: Experiment) -> None:
+    """Print what a command has changed, and what is to be known of it."""
+    weights = ", ".join(f"{variant.name} {variant.weight:g} %" for variant in experiment.variants)
+    text = f"{change.experiment} is {change.action}: {weights}. Gateways follow within seconds."
+    if change.action == "stopped":
+        text = f"{change.experiment} is stopped: gateways send its visitors back to production within seconds."
+    out.print(escape(text), soft_wrap=True)
+    if change.action == "started" and experiment.plan is None:
+        out.print(f"{change.experiment} has no plan: nothing says how it is to be judged.", soft_wrap=True)
+
+
+def print_changes(out: Console, changes: Sequence[Change], name: str | None) -> None:
+    """Print a row for each change, oldest first."""
+    if not changes:
+        out.print(
+            f"{name or 'No experiment'} was {'never' if name else 'ever'} started, ramped or stopped by a command."
+        )
+        return
+    table = Table("when (UTC)", "who", "experiment", "what", "weights before", "weights after", "why", box=None)
+    for each in changes:
+        states = (_weights_cell(each.before), _weights_cell(each.after))
+        row = (f"{each.at:%Y-%m-%d %H:%M}", each.who, each.experiment, each.action, *states, each.why)
+        table.add_row(*map(escape, row))
+    out.print(table)
+
+
+def _weights_cell(state: State | None) -> str:
+    if state is None or not state.is_running:
+        return "no visitors"
+    return ", ".join(f"{name} {weight:g} %" for name, weight in state.weights.items())
 
 
 def print_report(out: Console, report: ExperimentReport) -> None:

@@ -36,7 +36,9 @@ def experiments_readout(
     warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
     """Read every experiment with a plan: lifts with intervals that hold on all days, health, and the verdict in one sentence."""
-    reports = [read_experiment(warehouse, each) for each in experiments_of(settings) if each.plan]
+    reports = [
+        read_experiment(warehouse, each) for each in experiments_of(settings) if each.plan and each.status != "draft"
+    ]
     metadata: dict[str, Any] = {"experiments": len(reports)}
     for report in reports:
         metadata |= _report_metadata(report)

@@ -13,7 +13,8 @@ from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationEr
 from pydantic.dataclasses import dataclass
 
 from recsys_platform.common.errors import RecsysError
-from recsys_platform.experiments.assignment import BUCKETS, Name, bucket
+from recsys_platform.experiments.assignment import Name
+from recsys_platform.experiments.buckets import BUCKETS, bucket
 from recsys_platform.experiments.canary import CanaryPlan, CanaryState, Status
 from recsys_platform.recommender.registry.versions import VersionInfo
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from snowflake.connector import connect
 
-from recsys_platform.experiments.assignment import parse_experiments
+from recsys_platform.experiments.definitions import parse_experiments
 from recsys_platform.experiments.readouts import measure, read_experiment
 from recsys_platform.experiments.statistics.sums import Sums
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse

@@ -1,0 +1,229 @@
+"""The audit of experiments, `ops.experiment_changes`: who changed what, when and why; and what an experiment was at any time.
+
+Belongs here: the rows, the states of an experiment over time, its weights by day, the table of ranges. Does not: changing an
+experiment (lifecycle.py).
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from recsys_platform.experiments.assignment import HOLDOUT, Experiment, Experiments
+from recsys_platform.experiments.buckets import parse_ranges, text_of
+from recsys_platform.warehouse.port import Warehouse
+
+CHANGES, RANGES = "ops.experiment_changes", "ops.experiment_ranges"
+Action = Literal["started", "stopped", "ramped"]
+_DAY = dt.timedelta(days=1)
+_READ = f"""
+    select change_id, changed_at, changed_by, experiment, action, reason, state_before, state_after
+    from {CHANGES} order by changed_at, change_id"""
+_IS_THERE = """
+    select count(*) as tables from information_schema.tables
+    where lower(table_schema) = 'ops' and lower(table_name) = 'experiment_changes'"""
+
+
+@dataclass(frozen=True)
+class VariantState:
+    """What may change of a variant, and its model. `buckets`: those that it owns, such as `0-999`, whether the file says so or not."""
+
+    model: str
+    weight: float
+    buckets: str
+
+
+@dataclass(frozen=True)
+class State:
+    """An experiment as it was at some time. `salt`: of its buckets."""
+
+    status: str
+    salt: str
+    variants: Mapping[str, VariantState]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights by variant, in percent; nothing while the experiment has no visitors."""
+        return {name: each.weight if self.is_running else 0.0 for name, each in self.variants.items()}
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it had visitors."""
+        return self.status == "running"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of an experiment. `at`: UTC, naive. `before`: None if nothing is known of it."""
+
+    change_id: str
+    at: dt.datetime
+    who: str
+    experiment: str
+    action: Action
+    why: str
+    before: State | None
+    after: State
+
+
+@dataclass(frozen=True)
+class Period:
+    """A time in which an experiment did not change; `since` and `until` are None where no change is known."""
+
+    since: dt.datetime | None
+    until: dt.datetime | None
+    state: State
+
+
+def state_of(experiment: Experiment) -> State:
+    """The state of an experiment as its file has it."""
+    owned = {
+        index: text_of((start, end) for owner, start, end in experiment.ranges if owner == index)
+        for index in range(len(experiment.variants))
+    }
+    variants = {
+        each.name: VariantState(each.model, each.weight, owned[index]) for index, each in enumerate(experiment.variants)
+    }
+    return State(experiment.status, experiment.bucket_salt, variants)
+
+
+def store_change(warehouse: Warehouse, change: Change) -> None:
+    """Add a change to the audit."""
+    row = {
+        "change_id": change.change_id,
+        "changed_at": change.at,
+        "changed_by": change.who,
+        "experiment": change.experiment,
+        "action": change.action,
+        "reason": change.why,
+        "state_before": json.dumps(asdict(change.before)) if change.before else None,
+        "state_after": json.dumps(asdict(change.after)),
+    }
+    table = pa.Table.from_pylist([row], schema=_CHANGES_SCHEMA)
+    warehouse.replace_rows(CHANGES, table, key="change_id", values=[change.change_id])
+
+
+def remove_change(warehouse: Warehouse, change: Change) -> None:
+    """Take back a change that did not come about."""
+    warehouse.replace_rows(CHANGES, None, key="change_id", values=[change.change_id])
+
+
+def changes_in(warehouse: Warehouse) -> list[Change]:
+    """All changes, oldest first; none in a warehouse of an earlier release."""
+    if not warehouse.frame(_IS_THERE)["tables"][0].as_py():
+        return []
+    return [_change_of(row) for row in warehouse.frame(_READ).to_pylist()]
+
+
+def _change_of(row: Mapping[str, Any]) -> Change:
+    return Change(
+        change_id=row["change_id"],
+        at=row["changed_at"],
+        who=row["changed_by"],
+        experiment=row["experiment"],
+        action=row["action"],
+        why=row["reason"],
+        before=_state_in(row["state_before"]) if row["state_before"] else None,
+        after=_state_in(row["state_after"]),
+    )
+
+
+def _state_in(text: str) -> State:
+    content = json.loads(text)
+    variants = {name: VariantState(**each) for name, each in content["variants"].items()}
+    return State(content["status"], content["salt"], variants)
+
+
+def periods_of(experiment: Experiment, changes: Iterable[Change]) -> list[Period]:
+    """Return what an experiment was from when to when, oldest first; the last state is that of its file.
+
+    What was edited by hand has no time: it counts from the last change on.
+    """
+    own = [each for each in changes if each.experiment == experiment.name]
+    states = [own[0].before if own else None, *(each.after for each in own)]
+    times = [None, *(each.at for each in own), None]
+    states[-1] = state_of(experiment)
+    return [Period(since, until, state) for state, (since, until) in zip(states, pairwise(times), strict=True) if state]
+
+
+def weights_by_day(
+    experiment: Experiment, changes: Iterable[Change], days: Sequence[dt.date]
+) -> dict[dt.date, dict[str, float]]:
+    """Return the weights (percent) that the variants had on each day: the mean over the time of that day in which it had visitors.
+
+    The readers who are answered on a day are dealt by these weights. Those who are answered for the first time are not, after a change
+    of some variants only: a variant that grows gets readers who had come before.
+    """
+    periods = [each for each in periods_of(experiment, changes) if each.state.is_running]
+    return {day: _mean_weights(experiment, periods, dt.datetime.combine(day, dt.time())) for day in days}
+
+
+def _mean_weights(experiment: Experiment, periods: Iterable[Period], start: dt.datetime) -> dict[str, float]:
+    end = start + _DAY
+    shares = [(min(each.until or end, end) - max(each.since or start, start), each.state.weights) for each in periods]
+    known = [(span.total_seconds(), weights) for span, weights in shares if span > dt.timedelta()]
+    total = sum(seconds for seconds, _ in known)
+    return {
+        variant.name: sum(seconds * weights.get(variant.name, 0.0) for seconds, weights in known) / total
+        if total
+        else 0.0
+        for variant in experiment.variants
+    }
+
+
+def store_ranges(warehouse: Warehouse, experiments: Experiments, changes: Sequence[Change]) -> None:
+    """Write the buckets of all variants, over time, where SQL reads them."""
+    rows = [row for each in experiments for row in _range_rows(each, changes)]
+    if experiments.holdout:
+        held = {"experiment": HOLDOUT, "variant": HOLDOUT, "salt": experiments.holdout.salt, "first_bucket": 0}
+        rows.append(held | {"last_bucket": experiments.holdout.end - 1, "valid_from": None, "valid_to": None})
+    table = pa.Table.from_pylist(rows, schema=_RANGES_SCHEMA) if rows else None
+    known = warehouse.frame(f"select distinct experiment from {RANGES}")["experiment"].to_pylist()
+    warehouse.replace_rows(
+        RANGES, table, key="experiment", values=[*known, *(each.name for each in experiments), HOLDOUT]
+    )
+
+
+def _range_rows(experiment: Experiment, changes: Sequence[Change]) -> Iterator[dict[str, Any]]:
+    for period in periods_of(experiment, changes):
+        if period.state.is_running:
+            for name, variant in period.state.variants.items():
+                for start, end in parse_ranges(variant.buckets):
+                    yield {
+                        "experiment": experiment.name,
+                        "variant": name,
+                        "salt": period.state.salt,
+                        "first_bucket": start,
+                        "last_bucket": end - 1,
+                        "valid_from": period.since,
+                        "valid_to": period.until,
+                    }
+
+
+_CHANGES_SCHEMA = pa.schema(
+    [
+        ("change_id", pa.string()),
+        ("changed_at", pa.timestamp("us")),
+        ("changed_by", pa.string()),
+        ("experiment", pa.string()),
+        ("action", pa.string()),
+        ("reason", pa.string()),
+        ("state_before", pa.string()),
+        ("state_after", pa.string()),
+    ]
+)
+_RANGES_SCHEMA = pa.schema(
+    [
+        ("experiment", pa.string()),
+        ("variant", pa.string()),
+        ("salt", pa.string()),
+        ("first_bucket", pa.int32()),
+        ("last_bucket", pa.int32()),
+        ("valid_from", pa.timestamp("us")),
+        ("valid_to", pa.timestamp("us")),
+    ]
+)

@@ -1,0 +1,260 @@
+"""An experiment is started, ramped and stopped: the file keeps its comments, the audit has every change, mistakes are one sentence."""
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recsys_platform.common.errors import InputError, RecsysError
+from recsys_platform.common.strict_yaml import parse_yaml
+from recsys_platform.experiments.assignment import Experiment, Experiments
+from recsys_platform.experiments.changes import Change, changes_in, state_of, weights_by_day
+from recsys_platform.experiments.definitions import experiment_named, parse_experiments
+from recsys_platform.experiments.lifecycle import Edit, apply_edit, ramp, start, stop
+from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+
+MODELS = {"production", "challenger", "17"}
+NOW = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
+TEXT = """\
+# Who sees what. Ask ann before you change it.
+new_blend:                          # the one of the autumn
+  hypothesis: readers click more on the lists of the challenger
+  surfaces: [home.for_you]
+  status: draft                     # until the lists are checked
+  variants:
+    control: {model: production, weight: 1}
+    treatment: {model: challenger, weight: 1}   # candidate of November
+  plan: {starts_on: 2026-11-02, days: 14, primary: {ctr: 0.02}}
+
+# The next one waits for the designers.
+big_covers:
+  hypothesis: large covers are clicked more
+  surfaces: [home.new]
+  layer: covers
+  variants:
+    small:
+      model: production
+      weight: 20
+    large:
+      model: "17"
+      weight: 20
+
+no_idea:
+  status: draft
+  variants: {one: {model: production, weight: 5}, two: {model: nowhere, weight: 5}}
+old:
+  status: stopped
+  stopped_at: 2026-10-01 08:30:00+00:00
+  surfaces: [email]
+  variants: {one: {model: production, weight: 50}}
+"""
+
+
+def content_of(text: str) -> Experiments:
+    return parse_experiments(parse_yaml(text))
+
+
+def named(text: str, name: str) -> Experiment:
+    return experiment_named(content_of(text), name)
+
+
+def comments(text: str) -> list[str]:
+    return [line.partition("#")[2] for line in text.splitlines() if "#" in line]
+
+
+def test_a_draft_starts_and_the_file_keeps_its_comments_and_its_order() -> None:
+    edit = start(TEXT, "new_blend", models=MODELS, now=NOW)
+    found = named(edit.text, "new_blend")
+    assert (found.status, found.started_at, found.definition) == ("running", NOW, edit.after.definition)
+    assert comments(edit.text) == comments(TEXT)
+    assert list(parse_yaml(edit.text)) == list(parse_yaml(TEXT))
+    changed = set(edit.text.splitlines()) ^ set(TEXT.splitlines())
+    assert {line.split(":")[0].strip() for line in changed} == {"status", "started_at", "definition", "plan"}
+    assert "status: running" in edit.text
+    assert str(found.plan and found.plan.starts_on) == "2026-11-29"  # it could not begin before
+
+
+def test_a_ramp_changes_the_weights_alone_and_moves_only_visitors_from_outside() -> None:
+    text = start(TEXT, "new_blend", models=MODELS, now=NOW).text
+    edit = ramp(text, "new_blend", ["25"], models=MODELS)
+    before, after = named(text, "new_blend"), named(edit.text, "new_blend")
+    assert [each.weight for each in after.variants] == [25, 25]
+    assert comments(edit.text) == comments(TEXT)
+    assert [each.buckets for each in after.variants] == ["", ""]  # the weights alone say the same
+    inside = [unit for unit in UNITS if before.variant_of(unit)]
+    assert len(inside) > 20
+    assert [variant_name(before, unit) for unit in inside] == [variant_name(after, unit) for unit in inside]
+
+
+UNITS = [f"u{number}" for number in range(3_000)]
+
+
+def variant_name(experiment: Experiment, unit: str) -> str | None:
+    found = experiment.variant_of(unit)
+    return found.name if found else None
+
+
+def test_one_variant_of_a_layer_is_ramped_and_all_of_the_layer_get_their_buckets_written_down() -> None:
+    more = "small_covers:\n  layer: covers\n  surfaces: [home.new]\n  variants: {tiny: {model: '17', weight: 10}}\n"
+    edit = ramp(TEXT + more, "big_covers", ["large=30", "small=20"], models=MODELS)
+    found = content_of(edit.text)
+    (other,) = experiment_named(found, "small_covers").variants
+    assert other.buckets == "4000-4999"  # where it was
+    small, large = experiment_named(found, "big_covers").variants
+    assert (small.buckets, large.buckets) == ("0-1999", "2000-3999 5000-5999")
+    stopped = stop(edit.text, "big_covers", now=NOW)
+    assert experiment_named(content_of(stopped.text), "small_covers").variants == (other,)
+    again = ramp(edit.text, "big_covers", ["large=10"], models=MODELS)
+    assert named(again.text, "big_covers").variants[1].buckets == "2000-2999"
+
+
+def test_a_stopped_experiment_has_no_visitors_and_its_plan_ends() -> None:
+    text = start(TEXT, "new_blend", models=MODELS, now=NOW).text
+    edit = stop(text, "new_blend", now=NOW + dt.timedelta(days=3, hours=1))
+    found = named(edit.text, "new_blend")
+    assert (found.is_running, str(found.plan and found.plan.stopped_on)) == (False, "2026-12-02")
+    assert content_of(edit.text).assign("u1", "home.for_you") is None
+    assert comments(edit.text) == comments(TEXT)
+
+
+Act = Callable[[str], Edit]
+
+
+def starts(name: str, *, models: set[str] = MODELS, moved: str = "home.for_you") -> Act:
+    return lambda text: start(text.replace("home.new]", f"{moved}]"), name, models=models, now=NOW)
+
+
+def stops(name: str) -> Act:
+    return lambda text: stop(text, name, now=NOW)
+
+
+def ramps(name: str, *percents: str, models: set[str] = MODELS) -> Act:
+    return lambda text: ramp(text, name, percents, models=models)
+
+
+REFUSED = {
+    "start of nothing": (starts("none"), "There is no experiment none: name one of new_blend, big_covers"),
+    "start of a running one": (starts("big_covers"), "big_covers runs already: a draft has `status: draft`"),
+    "start of a stopped one": (starts("old"), r"old was stopped \(since 2026-10-01 08:30 UTC\) and cannot start again"),
+    "start without a hypothesis": (starts("no_idea"), "no_idea has no `hypothesis`"),
+    "start without the model": (
+        starts("new_blend", models={"production"}),
+        "treatment of new_blend names the model challenger, which is neither an alias nor a version",
+    ),
+    "start on a taken surface": (starts("new_blend"), "new_blend and big_covers share the surface home.for_you"),
+    "stop of a draft": (stops("new_blend"), "new_blend has not started"),
+    "stop of a stopped one": (stops("old"), r"old was stopped \(since 2026-10-01 08:30 UTC\): copy it"),
+    "ramp of a draft": (ramps("new_blend", "5"), "new_blend has not started"),
+    "ramp without the model": (
+        ramps("big_covers", "5", models={"production"}),
+        "large of big_covers names the model 17",
+    ),
+    "ramp to what it has": (ramps("big_covers", "20"), "big_covers has these weights already"),
+    "ramp of an unknown variant": (ramps("big_covers", "huge=5"), "has no variant huge: name one of small, large"),
+    "ramp above all": (ramps("big_covers", "60"), "would have 120 % together: at most 100"),
+    "ramp to nothing": (ramps("big_covers", "0"), "small cannot have 0 % of the visitors"),
+    "ramp to a part of a bucket": (ramps("big_covers", "small=0.015"), "a hundredth of a percent is the finest step"),
+    "ramp in words": (ramps("big_covers", "half"), "'half' is not a number"),
+    "ramp by two numbers": (ramps("big_covers", "5", "6"), "one percent for all variants, or VARIANT=PERCENT"),
+    "a file that is no YAML": (lambda text: stop("a: [", "a", now=NOW), "experiments.yaml cannot be read"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_done_is_told_in_one_sentence(what: str) -> None:
+    act, said = REFUSED[what]
+    with pytest.raises(RecsysError, match=said) as told:
+        act(TEXT)
+    assert str(told.value).endswith(".")
+
+
+class Kept:
+    """A file in memory, which may refuse."""
+
+    def __init__(self, text: str = TEXT, *, refuses: bool = False) -> None:
+        self.text, self.refuses = text, refuses
+
+    def read(self) -> str:
+        return self.text
+
+    def write(self, text: str) -> None:
+        if self.refuses:
+            raise RecsysError("It cannot be written.")
+        self.text = text
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> DuckDBWarehouse:
+    return DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+
+
+def apply(edit: Edit, file: Kept, warehouse: DuckDBWarehouse, at: dt.datetime = NOW) -> Change:
+    return apply_edit(edit, file, warehouse, who="ann", why="it is time", now=at)
+
+
+def test_every_change_is_in_the_audit_with_who_when_why_before_and_after(warehouse: DuckDBWarehouse) -> None:
+    file = Kept()
+    apply(start(file.text, "new_blend", models=MODELS, now=NOW), file, warehouse)
+    apply(ramp(file.text, "new_blend", ["5"], models=MODELS), file, warehouse, NOW + dt.timedelta(hours=1))
+    apply(stop(file.text, "new_blend", now=NOW), file, warehouse, NOW + dt.timedelta(hours=2))
+    changes = changes_in(warehouse)
+    assert [(each.action, each.at.hour, each.who, each.why) for each in changes] == [
+        ("started", 12, "ann", "it is time"),
+        ("ramped", 13, "ann", "it is time"),
+        ("stopped", 14, "ann", "it is time"),
+    ]
+    assert [change.before for change in changes[1:]] == [change.after for change in changes[:-1]]
+    assert [sum(change.after.weights.values()) for change in changes] == [2, 10, 0]
+    assert changes[-1].after == state_of(named(file.text, "new_blend"))
+    ranges = warehouse.frame(
+        "select experiment, variant, valid_to is null as is_open from ops.experiment_ranges order by all"
+    )
+    assert {row["experiment"]: row["is_open"] for row in ranges.to_pylist()} == {"big_covers": True, "new_blend": False}
+
+
+def test_a_file_that_cannot_be_written_leaves_no_trace_in_the_audit(warehouse: DuckDBWarehouse) -> None:
+    file = Kept(refuses=True)
+    with pytest.raises(RecsysError, match="cannot be written"):
+        apply(start(TEXT, "new_blend", models=MODELS, now=NOW), file, warehouse)
+    assert (file.text, changes_in(warehouse)) == (TEXT, [])
+
+
+def test_a_file_that_somebody_else_changed_meanwhile_is_left_alone(warehouse: DuckDBWarehouse) -> None:
+    file = Kept()
+    edit = start(TEXT, "new_blend", models=MODELS, now=NOW)
+    file.text = f"{TEXT}# of bob\n"
+    with pytest.raises(InputError, match="was changed meanwhile"):
+        apply(edit, file, warehouse)
+    assert changes_in(warehouse) == []
+
+
+def change(action: str, at: str, before: dict[str, Any], after: dict[str, Any]) -> Change:
+    states = (state_of(of_weights(**each)) for each in (before, after))
+    return Change(at, dt.datetime.fromisoformat(at), "ann", "trial", action, "", *states)  # type: ignore[arg-type]
+
+
+def of_weights(status: str = "running", **weights: float) -> Experiment:
+    variants = {name: {"model": "production", "weight": weight} for name, weight in weights.items()}
+    return parse_experiments({"trial": {"variants": variants, "status": status}})[0]
+
+
+def test_the_weights_of_a_day_are_the_mean_over_the_time_with_visitors() -> None:
+    changes = [
+        change("started", "2026-11-02T12:00", {"status": "draft", "a": 10, "b": 2}, {"a": 10, "b": 2}),
+        change("ramped", "2026-11-04T18:00", {"a": 10, "b": 2}, {"a": 10, "b": 10}),
+        change("stopped", "2026-11-06T06:00", {"a": 10, "b": 10}, {"status": "stopped", "a": 10, "b": 10}),
+    ]
+    days = [dt.date(2026, 11, day) for day in range(1, 8)]
+    found = weights_by_day(of_weights("stopped", a=10, b=10), changes, days)
+    assert [found[day] for day in days] == [
+        {"a": 0, "b": 0},
+        {"a": 10, "b": 2},
+        {"a": 10, "b": 2},
+        {"a": 10, "b": 4},
+        {"a": 10, "b": 10},
+        {"a": 10, "b": 10},
+        {"a": 0, "b": 0},
+    ]
+    assert weights_by_day(of_weights(a=3, b=4), [], days[:1]) == {days[0]: {"a": 3, "b": 4}}
