@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from recsys_platform.common.errors import PublishError
+from recsys_platform.common.sql_files import read_sql
 from recsys_platform.recommender.data.interactions import build_dataset
 from recsys_platform.recommender.data.training_data import loaded_to
 from recsys_platform.recommender.lists.list_rules import ListRules
@@ -50,6 +51,7 @@ _EVENT_IDS = """
     where source = ? and loaded_at <= cast(? as timestamp) and loaded_at > cast(? as timestamp)
         and user_id is not null and book_id is not null and event_name in ({names})
     order by event_id"""
+_UNITS = read_sql("recsys_platform.serving", "units_of_readers")
 _ALIASES_OF_READERS = "select previous_id, user_id from intermediate.int_user_aliases order by previous_id"
 
 
@@ -82,7 +84,7 @@ def write_serving_files(
 
 
 def loaded_events(warehouse: Warehouse, built_to: dt.datetime, signals: Signals) -> LoadedEvents:
-    """The newest events behind the marts, and the ids of readers that were joined.
+    """The newest events behind the marts, the ids of readers that were joined, and the units of experiments.
 
     The warehouse may be newer than the marts, so only events up to their load are taken: one too many would be lost until the next
     snapshot, one too few is merged once more, which changes nothing.
@@ -90,12 +92,13 @@ def loaded_events(warehouse: Warehouse, built_to: dt.datetime, signals: Signals)
     since, names = built_to - dt.timedelta(days=EVENT_DAYS), signals.names_that_change_lists()
     sql = _EVENT_IDS.replace("{names}", ", ".join("?" * len(names)))
     found = warehouse.frame(sql, [TRACKER, built_to.isoformat(" "), since.isoformat(" "), *names])
-    aliases = warehouse.frame(_ALIASES_OF_READERS)
+    aliases, units = warehouse.frame(_ALIASES_OF_READERS), warehouse.frame(_UNITS)
     return LoadedEvents(
         loaded_to=built_to.replace(tzinfo=dt.UTC).timestamp(),
         since=since.replace(tzinfo=dt.UTC).timestamp(),
         ids=found["event_id"].to_pylist(),
         aliases=dict(zip(aliases["previous_id"].to_pylist(), aliases["user_id"].to_pylist(), strict=True)),
+        units=dict(zip(units["user_id"].to_pylist(), units["unit"].to_pylist(), strict=True)),
     )
 
 

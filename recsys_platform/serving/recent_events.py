@@ -37,7 +37,7 @@ class BookEvent(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RecentEvents(Protocol):
-    """Keeps the events of readers, by user or anonymous id, and who is signed in on a device.
+    """Keeps the events and the units of readers, by user or anonymous id, and who is signed in on a device.
 
     All but `load` and `save` works on what this process knows, so a list waits for nothing.
     """
@@ -63,6 +63,12 @@ class RecentEvents(Protocol):
     def sign_out(self, device: str) -> None:
         """Remember that nobody is signed in on a device."""
 
+    def unit_of(self, reader: str) -> str | None:
+        """The id by which the experiments of a reader are dealt; None if no answer to the reader named an experiment."""
+
+    def keep_unit(self, reader: str, unit: str) -> None:
+        """Remember the unit of a reader's first answer of an experiment; a later one changes nothing."""
+
     async def load(self, readers: Iterable[str], devices: Iterable[str] = ()) -> None:
         """Learn what other gateways know of readers and devices."""
 
@@ -80,6 +86,7 @@ class RecentEventsInMemory:
         self._readers, self._events = readers, events
         self._kept: OrderedDict[str, tuple[int, tuple[BookEvent, ...]]] = OrderedDict()
         self._users: Bounded[str] = Bounded(readers)
+        self._units: Bounded[str] = Bounded(readers)
         self._lock = threading.Lock()
 
     def add(self, reader: str, events: Sequence[BookEvent]) -> None:
@@ -114,6 +121,19 @@ class RecentEventsInMemory:
     def sign_out(self, device: str) -> None:
         """Remember that nobody is signed in on a device."""
         self._users.pop(device, None)
+
+    def unit_of(self, reader: str) -> str | None:
+        """The id by which the experiments of a reader are dealt."""
+        return self._units.get(reader)
+
+    def keep_unit(self, reader: str, unit: str) -> None:
+        """Remember the unit of a reader's first answer of an experiment."""
+        if reader not in self._units:
+            self._units.keep(reader, unit)
+
+    def replace_unit(self, reader: str, unit: str) -> None:
+        """Take another unit of a reader than was known."""
+        self._units.keep(reader, unit)
 
     async def load(self, readers: Iterable[str], devices: Iterable[str] = ()) -> None:
         """Nobody else knows more."""

@@ -2,10 +2,10 @@
 
 Belongs here: how events and sign-ins are kept in Redis, and going on without it. Does not: what they change (recent_events.py).
 
-Redis has for seven days: of each reader a sorted set of the newest events; of each guest the message ids of events that moved to an
-account; of each device who is signed in. The process has a copy of what it saw, from which lists are made. A request loads into it
-before, and saves after. Events and ids of moved ones are only ever added, so copies agree in whatever order they hear of them. What a
-load finds in the copy alone is sent: it was added while Redis was away, or Redis lost it.
+Redis has for seven days: of each reader a sorted set of the newest events, and the unit of experiments; of each guest the message ids
+of events that moved to an account; of each device who is signed in. The process has a copy of what it saw, from which lists are made.
+A request loads into it before, and saves after. Events and ids of moved ones are only ever added, so copies agree in whatever order
+they hear of them. What a load finds in the copy alone is sent: it was added while Redis was away, or Redis lost it.
 """
 
 import time
@@ -82,6 +82,16 @@ class RecentEventsInRedis:
         """Remember that nobody is signed in on a device."""
         self._set_sign_in(device, SignIn("", time.time()))
 
+    def unit_of(self, reader: str) -> str | None:
+        """The id by which the experiments of a reader are dealt."""
+        return self._copy.unit_of(reader)
+
+    def keep_unit(self, reader: str, unit: str) -> None:
+        """Remember the unit of a reader's first answer of an experiment; of two gateways the first one that Redis hears is right."""
+        if self._copy.unit_of(reader) is None:
+            self._copy.keep_unit(reader, unit)
+            self._changes.append(lambda pipe: _set_unit(pipe, reader, unit))
+
     async def load(self, readers: Iterable[str], devices: Iterable[str] = ()) -> None:
         """Learn what Redis has of readers and devices, and tell it what it should have and has not."""
         readers, devices = list(dict.fromkeys(readers)), list(dict.fromkeys(devices))
@@ -90,6 +100,7 @@ class RecentEventsInRedis:
             return
         for reader, kept in zip(readers, found.readers, strict=True):
             self._learn_events(reader, kept)
+            self._learn_unit(reader, kept.unit)
         for device, sign_in in zip(devices, found.sign_ins, strict=True):
             self._learn_sign_in(device, sign_in)
         await self.save()
@@ -110,6 +121,13 @@ class RecentEventsInRedis:
             self._sign_ins.keep(device, found)
         elif own and own != found:
             self._set_sign_in(device, own)
+
+    def _learn_unit(self, reader: str, found: str | None) -> None:
+        own = self._copy.unit_of(reader)
+        if found is not None and found != own:
+            self._copy.replace_unit(reader, found)
+        elif own is not None and found is None:
+            self._changes.append(lambda pipe: _set_unit(pipe, reader, own))
 
     def _learn_events(self, reader: str, found: "_Kept") -> None:
         """Merge what Redis has into the copy; nothing is to be done if it is what the last load found."""
@@ -133,10 +151,11 @@ class RecentEventsInRedis:
 
 
 class _Kept(NamedTuple):
-    """What Redis has of a reader: members of the set of events, and message ids of events that moved to an account."""
+    """What Redis has of a reader: members of the set of events, message ids of events that moved to an account, the unit."""
 
     members: list[bytes]
     moved: frozenset[str]
+    unit: str | None
 
     def events(self) -> list[BookEvent]:
         """The events, by time."""
@@ -164,12 +183,18 @@ async def _read(redis: "Redis", readers: Sequence[str], devices: Sequence[str]) 
             pipe.zrange(_events_key(reader), 0, -1)
         for guest in guests:
             pipe.zrange(_moved_key(guest), 0, -1)
+        for reader in readers:
+            pipe.get(_unit_key(reader))
         for device in devices:
             pipe.get(_device_key(device))
         answers = iter(await pipe.execute())
     members = [next(answers) for _ in readers]
     moved = {guest: frozenset(each.decode() for each in next(answers)) for guest in guests}
-    kept = [_Kept(each, moved.get(reader, frozenset())) for reader, each in zip(readers, members, strict=True)]
+    units = [each.decode() if each is not None else None for each in (next(answers) for _ in readers)]
+    kept = [
+        _Kept(each, moved.get(reader, frozenset()), unit)
+        for reader, each, unit in zip(readers, members, units, strict=True)
+    ]
     return _Found(kept, [_decode_sign_in(each) if each else None for each in answers])
 
 
@@ -193,6 +218,14 @@ def _add_moved(pipe: Any, guest: str, message_ids: Iterable[str]) -> None:
     pipe.zadd(key, dict.fromkeys(message_ids, now))
     pipe.zremrangebyrank(key, 0, -2 * MOST_EVENTS - 1)
     pipe.expire(key, KEPT_SECONDS)
+
+
+def _set_unit(pipe: Any, reader: str, unit: str) -> None:
+    pipe.set(_unit_key(reader), unit, ex=KEPT_SECONDS, nx=True)
+
+
+def _unit_key(reader: str) -> str:
+    return f"recsys:unit:{reader}"
 
 
 def _events_key(reader: str) -> str:

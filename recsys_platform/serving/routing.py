@@ -118,12 +118,13 @@ class Routing:
         if found:
             return Route(found.variant.model, found.experiment, found.variant.name)
         canary = self._canary.value
-        return _route_of_canary(canary, visitor) if canary and canary.is_live else _PLAIN
+        return _route_of_canary(canary, visitor) if canary and canary.is_live else PLAIN
 
     @property
-    def has_experiments(self) -> bool:
-        """Whether visitors may get another route than that of production."""
-        return bool(self._all.running or self._all.holdout)
+    def may_differ(self) -> bool:
+        """Whether some visitors may get another route than others: by an experiment, the holdout or a canary."""
+        experiments, canary = self._all, self._canary.value
+        return bool(experiments.running or experiments.holdout or (canary and canary.is_live))
 
     @property
     def _all(self) -> Experiments:
@@ -138,12 +139,13 @@ class Routing:
         return tuple(dict.fromkeys((PRODUCTION, *self._all.models, *of_shelves, *of_shadow, *of_canary)))
 
 
-_PLAIN = Route()
+PLAIN = Route()
+"""The route of those whom no experiment deals with."""
 
 
 def _route_of_canary(canary: CanaryRecord, visitor: str) -> Route:
     """The route of a visitor who is in no experiment."""
     variant = canary.variant_of(visitor)
     if variant is None:
-        return _PLAIN
+        return PLAIN
     return Route(canary.version if variant == CANARY else PRODUCTION, canary.experiment, variant)

@@ -4,9 +4,9 @@ Belongs here: writing a snapshot, swapping it in, and reading it. Does not: mode
 (recent_events.py).
 
 A snapshot is `data.mdb` (LMDB: profiles, published, similar, popular, books; ids of readers that were joined to others, and of the
-events that the profiles are made of), `items.parquet` (the books with what rules and features
-use), `list_rules.json`, `signals.json` (what an event says about a book), and `manifest.json` with the SHA-256 of each. `CURRENT`
-names the one in use; two are kept.
+events that the profiles are made of; units of experiments), `items.parquet` (the books with what rules and features use),
+`list_rules.json`, `signals.json` (what an event says about a book), and `manifest.json` with the SHA-256 of each. `CURRENT` names the
+one in use; two are kept.
 """
 
 import hashlib
@@ -46,8 +46,8 @@ ITEMS, RULES, SIGNALS = "items.parquet", "list_rules.json", "signals.json"
 FORMAT, KEPT = 1, 2
 LISTS = ("published", "similar", "popular")
 DATABASES = ("profiles", *LISTS, "books")
-ALIASES, EVENTS = "aliases", "events"
-_ALL_DATABASES = (*DATABASES, ALIASES, EVENTS)
+ALIASES, EVENTS, UNITS = "aliases", "events", "units"
+_ALL_DATABASES = (*DATABASES, ALIASES, EVENTS, UNITS)
 EVERYONE = "all"
 _PUBLISHED, _AVAILABLE, _MOST_NEW = "published_at", "is_available", 1000
 _LONGEST_KEY = 500
@@ -91,13 +91,15 @@ class ListedBook(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class LoadedEvents(msgspec.Struct, frozen=True):
     """What the marts were made of. `loaded_to`, `since`: seconds since 1970; `ids`: of the events loaded between them.
 
-    `aliases`: id of a reader that was joined to another reader, and that reader's id.
+    `aliases`: id of a reader that was joined to another reader, and that reader's id. `units`: by which id the experiments of a reader
+    are dealt, for those whom an answer of one was shown.
     """
 
     loaded_to: float = 0.0
     since: float = 0.0
     ids: Sequence[str] = ()
     aliases: Mapping[str, str] = {}
+    units: Mapping[str, str] = {}
 
 
 _LIST = list[ListedBook]
@@ -159,7 +161,7 @@ def write_snapshot(
         interests = _interests_of(marts["dim_users"])
         aliases = _aliases_without_history(loaded.aliases, data)
         profiles = (each for each in profiles_of(data, rules, interests) if each[0] not in aliases)
-        content = chain(_encoded(profiles, lists, marts["dim_books"]), _encoded_events(aliases, loaded.ids))
+        content = chain(_encoded(profiles, lists, marts["dim_books"]), _encoded_events(aliases, loaded))
         _write_databases(draft, content)
         version = _write_manifest(draft, publication, data, loaded)
         folder = parent / version
@@ -206,10 +208,11 @@ def _aliases_without_history(aliases: Mapping[str, str], data: Dataset) -> dict[
 
 
 def _encoded_events(
-    aliases: Mapping[str, str], event_ids: Iterable[str]
+    aliases: Mapping[str, str], loaded: LoadedEvents
 ) -> Iterator[tuple[str, Iterator[tuple[bytes, bytes]]]]:
     yield ALIASES, ((_key(own), joined.encode()) for own, joined in aliases.items())
-    yield EVENTS, ((key, b"") for key in set(map(_event_key, event_ids)))
+    yield EVENTS, ((key, b"") for key in set(map(_event_key, loaded.ids)))
+    yield UNITS, ((_key(reader), unit.encode()) for reader, unit in loaded.units.items())
 
 
 def _write_databases(folder: Path, content: Iterable[tuple[str, Iterator[tuple[bytes, bytes]]]]) -> None:
@@ -337,7 +340,7 @@ class Snapshot:
                 max_spare_txns=32,
             )
             self._databases = {name: self._environment.open_db(name.encode(), create=False) for name in DATABASES}
-            self._databases |= dict(self._open_if_there(ALIASES, EVENTS))
+            self._databases |= dict(self._open_if_there(ALIASES, EVENTS, UNITS))
         except lmdb.Error as error:
             raise SnapshotError(f"The serving snapshot {self.folder} cannot be opened: {error}.") from error
 
@@ -353,6 +356,11 @@ class Snapshot:
     def alias_of(self, user_id: str) -> str | None:
         """The reader to whom an id was joined; None for an id that stands for itself."""
         found = self._get(ALIASES, user_id) if self.has_aliases else None
+        return found.decode() if found is not None else None
+
+    def unit_of(self, user_id: str) -> str | None:
+        """The id by which the experiments of a reader are dealt; None for one whom no answer of one was shown."""
+        found = self._get(UNITS, user_id) if UNITS in self._databases else None
         return found.decode() if found is not None else None
 
     def known_ids(self, event_ids: Sequence[str]) -> set[str]:

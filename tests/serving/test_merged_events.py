@@ -79,15 +79,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> ServingWorld:
         con.execute("create table intermediate.int_user_aliases (previous_id varchar, user_id varchar)")
         con.execute(
             "create table marts.fct_events (event_id varchar, source varchar, loaded_at timestamp, "
-            "user_id varchar, book_id varchar, event_name varchar)"
+            "user_id varchar, book_id varchar, event_name varchar, "
+            "experiment varchar, anonymous_id varchar, is_stitched boolean, occurred_at timestamp)"
         )
     made.publish(parse_list_rules({}))
     return made
 
 
 def load(world: ServingWorld, *rows: tuple[Any, ...]) -> None:
+    columns = "event_id, source, loaded_at, user_id, book_id, event_name"
     with world.warehouse.connect() as con:
-        con.executemany("insert into marts.fct_events values (?, 'segment', ?, ?, ?, ?)", rows)
+        con.executemany(f"insert into marts.fct_events ({columns}) values (?, 'segment', ?, ?, ?, ?)", rows)
 
 
 def books(answer: Any) -> list[str]:

@@ -14,14 +14,16 @@ import pytest
 from botocore.config import Config
 
 from recsys_platform.common.errors import RecsysError
+from recsys_platform.config.factories import warehouse_of
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.experiments.canary import Status
+from recsys_platform.experiments.lifecycle import apply_edit, ramp, stop
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.serving import routing_files, routing_parameters
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.rollout.record import CanaryRecord, record_text
 from recsys_platform.serving.rollout.store import ChangedMeanwhileError, state_store_of
-from recsys_platform.serving.routing_files import CanaryFile, routing_of
+from recsys_platform.serving.routing_files import CanaryFile, ExperimentsFile, experiments_of, routing_of
 from recsys_platform.serving.routing_parameters import ParameterStore
 from tests.support.serving_processes import wait_until
 from tests.support.serving_world import Running, ServingWorld, make_world
@@ -183,3 +185,19 @@ def test_a_store_that_is_away_or_wrong_under_load_changes_no_answer(
         thread.join()
     assert set(found) == {(200, "live", "als", "new")}
     assert found.total() > 50
+
+
+def test_a_command_that_changes_an_experiment_changes_the_parameter_and_gateways_follow(settings: Settings) -> None:
+    own = settings.config_folder / "experiments.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(
+        "# ask ann\ntrial: {variants: {new: {model: '17', weight: 10}}, surfaces: [home]}\n", encoding="utf-8"
+    )
+    file, now = ExperimentsFile(settings), dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
+    edit = ramp(file.read(), "trial", ["20"], models={"17"}, where=file.where)
+    apply_edit(edit, file, warehouse_of(settings), who="ann", why="it is time", now=now)
+    assert "# ask ann" in (ParameterStore(PATH).text_of("experiments.yaml") or "")
+    assert "weight: 10" in own.read_text(encoding="utf-8")  # the parameter counts
+    (found,) = experiments_of(settings)
+    assert found.variants[0].weight == 20
+    assert not stop(file.read(), "trial", now=now).after.is_running

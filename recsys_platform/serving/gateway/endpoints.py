@@ -151,6 +151,8 @@ class EndpointApp:
             found = endpoint.handler(gateway, call)
         if not isinstance(found, Reply) and isawaitable(found):
             found = await found
+        if gateway.recent.is_shared and endpoint.reader_of:
+            await gateway.recent.save()  # nothing, but for a reader's first answer of an experiment
         return found if isinstance(found, Reply) else Reply(self._encode(found), endpoint.status)
 
     def _parse_query(self, text: bytes) -> Any:

@@ -120,7 +120,9 @@ async def _load_visitors(gateway: Gateway, records: Iterable[Mapping[str, Any]],
         user, device, name = _text(record, *_USER), _text(record, *_DEVICE), _event_name(record, signals)
         if user and name in (SIGNED_IN, ALIASED):
             device = _text(record, *_PREVIOUS) if name == ALIASED else device
-            readers |= {guest_key(device)} | ({device} if name == ALIASED else set())
+            readers |= {guest_key(device), gateway.recommendations.reader_of(user)} | (
+                {device} if name == ALIASED else set()
+            )
             devices.add(device)
         elif not user:
             devices.add(device)
@@ -155,6 +157,7 @@ def _remember(gateway: Gateway, record: Mapping[str, Any], signals: Signals, now
 def _sign_in(gateway: Gateway, device: str, user: str) -> None:
     if gateway.recent.user_of(device) is None:  # what was done while nobody was signed in
         gateway.recent.move(guest_key(device), user)
+        gateway.keep_unit_of_guest(device, user)
     gateway.recent.sign_in(device, user)
 
 

@@ -94,7 +94,7 @@ def recommendations(gateway: Gateway, call: Call) -> Reply | Awaitable[Reply]:
 
 def _list_key(gateway: Gateway, user_id: str, query: ListQuery) -> ListKey:
     """Everything that a list depends on; an event or a new version gives another key, so nothing has to be deleted."""
-    route = gateway.follower.routing.route(user_id, query.surface)
+    route = _route_of_reader(gateway, user_id, query.surface)
     return ListKey(user_id, gateway.recommendations.epoch(user_id), gateway.recommendations.version, route, query)
 
 
@@ -196,13 +196,19 @@ def _guest_profile(gateway: Gateway, body: GuestRequest) -> Profile:
 def route_of_list(gateway: Gateway, call: Call) -> Route:
     """The route of a reader's list."""
     reader = gateway.recommendations.reader_of(call.path["user_id"])
-    return gateway.follower.routing.route(reader, call.query.surface)
+    return _route_of_reader(gateway, reader, call.query.surface)
+
+
+def _route_of_reader(gateway: Gateway, reader: str, surface: str) -> Route:
+    return gateway.route_of(reader, surface, lambda: gateway.recommendations.profile_or_empty(reader))
 
 
 def route_of_guest(gateway: Gateway, call: Call) -> Route:
     """The route of a guest's list; production's without a device."""
     body: GuestRequest = call.body
-    return gateway.follower.routing.route(body.anonymous_id, body.surface) if body.anonymous_id else _PRODUCTION
+    if not body.anonymous_id:
+        return _PRODUCTION
+    return gateway.route_of(guest_key(body.anonymous_id), body.surface, lambda: Profile(language_of(body.language)))
 
 
 def reader_of_path(call: Call) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from recsys_platform.experiments.assignment import HOLDOUT
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.gateway.endpoints import Call
 from recsys_platform.serving.gateway.handlers import Exposure, answer_items, guest_key, language_of, log_exposure
@@ -105,10 +106,12 @@ class _Page:
         """The route of a shelf: wherever it is shown, it is that of the home page, experiments included."""
         if rule.source != "model":
             return _PRODUCTION
-        found = self.gateway.follower.routing.route(self.reader.removeprefix(guest_key("")), f"home.{rule.name}")
-        if found.experiment is None and rule.model != PRODUCTION:
+        found = self.gateway.route_of(self.reader, f"home.{rule.name}", lambda: self.profile, self.language)
+        if rule.model == PRODUCTION or found.model != PRODUCTION:
+            return found
+        if found.experiment is None:
             return Route(rule.model, None, rule.model)
-        return found
+        return Route(rule.model, HOLDOUT, HOLDOUT) if found.experiment == HOLDOUT else found
 
     def _size_of(self, rule: ShelfRule) -> int:
         return min(rule.size or self.asked.k, self.asked.k)

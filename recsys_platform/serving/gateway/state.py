@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from recsys_platform.common.clock import utc_now
 from recsys_platform.common.pseudonyms import Pseudonyms
+from recsys_platform.experiments.audience import Reader
 from recsys_platform.serving.answer_counts import AnswerCounts
 from recsys_platform.serving.bounded import BoundedCache
 from recsys_platform.serving.exposures import EventSpool
@@ -19,10 +20,11 @@ from recsys_platform.serving.gateway.access import Access
 from recsys_platform.serving.gateway.limits import Limits
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.gateway.prepared_lists import Prepared, SharedLists
-from recsys_platform.serving.recent_events import RecentEvents
+from recsys_platform.serving.recent_events import GUEST, RecentEvents
 from recsys_platform.serving.recommending import Answer, Backend, InProcess, Recommendations, ShadowTraffic
-from recsys_platform.serving.routing import Route
+from recsys_platform.serving.routing import PLAIN, Route
 from recsys_platform.serving.shared_redis import SharedRedis
+from recsys_platform.serving.snapshot import Profile
 from recsys_platform.serving.traced import TracedBackend
 from recsys_platform.serving.tracing import Tracing
 
@@ -97,6 +99,31 @@ class Gateway:
         """Whether models are asked over the network."""
         return self.backend is not None
 
+    def route_of(self, reader: str, surface: str, profile: Callable[[], Profile], language: str = "") -> Route:
+        """The route of a reader, or of a guest by the guest's key. `profile`: asked only for experiments with an audience.
+
+        Experiments deal the unit of the first answer that named one: who was a guest then keeps the variant with an account.
+        """
+        routing = self.follower.routing
+        if not routing.may_differ:
+            return PLAIN
+        unit = self.unit_of(reader) or reader.removeprefix(GUEST)
+        route = routing.route(unit, surface, lambda: _known_of(profile(), language, is_guest=reader.startswith(GUEST)))
+        if route.experiment is not None:
+            self.recent.keep_unit(reader, unit)
+        return route
+
+    def unit_of(self, reader: str) -> str | None:
+        """The unit of a reader as the marts have it, or as gateways remember it; None if no answer named an experiment."""
+        snapshot = self.follower.served.snapshot
+        return (snapshot.unit_of(reader) if snapshot else None) or self.recent.unit_of(reader)
+
+    def keep_unit_of_guest(self, device: str, user: str) -> None:
+        """Let an account have the unit of the guest who signs in to it, if its own answers named no experiment yet."""
+        unit = self.recent.unit_of(f"{GUEST}{device}")
+        if unit is not None and self.unit_of(user) is None:
+            self.recent.keep_unit(user, unit)
+
     def facts_of(self, request_id: str) -> dict[str, str]:
         """What one of the newest requests was answered by, for logs and traces; of a home page, the first shelf."""
         ids = (request_id, *(f"{request_id}.{shelf.name}" for shelf in self.follower.routing.shelves))
@@ -111,3 +138,7 @@ class Gateway:
     def log_failure(self, path: str, request_id: str) -> None:
         """Log the exception that is handled now, without the request: it may hold ids of persons."""
         _LOG.exception("%s failed, request %s", path, request_id)
+
+
+def _known_of(profile: Profile, language: str, *, is_guest: bool) -> Reader:
+    return Reader(profile.language or language, profile.free, is_guest)
