@@ -65,6 +65,8 @@ class Gateway:
     """Compares some live lists with those of another model."""
     now: Callable[[], dt.datetime] = utc_now
     """The time of exposures and posted events."""
+    origins: tuple[str, ...] = ()
+    """Origins of web pages that may call the API."""
 
     def __post_init__(self) -> None:
         """Make what answers."""
