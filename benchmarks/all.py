@@ -26,6 +26,8 @@ import pipeline
 import psutil
 import quality
 import serving
+import serving_agreement
+import serving_fuzz
 import training
 from measure import Budget, markdown_table
 
@@ -58,7 +60,9 @@ PROGRAMS = (
         "quality", ("--only", "ml100k,cold,fold_in", "--seeds", "2", "--trials", "5", "--seconds", "60"), quality.BUDGET
     ),
     Program("large", ("--readers", "30000", "--books", "4500", "--events", "300000"), large.BUDGET),
-    Program("serving", ("--readers", "20000", "--books", "10000"), serving.BUDGET),
+    Program("serving", (), serving.BUDGET),
+    Program("serving_agreement", (), serving_agreement.BUDGET),
+    Program("serving_fuzz", (), serving_fuzz.BUDGET),
     Program("experiments", ("--brief",), experiments.BUDGET),
     *((Program("goodbooks", ("--data", GOODBOOKS), goodbooks.BUDGET),) if GOODBOOKS else ()),
 )

@@ -23,6 +23,8 @@ import psutil
 import pyarrow as pa
 from measure import Budget, keeps_all, show
 
+sys.path.append(str(Path(__file__).parents[1]))  # for tests/support
+
 from recsys_platform.config.factories import hub_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.serving.gateway.server import gateway_of, with_simulated_clock

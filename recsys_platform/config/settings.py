@@ -168,6 +168,11 @@ class Settings(BaseModel):
         "free=5/20 premium=50/200 partner=500/2000",
         description="limits of the recommendation API, `tier=requests a second/requests at once` for each of the three tiers",
     )
+    api_origins: str | None = Field(
+        None,
+        pattern=r"^https?://[\w.-]+(:\d+)?( https?://[\w.-]+(:\d+)?)*$",
+        description="origins of web pages that may call the API (CORS), blanks between: `https://app.example.com`",
+    )
 
     oidc_issuer: str | None = Field(
         None, description="issuer (`iss`) of the bearer tokens that the API accepts; by default only API keys"

@@ -109,3 +109,31 @@ def test_no_log_holds_a_key_a_token_or_a_person(api: Running, monkeypatch: pytes
     assert "/v1/books/{book_id}/similar failed" in logged
     for text in (secret, secret.rpartition("_")[2], wrong, wrong.rpartition("_")[2], bearer, PERSON, "jane.doe"):
         assert text not in logged
+
+
+ORIGIN = "https://app.example.com"
+
+
+@pytest.mark.parametrize(("origin", "is_allowed"), [(ORIGIN, True), ("https://evil.example.com", False)])
+def test_web_pages_of_the_configured_origins_alone_may_call_the_api(
+    serving_world: ServingWorld, run_gateway: Callable[..., Running], origin: str, is_allowed: bool
+) -> None:
+    client = run_gateway(serving_world, "origins", origins=(ORIGIN,)).client
+    asked = {
+        "origin": origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization",
+    }
+    preflight = client.options("/v1/events", headers=asked)
+    answer = client.get("/v1/popular", headers={"origin": origin})
+    refused = client.get("/v1/popular", headers={"origin": origin, "authorization": "Bearer wrong"})
+    assert (preflight.status_code == 200) is is_allowed
+    assert (answer.status_code, refused.status_code) == (200, 401)
+    for each in (preflight, answer, refused):
+        assert (each.headers.get("access-control-allow-origin") == origin) is is_allowed
+        assert "access-control-allow-credentials" not in each.headers
+
+
+def test_without_origins_no_web_page_may_call_the_api(api: Running) -> None:
+    answer = api.client.get("/v1/popular", headers={"origin": ORIGIN})
+    assert not [name for name in answer.headers if name.startswith("access-control")]

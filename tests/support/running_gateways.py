@@ -15,7 +15,7 @@ from recsys_platform.serving.connections import OPTIONS
 from recsys_platform.serving.exposures import EventSpool, to_hub
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.access import Access
-from recsys_platform.serving.gateway.api import create_app
+from recsys_platform.serving.gateway.api import app_of
 from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.gateway.tokens import Tokens
@@ -37,7 +37,7 @@ def running_gateways(folder: Path) -> Iterator[Callable[..., Running]]:
             "access": Access(keys, tokens),
         }
         gateway = Gateway(**given | parts)
-        server = uvicorn.Server(uvicorn.Config(create_app(gateway), port=0, **OPTIONS | {"log_level": "critical"}))
+        server = uvicorn.Server(uvicorn.Config(app_of(gateway), port=0, **OPTIONS | {"log_level": "critical"}))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         servers.append((server, thread))

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -168,6 +169,21 @@ def create_app(gateway: Gateway) -> Starlette:
     routes = [_route_of(each, gateway) for each in ENDPOINTS]
     public = [openapi_route(ENDPOINTS), portal_route(ENDPOINTS, gateway.limits.quotas), *page_routes(gateway)]
     return Application(routes, public, lifespan=lifespan, exception_handlers={HTTPException: _http_problem})
+
+
+def app_of(gateway: Gateway) -> Starlette | CORSMiddleware:
+    """Return the ASGI application as it is served: web pages of the gateway's `origins` may call it."""
+    app = create_app(gateway)
+    if not gateway.origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=gateway.origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "If-None-Match", "X-API-Key"],
+        expose_headers=["ETag", "RateLimit", "RateLimit-Policy", "Retry-After"],
+        max_age=3600,
+    )
 
 
 async def _publish_figures(gateway: Gateway) -> None:

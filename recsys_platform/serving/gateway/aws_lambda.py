@@ -14,7 +14,7 @@ from typing import Any
 from mangum import Mangum
 
 from recsys_platform.config.settings import load_settings
-from recsys_platform.serving.gateway.api import create_app
+from recsys_platform.serving.gateway.api import app_of
 from recsys_platform.serving.gateway.server import gateway_of
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.logs import configure_logging
@@ -43,7 +43,7 @@ def handler_of(gateway: Gateway) -> Handler:
     for spool in spools:
         spool.folder.mkdir(parents=True, exist_ok=True)
     # The lifespan would run in every invocation, and load everything each time.
-    answer = Mangum(create_app(gateway), lifespan="off", text_mime_types=_TEXT)
+    answer = Mangum(app_of(gateway), lifespan="off", text_mime_types=_TEXT)
 
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         found = answer(event, context)

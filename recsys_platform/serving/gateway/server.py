@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
-from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from recsys_platform.common.errors import InputError
@@ -26,7 +25,7 @@ from recsys_platform.serving.destinations.sending import in_batches
 from recsys_platform.serving.exposures import LANDING, EventSpool, to_hub
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.access import Access
-from recsys_platform.serving.gateway.api import create_app
+from recsys_platform.serving.gateway.api import app_of
 from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.gateway.limits import Limits, parse_quotas
 from recsys_platform.serving.gateway.metrics import Metrics
@@ -163,12 +162,8 @@ def gateway_of(settings: Settings, *, forwards: bool = True) -> Gateway:
         logged_share=settings.access_log,
         tracing=tracing,
         access=Access(key_store_of(settings), tokens_of(settings)),
+        origins=tuple((settings.api_origins or "").split()),
     )
-
-
-def app_of(settings: Settings) -> Starlette:
-    """The ASGI application of a world."""
-    return create_app(gateway_of(settings))
 
 
 @dataclass(frozen=True)
@@ -188,14 +183,14 @@ def with_simulated_clock(gateway: Gateway) -> ASGIApp:
     if gateway.counts:
         own = gateway.counts.spool
         gateway.counts = SimulatedCounts(DailySpool(own.folder, own.deliver, now=simulated_now), seconds=HOUR)
-    return SimulatedClock(create_app(gateway))
+    return SimulatedClock(app_of(gateway))
 
 
 def serve(settings: Settings, ports: Ports, *, simulated_clock: bool = False) -> None:
     """Serve the API until a signal ends it; running requests are answered first. Raises InputError if the metrics' port is in use."""
     configure_logging(settings.form_of_logs)
     gateway = gateway_of(settings)
-    app = with_simulated_clock(gateway) if simulated_clock else create_app(gateway)
+    app = with_simulated_clock(gateway) if simulated_clock else app_of(gateway)
     serve_metrics = metrics_server(gateway, ports.host, ports.metrics)
     gateway.follower.refresh()
     gc.collect()
@@ -225,5 +220,5 @@ def serve_workers(settings: Settings, ports: Ports, workers: int) -> None:
         gateway.follower.reopen()
         serve_metrics()
 
-    config = uvicorn.Config(create_app(gateway), host=ports.host, port=ports.port, **_OPTIONS)
+    config = uvicorn.Config(app_of(gateway), host=ports.host, port=ports.port, **_OPTIONS)
     Workers(config, workers, before_start=gateway.follower.refresh, on_start=start).run()

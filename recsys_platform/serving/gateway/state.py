@@ -72,6 +72,8 @@ class Gateway:
     """Counts answers, for the canary and the marts."""
     now: Callable[[], dt.datetime] = utc_now
     """The time of exposures and posted events."""
+    origins: tuple[str, ...] = ()
+    """Origins of web pages that may call the API."""
 
     def __post_init__(self) -> None:
         """Make what answers."""
