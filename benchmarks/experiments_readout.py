@@ -2,10 +2,10 @@
 
 `readout_seconds_10m`: seconds of CPU, of all threads, to read an experiment from its marts: a million answers of ten books each
 (10 million exposures) and a million events, of 243,000 readers in 29 days, half of them before the experiment; all metrics, each day
-of 14, all segments. `readout_marts_10m`: dbt makes these marts from nothing. `readout_day_1x`, `readout_day_10x`: dbt adds one more day to
-them, after a history of a fifth of that and after ten times as long a one, and `readout_day_ratio` is the quotient. The
-history before the experiment is of no experiment; `readout_day_ratio_of_ten`: it is of nine earlier experiments. CPU, since the
-machine may be busy; dbt's own is in all of them.
+of 14, all segments. `readout_marts_10m`: dbt makes these marts from nothing. `readout_day_1x`, `readout_day_10x`: dbt adds one more
+day to them, after a history of a fifth of that and after one ten times as long, and `readout_day_ratio` is the quotient. The history
+before the experiment is of no experiment; `readout_day_ratio_of_ten`: it is of nine earlier experiments. CPU, since the machine may
+be busy; that of dbt itself is in all of them.
 """
 
 import datetime as dt
@@ -46,26 +46,27 @@ _FILL = """
     create or replace temp table happened as
     select
         'u' || reader as visitor_id, reader, hash(i + 1) % 1000003 as chance,
-        timestamp '{first}' + to_days(day::integer) + to_seconds((hash(i + 3) % 86400)::bigint) as at,
+        timestamp '{first}' + to_days(day::integer) + to_seconds((hash(i + 3) % 86400)::bigint) as moment,
         case when day < {quiet} then '{before}' || case when '{before}' = 'none' then '' else (day // 29)::varchar end
             when day < {days} - 15 then 'none' else 'trial' end as experiment
     from (select i, hash(i) % {readers} as reader, hash(i + 2) % {days} as day from range({number}) numbers(i));
     insert into marts.fct_recommendation_requests
-    select 'r' || chance, visitor_id, visitor_id, visitor_id || at::date, 'home', 'popularity', 'v1', experiment,
+    select 'r' || chance, visitor_id, visitor_id, visitor_id || moment::date, 'home', 'popularity', 'v1', experiment,
         case when experiment = 'none' then 'none' when reader % 2 = 0 then 'control' else 'treatment' end,
-        'live', 10, chance % 3, chance % 3, false, chance % 50 = 0, at::date, at
-    from happened order by at::date;
+        'live', 10, chance % 3, chance % 3, false, chance % 50 = 0, moment::date, moment
+    from happened order by moment::date;
     insert into marts.fct_events
     select visitor_id, ['Book Started', 'Book Finished', 'Book Saved'][(chance % 3)::integer + 1], false,
-        (at + interval 1 minute)::date, at + interval 1 minute
-    from happened order by at::date;
+        (moment + interval 1 minute)::date, moment + interval 1 minute
+    from happened order by moment::date;
     insert into marts.fct_payments
-    select visitor_id, 'Subscription Started', 9.99, false, at::date, at from happened where chance % 40 = 0;
-    insert into marts.fct_sessions select distinct visitor_id || at::date, ['ios', 'android', 'web'][(reader % 3)::integer + 1]
+    select visitor_id, 'Subscription Started', 9.99, false, moment::date, moment from happened where chance % 40 = 0;
+    insert into marts.fct_sessions select distinct visitor_id || moment::date, ['ios', 'android', 'web'][(reader % 3)::integer + 1]
     from happened;
-    insert into intermediate.int_visitor_days select visitor_id, count(*), at::date from happened group by visitor_id, at::date;
-    insert into intermediate.int_event_sessions select visitor_id || at, visitor_id, at::date, timestamp '{loaded_to}'
-    from happened order by at::date;
+    insert into intermediate.int_visitor_days
+    select visitor_id, count(*), moment::date from happened group by visitor_id, moment::date;
+    insert into intermediate.int_event_sessions select visitor_id || moment, visitor_id, moment::date, timestamp '{loaded_to}'
+    from happened order by moment::date;
     delete from ops.model_builds where model in {parents};
     insert into ops.model_builds select unnest({parents}), 'any', timestamp '{loaded_to}';
     """
