@@ -1,6 +1,6 @@
 {#
     A query of the recommendation events with a row for each item (`item_book_id`, `item_number`, `item_position`,
-    `propensity`, `draw_id`), from the first delivery of each event. An incremental build gets the requests that changed.
+    `propensity`, `draw_id`, `answer_source`), from the first delivery of each event. An incremental build gets the requests that changed.
 #}
 {% macro recommendation_events() -%}
     select
@@ -9,7 +9,8 @@
         items.item_number,
         items.position as item_position,
         items.propensity,
-        items.draw_id
+        items.draw_id,
+        items.answer_source
     from {{ ref('fct_events') }} as fct_events
     inner join {{ ref('int_recommendation_items') }} as items
         on fct_events.occurred_on = items.occurred_on

@@ -10,7 +10,9 @@ from typing import Annotated, Literal, get_args
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-MetricName = Literal["ctr", "clicks", "starts", "finishes", "saves", "empty_answers"]
+MetricName = Literal[
+    "ctr", "clicks", "starts", "finishes", "saves", "subscriptions", "revenue", "empty_answers", "fallback_share"
+]
 METRIC_NAMES: tuple[str, ...] = get_args(MetricName)
 Share = Annotated[float, Field(gt=0, lt=1)]
 

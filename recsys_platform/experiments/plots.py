@@ -67,5 +67,17 @@ def _draw_lift(axes: "Axes", report: ExperimentReport, each: Reading, colour: st
     axes.fill_between(days[known], 100 * low[known], 100 * high[known], color=colour, alpha=0.2, linewidth=0)
     axes.plot(days[known], 100 * each.lift[known], color=colour, marker="o", linewidth=2)
     axes.axhline(0, color=MUTED, linestyle=":", linewidth=2)
-    axes.set_title(f"{each.variant}: {each.metric.name}", fontsize=11, color=INK, loc="left")
+    bound, what = _bound_of(each)
+    axes.axhline(100 * bound, color=MUTED, linestyle="--", linewidth=1.5)
+    axes.set_title(
+        f"{each.variant}: {each.metric.name}; dashed: {what} {bound:+.1%}", fontsize=11, color=INK, loc="left"
+    )
     style_axis(axes, "", grid="y")
+
+
+def _bound_of(each: Reading) -> tuple[float, str]:
+    """The lift by which the metric is judged, and what it is."""
+    sign = 1 if each.metric.higher_is_better else -1
+    if each.metric.is_guardrail:
+        return -sign * each.metric.margin, "the loss that is tolerated"
+    return sign * each.metric.smallest_effect, "the smallest effect worth having"

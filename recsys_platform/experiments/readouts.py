@@ -1,84 +1,90 @@
 """The read-out of an experiment from the marts: the counts, the health checks and the verdict.
 
-Belongs here: the metrics, the sums of each day, which days count. Does not: the statistics (statistics/), plans (plans.py).
+Belongs here: which days and readers count, what is found, the texts of a read-out. Does not: the sums (metric_days.py), the statistics
+(statistics/), plans (plans.py).
 
-A reader is a visitor who was answered by the experiment; bots and those who saw two variants are left out. What a reader does counts
-from the first answer of the experiment on. The pre-period is the `PRE_DAYS` before the first day, for those who were there then. The
-newest day of the marts is not over and does not count.
+A reader is a visitor who was answered by the experiment; bots, staff and those who saw two variants are counted and left out. What a
+reader does counts from the first answer of the experiment on. The pre-period is the days before that answer. The newest day of the
+marts is not over and does not count.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
 
 from recsys_platform.common.errors import InputError
 from recsys_platform.common.sql_files import read_sql
 from recsys_platform.experiments.assignment import Experiment
+from recsys_platform.experiments.metric_days import METRICS, PRE_DAYS, SEGMENTS, Measured, MetricDays, measure
 from recsys_platform.experiments.plans import Plan
+from recsys_platform.experiments.published_policies import PolicyReport
 from recsys_platform.experiments.statistics.health import (
     Finding,
     contamination,
     missing_metric,
+    novelty,
     outlier,
     sample_ratio_mismatch,
 )
-from recsys_platform.experiments.statistics.readout import Metric, ReadOut, Rules, read_out
-from recsys_platform.experiments.statistics.sums import Sums
-from recsys_platform.warehouse.port import Warehouse
-from recsys_platform.warehouse.sql import marks
-
-PRE_DAYS = 14
-_DAYS, _READERS, _REQUESTS, _EVENTS = (
-    read_sql("recsys_platform.experiments", f"experiment_{name}") for name in ("days", "readers", "requests", "events")
+from recsys_platform.experiments.statistics.readout import (
+    LEAST_READERS,
+    Metric,
+    Reading,
+    ReadOut,
+    Rules,
+    read_out,
+    read_segments,
 )
+from recsys_platform.experiments.statistics.sums import Sums
+from recsys_platform.recommender.arrays import DoubleArray
+from recsys_platform.warehouse.port import Warehouse
+
+TWO_VARIANTS = "two variants"
+_READERS = read_sql("recsys_platform.experiments", "experiment_readers")
 _NEWEST = "select max(shown_on) as newest from marts.fct_recommendation_requests"
-_SUMS = [each.name for each in fields(Sums)]
 
 
-@dataclass(frozen=True)
-class MetricSource:
-    """Where a metric is counted: `event` names an event of which each counts 1, else `numerator` is a column of the requests.
+@dataclass(frozen=True, eq=False)
+class SegmentReading:
+    """A primary metric among some readers, such as those of a language. Exploratory: it suggests the next experiment.
 
-    `denominator`: of the requests; None for a mean per reader.
+    `p_value`: corrected for all segments of the metric.
     """
 
-    numerator: str = "0"
-    denominator: str | None = None
-    event: str | None = None
-    higher_is_better: bool = True
-
-
-SOURCES: Mapping[str, MetricSource] = {
-    "ctr": MetricSource("clicked_books", "books"),
-    "clicks": MetricSource("clicks"),
-    "starts": MetricSource(event="Book Started"),
-    "finishes": MetricSource(event="Book Finished"),
-    "saves": MetricSource(event="Book Saved"),
-    "empty_answers": MetricSource("case when is_empty then 1 else 0 end", "1", higher_is_better=False),
-}
+    segment: str
+    value: str
+    reading: Reading
+    p_value: float
 
 
 @dataclass(frozen=True, eq=False)
 class ExperimentReport:
-    """The read-out of one experiment. `readers`: by variant. `result`: None without a day to read, then `why_nothing` says why."""
+    """The read-out of one experiment. `readers`: by variant. `result`: None without a day to read, then `why_nothing` says why.
+
+    `left_out`: readers who do not count, by reason. `models`: those that answered, by variant. `limits`: of winsorised metrics.
+    """
 
     experiment: str
     days: tuple[dt.date, ...] = ()
     readers: Mapping[str, int] | None = None
     result: ReadOut | None = None
     why_nothing: str | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    segments: tuple[SegmentReading, ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
-class MetricDays:
-    """One metric of one variant: sums as of the end of each day, the largest value of a reader, the last day with any value."""
+@dataclass(frozen=True)
+class _Groups:
+    """Who was answered by an experiment."""
 
-    sums: Sums
-    largest: float
-    last_value: dt.date | None
+    readers: dict[str, int]
+    left_out: dict[str, int]
+    models: dict[str, tuple[str, ...]]
 
 
 def read_experiment(warehouse: Warehouse, experiment: Experiment) -> ExperimentReport:
@@ -91,70 +97,75 @@ def read_experiment(warehouse: Warehouse, experiment: Experiment) -> ExperimentR
         return ExperimentReport(
             experiment.name, why_nothing=f"No day since {plan.starts_on} is over: there is nothing to read yet."
         )
-    counts = warehouse.frame(_READERS, [experiment.name, days[0], days[-1]]).to_pylist()
-    readers = {row["variant"]: int(row["readers"]) for row in counts}
-    conflicting = readers.pop(None, 0)
-    of_variants = {variant.name: readers.get(variant.name, 0) for variant in experiment.variants}
-    if not any(of_variants.values()):
-        return ExperimentReport(
-            experiment.name,
-            days,
-            of_variants,
-            why_nothing=f"No reader was answered by {experiment.name} on these days.",
-        )
-    names: list[str] = [*plan.primary, *plan.guardrails]
-    measured = {name: measure(warehouse, experiment, name, days) for name in names}
-    findings = [*_group_findings(experiment, of_variants, conflicting, len(days) >= plan.days)]
-    findings += [each for name in names for each in _metric_findings(name, plan.control, measured[name], days)]
-    sums = {variant: {name: measured[name][variant].sums for name in names} for variant in _control_first(experiment)}
-    share = np.arange(1, len(days) + 1) / plan.days
-    result = read_out(rules_of(plan), sums, share, findings, days_left=plan.days - len(days))
-    return ExperimentReport(experiment.name, days, of_variants, result)
+    groups = _groups_of(warehouse, experiment, days[-1])
+    report = ExperimentReport(experiment.name, days, groups.readers, left_out=groups.left_out, models=groups.models)
+    if not any(groups.readers.values()):
+        return replace(report, why_nothing=f"No reader was answered by {experiment.name} on these days.")
+    measured = measure(warehouse, experiment.name, [*plan.primary, *plan.guardrails], days)
+    findings = [*_group_findings(experiment, groups, is_ended=len(days) >= plan.days)]
+    result = _read(experiment, plan, measured, findings)
+    segments = tuple(_segments(plan, result, measured))
+    return replace(report, result=result, segments=segments, limits=measured.limits)
 
 
 def rules_of(plan: Plan) -> Rules:
     """The rules by which a plan is judged."""
     primary = [
-        Metric(name, higher_is_better=SOURCES[name].higher_is_better, smallest_effect=effect)
+        Metric(name, higher_is_better=METRICS[name].higher_is_better, smallest_effect=effect)
         for name, effect in plan.primary.items()
     ]
     guardrails = [
-        Metric(name, is_guardrail=True, higher_is_better=SOURCES[name].higher_is_better, margin=margin)
+        Metric(name, is_guardrail=True, higher_is_better=METRICS[name].higher_is_better, margin=margin)
         for name, margin in plan.guardrails.items()
     ]
     return Rules((*primary, *guardrails), plan.control, plan.alpha, plan.power)
 
 
-def measure(
-    warehouse: Warehouse, experiment: Experiment, metric: str, days: Sequence[dt.date]
-) -> dict[str, MetricDays]:
-    """Return the sums of a metric by variant, for days without a gap."""
-    source, first, last = SOURCES[metric], days[0], days[-1]
-    before = first - dt.timedelta(days=PRE_DAYS)
-    counted, values = _counted(source, experiment.surfaces)
-    of_reader = 0 if source.denominator else 1
-    frame = warehouse.frame(
-        _DAYS.format(counted=counted, of_reader=of_reader),
-        [before, last, *values, experiment.name, first, last, before, first, first],
-    ).to_pandas()
-    return {variant.name: _days_of(frame[frame["variant"] == variant.name], days) for variant in experiment.variants}
+def _read(experiment: Experiment, plan: Plan, measured: Measured, findings: Sequence[Finding]) -> ReadOut:
+    names: list[str] = [*plan.primary, *plan.guardrails]
+    variants = _control_first(experiment)
+    of_metric = {name: {variant: measured.of(name, variant) for variant in variants} for name in names}
+    found = [each for name in names for each in _metric_findings(name, plan.control, of_metric[name], measured)]
+    sums = {variant: {name: of_metric[name][variant].sums for name in names} for variant in variants}
+    left = plan.days - len(measured.days)
+    result = read_out(rules_of(plan), sums, _share(plan, measured.days), [*findings, *found], days_left=left)
+    changing = [each for reading in result.readings if (each := _novelty(reading, measured.days))]
+    return replace(result, findings=(*result.findings, *changing))
 
 
-def _counted(source: MetricSource, surfaces: Sequence[str]) -> tuple[str, list[str]]:
-    """What is counted, as SQL, and its values after the days."""
-    if source.event:
-        return _EVENTS, [source.event]
-    on_surfaces = f"surface in ({marks(surfaces)})" if surfaces else "true"
-    denominator = source.denominator or "0"
-    return _REQUESTS.format(numerator=source.numerator, denominator=denominator, on_surfaces=on_surfaces), [*surfaces]
+def _share(plan: Plan, days: Sequence[dt.date]) -> DoubleArray:
+    return np.arange(1, len(days) + 1) / plan.days
 
 
-def _days_of(rows: pd.DataFrame, days: Sequence[dt.date]) -> MetricDays:
-    by_day = rows.assign(metric_on=pd.to_datetime(rows["metric_on"])).set_index("metric_on")
-    by_day = by_day[[*_SUMS, "largest"]].astype(np.float64).reindex(pd.to_datetime(list(days)), fill_value=0.0)
-    gained = np.flatnonzero(by_day["x"].to_numpy() > 0)
-    sums = Sums(**{name: by_day[name].to_numpy().cumsum() for name in _SUMS})
-    return MetricDays(sums, float(by_day["largest"].max()), days[gained[-1]] if len(gained) else None)
+def _segments(plan: Plan, result: ReadOut, measured: Measured) -> Iterator[SegmentReading]:
+    """Primary metrics in all segments that have enough readers, on the days so far."""
+    for reading in result.readings:
+        if reading.metric.is_guardrail:
+            continue
+        name, variant = reading.metric.name, reading.variant
+        by_segment = {
+            (segment, value): (control, treatment)
+            for segment in SEGMENTS
+            for value, control, treatment in _segment_pairs(measured, name, (plan.control, variant), segment)
+        }
+        if by_segment:
+            of_texts = {" ".join(key): sums for key, sums in by_segment.items()}
+            found = read_segments(variant, reading.metric, of_texts, _share(plan, measured.days), plan.alpha)
+            for segment, value in by_segment:
+                yield SegmentReading(segment, value, *found[f"{segment} {value}"])
+
+
+def _segment_pairs(
+    measured: Measured, metric: str, variants: tuple[str, str], segment: str
+) -> Iterator[tuple[str, Sums, Sums]]:
+    """The values of a segment that tell readers apart, with the sums of control and variant."""
+    controls, treatments = (measured.segments_of(metric, variant, segment) for variant in variants)
+    shared = [value for value in controls if value in treatments]
+    if len(shared) < 2:
+        return
+    for value in shared:
+        if min(np.asarray(each[value].n)[-1] for each in (controls, treatments)) >= LEAST_READERS:
+            yield value, controls[value], treatments[value]
 
 
 def _days_over(warehouse: Warehouse, plan: Plan) -> tuple[dt.date, ...]:
@@ -165,32 +176,76 @@ def _days_over(warehouse: Warehouse, plan: Plan) -> tuple[dt.date, ...]:
     return tuple(plan.starts_on + dt.timedelta(days=day) for day in range((last - plan.starts_on).days + 1))
 
 
+def _groups_of(warehouse: Warehouse, experiment: Experiment, last: dt.date) -> _Groups:
+    counted: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    models: dict[str, set[str]] = {}
+    for row in warehouse.frame(_READERS, [last, experiment.name, last]).to_pylist():
+        if row["kind"] == "counted":
+            counted[row["variant"]] += int(row["readers"])
+            models.setdefault(row["variant"], set()).add(row["model"])
+        else:
+            left_out[row["kind"]] += int(row["readers"])
+    readers = {variant.name: counted[variant.name] for variant in experiment.variants}
+    return _Groups(readers, dict(left_out), {variant: tuple(sorted(found)) for variant, found in models.items()})
+
+
 def _control_first(experiment: Experiment) -> list[str]:
     control = experiment.plan.control if experiment.plan else ""
     return sorted((variant.name for variant in experiment.variants), key=lambda name: name != control)
 
 
-def _group_findings(
-    experiment: Experiment, readers: Mapping[str, int], conflicting: int, is_ended: bool
-) -> list[Finding]:
+def _group_findings(experiment: Experiment, groups: _Groups, *, is_ended: bool) -> list[Finding]:
     weights = {variant.name: variant.weight for variant in experiment.variants}
+    conflicting = groups.left_out.get(TWO_VARIANTS, 0)
     found = (
-        sample_ratio_mismatch(readers, weights, is_ended=is_ended),
-        contamination(sum(readers.values()) + conflicting, conflicting),
+        sample_ratio_mismatch(groups.readers, weights, is_ended=is_ended),
+        contamination(sum(groups.readers.values()) + conflicting, conflicting),
     )
     return [each for each in found if each]
 
 
 def _metric_findings(
-    metric: str, control: str, measured: Mapping[str, MetricDays], days: Sequence[dt.date]
+    metric: str, control: str, of_variants: Mapping[str, MetricDays], measured: Measured
 ) -> list[Finding]:
-    last_values = [each.last_value for each in measured.values() if each.last_value]
-    # Of what is bad, such as empty answers, none at all is no loss of events.
-    missing = missing_metric(metric, max(last_values, default=None), days[-1])
-    sums = measured[control].sums
+    sums = of_variants[control].sums
     mean = float(np.asarray(sums.x)[-1] / max(np.asarray(sums.n)[-1], 1))
-    extreme = outlier(metric, max(each.largest for each in measured.values()), mean, None)
-    return [each for each in (missing if SOURCES[metric].higher_is_better else None, extreme) if each]
+    largest = max(each.largest for each in of_variants.values())
+    found = (
+        _missing(metric, of_variants, measured.days),
+        outlier(metric, largest, mean, measured.limits.get(metric)),
+    )
+    return [each for each in found if each]
+
+
+def _missing(metric: str, of_variants: Mapping[str, MetricDays], days: Sequence[dt.date]) -> Finding | None:
+    """Of what is bad, such as empty answers, none at all is no loss of events."""
+    if not METRICS[metric].higher_is_better:
+        return None
+    last = max((each.last_value for each in of_variants.values() if each.last_value), default=None)
+    return missing_metric(metric, last, days[-1], expected=_expected(metric, of_variants, days, last))
+
+
+def _expected(
+    metric: str, of_variants: Mapping[str, MetricDays], days: Sequence[dt.date], last: dt.date | None
+) -> float | None:
+    """Events that were to be expected since the last one, by their number until then, or in the pre-period for a rare metric."""
+    sums = [each.sums for each in of_variants.values()]
+    if last:
+        return _events(sums, "") / max(1, (last - days[0]).days + 1) * (days[-1] - last).days
+    return _events(sums, "pre_") / PRE_DAYS * len(days) if METRICS[metric].is_rare else None
+
+
+def _events(sums: Sequence[Sums], period: str) -> float:
+    """How many events of one size give such sums (Kish's effective size): a number also of revenue."""
+    total, squares = (
+        sum(float(np.asarray(getattr(each, f"{period}{name}"))[-1]) for each in sums) for name in ("x", "xx")
+    )
+    return total**2 / squares if squares else 0.0
+
+
+def _novelty(reading: Reading, days: Sequence[dt.date]) -> Finding | None:
+    return novelty(f"{reading.variant}: {reading.metric.name}", reading.lift, reading.error, days)
 
 
 def reading_rows(result: ReadOut) -> list[dict[str, str]]:
@@ -201,10 +256,52 @@ def reading_rows(result: ReadOut) -> list[dict[str, str]]:
             "metric": f"{each.metric.name}{' (guardrail)' if each.metric.is_guardrail else ''}",
             "control": f"{each.control:.4g}",
             "treatment": f"{each.treatment:.4g}",
-            "lift": f"{each.lift[-1]:+.1%}",
-            "interval": f"{np.asarray(each.repeated.low)[-1]:+.1%} to {np.asarray(each.repeated.high)[-1]:+.1%}",
+            **_lift_cells(each),
             "p-value": f"{each.p_value:.3g}",
             "power": f"{each.power:.0%}",
         }
         for each in result.readings
+    ]
+
+
+def segment_rows(segments: Sequence[SegmentReading]) -> list[dict[str, str]]:
+    """Return what a read-out says of segments, as texts for a table."""
+    return [
+        {
+            "variant": each.reading.variant,
+            "metric": each.reading.metric.name,
+            "segment": f"{each.segment}: {each.value}",
+            "control": f"{each.reading.control:.4g}",
+            "treatment": f"{each.reading.treatment:.4g}",
+            **_lift_cells(each.reading),
+            "p-value (corrected)": f"{each.p_value:.3g}",
+        }
+        for each in segments
+    ]
+
+
+def _lift_cells(reading: Reading) -> dict[str, str]:
+    low, high = (np.asarray(each)[-1] for each in (reading.repeated.low, reading.repeated.high))
+    return {"lift": f"{reading.lift[-1]:+.1%}", "interval": f"{low:+.1%} to {high:+.1%}"}
+
+
+def readers_text(report: ExperimentReport) -> str:
+    """How many readers count in each variant, and how many do not and why."""
+    counted = ", ".join(f"{name} {count:,}" for name, count in (report.readers or {}).items())
+    left_out = ", ".join(f"{reason} {count:,}" for reason, count in report.left_out.items())
+    return f"{counted}; left out: {left_out}" if left_out else counted
+
+
+def off_policy_rows(report: ExperimentReport, policies: PolicyReport) -> list[dict[str, str]]:
+    """Return the off-policy estimates of the models that answered, as texts for a table: what logged chance says beside the test."""
+    return [
+        {
+            "variant": variant,
+            "lists of": model,
+            "clicks per shown book": f"{each.value:.4f}",
+            "beside what was shown": f"{each.gain:+.4f} ({each.gain_low:+.4f} to {each.gain_high:+.4f})",
+        }
+        for variant, models in report.models.items()
+        for model, each in policies.estimates
+        if model in models and each.estimator == "snips"
     ]

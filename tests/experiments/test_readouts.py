@@ -12,7 +12,8 @@ import pytest
 from recsys_platform.common.errors import InputError
 from recsys_platform.experiments.assignment import Experiment
 from recsys_platform.experiments.definitions import parse_experiments
-from recsys_platform.experiments.readouts import measure, read_experiment
+from recsys_platform.experiments.metric_days import measure
+from recsys_platform.experiments.readouts import read_experiment
 from recsys_platform.experiments.statistics.decision import Verdict
 from recsys_platform.experiments.statistics.sums import Sums, reader_sums
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -29,11 +30,11 @@ def experiment_of(**plan: Any) -> Experiment:
     return found
 
 
-def warehouse_with(home: Path, rows: Sequence[Any]) -> DuckDBWarehouse:
+def warehouse_with(home: Path, rows: Sequence[Any], **more: Any) -> DuckDBWarehouse:
     warehouse = DuckDBWarehouse(home / "warehouse.duckdb")
     warehouse.prepare()
     with warehouse.connect() as con:
-        for statement in (*TABLES, *insertions(rows)):
+        for statement in (*TABLES, *insertions(rows, **more)):
             con.execute(statement)
     return warehouse
 
@@ -48,11 +49,11 @@ WORLD = [
     # c: of the other variant, twice on one day.
     request("c", 0, books=2, clicked=2, variant="treatment"),
     request("c", 0, books=2, clicked=1, variant="treatment"),
-    # Left out: a bot, who saw both, another surface, another experiment, the time before the first answer and after the last day.
+    # Left out: a bot, who saw both, another experiment, the time before the first answer and after the last day.
     request("bot", 0, books=50, clicked=50, is_bot=True),
     request("both", 0, books=7, clicked=7),
     request("both", 1, books=7, clicked=7, variant="treatment"),
-    request("a", 1, books=9, clicked=9, surface="search", experiment="other"),
+    request("a", 1, books=9, clicked=9, experiment="other"),
     request("a", 3, books=6, clicked=6),
     event("a", 0, "Book Started", hour=1),
     event("a", 0, "Book Started", hour=20),
@@ -76,7 +77,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("metric", EXPECTED)
 def test_the_sums_of_each_day_are_those_of_a_calculation_by_hand(metric: str, tmp_path: Path) -> None:
-    found = measure(warehouse_with(tmp_path, WORLD), experiment_of(), metric, DAYS)["control"].sums
+    found = measure(warehouse_with(tmp_path, WORLD), "trial", [metric], DAYS).of(metric, "control").sums
     for day, totals in enumerate(EXPECTED[metric]):
         expected = by_hand(*totals)
         for each in fields(Sums):
@@ -110,7 +111,8 @@ def planted(rates: dict[str, float], readers: dict[str, int]) -> list[Any]:
 
 def test_a_planted_gain_ships_when_its_guardrail_holds(tmp_path: Path) -> None:
     rows = planted({"control": 0.2, "treatment": 0.3}, {"control": 900, "treatment": 900})
-    report = read_experiment(warehouse_with(tmp_path, rows), experiment_of(guardrails={"clicks": 0.05}))
+    warehouse = warehouse_with(tmp_path, rows, metrics=["ctr", "clicks"])
+    report = read_experiment(warehouse, experiment_of(guardrails={"clicks": 0.05}))
     assert report.result is not None
     assert report.result.decision.verdict is Verdict.SHIP
     (ctr, clicks) = report.result.readings
@@ -120,7 +122,7 @@ def test_a_planted_gain_ships_when_its_guardrail_holds(tmp_path: Path) -> None:
 
 def test_groups_of_other_sizes_than_their_weights_are_invalid(tmp_path: Path) -> None:
     rows = planted({"control": 0.2, "treatment": 0.3}, {"control": 900, "treatment": 700})
-    result = read_experiment(warehouse_with(tmp_path, rows), experiment_of()).result
+    result = read_experiment(warehouse_with(tmp_path, rows, metrics=["ctr"]), experiment_of()).result
     assert result is not None
     assert [each.name for each in result.findings] == ["sample_ratio_mismatch"]
     assert result.decision.verdict is Verdict.INVALID

@@ -2,7 +2,7 @@
     'event_id', 'source', 'object_key', 'record_index', 'user_id', 'anonymous_id', 'previous_id', 'book_id', 'request_id',
     'record_type', 'source_event', 'query', 'plan', 'currency', 'store',
     'surface', 'model', 'model_version', 'experiment', 'variant', 'label',
-    'value_text', 'items', 'platform', 'locale', 'app_version', 'ip_hash', 'content_hash', 'is_bot',
+    'value_text', 'items', 'answer_source', 'platform', 'locale', 'app_version', 'ip_hash', 'content_hash', 'is_bot',
     'rating', 'chapter', 'chapters', 'position', 'item_count', 'price',
     'occurred_at', 'landed_at', 'loaded_at',
 ] -%}
@@ -84,6 +84,7 @@ final as (
         variant,
         label,
         items,
+        answer_source,
         platform,
         case when {{ value_or_null('locale') }} is not null then {{ standard_locale('locale') }} end as locale,
         app_version,

@@ -41,6 +41,7 @@ unioned as (
         coalesce({{ integer_from_text('position_text') }}, item_number) as position,
         try_cast(propensity_text as double) as propensity,
         {{ redact_emails('draw_text') }} as draw_id,
+        cast(null as varchar) as answer_source,
         occurred_at,
         landed_at,
         loaded_at
@@ -61,6 +62,7 @@ unioned as (
         cast(null as integer) as position,
         cast(null as double) as propensity,
         cast(null as varchar) as draw_id,
+        answer_source,
         occurred_at,
         landed_at,
         loaded_at
@@ -80,6 +82,7 @@ unioned as (
         position,
         cast(null as double) as propensity,
         cast(null as varchar) as draw_id,
+        cast(null as varchar) as answer_source,
         occurred_at,
         landed_at,
         loaded_at
@@ -98,6 +101,7 @@ final as (
         book_id,
 
         event_name,
+        answer_source,
 
         cast(item_number as bigint) as item_number,
         cast(position as integer) as position,

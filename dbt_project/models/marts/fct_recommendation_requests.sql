@@ -43,6 +43,7 @@ shown as (
         count(*) as books,
         sum(clicks) as clicks,
         count(case when is_clicked then 1 end) as clicked_books,
+        count(case when is_clicked_in_time then 1 end) as books_clicked_in_time,
         count(case when is_dismissed then 1 end) as dismissed_books
     from exposures
     group by request_id, visitor_id
@@ -63,11 +64,13 @@ final as (
         answers.model_version,
         answers.experiment,
         answers.variant,
+        answers.answer_source,
 
         cast(answers.answers as bigint) as answers,
         cast(coalesce(shown.books, 0) as bigint) as books,
         cast(coalesce(shown.clicks, 0) as bigint) as clicks,
         cast(coalesce(shown.clicked_books, 0) as bigint) as clicked_books,
+        cast(coalesce(shown.books_clicked_in_time, 0) as bigint) as books_clicked_in_time,
         cast(coalesce(shown.dismissed_books, 0) as bigint) as dismissed_books,
 
         answers.is_bot,

@@ -140,6 +140,7 @@ final as (
         {{ redact_emails('label') }} as label,
         {{ redact_emails('coalesce(event_value, revenue)') }} as value_text,
         cast(null as varchar) as items,
+        cast(null as varchar) as answer_source,
         'web' as platform,
         -- `lang` is the browser's whole Accept-Language header; its first language is the reader's.
         replace(trim(split_part(split_part({{ redact_emails('language') }}, ',', 1), ';', 1)), '_', '-') as locale,

@@ -132,6 +132,7 @@ final as (
         cast(null as varchar) as label,
         cast(null as varchar) as value_text,
         cast(null as varchar) as items,
+        cast(null as varchar) as answer_source,
         lower({{ redact_emails('platform') }}) as platform,
         replace({{ redact_emails('locale') }}, '_', '-') as locale,
         {{ redact_emails('app_version') }} as app_version,

@@ -48,6 +48,7 @@ records as (
                 'chapters': 'chapters',
                 'position': 'position',
                 'items': 'items',
+                'answer_source': 'source',
                 'price': 'price',
             },
             'traits': {
@@ -112,6 +113,7 @@ final as (
         end as label,
         {{ redact_emails('value') }} as value_text,
         {{ redact_emails('items') }} as items,
+        {{ redact_emails('answer_source') }} as answer_source,
         case
             when device_type is not null then lower({{ redact_emails('device_type') }})
             when library_name = 'analytics.js' then 'web'

@@ -13,6 +13,7 @@ from recsys_platform.config.settings import load_settings
 
 if TYPE_CHECKING:  # imports numpy and scipy
     from recsys_platform.experiments.statistics.planning import Baseline
+    from recsys_platform.warehouse.port import Warehouse
 
 experiments = typer.Typer(help="Plan, start, ramp, stop and read experiments.", no_args_is_help=True)
 for command in (start, ramp, stop, history):
@@ -79,16 +80,19 @@ def read(name: Annotated[str, typer.Argument(help="An experiment of `experiments
     """Show what an experiment has found until the last day that is over, and what to do."""
     from recsys_platform.cli.output.experiments import print_report
     from recsys_platform.experiments.definitions import experiment_named
-    from recsys_platform.experiments.readouts import read_experiment
+    from recsys_platform.experiments.published_policies import evaluate_published
+    from recsys_platform.experiments.readouts import off_policy_rows, read_experiment
     from recsys_platform.serving.routing_files import experiments_of
 
     settings = load_settings()
     experiment = experiment_named(experiments_of(settings), name)
     try:
-        report = read_experiment(warehouse_of(settings), experiment)
+        warehouse: Warehouse = warehouse_of(settings)
+        report = read_experiment(warehouse, experiment)
     except WarehouseHeldError:
-        report = read_experiment(reading_copy_of(settings), experiment)
-    print_report(OUT, report)
+        warehouse = reading_copy_of(settings)
+        report = read_experiment(warehouse, experiment)
+    print_report(OUT, report, off_policy_rows(report, evaluate_published(warehouse)))
 
 
 def _baseline_of(

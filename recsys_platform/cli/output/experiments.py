@@ -1,6 +1,6 @@
 """What `recsys experiments` prints."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -8,7 +8,7 @@ from rich.table import Table
 
 from recsys_platform.experiments.assignment import Experiment, Experiments
 from recsys_platform.experiments.changes import Change, State
-from recsys_platform.experiments.readouts import ExperimentReport, reading_rows
+from recsys_platform.experiments.readouts import ExperimentReport, readers_text, reading_rows, segment_rows
 from recsys_platform.experiments.statistics.planning import (
     Baseline,
     Duration,
@@ -89,18 +89,32 @@ def _weights_cell(state: State | None) -> str:
     return ", ".join(f"{name} {weight:g} %" for name, weight in state.weights.items())
 
 
-def print_report(out: Console, report: ExperimentReport) -> None:
-    """Print the verdict, what is wrong, and a row for each metric of each variant."""
+def print_report(out: Console, report: ExperimentReport, policies: Sequence[Mapping[str, str]] = ()) -> None:
+    """Print the verdict, what is wrong, a row for each metric of each variant, segments, and off-policy estimates beside them."""
     if report.result is None:
         out.print(report.why_nothing)
         return
     result = report.result
-    readers = ", ".join(f"{name} {count:,}" for name, count in (report.readers or {}).items())
-    out.print(f"{report.experiment}, {report.days[0]} to {report.days[-1]}; readers: {readers}")
+    out.print(
+        f"{report.experiment}, {report.days[0]} to {report.days[-1]}; readers: {readers_text(report)}", soft_wrap=True
+    )
     out.print(f"{result.decision.verdict}: {result.decision.sentence}", markup=False, soft_wrap=True)
     for finding in result.findings:
         out.print(f"{finding.name}: {finding.sentence}", markup=False, soft_wrap=True)
-    rows = reading_rows(result)
+    for metric, limit in report.limits.items():
+        out.print(f"{metric} of a reader counts up to {limit:g}, by the pre-period")
+    _print_rows(out, reading_rows(result))
+    _print_rows(
+        out, segment_rows(report.segments), "Segments, exploratory: they suggest the next experiment and decide nothing"
+    )
+    _print_rows(out, policies, "Off-policy estimate of the published lists, from the positions that chance filled")
+
+
+def _print_rows(out: Console, rows: Sequence[Mapping[str, str]], title: str = "") -> None:
+    if not rows:
+        return
+    if title:
+        out.print(f"\n{title}")
     table = Table(*rows[0], box=None)
     for row in rows:
         table.add_row(*row.values())

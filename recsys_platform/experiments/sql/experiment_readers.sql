@@ -1,20 +1,15 @@
-with
-
-readers as (
-    select
-        visitor_id,
-        min(variant) as first_variant,
-        max(variant) as last_variant
-    from marts.fct_recommendation_requests
-    where experiment = ?
-        and shown_on between ? and ?
-        and not coalesce(is_bot, false)
-    group by visitor_id
-)
-
 select
-    case when first_variant = last_variant then first_variant end as variant,
+    variant,
+    case
+        when is_bot then 'bots'
+        when is_staff then 'staff'
+        when other_variant_on <= ? then 'two variants'
+        else 'counted'
+    end as kind,
+    model,
     count(*) as readers
-from readers
-group by case when first_variant = last_variant then first_variant end
-order by variant
+from marts.fct_experiment_assignments
+where experiment = ?
+    and first_shown_on <= ?
+group by 1, 2, 3
+order by 1, 2, 3

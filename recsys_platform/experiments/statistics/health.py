@@ -1,15 +1,17 @@
 """Health checks: what makes the numbers of an experiment wrong, found before they are read.
 
-Belongs here: sample ratio, contamination, contradictions, missing metrics, outliers; each gives a finding with its sentence, or None.
-Does not: the counts.
+Belongs here: sample ratio, contamination, contradictions, missing metrics, outliers, novelty; each gives a finding with its sentence,
+or None. Does not: the counts.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import chdtrc, gammaln, xlogy
+from scipy.special import chdtrc, gammaln, ndtr, xlogy
+
+from recsys_platform.recommender.arrays import DoubleArray
 
 SRM_ALPHA = 0.01
 """Level of both tests of the sample ratio: at the end (chi-squared), and over all days together (sequential)."""
@@ -21,6 +23,10 @@ OUTLIER_TIMES = 1_000.0
 """A reader with at least this many times the mean is named."""
 MAX_SILENT_DAYS = 1
 """Days that a metric may lag behind the exposures."""
+LEAST_EXPECTED = 7.0
+"""A metric is missing where at least so many were to be expected: chance alone gives none with a probability below .001 (Poisson)."""
+NOVELTY_ALPHA = 0.01
+"""Level at which a lift is called another than it was at first."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,16 @@ def contradictions(exposures: int, contradicting: int, *, limit: float = MAX_CON
     return _share_finding("contradictions", text, contradicting, exposures, limit)
 
 
-def missing_metric(metric: str, last_value: dt.date | None, last_exposure: dt.date) -> Finding | None:
-    """Find a metric that stopped while readers were still exposed. `last_value`: the last day with a value of it, None if never."""
+def missing_metric(
+    metric: str, last_value: dt.date | None, last_exposure: dt.date, *, expected: float | None = None
+) -> Finding | None:
+    """Find a metric that stopped while readers were still exposed. `last_value`: the last day with a value of it, None if never.
+    `expected`: events of it since then by the days before, None if not known: where few were to be expected, none may be chance.
+    """
     silent = (last_exposure - last_value).days if last_value else None
     if silent is not None and silent <= MAX_SILENT_DAYS:
+        return None
+    if expected is not None and expected < LEAST_EXPECTED:
         return None
     since = f"since {last_value} ({silent} days), although" if last_value else "at all, although"
     return Finding(
@@ -115,6 +127,32 @@ def outlier(metric: str, largest: float, mean: float, cap: float | None) -> Find
     return Finding(
         "outlier",
         f"One reader has {largest:g} of {metric}, {largest / mean:,.0f} times the mean: {done}.",
+        is_fatal=False,
+    )
+
+
+def novelty(
+    what: str, lift: DoubleArray, error: DoubleArray, days: Sequence[dt.date], *, alpha: float = NOVELTY_ALPHA
+) -> Finding | None:
+    """Find a lift that is another since half of the information was there than until then: a novelty that wears off, or readers who
+    learn. `error`: standard error of the lift, NaN on days that are no look; both of shape (days,).
+
+    The lift until then and the one of all days have the covariance of an estimate with itself, error² of all days, since what is
+    added later is independent of what was there.
+    """
+    information = np.where(np.isfinite(error), 1 / np.square(error), 0.0)
+    early = np.flatnonzero((information > 0) & (information <= information[-1] / 2))
+    if not len(early):
+        return None
+    at = int(early[-1])
+    later = (lift[-1] * information[-1] - lift[at] * information[at]) / (information[-1] - information[at])
+    distance = (lift[at] - lift[-1]) / np.sqrt(1 / information[at] - 1 / information[-1])
+    if 2 * ndtr(-abs(distance)) >= alpha:
+        return None
+    return Finding(
+        "novelty",
+        f"{what} has a lift of {lift[at]:+.1%} until {days[at]} and of {later:+.1%} since: it changes with time, so that"
+        " the lift of all days is none that lasts.",
         is_fatal=False,
     )
 

@@ -67,7 +67,8 @@ class Reading:
     `repeated`: the interval of `lift` that holds on all days together up to the planned end; `always_valid`: the one that holds
     without any plan. `p_value`: of the last day, valid at every look, not corrected for other metrics. `control`, `treatment`: the
     metric on the last day, without the pre-period. `saved`: share of the variance that the pre-period explains. `power`: reached by
-    now for the smallest effect (or the margin), if it were looked at once.
+    now for the smallest effect (or the margin), if it were looked at once. `error`: standard error of `lift`; NaN on days that are
+    no look.
     """
 
     variant: str
@@ -80,6 +81,7 @@ class Reading:
     p_value: float
     saved: float
     power: float
+    error: DoubleArray
 
     @property
     def gain(self) -> Gain:
@@ -152,6 +154,7 @@ def read_metric(variant: str, metric: Metric, sums: tuple[Sums, Sums], share: Do
         p_value=repeated_p_value(np.where(usable, comparison.statistic, 0.0), reached, information),
         saved=saved,
         power=_power_reached(sums, effect, saved, alpha) if usable[-1] else 0.0,
+        error=np.where(usable, np.asarray(comparison.lift_error), np.nan),
     )
 
 

@@ -14,13 +14,11 @@ import msgspec
 import numpy as np
 
 from recsys_platform.common.errors import WarehouseError
-from recsys_platform.experiments.assignment import Experiment, Variant
 from recsys_platform.experiments.canary import CanaryPlan, Observation, Traffic
-from recsys_platform.experiments.readouts import measure
+from recsys_platform.experiments.metric_days import measure
 from recsys_platform.experiments.statistics.sums import Sums
 from recsys_platform.hub.layout import LANDING
 from recsys_platform.hub.object_store import Hub
-from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.answer_counts import COUNTED, STREAM
 from recsys_platform.serving.rollout.record import BASELINE, CANARY, CanaryRecord
 from recsys_platform.warehouse.port import Warehouse
@@ -137,12 +135,10 @@ class Observer:
         if newest is None or newest < first:
             return {}
         days = [first + dt.timedelta(days=day) for day in range((newest - first).days + 1)]
-        variants = (Variant(CANARY, record.version, 50), Variant(BASELINE, PRODUCTION, 50))
-        experiment = Experiment(record.experiment, variants)
-        measured = {name: measure(warehouse, experiment, name, days) for name in self.plan.tolerated_losses}
+        names = tuple(self.plan.tolerated_losses)
+        measured = measure(warehouse, record.experiment, names, days)
         return {
-            name: {group: _last_of(found.sums) for group, found in by_group.items()}
-            for name, by_group in measured.items()
+            name: {group: _last_of(measured.of(name, group).sums) for group in (CANARY, BASELINE)} for name in names
         }
 
 

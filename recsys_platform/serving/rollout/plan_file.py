@@ -13,7 +13,7 @@ from recsys_platform.common.strict_yaml import read_yaml
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import CANARY_PLAN, world_file
 from recsys_platform.experiments.canary import CanaryPlan
-from recsys_platform.experiments.readouts import SOURCES
+from recsys_platform.experiments.metric_days import METRICS
 from recsys_platform.serving.answer_counts import BOUNDS_MS
 from recsys_platform.serving.rollout.record import CanaryError
 
@@ -53,7 +53,7 @@ def _check_names(plan: CanaryPlan, where: str) -> None:
     known = {
         "tolerated_ratios": (plan.tolerated_ratios, EVENTS),
         "hard_limits": (plan.hard_limits, EVENTS),
-        "tolerated_losses": (plan.tolerated_losses, tuple(name for name in SOURCES if SOURCES[name].higher_is_better)),
+        "tolerated_losses": (plan.tolerated_losses, tuple(name for name in METRICS if METRICS[name].higher_is_better)),
     }
     for field, (given, names) in known.items():
         wrong = next((name for name in given if name not in names), None)

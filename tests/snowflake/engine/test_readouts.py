@@ -9,19 +9,21 @@ import pytest
 from snowflake.connector import connect
 
 from recsys_platform.experiments.definitions import parse_experiments
-from recsys_platform.experiments.readouts import measure, read_experiment
+from recsys_platform.experiments.metric_days import measure
+from recsys_platform.experiments.readouts import read_experiment
 from recsys_platform.experiments.statistics.sums import Sums
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
-from tests.support.experiment_worlds import TABLES, event, insertions, request
+from tests.support.experiment_worlds import TABLES, event, insertions, payment, request
 
 DAYS = [dt.date(2026, 11, 2) + dt.timedelta(days=day) for day in range(2)]
-PLAN = {"starts_on": DAYS[0], "days": 7, "primary": {"ctr": 0.02}, "guardrails": {"starts": 0.1}}
+PLAN = {"starts_on": DAYS[0], "days": 7, "primary": {"ctr": 0.02}, "guardrails": {"starts": 0.1, "revenue": 0.1}}
 VARIANTS = {name: {"model": "production", "weight": 50} for name in ("control", "treatment")}
 ROWS = [
     *(request(f"u{at}", at % 2, books=10, clicked=at % 4, variant="control" if at % 3 else "treatment") for at in range(40)),
     *(request(f"u{at}", -2, books=5, clicked=at % 2, variant=None) for at in range(20)),
     *(event(f"u{at}", 1, "Book Started") for at in range(0, 40, 3)),
+    *(paid for at in range(0, 40, 5) for day in (-1, 1) for paid in payment(f"u{at}", day, 2.5 * at)),
     request("both", 0),
     request("both", 1, variant="treatment"),
     request("late", 2),
@@ -38,8 +40,10 @@ def test_the_read_out_does_not_depend_on_the_engine(
         for statement in (*TABLES, *insertions(ROWS)):
             con.execute(statement)
             session.cursor().execute(statement)
-    for metric in ("ctr", "starts"):
-        ours, theirs = (measure(each, trial, metric, DAYS)["control"].sums for each in (local, warehouse))
+    for metric in ("ctr", "starts", "revenue"):
+        ours, theirs = (
+            measure(each, "trial", [metric], DAYS).of(metric, "control").sums for each in (local, warehouse)
+        )
         for each in fields(Sums):
             assert np.array_equal(getattr(ours, each.name), getattr(theirs, each.name)), (metric, each.name)
         assert np.asarray(ours.known)[-1] > 0
