@@ -51,6 +51,7 @@ from recsys_platform.recommender.training.variants import BASELINE, Variants
 from recsys_platform.reports.evaluation_page import REPORT, evaluation_page
 from recsys_platform.reports.evaluation_plots import evaluation_plot
 from recsys_platform.serving.publishing import write_serving_files
+from recsys_platform.serving.rollout.controller import Rollout, rollout_of
 from recsys_platform.sources.attributes import fetch_snapshot, last_fetch, store_fetched
 from recsys_platform.transform.dbt import build
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -88,7 +89,9 @@ def refresh(settings: Settings) -> Refreshed:
     transform(settings, warehouse)
     data = keep_training_data(hub, warehouse)
     variants = variants_of(settings)
-    versions = learn(data, variants, hub, warehouse, registry)
+    versions = learn(
+        data, variants, hub, warehouse, registry, rollout_of(settings) if settings.canary == "on" else None
+    )
     length, rules = settings.list_length, list_rules_of(settings)
     marts = training_data.latest_snapshot(hub)
     published = publish(
@@ -139,8 +142,13 @@ def keep_training_data(hub: Hub, warehouse: Warehouse) -> Dataset:
     return training_data.latest_dataset(hub)
 
 
-def learn(data: Dataset, own: Variants, hub: Hub, warehouse: Warehouse, registry: Registry) -> dict[str, str]:
-    """Evaluate and train every variant of a world, and let the gate decide what goes live; the version of each variant."""
+def learn(
+    data: Dataset, own: Variants, hub: Hub, warehouse: Warehouse, registry: Registry, rollout: Rollout | None = None
+) -> dict[str, str]:
+    """Evaluate and train every variant of a world, and let the gate decide what goes live; the version of each variant.
+
+    `rollout`: by which another recipe goes live; at once without one.
+    """
     variants, live = live_recipe(own, registry)
     now, held = naive_utc_now(), choice_in_force(registry, data)
     result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live)
@@ -151,9 +159,10 @@ def learn(data: Dataset, own: Variants, hub: Hub, warehouse: Warehouse, registry
     for name in own:
         metrics = measured.metrics(name) if measured and name in measured.models else {}
         versions[name] = train(name, data, registry, variants=own, now=now, metrics=metrics).version
-    apply_gate(
-        candidate_versions(data, variants, live, registry, now), live, measured, registry, GateParams(), choice=held
-    )
+    candidates, by_canary = candidate_versions(data, variants, live, registry, now), rollout is not None
+    done = apply_gate(candidates, live, measured, registry, GateParams(), choice=held, by_canary=by_canary)
+    if rollout and done.winner:
+        rollout.start_after_gate(candidates[done.winner.candidate], done.winner.reasons[0])
     return versions
 
 

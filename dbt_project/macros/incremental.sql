@@ -52,6 +52,7 @@
         'int_event_sessions': ['int_event_deliveries'],
         'int_recommendation_items': ['stg_segment__events', 'stg_pinpoint__events', 'stg_matomo__events'],
         'rpt_invalid_events': ['int_event_deliveries'],
+        'fct_answer_counts': ['int_event_deliveries'],
         'fct_events': ['int_event_sessions'],
         'fct_sessions': ['fct_events'],
         'int_visitor_days': ['fct_events'],
@@ -188,6 +189,20 @@
             select {{ keys | join(', ') }}
             from {{ ref('int_event_sessions') }}
             where changed_to > {{ built_to() }}
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# A pre-hook: deletes the rows of events of which an earlier delivery was loaded since the model was built: that one counts now. #}
+{% macro drop_superseded() -%}
+    {%- if is_incremental() -%}
+        delete from {{ this }}
+        where event_id in (
+            select event_id
+            from {{ ref('int_event_deliveries') }}
+            where is_superseding
+                and loaded_at > {{ built_to() }}
         )
     {%- endif -%}
 {%- endmacro %}

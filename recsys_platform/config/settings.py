@@ -207,7 +207,10 @@ class Settings(BaseModel):
     routing_parameters: str | None = Field(
         None,
         pattern=r"^/[\w./-]+$",
-        description="path in SSM Parameter Store of `experiments.yaml`, `shelves.yaml` and `shadow.yaml`; by default files",
+        description="path in SSM Parameter Store of `experiments.yaml`, `shelves.yaml`, `shadow.yaml` and `canary.json`; else files",
+    )
+    canary: Literal["on", "off"] = Field(
+        "off", description="whether a recipe that passes the gate goes to production by a canary; by default at once"
     )
     log_format: Literal["text", "json"] | None = Field(
         None, description="logs of servers as `text` or as `json`, a line each; by default `json` on AWS, else `text`"

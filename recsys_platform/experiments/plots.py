@@ -1,8 +1,9 @@
-"""Plots of the off-policy evaluation and of read-outs, in the style of reports/evaluation_plots.py."""
+"""Plots of the off-policy evaluation, of read-outs and canaries, in the style of reports/evaluation_plots.py."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from recsys_platform.experiments.off_policy import Estimate
 from recsys_platform.experiments.published_policies import PolicyReport
@@ -81,3 +82,21 @@ def _bound_of(each: Reading) -> tuple[float, str]:
     if each.metric.is_guardrail:
         return -sign * each.metric.margin, "the loss that is tolerated"
     return sign * each.metric.smallest_effect, "the smallest effect worth having"
+
+
+def canary_plot(steps: pd.DataFrame) -> bytes:
+    """Draw the share of the visitors that a canary had over time, as a PNG 1000 pixels wide.
+
+    `steps`: rows of `ops.canary_steps` of one canary, oldest first; at least one.
+    """
+    figure = new_figure(10, 3.2, w_pad=0.15, h_pad=0.1)
+    axes = figure.subplots()
+    times, shares = steps["changed_at"].to_numpy(), steps["percent"].to_numpy()
+    axes.step(times, shares, where="post", color=COLOURS[0], linewidth=2)
+    axes.plot(times, shares, color=COLOURS[0], marker="o", linestyle="none")
+    last = steps.iloc[-1]
+    axes.set_title(f"{last['label']}: {last['status']}, {last['percent']} %", fontsize=11, color=INK, loc="left")
+    axes.set_ylim(-3, 103)
+    axes.tick_params(axis="x", labelrotation=30)
+    style_axis(axes, "% of the visitors", grid="y")
+    return png_of(figure)

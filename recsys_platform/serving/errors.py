@@ -19,5 +19,9 @@ class BackendError(RecsysError):
     """A model host does not answer, or not in time."""
 
 
+class NoSuchModelError(BackendError):
+    """A model host does not have this model, or not yet."""
+
+
 class RequestRefusedError(BackendError):
     """A model host does not accept this request; others may be answered."""

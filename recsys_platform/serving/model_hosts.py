@@ -15,7 +15,7 @@ import msgspec
 
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.breaker import Breaker, CircuitOpenError
-from recsys_platform.serving.errors import BackendError, RequestRefusedError
+from recsys_platform.serving.errors import BackendError, NoSuchModelError, RequestRefusedError
 from recsys_platform.serving.following import Served
 from recsys_platform.serving.model_host.contract import HostAnswer, HostRequest
 from recsys_platform.serving.recommending import Answer, Query, RecommendedBook
@@ -69,6 +69,8 @@ class HttpHost:
 
 
 def _content_of(response: httpx.Response, until: float) -> bytes:
+    if response.status_code == 404:
+        raise NoSuchModelError("status 404")
     if 400 <= response.status_code < 500:
         raise RequestRefusedError(f"status {response.status_code}")
     if response.status_code != 200:
@@ -81,11 +83,13 @@ def _content_of(response: httpx.Response, until: float) -> bytes:
     return found
 
 
-def _invoke(host: Host, alias: str, content: bytes, seconds: float) -> HostAnswer | RequestRefusedError:
-    """The answer; what a host refuses is no failure of the host, so it must not open the circuit for other requests."""
+def _invoke(
+    host: Host, alias: str, content: bytes, seconds: float
+) -> HostAnswer | RequestRefusedError | NoSuchModelError:
+    """The answer; what a host refuses or lacks is no failure of the host, so it must not open the circuit for other requests."""
     try:
         return _decoded(host.invoke(alias, content, seconds))
-    except RequestRefusedError as error:
+    except (RequestRefusedError, NoSuchModelError) as error:
         return error
 
 
@@ -98,7 +102,8 @@ class ModelHosts:
 
     def __init__(self, hosts: Mapping[str, Host], deadline_seconds: float = DEADLINE_SECONDS) -> None:
         """`hosts`: by the names that the log gives them."""
-        self._hosts = [(name, host, Breaker(name)) for name, host in hosts.items()]
+        self._hosts = list(hosts.items())
+        self._breakers: dict[tuple[str, str], Breaker] = {}
         self._turn = itertools.count()
         self._deadline = deadline_seconds
         self._versions: dict[str, str] = {}
@@ -109,7 +114,7 @@ class ModelHosts:
         return "".join(f"|{alias}={label}" for alias, label in sorted(self._versions.items()))
 
     def recommend(self, served: Served, alias: str, profile: Profile, query: Query, seed: int) -> Answer | None:
-        """The list of the model for a profile."""
+        """The list of the model for a profile; None if no host has it, or not yet."""
         request = HostRequest(
             **_reader_fields(profile),
             language=query.language or profile.language,
@@ -119,7 +124,12 @@ class ModelHosts:
             k=query.offset + query.k,
             seed=seed,
         )
-        return self._answer(served, alias, request, query.offset)
+        try:
+            return self._answer(served, alias, request, query.offset)
+        except NoSuchModelError:
+            if alias == PRODUCTION:
+                raise
+            return None
 
     def rank(self, served: Served, alias: str, profile: Profile, books: Sequence[str]) -> Answer | None:
         """Given books in order."""
@@ -148,27 +158,34 @@ class ModelHosts:
 
     def _ask(self, alias: str, content: bytes) -> HostAnswer:
         """The answer of the first host that gives one before the deadline."""
-        until = time.monotonic() + self._deadline
-        for name, host, breaker in self._hosts_in_turn():
+        until, lacks = time.monotonic() + self._deadline, False
+        for name, host in self._hosts_in_turn():
             left = until - time.monotonic()
             if left <= 0:
                 break
             try:
-                with breaker.attempt():
+                with self._breaker_of(name, alias).attempt():
                     found = _invoke(host, alias, content, left)
-                if isinstance(found, RequestRefusedError):
-                    raise found
-                return found
             except CircuitOpenError:
                 continue
-            except RequestRefusedError as error:
-                _LOG.warning("The model host %s refused a request: %s", name, error)
-                raise
             except BackendError as error:
                 _LOG.warning("The model host %s failed: %s", name, error)
-        raise BackendError("No model host answered in time.")
+                continue
+            if isinstance(found, HostAnswer):
+                return found
+            _LOG.warning("The model host %s refused a request: %s", name, found)
+            if isinstance(found, RequestRefusedError):
+                raise found
+            lacks = True
+        raise NoSuchModelError("No model host has it.") if lacks else BackendError("No model host answered in time.")
 
-    def _hosts_in_turn(self) -> Iterator[tuple[str, Host, Breaker]]:
+    def _breaker_of(self, host: str, alias: str) -> Breaker:
+        """The breaker of a model on a host: one that fails, such as a canary, must not keep anybody from the others."""
+        if (host, alias) not in self._breakers:
+            self._breakers.setdefault((host, alias), Breaker(f"{host} {alias}"))
+        return self._breakers[host, alias]
+
+    def _hosts_in_turn(self) -> Iterator[tuple[str, Host]]:
         first = next(self._turn) % len(self._hosts)
         yield from (*self._hosts[first:], *self._hosts[: first + 1])
 

@@ -37,6 +37,7 @@ def test_what_a_person_promotes_while_the_gate_is_at_work_stays_and_is_followed(
         "registry": registry,
         "warehouse": warehouse_of(settings),
         "variants": variants,
+        "settings": settings,
     }
     promotion = assets.promotion_asset(variants)
     with dg.DagsterInstance.ephemeral() as instance:

@@ -125,6 +125,32 @@ def test_an_over_fitted_model_is_refused_a_better_one_goes_live_and_one_command_
     assert registry.history()[0].why == "readers complained"
 
 
+def test_by_canary_the_winner_becomes_the_challenger_and_the_live_recipe_stays_on_newer_data(
+    registry: Registry,
+) -> None:
+    first = trained(registry, popularity=0, lightfm=1)
+    judged(registry, first, None, popularity=0.1, lightfm=0.2)
+    newer = trained(registry, "tuesday", popularity=0, lightfm=1, blend=2)
+    figures = Figures({"popularity": 0.1, "lightfm": 0.2, "blend": 0.3})
+    done = apply_gate(newer, "lightfm", figures, registry, PARAMS, by_canary=True)
+    assert (done.production, done.challenger) == (newer["lightfm"], newer["blend"])
+    assert done.winner
+    assert (done.winner.candidate, done.winner.promote) == ("blend", True)
+    assert registry.history()[0].why == done.winner.reasons[0]
+    at_once = apply_gate(newer, "lightfm", figures, registry, PARAMS)
+    assert (at_once.production, at_once.winner) == (newer["blend"], None)
+
+
+def test_by_canary_what_cannot_wait_goes_live_at_once(registry: Registry) -> None:
+    versions = trained(registry, popularity=0, lightfm=1, blend=2)
+    figures = Figures({"popularity": 0.1, "lightfm": 0.2, "blend": 0.3})
+    first = apply_gate(versions, None, figures, registry, PARAMS, by_canary=True)
+    assert (first.production, first.winner) == (versions["blend"], None)  # there is nothing to compare with
+    worse = Figures({"popularity": 0.1, "lightfm": 0.2, "blend": 0.05})
+    done = apply_gate(versions, "blend", worse, registry, PARAMS, by_canary=True)
+    assert (done.production, done.winner) == (versions["lightfm"], None)  # the live recipe cannot stay
+
+
 def test_what_a_person_rolled_back_stays_out_until_a_person_brings_it_back(registry: Registry) -> None:
     versions = trained(registry, popularity=0, lightfm=1)
     judged(registry, versions, None, popularity=0.1, lightfm=0.2)

@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from recsys_platform.experiments.assignment import parse_experiments
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.errors import ArtifactError, BackendError
@@ -31,8 +32,9 @@ from recsys_platform.serving.following import Follower, ServedModel
 from recsys_platform.serving.gateway.server import host_at
 from recsys_platform.serving.model_host import app as host_app
 from recsys_platform.serving.model_host.folder import CATALOG, load_host_folder, write_host_folder
-from recsys_platform.serving.model_hosts import ModelHosts
+from recsys_platform.serving.model_hosts import HttpHost, ModelHosts
 from recsys_platform.serving.recommending import Query, live_answer
+from recsys_platform.serving.routing import Routing
 from recsys_platform.serving.sagemaker import runtime as sagemaker_runtime
 from recsys_platform.serving.snapshot import Profile, current_version, open_snapshot
 from tests.support.pace import patience
@@ -356,6 +358,21 @@ def test_a_request_goes_to_another_host_when_one_refuses(host: Host, world: Serv
     api = gateway_with(world, run_gateway, f"http://127.0.0.1:{free_port()}", f"{host.url}/models/{{variant}}")
     for number in range(10):
         assert api.recommended("u08", surface=f"s{number}")["source"] == "live"
+
+
+def test_a_model_that_a_host_has_not_loaded_is_answered_by_the_lower_rungs_and_harms_no_other(
+    host: Host, world: ServingWorld, run_gateway: Start
+) -> None:
+    hosts = ModelHosts({"host": HttpHost(host.url)}, 5.0)
+    routing = Routing(lambda: parse_experiments({"trial": {"variants": {"new": {"model": "99", "weight": 100}}}}))
+    follower = Follower(world.home, world.registry, routing, loads_models=False)
+    api = run_gateway(world, follower=follower, backend=hosts)
+    follower.refresh()
+    for number in range(5):
+        found = api.recommended("u01", surface=f"s{number}")
+        assert (found["source"], found["variant"]) == ("published", "new")
+        assert api.client.post("/v1/rank", json={"user_id": "u01", "book_ids": ["b07"]}).json()["source"] == "live"
+    assert 'recsys_failures_total{what="model host"}' not in api.client.get("/metrics").text
 
 
 @pytest.fixture

@@ -47,7 +47,13 @@ def segment(chance: random.Random, number: int, at: dt.datetime, user: str | Non
             "userId": chance.choice(["u1", "u2"]),
             "previousId": chance.choice(["old", "u3"]),
         }
-    return record
+    return {**record, **counts(number)} if number % 20 == 13 else record
+
+
+def counts(number: int) -> Record:
+    """What the API counts of its answers in a minute."""
+    groups = [{"experiment": "trial", "variant": each, "source": "live", "answers": number} for each in ("a", "b")]
+    return {"event": "Answers Counted", "userId": None, "properties": {"items": groups}}
 
 
 def answer(chance: random.Random, name: str) -> Record:

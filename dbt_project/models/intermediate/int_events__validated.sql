@@ -43,7 +43,7 @@ final as (
             when event_name = 'App Rated' and store is null then 'store_missing'
             when event_name = 'Books Searched' and query is null then 'query_missing'
             when event_name = 'Recommendation Clicked' and position is null then 'position_missing'
-            when event_name = 'Recommendations Viewed' and item_count is null then 'items_missing'
+            when event_name in ('Recommendations Viewed', 'Answers Counted') and item_count is null then 'items_missing'
             when
                 event_name = 'Recommendations Viewed'
                 and (

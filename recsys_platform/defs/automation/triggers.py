@@ -24,6 +24,7 @@ from recsys_platform.defs.automation.load_requests import (
 from recsys_platform.defs.automation.problems import problems_alert
 from recsys_platform.defs.partitions import MOST_RECORDED_DAYS
 from recsys_platform.defs.pools import ON_DEMAND
+from recsys_platform.defs.serving.canary import canary_sensor
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.sqs import LandingQueue
@@ -64,6 +65,7 @@ def triggers(settings: Settings, *, clock: Callable[[], dt.datetime] = utc_now) 
             _moved_aliases(sensor_status),
             failure_alert(sensor_status, settings),
             problems_alert(sensor_status, settings, clock),
+            canary_sensor(sensor_status, settings, clock),
             dg.AutomationConditionSensorDefinition(
                 "follow_the_graph",
                 target=dg.AssetSelection.all(),

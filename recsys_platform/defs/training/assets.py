@@ -7,7 +7,9 @@ import dagster as dg
 import pandas as pd
 
 from recsys_platform.common.clock import naive_utc_now, utc_today
+from recsys_platform.common.errors import RecsysError
 from recsys_platform.common.throttle import throttle
+from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_CHANGE
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.table_metadata import markdown
@@ -36,6 +38,7 @@ from recsys_platform.recommender.training.candidates import (
 from recsys_platform.recommender.training.variants import BASELINE, Variants, components_of
 from recsys_platform.reports.evaluation_page import REPORT, evaluation_page, with_gate
 from recsys_platform.reports.evaluation_plots import evaluation_plot
+from recsys_platform.serving.rollout.controller import rollout_of
 from recsys_platform.warehouse.port import Warehouse
 
 INTERACTIONS = dg.AssetKey(["training", "interactions"])
@@ -222,6 +225,7 @@ def promotion(
     warehouse: dg.ResourceParam[Warehouse],
     registry: dg.ResourceParam[Registry],
     variants: dg.ResourceParam[Variants],
+    settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """Promotion gate: a recipe that beats popularity and the live recipe goes live; the reasons for all others are reported."""
     data = training_data.latest_dataset(hub)
@@ -234,8 +238,10 @@ def promotion(
     done = (
         unchanged_outcome(registry)
         if is_moved
-        else apply_gate(candidates, live, results, registry, GATE, choice=choice)
+        else apply_gate(candidates, live, results, registry, GATE, choice=choice, by_canary=settings.canary == "on")
     )
+    if done.winner:
+        context.log.info(_start_canary(settings, candidates[done.winner.candidate], done.winner.reasons[0]))
     if is_moved:
         context.log.warning(_MOVED_MEANWHILE)
     for decision in done.decisions:
@@ -244,6 +250,15 @@ def promotion(
     # A move in the meantime must not count as known: `models/aliases` reports it, and promotion runs again.
     metadata = (known if is_moved else present_aliases(registry)) | roles | _decision_table(done)
     return dg.MaterializeResult(metadata=metadata, check_results=[_is_better(done, results), _is_like(moved)])
+
+
+def _start_canary(settings: Settings, version: str, because: str) -> str:
+    """Start a canary; a sentence about what was done, also if it cannot start: the old model goes on, and the next run tries again."""
+    try:
+        record = rollout_of(settings).start_after_gate(version, because)
+    except RecsysError as error:
+        return f"No canary was started: {error}"
+    return f"The canary of {record.label} has started." if record else "No canary was started: another one is open."
 
 
 def _update_report(hub: Hub, registry: Registry, done: GateOutcome, *, is_evaluated: bool) -> dict[str, str]:

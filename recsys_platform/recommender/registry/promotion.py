@@ -32,12 +32,16 @@ MIN_NEWER_SHARE = 0.2
 
 @dataclass(frozen=True)
 class GateOutcome:
-    """All decisions, and the versions that the aliases point at afterwards. `unmeasured`: no comparison was possible."""
+    """All decisions, and the versions that the aliases point at afterwards.
+
+    `unmeasured`: no comparison was possible. `winner`: the decision for the recipe that has to pass a canary before it goes live.
+    """
 
     decisions: tuple[Decision, ...]
     production: str | None
     challenger: str | None
     unmeasured: bool = False
+    winner: Decision | None = None
 
 
 def apply_gate(
@@ -48,6 +52,7 @@ def apply_gate(
     params: GateParams,
     *,
     choice: Choice | None = None,
+    by_canary: bool = False,
 ) -> GateOutcome:
     """Decide about the newest version of each variant and move the aliases.
 
@@ -57,6 +62,7 @@ def apply_gate(
 
     `candidates`: the newest version of each variant, by name. `live`: name of the live recipe in `results`, None if nothing is live.
     `results`: None if nothing could be evaluated. `choice`: a person's choice that stays in production (`choice_in_force`).
+    `by_canary`: another recipe than the live one becomes the challenger, for a canary, as long as the live one may stay.
     """
     is_lost = live is not None and live not in candidates
     choice = None if is_lost else choice
@@ -65,17 +71,24 @@ def apply_gate(
     is_comparable = live is None or is_lost or live in results.baselines
     decisions = _decide_all(candidates, live, results, registry, params, choice) if is_comparable else ()
     best = None if choice else best_candidate(decisions, results, params)
-    if best:
+    winner = best if by_canary and best and _passes_canary_first(best, live, decisions) else None
+    if winner and live:
+        _set_production(registry, candidates[live], f"{live} stays live while {winner.candidate} passes its canary.")
+    elif best:
         _set_production(registry, candidates[best.candidate], best.reasons[0])
     else:
         _keep_production(registry, candidates, live, params)
-    now_live = best.candidate if best else live
-    challenger = _best_challenger(registry, candidates, now_live, results, params)
+    now_live = best.candidate if best and not winner else live
+    challenger = winner.candidate if winner else _best_challenger(registry, candidates, now_live, results, params)
     best_but_one = f"The best besides {now_live} that beats {params.baseline}."
-    _set_challenger(
-        registry, candidates, challenger, best_but_one if challenger else "No other recipe beats the baseline."
-    )
-    return _current_outcome(registry, decisions, unmeasured=not is_comparable)
+    why = winner.reasons[0] if winner else best_but_one if challenger else "No other recipe beats the baseline."
+    _set_challenger(registry, candidates, challenger, why)
+    return replace(_current_outcome(registry, decisions, unmeasured=not is_comparable), winner=winner)
+
+
+def _passes_canary_first(best: Decision, live: str | None, decisions: Sequence[Decision]) -> bool:
+    """Whether the live recipe may stay while the best one is compared with it on readers."""
+    return best.candidate != live and any(each.candidate == live and each.promote for each in decisions)
 
 
 def unchanged_outcome(registry: Registry) -> GateOutcome:

@@ -51,7 +51,7 @@ def create_host(models: Models, lifespan: Lifespan[Starlette] | None = None) -> 
 
     async def invocations(request: Request) -> Response:
         try:
-            return await _invoke(request, models(_alias_of(request)))
+            return await _invoke(request, _alias_of(request), models)
         except _HostError as problem:
             return _problem_response(problem)
         except ClientDisconnect:
@@ -75,7 +75,10 @@ def _alias_of(request: Request) -> str:
     return str(request.path_params.get("alias", PRODUCTION))
 
 
-async def _invoke(request: Request, model: ServedModel | None) -> Response:
+async def _invoke(request: Request, alias: str, models: Models) -> Response:
+    model = models(alias)
+    if model is None and alias != PRODUCTION:
+        raise _HostError(404, "No route of this world needs such a model, or it is not loaded yet.")
     if model is None:
         raise _HostError(503, "No model that passed its check is loaded.")
     given = _media_type(request.headers.get("content-type"), default=JSON)

@@ -23,7 +23,7 @@ from recsys_platform.experiments.canary import (
     step,
     stop,
 )
-from recsys_platform.recommender.registry.promotion import CANARY_AUTHOR, promote_after_canary
+from recsys_platform.recommender.registry.promotion import CANARY_AUTHOR, GATE, promote_after_canary
 from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry, VersionInfo
 from recsys_platform.serving.answer_counts import STREAM
 from recsys_platform.serving.rollout.history import StepHistory
@@ -93,15 +93,20 @@ class Rollout:
         record = started_record(challenger, baseline, self.plan, because=because, who=author, now=now or utc_now())
         return self._written(record, before)
 
+    def start_after_gate(self, version: str, because: str) -> CanaryRecord | None:
+        """Start the canary of a recipe that the gate chose, unless one is open (None): the gate chooses again when that is over."""
+        before = self.store.read()
+        if before is not None and before.status in _OPEN:
+            return None
+        return self.start(version, because=because, who=GATE)
+
     def pin(self, because: str, *, who: str | None = None, now: dt.datetime | None = None) -> CanaryRecord:
         """Keep a running canary at its share until a person releases it."""
         return self._decided(lambda record: pin(record.state, because), who, now)
 
     def stop(self, because: str, *, who: str | None = None, now: dt.datetime | None = None) -> CanaryRecord:
         """Take all visitors from the new model until a person releases it; the gate does not promote its recipe meanwhile."""
-        done = self._decided(lambda record: _stopped(record, because), who, now)
-        self._mark_rolled_back(done.recipe, rolled_back=True)
-        return done
+        return self._decided(lambda record: _stopped(record, because), who, now)
 
     def release(self, because: str, *, who: str | None = None, now: dt.datetime | None = None) -> CanaryRecord:
         """Let the tests decide again: from the same share after a pin, else from the first, with visitors who are dealt anew."""
@@ -114,7 +119,8 @@ class Rollout:
         """Let the tests decide once: further, the same, back, or into production. Without data it stays."""
         at, before = now or utc_now(), self.store.read()
         if before is None or before.status is not Status.RUNNING:
-            self._keep_consequences(before)
+            if before is not None:
+                self._keep_step(before)
             return Step(before, before)
         followed = self._followed(self._of_plan(before))
         observation = self._observed(followed, at)
@@ -126,14 +132,16 @@ class Rollout:
             except ChangedMeanwhileError:  # a person was faster, and that holds
                 present = self.store.read()
                 return Step(present, present)
-        self._keep_consequences(after)
         return Step(before, after, observation)
 
     def _state_after(self, record: CanaryRecord, observation: Observation | None, now: dt.datetime) -> CanaryState:
         """The next state; it is complete once the version is in production."""
-        why = self._why_not_comparable(record)
-        if why:
-            return replace(record.state, reason=f"held: {why}")
+        version = self.registry.version_of(PRODUCTION)
+        live = self.registry.info(version) if version else None
+        if live and live.recipe_hash == record.recipe:
+            return replace(record.state, status=Status.COMPLETE, reason=f"complete: {live.label} is in production")
+        if live is None or live.recipe_hash != record.baseline_recipe:
+            return replace(record.state, reason=_held_for_production(live))
         state = step(record.state, observation, now, plan=self.plan)
         if state.status is Status.COMPLETE:
             try:
@@ -141,15 +149,6 @@ class Rollout:
             except RecsysError as error:
                 return replace(record.state, reason=f"held: {error}")
         return state
-
-    def _why_not_comparable(self, record: CanaryRecord) -> str | None:
-        """Why the groups say nothing: somebody moved production meanwhile."""
-        version = self.registry.version_of(PRODUCTION)
-        if version is None:
-            return "no model is in production"
-        if version != record.version and self.registry.info(version).recipe_hash != record.baseline_recipe:
-            return f"production is another recipe, {self.registry.info(version).label}, than when it began: stop it, and start again"
-        return None
 
     def _of_plan(self, record: CanaryRecord) -> CanaryRecord:
         """The record with the stage that has its percent, in case the plan was edited."""
@@ -196,18 +195,20 @@ class Rollout:
 
     def _written(self, record: CanaryRecord, before: CanaryRecord | None) -> CanaryRecord:
         if before is not None:
-            self.history.keep(before)  # in case whoever wrote it was killed before the step was kept
+            self._keep_step(before)  # in case whoever wrote it was killed before that
             record = replace(record, revision=before.revision + 1)
         self.store.write(record, before)
-        self.history.keep(record)
+        self._keep_step(record)
         return record
 
-    def _keep_consequences(self, record: CanaryRecord | None) -> None:
-        """What follows from a state, also if whoever wrote it was killed before."""
-        if record is not None:
-            self.history.keep(record)
-        if record is not None and record.status in _TAKEN_OUT:
+    def _keep_step(self, record: CanaryRecord) -> None:
+        """Keep a step and what follows from it, once: a person may bring the recipe back by `recsys promote`, and that holds."""
+        if self.history.knows(record):
+            self.history.store_waiting()
+            return
+        if record.status in _TAKEN_OUT:
             self._mark_rolled_back(record.recipe, rolled_back=True)
+        self.history.keep(record)
 
     def _mark_rolled_back(self, recipe: str, *, rolled_back: bool) -> None:
         """Let the gate promote a recipe, or not."""
@@ -239,19 +240,23 @@ class Rollout:
         return challenger, baseline
 
 
-def rollout_of(settings: Settings) -> Rollout:
-    """The canary of a world; raises CanaryError if its plan cannot be read."""
+def landed_counts_of(settings: Settings) -> LandedCounts:
+    """The counts that land in the hub of a world."""
+    return LandedCounts(hub_of(settings), STREAM if settings.event_stream is None else "")
+
+
+def rollout_of(settings: Settings, counts: LandedCounts | None = None) -> Rollout:
+    """The canary of a world. `counts`: those of before, which remember what they read. Raises CanaryError for a wrong plan."""
     plan, warehouse = load_plan(settings), warehouse_of(settings)
     reading = (lambda: reading_copy_of(settings)) if settings.env == "local" else None
     if isinstance(warehouse, DuckDBWarehouse):
         warehouse = replace(warehouse, lock_wait=_LOCK_WAIT)  # what waits is written by a later step
-    counts = LandedCounts(hub_of(settings), STREAM if settings.event_stream is None else "")
     return Rollout(
         store=state_store_of(settings),
         registry=registry_of(settings),
         history=StepHistory(settings.serving_root / "canary", warehouse, reading),
         plan=plan,
-        observe=Observer(counts, warehouse, plan, reading).observe,
+        observe=Observer(counts or landed_counts_of(settings), warehouse, plan, reading).observe,
     )
 
 
@@ -264,6 +269,13 @@ def _check_startable(before: CanaryRecord | None, challenger: VersionInfo) -> No
         raise CanaryError(
             f"The canary of {before.label} is {before.status}: `recsys canary release --because …` starts it again."
         )
+
+
+def _held_for_production(live: VersionInfo | None) -> str:
+    """Why the groups say nothing: somebody moved production meanwhile."""
+    if live is None:
+        return "held: no model is in production"
+    return f"held: production is another recipe, {live.label}, than when it began: stop it, then start again"
 
 
 def _stopped(record: CanaryRecord, because: str) -> CanaryState:

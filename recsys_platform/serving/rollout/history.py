@@ -46,13 +46,18 @@ class StepHistory:
 
     def keep(self, record: CanaryRecord) -> None:
         """Keep the step that led to a record, unless it is kept already; in the warehouse as soon as that is free."""
-        row, newest = step_row(record), self.folder / "newest"
-        if not (newest.exists() and newest.read_text(encoding="utf-8") == row["step_id"]):
+        if not self.knows(record):
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._waiting.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row | {"changed_at": row["changed_at"].isoformat()}) + "\n")
-            newest.write_text(row["step_id"], encoding="utf-8")
+                file.write(json.dumps(_as_json(step_row(record))) + "\n")
+            self._newest.write_text(record.step_id, encoding="utf-8")
         self.store_waiting()
+
+    def knows(self, record: CanaryRecord) -> bool:
+        """Whether the step that led to a record is kept."""
+        if self._newest.exists() and self._newest.read_text(encoding="utf-8") == record.step_id:
+            return True
+        return bool((self.steps()["step_id"] == record.step_id).any())
 
     def store_waiting(self) -> None:
         """Put what waits into the warehouse; it goes on waiting while that is held or is not there."""
@@ -87,6 +92,10 @@ class StepHistory:
         return _frame(_table([]))
 
     @property
+    def _newest(self) -> Path:
+        return self.folder / "newest"
+
+    @property
     def _waiting(self) -> Path:
         return self.folder / "waiting.jsonl"
 
@@ -101,7 +110,7 @@ class StepHistory:
 def step_row(record: CanaryRecord) -> dict[str, Any]:
     """Return the row of the step that led to a record."""
     return {
-        "step_id": f"{record.experiment} {record.started_at:%Y%m%dT%H%M%S} {record.number}",
+        "step_id": record.step_id,
         "experiment": record.experiment,
         "version": record.version,
         "label": record.label,

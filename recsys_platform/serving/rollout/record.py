@@ -64,6 +64,11 @@ class CanaryRecord:
         """Whether visitors see the new model."""
         return self.percent > 0
 
+    @property
+    def step_id(self) -> str:
+        """Names the step that led here."""
+        return f"{self.experiment} {self.started_at:%Y%m%dT%H%M%S} {self.number}"
+
     def variant_of(self, visitor: str) -> str | None:
         """The group of a visitor; None for one of the rest. A larger percent keeps all readers of the canary in."""
         at = bucket(self.experiment, visitor)

@@ -1,0 +1,133 @@
+"""The canary as an external asset, and the sensor that steps it.
+
+Belongs here: ticks, what the UI shows, the alert. Does not: the steps (serving/rollout/).
+"""
+
+import base64
+import datetime as dt
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from recsys_platform.common.errors import RecsysError
+from recsys_platform.config.settings import Settings
+from recsys_platform.defs.table_metadata import markdown
+from recsys_platform.experiments.canary import Status
+from recsys_platform.experiments.plots import canary_plot
+from recsys_platform.notifications.alerts import rollback_alert
+from recsys_platform.notifications.channels import channels_of, notify
+from recsys_platform.serving.rollout.controller import Rollout, Step, landed_counts_of, rollout_of
+from recsys_platform.serving.rollout.figures import group_rows
+from recsys_platform.serving.rollout.observing import LandedCounts
+from recsys_platform.serving.rollout.record import CanaryRecord
+
+CANARY_KEY = dg.AssetKey(["serving", "canary"])
+
+canary = dg.AssetSpec(
+    CANARY_KEY,
+    deps=[dg.AssetKey(["serving", "snapshot"]), dg.AssetKey(["models", "aliases"])],
+    description=(
+        "The canary: a challenger that a share of the visitors gets. Recorded by the sensor `canary` with each step, also "
+        "with those of a person: share, reason, and what both groups did."
+    ),
+    group_name="experiments",
+    kinds={"python"},
+    owners=["team:data-science"],
+)
+
+
+@dataclass
+class _Cursor:
+    """The steps that were recorded and reported last."""
+
+    recorded: str = ""
+    reported: str = ""
+
+    @classmethod
+    def parse(cls, text: str | None) -> "_Cursor":
+        return cls(**json.loads(text)) if text else cls()
+
+    def dump(self) -> str:
+        return json.dumps(vars(self))
+
+
+def canary_sensor(
+    status: dg.DefaultSensorStatus, settings: Settings, clock: Callable[[], dt.datetime]
+) -> dg.SensorDefinition:
+    """A sensor that steps the canary every minute."""
+    counts: list[LandedCounts] = []
+
+    @dg.sensor(
+        name="canary",
+        minimum_interval_seconds=60,
+        default_status=status,
+        description="Steps the canary: more visitors while its guardrails hold, none when one is broken; then it sends an alert.",
+    )
+    def step_canary(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        cursor = _Cursor.parse(context.cursor)
+        try:
+            if not counts:
+                counts.append(landed_counts_of(settings))  # it remembers what it read
+            rollout = rollout_of(settings, counts[0])
+            done = rollout.step(clock())
+        except RecsysError as error:
+            return dg.SkipReason(str(error))
+        if done.after is None:
+            return dg.SkipReason("There is no canary.")
+        not_sent = _report_rollback(done.after, settings, cursor)
+        events = [_recorded(rollout, done, clock())] if done.after.step_id != cursor.recorded else []
+        cursor.recorded = done.after.step_id
+        reason = f"{done.after.label}, {done.after.percent} %: {done.after.reason}{not_sent}"
+        return dg.SensorResult(skip_reason=reason, asset_events=events, cursor=cursor.dump())
+
+    return step_canary
+
+
+def _report_rollback(record: CanaryRecord, settings: Settings, cursor: _Cursor) -> str:
+    """Send an alert about a rollback, once; why none was sent, as a further sentence."""
+    if record.status is not Status.ROLLED_BACK or record.step_id == cursor.reported:
+        return ""
+    channels = channels_of(settings)
+    try:
+        notify(rollback_alert(record.label, record.reason, settings), channels)
+    except RecsysError as error:  # the next tick tries again
+        return f" {error}"
+    cursor.reported = record.step_id
+    return "" if channels else " No alert was sent: neither RECSYS_ALERT_TOPIC nor RECSYS_ALERT_WEBHOOK is set."
+
+
+def _recorded(rollout: Rollout, done: Step, now: dt.datetime) -> dg.AssetMaterialization:
+    record, seen = done.after, done.observation or rollout.look(now)
+    assert record is not None  # noqa: S101  # for mypy: asked before
+    steps = rollout.history.steps()
+    own = steps[steps["experiment"] == record.experiment]
+    figures = {"groups": dg.MetadataValue.md(markdown(pd.DataFrame(group_rows(seen))))} if seen else {}
+    return dg.AssetMaterialization(
+        CANARY_KEY,
+        metadata={
+            "experiment": record.experiment,
+            "model": record.label,
+            "percent": record.percent,
+            "baseline_percent": record.baseline_percent,
+            "status": str(record.status),
+            "reason": record.reason,
+            "changed_by": record.who,
+            **figures,
+            **_steps_metadata(own),
+        },
+    )
+
+
+def _steps_metadata(steps: pd.DataFrame) -> dict[str, Any]:
+    if steps.empty:
+        return {}
+    picture = base64.b64encode(canary_plot(steps)).decode()
+    shown = steps[["changed_at", "label", "percent", "status", "changed_by", "reason"]].tail(20).astype(str)
+    return {
+        "plot": dg.MetadataValue.md(f"![Share of the visitors over time](data:image/png;base64,{picture})"),
+        "steps": dg.MetadataValue.md(markdown(shown)),
+    }
