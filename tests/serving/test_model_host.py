@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from recsys_platform.experiments.assignment import parse_experiments
+from recsys_platform.experiments.definitions import parse_experiments
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.errors import ArtifactError, BackendError
