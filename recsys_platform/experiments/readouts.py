@@ -18,6 +18,7 @@ import numpy as np
 from recsys_platform.common.errors import InputError
 from recsys_platform.common.sql_files import read_sql
 from recsys_platform.experiments.assignment import Experiment
+from recsys_platform.experiments.assignment_checks import comparable_groups, contradicting_answers
 from recsys_platform.experiments.metric_days import METRICS, PRE_DAYS, SEGMENTS, Measured, MetricDays, measure
 from recsys_platform.experiments.plans import Plan
 from recsys_platform.experiments.published_policies import PolicyReport
@@ -102,7 +103,7 @@ def read_experiment(warehouse: Warehouse, experiment: Experiment) -> ExperimentR
     if not any(groups.readers.values()):
         return replace(report, why_nothing=f"No reader was answered by {experiment.name} on these days.")
     measured = measure(warehouse, experiment.name, [*plan.primary, *plan.guardrails], days)
-    findings = [*_group_findings(experiment, groups, is_ended=len(days) >= plan.days)]
+    findings = _group_findings(warehouse, experiment, groups, days, is_ended=len(days) >= plan.days)
     result = _read(experiment, plan, measured, findings)
     segments = tuple(_segments(plan, result, measured))
     return replace(report, result=result, segments=segments, limits=measured.limits)
@@ -195,12 +196,15 @@ def _control_first(experiment: Experiment) -> list[str]:
     return sorted((variant.name for variant in experiment.variants), key=lambda name: name != control)
 
 
-def _group_findings(experiment: Experiment, groups: _Groups, *, is_ended: bool) -> list[Finding]:
-    weights = {variant.name: variant.weight for variant in experiment.variants}
+def _group_findings(
+    warehouse: Warehouse, experiment: Experiment, groups: _Groups, days: Sequence[dt.date], *, is_ended: bool
+) -> list[Finding]:
+    readers, weights = comparable_groups(warehouse, experiment, groups.readers, days)
     conflicting = groups.left_out.get(TWO_VARIANTS, 0)
     found = (
-        sample_ratio_mismatch(groups.readers, weights, is_ended=is_ended),
+        sample_ratio_mismatch(readers, weights, is_ended=is_ended),
         contamination(sum(groups.readers.values()) + conflicting, conflicting),
+        contradicting_answers(warehouse, experiment, days[0], days[-1]),
     )
     return [each for each in found if each]
 

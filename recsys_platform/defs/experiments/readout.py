@@ -11,6 +11,7 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import NIGHTLY
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.table_metadata import markdown
+from recsys_platform.experiments.changes import changes_in, store_ranges
 from recsys_platform.experiments.plots import lifts_plot
 from recsys_platform.experiments.published_policies import PolicyReport, evaluate_published
 from recsys_platform.experiments.readouts import (
@@ -47,9 +48,9 @@ def experiments_readout(
     warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]
 ) -> dg.MaterializeResult:
     """Read every experiment with a plan: lifts with intervals that hold on all days, health, and the verdict in one sentence."""
-    reports = [
-        read_experiment(warehouse, each) for each in experiments_of(settings) if each.plan and each.status != "draft"
-    ]
+    experiments = experiments_of(settings)
+    store_ranges(warehouse, experiments, changes_in(warehouse))  # of what was edited by hand too
+    reports = [read_experiment(warehouse, each) for each in experiments if each.plan and each.status != "draft"]
     metadata: dict[str, Any] = {"experiments": len(reports)}
     policies = evaluate_published(warehouse) if any(each.result for each in reports) else PolicyReport()
     for report in reports:

@@ -6,9 +6,10 @@ from typing import Any
 import pyarrow as pa
 from snowflake.connector import connect
 
+from recsys_platform.experiments.assignment_checks import comparable_groups, contradicting_answers
 from recsys_platform.experiments.buckets import bucket, bucket_sql
 from recsys_platform.experiments.changes import changes_in
-from recsys_platform.experiments.lifecycle import apply_edit, start
+from recsys_platform.experiments.lifecycle import apply_edit, ramp, start
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.support.units import units_of_all_scripts
 
@@ -32,6 +33,10 @@ def test_the_bucket_on_snowflake_is_that_of_python_for_100_000_ids_of_all_script
     pairs = list(zip(found["unit"].to_pylist(), map(int, found["bucket"].to_pylist()), strict=True))
     assert len(pairs) == 100_000
     assert [(unit, at) for unit, at in pairs if at != bucket("trial", unit)] == []
+
+
+ANSWERS = {"u4": "control", "u0": "control", "u5": "treatment", "u12": "treatment"}
+"""The variant of a visitor in an answer: of control before and after the ramp, of control before it, of treatment, and wrong."""
 
 
 class Kept:
@@ -58,3 +63,35 @@ def test_the_audit_and_the_ranges_are_kept_on_snowflake(warehouse: SnowflakeWare
         ("control", 0, 2_999, None),
         ("treatment", 5_000, 7_999, None),
     ]
+
+
+def test_the_assignment_is_checked_alike_on_snowflake(warehouse: SnowflakeWarehouse, account: dict[str, Any]) -> None:
+    now, file = dt.datetime(2026, 11, 2, tzinfo=dt.UTC), Kept()
+    edit = start(file.text, "trial", models={"production"}, now=now)
+    apply_edit(edit, file, warehouse, who="ann", why="", now=now)
+    ramped = ramp(file.text, "trial", ["control=20"], models={"production"})
+    apply_edit(ramped, file, warehouse, who="ann", why="", now=now + dt.timedelta(days=1))
+    noon = "'2026-11-02 12:00:00'"
+    statements = [
+        """create table marts.fct_recommendation_requests (visitor_id varchar, experiment varchar, variant varchar, is_bot boolean,
+            shown_on date, shown_at timestamp_ntz)""",
+        """create table marts.fct_events (visitor_id varchar, anonymous_id varchar, event_name varchar, experiment varchar,
+            is_stitched boolean, occurred_on date, occurred_at timestamp_ntz)""",
+        *(
+            f"insert into marts.fct_recommendation_requests values ('{unit}', 'trial', '{variant}', false, '2026-11-02', {noon})"
+            for unit, variant in ANSWERS.items()
+        ),
+        *(
+            f"insert into marts.fct_events values ('{unit}', 'd', 'Recommendations Viewed', 'trial', false, '2026-11-02', {noon})"
+            for unit in ANSWERS
+        ),
+    ]
+    with connect(**account) as session:
+        for statement in statements:
+            session.cursor().execute(statement)
+    days = [dt.date(2026, 11, 2), dt.date(2026, 11, 3)]
+    found = contradicting_answers(warehouse, ramped.after, days[0], days[1])
+    assert found is not None
+    assert found.sentence.startswith("1 of 4 exposures")
+    groups = comparable_groups(warehouse, ramped.after, {}, days)
+    assert groups == ({"control": 1, "treatment": 1}, {"control": 2_000, "treatment": 3_000})
