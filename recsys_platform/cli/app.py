@@ -21,6 +21,7 @@ from recsys_platform.cli.commands.init import init
 from recsys_platform.cli.commands.maintenance import accept_snapshot, cleanup
 from recsys_platform.cli.commands.models import models, pin, promote, rollback, unpin
 from recsys_platform.cli.commands.quarantine import rejected, revalidate
+from recsys_platform.cli.commands.report import report
 from recsys_platform.cli.commands.run import dev, fetch, run
 from recsys_platform.cli.commands.sagemaker import sagemaker
 from recsys_platform.cli.commands.serve import keys, model_host, serve
@@ -57,6 +58,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "status": status,
         "show": show,
         "kpis": kpis,
+        "report": report,
         "cleanup": cleanup,
     },
     "Data quality": {"rejected": rejected, "revalidate": revalidate, "accept-snapshot": accept_snapshot},

@@ -6,6 +6,7 @@ from typing import Any
 
 from recsys_platform.common.sql_files import read_sql
 from recsys_platform.warehouse.port import Warehouse
+from recsys_platform.warehouse.queries import relation_names
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,10 @@ _LIVE = "select version, table_name, row_count from ops.publications where is_li
 
 def overview(warehouse: Warehouse) -> Overview:
     """Read all figures; a layer that was not built yet counts as zero."""
-    built = {tuple(row.values()) for row in warehouse.frame(_TABLES).to_pylist()}
+    built = relation_names(warehouse)
 
     def rows(sql: str, table: str) -> list[dict[str, Any]]:
-        return warehouse.frame(sql).to_pylist() if tuple(table.split(".")) in built else []
+        return warehouse.frame(sql).to_pylist() if table in built else []
 
     quality, live = rows(_QUALITY, "ops.model_evaluations"), rows(_LIVE, "ops.publications")
     nothing = {"distinct_events": 0, "duplicates": 0, "invalid": 0, "first_event": None, "last_event": None}
@@ -77,9 +78,6 @@ def overview(warehouse: Warehouse) -> Overview:
         live_model=_live_model(rows(_LIVE_MODEL, "published.model_roles")),
         published=tuple((row["table_name"], row["row_count"]) for row in live),
     )
-
-
-_TABLES = "select lower(table_schema) as table_schema, lower(table_name) as table_name from information_schema.tables"
 
 
 def _live_model(rows: list[dict[str, Any]]) -> str | None:

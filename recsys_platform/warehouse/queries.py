@@ -10,6 +10,7 @@ from recsys_platform.warehouse.port import Warehouse
 _TABLES = """
     select lower(table_schema) || '.' || lower(table_name) as name
     from information_schema.tables where table_type = 'BASE TABLE'"""
+_RELATIONS = "select lower(table_schema) || '.' || lower(table_name) as name from information_schema.tables"
 
 
 def row_counts(warehouse: Warehouse, relations: Sequence[str]) -> dict[str, int]:
@@ -18,3 +19,8 @@ def row_counts(warehouse: Warehouse, relations: Sequence[str]) -> dict[str, int]
     counts = [f"select '{name}' as name, count(*) as n from {name}" for name in relations if name in tables]
     rows = warehouse.frame(" union all ".join(counts)).to_pylist() if counts else []
     return {row["name"]: row["n"] for row in rows}
+
+
+def relation_names(warehouse: Warehouse) -> set[str]:
+    """The names of all tables and views, as `schema.name` in lower case."""
+    return set(warehouse.frame(_RELATIONS)["name"].to_pylist())

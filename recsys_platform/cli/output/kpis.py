@@ -8,9 +8,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.reports.kpis import KpiMonths, without_idle_comparisons
-
-_NOT_SAID = {"no data": "–", "not told": "not told"}
+from recsys_platform.reports.kpis import (
+    KpiMonths,
+    amount_text,
+    month_value_text,
+    segment_text,
+    target_text,
+    without_idle_comparisons,
+)
 
 
 def print_scorecard(out: Console, kpis: Sequence[KpiMonths], *, definitions: bool) -> None:
@@ -21,7 +26,7 @@ def print_scorecard(out: Console, kpis: Sequence[KpiMonths], *, definitions: boo
     table = Table("KPI", "target", *_month_texts(kpis), "a year before", box=None, header_style="dim")
     for kpi in without_idle_comparisons(kpis):
         values = [_value_text(month) for month in kpi.months]
-        table.add_row(_label(kpi), _target_text(kpi.newest), *values, _last_year_text(kpi.newest))
+        table.add_row(_label(kpi), target_text(kpi.newest), *values, _last_year_text(kpi.newest))
     out.print(table)
     out.print(
         "✓ on target, ✗ off target. * The month is not complete, or the figure was told before its end.", soft_wrap=True
@@ -51,37 +56,17 @@ def _tellers(kpis: Sequence[KpiMonths]) -> dict[str, dt.date]:
 
 def _label(kpi: KpiMonths) -> str:
     name = escape(str(kpi.newest["label"]))
-    return name if kpi.segment == "all" else f"  {escape(_segment_text(kpi))}"
-
-
-def _segment_text(kpi: KpiMonths) -> str:
-    return f"surface {kpi.segment}" if kpi.segmented_by == "surface" else kpi.segment
+    return name if kpi.segment == "all" else f"  {escape(segment_text(kpi))}"
 
 
 def _value_text(month: Mapping[str, Any]) -> str:
     if month["value"] is None:
-        return _NOT_SAID[month["status"]]
+        return month_value_text(month)
     mark = {True: " ✓", False: " ✗", None: ""}[month["is_on_target"]]
     provisional = "*" if month["source"] == "kpi_inputs" and not month["is_complete"] else ""
-    return f"{_amount_text(month['value'], month['unit'])}{provisional}{mark}"
+    return f"{month_value_text(month)}{provisional}{mark}"
 
 
 def _last_year_text(month: Mapping[str, Any]) -> str:
     before = month["value_a_year_before"]
-    return "–" if before is None else _amount_text(before, month["unit"])
-
-
-def _target_text(month: Mapping[str, Any]) -> str:
-    least, most = (
-        None if month[name] is None else _amount_text(month[name], month["unit"])
-        for name in ("target_min", "target_max")
-    )
-    if least and most:
-        return f"{least} to {most}"
-    return f"≥ {least}" if least else f"≤ {most}" if most else ""
-
-
-def _amount_text(value: Any, unit: str) -> str:
-    if unit == "share":
-        return f"{value:.1%}"
-    return f"{value:,.2f}" if unit in {"stars", "base currency"} else f"{value:,.0f}"
+    return "–" if before is None else amount_text(before, month["unit"])

@@ -7,7 +7,7 @@ status of schedules and sensors are cached beside Dagster's state until the code
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,10 +70,17 @@ class Outline:
 
 def outline_of(defs: dg.Definitions) -> Outline:
     """The outline of definitions."""
-    graph = defs.resolve_asset_graph()
-    found = [*(defs.schedules or ()), *(defs.sensors or ())]
+    return _outline(defs.resolve_asset_graph(), [*(defs.schedules or ()), *(defs.sensors or ())])
+
+
+def outline_of_repository(repository: dg.RepositoryDefinition) -> Outline:
+    """The outline of the definitions that a run belongs to."""
+    return _outline(repository.asset_graph, [*repository.schedule_defs, *repository.sensor_defs])
+
+
+def _outline(graph: AssetGraph, switches: Sequence[Any]) -> Outline:
     assets = tuple(_asset_outline(graph, key) for key in graph.toposorted_asset_keys)
-    return Outline(assets, {item.name: _is_on_by_default(item) for item in found})
+    return Outline(assets, {item.name: _is_on_by_default(item) for item in switches})
 
 
 def _asset_outline(graph: AssetGraph, key: dg.AssetKey) -> AssetOutline:

@@ -46,7 +46,9 @@ LAYERS = (
     "models",
     "published",
     "serving",
+    "experiments",
     "analytics",
+    "reports",
 )
 
 
@@ -58,14 +60,15 @@ def state_of(settings: Settings, build_definitions: Callable[[Settings], dg.Defi
     outline = stored_outline(settings) or write_outline(settings, build_definitions(settings))
     with instance_of(settings) as instance:
         return State(
-            _layer_states(outline, instance),
+            layer_states(outline, instance),
             _switch_states(outline, instance),
-            _failed_checks(outline, instance),
+            failed_checks(outline, instance),
             _running_runs(instance),
         )
 
 
-def _layer_states(outline: Outline, instance: dg.DagsterInstance) -> tuple[Layer, ...]:
+def layer_states(outline: Outline, instance: dg.DagsterInstance) -> tuple[Layer, ...]:
+    """The state of each layer that has assets."""
     keys = [asset.key for asset in outline.assets if asset.is_materializable]
     entries = (record.asset_entry for record in instance.get_asset_records(keys))
     made = {entry.asset_key: entry.last_materialization_record for entry in entries}
@@ -88,7 +91,8 @@ def _switch_states(outline: Outline, instance: dg.DagsterInstance) -> tuple[tupl
     return tuple((name, by_hand.get(name, default)) for name, default in outline.switches.items())
 
 
-def _failed_checks(outline: Outline, instance: dg.DagsterInstance) -> tuple[str, ...]:
+def failed_checks(outline: Outline, instance: dg.DagsterInstance) -> tuple[str, ...]:
+    """The names of the checks whose newest evaluation failed."""
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(outline.checks())
     return tuple(sorted(key.to_user_string() for key, record in records.items() if record.status.value == "FAILED"))
 

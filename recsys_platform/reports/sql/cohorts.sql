@@ -1,0 +1,16 @@
+select
+    cohort_week,
+    period,
+    period_number,
+    readers,
+    retention,
+    is_left_censored,
+    is_complete
+from (
+    select
+        *,
+        dense_rank() over (order by cohort_week desc) as week_number
+    from marts.rpt_retention_cohorts
+) as numbered
+where week_number <= ?
+order by cohort_week desc, period, period_number

@@ -1,0 +1,127 @@
+"""Marts of a few rows that the KPI page reads, for both engines; values that a test can look for."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+from tests.support.experiment_worlds import TABLES, Row, insertions, request
+
+NOW = dt.datetime(2026, 11, 20, 6, tzinfo=dt.UTC)
+EVIL = "<script>alert('x')</script>"
+"""A name that a page must show as it is."""
+_QUOTED = EVIL.replace("'", "''")
+
+_SEPTEMBER, _OCTOBER, _NOVEMBER = (f"date '2026-{month:02}-01'" for month in (9, 10, 11))
+_CTR = "'CTR', 'share', 'no target', null"
+_RATE = "'Customer retention', 'share'"
+_COST = "'cost_to_revenue', 'all', 'all', 'Cost to revenue', 'share'"
+SCORECARD = f"""
+    create table marts.rpt_kpi_scorecard as
+    select
+        rows.*,
+        'What is counted' as definition,
+        case kpi when 'cost_to_revenue' then 'kpi_inputs' else 'events' end as source
+    from (values
+        ('retention', 'all', 'all', {_RATE}, 'off target', null, 1.0, 0.25, null, 0.4, null, false, true, {_SEPTEMBER}),
+        ('retention', 'all', 'all', {_RATE}, 'on target', null, 2.0, 0.5, 0.475, 0.4, null, true, true, {_OCTOBER}),
+        ('retention', 'all', 'all', {_RATE}, 'off target', null, 1.0, 0.125, null, 0.4, null, false, false, {_NOVEMBER}),
+        ({_COST}, 'no target', '{_QUOTED}', 1200.0, 0.75, null, null, null, null, true, {_SEPTEMBER}),
+        ({_COST}, 'not told', null, null, null, null, null, null, null, true, {_OCTOBER}),
+        ({_COST}, 'not told', null, null, null, null, null, null, null, false, {_NOVEMBER}),
+        ('ctr', 'personalisation', 'personalised', {_CTR}, 1.0, 0.24, null, null, null, null, true, {_OCTOBER}),
+        ('ctr', 'personalisation', 'not personalised', {_CTR}, 1.0, 0.11, null, null, null, null, true, {_OCTOBER}),
+        ('ctr', 'surface', '{_QUOTED}', {_CTR}, 1.0, 0.17, null, null, null, null, true, {_OCTOBER})
+    ) as rows (
+        kpi, segmented_by, segment, label, unit, status, told_by, numerator, value, value_a_year_before, target_min, target_max,
+        is_on_target, is_complete, month_start
+    )"""
+ACTIVE = """
+    create table marts.rpt_active_readers as
+    select *, true as is_complete
+    from (values (10, 20, 40, 0.25, date '2026-11-16'), (12, 24, 48, 0.25, date '2026-11-17')) as rows (
+        daily_active_readers, weekly_active_readers, monthly_active_readers, stickiness, date_day
+    )"""
+COHORTS = """
+    create table marts.rpt_retention_cohorts as
+    select *
+    from (values
+        ('day', 1, 10, 0.3, false, true, date '2026-11-02'),
+        ('day', 30, 4, 0.9, false, false, date '2026-11-02'),
+        ('day', 1, 8, 0.0, true, true, date '2026-10-26')
+    ) as rows (period, period_number, readers, retention, is_left_censored, is_complete, cohort_week)"""
+COVERAGE = """
+    create table marts.rpt_catalog_coverage as
+    select *
+    from (values
+        (date '2026-11-02', 'exposures', 'all', 900, 30, 0.6, 0.4),
+        (date '2026-11-09', 'exposures', 'all', 1000, 20, 0.4, 0.55),
+        (date '2026-11-09', 'reads', 'all', 50, 10, 0.2, 0.7),
+        (date '2026-11-09', 'exposures', 'blend', 1000, 20, 0.4, 0.55)
+    ) as rows (week_start, counted, model, total, books, coverage, top_tenth_share)"""
+CONSERVATION = """
+    create table marts.rpt_event_conservation as
+    select *
+    from (values (date '2026-11-16', 'segment', 7, 5, 1, 1), (date '2026-11-17', 'segment', 90, 88, 2, 0)) as rows (
+        arrived_on, source, accepted, distinct_events, duplicates, invalid
+    )"""
+ROLES = """
+    create table published.model_roles as
+    select *
+    from (values
+        ('production', 'blend-v7', 'production', true, 'gate', timestamp '2026-11-17 04:00:00', 'It is better than popularity.'),
+        ('popularity', 'popularity-v2', 'baseline', false, 'gate', null, 'The fallback.')
+    ) as rows (model, model_version, role, is_live, chosen_by, chosen_at, why)"""
+EVALUATIONS = """
+    insert into ops.model_evaluations values
+    ('a', timestamp '2026-11-16 04:00:00', 'blend', 'all', 'ndcg', 10, 500, 0.15, 0.14, 0.16, 'liked', null),
+    ('a', timestamp '2026-11-16 04:00:00', 'popularity', 'all', 'ndcg', 10, 500, 0.1, 0.09, 0.11, 'liked', null),
+    ('b', timestamp '2026-11-17 04:00:00', 'blend', 'all', 'ndcg', 10, 510, 0.2, 0.19, 0.21, 'liked', null),
+    ('b', timestamp '2026-11-17 04:00:00', 'blend', 'all', 'coverage', 10, 510, 0.45, null, null, 'liked', null),
+    ('b', timestamp '2026-11-17 04:00:00', 'popularity', 'all', 'ndcg', 10, 510, 0.1, 0.09, 0.11, 'liked', null)"""
+LEDGER = """
+    insert into ops.load_ledger values
+    ('engagement_events/source=segment/2026/11/17/05/a.gz', 'e', 3000000, 100, 97, 3, timestamp '2026-11-17 06:00:00')"""
+PEOPLE = (
+    "create table marts.dim_users as select 'u1' as user_id",
+    "create table marts.dim_books as select 'b1' as book_id",
+)
+MARTS = (*TABLES, *PEOPLE, SCORECARD, ACTIVE, COHORTS, COVERAGE, CONSERVATION, ROLES, EVALUATIONS, LEDGER)
+
+EXPERIMENTS = """
+sound:
+  variants: {control: {model: production, weight: 50}, treatment: {model: challenger, weight: 50}}
+  surfaces: [home]
+  plan: {starts_on: 2026-11-02, days: 60, primary: {ctr: 0.02}, guardrails: {clicks: 0.1}}
+lopsided:
+  variants: {control: {model: production, weight: 50}, treatment: {model: challenger, weight: 50}}
+  surfaces: [email]
+  plan: {starts_on: 2026-11-02, days: 3, primary: {ctr: 0.02}}
+unplanned:
+  variants: {one: {model: challenger, weight: 50}}
+  surfaces: [push]
+"""
+
+
+def visits() -> list[Row]:
+    """Readers of two experiments: one whose groups are as planned, one that lost readers of the treatment."""
+    groups = (("sound", "home", 300, 300), ("lopsided", "email", 300, 120))
+    rows = [
+        request(
+            f"{name}-{variant}{at}",
+            at % 4,
+            books=10,
+            clicked=2 + at % 3 // 2,
+            variant=variant,
+            experiment=name,
+            surface=surface,
+        )
+        for name, surface, *sizes in groups
+        for variant, size in zip(("control", "treatment"), sizes, strict=True)
+        for at in range(size)
+    ]
+    return [*rows, request("late", 5)]
+
+
+def statements() -> Iterator[str]:
+    """What makes the world in a warehouse that is prepared."""
+    yield from MARTS
+    yield from insertions(visits())
