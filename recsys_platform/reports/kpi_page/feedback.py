@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recsys_platform.common.sql_files import read_sql
-from recsys_platform.reports.kpi_page.charts import Chart, Series, line_chart
+from recsys_platform.reports.kpi_page.charts import STYLES, Chart, Series, line_chart
 from recsys_platform.reports.kpi_page.content import Feedback
 from recsys_platform.warehouse.port import Warehouse
 
@@ -43,6 +43,6 @@ def _weekly_chart(rows: Sequence[Row], title: str, column: str, text: Callable[[
     found = {(row["counted"], row["week_start"]): float(row[column]) for row in rows}
     series = [
         Series(counted, [found.get((counted, week)) for week in weeks], style)
-        for counted, style in (("exposures", "a"), ("reads", "b"))
+        for counted, style in zip(("exposures", "reads"), STYLES, strict=False)
     ]
     return line_chart(title, weeks, series, text=text, limits=(0.0, 1.0))
