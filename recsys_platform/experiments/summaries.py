@@ -38,10 +38,11 @@ def summarize_experiments(
         return Experiments(NONE_PLANNED)
     if warehouse is None or REQUESTS not in relation_names(warehouse):
         return Experiments(NO_REQUESTS)
-    plans.sort(key=lambda pair: (_ORDER[_state_of(pair[1], today)], -pair[1].starts_on.toordinal()))
+    plans.sort(key=lambda pair: (_ORDER[_state_of(pair[0], pair[1], today)], -pair[1].starts_on.toordinal()))
     return Experiments(
         experiments=[
-            _summary(read_experiment(warehouse, experiment), plan, today) for experiment, plan in plans[:MOST_READ]
+            _summary(read_experiment(warehouse, experiment), plan, _state_of(experiment, plan, today))
+            for experiment, plan in plans[:MOST_READ]
         ],
         others=_others(
             [each.name for each, _ in plans[MOST_READ:]], [each.name for each in experiments if not each.plan]
@@ -54,14 +55,14 @@ def _others(beyond: Sequence[str], unplanned: Sequence[str]) -> str:
     return said + (f"Without a plan: {', '.join(unplanned)}." if unplanned else "")
 
 
-def _state_of(plan: Plan, today: dt.date) -> str:
-    if today < plan.starts_on:
+def _state_of(experiment: Experiment, plan: Plan, today: dt.date) -> str:
+    if experiment.status == "draft" or today < plan.starts_on:
         return "planned"
-    return "running" if today <= plan.last_day else "ended"
+    return "running" if experiment.is_running and today <= plan.last_day else "ended"
 
 
-def _summary(report: ExperimentReport, plan: Plan, today: dt.date) -> ExperimentSummary:
-    name, state, result = report.experiment, _state_of(plan, today), report.result
+def _summary(report: ExperimentReport, plan: Plan, state: str) -> ExperimentSummary:
+    name, result = report.experiment, report.result
     days = f"{plan.starts_on} to {plan.last_day}; {len(report.days)} of {plan.days} planned days read"
     if result is None:
         return ExperimentSummary(name, state, days, report.why_nothing or "", readers=report.readers)

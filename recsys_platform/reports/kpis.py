@@ -59,12 +59,12 @@ def kpi_months(warehouse: Warehouse, *, months: int) -> list[KpiMonths]:
     return [KpiMonths(kpi, by, segment, tuple(of_kpi)) for (kpi, by, segment), of_kpi in grouped]
 
 
-<<<<<<< HEAD
 def without_idle_comparisons(kpis: Sequence[KpiMonths]) -> list[KpiMonths]:
     """The KPIs without comparisons of personalised and not in which one side has no counts: they would only repeat the total."""
     compared = Counter(each.kpi for each in kpis if each.segmented_by == "personalisation" and each.has_counts)
     return [each for each in kpis if each.segmented_by != "personalisation" or compared[each.kpi] > 1]
-=======
+
+
 def segment_text(kpi: KpiMonths) -> str:
     """The name of a segment."""
     return f"surface {kpi.segment}" if kpi.segmented_by == "surface" else kpi.segment
@@ -95,4 +95,3 @@ def amount_text(value: Any, unit: str) -> str:
     if unit == "share":
         return f"{value:.1%}"
     return f"{value:,.2f}" if unit in {"stars", "base currency"} else f"{value:,.0f}"
->>>>>>> 0daa7c9 (recsys report: one HTML page with KPIs, experiments, model quality, pipeline health and cost)

@@ -18,6 +18,8 @@ SCORECARD = f"""
     create table marts.rpt_kpi_scorecard as
     select
         rows.*,
+        cast(null as date) as as_of,
+        cast(null as double) as denominator,
         'What is counted' as definition,
         case kpi when 'cost_to_revenue' then 'kpi_inputs' else 'events' end as source
     from (values
@@ -52,11 +54,11 @@ COVERAGE = """
     create table marts.rpt_catalog_coverage as
     select *
     from (values
-        (date '2026-11-02', 'exposures', 'all', 900, 30, 0.6, 0.4),
-        (date '2026-11-09', 'exposures', 'all', 1000, 20, 0.4, 0.55),
-        (date '2026-11-09', 'reads', 'all', 50, 10, 0.2, 0.7),
-        (date '2026-11-09', 'exposures', 'blend', 1000, 20, 0.4, 0.55)
-    ) as rows (week_start, counted, model, total, books, coverage, top_tenth_share)"""
+        (date '2026-11-02', 'exposures', 'all', 900, 30, 0.6, 0.4, 12.5, true),
+        (date '2026-11-09', 'exposures', 'all', 1000, 20, 0.4, 0.55, 9.5, true),
+        (date '2026-11-09', 'reads', 'all', 50, 10, 0.2, 0.7, null, true),
+        (date '2026-11-09', 'exposures', 'blend', 1000, 20, 0.4, 0.55, 9.5, true)
+    ) as rows (week_start, counted, model, total, books, coverage, top_tenth_share, effective_books, is_complete)"""
 CONSERVATION = """
     create table marts.rpt_event_conservation as
     select *
@@ -84,7 +86,12 @@ PEOPLE = (
     "create table marts.dim_users as select 'u1' as user_id",
     "create table marts.dim_books as select 'b1' as book_id",
 )
-MARTS = (*TABLES, *PEOPLE, SCORECARD, ACTIVE, COHORTS, COVERAGE, CONSERVATION, ROLES, EVALUATIONS, LEDGER)
+STEPS = """
+    insert into ops.canary_steps values
+    ('1', 'canary_blend', '8', 'blend-v8', 0, 1, 'running', 'the canary has started', 'ann', timestamp '2026-11-19 05:00:00'),
+    ('2', 'canary_blend', '8', 'blend-v8', 1, 5, 'running', 'advanced to 5 %', 'canary', timestamp '2026-11-19 07:00:00'),
+    ('3', 'canary_blend', '8', 'blend-v8', 1, 0, 'rolled back', 'rolled back: errors', 'canary', timestamp '2026-11-20 05:00:00')"""
+MARTS = (*TABLES, *PEOPLE, SCORECARD, ACTIVE, COHORTS, COVERAGE, CONSERVATION, ROLES, EVALUATIONS, LEDGER, STEPS)
 
 EXPERIMENTS = """
 sound:

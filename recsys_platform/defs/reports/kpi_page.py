@@ -23,6 +23,7 @@ _READ = (
     "marts/rpt_kpi_scorecard",
     "marts/rpt_active_readers",
     "marts/rpt_retention_cohorts",
+    "marts/rpt_catalog_coverage",
     "marts/rpt_event_conservation",
     "experiments/readout",
     "models/evaluation",

@@ -74,7 +74,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart. `description`: the same in words, for who does not see it. `rules`: height and name of each."""
+    """A drawn chart. `description`: the same in words, for who does not see it. `lines`: the first on top. `rules`: height, name."""
 
     title: str
     description: str
@@ -132,6 +132,7 @@ def line_chart(
     limits: tuple[float, float] | None = None,
 ) -> Chart:
     """Draw lines over time. `text`: how a value is written. `limits`: of the values shown, by default 0 and the largest."""
+    series = [_in_floats(each) for each in series]
     low, high = limits or _limits_from_zero(series, rules)
     scale = _Scale(times, low, high)
     return Chart(
@@ -202,6 +203,14 @@ def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:
     return [float(f"{number * step:.6g}") for number in range(first, last + 1)]
 
 
+def _in_floats(series: Series) -> Series:
+    """The same series; a warehouse may give decimals."""
+    found = (
+        [None if value is None else float(value) for value in each] for each in (series.values, series.low, series.high)
+    )
+    return Series(series.name, next(found), series.style, next(found), next(found))
+
+
 def _limits_from_zero(series: Sequence[Series], rules: Sequence[Rule]) -> tuple[float, float]:
     known = [value for each in series for value in (*each.values, *each.high) if value is not None]
     highest = max([*known, *(each.value for each in rules)], default=0.0)
@@ -255,8 +264,10 @@ def _time_ticks(scale: _Scale) -> list[Tick]:
 
 
 def _time_text(times: Sequence[dt.date], number: int) -> str:
-    is_long = (times[-1] - times[0]).days > _MANY_DAYS
-    return f"{times[number]:%b %Y}" if is_long else f"{times[number]:%-d %b}"
+    days = (times[-1] - times[0]).days
+    if days < 2 and isinstance(times[0], dt.datetime):
+        return f"{times[number]:%-d %b %H:%M}"
+    return f"{times[number]:%b %Y}" if days > _MANY_DAYS else f"{times[number]:%-d %b}"
 
 
 def _inside(x: float, width: float) -> float:

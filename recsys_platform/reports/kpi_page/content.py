@@ -97,6 +97,27 @@ class Experiments:
 
 
 @dataclass(frozen=True)
+class CanaryStep:
+    """One step of a canary: since when (UTC) the model had this share of the visitors, who decided, and why."""
+
+    since: dt.datetime
+    model: str
+    percent: str
+    status: str
+    decided_by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Canary:
+    """The newest canary and its steps, newest first."""
+
+    summary: str
+    steps: Sequence[CanaryStep]
+    chart: Chart
+
+
+@dataclass(frozen=True)
 class Feedback:
     """Whether what readers are shown narrows: coverage and concentration by week. `sentences`: what the newest week says."""
 
@@ -198,6 +219,7 @@ class PageContent:
     scorecard: Scorecard
     readers: Readers
     experiments: Experiments
+    canary: Canary | None
     quality: Quality
     feedback: Feedback
     pipeline: Pipeline

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from recsys_platform.reports.kpi_page.canary import canary_section
 from recsys_platform.reports.kpi_page.content import (
     Cost,
     Experiments,
@@ -46,6 +47,7 @@ def page_content(
             Scorecard(NO_SCORECARD),
             Readers(NO_READERS),
             experiments,
+            None,
             Quality(NOT_EVALUATED),
             Feedback(NO_EXPOSURES),
             Pipeline(NOTHING_LOADED),
@@ -58,6 +60,7 @@ def page_content(
         scorecard_section(warehouse, relations),
         readers_section(warehouse, relations),
         experiments,
+        canary_section(warehouse, relations, now),
         quality_section(warehouse, relations),
         feedback_section(warehouse, relations),
         pipeline_section(warehouse, relations, found, state),
@@ -89,6 +92,8 @@ def headlines_of(page: PageContent) -> Iterator[Headline]:
         if each.verdict:
             mark, kind = _MARKS_OF_VERDICTS.get(each.verdict, ("•", "plain"))
             yield Headline(mark, kind, f"{each.name}: {each.sentence}")
+    if page.canary:
+        yield Headline("•", "plain", f"Canary: {page.canary.summary}")
     yield Headline("•", "plain", page.quality.missing or page.quality.summary)
     failed = len(page.pipeline.failed_checks)
     if failed:

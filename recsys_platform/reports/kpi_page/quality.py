@@ -78,7 +78,8 @@ def _summary(newest: Sequence[Row], role_of: Mapping[str, str]) -> str:
 def _ndcg_chart(rows: Sequence[Row], role_of: Mapping[str, str]) -> Chart:
     times: list[dt.datetime] = sorted({row["evaluated_at"] for row in rows})
     found = {(row["model"], row["evaluated_at"]): row for row in rows if row["metric"] == "ndcg"}
-    names = sorted({model for model, _ in found}, key=lambda name: (name in role_of, name))  # those with a role on top
+    order = {role: place for place, role in enumerate(("live", "challenger", "baseline"))}
+    names = sorted({model for model, _ in found}, key=lambda name: (order.get(role_of.get(name, ""), len(order)), name))
     series = [_ndcg_series(name, [found.get((name, time)) for time in times], role_of.get(name)) for name in names]
     return line_chart("NDCG by evaluation", times, series, text="{:.3g}".format)
 

@@ -6,6 +6,7 @@ Belongs here: which month is shown, sparklines, cohorts. Does not: reading the s
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -14,7 +15,15 @@ from typing import Any
 from recsys_platform.common.sql_files import read_sql
 from recsys_platform.reports.kpi_page.charts import STYLES, Chart, Series, Sparkline, line_chart, sparkline
 from recsys_platform.reports.kpi_page.content import Cohort, KpiRow, Readers, Scorecard, SideBySide
-from recsys_platform.reports.kpis import KpiMonths, amount_text, kpi_months, month_value_text, segment_text, target_text
+from recsys_platform.reports.kpis import (
+    KpiMonths,
+    amount_text,
+    kpi_months,
+    month_value_text,
+    segment_text,
+    target_text,
+    without_idle_comparisons,
+)
 from recsys_platform.warehouse.port import Warehouse
 
 MONTHS = 13
@@ -30,9 +39,10 @@ NO_READERS = "There are no active readers yet: load events of signed-in readers 
 
 def scorecard_section(warehouse: Warehouse, relations: set[str]) -> Scorecard:
     """The KPIs. `relations`: the tables and views that there are."""
-    kpis = kpi_months(warehouse, months=MONTHS) if SCORECARD in relations else []
+    kpis = without_idle_comparisons(kpi_months(warehouse, months=MONTHS)) if SCORECARD in relations else []
     if not kpis:
         return Scorecard(NO_SCORECARD)
+    kpis.sort(key=lambda kpi: not _has_target(kpi))  # those with a target first
     whole = [each for each in kpis if each.segmented_by == "all"]
     halves = [each for each in kpis if each.segmented_by == _PERSONALISATION]
     return Scorecard(
@@ -66,9 +76,15 @@ def _definition(kpi: KpiMonths) -> tuple[str, str, str]:
     return str(newest["label"]), str(newest["definition"]), str(newest["source"])
 
 
+def _has_target(kpi: KpiMonths) -> bool:
+    return kpi.newest["target_min"] is not None or kpi.newest["target_max"] is not None
+
+
 def _shown_month(kpi: KpiMonths) -> Mapping[str, Any]:
-    """The newest complete month; the newest of all if none is complete."""
-    return next((month for month in reversed(kpi.months) if month["is_complete"]), kpi.newest)
+    """The newest complete month, unless events began after it; the newest of all if none is complete."""
+    complete = next((month for month in reversed(kpi.months) if month["is_complete"]), kpi.newest)
+    is_too_early = complete["status"] == "no data" and kpi.newest["value"] is not None
+    return kpi.newest if is_too_early else complete
 
 
 def _kpi_row(kpi: KpiMonths) -> KpiRow:
@@ -104,10 +120,11 @@ def _summary(kpis: Sequence[KpiMonths]) -> str:
     months = [_shown_month(each) for each in kpis if each.segment == "all"]
     judged = [month for month in months if month["is_on_target"] is not None]
     met = sum(bool(month["is_on_target"]) for month in judged)
-    untold = sum(month["value"] is None for month in months)
-    when = f"{months[0]['month_start']:%B %Y}{'' if months[0]['is_complete'] else ' (not complete)'}"
-    lacking = f" {untold} have no value." if untold else ""
-    return f"{met} of {len(judged)} KPIs with a target and a value are on target in {when}.{lacking}"
+    lacking = [str(month["label"]) for month in months if month["value"] is None]
+    first = max((month for month in months), key=lambda month: (month["is_complete"], month["month_start"]))
+    when = f"{first['month_start']:%B %Y}{'' if first['is_complete'] else ' (not complete)'}"
+    without = f" Without a value: {', '.join(lacking)}." if lacking else ""
+    return f"{met} of {len(judged)} KPIs with a target and a value are on target in {when}.{without}"
 
 
 def _personalised_charts(halves: Sequence[KpiMonths]) -> list[Chart]:
@@ -126,7 +143,11 @@ def _halves_chart(kpis: Sequence[KpiMonths]) -> Chart:
         Series(each.segment, [_float_or_none(month["value"]) for month in each.months], style)
         for each, style in zip(shown, STYLES, strict=False)
     ]
-    months = [month["month_start"] for month in kpis[0].months]
+    first = min(
+        number for each in series for number, value in enumerate(each.values) if value is not None
+    )  # nothing was known before
+    series = [replace(each, values=each.values[first:]) for each in series]
+    months = [month["month_start"] for month in kpis[0].months[first:]]
     return line_chart(f"{kpis[0].newest['label']} by month", months, series, text=partial(amount_text, unit="share"))
 
 

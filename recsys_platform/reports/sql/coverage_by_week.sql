@@ -4,7 +4,9 @@ select
     total,
     books,
     coverage,
-    top_tenth_share
+    top_tenth_share,
+    effective_books,
+    is_complete
 from (
     select
         *,

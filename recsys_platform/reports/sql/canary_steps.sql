@@ -1,0 +1,16 @@
+select
+    experiment,
+    label,
+    percent,
+    status,
+    reason,
+    changed_by,
+    changed_at
+from (
+    select
+        *,
+        row_number() over (order by changed_at desc, step_id desc) as step_number
+    from ops.canary_steps
+) as numbered
+where step_number <= ?
+order by step_number desc
