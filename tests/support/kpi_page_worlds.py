@@ -17,7 +17,7 @@ _COST = "'cost_to_revenue', 'all', 'all', 'Cost to revenue', 'share'"
 SCORECARD = f"""
     create table marts.rpt_kpi_scorecard as
     select
-        rows.*,
+        given.*,
         cast(null as date) as as_of,
         cast(null as double) as denominator,
         'What is counted' as definition,
@@ -32,14 +32,14 @@ SCORECARD = f"""
         ('ctr', 'personalisation', 'personalised', {_CTR}, 1.0, 0.24, null, null, null, null, true, {_OCTOBER}),
         ('ctr', 'personalisation', 'not personalised', {_CTR}, 1.0, 0.11, null, null, null, null, true, {_OCTOBER}),
         ('ctr', 'surface', '{_QUOTED}', {_CTR}, 1.0, 0.17, null, null, null, null, true, {_OCTOBER})
-    ) as rows (
+    ) as given (
         kpi, segmented_by, segment, label, unit, status, told_by, numerator, value, value_a_year_before, target_min, target_max,
         is_on_target, is_complete, month_start
     )"""
 ACTIVE = """
     create table marts.rpt_active_readers as
     select *, true as is_complete
-    from (values (10, 20, 40, 0.25, date '2026-11-16'), (12, 24, 48, 0.25, date '2026-11-17')) as rows (
+    from (values (10, 20, 40, 0.25, date '2026-11-16'), (12, 24, 48, 0.25, date '2026-11-17')) as given (
         daily_active_readers, weekly_active_readers, monthly_active_readers, stickiness, date_day
     )"""
 COHORTS = """
@@ -49,7 +49,7 @@ COHORTS = """
         ('day', 1, 10, 0.3, false, true, date '2026-11-02'),
         ('day', 30, 4, 0.9, false, false, date '2026-11-02'),
         ('day', 1, 8, 0.0, true, true, date '2026-10-26')
-    ) as rows (period, period_number, readers, retention, is_left_censored, is_complete, cohort_week)"""
+    ) as given (period, period_number, readers, retention, is_left_censored, is_complete, cohort_week)"""
 COVERAGE = """
     create table marts.rpt_catalog_coverage as
     select *
@@ -58,11 +58,11 @@ COVERAGE = """
         (date '2026-11-09', 'exposures', 'all', 1000, 20, 0.4, 0.55, 9.5, true),
         (date '2026-11-09', 'reads', 'all', 50, 10, 0.2, 0.7, null, true),
         (date '2026-11-09', 'exposures', 'blend', 1000, 20, 0.4, 0.55, 9.5, true)
-    ) as rows (week_start, counted, model, total, books, coverage, top_tenth_share, effective_books, is_complete)"""
+    ) as given (week_start, counted, model, total, books, coverage, top_tenth_share, effective_books, is_complete)"""
 CONSERVATION = """
     create table marts.rpt_event_conservation as
     select *
-    from (values (date '2026-11-16', 'segment', 7, 5, 1, 1), (date '2026-11-17', 'segment', 90, 88, 2, 0)) as rows (
+    from (values (date '2026-11-16', 'segment', 7, 5, 1, 1), (date '2026-11-17', 'segment', 90, 88, 2, 0)) as given (
         arrived_on, source, accepted, distinct_events, duplicates, invalid
     )"""
 ROLES = """
@@ -71,7 +71,7 @@ ROLES = """
     from (values
         ('production', 'blend-v7', 'production', true, 'gate', timestamp '2026-11-17 04:00:00', 'It is better than popularity.'),
         ('popularity', 'popularity-v2', 'baseline', false, 'gate', null, 'The fallback.')
-    ) as rows (model, model_version, role, is_live, chosen_by, chosen_at, why)"""
+    ) as given (model, model_version, role, is_live, chosen_by, chosen_at, why)"""
 EVALUATIONS = """
     insert into ops.model_evaluations values
     ('a', timestamp '2026-11-16 04:00:00', 'blend', 'all', 'ndcg', 10, 500, 0.15, 0.14, 0.16, 'liked', null),
