@@ -1,5 +1,6 @@
 """`recsys report` and the asset `reports/kpi_page` on marts made by hand, and how the page looks in Chromium."""
 
+import datetime as dt
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from recsys_platform.config.factories import hub_of, prepare_home
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.automation.outline import write_outline
 from recsys_platform.defs.reports.kpi_page import collect_content, kpi_page_asset
+from recsys_platform.reports.kpi_page.content import FinishedRun, LayerState, PipelineState
 from recsys_platform.reports.kpi_page.page import KPI_PAGE, kpi_page
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy
@@ -106,15 +108,25 @@ def world(filled: Settings, home: Settings) -> Settings:
     return home
 
 
+STATE = PipelineState(
+    layers=[LayerState("intermediate", NOW, 10, 0), LayerState("experiments", None, 1, 1)],
+    failed_checks=["marts/rpt_catalog_coverage:the_choice_of_books_does_not_narrow"],
+    runs=[FinishedRun(NOW, 90, is_failed=False), FinishedRun(NOW - dt.timedelta(days=2), 30, is_failed=True)],
+    days=30,
+)
+
+
 @pytest.fixture(scope="module")
 def page(filled: Settings) -> str:
-    return kpi_page(collect_content(filled, DuckDBWarehouse(filled.warehouse_path), None, NOW))
+    return kpi_page(collect_content(filled, DuckDBWarehouse(filled.warehouse_path), STATE, NOW))
 
 
 KNOWN = (
-    "1 of 1 KPIs with a target and a value are on target in October 2026. Without a value: Cost to revenue.",
+    "2 of 2 KPIs with a target and a value are on target in October 2026. Without a value: Cost to revenue.",
     "Customer retention 50.0% Oct 2026 a year before 47.5% ≥ 40.0% ✓ on target",
     "Cost to revenue not told Oct 2026 ? not told",
+    "Click-through rate (CTR) 1.3% Nov 2026 provisional – no target",
+    "1,234,567.89 Oct 2026 a year before 1,034,567.89 1,000,000.00 to 2,000,000.00 ✓ on target",
     "CTR 24.0% Oct 2026 11.0% Oct 2026",
     "On 2026-11-17: 12 readers on the day, 24 in 7 days, 48 in 30 days.",
     "2026-11-02 10 30% 90%*",
@@ -131,6 +143,9 @@ KNOWN = (
     "landing files loaded 3.0 MB",
     f"total cost, September 2026 1,200.00 (base currency, told by {EVIL})",
     "Without a plan: unplanned.",
+    "1 check fails: see pipeline health.",
+    "intermediate 2026-11-20 06:00 10 0 experiments never 1 1",
+    "runs of 30 days 2, 1 of them failed time of runs 2 min, the longest 90 s",
 )
 
 

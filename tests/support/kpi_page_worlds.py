@@ -13,6 +13,8 @@ _QUOTED = EVIL.replace("'", "''")
 _SEPTEMBER, _OCTOBER, _NOVEMBER = (f"date '2026-{month:02}-01'" for month in (9, 10, 11))
 _CTR = "'CTR', 'share', 'no target', null"
 _RATE = "'Customer retention', 'share'"
+_CLICKS = "'clicks', 'all', 'all', 'Click-through rate (CTR)', 'share'"
+_REVENUE = "'revenue', 'all', 'all', 'Monthly recurring revenue (MRR)', 'base currency'"
 _COST = "'cost_to_revenue', 'all', 'all', 'Cost to revenue', 'share'"
 SCORECARD = f"""
     create table marts.rpt_kpi_scorecard as
@@ -29,6 +31,9 @@ SCORECARD = f"""
         ({_COST}, 'no target', '{_QUOTED}', 1200.0, 0.75, null, null, null, null, true, {_SEPTEMBER}),
         ({_COST}, 'not told', null, null, null, null, null, null, null, true, {_OCTOBER}),
         ({_COST}, 'not told', null, null, null, null, null, null, null, false, {_NOVEMBER}),
+        ({_CLICKS}, 'no data', null, 0.0, null, null, null, null, null, true, {_OCTOBER}),
+        ({_CLICKS}, 'no target', null, 3.0, 0.013, null, null, null, null, false, {_NOVEMBER}),
+        ({_REVENUE}, 'on target', null, 3.0, 1234567.891, 1034567.891, 1000000.0, 2000000.0, true, true, {_OCTOBER}),
         ('ctr', 'personalisation', 'personalised', {_CTR}, 1.0, 0.24, null, null, null, null, true, {_OCTOBER}),
         ('ctr', 'personalisation', 'not personalised', {_CTR}, 1.0, 0.11, null, null, null, null, true, {_OCTOBER}),
         ('ctr', 'surface', '{_QUOTED}', {_CTR}, 1.0, 0.17, null, null, null, null, true, {_OCTOBER})
