@@ -10,7 +10,13 @@ import numpy as np
 
 from recsys_platform.experiments.assignment import Experiment
 from recsys_platform.experiments.plans import Plan
-from recsys_platform.experiments.readouts import ExperimentReport, read_experiment, reading_rows
+from recsys_platform.experiments.readouts import (
+    ExperimentReport,
+    read_experiment,
+    readers_text,
+    reading_rows,
+    segment_rows,
+)
 from recsys_platform.experiments.statistics.decision import Verdict
 from recsys_platform.experiments.statistics.readout import Reading
 from recsys_platform.recommender.arrays import DoubleArray
@@ -21,7 +27,9 @@ from recsys_platform.warehouse.queries import relation_names
 
 MOST_READ = 12
 """Experiments that are read for one page; each costs some queries."""
-REQUESTS = "marts.fct_recommendation_requests"
+READ = {
+    f"marts.{name}" for name in ("fct_recommendation_requests", "fct_experiment_assignments", "fct_experiment_metrics")
+}
 NONE_PLANNED = (
     "No experiment has a `plan` in experiments.yaml: `recsys experiments plan` says how many readers one needs."
 )
@@ -36,7 +44,7 @@ def summarize_experiments(
     plans = [(each, each.plan) for each in experiments if each.plan]
     if not plans:
         return Experiments(NONE_PLANNED)
-    if warehouse is None or REQUESTS not in relation_names(warehouse):
+    if warehouse is None or not relation_names(warehouse) >= READ:
         return Experiments(NO_REQUESTS)
     plans.sort(key=lambda pair: (_ORDER[_state_of(pair[0], pair[1], today)], -pair[1].starts_on.toordinal()))
     return Experiments(
@@ -65,7 +73,7 @@ def _summary(report: ExperimentReport, plan: Plan, state: str) -> ExperimentSumm
     name, result = report.experiment, report.result
     days = f"{plan.starts_on} to {plan.last_day}; {len(report.days)} of {plan.days} planned days read"
     if result is None:
-        return ExperimentSummary(name, state, days, report.why_nothing or "", readers=report.readers)
+        return ExperimentSummary(name, state, days, report.why_nothing or "", readers=readers_text(report))
     return ExperimentSummary(
         name,
         state,
@@ -73,11 +81,18 @@ def _summary(report: ExperimentReport, plan: Plan, state: str) -> ExperimentSumm
         result.decision.sentence,
         str(result.decision.verdict),
         result.decision.verdict is Verdict.INVALID,
-        report.readers,
-        [each.sentence for each in result.findings],
+        readers_text(report),
+        [*(each.sentence for each in result.findings), *_limit_texts(report)],
         reading_rows(result),
+        segment_rows(report.segments),
         [lift_chart(each, report.days, plan.control) for each in result.readings],
     )
+
+
+def _limit_texts(report: ExperimentReport) -> list[str]:
+    return [
+        f"{metric} of a reader counts up to {limit:g}, by the pre-period." for metric, limit in report.limits.items()
+    ]
 
 
 def lift_chart(reading: Reading, days: Sequence[dt.date], control: str) -> Chart:

@@ -90,6 +90,7 @@ LEDGER = """
 PEOPLE = (
     "create table marts.dim_users as select 'u1' as user_id",
     "create table marts.dim_books as select 'b1' as book_id",
+    "create table marts.fct_events as select cast('2026-11-17 00:00:00' as timestamp) as occurred_at",
 )
 STEPS = """
     insert into ops.canary_steps values
@@ -115,7 +116,7 @@ unplanned:
 
 def visits() -> list[Row]:
     """Readers of two experiments: one whose groups are as planned, one that lost readers of the treatment."""
-    groups = (("sound", "home", 300, 300), ("lopsided", "email", 300, 120))
+    groups = (("sound", 300, 300), ("lopsided", 300, 120))
     rows = [
         request(
             f"{name}-{variant}{at}",
@@ -124,9 +125,8 @@ def visits() -> list[Row]:
             clicked=2 + at % 3 // 2,
             variant=variant,
             experiment=name,
-            surface=surface,
         )
-        for name, surface, *sizes in groups
+        for name, *sizes in groups
         for variant, size in zip(("control", "treatment"), sizes, strict=True)
         for at in range(size)
     ]

@@ -70,7 +70,7 @@ class Readers:
 
 @dataclass(frozen=True)
 class ExperimentSummary:
-    """One experiment. `state`: planned, running or ended. `rows`: of the table of metrics, by head of column.
+    """One experiment. `state`: planned, running or ended. `rows`, `segments`: of the tables of metrics, by head of column.
 
     `verdict`: None if there is nothing to read; then `sentence` says why. `is_invalid`: no figure may be used.
     """
@@ -81,9 +81,10 @@ class ExperimentSummary:
     sentence: str
     verdict: str | None = None
     is_invalid: bool = False
-    readers: Mapping[str, int] | None = None
+    readers: str = ""
     findings: Sequence[str] = ()
     rows: Sequence[Mapping[str, str]] = ()
+    segments: Sequence[Mapping[str, str]] = ()
     charts: Sequence[Chart] = ()
 
 
