@@ -13,6 +13,7 @@ import boto3
 import httpx
 import pytest
 from coverage import Coverage
+from hypothesis import settings
 
 from recsys_platform.common.garbage import collect_garbage_rarely
 from recsys_platform.hub.layout import Source, landing_key
@@ -28,6 +29,9 @@ BUCKET = "recsys-hub"
 
 def pytest_configure() -> None:
     collect_garbage_rarely()
+    # A limit of time for an example would measure what else the machine does.
+    settings.register_profile("without deadlines", deadline=None)
+    settings.load_profile("without deadlines")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -399,7 +399,7 @@ def test_what_the_producer_sends_is_loaded_exactly_once(hub, warehouse: DuckDBWa
 SIZES = st.one_of(st.integers(0, 40), st.integers(0, 400_000), st.just(MAX_RECORD_BYTES - 12))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sizes=st.lists(SIZES, max_size=12),
     cut=st.integers(1, 5),

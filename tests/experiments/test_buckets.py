@@ -31,7 +31,7 @@ def owned(ranges: Sequence[Range], variants: int) -> list[int]:
 
 
 @given(HISTORIES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_each_change_of_weights_moves_half_the_sum_of_the_differences_and_not_one_visitor_more(
     history: list[list[int]],
 ) -> None:
@@ -45,7 +45,7 @@ def test_each_change_of_weights_moves_half_the_sum_of_the_differences_and_not_on
 
 
 @given(HISTORIES, st.integers(0, BUCKETS - 100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_others_own_is_left_to_them(history: list[list[int]], first: int) -> None:
     others = (first, first + 100)
     given_sizes = [size * 4 // 5 for size in history[0]]

@@ -159,7 +159,7 @@ states = st.builds(CanaryState, st.just(START), st.integers(0, 5), st.sampled_fr
 times = st.integers(0, 10_000).map(after)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(states, observations, times)
 def test_a_step_goes_one_stage_up_at_most_and_only_with_data(
     state: CanaryState, observation: Observation | None, now: dt.datetime
@@ -175,7 +175,7 @@ def test_a_step_goes_one_stage_up_at_most_and_only_with_data(
         assert (now - state.since).total_seconds() >= 60 * PLAN.least_minutes
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(states, st.lists(st.tuples(observations, times), max_size=5))
 def test_what_a_person_must_decide_waits_for_a_person(
     state: CanaryState, steps: list[tuple[Observation | None, dt.datetime]]
@@ -187,7 +187,7 @@ def test_what_a_person_must_decide_waits_for_a_person(
         held = state if state.status in HELD else None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(states, times)
 def test_no_data_change_nothing_but_the_reason(state: CanaryState, now: dt.datetime) -> None:
     for nothing in (None, Observation()):

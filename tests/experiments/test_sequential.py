@@ -135,7 +135,7 @@ def test_information_that_does_not_grow_is_one_look_and_no_more() -> None:
     assert 0.04 < 2 * norm.sf(found.min()) <= 0.05
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=6), st.sampled_from([0.01, 0.05, 0.1]))
 def test_any_looks_spend_alpha_in_all(steps: list[float], alpha: float) -> None:
     share = np.cumsum(steps) / sum(steps)
@@ -145,7 +145,7 @@ def test_any_looks_spend_alpha_in_all(steps: list[float], alpha: float) -> None:
         assert crossing_probabilities(40 * share, found, 0.0)[-1] == pytest.approx(alpha, abs=1e-6)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.floats(-4, 4), min_size=3, max_size=3), st.sampled_from([0.01, 0.05, 0.2]))
 def test_the_p_value_is_below_alpha_just_when_a_bound_was_crossed(statistics: list[float], alpha: float) -> None:
     share = np.array([0.4, 0.7, 1.0])

@@ -85,7 +85,7 @@ def test_by_default_lists_are_the_best_books_that_the_rules_allow() -> None:
     assert same(found, top_k(SCORES["tied"], EVERYONE, k=12, allowed=apply_rules(Rules(), WORLD)))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     rules=any_rules(),
     score=st.sampled_from(list(SCORES)),
@@ -102,7 +102,7 @@ def test_a_readers_list_is_the_same_alone_in_any_company_and_in_blocks_of_any_si
     assert same(made(SCORES[score], some[:1], builder, k=k), of(whole, some[:1]))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rules=any_rules(), score=st.sampled_from(list(SCORES)), k=st.integers(1, 20))
 def test_a_shorter_list_is_the_beginning_of_a_longer_one(rules: ListRules, score: str, k: int) -> None:
     builder = list_builder_for(rules, WORLD)
@@ -141,7 +141,7 @@ def by_hand(scores: Any, reader: int, rules: ListRules, k: int) -> list[int]:
     return (listed + [NONE] * k)[:k]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rules=any_rules(), k=st.integers(1, 20))
 def test_lists_are_as_by_hand_where_diversity_asks_for_nothing(rules: ListRules, k: int) -> None:
     rules = replace(rules, reranking=replace(rules.reranking, diversity=0.0))
@@ -149,7 +149,7 @@ def test_lists_are_as_by_hand_where_diversity_asks_for_nothing(rules: ListRules,
     assert found.books.tolist() == [by_hand(TIED[reader], reader, rules, k) for reader in range(READERS)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rules=any_rules(), reader=st.integers(0, READERS - 1), k=st.integers(1, 12))
 def test_one_reader_as_of_now_gets_the_list_of_the_batch_from_scores_that_were_folded_in(
     rules: ListRules, reader: int, k: int
@@ -255,7 +255,7 @@ def test_the_same_request_is_answered_the_same_whoever_else_asks() -> None:
     assert other.books.tolist() != together.books.tolist()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(rules=any_rules(), slots=st.sets(st.integers(1, 9), min_size=1), pool=st.integers(1, 30), k=st.integers(1, 9))
 def test_by_chance_no_rule_is_broken_and_no_promoted_book_moved_or_drawn(
     rules: ListRules, slots: set[int], pool: int, k: int

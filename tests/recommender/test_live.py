@@ -57,7 +57,7 @@ list_rules = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 3), readers, list_rules, st.integers(1, 50), st.integers(0, 2**64 - 1), st.booleans())
 def test_a_live_list_equals_live_lists_bit_for_bit(number, reader, rules, k, seed, some):
     data, model = world_and_model(number)

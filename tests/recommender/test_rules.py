@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -164,7 +164,6 @@ def promoted_by_hand(books: list[int], promoted: dict[int, int], k: int) -> list
     return (listed + [NONE] * k)[:k]
 
 
-@settings(deadline=None)
 @given(
     books=st.lists(st.integers(0, 11), unique=True, min_size=1, max_size=6),
     promoted=st.dictionaries(st.integers(1, 7), st.integers(0, 11)).filter(lambda d: len(set(d.values())) == len(d)),
@@ -184,7 +183,6 @@ def test_promotions_are_as_by_hand_in_lists_of_any_length(books: list[int], prom
             assert score == (scores[0, pool[0] == book][0] if book != NONE else -np.inf)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 999), diversity=st.floats(0, 1), most=st.sampled_from([None, 1, 3]))
 def test_one_readers_list_is_that_of_the_batch_and_holds_books_of_the_pool_once(
     seed: int, diversity: float, most: int | None
@@ -228,7 +226,6 @@ def test_promoted_books_stay_where_they_are_and_what_is_drawn_around_them_has_it
         assert all(abs(count / 12_000 - 1 / 5) < 0.015 for count in seen.values())
 
 
-@settings(deadline=None)
 @given(
     counts=st.lists(st.integers(0, 9), min_size=1, max_size=4),
     slots=st.sets(st.integers(1, 6)),

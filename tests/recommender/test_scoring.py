@@ -33,7 +33,6 @@ def a_model(random: np.random.Generator, users: int, books: int) -> FactorModel:
     return FactorModel("m", *vectors, bias, known, MeanMap(np.zeros((6, 5), np.float32), 50.0))
 
 
-@settings(deadline=None)  # the first compiles
 @given(SEEDS, st.sampled_from([1, 7, TILE, TILE + 1, 2 * TILE + 5]))
 def test_the_product_is_that_of_double_precision_whatever_the_number_of_books(seed: int, books: int) -> None:
     random = np.random.default_rng(seed)
@@ -53,7 +52,6 @@ def test_a_reader_alone_has_the_same_scores_as_in_company() -> None:
     assert (few == alone).all()
 
 
-@settings(deadline=None)  # the first compiles
 @given(SEEDS)
 def test_rows_that_are_added_are_a_product_of_sparse_matrices(seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -103,7 +101,7 @@ def test_a_weighted_sum_adds_standardized_rows_by_the_weight_of_each() -> None:
     assert one.tolist() == [[1, 3], [0, 8]]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SEEDS, st.integers(1, 3 * MAX_USERS_WITHOUT_BLAS), st.sampled_from([2, 40, TILE + 1]))
 def test_models_of_vectors_are_added_as_their_standardized_scores_are(seed: int, users: int, books: int) -> None:
     random = np.random.default_rng(seed)
@@ -137,7 +135,6 @@ def test_a_model_of_vectors_whose_scores_are_all_equal_adds_nothing() -> None:
         )
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.integers(-1, 6), max_size=5), st.lists(st.integers(-1, 6), max_size=9))
 def test_entries_of_a_matrix_are_weighted_by_row_also_for_columns_named_twice(seed, rows, columns):
     random = np.random.default_rng(seed)
@@ -151,7 +148,6 @@ def test_entries_of_a_matrix_are_weighted_by_row_also_for_columns_named_twice(se
     assert of_sparse.tolist() == weighted_entries(own, listed, weights, dense).tolist() == expected.tolist()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 6))
 def test_least_squares_shares_of_a_few_books_are_those_of_the_whole_system(seed, size):
     random = np.random.default_rng(seed)

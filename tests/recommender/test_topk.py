@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -12,8 +12,6 @@ from recsys_platform.recommender.errors import ModelError
 from recsys_platform.recommender.ranking.top_k import NONE, Allowed, Factors, top_k
 
 seeds = st.integers(0, 10_000)
-patient = settings(deadline=None)
-"""The loops are compiled in the first case."""
 
 
 def by_hand(scores: Any, k: int) -> list[list[int]]:
@@ -30,7 +28,6 @@ def world(seed: int, *, users: int = 7, books: int = 150) -> tuple[Any, Any]:
     return scores, sparse.csr_array(random.random(scores.shape) < 0.2)
 
 
-@patient
 @given(seed=seeds, k=st.sampled_from([1, 3, 64, 150, 200]), block=st.integers(1, 8))
 def test_scores_in_any_blocks_give_the_lists_sorted_by_hand(seed: int, k: int, block: int) -> None:
     scores, exclude = world(seed)
@@ -57,7 +54,6 @@ def factors(seed: int, *, integers: bool, books: int = 2100) -> Factors:
     return Factors(users, items, random.standard_normal(books, dtype=np.float32))
 
 
-@patient
 @given(seed=seeds, integers=st.booleans(), k=st.sampled_from([1, 10, 50]))
 def test_vectors_give_the_lists_of_their_product(seed: int, integers: bool, k: int) -> None:
     given_factors = factors(seed, integers=integers)
@@ -67,7 +63,6 @@ def test_vectors_give_the_lists_of_their_product(seed: int, integers: bool, k: i
     assert found.books.tolist() == by_hand(scores, k)
 
 
-@patient
 @given(seed=seeds, integers=st.booleans(), block=st.integers(1, 9))
 def test_a_readers_list_is_the_same_to_the_last_bit_in_any_company(seed: int, integers: bool, block: int) -> None:
     given_factors = factors(seed, integers=integers)
@@ -98,7 +93,6 @@ def test_groups_of_readers_may_rank_different_books() -> None:
     assert top_k(lambda some: scores[some], rows, k=3, allowed=allowed).books.tolist() == [[4, 2, 0], [5, 4, 3]]
 
 
-@patient
 @given(seed=seeds, integers=st.booleans(), block=st.sampled_from([1, 4, 9]))
 def test_groups_and_exclusions_hold_for_vectors_as_for_scores(seed: int, integers: bool, block: int) -> None:
     given_factors, random = factors(seed, integers=integers), np.random.default_rng(seed)

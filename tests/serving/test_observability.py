@@ -103,7 +103,7 @@ def test_nothing_in_a_log_tells_of_a_person_or_opens_anything(
     api = run_gateway(serving_world, logged_share=1)
     key = api.client.headers["authorization"].removeprefix("Bearer ")
     ask_as_persons(api.url, key)
-    monkeypatch.setattr(api.gateway.follower.routing, "route", lambda *_: {}["u01 anna@example.com"])
+    monkeypatch.setattr(api.gateway, "route_of", lambda *_: {}["u01 anna@example.com"])
     assert api.client.get("/v1/users/u01/recommendations").status_code == 500
     text = logged.getvalue()
     assert [word for word in (*PERSONAL, key, key.rpartition("_")[2]) if word in text] == []

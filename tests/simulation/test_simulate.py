@@ -230,7 +230,7 @@ def test_a_world_that_goes_on_adds_a_day_and_changes_none(simulated: Simulated, 
 
 @pytest.mark.slow
 @given(days=st.lists(st.integers(1, 17), min_size=2, max_size=4), seed=st.integers(0, 99), size=st.integers(1, 25))
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8, derandomize=True)
 def test_a_world_made_in_parts_is_the_world_made_at_once(days: list[int], seed: int, size: int) -> None:
     with TemporaryDirectory() as folder:
         first, total = END - dt.timedelta(days=60), sum(days)

@@ -172,7 +172,7 @@ PART = st.sampled_from(
 OBJECT = st.tuples(st.lists(PART, max_size=8), st.booleans(), st.integers(0, 40))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(OBJECT, max_size=5))
 @example([([b"\xef\xbb\xbf"], False, 0), ([b"\n"], True, 0)])
 @example([([A, B], True, 9), ([b"\x1f\x8b"], False, 0), ([], True, 1)])
