@@ -21,6 +21,9 @@ setup: $(READY) ## Virtual environment with what the platform itself needs, dbt 
 demo: $(READY) ## Simulate a world and run everything on it, landing files to published recommendations
 	@$(BIN)/recsys demo
 
+loop: $(READY) ## Readers respond to what the API shows, models learn from it, an A/B test and canaries decide; ten minutes
+	@RECSYS_HOME="$(RECSYS_HOME)/loop" $(BIN)/recsys demo --loop
+
 serve: $(READY) ## The recommendation API on the world in RECSYS_HOME, http://localhost:8000
 	@$(BIN)/recsys serve
 
@@ -90,4 +93,4 @@ $(READY_DEV): $(READY) requirements-dev.lock clients/typescript/package-lock.jso
 		|| echo "note: without Chromium the tests in a browser are skipped: install it, on Debian and Ubuntu with \`sudo apt install chromium\`"
 	@touch $@
 
-.PHONY: help setup demo serve dev docs status test test-all test-aws bench clients lint wheel lock clean
+.PHONY: help setup demo loop serve dev docs status test test-all test-aws bench clients lint wheel lock clean

@@ -25,17 +25,18 @@ from measure import Budget, keeps_all, show
 
 sys.path.append(str(Path(__file__).parents[1]))  # for tests/support
 
+from recsys_platform.closed_loop.api import asks_in_process
 from recsys_platform.config.factories import hub_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.serving.gateway.server import gateway_of, with_simulated_clock
 from recsys_platform.simulation.reader_app import asks_over_http
+from recsys_platform.simulation.responses import Habits
 from recsys_platform.simulation.truth import load_spec
 from recsys_platform.simulation.visit_truth import load_visits
 from recsys_platform.simulation.visiting import VisitsSummary, simulate_visits
-from recsys_platform.simulation.visits import Habits
 from recsys_platform.simulation.world import make_world
 from tests.support.servers import free_port, running
-from tests.support.visited_world import HABITS, asks_in_process, judged_week, make_visited_world
+from tests.support.visited_world import HABITS, judged_week, make_visited_world
 
 BUDGET = {"first_holds": Budget("≥", 0.9)}
 VIEWED, CLICKED = "Recommendations Viewed", "Recommendation Clicked"

@@ -22,6 +22,7 @@ LAYERS = (
     ("config",),
     ("serving", "notifications"),
     ("pipeline",),
+    ("closed_loop",),
     ("defs",),
     ("definitions",),
     ("cli",),

@@ -220,11 +220,26 @@ class Reads:
     lasts: Ints  # milliseconds in this session
 
 
+def chance_to_start(liking: Floats) -> Floats:
+    """The probability that an opened book is started, given how likely it is to be liked."""
+    return 0.12 + 0.7 * liking
+
+
+def chance_to_finish_started(liking: Floats) -> Floats:
+    """The probability that a started book is finished, given how likely it is to be liked."""
+    return 0.12 + 0.8 * liking
+
+
+def chance_to_finish(liking: Floats) -> Floats:
+    """The probability that an opened book is finished, given how likely it is to be liked."""
+    return chance_to_start(liking) * chance_to_finish_started(liking)
+
+
 def draw_reads(rng: np.random.Generator, liking: Floats, *, chapters: Ints) -> Reads:
     """What becomes of opened books, given how likely each is to be liked."""
     n = len(liking)
-    started = rng.random(n) < 0.12 + 0.7 * liking
-    finished = started & (rng.random(n) < 0.12 + 0.8 * liking)
+    started = rng.random(n) < chance_to_start(liking)
+    finished = started & (rng.random(n) < chance_to_finish_started(liking))
     given_up = (rng.random(n) * 0.8 * chapters).astype(np.int64)
     completed = np.where(finished, chapters, given_up) * started
     pace = rng.integers(70, 200, n) * SECOND

@@ -6,16 +6,19 @@ Belongs here: these files, and what follows from them. The pipeline must never r
 """
 
 import datetime as dt
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recsys_platform.common.errors import InputError
-from recsys_platform.simulation.visits import IMPRESSIONS, Habits, Memory
+from recsys_platform.simulation.responses import Habits, Memory, chance_to_finish_clicked
+from recsys_platform.simulation.visits import IMPRESSIONS
 from recsys_platform.simulation.world import Floats, Ints, World
 
 FOLDER = "visits"
@@ -37,6 +40,28 @@ class VisitedList:
         return habits.looks_at(ranks) * self.memory.appeal(world, habits, reader=self.reader, books=books)
 
 
+@dataclass(frozen=True)
+class ExpectedOutcomes:
+    """What lists bring on average, over the chance that decides about looks, clicks and reading. `finishes`: of the clicked books."""
+
+    books: int
+    clicks: float
+    finishes: float
+
+    @property
+    def ctr(self) -> float:
+        """Clicks ÷ books shown; NaN without any."""
+        return self.clicks / self.books if self.books else math.nan
+
+
+def expected_outcomes(world: World, shown: pa.Table, surfaces: Collection[str]) -> ExpectedOutcomes:
+    """The expected outcomes of what was shown: books and clicks on some surfaces, finishes from all."""
+    chance = shown["chance"].to_numpy()
+    finishes = chance * chance_to_finish_clicked(world, shown["reader"].to_numpy(), shown["book"].to_numpy())
+    counted = pc.is_in(shown["surface"], pa.array(sorted(surfaces), pa.string())).to_numpy(zero_copy_only=False)
+    return ExpectedOutcomes(int(counted.sum()), float(chance[counted].sum()), float(finishes.sum()))
+
+
 def save_visits(truth_dir: Path, day: dt.date, shown: pa.Table) -> None:
     """Write what was shown on a day."""
     folder = truth_dir / FOLDER
@@ -47,9 +72,10 @@ def save_visits(truth_dir: Path, day: dt.date, shown: pa.Table) -> None:
         raise InputError(f"Cannot write {folder}: {error.strerror}. Choose a folder that can be written.") from error
 
 
-def load_visits(truth_dir: Path) -> pa.Table:
-    """What was shown on all days, by day, reader and time."""
-    files = sorted((truth_dir / FOLDER).glob("*.parquet"))
+def load_visits(truth_dir: Path, *, since: dt.date = dt.date.min, before: dt.date = dt.date.max) -> pa.Table:
+    """What was shown on all days from `since` on and before `before`, by day, reader and time."""
+    found = sorted((truth_dir / FOLDER).glob("*.parquet"))
+    files = [file for file in found if since <= dt.date.fromisoformat(file.stem) < before]
     return pa.concat_tables([IMPRESSIONS.empty_table(), *(pq.read_table(file, schema=IMPRESSIONS) for file in files)])
 
 

@@ -5,7 +5,7 @@ Belongs here: the loop over days, and what is kept of each. Does not: what reade
 
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys_platform.simulation.reader_app import Ask, ReaderApp
+from recsys_platform.simulation.responses import Habits
 from recsys_platform.simulation.truth import load_spec, save_truth
 from recsys_platform.simulation.visit_truth import load_visits, replay, save_visits
-from recsys_platform.simulation.visits import Habits, Readers
+from recsys_platform.simulation.visits import IMPRESSIONS, Readers
 from recsys_platform.simulation.world import make_world, world_until
 
 
@@ -48,20 +49,40 @@ def simulate_visits(
     """
     started = time.monotonic()
     spec, before = load_spec(truth_dir)
-    world = make_world(spec, days=before + days)
-    readers = Readers(world, ReaderApp(ask), habits, threads=threads)
-    for _ in replay(load_visits(truth_dir), readers.memories):
-        pass
-    shown: list[pa.Table] = []
-    for day in range(before, before + days):
-        shown.append(readers.visit_day(day))
-        save_visits(truth_dir, spec.start + dt.timedelta(days=day), shown[-1])
-        save_truth(truth_dir, world_until(world, day + 1), days=day + 1)
-        if progress:
-            progress(day - before + 1, days)
+    readers = readers_of(truth_dir, ReaderApp(ask), days=before + days, habits=habits, threads=threads)
+    shown = visit_days(readers, truth_dir, range(before, before + days), progress=progress)
     first = spec.start + dt.timedelta(days=before)
     last = first + dt.timedelta(days=days - 1)
-    return _summary(pa.concat_tables(shown), first, last, time.monotonic() - started)
+    return _summary(shown, first, last, time.monotonic() - started)
+
+
+def readers_of(
+    truth_dir: Path, app: ReaderApp, *, days: int, habits: Habits | None = None, threads: int = 2
+) -> Readers:
+    """The readers of a world up to day `days`, with what they remember of earlier visits."""
+    spec, _ = load_spec(truth_dir)
+    readers = Readers(make_world(spec, days=days), app, habits, threads=threads)
+    for _ in replay(load_visits(truth_dir), readers.memories):
+        pass
+    return readers
+
+
+def visit_days(
+    readers: Readers,
+    truth_dir: Path,
+    days: Sequence[int],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> pa.Table:
+    """Let readers use the API on some days, in order, and keep what is true about each; returns what was shown."""
+    shown = [IMPRESSIONS.empty_table()]
+    for done, day in enumerate(days, 1):
+        shown.append(readers.visit_day(day))
+        save_visits(truth_dir, readers.world.spec.start + dt.timedelta(days=day), shown[-1])
+        save_truth(truth_dir, world_until(readers.world, day + 1), days=day + 1)
+        if progress:
+            progress(done, len(days))
+    return pa.concat_tables(shown)
 
 
 def _summary(shown: pa.Table, start: dt.date, end: dt.date, seconds: float) -> VisitsSummary:

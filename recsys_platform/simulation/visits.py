@@ -1,25 +1,20 @@
 """Simulated readers who use the API: they look at what it shows them, click, read, and their app posts the events.
 
-A reader looks at the book at rank r with the probability `Habits.looks_at(r)`, and then clicks it with a probability that depends on
-the reader's taste, on how often the book was shown before, and on whether it was opened. Within one list clicks are
-independent, so a click depends on the book and its rank alone: the position-based model (Craswell et al. 2008, "An experimental
-comparison of click position-bias models"), for which off-policy estimates are unbiased.
-
-Belongs here: what readers do on a day. Does not: HTTP (reader_app.py), the truth about it (visit_truth.py).
+Belongs here: what readers do on a day. Does not: how likely a click is (responses.py), HTTP (reader_app.py), the truth about it
+(visit_truth.py).
 """
 
 import hashlib
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
 from recsys_platform.simulation.behaviour import Action, Bools, Sessions, draw_reads, draw_sessions, reading_steps
 from recsys_platform.simulation.reader_app import Event, ReaderApp, ShownList, iso_time
+from recsys_platform.simulation.responses import Habits, Memory
 from recsys_platform.simulation.trackers import EVENT_NAMES
 from recsys_platform.simulation.vocabulary import LANGUAGES
 from recsys_platform.simulation.world import DAY_MS, Floats, Ints, Table, World, log_odds
@@ -40,54 +35,6 @@ IMPRESSIONS = pa.schema(
         ("is_clicked", pa.bool_()),
     ]
 )
-
-
-@dataclass(frozen=True)
-class Habits:
-    """How readers use the app: shares of visits, and probabilities.
-
-    `length`, `shelf`: books asked for in a list and on a shelf. `depth`: the last rank that anybody looks at. `decay`: exponent of the
-    position bias. `appeal`: chance of a click on a liked book that is seen. `boredom`: factor for each earlier showing of a book.
-    `known`: factor once it was opened. `home`, `again`: shares of visits that begin at the home page, and that ask for a list again.
-    `signs_in`: share of signed-out visits that sign in. `posts_twice`: of posts.
-    """
-
-    length: int = 20
-    shelf: int = 10
-    depth: int = 10
-    decay: float = 0.5
-    appeal: float = 0.5
-    boredom: float = 0.9
-    known: float = 0.1
-    home: float = 0.5
-    again: float = 0.4
-    signs_in: float = 0.5
-    posts_twice: float = 0.03
-
-    def looks_at(self, rank: Ints) -> Floats:
-        """The probability that the book at a rank is looked at, 1 at rank 1."""
-        return np.where(rank <= self.depth, np.maximum(rank, 1) ** -self.decay, 0.0)
-
-
-@dataclass
-class Memory:
-    """What a reader remembers of books, by row of the world; `due` holds events that are posted later, with their times."""
-
-    shown: Counter[int] = field(default_factory=Counter)
-    opened: set[int] = field(default_factory=set)
-    due: list[tuple[int, Event]] = field(default_factory=list)
-
-    def appeal(self, world: World, habits: Habits, *, reader: int, books: Ints) -> Floats:
-        """The probability of a click on each of the books, if it is looked at."""
-        odds = log_odds(world.readers[np.full(len(books), reader)], world.books[books])
-        known = np.array([habits.known if book in self.opened else 1.0 for book in books.tolist()])
-        bored = habits.boredom ** np.array([self.shown[book] for book in books.tolist()], dtype=np.float64)
-        return np.asarray(habits.appeal / (1 + np.exp(-odds.astype(np.float64))) * known * bored)
-
-    def keep(self, books: Ints, clicked: Ints) -> None:
-        """Remember what a list showed and which books were opened."""
-        self.shown.update(books.tolist())
-        self.opened.update(clicked.tolist())
 
 
 def user_id_of(reader: int) -> str:
@@ -150,9 +97,11 @@ class _Visit:
 
     def run(self, *, signed_in: bool) -> list[pa.Table]:
         """Open the app, look at lists, click and read; what was shown."""
-        joins = self.at < int(self._world.readers["created_ms"][self._reader])
-        if not signed_in or joins:
-            return self._run_as_guest(signs_in=joins or self._rng.random() < self._habits.signs_in)
+        created = int(self._world.readers["created_ms"][self._reader])
+        if self.at < created:
+            return self._run_as_guest(signs_in=created // DAY_MS == self.at // DAY_MS)
+        if not signed_in:
+            return self._run_as_guest(signs_in=self._rng.random() < self._habits.signs_in)
         return self._run_as_reader()
 
     def post_due(self, until: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from recsys_platform.closed_loop.api import asks_in_process
 from recsys_platform.common.clock import SIMULATED_TIME
 from recsys_platform.common.errors import InputError
 from recsys_platform.config.factories import hub_of
@@ -29,7 +30,7 @@ from tests.support.commands import said_by
 from tests.support.dbt_world import World
 from tests.support.servers import free_port, running
 from tests.support.serving_world import Running, ServingWorld, landed_lines
-from tests.support.visited_world import HABITS, asks_in_process, judged_week, make_visited_world
+from tests.support.visited_world import HABITS, judged_week, make_visited_world
 
 
 def shown_at(api: Running) -> list[str]:

@@ -3,20 +3,16 @@
 Used by a test (tests/serving/test_week.py) and, for many weeks, by a benchmark program (benchmarks/visits.py).
 """
 
-import asyncio
 import datetime as dt
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from starlette.types import ASGIApp
 
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.experiments.off_policy import Estimate, doubly_robust, exposures_of, first_showings, ips, snips
@@ -29,10 +25,10 @@ from recsys_platform.recommender.training.variants import load_variants
 from recsys_platform.serving.gateway.server import key_store_of
 from recsys_platform.serving.publishing import write_serving_files
 from recsys_platform.simulation.behaviour import appeal
-from recsys_platform.simulation.reader_app import Ask, Response
+from recsys_platform.simulation.responses import Habits
 from recsys_platform.simulation.truth import save_truth
 from recsys_platform.simulation.visit_truth import VisitedList, replay
-from recsys_platform.simulation.visits import FOR_YOU, Habits, book_row_of
+from recsys_platform.simulation.visits import FOR_YOU, book_row_of
 from recsys_platform.simulation.world import World, WorldSpec, make_world, world_until
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
@@ -96,35 +92,6 @@ def _marts_of(truth: Path, world: World) -> dict[str, pa.Table]:
         "last_at": np.datetime64("2026-10-31", "us"),
     }
     return {"dim_users": users, "dim_books": books, "fct_interactions": pa.Table.from_pandas(pd.DataFrame(rows_of))}
-
-
-def asks_in_process(app: ASGIApp, key: str) -> Ask:
-    """Send requests to an application of this process, one after another: all but the network."""
-    loop = asyncio.new_event_loop()
-
-    def ask(method: str, path: str, headers: Mapping[str, str], content: Any) -> Response:
-        parts, sent = urlsplit(path), []
-        given = {"authorization": f"Bearer {key}", **headers}
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": parts.path,
-            "query_string": parts.query.encode(),
-            "headers": [(name.encode(), value.encode()) for name, value in given.items()],
-        }
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": json.dumps(content).encode(), "more_body": False}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        loop.run_until_complete(app(scope, receive, send))  # type: ignore[arg-type]
-        body = sent[1]["body"]
-        headers_sent = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return Response(sent[0]["status"], headers_sent, json.loads(body) if body else None)
-
-    return ask
 
 
 Target = Callable[[World, int, np.ndarray[Any, Any]], np.ndarray[Any, Any]]

@@ -95,12 +95,24 @@ def _key_for_visits(settings: Settings) -> str:
 def demo(
     readers: Annotated[int, typer.Option(min=1, help="Number of readers.")] = 2000,
     books: Annotated[int, typer.Option(min=1, help="Number of books.")] = 600,
-    days: Annotated[int, typer.Option(min=1, help="Number of days of events.")] = 30,
+    days: Annotated[int, typer.Option(min=1, help="Number of days of events; not with --loop.")] = 30,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 7,
+    closed_loop: Annotated[
+        bool,
+        typer.Option(
+            "--loop", help="Let readers respond to what the API shows them, and models learn from it, for some weeks."
+        ),
+    ] = False,
+    weeks: Annotated[int, typer.Option(min=1, help="Weeks of each act of the loop; only with --loop.")] = 1,
 ) -> None:
     """Simulate a world and run the whole pipeline on it, from landing files to published recommendations."""
     from recsys_platform.simulation.server import running_server
 
+    if closed_loop:
+        from recsys_platform.cli.commands.closed_loop import run_closed_loop
+
+        run_closed_loop(readers=readers, books=books, seed=seed, weeks=weeks)
+        return
     settings = open_world()
     if not holds_simulation(settings):
         simulate(readers=readers, books=books, days=days, seed=seed, end=None, extend=False)

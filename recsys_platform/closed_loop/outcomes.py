@@ -1,0 +1,79 @@
+"""What the acts of the loop brought: clicks, finished books, and how the showings spread over the books.
+
+Belongs here: figures from the marts, and the expected CTR from the truth. Does not: the experiment's read-out (experiments/).
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from recsys_platform.closed_loop.experiment import SURFACES
+from recsys_platform.common.sql_files import read_sql
+from recsys_platform.recommender.arrays import DoubleArray
+from recsys_platform.warehouse.port import Warehouse
+from recsys_platform.warehouse.sql import marks
+
+_SHOWN, _FINISHED = (read_sql("recsys_platform.closed_loop", name) for name in ("shown_books", "finished_books"))
+TOP_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One variant on the days of an act, on the surfaces of the experiment.
+
+    `ctr`: books clicked ÷ books shown. `finishes`: a reader and week, from all surfaces. `coverage`: share of all books that were
+    shown. `top_share`: share of the showings that the most shown tenth of all books has.
+    """
+
+    act: str
+    variant: str
+    first: dt.date
+    last: dt.date
+    readers: int
+    ctr: float
+    finishes: float
+    coverage: float
+    top_share: float
+
+
+def outcomes_between(warehouse: Warehouse, act: str, first: dt.date, last: dt.date) -> list[Outcome]:
+    """The outcomes of the variants that were shown on some days."""
+    surfaces, weeks = marks(SURFACES), ((last - first).days + 1) / 7
+    shown = warehouse.frame(_SHOWN.format(surfaces=surfaces), [*SURFACES, first, last]).to_pandas()
+    finished = warehouse.frame(_FINISHED.format(surfaces=surfaces), [*SURFACES, first, last, first, last]).to_pandas()
+    books = warehouse.frame("select count(*) as books from marts.dim_books")["books"][0].as_py()
+    found = []
+    for row in finished.sort_values("variant").itertuples():
+        own = shown[shown["variant"] == row.variant]
+        showings = own.groupby("book_id")["showings"].sum().to_numpy(dtype=np.float64)
+        found.append(
+            Outcome(
+                act,
+                str(row.variant),
+                first,
+                last,
+                readers=int(row.readers),
+                ctr=float(own["clicks"].sum() / max(1, own["showings"].sum())),
+                finishes=float(row.finishes) / max(1, row.readers) / weeks,
+                coverage=len(showings) / max(1, books),
+                top_share=share_of_top(showings, books),
+            )
+        )
+    return found
+
+
+def share_of_top(showings: DoubleArray, books: int) -> float:
+    """The share of all showings that the most shown tenth of so many books has; books without showings may be left out."""
+    top = int(np.ceil(TOP_SHARE * books))
+    return float(np.sort(showings)[::-1][:top].sum() / max(1.0, showings.sum()))
+
+
+def ctr_by_week(warehouse: Warehouse, first: dt.date, last: dt.date) -> pd.DataFrame:
+    """CTR by week, counted from the first day, and variant: columns `week`, `variant`, `ctr`."""
+    rows = warehouse.frame(_SHOWN.format(surfaces=marks(SURFACES)), [*SURFACES, first, last]).to_pandas()
+    week = (pd.to_datetime(rows["shown_on"]) - pd.Timestamp(first)).dt.days // 7
+    sums = rows.assign(week=week).groupby(["week", "variant"])[["showings", "clicks"]].sum().reset_index()
+    sums["ctr"] = sums["clicks"] / sums["showings"]
+    return pd.DataFrame(sums[["week", "variant", "ctr"]])
