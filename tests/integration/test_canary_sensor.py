@@ -13,6 +13,7 @@ from recsys_platform.cli import app as cli
 from recsys_platform.config.factories import hub_of, registry_of
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.serving.canary import CANARY_KEY, canary_sensor
+from recsys_platform.defs.training import assets
 from recsys_platform.hub.layout import landing_key
 from recsys_platform.recommender.registry.files import Provenance
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION
@@ -148,6 +149,19 @@ def test_a_recipe_that_a_person_promotes_after_its_rollback_is_not_taken_out_aga
     (rollout.history.folder / "newest").unlink()  # another machine
     ticks.after(1)
     assert not registry.info(record.version).rolled_back
+
+
+def test_the_gate_starts_a_canary_unless_one_is_open_or_was_taken_out(settings: Settings) -> None:
+    version = str(registry_of(settings).version_of(CHALLENGER))
+    assert assets._start_canary(settings, version, "NDCG of blend is better.") == "The canary of blend-v2 has started."
+    record = rollout_of(settings).status()
+    assert record
+    assert (record.who, record.reason, record.percent) == ("gate", "NDCG of blend is better.", 10)
+    assert assets._start_canary(settings, version, "") == "No canary was started: another one is open."
+    rollout_of(settings).stop("bad covers")
+    assert assets._start_canary(settings, version, "").startswith(
+        "No canary was started: The canary of blend-v2 is stopped"
+    )
 
 
 def test_the_alert_that_cannot_be_sent_is_sent_by_a_later_tick(settings: Settings, ticks: Ticks, slack: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from recsys_platform.common.errors import InputError, RecsysError
+from recsys_platform.config.factories import hub_of
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.experiments.canary import CanaryPlan, Observation, Status, Traffic
 from recsys_platform.hub.local import FolderHub
@@ -29,6 +30,7 @@ from recsys_platform.serving.routing import Route
 from recsys_platform.serving.routing_files import CanaryFile, routing_of
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.commands import said_by
+from tests.support.experiment_worlds import FIRST, TABLES, Row, event, insertions, request
 from tests.support.serving_world import NOW, ServingWorld, make_world
 
 START = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -163,9 +165,11 @@ def test_newer_versions_of_the_recipe_take_the_place_of_older_ones(rollout: Roll
     given = {"params": loaded.manifest["params"], "catalogue_hash": loaded.info.catalogue_hash}
     newer = world.registry.log("als", loaded.arrays, Provenance(NOW, "data of the next day", "0.1", **given))
     world.registry.log("als", loaded.arrays, Provenance(NOW, "another catalog", "0.1", params=given["params"]))
-    after = rollout.step(START).after
-    assert after
-    assert (after.version, after.label, after.percent) == (newer, f"als-v{newer}", 10)
+    done = seeing(rollout, Observation()).step(START)
+    assert done.after
+    assert (done.after.version, done.after.label, done.after.percent) == (newer, f"als-v{newer}", 1)
+    assert done.is_change
+    assert rollout.history.steps()["version"].tolist() == [loaded.info.version, newer]
 
 
 def test_production_that_a_person_moved_makes_it_wait(rollout: Rollout, world: ServingWorld) -> None:
@@ -276,6 +280,52 @@ def test_answers_are_counted_by_minute_and_group_and_land_once(counted: AnswerCo
     assert sum(each["answers"] for each in later) == 80
     slow = [each["answers"] - each["within_100_ms"] for each in found if each["variant"] == CANARY]
     assert sum(slow) == 100
+
+
+def land_counts(settings: Settings, experiment: str, at: dt.datetime) -> None:
+    """Two thousand quick answers of each group."""
+    (settings.serving_root / "counts").mkdir(exist_ok=True)
+    counts = AnswerCounts(
+        EventSpool(settings.serving_root / "counts", to_hub(hub_of(settings), STREAM), now=lambda: at)
+    )
+    for variant in (CANARY, BASELINE):
+        for _ in range(2_000):
+            counts.add(Route("any", experiment, variant), "live", at, 0.002, is_error=False)
+    counts.flush()
+    counts.spool.flush()
+
+
+def seen_in_marts(experiment: str, clicked: int) -> list[Row]:
+    """120 readers of each group on two days: of ten books those of the baseline click three or four, and half of all finish one."""
+    days, rows = (START.date() - FIRST.date()).days, []
+    for number in range(240):
+        variant, books = ((CANARY, clicked), (BASELINE, 3))[number % 2]
+        shown = {"books": 10, "clicked": books + number % 4 // 2, "variant": variant, "experiment": experiment}
+        rows += [request(f"u{number}", days + day, **shown) for day in range(2)]
+        rows += [event(f"u{number}", days, "Book Finished")] if number % 8 < 4 else []
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("clicked", "status", "percent", "reason"),
+    [(3, Status.RUNNING, 5, "advanced to 5 %"), (1, Status.ROLLED_BACK, 0, "rolled back: ctr is -")],
+)
+def test_a_model_with_poor_lists_is_rolled_back_at_the_first_share_and_a_good_one_goes_on(
+    settings: Settings, clicked: int, status: Status, percent: int, reason: str
+) -> None:
+    rollout = rollout_of(settings)
+    record = rollout.start("challenger", because="better lists", now=START)
+    with DuckDBWarehouse(settings.warehouse_path).connect() as con:
+        for statement in (*TABLES, *insertions(seen_in_marts(record.experiment, clicked))):
+            con.execute(statement)
+    land_counts(settings, record.experiment, START + dt.timedelta(minutes=20))
+    done = rollout.step(START + dt.timedelta(minutes=40))
+    assert done.observation
+    assert (done.observation.canary.requests, done.observation.baseline.requests) == (2_000, 2_000)
+    assert int(done.observation.canary.readers["ctr"].n) == 120
+    assert done.after
+    assert (done.after.status, done.after.percent) == (status, percent)
+    assert done.after.reason.startswith(reason)
 
 
 class FailingModel:

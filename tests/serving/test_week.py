@@ -16,9 +16,15 @@ from recsys_platform.config.factories import hub_of
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.arrivals import all_arrivals
 from recsys_platform.ingestion.loading import load_events
+from recsys_platform.serving.answer_counts import HOUR
 from recsys_platform.serving.exposures import to_hub
 from recsys_platform.serving.gateway.api import create_app
-from recsys_platform.serving.gateway.simulated_clock import DailySpool, SimulatedClock, simulated_now
+from recsys_platform.serving.gateway.simulated_clock import (
+    DailySpool,
+    SimulatedClock,
+    SimulatedCounts,
+    simulated_now,
+)
 from recsys_platform.simulation.reader_app import ReaderApp, asks_over_http
 from recsys_platform.simulation.truth import load_spec
 from recsys_platform.simulation.visit_truth import load_visits
@@ -57,10 +63,13 @@ def test_a_request_sets_no_time_unless_the_api_was_started_for_a_simulation(
 def test_in_a_simulation_each_request_has_its_own_time_and_lands_on_its_day(
     serving_world: ServingWorld, run_gateway: Any, tmp_path: Path
 ) -> None:
-    hub = FolderHub(tmp_path / "days")
-    api = run_gateway(
-        serving_world, spool=DailySpool(tmp_path / "spool", to_hub(hub), now=simulated_now), now=simulated_now
-    )
+    hub, counted = FolderHub(tmp_path / "days"), FolderHub(tmp_path / "counted")
+    spools = {
+        name: DailySpool(tmp_path / f"spool {name}", to_hub(each), now=simulated_now)
+        for name, each in (("events", hub), ("counts", counted))
+    }
+    counts = SimulatedCounts(spools["counts"], seconds=HOUR)
+    api = run_gateway(serving_world, spool=spools["events"], counts=counts, now=simulated_now)
     key = api.client.headers["authorization"].removeprefix("Bearer ")
     app = ReaderApp(asks_in_process(SimulatedClock(create_app(api.gateway)), key))
     times = [int(dt.datetime(2026, 3, day, 12, tzinfo=dt.UTC).timestamp() * 1_000) for day in (1, 2)]
@@ -72,6 +81,12 @@ def test_in_a_simulation_each_request_has_its_own_time_and_lands_on_its_day(
         "2026-03-02T12:00",
     ]
     assert [item.key[33:46] for item in hub.objects("engagement_events/")] == ["2026/03/01/12", "2026/03/02/12"]
+    counts.flush()
+    counts.spool.flush()
+    events = [json.loads(line) for line in landed_lines(counted)]
+    assert [each["timestamp"][:16] for each in events] == ["2026-03-01T12:00", "2026-03-02T12:00"]
+    assert [each["properties"]["items"][0]["answers"] for each in events] == [1, 1]
+    assert [item.key[33:46] for item in counted.objects("engagement_events/")] == ["2026/03/02/12"]
     with pytest.raises(InputError, match="422: The header x-simulated-time is not a time"):
         app._asked("GET", "/healthz", 0, headers={SIMULATED_TIME: "noon"})
 

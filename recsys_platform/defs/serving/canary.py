@@ -7,7 +7,7 @@ import base64
 import datetime as dt
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -73,7 +73,8 @@ def canary_sensor(
             if not counts:
                 counts.append(landed_counts_of(settings))  # it remembers what it read
             rollout = rollout_of(settings, counts[0])
-            done = rollout.step(clock())
+            history = replace(rollout.history, may_write=lambda: not _runs_in_progress(context.instance))
+            done = replace(rollout, history=history).step(clock())
         except RecsysError as error:
             return dg.SkipReason(str(error))
         if done.after is None:
@@ -85,6 +86,11 @@ def canary_sensor(
         return dg.SensorResult(skip_reason=reason, asset_events=events, cursor=cursor.dump())
 
     return step_canary
+
+
+def _runs_in_progress(instance: dg.DagsterInstance) -> int:
+    """Runs that may read the warehouse now: a reader of DuckDB fails while another process writes."""
+    return instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]))
 
 
 def _report_rollback(record: CanaryRecord, settings: Settings, cursor: _Cursor) -> str:

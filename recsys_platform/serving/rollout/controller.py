@@ -125,14 +125,15 @@ class Rollout:
         followed = self._followed(self._of_plan(before))
         observation = self._observed(followed, at)
         state = self._state_after(followed, observation, at)
-        after = followed.at(state, self.plan, who=CANARY_AUTHOR, now=at)
-        if after.kind != before.kind or after.reason != before.reason:
-            try:
-                self._written(after, before)
-            except ChangedMeanwhileError:  # a person was faster, and that holds
-                present = self.store.read()
-                return Step(present, present)
-        return Step(before, after, observation)
+        after = followed.at(state, self.plan, who=CANARY_AUTHOR, now=at, before=before)
+        if after.kind == before.kind and after.reason == before.reason:
+            self._keep_step(before)
+            return Step(before, before, observation)
+        try:
+            return Step(before, self._written(after, before), observation)
+        except ChangedMeanwhileError:  # a person was faster, and that holds
+            present = self.store.read()
+            return Step(present, present)
 
     def _state_after(self, record: CanaryRecord, observation: Observation | None, now: dt.datetime) -> CanaryState:
         """The next state; it is complete once the version is in production."""

@@ -38,11 +38,12 @@ _ALL = f"select {', '.join(_COLUMNS.names)} from {TABLE} order by changed_at, st
 
 @dataclass(frozen=True)
 class StepHistory:
-    """Keeps the steps of a world. `warehouse`: for writing; `reading`: answers while that is held, if there is one."""
+    """Keeps the steps of a world. `warehouse`: written while `may_write`; `reading`: answers while it is held, if there is one."""
 
     folder: Path
     warehouse: Warehouse
     reading: Callable[[], Warehouse] | None = None
+    may_write: Callable[[], bool] = lambda: True
 
     def keep(self, record: CanaryRecord) -> None:
         """Keep the step that led to a record, unless it is kept already; in the warehouse as soon as that is free."""
@@ -62,7 +63,7 @@ class StepHistory:
     def store_waiting(self) -> None:
         """Put what waits into the warehouse; it goes on waiting while that is held or is not there."""
         rows = self._rows_waiting()
-        if not rows:
+        if not rows or not self.may_write():
             return
         try:
             self.warehouse.prepare()

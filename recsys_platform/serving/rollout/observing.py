@@ -25,7 +25,7 @@ from recsys_platform.warehouse.port import Warehouse
 
 _GZIP = 31
 _HOUR = dt.timedelta(hours=1)
-_NEWEST = "select max(shown_on) as newest from marts.fct_recommendation_requests where experiment = ?"
+_NEWEST = "select max(metric_on) as newest from marts.fct_experiment_metrics where experiment = ?"
 _decode = msgspec.json.Decoder().decode
 
 

@@ -76,8 +76,16 @@ class CanaryRecord:
             return CANARY
         return BASELINE if at >= BUCKETS - self.baseline_percent * BUCKETS // 100 else None
 
-    def at(self, state: CanaryState, plan: CanaryPlan, *, who: str, now: dt.datetime) -> "CanaryRecord":
-        """Return the record of the next state; only figures that changed in the reason are no step."""
+    def at(
+        self,
+        state: CanaryState,
+        plan: CanaryPlan,
+        *,
+        who: str,
+        now: dt.datetime,
+        before: "CanaryRecord | None" = None,
+    ) -> "CanaryRecord":
+        """Return the record of the next state; only new figures in the reason since `before`, by default this one, are no step."""
         percent = 0 if state.status is Status.COMPLETE else state.percent(plan)
         later = replace(
             self,
@@ -89,7 +97,7 @@ class CanaryRecord:
             baseline_percent=min(percent, 100 - percent),
             revision=self.revision + 1,
         )
-        if later.kind == self.kind:
+        if later.kind == (before or self).kind:
             return later
         return replace(later, who=who, changed_at=now, number=self.number + 1)
 
