@@ -1,6 +1,8 @@
 """An analyst who computes an assignment in SQL gets the one of the API."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +21,7 @@ THIRDS = {name: {"model": "production", "weight": weight} for name, weight in ((
 DEFINED = parse_experiments(
     {
         "holdout": {"percent": 10},
+        "new_blend": {"variants": VARIANTS, "surfaces": ["page"]},
         "trial": {"variants": VARIANTS, "surfaces": ["home"], "salt": "l'été: 1"},
         "first": {"variants": THIRDS, "surfaces": ["email"], "layer": "ranking"},
         "second": {
@@ -37,15 +40,15 @@ def world(new_world: Callable[[], World]) -> World:
     return made
 
 
-def compiled(world: World, call: str) -> str:
-    result = world.dbt("compile", "--inline", f"{{{{ {call} }}}}")
+def compiled(world: World, text: str) -> str:
+    result = world.dbt("compile", "--inline", text)
     assert result.success, result.exception
     return str(result.result.results[0].node.compiled_code)
 
 
 def test_the_bucket_in_sql_is_that_of_python_for_100_000_ids_of_all_scripts(world: World) -> None:
     units = units_of_all_scripts(100_000)
-    call = compiled(world, "experiment_bucket(\"'l''été: 1'\", 'unit')")
+    call = compiled(world, "{{ experiment_bucket(\"'l''été: 1'\", 'unit') }}")
     assert "".join(call.split()) == "".join(bucket_sql("'l''été: 1'", "unit").split())
     with world.connect() as con:
         con.register("units", pa.table({"unit": units}))
@@ -59,10 +62,25 @@ def test_the_variants_in_sql_are_those_of_the_api_holdout_and_layers_included(wo
     units = units_of_all_scripts(5_000)
     with world.connect() as con:
         con.execute("create or replace table marts_units as select unnest(?) as unit", [units])
-        found = dict(con.execute(compiled(world, f"experiment_variants('{name}', 'marts_units')")).fetchall())
+        found = dict(con.execute(compiled(world, f"{{{{ experiment_variants('{name}', 'marts_units') }}}}")).fetchall())
     surface = {"trial": "home"}.get(name, "email")
     assert found == expected(DEFINED, units, name, surface)
     assert len(set(found.values())) == len(next(each for each in DEFINED if each.name == name).variants)
+
+
+def test_the_queries_of_the_page_give_the_variants_of_the_api(world: World) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
+    with_macro, plain = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    (trial,) = (each for each in DEFINED if each.name == "new_blend")
+    for unit in units_of_all_scripts(3_000)[-30:]:
+        literal = f"'{unit.replace(chr(39), chr(39) * 2)}'"
+        found = world.rows(plain.replace("'u0000007'", literal))
+        variant = trial.variant_of(unit)
+        assert found == ([(variant.name, None)] if variant else [])
+    readers = "select * from (values ('u1', 'de'), ('u2', 'fr')) as readers (user_id, language)"
+    with world.connect() as con:
+        con.execute(f"create or replace table marts.dim_users as {readers}")
+    assert dict(world.rows(compiled(world, with_macro))) == expected(DEFINED, ["u1"], "new_blend", "page")
 
 
 def expected(experiments: Experiments, units: list[str], name: str, surface: str) -> dict[str, Any]:
