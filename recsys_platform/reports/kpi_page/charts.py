@@ -12,7 +12,7 @@ from typing import Literal
 
 WIDTH, HEIGHT = 360.0, 190.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 10.0, 8.0, 22.0
-_SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_EDGE = 120.0, 34.0, 4.0
+_SPARK_WIDTH, _SPARK_HEIGHT, _SPARK_EDGE = 120.0, 34.0, 5.0
 _MANY_DAYS = 300
 """Days from which the axis names months and years instead of days."""
 
