@@ -16,6 +16,7 @@ from recsys_platform.config.factories import hub_of, prepare_home
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.automation.outline import write_outline
 from recsys_platform.defs.reports.kpi_page import collect_content, kpi_page_asset
+from recsys_platform.reports.kpi_page.charts import Rule, Series, bar_chart, line_chart, sparkline
 from recsys_platform.reports.kpi_page.content import FinishedRun, LayerState, PipelineState
 from recsys_platform.reports.kpi_page.page import KPI_PAGE, kpi_page
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -192,6 +193,27 @@ def test_the_page_can_be_read_by_a_screen_reader(page: str) -> None:
     assert all(found.get("aria-label") for _, found in parsed.elements if "tabindex" in found)
 
 
+DAYS = [dt.date(2026, 11, day) for day in (1, 2, 3, 4)]
+
+
+def test_a_chart_shows_losses_leaves_gaps_and_says_in_words_what_it_draws() -> None:
+    series = Series("growth", [-0.5, None, float("nan"), 0.25], "a")
+    drawn = line_chart("Growth", DAYS, [series], text="{:.0%}".format, rules=[Rule("target", 0.1)])
+    [line] = drawn.lines
+    assert line.path.count("M") == 2  # two points, nothing between them
+    assert [tick.text for tick in drawn.y_ticks] == ["-40%", "-20%", "0%", "20%"]
+    assert drawn.description == "Growth, 2026-11-01 to 2026-11-04. first -50%, last 25%. Line at 10%: target."
+    assert [name for _, name in drawn.rules] == ["target"]
+
+
+def test_a_chart_of_nothing_or_of_one_day_is_drawn_too() -> None:
+    empty = line_chart("Nothing", DAYS[:1], [Series("none", [None], "a")], text=str)
+    assert (empty.lines[0].path, empty.lines[0].end) == ("", None)
+    [bar] = bar_chart("One day", DAYS[:1], [3.0], text=str).bars
+    assert bar.height > 0
+    assert sparkline(DAYS, [None] * 4, text=str) is None
+
+
 def palette(block: str) -> dict[str, str]:
     return dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", block))
 
@@ -240,6 +262,14 @@ def test_the_command_writes_it_into_the_hub_or_a_file(
     assert Parsed(named.read_text(encoding="utf-8")).text.count("reports never") == 1
     code, said = run_recsys("report", "--output", str(tmp_path / "no" / "page.html"))
     assert (code, said.endswith("Name another file with --output.")) == (1, True)
+
+
+def test_a_page_in_s3_is_not_opened(
+    home: Settings, run_recsys: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECSYS_HUB", "s3://bucket/world")
+    code, said = run_recsys("report", "--open")
+    assert (code, said.endswith("name a file with --output.")) == (1, True)
 
 
 def test_while_a_run_writes_it_reads_the_copy(world: Settings, run_recsys: Callable[..., Any], held: Any) -> None:

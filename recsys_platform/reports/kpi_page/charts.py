@@ -131,7 +131,7 @@ def line_chart(
     rules: Sequence[Rule] = (),
     limits: tuple[float, float] | None = None,
 ) -> Chart:
-    """Draw lines over time. `text`: how a value is written. `limits`: of the values shown, by default 0 and the largest."""
+    """Draw lines over time. `text`: how a value is written. `limits`: of the values shown, by default all of them and 0."""
     series = [_in_floats(each) for each in series]
     low, high = limits or _limits_from_zero(series, rules)
     scale = _Scale(times, low, high)
@@ -150,7 +150,7 @@ def bar_chart(title: str, times: Sequence[dt.date], values: Sequence[float], *, 
     highest = max(values, default=0.0) or 1.0
     scale = _Scale(times, 0.0, highest)
     days = (times[-1] - times[0]).days + 1
-    width = min(24.0, 0.8 * (WIDTH - _LEFT - _RIGHT) / days)
+    width = min(24.0, max(1.0, 0.8 * (WIDTH - _LEFT - _RIGHT) / days))
     bars = [
         Bar(_inside(scale.x(number), width) - width / 2, scale.y(value), width, HEIGHT - _BOTTOM - scale.y(value))
         for number, value in enumerate(values)
@@ -204,17 +204,20 @@ def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:
 
 
 def _in_floats(series: Series) -> Series:
-    """The same series; a warehouse may give decimals."""
-    found = (
-        [None if value is None else float(value) for value in each] for each in (series.values, series.low, series.high)
-    )
-    return Series(series.name, next(found), series.style, next(found), next(found))
+    """The same series; a warehouse may give decimals, and NaN for what is not known."""
+    values, low, high = (list(map(_known_float, each)) for each in (series.values, series.low, series.high))
+    return Series(series.name, values, series.style, low, high)
+
+
+def _known_float(value: Number) -> Number:
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def _limits_from_zero(series: Sequence[Series], rules: Sequence[Rule]) -> tuple[float, float]:
-    known = [value for each in series for value in (*each.values, *each.high) if value is not None]
-    highest = max([*known, *(each.value for each in rules)], default=0.0)
-    return 0.0, highest * 1.05 or 1.0
+    known = [value for each in series for value in (*each.values, *each.low, *each.high) if value is not None]
+    shown = [0.0, *known, *(each.value for each in rules)]
+    low, high = min(shown) * 1.05, max(shown) * 1.05
+    return low, high if high > low else 1.0
 
 
 def _line(series: Series, scale: _Scale) -> Line:

@@ -4,6 +4,7 @@ Belongs here: which models are drawn how. Does not: the metrics (recommender/eva
 """
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,8 @@ Row = Mapping[str, Any]
 
 def quality_section(warehouse: Warehouse, relations: set[str]) -> Quality:
     """The evaluations of the models. `relations`: the tables and views that there are."""
-    rows = warehouse.frame(_QUALITY_SQL, [_EVALUATIONS]).to_pylist() if EVALUATIONS in relations else []
+    found = warehouse.frame(_QUALITY_SQL, [_EVALUATIONS]).to_pylist() if EVALUATIONS in relations else []
+    rows = [row for row in found if _is_known(row["value"])]
     roles = warehouse.frame(_ROLES_SQL).to_pylist() if ROLES in relations else []
     if not rows:
         return Quality(NOT_EVALUATED, decisions=[_decision(each) for each in roles])
@@ -41,6 +43,10 @@ def quality_section(warehouse: Warehouse, relations: set[str]) -> Quality:
         rows=_model_rows(newest, role_of),
         decisions=[_decision(each) for each in roles],
     )
+
+
+def _is_known(value: float | None) -> bool:
+    return value is not None and not math.isnan(value)
 
 
 def _role_name(role: Row) -> str:
@@ -100,5 +106,5 @@ def _model_rows(newest: Sequence[Row], role_of: Mapping[str, str]) -> list[Model
 
 
 def _model_row(row: Row, coverage: float | None, role: str) -> ModelRow:
-    interval = "" if row["low"] is None else f"{row['low']:.4f} to {row['high']:.4f}"
+    interval = f"{row['low']:.4f} to {row['high']:.4f}" if _is_known(row["low"]) else ""
     return ModelRow(row["model"], f"{row['value']:.4f}", interval, "" if coverage is None else f"{coverage:.0%}", role)

@@ -13,4 +13,4 @@ from (
     from marts.rpt_retention_cohorts
 ) as numbered
 where week_number <= ?
-order by cohort_week desc, period, period_number
+order by cohort_week desc, period asc, period_number asc
