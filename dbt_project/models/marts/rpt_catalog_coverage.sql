@@ -72,7 +72,7 @@ ranked as (
 
     select
         *,
-        row_number() over (partition by week_start, counted, model order by times desc, book_id) as place,
+        row_number() over (partition by week_start, counted, model order by times desc, book_id asc) as place,
         count(*) over (partition by week_start, counted, model) as books
     from books_by_week
 

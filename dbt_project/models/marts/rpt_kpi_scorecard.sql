@@ -16,6 +16,10 @@
     ('analytic_tools', 'tools', 'null', ['tools']),
     ('standard_tools_share', 'standard_tools', 'tools', ['standard_tools', 'tools']),
 ] -%}
+{%- set counts = [
+    'active', 'convertible', 'converted', 'subscribers', 'retained', 'monthly_amount', 'revenue', 'stars', 'ratings', 'starts',
+    'finishes',
+] -%}
 
 with
 
@@ -127,6 +131,14 @@ reading as (
 
 ),
 
+halves as (
+
+    select true as is_personalised
+    union all
+    select false as is_personalised
+
+),
+
 -- What no event shows is 0 of events.
 counted as (
 
@@ -145,11 +157,7 @@ counted as (
         coalesce(reading.starts, 0) as starts,
         coalesce(reading.finishes, 0) as finishes
     from months
-    cross join (
-        select true as is_personalised
-        union all
-        select false as is_personalised
-    ) as halves
+    cross join halves
     {%- for each in ['readers', 'payments', 'app_ratings', 'reading'] %}
     left join {{ each }}
         on months.month_start = {{ each }}.month_start
@@ -166,14 +174,11 @@ by_segment as (
     ] -%}
     select
         month_start,
-        '{{ segmented_by }}' as segmented_by,
-        {{ segment }} as segment,
-        {%- for each in [
-            'active', 'convertible', 'converted', 'subscribers', 'retained', 'monthly_amount', 'revenue', 'stars', 'ratings',
-            'starts', 'finishes',
-        ] %}
-        sum({{ each }}) as {{ each }}{{ ',' if not loop.last }}
+        {%- for count in counts %}
+        sum({{ count }}) as {{ count }},
         {%- endfor %}
+        '{{ segmented_by }}' as segmented_by,
+        {{ segment }} as segment
     from counted
     group by month_start, {{ segment }}
     {% if not loop.last %}union all{% endif %}
@@ -249,13 +254,26 @@ segments as (
 inputs as (
 
     select
-        month
-        {%- for input in ['total_cost', 'data_cost', 'it_budget', 'tools', 'standard_tools'] %},
-        max(case when input = '{{ input }}' then amount end) as {{ input }}
+        {%- for input in ['total_cost', 'data_cost', 'it_budget', 'tools', 'standard_tools'] %}
+        max(case when input = '{{ input }}' then amount end) as {{ input }},
         {%- endfor %}
+        month
     from {{ ref('kpi_inputs') }}
     group by month
 
+),
+
+needed as (
+
+    {% for kpi, _, _, names in of_inputs -%}
+    {% set is_last_kpi = loop.last -%}
+    {% for name in names -%}
+    select
+        '{{ kpi }}' as kpi,
+        '{{ name }}' as input
+    {% if not (loop.last and is_last_kpi) %}union all{% endif %}
+    {% endfor -%}
+    {% endfor %}
 ),
 
 -- By whom the inputs of a KPI were told, and how long ago at least.
@@ -270,15 +288,7 @@ told as (
         end as told_by,
         min(inputs_told.as_of) as as_of
     from {{ ref('kpi_inputs') }} as inputs_told
-    inner join (
-        {%- for kpi, _, _, needed in of_inputs %}{% set first = loop.first %}{% for input in needed %}
-        {{ 'union all' if not (first and loop.first) }}
-        select
-            '{{ kpi }}' as kpi,
-            '{{ input }}' as input
-        {%- endfor %}{% endfor %}
-    ) as needed
-        on inputs_told.input = needed.input
+    inner join needed on inputs_told.input = needed.input
     group by inputs_told.month, needed.kpi
 
 ),

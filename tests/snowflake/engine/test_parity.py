@@ -41,6 +41,21 @@ def environments(tmp_path: Path, variables: dict[str, str]) -> dict[str, dict[st
     return {"local": local, "aws": variables | {"RECSYS_HOME": str(tmp_path / "aws")}}
 
 
+def subscription_events() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Subscriptions: in three currencies, one of them without a rate; renewed, cancelled, begun before history, and lapsed."""
+    for user, event, day, currency in (
+        ("ann", "Started", "2026-11-14", "usd"),
+        ("ben", "Renewed", "2026-11-13", "EUR"),
+        ("ben", "Cancelled", "2026-11-15", None),
+        ("cleo", "Started", "2026-09-01", "GBP"),
+        ("cleo", "Renewed", "2026-10-01", "XYZ"),
+        ("cleo", "Started", "2026-11-15", "GBP"),
+    ):
+        paid = {"price": 9.99, "currency": currency} if currency else {}
+        envelope = {"type": "track", "event": f"Subscription {event}", "messageId": f"{user} {day}", "userId": user}
+        yield "segment", {**envelope, "timestamp": f"{day}T10:00:00Z", "properties": {"plan": "monthly", **paid}}
+
+
 def may_land(record: dict[str, Any]) -> bool:
     """A rating out of range makes a rating invalid; with any other event it is a column that the build stops at."""
     return record.get("properties", {}).get("rating") != 6 or record["event"] == "Book Rated"
@@ -50,6 +65,7 @@ def land_oddities(hub: Hub, run: int) -> None:
     """A share of the records of a few people who share devices, sign in and out, have aliases, repeat themselves and err."""
     chance = random.Random(ODD_SEED)
     records = [each for each in with_repetitions(chance, list(readers_and_devices(chance, 160))) if may_land(each[1])]
+    records += subscription_events()
     chance.shuffle(records)
     for source in SOURCES:
         lines = [json.dumps(record) for tracker, record in records[run::RUNS] if tracker == source]
@@ -112,8 +128,11 @@ def test_two_daily_runs_and_one_rebuild_give_the_same_tables_in_both_environment
     # What events were before is kept by daily runs alone.
     del counts["intermediate.int_event_sessions"]
     assert counts.items() <= {name: count for name, count, _ in rebuilt}.items()
-    # Simulated attributes can all be read.
-    assert [name for name, count in counts.items() if not count] == ["marts.rpt_unread_attributes"]
+    # Simulated attributes can all be read, and no reader is on the staff.
+    assert [name for name, count in counts.items() if not count] == [
+        "marts.rpt_unread_attributes",
+        "staging.staff_readers",
+    ]
     late = "select count(*) as n from marts.fct_events where occurred_on < arrived_on"
     for sql in (late, "select count(*) as n from raw.rejected_records"):
         assert warehouses["aws"].frame(sql)["n"][0].as_py() > 0
