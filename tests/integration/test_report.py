@@ -136,7 +136,7 @@ KNOWN = (
     "blend (live) 0.2000 0.1900 to 0.2100 45%",
     "blend-v7 (live) Chosen by the gate on 2026-11-17 04:00 UTC: It is better than popularity.",
     "Week of 2026-11-09: 1,000 exposures of 20 books, 40% of the item catalog; the most frequent tenth of it has 55% of them.",
-    "blend-v8 is rolled back, with 0% of the visitors: rolled back: errors.",
+    "blend-v8 has 0% of the visitors: rolled back: errors.",
     "2026-11-19 07:00 blend-v8 5% running the tests advanced to 5 %",
     "2026-11-19 05:00 blend-v8 1% running a person the canary has started",
     "accepted 97 = 93 distinct events + 3 duplicates + 1 invalid",

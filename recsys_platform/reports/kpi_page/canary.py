@@ -25,7 +25,8 @@ def canary_section(warehouse: Warehouse, relations: set[str], now: dt.datetime) 
     if not rows:
         return None
     newest = rows[-1]
-    summary = f"{newest['label']} is {newest['status']}, with {newest['percent']}% of the visitors: {newest['reason']}."
+    status = "" if newest["reason"].startswith(newest["status"]) else f" ({newest['status']})"
+    summary = f"{newest['label']} has {newest['percent']}% of the visitors{status}: {newest['reason']}."
     same = [row for row in rows if row["experiment"] == newest["experiment"]]
     return Canary(summary, [_step(row) for row in reversed(rows)], _chart(same, now))
 
