@@ -9,6 +9,7 @@ from recsys_platform.experiments.off_policy import Estimate
 from recsys_platform.experiments.published_policies import PolicyReport
 from recsys_platform.experiments.readouts import ExperimentReport
 from recsys_platform.experiments.statistics.readout import Reading
+from recsys_platform.recommender.arrays import DoubleArray
 from recsys_platform.reports.evaluation_plots import COLOURS, INK, MUTED, new_figure, png_of, style_axis
 
 if TYPE_CHECKING:
@@ -70,10 +71,18 @@ def _draw_lift(axes: "Axes", report: ExperimentReport, each: Reading, colour: st
     axes.axhline(0, color=MUTED, linestyle=":", linewidth=2)
     bound, what = _bound_of(each)
     axes.axhline(100 * bound, color=MUTED, linestyle="--", linewidth=1.5)
+    if known.any():
+        axes.set_ylim(_limits_of(low[known], high[known], bound))
     axes.set_title(
         f"{each.variant}: {each.metric.name}; dashed: {what} {bound:+.1%}", fontsize=11, color=INK, loc="left"
     )
     style_axis(axes, "", grid="y")
+
+
+def _limits_of(low: DoubleArray, high: DoubleArray, bound: float) -> tuple[float, float]:
+    """Limits of the axis by the interval of the last day: those of the first days are many times as wide."""
+    width = high[-1] - low[-1]
+    return 100 * (min(0.0, bound, low[-1]) - width), 100 * (max(0.0, bound, high[-1]) + width)
 
 
 def _bound_of(each: Reading) -> tuple[float, str]:

@@ -22,6 +22,7 @@ from recsys_platform.experiments.assignment_checks import comparable_groups, con
 from recsys_platform.experiments.metric_days import METRICS, PRE_DAYS, SEGMENTS, Measured, MetricDays, measure
 from recsys_platform.experiments.plans import Plan
 from recsys_platform.experiments.published_policies import PolicyReport
+from recsys_platform.experiments.statistics.corrections import holm
 from recsys_platform.experiments.statistics.health import (
     Finding,
     contamination,
@@ -253,7 +254,9 @@ def _novelty(reading: Reading, days: Sequence[dt.date]) -> Finding | None:
 
 
 def reading_rows(result: ReadOut) -> list[dict[str, str]]:
-    """Return what a read-out says of each metric and variant, as texts for a table."""
+    """Return what a read-out says of each metric and variant, as texts for a table. Primary metrics are corrected for each other."""
+    primary = [each.p_value for each in result.readings if not each.metric.is_guardrail]
+    corrected = iter(holm(np.array(primary)).tolist())
     return [
         {
             "variant": each.variant,
@@ -262,6 +265,7 @@ def reading_rows(result: ReadOut) -> list[dict[str, str]]:
             "treatment": f"{each.treatment:.4g}",
             **_lift_cells(each),
             "p-value": f"{each.p_value:.3g}",
+            "corrected": "" if each.metric.is_guardrail else f"{next(corrected):.3g}",
             "power": f"{each.power:.0%}",
         }
         for each in result.readings

@@ -12,7 +12,9 @@ from rich.console import Console
 from recsys_platform.cli.output.experiments import print_report
 from recsys_platform.experiments.assignment import Experiment
 from recsys_platform.experiments.definitions import parse_experiments
-from recsys_platform.experiments.readouts import ExperimentReport, read_experiment
+from recsys_platform.experiments.off_policy import Estimate
+from recsys_platform.experiments.published_policies import PolicyEstimates, PolicyReport
+from recsys_platform.experiments.readouts import ExperimentReport, off_policy_rows, read_experiment
 from recsys_platform.experiments.statistics.decision import Verdict
 from recsys_platform.experiments.statistics.health import novelty
 from recsys_platform.experiments.statistics.readout import ReadOut
@@ -172,6 +174,22 @@ def test_segments_are_told_as_exploratory_by_what_readers_were_on_the_first_day(
     assert (free.control, free.metric.name) == (pytest.approx(0.25), "ctr")
     assert "Segments, exploratory" in printed(report)
     assert "tier: premium" in printed(report)
+
+
+def test_the_off_policy_estimate_stands_beside_for_the_models_that_answered(
+    read: Callable[..., ExperimentReport],
+) -> None:
+    report = read(everyone(2), experiment_of(7))
+    names = ("value", "low", "high", "gain", "gain_low", "gain_high", "effective", "coverage", "clipped")
+    figures = dict.fromkeys(names, 0.25)
+    estimates = tuple(Estimate(name, rows=9, groups=9, warnings=(), **figures) for name in ("ips", "snips", "dr"))
+    policies = [PolicyEstimates(model, ("v1",), 9, 0, 0, 9, 2, estimates) for model in ("popularity", "newest")]
+    rows = off_policy_rows(report, PolicyReport(tuple(policies)))
+    assert [(each["variant"], each["lists of"]) for each in rows] == [
+        ("control", "popularity"),
+        ("treatment", "popularity"),
+    ]
+    assert rows[0]["clicks per shown book"] == "0.2500"
 
 
 def test_a_lift_that_wears_off_is_called_a_novelty_and_one_that_lasts_is_not() -> None:
