@@ -29,26 +29,3 @@
             )
     {%- endif -%}
 {%- endmacro %}
-
-
-{#
-    A pre-hook of `rpt_experiment_daily`: deletes the sums of experiments in which something may have changed since the model was
-    built, that is, whose readers count on the oldest day that changed or later. The same build adds up what has no rows.
-#}
-{% macro drop_changed_experiments() -%}
-    {%- if is_incremental() -%}
-        {%- set changed_on = oldest_change('occurred_on') -%}
-        delete from {{ this }}
-        where experiment in (
-            select experiment
-            from {{ this }}
-            where metric_on >= {{ changed_on }}
-        )
-            or experiment not in (
-                select experiment
-                from {{ ref('fct_experiment_assignments') }}
-                group by experiment
-                having max(first_shown_on) <= {{ dbt.dateadd('day', -var('experiment_days'), changed_on) }}
-            )
-    {%- endif -%}
-{%- endmacro %}

@@ -62,7 +62,6 @@
         'rpt_unmatched_responses': ['fct_events', 'int_recommendation_items', 'fct_exposures'],
         'fct_experiment_assignments': ['fct_recommendation_requests', 'fct_sessions', 'int_visitor_days'],
         'fct_experiment_metrics': ['fct_events', 'fct_recommendation_requests', 'fct_experiment_assignments'],
-        'rpt_experiment_daily': ['fct_experiment_metrics'],
     }.get(model_name, [])) }}
 {%- endmacro %}
 
@@ -125,7 +124,6 @@
     {{ return([
         'fct_events', 'fct_sessions', 'int_visitor_days', 'fct_interactions', 'fct_exposures',
         'fct_recommendation_requests', 'rpt_unmatched_responses', 'fct_experiment_assignments', 'fct_experiment_metrics',
-        'rpt_experiment_daily',
     ]) }}
 {%- endmacro %}
 

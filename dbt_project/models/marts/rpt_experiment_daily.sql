@@ -1,11 +1,5 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='delete+insert',
-    unique_key='experiment',
-    pre_hook="{{ drop_changed_experiments() }}",
-) }}
-
--- depends_on: {{ ref('int_event_sessions') }}
+{#- A view: few ask, and sums of all days would have to be made again with each build. -#}
+{{ config(materialized='view') }}
 
 with
 
@@ -17,9 +11,6 @@ readers as (
         visitor_id
     from {{ ref('fct_experiment_assignments') }}
     where other_variant_on is null
-        {%- if is_incremental() %}
-        and experiment not in (select experiment from {{ this }})
-        {%- endif %}
 
 ),
 
