@@ -101,12 +101,22 @@ class Measured:
         return Sums(**{name: added[name].to_numpy().cumsum()[-len(self.days) :] for name in _SUMS})
 
 
-def measure(warehouse: Warehouse, experiment: str, metrics: Sequence[str], days: Sequence[dt.date]) -> Measured:
-    """Return the sums of some metrics of an experiment for days without a gap."""
+def measure(
+    warehouse: Warehouse,
+    experiment: str,
+    metrics: Sequence[str],
+    days: Sequence[dt.date],
+    *,
+    planned_days: int | None = None,
+) -> Measured:
+    """Return the sums of some metrics of an experiment for days without a gap. `planned_days`: by which values are limited, so that
+    the limit is the same on all days; by default the number of days.
+    """
     limits = {
         name: limit
         for name in metrics
-        if METRICS[name].is_limited and (limit := _limit_of(warehouse, experiment, name, len(days))) is not None
+        if METRICS[name].is_limited
+        and (limit := _limit_of(warehouse, experiment, name, planned_days or len(days))) is not None
     }
     limited, limit = next(iter(limits.items()), ("", NO_LIMIT))
     parameters = [experiment, days[-1], days[-1], limited, limit, experiment, days[-1], *metrics]

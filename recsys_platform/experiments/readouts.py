@@ -103,7 +103,7 @@ def read_experiment(warehouse: Warehouse, experiment: Experiment) -> ExperimentR
     report = ExperimentReport(experiment.name, days, groups.readers, left_out=groups.left_out, models=groups.models)
     if not any(groups.readers.values()):
         return replace(report, why_nothing=f"No reader was answered by {experiment.name} on these days.")
-    measured = measure(warehouse, experiment.name, [*plan.primary, *plan.guardrails], days)
+    measured = measure(warehouse, experiment.name, [*plan.primary, *plan.guardrails], days, planned_days=plan.days)
     findings = _group_findings(warehouse, experiment, groups, days, is_ended=len(days) >= plan.days)
     result = _read(experiment, plan, measured, findings)
     segments = tuple(_segments(plan, result, measured))
