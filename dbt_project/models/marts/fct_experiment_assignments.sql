@@ -9,6 +9,16 @@
 
 with
 
+{% if is_incremental() -%}
+changed as (
+
+    select distinct visitor_id
+    from {{ ref('int_event_sessions') }}
+    where changed_to > {{ built_to() }}
+
+),
+{%- endif %}
+
 staff as (
 
     select user_id from {{ ref('staff_readers') }}
@@ -22,15 +32,11 @@ requests as (
         coalesce(requests.is_bot, false) as is_by_bot,
         staff.user_id is not null as is_by_staff
     from {{ ref('fct_recommendation_requests') }} as requests
+    {% if is_incremental() %}
+    inner join changed on requests.visitor_id = changed.visitor_id
+    {%- endif %}
     left join staff on requests.user_id = staff.user_id
     where requests.experiment != '{{ var('no_experiment') }}'
-        {%- if is_incremental() %}
-        and requests.visitor_id in (
-            select visitor_id
-            from {{ ref('int_event_sessions') }}
-            where changed_to > {{ built_to() }}
-        )
-        {%- endif %}
 
 ),
 

@@ -10,6 +10,7 @@
 with
 
 {% if is_incremental() -%}
+-- What happens after the days in which a reader counts changes nothing: an experiment of long ago costs no build anything.
 changed as (
 
     select
@@ -20,8 +21,8 @@ changed as (
     group by visitor_id
 
 ),
+{%- endif %}
 
-{% endif -%}
 readers as (
 
     select
@@ -33,8 +34,7 @@ readers as (
         {{ dbt.dateadd('day', -var('pre_period_days'), 'assignments.first_shown_on') }} as known_from,
         {{ dbt.dateadd('day', var('experiment_days'), 'assignments.first_shown_on') }} as counted_until
     from {{ ref('fct_experiment_assignments') }} as assignments
-    {%- if is_incremental() %}
-    -- What happens later than this changes nothing: an experiment of long ago costs no build anything.
+    {% if is_incremental() %}
     inner join changed
         on assignments.visitor_id = changed.visitor_id
         and changed.changed_on < {{ dbt.dateadd('day', var('experiment_days'), 'assignments.first_shown_on') }}

@@ -40,32 +40,32 @@ days as (
 final as (
 
     select
-        experiment,
-        variant,
-        metric,
+        days.experiment,
+        days.variant,
+        days.metric,
 
-        cast(sum(arrived) as bigint) as n,
-        sum(x) as x,
-        sum(y) as y,
-        sum((2 * old_x + x) * x) as xx,
-        sum((2 * old_y + y) * y) as yy,
-        sum(old_x * y + old_y * x + x * y) as xy,
-        cast(sum(known * arrived) as bigint) as known,
-        sum(known * x) as known_x,
-        sum(known * y) as known_y,
-        sum(arrived * pre_x) as pre_x,
-        sum(arrived * pre_y) as pre_y,
-        sum(arrived * pre_x * pre_x) as pre_xx,
-        sum(arrived * pre_y * pre_y) as pre_yy,
-        sum(arrived * pre_x * pre_y) as pre_xy,
-        sum(x * pre_x) as x_pre_x,
-        sum(x * pre_y) as x_pre_y,
-        sum(y * pre_x) as y_pre_x,
-        sum(y * pre_y) as y_pre_y,
+        cast(sum(days.arrived) as bigint) as n,
+        sum(days.x) as x,
+        sum(days.y) as y,
+        sum((2 * days.old_x + days.x) * days.x) as xx,
+        sum((2 * days.old_y + days.y) * days.y) as yy,
+        sum(days.old_x * days.y + days.old_y * days.x + days.x * days.y) as xy,
+        cast(sum(days.known * days.arrived) as bigint) as known,
+        sum(days.known * days.x) as known_x,
+        sum(days.known * days.y) as known_y,
+        sum(days.arrived * days.pre_x) as pre_x,
+        sum(days.arrived * days.pre_y) as pre_y,
+        sum(days.arrived * days.pre_x * days.pre_x) as pre_xx,
+        sum(days.arrived * days.pre_y * days.pre_y) as pre_yy,
+        sum(days.arrived * days.pre_x * days.pre_y) as pre_xy,
+        sum(days.x * days.pre_x) as x_pre_x,
+        sum(days.x * days.pre_y) as x_pre_y,
+        sum(days.y * days.pre_x) as y_pre_x,
+        sum(days.y * days.pre_y) as y_pre_y,
 
-        metric_on
+        days.metric_on
     from days
-    group by experiment, variant, metric, metric_on
+    group by days.experiment, days.variant, days.metric, days.metric_on
 
 )
 

@@ -23,27 +23,36 @@ readers as (
 
 days as (
     select
-        visitor_id,
-        metric,
-        metric_on,
-        case when is_first_day then 1 else 0 end as arrived,
-        case when has_pre_period then 1 else 0 end as known,
-        cast(numerator_before as double) as old_x,
-        cast(numerator_before + numerator as double) as new_x,
-        cast(denominator_before as double) as old_y,
-        cast(denominator as double) as y,
-        cast(pre_numerator as double) as pre_x,
-        cast(pre_denominator as double) as pre_y,
-        case when metric = ? then ? else 1e15 end as value_limit
-    from marts.fct_experiment_metrics
-    where experiment = ?
-        and metric_on <= ?
-        and metric in ({metrics})
+        readers.variant,
+        readers.tier,
+        readers.language,
+        readers.platform,
+        readers.arrival,
+        metrics.metric,
+        metrics.metric_on,
+        case when metrics.is_first_day then 1 else 0 end as arrived,
+        case when metrics.has_pre_period then 1 else 0 end as known,
+        cast(metrics.numerator_before as double) as old_x,
+        cast(metrics.numerator_before + metrics.numerator as double) as new_x,
+        cast(metrics.denominator_before as double) as old_y,
+        cast(metrics.denominator as double) as y,
+        cast(metrics.pre_numerator as double) as pre_x,
+        cast(metrics.pre_denominator as double) as pre_y,
+        case when metrics.metric = ? then ? else 1e15 end as value_limit
+    from marts.fct_experiment_metrics as metrics
+    inner join readers on metrics.visitor_id = readers.visitor_id
+    where metrics.experiment = ?
+        and metrics.metric_on <= ?
+        and metrics.metric in ({metrics})
 ),
 
 limited as (
     select
-        visitor_id,
+        variant,
+        tier,
+        language,
+        platform,
+        arrival,
         metric,
         metric_on,
         arrived,
@@ -60,40 +69,39 @@ limited as (
 
 -- What each day adds to the sums: the square of a reader's total grows from old² to (old + x)².
 select
-    readers.variant,
-    readers.tier,
-    readers.language,
-    readers.platform,
-    readers.arrival,
+    limited.variant,
+    limited.tier,
+    limited.language,
+    limited.platform,
+    limited.arrival,
     limited.metric,
     limited.metric_on,
-    sum(arrived) as n,
-    sum(x) as x,
-    sum(y) as y,
-    sum((2 * old_x + x) * x) as xx,
-    sum((2 * old_y + y) * y) as yy,
-    sum(old_x * y + old_y * x + x * y) as xy,
-    sum(known * arrived) as known,
-    sum(known * x) as known_x,
-    sum(known * y) as known_y,
-    sum(arrived * pre_x) as pre_x,
-    sum(arrived * pre_y) as pre_y,
-    sum(arrived * pre_x * pre_x) as pre_xx,
-    sum(arrived * pre_y * pre_y) as pre_yy,
-    sum(arrived * pre_x * pre_y) as pre_xy,
-    sum(x * pre_x) as x_pre_x,
-    sum(x * pre_y) as x_pre_y,
-    sum(y * pre_x) as y_pre_x,
-    sum(y * pre_y) as y_pre_y,
-    max(unlimited_x) as largest
+    sum(limited.arrived) as n,
+    sum(limited.x) as x,
+    sum(limited.y) as y,
+    sum((2 * limited.old_x + limited.x) * limited.x) as xx,
+    sum((2 * limited.old_y + limited.y) * limited.y) as yy,
+    sum(limited.old_x * limited.y + limited.old_y * limited.x + limited.x * limited.y) as xy,
+    sum(limited.known * limited.arrived) as known,
+    sum(limited.known * limited.x) as known_x,
+    sum(limited.known * limited.y) as known_y,
+    sum(limited.arrived * limited.pre_x) as pre_x,
+    sum(limited.arrived * limited.pre_y) as pre_y,
+    sum(limited.arrived * limited.pre_x * limited.pre_x) as pre_xx,
+    sum(limited.arrived * limited.pre_y * limited.pre_y) as pre_yy,
+    sum(limited.arrived * limited.pre_x * limited.pre_y) as pre_xy,
+    sum(limited.x * limited.pre_x) as x_pre_x,
+    sum(limited.x * limited.pre_y) as x_pre_y,
+    sum(limited.y * limited.pre_x) as y_pre_x,
+    sum(limited.y * limited.pre_y) as y_pre_y,
+    max(limited.unlimited_x) as largest
 from limited
-inner join readers on limited.visitor_id = readers.visitor_id
 group by
-    readers.variant,
-    readers.tier,
-    readers.language,
-    readers.platform,
-    readers.arrival,
+    limited.variant,
+    limited.tier,
+    limited.language,
+    limited.platform,
+    limited.arrival,
     limited.metric,
     limited.metric_on
 order by limited.metric_on
