@@ -1,9 +1,14 @@
-{%- set bounds = ['within_10_ms', 'within_20_ms', 'within_50_ms', 'within_100_ms', 'within_200_ms', 'within_500_ms'] -%}
 {%- set texts = {'experiment_text': 'experiment', 'variant_text': 'variant', 'rung_text': 'source', 'seconds_text': 'seconds'} -%}
-{%- set counts = {'answers_text': 'answers', 'errors_text': 'errors'} -%}
-{%- for bound in bounds -%}
-    {%- do counts.update({bound ~ '_text': bound}) -%}
-{%- endfor -%}
+{%- set counts = {
+    'answers_text': 'answers',
+    'errors_text': 'errors',
+    'within_10_text': 'within_10_ms',
+    'within_20_text': 'within_20_ms',
+    'within_50_text': 'within_50_ms',
+    'within_100_text': 'within_100_ms',
+    'within_200_text': 'within_200_ms',
+    'within_500_text': 'within_500_ms',
+} -%}
 {%- do texts.update(counts) -%}
 {{ config(
     materialized='incremental',
