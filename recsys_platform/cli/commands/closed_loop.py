@@ -1,6 +1,8 @@
 """`recsys demo --loop`: the closed loop on a world of its own."""
 
-from recsys_platform.cli.console import OUT, progress_bar
+import sys
+
+from recsys_platform.cli.console import ERR, OUT, progress_bar
 from recsys_platform.cli.worlds import holds_simulation, open_world
 from recsys_platform.common.errors import InputError
 from recsys_platform.config.settings import Settings
@@ -23,6 +25,8 @@ def run_closed_loop(*, readers: int, books: int, seed: int, weeks: int) -> None:
         task = bar.add_task("the loop", total=None)
 
         def tell(what: str, done: int, total: int) -> None:
+            if not total and not sys.stderr.isatty():
+                ERR.print(what, markup=False, soft_wrap=True)
             bar.update(task, description=what, completed=done, total=total or None)
 
         found = run_loop(LoopWorld(settings, record.plan, tell), record)
