@@ -17,14 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from measure import Budget, keeps_all, show
 
-from recsys_platform.closed_loop.outcomes import ctr_by_week
-from recsys_platform.closed_loop.plan import HISTORY_DAYS, Act, LoopPlan, LoopRecord, load_record
-from recsys_platform.config.factories import warehouse_of
+from recsys_platform.closed_loop.plan import LoopRecord, load_record
 from recsys_platform.config.settings import load_settings
-from recsys_platform.reports.evaluation_plots import COLOURS, INK, MUTED, new_figure, png_of, style_axis
+from recsys_platform.reports.evaluation_plots import COLOURS, INK, new_figure, png_of, style_axis
 
 BUDGET = {
     "loop_seconds": Budget("≤", 600),
@@ -59,19 +56,18 @@ def figures_of(record: LoopRecord) -> dict[str, float]:
     return figures | {"loop_bad_exposed": bad["share"], "loop_bad_rolled_back": float(bad["status"] == "rolled back")}
 
 
-def picture(weeks: pd.DataFrame, plan: LoopPlan) -> bytes:
-    """CTR by week and variant, with the acts."""
-    figure = new_figure(10, 4.5, w_pad=0.15, h_pad=0.1)
-    axes = figure.subplots()
-    for number, (variant, rows) in enumerate(weeks.groupby("variant")):
-        axes.plot(rows["week"] + 1, 100 * rows["ctr"], marker="o", color=COLOURS[number % len(COLOURS)], label=variant)
-    for act in Act:
-        first = (plan.weeks_of(act)[0].days.start - HISTORY_DAYS) / 7
-        axes.axvline(first + 0.5, color=MUTED, linestyle=":", linewidth=1)
-        axes.text(first + 0.55, axes.get_ylim()[1], str(act), color=INK, fontsize=10, va="top")
-    axes.legend(loc="best", frameon=False, fontsize=10, labelcolor=INK)
-    axes.set_xlabel("week", color=INK)
-    style_axis(axes, "CTR in %", grid="y")
+def picture(outcomes: list[dict[str, Any]]) -> bytes:
+    """CTR of each variant of each act, from top to bottom."""
+    rows = [row for row in outcomes if (row["act"], row["variant"]) != ("experiment", "production")]  # guests
+    figure = new_figure(10, 0.8 + 0.42 * len(rows), w_pad=0.15, h_pad=0.1)
+    axes, acts = figure.subplots(), list(dict.fromkeys(row["act"] for row in rows))
+    for place, row in enumerate(reversed(rows)):
+        colour = COLOURS[acts.index(row["act"]) % len(COLOURS)]
+        axes.barh(place, 100 * row["ctr"], height=0.6, color=colour)
+        axes.text(100 * row["ctr"] + 0.06, place, f"{row['ctr']:.1%}", va="center", color=INK, fontsize=11)
+    labels = [f"{row['act']}: {row['variant']}" for row in reversed(rows)]
+    axes.set_yticks(range(len(rows)), labels, fontsize=11, color=INK)
+    style_axis(axes, "CTR in %", grid="x")
     return png_of(figure)
 
 
@@ -91,14 +87,9 @@ def main() -> None:
         assert record
         figures |= figures_of(record)
         if given.picture:
-            _save(given.picture, settings, record.plan)
+            given.picture.write_bytes(picture(record.done["outcomes"]))
     show(figures, BUDGET, as_json=given.json)
     sys.exit(not keeps_all(figures, BUDGET))
-
-
-def _save(path: Path, settings: Any, plan: LoopPlan) -> None:
-    weeks = ctr_by_week(warehouse_of(settings), plan.day(HISTORY_DAYS), plan.day(plan.days))
-    path.write_bytes(picture(weeks, plan))
 
 
 if __name__ == "__main__":

@@ -156,6 +156,8 @@ def measure_acts(world: LoopWorld) -> list[dict[str, Any]]:
     found = []
     for act, first, last in _days_of_acts(world):
         outcomes = outcomes_between(warehouse, act, first, last)
+        if act is Act.EXPERIMENT:  # guests, whom it has not, see what is in production
+            outcomes = [each for each in outcomes if each.variant in (CONTROL, TREATMENT)]
         shown = load_visits(world.settings.truth_root, since=first, before=last + dt.timedelta(days=1))
         expected = expected_outcomes(simulated, shown, SURFACES).ctr if len(outcomes) == 1 else None
         found += [asdict(each) | {"expected_ctr": expected} for each in outcomes]

@@ -7,7 +7,6 @@ import datetime as dt
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from recsys_platform.closed_loop.experiment import SURFACES
 from recsys_platform.common.sql_files import read_sql
@@ -68,12 +67,3 @@ def share_of_top(showings: DoubleArray, books: int) -> float:
     """The share of all showings that the most shown tenth of so many books has; books without showings may be left out."""
     top = int(np.ceil(TOP_SHARE * books))
     return float(np.sort(showings)[::-1][:top].sum() / max(1.0, showings.sum()))
-
-
-def ctr_by_week(warehouse: Warehouse, first: dt.date, last: dt.date) -> pd.DataFrame:
-    """CTR by week, counted from the first day, and variant: columns `week`, `variant`, `ctr`."""
-    rows = warehouse.frame(_SHOWN.format(surfaces=marks(SURFACES)), [*SURFACES, first, last]).to_pandas()
-    week = (pd.to_datetime(rows["shown_on"]) - pd.Timestamp(first)).dt.days // 7
-    sums = rows.assign(week=week).groupby(["week", "variant"])[["showings", "clicks"]].sum().reset_index()
-    sums["ctr"] = sums["clicks"] / sums["showings"]
-    return pd.DataFrame(sums[["week", "variant", "ctr"]])

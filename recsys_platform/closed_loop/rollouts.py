@@ -84,4 +84,5 @@ def _shown_share(world: LoopWorld, record: CanaryRecord) -> dict[str, Any]:
     first = record.started_at.date()
     found = warehouse_of(world.settings).frame(_EXPOSED, [record.experiment, first, world.plan.day(_next_day(world))])
     row = found.to_pylist()[0]
-    return {"exposed": row["exposed"], "readers": row["readers"], "share": row["exposed"] / max(1, row["readers"])}
+    days = (world.plan.day(_next_day(world)) - first).days
+    return {**row, "share": row["exposed"] / max(1, row["readers"]), "days": days}

@@ -58,7 +58,7 @@ def _print_canary(out: Console, canary: Mapping[str, Any] | None) -> None:
 
 def _print_bad_model(out: Console, bad: Mapping[str, Any]) -> None:
     out.print(
-        f"bad model {bad['label']}: {bad['reason']}, after {len(bad['steps'])} days; "
+        f"bad model {bad['label']}: {bad['reason']}, after {bad['days']} days; "
         f"shown to {bad['exposed']:,} of {bad['readers']:,} readers: loop_bad_exposed {bad['share']:.1%}",
         markup=False,
         soft_wrap=True,
