@@ -5,8 +5,8 @@ Belongs here: which rung answers, and the items of an answer. Does not: HTTP (ga
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import count, repeat
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count, repeat
 from typing import Literal, Protocol
 
 import msgspec
@@ -201,14 +201,14 @@ class Recommendations:
         snapshot = served.snapshot
         if snapshot is None:
             return _NOTHING
-        profile = self.profile_or_empty(user_id)
-        parts = (user_id, str(self.epoch(user_id)), snapshot.version, _unpaged(query), salt)
-        seed = seed_of(*parts) if self._explores(snapshot) else 0
+        profile, seed = self.profile_or_empty(user_id), 0
+        if self._explores(snapshot):
+            seed = seed_of(user_id, str(self.epoch(user_id)), snapshot.version, _unpaged(query), salt)
         rungs: list[Callable[[], Answer | None]] = [
             lambda: self._live(served, alias, profile, query, seed),
             lambda: _published(snapshot, user_id, profile, query),
         ]
-        found = self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)])
+        found = self._first_answer(chain(rungs, _popular_rungs(snapshot, profile, query)))
         return _with_draw_id(found, seed) if seed else found
 
     def _explores(self, snapshot: Snapshot) -> bool:
@@ -285,7 +285,7 @@ class Recommendations:
             self._on_failure("profile")
             return Profile()
 
-    def _first_answer(self, rungs: Sequence[Callable[[], Answer | None]]) -> Answer:
+    def _first_answer(self, rungs: Iterable[Callable[[], Answer | None]]) -> Answer:
         stands_in = False
         for rung in rungs:
             try:
@@ -446,15 +446,16 @@ def _published(snapshot: Snapshot, user_id: str, profile: Profile, query: Query)
     return found if first.items else None
 
 
-def _popular_rungs(snapshot: Snapshot, profile: Profile, query: Query) -> list[Callable[[], Answer | None]]:
+def _popular_rungs(snapshot: Snapshot, profile: Profile, query: Query) -> Iterator[Callable[[], Answer | None]]:
     language = query.language or profile.language
 
     def popular(segment: str, reason: str) -> Answer | None:
         listed = snapshot.listed("popular", segment)
         return _listed_answer(snapshot, "popular", listed, profile, query, reason) if listed else None
 
-    own = [lambda: popular(f"language={language}", REASONS[OWN_LANGUAGE])] if language else []
-    return [*own, lambda: popular(EVERYONE, REASONS[POPULAR])]
+    if language:
+        yield lambda: popular(f"language={language}", REASONS[OWN_LANGUAGE])
+    yield lambda: popular(EVERYONE, REASONS[POPULAR])
 
 
 def _listed_answer(

@@ -97,10 +97,13 @@ class Limits:
         return self._headers_of(caller, taken)
 
     def _headers_of(self, caller: Caller, taken: Taken) -> Sequence[Header]:
-        limited, remaining, reset_after, _ = taken
-        state = f'"{caller.tier}";r={max(0, remaining)};t={max(1, math.ceil(reset_after))}'
-        headers = (b"ratelimit", state.encode()), self._policies[caller.tier]
-        if limited:
+        state = b'"%b";r=%d;t=%d' % (
+            caller.tier.encode(),
+            max(0, taken.remaining),
+            max(1, math.ceil(taken.reset_after)),
+        )
+        headers = (b"ratelimit", state), self._policies[caller.tier]
+        if taken.limited:
             raise self._problem_of(caller, taken, headers)
         return headers
 
