@@ -5,7 +5,8 @@ Belongs here: which rung answers, and the items of an answer. Does not: HTTP (ga
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count, repeat
 from typing import Literal, Protocol
 
 import msgspec
@@ -34,7 +35,6 @@ NEWEST = "newest"
 """Stands for the model of a list of new books."""
 ANYBODY = Profile()
 """The profile where nobody is asked for: no book is out, no tier restricts."""
-_ANSWER_BYTES, _BOOK_BYTES = 500, 250
 EXPLORED = 20
 """Largest length of the beginning of a list in which exploration draws: half of the pool must be left to draw from."""
 
@@ -56,7 +56,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, offset=0)
 
 
-class RecommendedBook(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class RecommendedBook(msgspec.Struct, frozen=True, gc=False):
     """A book of an answer; `propensity` is the probability of the book at its rank."""
 
     rank: int
@@ -79,10 +79,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     draw_id: str = ""
     """Names what chance drew, for the books with a propensity below 1: another answer of the same draw repeats it."""
 
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes."""
-        return _ANSWER_BYTES + _BOOK_BYTES * len(self.items)
+
+pack_answer = msgspec.msgpack.Encoder().encode
+unpack_answer = msgspec.msgpack.Decoder(Answer).decode
 
 
 class Backend(Protocol):
@@ -202,14 +201,14 @@ class Recommendations:
         snapshot = served.snapshot
         if snapshot is None:
             return _NOTHING
-        profile = self.profile_or_empty(user_id)
-        parts = (user_id, str(self.epoch(user_id)), snapshot.version, _unpaged(query), salt)
-        seed = seed_of(*parts) if self._explores(snapshot) else 0
+        profile, seed = self.profile_or_empty(user_id), 0
+        if self._explores(snapshot):
+            seed = seed_of(user_id, str(self.epoch(user_id)), snapshot.version, _unpaged(query), salt)
         rungs: list[Callable[[], Answer | None]] = [
             lambda: self._live(served, alias, profile, query, seed),
             lambda: _published(snapshot, user_id, profile, query),
         ]
-        found = self._first_answer([*rungs, *_popular_rungs(snapshot, profile, query)])
+        found = self._first_answer(chain(rungs, _popular_rungs(snapshot, profile, query)))
         return _with_draw_id(found, seed) if seed else found
 
     def _explores(self, snapshot: Snapshot) -> bool:
@@ -286,7 +285,7 @@ class Recommendations:
             self._on_failure("profile")
             return Profile()
 
-    def _first_answer(self, rungs: Sequence[Callable[[], Answer | None]]) -> Answer:
+    def _first_answer(self, rungs: Iterable[Callable[[], Answer | None]]) -> Answer:
         stands_in = False
         for rung in rungs:
             try:
@@ -330,7 +329,7 @@ def live_answer(model: ServedModel, profile: Profile, query: Query, seed: int) -
         free=profile.free,
     )
     books = _live_list(model, reader, query, seed)
-    items = list(_live_items(model, books, language, personal=bool(reader.history)))[query.offset :]
+    items = _live_items(model, books, language, personal=bool(reader.history))[query.offset :]
     return Answer(items=items, source="live", model=model.artifact.variant, model_version=model.artifact.label)
 
 
@@ -350,7 +349,7 @@ def _live_list(model: ServedModel, reader: LiveReader, query: Query, seed: int) 
 
 def _indexes(index: Mapping[str, int], books: Collection[str]) -> list[int]:
     """Indexes of the books that the model knows."""
-    return [index[book] for book in books if book in index]
+    return [at for at in map(index.get, books) if at is not None]
 
 
 def _books_asked_for(model: ServedModel, query: Query) -> BoolArray | None:
@@ -417,22 +416,23 @@ def _ranked_by_lists(snapshot: Snapshot, user_id: str, profile: Profile, given: 
     return Answer(items=items, source=source, model=label.rpartition("-v")[0], model_version=label) if items else None
 
 
-def _live_items(model: ServedModel, found: LiveList, language: str, *, personal: bool) -> Iterator[RecommendedBook]:
-    ids, languages = model.artifact.book_ids, model.live.items.book_language
-    rows = zip(
-        found.books.tolist(), found.scores.tolist(), found.propensity.tolist(), found.because.tolist(), strict=True
-    )
-    for rank, (book, score, propensity, because) in enumerate(rows, 1):
-        is_promoted = score != score
-        own = OWN_LANGUAGE if language and languages[book] == language else POPULAR
-        yield RecommendedBook(
-            rank=rank,
-            book_id=ids[book],
-            score=None if is_promoted else score,
-            reason=REASON_OF_PROMOTED if is_promoted else REASONS[MATCHES if personal else own],
-            because_book_id=None if because == NONE else ids[because],
-            propensity=propensity,
-        )
+def _live_items(model: ServedModel, found: LiveList, language: str, *, personal: bool) -> list[RecommendedBook]:
+    ids, books, scores = model.artifact.book_ids, found.books.tolist(), found.scores.tolist()
+    reasons = repeat(REASONS[MATCHES]) if personal else _reasons_of(model, books, language)
+    because = [None if book == NONE else ids[book] for book in found.because.tolist()]
+    columns = [ids[book] for book in books], scores, reasons, because, found.propensity.tolist()
+    items = list(map(RecommendedBook, count(1), *columns))
+    return [_without_score(each) if each.score != each.score else each for each in items]
+
+
+def _reasons_of(model: ServedModel, books: Sequence[int], language: str) -> Iterator[str]:
+    """Why books are shown to a reader whose taste is unknown."""
+    spoken = model.live.items.book_language
+    return (REASONS[OWN_LANGUAGE if language and spoken[book] == language else POPULAR] for book in books)
+
+
+def _without_score(promoted: RecommendedBook) -> RecommendedBook:
+    return msgspec.structs.replace(promoted, score=None, reason=REASON_OF_PROMOTED)
 
 
 def _published(snapshot: Snapshot, user_id: str, profile: Profile, query: Query) -> Answer | None:
@@ -446,36 +446,30 @@ def _published(snapshot: Snapshot, user_id: str, profile: Profile, query: Query)
     return found if first.items else None
 
 
-def _popular_rungs(snapshot: Snapshot, profile: Profile, query: Query) -> list[Callable[[], Answer | None]]:
+def _popular_rungs(snapshot: Snapshot, profile: Profile, query: Query) -> Iterator[Callable[[], Answer | None]]:
     language = query.language or profile.language
 
     def popular(segment: str, reason: str) -> Answer | None:
         listed = snapshot.listed("popular", segment)
         return _listed_answer(snapshot, "popular", listed, profile, query, reason) if listed else None
 
-    own = [lambda: popular(f"language={language}", REASONS[OWN_LANGUAGE])] if language else []
-    return [*own, lambda: popular(EVERYONE, REASONS[POPULAR])]
+    if language:
+        yield lambda: popular(f"language={language}", REASONS[OWN_LANGUAGE])
+    yield lambda: popular(EVERYONE, REASONS[POPULAR])
 
 
 def _listed_answer(
     snapshot: Snapshot, kind: Kind, listed: Sequence[ListedBook], profile: Profile, query: Query, reason: str
 ) -> Answer:
     """The books of a list that this reader may be shown, in order."""
-    out = {*profile.out, *query.exclude}
+    out, offset = {*profile.out, *query.exclude}, query.offset
     left = [each for each in listed if each.book_id not in out]
-    suits = _suitable_books(snapshot, profile, query)
     found = snapshot.books([each.book_id for each in left])
-    kept = [each for each, book in zip(left, found, strict=True) if book is not None and suits(book)]
+    suits = _suitable_books(snapshot, profile, query)
+    kept = [each for each, book in zip(left, found, strict=True) if book is not None and (suits is None or suits(book))]
     page = [
-        RecommendedBook(
-            rank=rank,
-            book_id=each.book_id,
-            score=each.score,
-            reason=each.reason or reason,
-            because_book_id=each.because,
-            propensity=1.0,
-        )
-        for rank, each in enumerate(kept[query.offset : query.offset + query.k], query.offset + 1)
+        RecommendedBook(rank, each.book_id, each.score, each.reason or reason, each.because, 1.0)
+        for rank, each in enumerate(kept[offset : offset + query.k], offset + 1)
     ]
     label = snapshot.manifest["model_versions"].get(kind, "")
     source: Source = "popular" if kind == "popular" else "published"
@@ -491,11 +485,11 @@ class _BookFacts(msgspec.Struct):
 _decode_facts = msgspec.json.Decoder(_BookFacts).decode
 
 
-def _suitable_books(snapshot: Snapshot, profile: Profile, query: Query) -> Callable[[bytes], bool]:
-    """Return whether a book, as JSON, is what is asked for and may be opened by the reader; most readers may open any."""
+def _suitable_books(snapshot: Snapshot, profile: Profile, query: Query) -> Callable[[bytes], bool] | None:
+    """Return whether a book, as JSON, is what is asked for and may be opened by the reader; None if every book is."""
     opens_all = not (profile.free and snapshot.rules.rules.premium)
     if opens_all and not query.language and not query.categories:
-        return lambda _: True
+        return None
     categories = set(query.categories)
 
     def suits(book: bytes) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
+
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.experiments.assignment import HOLDOUT, Experiment, Experiments
 from recsys_platform.experiments.audience import UNKNOWN, Reader
@@ -23,8 +25,7 @@ NO_EXPERIMENT = "none"
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """The model for a visitor, an alias or a version, and the experiment and variant because of which."""
 
     model: str = PRODUCTION

@@ -322,7 +322,7 @@ class Snapshot:
         self._books: dict[str, bytes] = {}
         self._books_bytes = 0
         # Read now: the folder may be removed while this process goes on with it.
-        self.items, self.rules, self.signals = _items_of(folder), _rules_of(folder), _signals_of(folder)
+        self.items, self.rules, self.signals = items_in(folder), rules_in(folder), _signals_of(folder)
 
     def reopen(self) -> None:
         """Open the file again in a process that parted from another one: LMDB's environment belongs to the process that opened it."""
@@ -422,17 +422,6 @@ def items_in(folder: Path) -> Dataset:
 
 def rules_in(folder: Path) -> ListRules:
     """Read the list rules of a folder."""
-    return parse_list_rules(json.loads((folder / RULES).read_text(encoding="utf-8")), where=RULES)
-
-
-def _items_of(folder: Path) -> Dataset:
-    """The books as a data set without readers."""
-    nobody = pa.table({name: pa.array([], kind) for name, kind in _NO_INTERACTIONS.items()})
-    return build_dataset(nobody, pa.table({"user_id": pa.array([], pa.string())}), pq.read_table(folder / ITEMS))
-
-
-def _rules_of(folder: Path) -> ListRules:
-    """The list rules that the publication was made with."""
     return parse_list_rules(json.loads((folder / RULES).read_text(encoding="utf-8")), where=RULES)
 
 

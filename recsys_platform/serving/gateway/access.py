@@ -5,6 +5,7 @@ Belongs here: from headers to a caller. Does not: how keys are kept (keys.py), h
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import msgspec
 
@@ -12,7 +13,7 @@ from recsys_platform.serving.gateway.keys import ApiKeyError, Key, KeyStore, Rol
 from recsys_platform.serving.gateway.problems import ProblemError
 from recsys_platform.serving.gateway.tokens import TokenError, Tokens
 
-_BEARER = "bearer "
+_BEARER = b"bearer "
 _CHALLENGE = {"www-authenticate": 'Bearer realm="recsys"'}
 _BAD_TOKEN = {"www-authenticate": 'Bearer realm="recsys", error="invalid_token"'}
 _HOW = "send `Authorization: Bearer KEY` with a key of `recsys keys create`"
@@ -55,11 +56,11 @@ class Access:
     keys: KeyStore
     tokens: Tokens | None = None
 
-    async def caller_of(self, headers: Mapping[str, str], roles: frozenset[Role] | None) -> Caller:
+    async def caller_of(self, headers: Mapping[bytes, bytes], roles: frozenset[Role] | None) -> Caller:
         """The caller of a request to an endpoint with these roles, which are checked later: a caller has limits before."""
-        return NOBODY if roles is None else await self._authenticated(_credentials(headers))
-
-    async def _authenticated(self, text: str) -> Caller:
+        if roles is None:
+            return NOBODY
+        text = _credentials(headers)
         if not text:
             raise ProblemError("unauthenticated", f"There are no credentials: {_HOW}.", _CHALLENGE)
         if self.tokens and text.count(".") == 2:  # no key has a dot
@@ -67,7 +68,12 @@ class Access:
         key = checked_key(self.keys, text)
         if key is None:
             raise ProblemError("unauthenticated", f"The key is unknown, expired or revoked: {_HOW}.", _CHALLENGE)
-        return Caller(key.id, frozenset(key.roles), key.tier)
+        return Caller(key.id, _role_set(key.roles), key.tier)
+
+
+@cache
+def _role_set(roles: tuple[Role, ...]) -> frozenset[Role]:
+    return frozenset(roles)
 
 
 def checked_key(keys: KeyStore, text: str) -> Key | None:
@@ -88,6 +94,8 @@ async def _bearer_caller(tokens: Tokens, text: str) -> Caller:
     return Caller(found.name, found.roles, "partner" if found.user_id is None else "free", found.user_id)
 
 
-def _credentials(headers: Mapping[str, str]) -> str:
-    found = headers.get("authorization", "")
-    return found[len(_BEARER) :].strip() if found[: len(_BEARER)].lower() == _BEARER else headers.get("x-api-key", "")
+def _credentials(headers: Mapping[bytes, bytes]) -> str:
+    found = headers.get(b"authorization", b"")
+    if found[: len(_BEARER)].lower() == _BEARER:
+        return found[len(_BEARER) :].decode("latin-1").strip()
+    return headers.get(b"x-api-key", b"").decode("latin-1")

@@ -214,4 +214,6 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     detail = f"There is no {request.method} on this path: `/openapi.json` lists what there is."
     request_id = random_uuid()
     reply = problem_reply(ProblemError(kind, detail, headers), request_id)
-    return Response(reply.body, reply.status, {**reply.headers, "x-request-id": request_id}, PROBLEM.decode())
+    response = Response(reply.body, reply.status, media_type=PROBLEM.decode())
+    response.raw_headers += [*reply.headers, (b"x-request-id", request_id.encode())]
+    return response

@@ -6,9 +6,9 @@ Belongs here: what happens to every request before and after its handler. Does n
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from inspect import isawaitable
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -21,7 +21,7 @@ from recsys_platform.common.random_ids import random_uuid
 from recsys_platform.serving.gateway.access import Caller
 from recsys_platform.serving.gateway.keys import Role
 from recsys_platform.serving.gateway.problems import ProblemError, problem_reply
-from recsys_platform.serving.gateway.replies import Reply, send_reply
+from recsys_platform.serving.gateway.replies import Header, Reply, send_reply
 from recsys_platform.serving.gateway.schemas import NoQuery
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.routing import Route
@@ -46,7 +46,7 @@ class Call(msgspec.Struct, frozen=True):
     path: Mapping[str, str]
     query: Any
     body: Any
-    headers: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
     started: float = 0.0
     """When the handler was called, by `time.perf_counter`."""
 
@@ -93,17 +93,21 @@ class EndpointApp:
         self._decode = msgspec.json.Decoder(endpoint.body).decode if endpoint.body is not None else None
         # A struct, because msgspec works out any other type at each call.
         self._path = msgspec.defstruct("Path", [(name, PATH_ID) for name in re.findall(r"{(\w+)}", endpoint.path)])
+        self._convert_query = partial(msgspec.convert, type=endpoint.query, strict=False)
         self._query_of = lru_cache(1 << 10)(self._parse_query)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whatever happens."""
-        started, headers = time.perf_counter(), _headers_of(scope)
+        started, roles = time.perf_counter(), self.endpoint.roles
+        headers = dict(reversed(scope["headers"]))  # the first of a name that is there twice
         request_id = random_uuid()  # never the client's: clicks must find one list
-        limits: Mapping[str, str] = {}
+        limits: Sequence[Header] = ()
         try:
-            caller = scope[CALLER] = await self.gateway.access.caller_of(headers, self.endpoint.roles)
-            limits = await self._limits(caller)
-            caller.check_roles(self.endpoint.roles)
+            caller = scope[CALLER] = await self.gateway.access.caller_of(headers, roles)
+            if roles is not None:  # every answer to a caller has the `RateLimit` fields, whatever its status
+                buckets, cost = self.gateway.limits, self.endpoint.cost
+                limits = await buckets.take_shared(caller, cost) if buckets.is_shared else buckets.take(caller, cost)
+                caller.check_roles(roles)
             reply = await self._reply(scope, receive, caller, headers, request_id)
         except ProblemError as error:
             reply = problem_reply(error, request_id)
@@ -111,24 +115,17 @@ class EndpointApp:
             self.gateway.log_failure(self.endpoint.path, request_id)
             detail = "Something broke in the gateway; the request id is in its log. Try again."
             reply = problem_reply(ProblemError("internal", detail), request_id)
-        await send_reply(reply, (*limits.items(), ("x-request-id", request_id)), send)
+        await send_reply(reply, (*limits, (b"x-request-id", request_id.encode())), send)
         self.gateway.metrics.observe(self.endpoint.path, reply.status, time.perf_counter() - started)
 
-    async def _limits(self, caller: Caller) -> Mapping[str, str]:
-        """The `RateLimit` fields of this request, which every answer to a caller has, whatever its status."""
-        limits, cost = self.gateway.limits, self.endpoint.cost
-        if self.endpoint.roles is None:
-            return {}
-        return await limits.take_shared(caller, cost) if limits.is_shared else limits.take(caller, cost)
-
     async def _reply(
-        self, scope: Scope, receive: Receive, caller: Caller, headers: Mapping[str, str], request_id: str
+        self, scope: Scope, receive: Receive, caller: Caller, headers: Mapping[bytes, bytes], request_id: str
     ) -> Reply:
         endpoint, gateway = self.endpoint, self.gateway
         query = self._query_of(scope["query_string"])
         path = scope["path_params"]
         if path:
-            _validated(lambda: msgspec.convert(path, self._path), "path")
+            _validated("path", msgspec.convert, path, self._path)
         body = await self._body(receive) if self._decode else None
         call = Call(request_id, caller, path, query, body, headers, time.perf_counter())
         if gateway.recent.is_shared and endpoint.reader_of:
@@ -159,13 +156,13 @@ class EndpointApp:
         if len(text) > MOST_QUERY_BYTES:  # what is parsed is remembered
             raise ProblemError("invalid-request", f"The query has more than {MOST_QUERY_BYTES:,} bytes.")
         pairs = _pairs_of(text.decode("latin-1"))
-        return _validated(lambda: msgspec.convert(pairs, self.endpoint.query, strict=False), "query")
+        return _validated("query", self._convert_query, pairs)
 
     async def _body(self, receive: Receive) -> Any:
         content = await _limited_body(receive)
         decode = self._decode
         assert decode is not None  # noqa: S101  # for mypy: asked before
-        return _validated(lambda: _decoded_body(content, self.endpoint.body, decode), "body")
+        return _validated("body", _decoded_body, content, self.endpoint.body, decode)
 
 
 def _pairs_of(text: str) -> dict[str, str]:
@@ -176,14 +173,9 @@ def _pairs_of(text: str) -> dict[str, str]:
     return {name: value for name, _, value in parts}
 
 
-def _headers_of(scope: Scope) -> dict[str, str]:
-    """The headers by lower-case name; the first of a name that is there twice."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
-
-
-def _validated(convert: Callable[[], Any], what: str) -> Any:
+def _validated(what: str, convert: Callable[..., Any], *given: Any) -> Any:
     try:
-        return convert()
+        return convert(*given)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemError("invalid-request", f"The {what} is not valid: {error}.") from error
 

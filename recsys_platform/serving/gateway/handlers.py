@@ -11,12 +11,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 from starlette.concurrency import run_in_threadpool
 
 from recsys_platform.common.languages import primary_subtag
 from recsys_platform.common.random_ids import random_uuid
 from recsys_platform.serving.gateway.endpoints import Call
-from recsys_platform.serving.gateway.prepared_lists import Prepared
+from recsys_platform.serving.gateway.prepared_lists import Prepared, ShownList
 from recsys_platform.serving.gateway.problems import ProblemError
 from recsys_platform.serving.gateway.replies import Reply
 from recsys_platform.serving.gateway.schemas import (
@@ -32,7 +33,14 @@ from recsys_platform.serving.gateway.schemas import (
 )
 from recsys_platform.serving.gateway.state import Gateway, Shown
 from recsys_platform.serving.recent_events import GUEST, BookEvent, with_events
-from recsys_platform.serving.recommending import ANYBODY, Answer, Query, RecommendedBook
+from recsys_platform.serving.recommending import (
+    ANYBODY,
+    Answer,
+    Query,
+    RecommendedBook,
+    pack_answer,
+    unpack_answer,
+)
 from recsys_platform.serving.routing import NO_EXPERIMENT, Route
 from recsys_platform.serving.snapshot import Profile
 
@@ -40,6 +48,7 @@ VIEWED, LONGEST_ID = "Recommendations Viewed", 500
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PRODUCTION = Route()
 _KEY_BYTES = 500
+_CACHE_CONTROL = b"cache-control", b"private, no-cache"
 _PLACE = b"00000000-0000-0000-0000-request-id-0"
 """Stands in a body where the request id goes; no id of ours has letters beyond f."""
 _EXPOSURE = (
@@ -84,7 +93,7 @@ def recommendations(gateway: Gateway, call: Call) -> Reply | Awaitable[Reply]:
     key = _list_key(gateway, gateway.recommendations.reader_of(user_id), call.query)
     prepared = gateway.lists.get(key)
     if prepared is not None:
-        gateway.metrics.cache["hit"].inc()
+        gateway.metrics.count_cached("hit")
     elif gateway.is_remote or gateway.shared_lists:
         return _reply_later(gateway, call, key)
     else:
@@ -100,7 +109,7 @@ def _list_key(gateway: Gateway, user_id: str, query: ListQuery) -> ListKey:
 
 def _made_list(gateway: Gateway, key: ListKey) -> Prepared:
     """A list that is made now, and kept unless it stands in for another."""
-    gateway.metrics.cache["miss"].inc()
+    gateway.metrics.count_cached("miss")
     asked, route = _query_of(key.query), key.route
     answer = gateway.recommendations.for_user(key.user_id, asked, alias=route.model, salt=key.query.surface)
     prepared = _prepared(gateway, answer, key.query.surface, route, _etag(key))
@@ -119,7 +128,7 @@ async def _reply_later(gateway: Gateway, call: Call, key: ListKey) -> Reply:
         task = gateway.computing[key] = asyncio.ensure_future(_shared_list(gateway, key))
         task.add_done_callback(lambda _: gateway.computing.pop(key, None))
     else:
-        gateway.metrics.cache["hit"].inc()
+        gateway.metrics.count_cached("hit")
     return _list_reply(gateway, call, key, await asyncio.shield(task))
 
 
@@ -127,7 +136,7 @@ async def _shared_list(gateway: Gateway, key: ListKey) -> Prepared:
     """The list of another gateway, or one that is made now and given to others."""
     lists = gateway.shared_lists
     if lists and (found := await lists.get(_etag(key))):
-        gateway.metrics.cache["hit"].inc()
+        gateway.metrics.count_cached("hit")
         gateway.lists.keep(key, found, found.size + key.size)
         return found
     prepared = await run_in_threadpool(_made_list, gateway, key) if gateway.is_remote else _made_list(gateway, key)
@@ -139,17 +148,18 @@ async def _shared_list(gateway: Gateway, key: ListKey) -> Prepared:
 def _list_reply(gateway: Gateway, call: Call, key: ListKey, prepared: Prepared) -> Reply:
     """The reply of a list, which is an exposure with a request id of its own, wherever the list comes from."""
     exposure = Exposure(call.request_id, key.query.surface, key.route, call.path["user_id"], started=call.started)
-    log_exposure(gateway, exposure, prepared.answer, prepared.shown)
-    gateway.metrics.answers[prepared.answer.source].inc()
-    headers = {"etag": prepared.etag, "cache-control": "private, no-cache"}
-    if _is_known(prepared.etag, call.headers.get("if-none-match", "")):
+    _log_shown(gateway, exposure, prepared)
+    gateway.metrics.count_answer(prepared.source)
+    etag = prepared.etag.encode()
+    headers = (b"etag", etag), _CACHE_CONTROL
+    if _is_known(etag, call.headers.get(b"if-none-match", b"")):
         return Reply(status=304, headers=headers)
     return Reply(prepared.body.replace(_PLACE, call.request_id.encode()), headers=headers)
 
 
-def _is_known(etag: str, known: str) -> bool:
+def _is_known(etag: bytes, known: bytes) -> bool:
     """Whether the header `If-None-Match` names an answer; proxies that compress mark its name as weak."""
-    return etag in known and etag in (each.strip().removeprefix("W/") for each in known.split(","))
+    return etag in known and etag in (each.strip().removeprefix(b"W/") for each in known.split(b","))
 
 
 def _etag(key: ListKey) -> str:
@@ -158,7 +168,8 @@ def _etag(key: ListKey) -> str:
 
 def _prepared(gateway: Gateway, answer: Answer, surface: str, route: Route, etag: str) -> Prepared:
     body = msgspec.json.encode(_recommended(gateway, _PLACE.decode(), answer, route))
-    return Prepared(answer, etag, body, _shown(answer, surface, route))
+    shown = _shown_list(answer, surface, route)
+    return Prepared(shown.source, shown.properties, shown.answer, shown.stands_in, etag, body)
 
 
 def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
@@ -247,7 +258,7 @@ def rank(gateway: Gateway, call: Call) -> Ranked:
     answer = gateway.recommendations.rank(gateway.recommendations.reader_of(body.user_id), body.book_ids)
     exposure = Exposure(call.request_id, body.surface, user_id=body.user_id, started=call.started)
     log_exposure(gateway, exposure, answer)
-    gateway.metrics.answers[answer.source].inc()
+    gateway.metrics.count_answer(answer.source)
     known = {each.book_id for each in answer.items}
     return Ranked(
         request_id=call.request_id,
@@ -303,7 +314,7 @@ def explanation(gateway: Gateway, call: Call) -> Explanation:
         raise ProblemError(
             "not-found", "No such request among the newest of this gateway: look in marts.fct_exposures."
         )
-    user_id, answer, _ = found
+    user_id, answer = found.user_id, unpack_answer(found.answer)
     if call.caller.user_id is not None and call.caller.user_id != user_id:
         raise ProblemError("not-found", "No such request among the newest of this gateway.")
     return Explanation(
@@ -372,7 +383,7 @@ def _lower(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _counted(gateway: Gateway, call: Call, answer: Answer, route: Route = _PRODUCTION) -> Recommended:
-    gateway.metrics.answers[answer.source].inc()
+    gateway.metrics.count_answer(answer.source)
     return _recommended(gateway, call.request_id, answer, route)
 
 
@@ -393,20 +404,17 @@ def answer_items(gateway: Gateway, books: Sequence[RecommendedBook], request_id:
     snapshot = gateway.follower.served.snapshot
     found = snapshot.books([each.book_id for each in books]) if snapshot else [None] * len(books)
     return [
-        Item(
-            rank=each.rank,
-            book_id=each.book_id,
-            score=each.score,
-            reason=each.reason,
-            because_book_id=each.because_book_id,
-            request_id=request_id,
-            book=msgspec.Raw(book or b"{}"),
-        )
+        Item(each.rank, each.book_id, each.score, each.reason, each.because_book_id, request_id, Raw(book or b"{}"))
         for each, book in zip(books, found, strict=True)
     ]
 
 
-def _shown(answer: Answer, surface: str, route: Route) -> bytes:
+def _shown_list(answer: Answer, surface: str, route: Route) -> ShownList:
+    properties = _shown_properties(answer, surface, route)
+    return ShownList(answer.source, properties, pack_answer(answer), answer.stands_in)
+
+
+def _shown_properties(answer: Answer, surface: str, route: Route) -> bytes:
     """The properties of an exposure after the request id: all that requests for the same list have in common."""
     properties = {
         "surface": surface,
@@ -415,19 +423,35 @@ def _shown(answer: Answer, surface: str, route: Route) -> bytes:
         "model_version": answer.model_version or answer.source,
         "experiment": route.experiment or NO_EXPERIMENT,
         "variant": route.variant,
-        "items": _shown_items(answer),
+        "items": _shown_books(answer),
     }
     return msgspec.json.encode(properties)[1:]
 
 
-def _shown_items(answer: Answer) -> list[dict[str, Any]]:
-    """The items of an exposure. Those that chance had a part in name the draw."""
-    items = [{"book_id": each.book_id, "position": each.rank, "propensity": each.propensity} for each in answer.items]
-    return [each | {"draw_id": answer.draw_id} if each["propensity"] != 1 else each for each in items]
+class _ShownBook(msgspec.Struct, frozen=True, gc=False):
+    """An item of an exposure. One that chance had a part in names the draw."""
+
+    book_id: str
+    position: int
+    propensity: float
+    draw_id: str | UnsetType = UNSET
 
 
-def log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: bytes = b"") -> None:
-    """Write what was shown to the spool, before the answer goes out. `shown`: of the answer, where it is encoded already."""
+def _shown_books(answer: Answer) -> list[_ShownBook]:
+    draw_id = answer.draw_id
+    return [
+        _ShownBook(each.book_id, each.rank, each.propensity, UNSET if each.propensity == 1 else draw_id)
+        for each in answer.items
+    ]
+
+
+def log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer) -> None:
+    """Write what was shown to the spool, before the answer goes out."""
+    _log_shown(gateway, exposure, _shown_list(answer, exposure.surface, exposure.route))
+
+
+def _log_shown(gateway: Gateway, exposure: Exposure, shown: ShownList) -> None:
+    """Write an exposure, of which what it has in common with others is encoded already."""
     request_id, user_id, encode, at = exposure.request_id, exposure.user_id, msgspec.json.encode, gateway.now()
     line = _EXPOSURE % (
         random_uuid().encode(),  # not the request id, which an app may use as the message id of a click
@@ -435,10 +459,11 @@ def log_exposure(gateway: Gateway, exposure: Exposure, answer: Answer, shown: by
         encode(exposure.anonymous_id or (None if user_id else f"guest-{request_id}")),
         at.isoformat(timespec="milliseconds").encode(),
         encode(request_id),
-        shown or _shown(answer, exposure.surface, exposure.route),
+        shown.properties,
     )
     gateway.spool.append_lines(line)
     if gateway.counts is not None:
         took = time.perf_counter() - exposure.started
-        gateway.counts.add(exposure.route, answer.source, at, took, is_error=answer.stands_in)
-    gateway.exposures.keep(request_id, Shown(user_id, answer, exposure.route), answer.size)
+        gateway.counts.add(exposure.route, shown.source, at, took, is_error=shown.stands_in)
+    kept = Shown(user_id, shown.answer, shown.source, exposure.route)
+    gateway.exposures.keep(request_id, kept, _KEY_BYTES + len(shown.answer))

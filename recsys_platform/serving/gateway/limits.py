@@ -5,7 +5,7 @@ Belongs here: the limits and their headers, the buckets in memory. Does not: tho
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from throttled import RateLimiterType, asyncio, per_sec
@@ -14,6 +14,7 @@ from recsys_platform.serving.bounded import Bounded
 from recsys_platform.serving.gateway.access import Caller
 from recsys_platform.serving.gateway.keys import Tier, checked_tier
 from recsys_platform.serving.gateway.problems import ProblemError
+from recsys_platform.serving.gateway.replies import Header
 from recsys_platform.serving.shared_redis import PerLoop, SharedRedis, connection_options
 
 Quotas = Mapping[Tier, tuple[int, int]]
@@ -70,23 +71,21 @@ class Limits:
     def __init__(self, quotas: Quotas | None = None, shared: SharedRedis | None = None) -> None:
         """`quotas`: of each tier. `shared`: where gateways have their buckets together, if they do."""
         self.quotas, self._shared = quotas or parse_quotas(DEFAULTS), shared
+        self.is_shared = shared is not None
+        """Whether gateways have their buckets together: then `take_shared` is to be used."""
         self._buckets = {tier: MemoryBuckets(*quota) for tier, quota in self.quotas.items()}
         self._shared_buckets = PerLoop(self._make_shared_buckets)
         self._policies = {
-            tier: f'"{tier}";q={burst};w={max(1, burst // rate)}' for tier, (rate, burst) in self.quotas.items()
+            tier: (b"ratelimit-policy", f'"{tier}";q={burst};w={max(1, burst // rate)}'.encode())
+            for tier, (rate, burst) in self.quotas.items()
         }
         self._local: dict[tuple[Tier, int], MemoryBuckets] = {}
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether gateways have their buckets together: then `take_shared` is to be used."""
-        return self._shared is not None
-
-    def take(self, caller: Caller, cost: int) -> dict[str, str]:
+    def take(self, caller: Caller, cost: int) -> Sequence[Header]:
         """Take tokens; return the `RateLimit` headers. Raises a problem with `Retry-After` if there are too few."""
         return self._headers_of(caller, self._buckets[caller.tier].take(caller.name, cost))
 
-    async def take_shared(self, caller: Caller, cost: int) -> dict[str, str]:
+    async def take_shared(self, caller: Caller, cost: int) -> Sequence[Header]:
         """Take tokens of the bucket of all gateways, as `take` does; of this process' part of it while Redis is away."""
         assert self._shared is not None  # noqa: S101  # for mypy: `is_shared` is asked before
         bucket, key = self._shared_buckets.get()[caller.tier], _key_of(caller)
@@ -97,18 +96,23 @@ class Limits:
         taken = Taken(found.limited, state.remaining, state.reset_after, state.retry_after)
         return self._headers_of(caller, taken)
 
-    def _headers_of(self, caller: Caller, taken: Taken) -> dict[str, str]:
-        reset = max(1, math.ceil(taken.reset_after))
-        headers = {
-            "ratelimit": f'"{caller.tier}";r={max(0, taken.remaining)};t={reset}',
-            "ratelimit-policy": self._policies[caller.tier],
-        }
+    def _headers_of(self, caller: Caller, taken: Taken) -> Sequence[Header]:
+        state = b'"%b";r=%d;t=%d' % (
+            caller.tier.encode(),
+            max(0, taken.remaining),
+            max(1, math.ceil(taken.reset_after)),
+        )
+        headers = (b"ratelimit", state), self._policies[caller.tier]
         if taken.limited:
-            rate, _ = self.quotas[caller.tier]
-            wait = max(1, math.ceil(taken.retry_after))
-            detail = f"The tier {caller.tier} has {rate} tokens a second: try again in {wait} s."
-            raise ProblemError("too-many-requests", detail, {**headers, "retry-after": str(wait)})
+            raise self._problem_of(caller, taken, headers)
         return headers
+
+    def _problem_of(self, caller: Caller, taken: Taken, headers: Sequence[Header]) -> ProblemError:
+        rate, _ = self.quotas[caller.tier]
+        wait = max(1, math.ceil(taken.retry_after))
+        detail = f"The tier {caller.tier} has {rate} tokens a second: try again in {wait} s."
+        fields = {name.decode(): value.decode() for name, value in headers}
+        return ProblemError("too-many-requests", detail, {**fields, "retry-after": str(wait)})
 
     def _make_shared_buckets(self) -> Mapping[Tier, asyncio.Throttled]:
         assert self._shared is not None  # noqa: S101  # for mypy: only called with Redis

@@ -1,10 +1,12 @@
 """Metrics of the gateway in Prometheus' format."""
 
 import os
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -13,6 +15,7 @@ from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.recommending import Source
 from recsys_platform.serving.shadow import Comparison
 
+_MOST_WAITING = 1_000
 SOURCES = get_args(Source)
 _SHARES, _CORRELATIONS = [each / 10 for each in range(11)], [each / 5 for each in range(-5, 6)]
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
@@ -30,11 +33,12 @@ class Metrics:
             "recsys_request_seconds", "Seconds to the answer.", ["route"], buckets=_BUCKETS, registry=self.registry
         )
         answers = Counter("recsys_answers", "Lists by what answered.", ["source"], registry=self.registry)
-        self.answers = {source: answers.labels(source) for source in SOURCES}
+        self._answers = {source: answers.labels(source).inc for source in SOURCES}
         self.failures = Counter("recsys_failures", "Rungs that failed.", ["what"], registry=self.registry)
         self.events = Counter("recsys_events", "Posted events.", ["verdict"], registry=self.registry)
         cached = Counter("recsys_cache", "Lists from the cache, or not.", ["result"], registry=self.registry)
-        self.cache = {result: cached.labels(result) for result in ("hit", "miss")}
+        self._cache = {result: cached.labels(result).inc for result in ("hit", "miss")}
+        self._waiting: deque[tuple[Callable[[float], None], float]] = deque()
         self._add_gauges_of_spool()
         self._add_metrics_of_shadow()
 
@@ -45,7 +49,7 @@ class Metrics:
         self._destinations = Gauge(
             "recsys_destination", "Events delivered, dead or dropped since the start.", of, **summed
         )
-        self._waiting = Gauge(
+        self._waiting_files = Gauge(
             "recsys_destination_waiting",
             "Files and bytes that wait for a destination, and the age of the oldest.",
             of,
@@ -90,11 +94,37 @@ class Metrics:
             for what, value in asdict(queue.figures).items():
                 self._destinations.labels(queue.name, what).set(value)
             for what, value in asdict(queue.waiting).items():
-                self._waiting.labels(queue.name, what).set(value)
+                self._waiting_files.labels(queue.name, what).set(value)
+
+    def count_answer(self, source: Source) -> None:
+        """Count a list by the rung that answered."""
+        self._add(self._answers[source], 1)
+
+    def count_cached(self, result: Literal["hit", "miss"]) -> None:
+        """Count a list that was in the cache, or was not."""
+        self._add(self._cache[result], 1)
 
     def observe(self, route: str, status: int, seconds: float) -> None:
         """Count a request."""
-        self._of_route(route, status)(seconds)
+        self._add(self._of_route(route, status), seconds)
+
+    def _add(self, to: Callable[[float], None], value: float) -> None:
+        """Add to a metric before the metrics are read next: many at once cost less than each in the middle of a request.
+
+        Workers add at once, since another one may be asked for the metrics of all.
+        """
+        if self.is_of_workers:
+            to(value)
+            return
+        self._waiting.append((to, value))
+        if len(self._waiting) > _MOST_WAITING:
+            self._add_waiting()
+
+    def _add_waiting(self) -> None:
+        with suppress(IndexError):  # another thread may do the same
+            while True:
+                to, value = self._waiting.popleft()
+                to(value)
 
     @cache  # noqa: B019  # one object a process; a look-up by labels costs more than the count
     def _of_route(self, route: str, status: int) -> Callable[[float], None]:
@@ -109,6 +139,7 @@ class Metrics:
     def text(self) -> bytes:
         """All metrics as Prometheus reads them; sums over the workers, if there are several."""
         if not self.is_of_workers:
+            self._add_waiting()
             return generate_latest(self.registry)
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -4,36 +4,44 @@ Belongs here: what is kept of a list, and how gateways share it. Does not: what 
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from recsys_platform.serving.recommending import Answer
+from recsys_platform.serving.recommending import Source
 from recsys_platform.serving.shared_redis import SharedRedis
 
 KEPT_SECONDS = 120
 """In Redis: a list is asked for again soon or never, and the lists of two minutes are what bounds the memory."""
-FORMAT = 2
+FORMAT = 3
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A list that is ready to send: the body with a place for the request id, and what its exposure says."""
+class ShownList(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is logged and kept of a list: the rung, the exposure's properties, the packed answer, and whether a higher rung failed.
 
-    answer: Answer
+    Bytes and not objects, of which a cache of lists would have millions.
+    """
+
+    source: Source
+    properties: bytes
+    answer: bytes
+    stands_in: bool
+
+
+class Prepared(ShownList, frozen=True, array_like=True, gc=False):
+    """A list that is ready to send: the body has a place for the request id."""
+
     etag: str
     body: bytes
-    shown: bytes
 
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return len(self.body) + len(self.shown) + self.answer.size
+        return _ENTRY_BYTES + len(self.body) + len(self.properties) + len(self.answer)
 
 
-_Packed = tuple[Answer, str, bytes, bytes]
-_pack, _unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(_Packed).decode
+_ENTRY_BYTES = 300
+_pack, _unpack = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Prepared).decode
 
 
 class SharedLists:
@@ -51,7 +59,7 @@ class SharedLists:
 
     def keep(self, prepared: Prepared) -> None:
         """Give a list to other gateways; the answer does not wait for that."""
-        content = _pack((prepared.answer, prepared.etag, prepared.body, prepared.shown))
+        content = _pack(prepared)
         run = self._shared.run(lambda redis: redis.set(_key(prepared.etag), content, ex=KEPT_SECONDS))
         task = asyncio.ensure_future(run)
         self._sending.add(task)
@@ -65,6 +73,6 @@ def _key(etag: str) -> str:
 def _prepared_of(content: bytes) -> Prepared | None:
     """The list; None if a gateway of another version wrote it in another form."""
     try:
-        return Prepared(*_unpack(content))
+        return _unpack(content)
     except msgspec.MsgspecError:
         return None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from recsys_platform.serving.gateway.replies import PROBLEM, Reply
+from recsys_platform.serving.gateway.replies import PROBLEM, Reply, encoded_headers
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,5 +46,5 @@ def problem_reply(error: ProblemError, request_id: str) -> Reply:
     body = Problem(
         type=f"urn:recsys:problem:{error.kind}", title=title, status=status, detail=error.detail, request_id=request_id
     )
-    headers = {**error.headers, "cache-control": "no-store"}
+    headers = encoded_headers({**error.headers, "cache-control": "no-store"})
     return Reply(msgspec.json.encode(body), status, PROBLEM, headers)

@@ -1,21 +1,23 @@
 """Replies: what is sent back, with no more work than it needs."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from starlette.types import Message, Send
 
 JSON, PROBLEM = b"application/json", b"application/problem+json"
+Header = tuple[bytes, bytes]
+"""Lower-case name, and value, as they are sent."""
 
 
 @dataclass(slots=True)
 class Reply:
-    """Body, status, media type, and further headers by lower-case name."""
+    """Body, status, media type, and further headers."""
 
     body: bytes = b""
     status: int = 200
     media_type: bytes = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Sequence[Header] = ()
 
 
 class WatchedSend:
@@ -35,9 +37,14 @@ class WatchedSend:
         await self._send(message)
 
 
-async def send_reply(reply: Reply, more: Iterable[tuple[str, str]], send: Send) -> None:
+def encoded_headers(headers: Mapping[str, str]) -> list[Header]:
+    """Return headers as they are sent."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def send_reply(reply: Reply, more: Iterable[Header], send: Send) -> None:
     """Send a reply with some more headers."""
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*reply.headers.items(), *more)]
+    headers = [*reply.headers, *more]
     if reply.status != 304:
         headers += [(b"content-length", b"%d" % len(reply.body)), (b"content-type", reply.media_type)]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -80,7 +80,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     is_premium: bool | None = None
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """A recommended book. `score`: comparable within the list only; null for a promoted book."""
 
     rank: int

@@ -21,7 +21,7 @@ from recsys_platform.serving.gateway.limits import Limits
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.gateway.prepared_lists import Prepared, SharedLists
 from recsys_platform.serving.recent_events import GUEST, RecentEvents
-from recsys_platform.serving.recommending import Answer, Backend, InProcess, Recommendations, ShadowTraffic
+from recsys_platform.serving.recommending import Backend, InProcess, Recommendations, ShadowTraffic, Source
 from recsys_platform.serving.routing import PLAIN, Route
 from recsys_platform.serving.shared_redis import SharedRedis
 from recsys_platform.serving.snapshot import Profile
@@ -37,10 +37,11 @@ NO_ANSWER = "none"
 
 
 class Shown(NamedTuple):
-    """A list that was shown: to whom, None for a guest, what, and by which route."""
+    """A list that was shown: to whom, None for a guest, what (packed), and by which rung and route."""
 
     user_id: str | None
-    answer: Answer
+    answer: bytes
+    source: Source
     route: Route
 
 
@@ -130,7 +131,7 @@ class Gateway:
         """What one of the newest requests was answered by, for logs and traces; of a home page, the first shelf."""
         ids = (request_id, *(f"{request_id}.{shelf.name}" for shelf in self.follower.routing.shelves))
         shown = next(filter(None, map(self.exposures.get, ids)), None)
-        return {"source": shown.answer.source, "variant": shown.route.variant} if shown else {}
+        return {"source": shown.source, "variant": shown.route.variant} if shown else {}
 
     def count_failure(self, route: Route) -> None:
         """Count a request that a route was found for, and no answer."""
