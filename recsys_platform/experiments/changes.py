@@ -19,7 +19,6 @@ from recsys_platform.warehouse.port import Warehouse
 
 CHANGES, RANGES = "ops.experiment_changes", "ops.experiment_ranges"
 Action = Literal["started", "stopped", "ramped"]
-_DAY = dt.timedelta(days=1)
 _READ = f"""
     select change_id, changed_at, changed_by, experiment, action, reason, state_before, state_after
     from {CHANGES} order by changed_at, change_id"""
@@ -148,31 +147,6 @@ def periods_of(experiment: Experiment, changes: Iterable[Change]) -> list[Period
     times = [None, *(each.at for each in own), None]
     states[-1] = state_of(experiment)
     return [Period(since, until, state) for state, (since, until) in zip(states, pairwise(times), strict=True) if state]
-
-
-def weights_by_day(
-    experiment: Experiment, changes: Iterable[Change], days: Sequence[dt.date]
-) -> dict[dt.date, dict[str, float]]:
-    """Return the weights (percent) that the variants had on each day: the mean over the time of that day in which it had visitors.
-
-    The readers who are answered on a day are dealt by these weights. Those who are answered for the first time are not, after a change
-    of some variants only: a variant that grows gets readers who had come before.
-    """
-    periods = [each for each in periods_of(experiment, changes) if each.state.is_running]
-    return {day: _mean_weights(experiment, periods, dt.datetime.combine(day, dt.time())) for day in days}
-
-
-def _mean_weights(experiment: Experiment, periods: Iterable[Period], start: dt.datetime) -> dict[str, float]:
-    end = start + _DAY
-    shares = [(min(each.until or end, end) - max(each.since or start, start), each.state.weights) for each in periods]
-    known = [(span.total_seconds(), weights) for span, weights in shares if span > dt.timedelta()]
-    total = sum(seconds for seconds, _ in known)
-    return {
-        variant.name: sum(seconds * weights.get(variant.name, 0.0) for seconds, weights in known) / total
-        if total
-        else 0.0
-        for variant in experiment.variants
-    }
 
 
 def store_ranges(warehouse: Warehouse, experiments: Experiments, changes: Sequence[Change]) -> None:

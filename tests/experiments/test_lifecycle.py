@@ -3,14 +3,13 @@
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from recsys_platform.common.errors import InputError, RecsysError
 from recsys_platform.common.strict_yaml import parse_yaml
 from recsys_platform.experiments.assignment import Experiment, Experiments
-from recsys_platform.experiments.changes import Change, changes_in, state_of, weights_by_day
+from recsys_platform.experiments.changes import Change, changes_in, state_of
 from recsys_platform.experiments.definitions import experiment_named, parse_experiments
 from recsys_platform.experiments.lifecycle import Edit, apply_edit, ramp, start, stop
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -228,33 +227,3 @@ def test_a_file_that_somebody_else_changed_meanwhile_is_left_alone(warehouse: Du
     with pytest.raises(InputError, match="was changed meanwhile"):
         apply(edit, file, warehouse)
     assert changes_in(warehouse) == []
-
-
-def change(action: str, at: str, before: dict[str, Any], after: dict[str, Any]) -> Change:
-    states = (state_of(of_weights(**each)) for each in (before, after))
-    return Change(at, dt.datetime.fromisoformat(at), "ann", "trial", action, "", *states)  # type: ignore[arg-type]
-
-
-def of_weights(status: str = "running", **weights: float) -> Experiment:
-    variants = {name: {"model": "production", "weight": weight} for name, weight in weights.items()}
-    return parse_experiments({"trial": {"variants": variants, "status": status}})[0]
-
-
-def test_the_weights_of_a_day_are_the_mean_over_the_time_with_visitors() -> None:
-    changes = [
-        change("started", "2026-11-02T12:00", {"status": "draft", "a": 10, "b": 2}, {"a": 10, "b": 2}),
-        change("ramped", "2026-11-04T18:00", {"a": 10, "b": 2}, {"a": 10, "b": 10}),
-        change("stopped", "2026-11-06T06:00", {"a": 10, "b": 10}, {"status": "stopped", "a": 10, "b": 10}),
-    ]
-    days = [dt.date(2026, 11, day) for day in range(1, 8)]
-    found = weights_by_day(of_weights("stopped", a=10, b=10), changes, days)
-    assert [found[day] for day in days] == [
-        {"a": 0, "b": 0},
-        {"a": 10, "b": 2},
-        {"a": 10, "b": 2},
-        {"a": 10, "b": 4},
-        {"a": 10, "b": 10},
-        {"a": 10, "b": 10},
-        {"a": 0, "b": 0},
-    ]
-    assert weights_by_day(of_weights(a=3, b=4), [], days[:1]) == {days[0]: {"a": 3, "b": 4}}

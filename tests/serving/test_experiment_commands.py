@@ -77,3 +77,13 @@ def test_what_cannot_be_done_leaves_file_and_audit_as_they_were(home: Path) -> N
         assert (code, expected in said) == (1, True), said
     assert said_by("experiments", "stop", "trial", home=home)[0] == 2  # without a reason
     assert path.read_text(encoding="utf-8") == before
+
+
+def test_the_list_tells_the_audience_as_a_condition_of_sql(tmp_path: Path) -> None:
+    path = tmp_path / "config" / "experiments.yaml"
+    path.parent.mkdir()
+    audience = "  audience: {languages: [de], readers: signed_in}\n"
+    path.write_text(FILE.format(model="challenger") + audience, encoding="utf-8")
+    code, said = said_by("experiments", "list", home=tmp_path)
+    assert code == 0
+    assert "trial is for readers of `marts.dim_users` where language in ('de') and user_id is not null." in said

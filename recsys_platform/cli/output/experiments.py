@@ -48,6 +48,12 @@ def print_experiments(out: Console, experiments: Experiments) -> None:
         surfaces = ", ".join(each.surfaces) or "all"
         table.add_row(each.name, each.status, variants, each.layer, surfaces, *_plan_cells(each))
     out.print(table)
+    for each in experiments:
+        if each.audience:
+            out.print(
+                escape(f"{each.name} is for readers of `marts.dim_users` where {each.audience.condition}."),
+                soft_wrap=True,
+            )
 
 
 def _plan_cells(experiment: Experiment) -> tuple[str, str, str]:
