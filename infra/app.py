@@ -12,7 +12,10 @@ from cdk_nag import AwsSolutionsChecks
 from infra.deployment import Deployment, Snowflake
 from infra.stacks.hub import Hub
 from infra.stacks.identity import Identity
+from infra.stacks.network import Network
+from infra.stacks.orchestration import Orchestration
 from infra.stacks.parameters import Parameters
+from infra.stacks.registry import Registry
 
 FLAGS = {
     "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,  # not by access control lists
@@ -43,7 +46,10 @@ def _typed(name: str, value: Any) -> Any:
 def build(app: App, deployment: Deployment) -> None:
     """Add all stacks of a deployment to an application; synthesis fails if a rule of AwsSolutions finds something unexplained."""
     identity = Identity(app, deployment)
-    Hub(app, deployment, identity.key)
+    hub = Hub(app, deployment, identity.key)
+    network = Network(app, deployment, identity.key)
+    Registry(app, deployment, network, identity.key)
+    Orchestration(app, deployment, network, identity, hub, identity.key)
     Parameters(app, deployment, identity)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 

@@ -134,8 +134,3 @@ class Containers:
             cloud_map_options=ecs.CloudMapOptions(name=name, cloud_map_namespace=names) if discovered else None,
         )
 
-
-def allow(network: Network, to: str, port: int, *sources: str) -> None:
-    """Let processes reach a port of another; groups are all of the network's stack."""
-    for source in sources:
-        network.processes[to].connections.allow_from(network.processes[source], ec2.Port.tcp(port), f"{source} to {to}")

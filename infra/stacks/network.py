@@ -10,9 +10,10 @@ from aws_cdk import aws_servicediscovery as servicediscovery
 from constructs import Construct
 
 from infra.deployment import Deployment
-from infra.names import FILES_PORT
-from infra.stacks.base import PlatformStack, accept
+from infra.names import CACHE_PORT, FILES_PORT, PORTS
+from infra.stacks.base import PlatformStack
 
+RANGE = "10.20.0.0/16"
 PRIVATE = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
 ISOLATED = ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_ISOLATED)
 SERVICES = {
@@ -26,6 +27,16 @@ SERVICES = {
     "key": ec2.InterfaceVpcEndpointAwsService.KMS,
 }
 """Services that processes use all day, so that it costs less to reach them inside the network."""
+
+PATHS = (
+    ("people", "dagster", PORTS["web-server"]),
+    ("dagster", "dagster", PORTS["code-server"]),
+    ("dagster", "mlflow", PORTS["mlflow"]),
+    ("gateway", "mlflow", PORTS["mlflow"]),
+    ("api", "gateway", PORTS["gateway"]),
+    ("gateway", "shared", CACHE_PORT),
+)
+"""Who may reach whom, and at which port; nothing else comes in anywhere."""
 
 
 class Network(PlatformStack):
@@ -47,10 +58,7 @@ class Network(PlatformStack):
         self.namespace = servicediscovery.PrivateDnsNamespace(
             self, "Internal", name=f"{self.names.base}.internal", vpc=self.vpc
         )
-        self.processes = {
-            name: ec2.SecurityGroup(self, name, vpc=self.vpc, description=f"recsys: {name}", allow_all_outbound=True)
-            for name in ("dagster", "mlflow", "gateway")
-        }
+        self.groups = self._groups()
         self.files, self.world = self._world()
 
     def _vpc(self) -> ec2.Vpc:
@@ -62,7 +70,7 @@ class Network(PlatformStack):
         vpc = ec2.Vpc(
             self,
             "Vpc",
-            ip_addresses=ec2.IpAddresses.cidr("10.20.0.0/16"),
+            ip_addresses=ec2.IpAddresses.cidr(RANGE),
             availability_zones=self.deployment.zones,
             nat_gateways=self.deployment.size.nat_gateways if self.deployment.is_production else 1,
             subnet_configuration=subnets,
@@ -73,10 +81,23 @@ class Network(PlatformStack):
             traffic_type=ec2.FlowLogTrafficType.REJECT,
         )
         vpc.add_gateway_endpoint("s3", service=ec2.GatewayVpcEndpointAwsService.S3)
+        inside = ec2.SecurityGroup(self, "Inside", vpc=vpc, description="recsys: to services of AWS")
+        inside.add_ingress_rule(ec2.Peer.ipv4(RANGE), ec2.Port.HTTPS, "from the whole network")
         for name, service in SERVICES.items():
-            endpoint = vpc.add_interface_endpoint(name, service=service)
-            accept(endpoint, {"CdkNagValidationFailure": "the rule cannot read the network's range, which is its own"})
+            vpc.add_interface_endpoint(name, service=service, security_groups=[inside], open=False)
         return vpc
+
+    def _groups(self) -> dict[str, ec2.SecurityGroup]:
+        """All security groups between processes, in one stack, so that a rule between two never joins two stacks in a cycle."""
+        made = {
+            name: ec2.SecurityGroup(self, name, vpc=self.vpc, description=f"recsys: {name}", allow_all_outbound=True)
+            for name in ("dagster", "mlflow", "gateway", "people", "api", "shared", "spark", "notebooks")
+        }
+        for network in self.deployment.company_networks:
+            made["people"].add_ingress_rule(ec2.Peer.ipv4(network), ec2.Port.HTTPS, "people of the company")
+        for source, target, port in PATHS:
+            made[target].add_ingress_rule(made[source], ec2.Port.tcp(port), f"{source} to {target}")
+        return made
 
     def _flow_role(self) -> iam.IRole:
         return self.role("network")
@@ -98,7 +119,7 @@ class Network(PlatformStack):
             removal_policy=RemovalPolicy.RETAIN if self.deployment.is_production else RemovalPolicy.DESTROY,
         )
         for name in ("dagster", "gateway"):
-            files.connections.allow_from(self.processes[name], ec2.Port.tcp(FILES_PORT))
+            files.connections.allow_from(self.groups[name], ec2.Port.tcp(FILES_PORT))
         owner = efs.PosixUser(uid="1000", gid="1000")
         world = files.add_access_point(
             "World",
