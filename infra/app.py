@@ -10,12 +10,14 @@ from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks
 
 from infra.deployment import Deployment, Snowflake
+from infra.stacks.edge import Edge
 from infra.stacks.hub import Hub
 from infra.stacks.identity import Identity
 from infra.stacks.network import Network
 from infra.stacks.orchestration import Orchestration
 from infra.stacks.parameters import Parameters
 from infra.stacks.registry import Registry
+from infra.stacks.serving import Serving
 
 FLAGS = {
     "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,  # not by access control lists
@@ -50,6 +52,8 @@ def build(app: App, deployment: Deployment) -> None:
     network = Network(app, deployment, identity.key)
     Registry(app, deployment, network, identity.key)
     Orchestration(app, deployment, network, identity, hub, identity.key)
+    serving = Serving(app, deployment, network, identity, hub, identity.key)
+    Edge(app, deployment, serving, identity, identity.key)
     Parameters(app, deployment, identity)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 
