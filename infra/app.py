@@ -10,14 +10,19 @@ from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks
 
 from infra.deployment import Deployment, Snowflake
+from infra.stacks.catalogue import Catalogue
 from infra.stacks.edge import Edge
+from infra.stacks.elastic import Elastic
 from infra.stacks.hub import Hub
 from infra.stacks.identity import Identity
+from infra.stacks.images import Images
 from infra.stacks.network import Network
+from infra.stacks.notebooks import Notebooks
 from infra.stacks.orchestration import Orchestration
 from infra.stacks.parameters import Parameters
 from infra.stacks.registry import Registry
 from infra.stacks.serving import Serving
+from infra.stacks.warehouse import Warehouse
 
 FLAGS = {
     "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,  # not by access control lists
@@ -54,6 +59,11 @@ def build(app: App, deployment: Deployment) -> None:
     Orchestration(app, deployment, network, identity, hub, identity.key)
     serving = Serving(app, deployment, network, identity, hub, identity.key)
     Edge(app, deployment, serving, identity, identity.key)
+    Images(app, deployment, identity.key)
+    Catalogue(app, deployment, hub, network, identity.key)
+    Warehouse(app, deployment, hub, identity.key)
+    Elastic(app, deployment, network, identity.key)
+    Notebooks(app, deployment, network, identity.key)
     Parameters(app, deployment, identity)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 

@@ -294,6 +294,14 @@ def _query(of: _Grants) -> tuple[Statement, ...]:
     )
 
 
+def snowflake_statements(deployment: Deployment) -> tuple[Statement, ...]:
+    """What Snowflake's storage integration may do: read the hub, since the platform itself writes what is loaded."""
+    of = _Grants(Names(deployment))
+    location = Statement(("s3:GetBucketLocation",), (of.names.bucket_arn("hub"),))
+    versions = Statement(("s3:GetObject", "s3:GetObjectVersion"), (f"{of.names.bucket_arn('hub')}/hub/*",), why=OBJECTS)
+    return location, of.list_bucket("hub"), versions, of.decrypt
+
+
 def documents(deployment: Deployment) -> dict[str, dict[str, Any]]:
     """The policy of each process as IAM reads it."""
     return {
