@@ -16,6 +16,7 @@ from infra.stacks.elastic import Elastic
 from infra.stacks.hub import Hub
 from infra.stacks.identity import Identity
 from infra.stacks.images import Images
+from infra.stacks.models import Models
 from infra.stacks.network import Network
 from infra.stacks.notebooks import Notebooks
 from infra.stacks.orchestration import Orchestration
@@ -23,6 +24,7 @@ from infra.stacks.parameters import Parameters
 from infra.stacks.registry import Registry
 from infra.stacks.serving import Serving
 from infra.stacks.warehouse import Warehouse
+from infra.stacks.watching import Watching
 
 FLAGS = {
     "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,  # not by access control lists
@@ -64,6 +66,8 @@ def build(app: App, deployment: Deployment) -> None:
     Warehouse(app, deployment, hub, identity.key)
     Elastic(app, deployment, network, identity.key)
     Notebooks(app, deployment, network, identity.key)
+    Models(app, deployment, identity.key)
+    Watching(app, deployment, hub, identity.key)
     Parameters(app, deployment, identity)
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 

@@ -261,15 +261,22 @@ def _crawl(of: _Grants) -> tuple[Statement, ...]:
     names = of.names
     return (
         of.glue(
-            "GetDatabase", "GetTable", "GetTables", "CreateTable", "UpdateTable", "GetPartitions", "BatchGetPartition",
-            "BatchCreatePartition", databases=(names.discovered_database,),
+            "GetDatabase",
+            "GetTable",
+            "GetTables",
+            "CreateTable",
+            "UpdateTable",
+            "GetPartitions",
+            "BatchGetPartition",
+            "BatchCreatePartition",
+            databases=(names.discovered_database,),
         ),
         Statement(
             ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:AssociateKmsKey"),
             (names.arn("logs", "log-group:/aws-glue/crawlers*"),),
             why="Glue names the group by the crawler's role and security configuration",
         ),
-    )  # fmt: skip
+    )
 
 
 def _spark(of: _Grants) -> tuple[Statement, ...]:

@@ -74,7 +74,11 @@ class Containers:
         return task
 
     def _add_container(self, task: ecs.FargateTaskDefinition, process: Process) -> ecs.ContainerDefinition:
-        health = ecs.HealthCheck(command=["CMD", *process.health], start_period=Duration.minutes(2)) if process.health else None
+        health = (
+            ecs.HealthCheck(command=["CMD", *process.health], start_period=Duration.minutes(2))
+            if process.health
+            else None
+        )
         return task.add_container(
             process.container or process.name,
             image=self.image(process.image),
@@ -85,7 +89,9 @@ class Containers:
             health_check=health,
             stop_timeout=Duration.seconds(120),
             port_mappings=[ecs.PortMapping(container_port=PORTS[process.name])] if process.name in PORTS else None,
-            logging=ecs.LogDrivers.aws_logs(stream_prefix=process.name, log_group=self.stack.log_group(process.name, self.key)),
+            logging=ecs.LogDrivers.aws_logs(
+                stream_prefix=process.name, log_group=self.stack.log_group(process.name, self.key)
+            ),
         )
 
     def _world(self) -> ecs.Volume:
@@ -134,3 +140,7 @@ class Containers:
             cloud_map_options=ecs.CloudMapOptions(name=name, cloud_map_namespace=names) if discovered else None,
         )
 
+
+def answers_at(place: str) -> list[str]:
+    """The command of a health check: the process answers at a port and path of its own."""
+    return ["python", "-c", f"import urllib.request as r; r.urlopen('http://127.0.0.1:{place}', timeout=2)"]

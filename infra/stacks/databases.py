@@ -11,17 +11,14 @@ from infra.stacks.base import PlatformStack, accept
 from infra.stacks.network import ISOLATED, Network
 
 POSTGRES = rds.PostgresEngineVersion.VER_17
-NOT_ROTATED = (
-    "processes read it when they start, so a password that changed by itself would stop them; it is rotated with a deployment"
-)
+NOT_ROTATED = "processes read it when they start, so a password that changed by itself would stop them; it is rotated with a deployment"
 
 
-def postgres(
-    stack: PlatformStack, network: Network, key: kms.IKey, name: str, instance: str
-) -> rds.DatabaseInstance:
+def postgres(stack: PlatformStack, network: Network, key: kms.IKey, name: str, instance: str) -> rds.DatabaseInstance:
     """An encrypted database that speaks TLS alone; in production it has a copy in another zone and two weeks of backups."""
     engine = rds.DatabaseInstanceEngine.postgres(version=POSTGRES)
     is_production = stack.deployment.is_production
+    group = _log_group(stack, key, name)
     database = rds.DatabaseInstance(
         stack,
         f"{name}-database",
@@ -36,7 +33,9 @@ def postgres(
         credentials=rds.Credentials.from_generated_secret(
             name, secret_name=stack.names.secret(f"{name}-database"), encryption_key=key
         ),
-        parameter_group=rds.ParameterGroup(stack, f"{name}-parameters", engine=engine, parameters={"rds.force_ssl": "1"}),
+        parameter_group=rds.ParameterGroup(
+            stack, f"{name}-parameters", engine=engine, parameters={"rds.force_ssl": "1"}
+        ),
         storage_type=rds.StorageType.GP3,
         allocated_storage=stack.deployment.size.database_gib,
         max_allocated_storage=4 * stack.deployment.size.database_gib,
@@ -51,9 +50,9 @@ def postgres(
         iam_authentication=False,
         publicly_accessible=False,
         cloudwatch_logs_exports=["postgresql"],
-        cloudwatch_logs_retention=None,
         removal_policy=stack.removal,
     )
+    database.node.add_dependency(group)
     if database.secret:
         accept(database, {"AwsSolutions-SMG4": NOT_ROTATED})
     if not is_production:
@@ -67,7 +66,7 @@ def postgres(
     return database
 
 
-def log_group_of(stack: PlatformStack, key: kms.IKey, name: str) -> logs.LogGroup:
+def _log_group(stack: PlatformStack, key: kms.IKey, name: str) -> logs.LogGroup:
     """The log group that RDS writes to, made first so that it is encrypted and ends."""
     return logs.LogGroup(
         stack,

@@ -1,6 +1,5 @@
 """What the world sees of the API: its name, tiers with their limits, who is let through, and a firewall."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy
@@ -21,7 +20,11 @@ from infra.stacks.identity import Identity
 from infra.stacks.orchestration import zone_of
 from infra.stacks.serving import Serving
 
-RULES = ("AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet", "AWSManagedRulesAmazonIpReputationList")
+RULES = (
+    "AWSManagedRulesCommonRuleSet",
+    "AWSManagedRulesKnownBadInputsRuleSet",
+    "AWSManagedRulesAmazonIpReputationList",
+)
 REQUESTS_OF_AN_ADDRESS = 30_000
 """In five minutes; apps of a company may share one address."""
 STAGE = "live"
@@ -30,12 +33,17 @@ _API_REASONS = {
     f"AwsSolutions-IAM4[{_LOG_POLICY}]": "API Gateway's own role for its logs, one an account",
     "AwsSolutions-APIG2": "parameters are validated here; bodies by the gateway, whose problem details say what is wrong",
 }
+_OPEN = "the API's document and its portal are for everybody and hold no data; the firewall limits them"
+_OPEN_REASONS = {"AwsSolutions-APIG4": _OPEN, "AwsSolutions-COG4": _OPEN}
+_KEY_REASONS = {"AwsSolutions-COG4": "a function lets keys and readers' tokens through; the gateway checks both"}
 
 
 class Edge(PlatformStack):
     """API Gateway before the gateways. A REST API: HTTP APIs have neither usage plans nor a cache nor a firewall."""
 
-    def __init__(self, scope: Construct, deployment: Deployment, serving: Serving, identity: Identity, key: kms.IKey) -> None:
+    def __init__(
+        self, scope: Construct, deployment: Deployment, serving: Serving, identity: Identity, key: kms.IKey
+    ) -> None:
         """`serving`: where requests go. `identity`: the issuer of readers' tokens. `key`: encrypts logs."""
         super().__init__(scope, "edge", deployment)
         self.serving, self.own_key = serving, self.imported(key)
@@ -107,7 +115,9 @@ class Edge(PlatformStack):
             ),
         )
         accept(api, _API_REASONS)
-        self.validator = api.add_request_validator("Validator", validate_request_parameters=True, validate_request_body=False)
+        self.validator = api.add_request_validator(
+            "Validator", validate_request_parameters=True, validate_request_body=False
+        )
         return api
 
     def _add(self, method: str, path: str, *, is_open: bool) -> None:
@@ -120,7 +130,9 @@ class Edge(PlatformStack):
                 connection_type=apigateway.ConnectionType.VPC_LINK,
                 vpc_link=self.link,
                 timeout=Duration.seconds(5),
-                request_parameters={f"integration.request.path.{each}": f"method.request.path.{each}" for each in names},
+                request_parameters={
+                    f"integration.request.path.{each}": f"method.request.path.{each}" for each in names
+                },
             ),
         )
         resource = self.api.root.resource_for_path(path)
@@ -133,7 +145,12 @@ class Edge(PlatformStack):
             authorizer=None if is_open else self.authorizer,
             authorization_type=apigateway.AuthorizationType.NONE if is_open else apigateway.AuthorizationType.CUSTOM,
         )
-        accept(added, _open_reasons() if is_open else {"AwsSolutions-COG4": "a function lets keys and readers' tokens through; the gateway checks both"})
+        accept(
+            added,
+            _open_reasons()
+            if is_open
+            else {"AwsSolutions-COG4": "a function lets keys and readers' tokens through; the gateway checks both"},
+        )
 
     def _plan(self, tier: str) -> None:
         """A tier: API Gateway stops what the gateway would refuse, and counts the month."""
@@ -203,11 +220,6 @@ def _cached() -> apigateway.MethodDeploymentOptions:
         throttling_rate_limit=50,
         throttling_burst_limit=100,
     )
-
-
-def _open_reasons() -> Mapping[str, str]:
-    reason = "the API's document and its portal are for everybody and hold no data; the firewall limits them"
-    return {"AwsSolutions-APIG4": reason, "AwsSolutions-COG4": reason}
 
 
 def _visible(name: str) -> wafv2.CfnWebACL.VisibilityConfigProperty:

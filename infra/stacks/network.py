@@ -77,7 +77,9 @@ class Network(PlatformStack):
         )
         vpc.add_flow_log(
             "Flows",
-            destination=ec2.FlowLogDestination.to_cloud_watch_logs(self.log_group("network", self.key), self._flow_role()),
+            destination=ec2.FlowLogDestination.to_cloud_watch_logs(
+                self.log_group("network", self.key), self._flow_role()
+            ),
             traffic_type=ec2.FlowLogTrafficType.REJECT,
         )
         vpc.add_gateway_endpoint("s3", service=ec2.GatewayVpcEndpointAwsService.S3)

@@ -78,7 +78,17 @@ class Orchestration(PlatformStack):
         at = [each.format(host=host) for each in _GRPC]
         port = str(PORTS["code-server"])
         return {
-            "code-server": ["dagster", "code-server", "start", "-h", "0.0.0.0", "-p", port, "-m", "recsys_platform.definitions"],  # noqa: S104
+            "code-server": [
+                "dagster",
+                "code-server",
+                "start",
+                "-h",
+                "0.0.0.0",
+                "-p",
+                port,
+                "-m",
+                "recsys_platform.definitions",
+            ],  # noqa: S104
             "web-server": ["dagster-webserver", "-h", "0.0.0.0", "-p", str(PORTS["web-server"]), *at],  # noqa: S104
             "daemon": ["dagster-daemon", "run", *at],
         }[name]
@@ -105,7 +115,11 @@ class Orchestration(PlatformStack):
             "DAGSTER_LOGS_BUCKET": self.names.bucket("logs"),
             "DAGSTER_RUN_TASK_DEFINITION": self.names.of("run"),
             "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true",
-            **({"RECSYS_PARAMETERS": self.names.parameters, "RECSYS_SECRET": self.names.secret("platform")} if reads_settings else {}),
+            **(
+                {"RECSYS_PARAMETERS": self.names.parameters, "RECSYS_SECRET": self.names.secret("platform")}
+                if reads_settings
+                else {}
+            ),
             **({"RECSYS_HOME": WORLD} if reads_settings else {}),
         }
 

@@ -8,7 +8,7 @@ from constructs import Construct
 from infra.deployment import Deployment
 from infra.names import DATABASE_PORT, PORTS
 from infra.stacks.base import PlatformStack
-from infra.stacks.containers import Containers, Process
+from infra.stacks.containers import Containers, Process, answers_at
 from infra.stacks.databases import postgres
 from infra.stacks.network import Network
 
@@ -33,20 +33,29 @@ class Registry(PlatformStack):
         secret = self.database.secret
         assert secret, "made with the database"  # noqa: S101
         port = str(PORTS["mlflow"])
-        artifacts = f"s3://{self.names.bucket('models')}/mlflow"
+        stores = [
+            "--backend-store-uri",
+            "postgresql://",
+            "--artifacts-destination",
+            f"s3://{self.names.bucket('models')}/mlflow",
+        ]
         return Process(
             "mlflow",
             image="mlflow",
             cpu=1024,
             memory=4096,
             entry_point=["mlflow", "server"],
-            command=["--host", "0.0.0.0", "--port", port, "--backend-store-uri", "postgresql://", "--artifacts-destination", artifacts],  # noqa: S104
+            command=["--host", "0.0.0.0", "--port", port, *stores],  # noqa: S104
             environment={"PGHOST": where, "PGPORT": str(DATABASE_PORT), "PGDATABASE": "mlflow", "PGSSLMODE": "require"},
             secrets={
                 "PGUSER": ecs.Secret.from_secrets_manager(secret, "username"),
                 "PGPASSWORD": ecs.Secret.from_secrets_manager(secret, "password"),
             },
-            health=["python", "-c", f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/health', timeout=2)"],
+            health=[
+                "python",
+                "-c",
+                f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/health', timeout=2)",
+            ],
         )
 
 

@@ -16,7 +16,7 @@ from infra.alarms import DIMENSIONS, GATEWAY
 from infra.deployment import Deployment
 from infra.names import CACHE_PORT, PORTS
 from infra.stacks.base import PlatformStack, accept
-from infra.stacks.containers import NO_SECRETS, WORLD, Containers, Process
+from infra.stacks.containers import NO_SECRETS, WORLD, Containers, Process, answers_at
 from infra.stacks.hub import Hub
 from infra.stacks.identity import Identity
 from infra.stacks.network import ISOLATED, PRIVATE, Network
@@ -81,7 +81,12 @@ class Serving(PlatformStack):
             snapshot_retention_limit=1 if is_production else 0,
             auto_minor_version_upgrade=True,
         )
-        accept(shared, {"AwsSolutions-AEC6": "users with a password and rights of their own (RBAC) stand in for one password of all"})
+        accept(
+            shared,
+            {
+                "AwsSolutions-AEC6": "users with a password and rights of their own (RBAC) stand in for one password of all"
+            },
+        )
         return shared
 
     def _users(self) -> elasticache.CfnUserGroup:
@@ -96,7 +101,9 @@ class Serving(PlatformStack):
         )
         accept(
             self.password,
-            {"AwsSolutions-SMG4": "gateways read it when they start; it is rotated with a deployment, as deployment.md says"},
+            {
+                "AwsSolutions-SMG4": "gateways read it when they start; it is rotated with a deployment, as deployment.md says"
+            },
         )
         gateway = elasticache.CfnUser(
             self,
@@ -104,7 +111,7 @@ class Serving(PlatformStack):
             engine="valkey",
             user_id=self.names.of(CACHE_USER),
             user_name=CACHE_USER,
-            access_string="on ~recsys:* ~limits:* +@all -@admin -@dangerous +info",
+            access_string="on ~recsys:* ~throttled:* +@all -@admin -@dangerous +info",
             passwords=[self.password.secret_value.unsafe_unwrap()],
         )
         default = elasticache.CfnUser(
@@ -147,7 +154,7 @@ class Serving(PlatformStack):
             cpu=size.gateway_cpu,
             memory=size.gateway_memory,
             environment=self._environment(),
-            health=["python", "-c", f"import urllib.request as r; r.urlopen('http://127.0.0.1:{PORTS['gateway']}/healthz', timeout=2)"],
+            health=answers_at(f"{PORTS['gateway']}/healthz"),
         )
         task = containers.task(process, with_world=True)
         self._add_collector(task)
@@ -178,8 +185,12 @@ class Serving(PlatformStack):
             essential=False,
             cpu=64,
             memory_limit_mib=256,
-            environment={"AOT_CONFIG_CONTENT": json.dumps(collector_config(self.names.base, self.names.log_group("metrics")))},
-            logging=ecs.LogDrivers.aws_logs(stream_prefix="collector", log_group=self.log_group("collector", self.own_key)),
+            environment={
+                "AOT_CONFIG_CONTENT": json.dumps(collector_config(self.names.base, self.names.log_group("metrics")))
+            },
+            logging=ecs.LogDrivers.aws_logs(
+                stream_prefix="collector", log_group=self.log_group("collector", self.own_key)
+            ),
         )
         self.log_group("metrics", self.own_key)
         accept(task, NO_SECRETS)
@@ -208,7 +219,11 @@ class Serving(PlatformStack):
             validation=acm.CertificateValidation.from_dns(zone_of(self)),
         )
         listener = balancer.add_listener(
-            "Tls", port=443, protocol=elb.Protocol.TLS, certificates=[self.certificate], ssl_policy=elb.SslPolicy.RECOMMENDED_TLS
+            "Tls",
+            port=443,
+            protocol=elb.Protocol.TLS,
+            certificates=[self.certificate],
+            ssl_policy=elb.SslPolicy.RECOMMENDED_TLS,
         )
         listener.add_targets(
             "Gateways",
