@@ -59,6 +59,8 @@ class PlatformStack(Stack):
 def accept(construct: IConstruct, reasons: Mapping[str, str]) -> None:
     """Accept findings of a construct and what is in it, each with its reason."""
     for finding, reason in reasons.items():
+        if not reason:
+            raise ValueError(f"{finding} of {construct.node.path} is accepted without a reason: give one.")
         Validations.of(construct).acknowledge(Acknowledgment(id=finding, reason=reason))
 
 

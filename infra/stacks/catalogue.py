@@ -51,7 +51,7 @@ class Catalogue(PlatformStack):
             ),
         )
         where = f"s3://{self.names.bucket('hub')}/{ROOT}curated/"
-        crawler = glue.CfnCrawler(
+        glue.CfnCrawler(
             self,
             "Crawler",
             name=self.names.of("hub"),
@@ -65,7 +65,6 @@ class Catalogue(PlatformStack):
                 update_behavior="LOG", delete_behavior="LOG"
             ),
         )
-        crawler.add_resource_dependency(settings)
 
     def _workgroup(self) -> None:
         of = athena.CfnWorkGroup

@@ -10,8 +10,10 @@ from infra.names import DATABASE_PORT
 from infra.stacks.base import PlatformStack, accept
 from infra.stacks.network import ISOLATED, Network
 
-POSTGRES = rds.PostgresEngineVersion.VER_17
-NOT_ROTATED = "processes read it when they start, so a password that changed by itself would stop them; it is rotated with a deployment"
+POSTGRES = rds.PostgresEngineVersion.VER_17_9
+NOT_ROTATED = (
+    "processes read it when they start, and a password that changed would stop them: it is rotated with a deployment"
+)
 
 
 def postgres(stack: PlatformStack, network: Network, key: kms.IKey, name: str, instance: str) -> rds.DatabaseInstance:

@@ -76,20 +76,10 @@ class Orchestration(PlatformStack):
     def _command(self, name: str) -> list[str]:
         host = self.names.internal_host("code-server")
         at = [each.format(host=host) for each in _GRPC]
-        port = str(PORTS["code-server"])
+        everywhere = ["-h", "0.0.0.0", "-p", str(PORTS.get(name))]  # noqa: S104  # a container's own network
         return {
-            "code-server": [
-                "dagster",
-                "code-server",
-                "start",
-                "-h",
-                "0.0.0.0",
-                "-p",
-                port,
-                "-m",
-                "recsys_platform.definitions",
-            ],  # noqa: S104
-            "web-server": ["dagster-webserver", "-h", "0.0.0.0", "-p", str(PORTS["web-server"]), *at],  # noqa: S104
+            "code-server": ["dagster", "code-server", "start", *everywhere, "-m", "recsys_platform.definitions"],
+            "web-server": ["dagster-webserver", *everywhere, *at],
             "daemon": ["dagster-daemon", "run", *at],
         }[name]
 

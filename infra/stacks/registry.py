@@ -51,11 +51,7 @@ class Registry(PlatformStack):
                 "PGUSER": ecs.Secret.from_secrets_manager(secret, "username"),
                 "PGPASSWORD": ecs.Secret.from_secrets_manager(secret, "password"),
             },
-            health=[
-                "python",
-                "-c",
-                f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/health', timeout=2)",
-            ],
+            health=answers_at(f"{port}/health"),
         )
 
 

@@ -1,9 +1,11 @@
 """Logs, traces and metrics of a gateway: what operators see of a request, and that nothing in it tells of a person."""
 
+import datetime as dt
 import io
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -261,6 +263,24 @@ def test_opentelemetrys_own_variable_switches_traces_on(collector: Collector) ->
     found = tracing_of(load_settings(os.environ))
     assert isinstance(found, OpenTelemetry)
     found.stop()
+
+
+def test_metrics_tell_the_age_of_the_snapshot_and_of_the_model_in_production(
+    serving_world: ServingWorld, run_gateway: Start
+) -> None:
+    served = run_gateway(serving_world).gateway.follower.served
+    assert served.snapshot is not None
+    trained = served.models["production"].trained_at
+    day_after = max(served.snapshot.written_at, trained) + dt.timedelta(days=1)
+    assert served.ages(day_after) == {
+        "snapshot": (day_after - served.snapshot.written_at).total_seconds(),
+        "model": (day_after - trained).total_seconds(),
+    }
+    metrics = run_gateway(serving_world).client.get("/metrics").text
+    for what in ("snapshot", "model"):
+        age = re.search(rf'recsys_served_age_seconds{{what="{what}"}} (\S+)', metrics)
+        assert age is not None
+        assert float(age[1]) >= 0
 
 
 def test_metrics_have_a_second_port_and_a_port_in_use_is_named(serving_world: ServingWorld, run_gateway: Start) -> None:
