@@ -194,7 +194,7 @@ def test_every_role_that_is_named_exists(templates: Templates) -> None:
     text = json.dumps(templates.stacks)
     roots = {templates.names.role_arn(name): name for name in roles(templates.deployment)}
     start = templates.names.role_arn("")
-    used = {start + rest.split('"')[0] for rest in text.split(start)[1:]}
+    used = {start + rest.replace("'", '"').split('"')[0] for rest in text.split(start)[1:]}
     assert used <= set(roots)
 
 
