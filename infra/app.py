@@ -47,7 +47,7 @@ def deployment_of(app: App) -> Deployment:
 def _typed(name: str, value: Any) -> Any:
     if name == "snowflake":
         return Snowflake(**value)
-    if name == "company_networks":
+    if name in ("company_networks", "web_origins"):
         return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
     return int(value) if name.endswith("_days") else value
 

@@ -38,6 +38,7 @@ def parameters(deployment: Deployment) -> dict[str, str]:
         "event_stream": f"kinesis://{names.of('events')}",
         "routing_parameters": names.routing,
         "log_format": "json",
+        **({"api_origins": " ".join(deployment.web_origins)} if deployment.web_origins else {}),
         **_model_hosts(deployment, names),
     }
 

@@ -33,7 +33,7 @@ _API_REASONS = {
     f"AwsSolutions-IAM4[{_LOG_POLICY}]": "API Gateway's own role for its logs, one an account",
     "AwsSolutions-APIG2": "parameters are validated here; bodies by the gateway, whose problem details say what is wrong",
 }
-_OPEN = "the API's document and its portal are for everybody and hold no data; the firewall limits them"
+_OPEN = "the API's document, its portal and what browsers ask beforehand hold no data; the firewall limits them"
 _OPEN_REASONS = {"AwsSolutions-APIG4": _OPEN, "AwsSolutions-COG4": _OPEN}
 _KEY_REASONS = {"AwsSolutions-COG4": "a function lets keys and readers' tokens through; the gateway checks both"}
 
@@ -54,6 +54,10 @@ class Edge(PlatformStack):
             self._add(method, path, is_open=False)
         for method, path in OPEN:
             self._add(method, path, is_open=True)
+        for path in {path: None for _, path in ENDPOINTS if deployment.web_origins}:
+            self._add(
+                "OPTIONS", path, is_open=True
+            )  # a browser asks without credentials; the gateway answers for the origins
         for tier in API_LIMITS:
             self._plan(tier)
         self._firewall()

@@ -17,7 +17,10 @@ from infra.deployment import SIZE_NAMES, Deployment
 from infra.names import Names
 
 FOLDER = Path(__file__).parents[1] / "cdk.out"
-DEPLOYMENTS = (*(Deployment("prod", size) for size in SIZE_NAMES), Deployment("dev", "small"))
+DEPLOYMENTS = (
+    *(Deployment("prod", size) for size in SIZE_NAMES),
+    Deployment("dev", "small", web_origins=("https://app.example.com",)),
+)
 Resource = Mapping[str, Any]
 
 
