@@ -123,6 +123,8 @@ class Deployment:
     image_tag: str = "0.2.0"
     company_networks: tuple[str, ...] = ("203.0.113.0/24",)
     """Networks from which people reach Dagster's UI, before they sign in."""
+    saml_metadata: str | None = None
+    """URL of the metadata of the company's own sign-in."""
     web_origins: tuple[str, ...] = ()
     """Origins of web pages that may call the API (CORS)."""
     repository: str = "owner/recsys_platform"

@@ -156,8 +156,6 @@ def _dagster_roles(of: _Grants) -> dict[str, Role]:
 def _run(of: _Grants) -> tuple[Statement, ...]:
     return (
         of.objects("logs", "Put", below="compute_logs/*"),
-        of.list_bucket("models"),
-        of.objects("models", "Get", "Put", below="mlflow/*"),
         of.publish("alerts"),
     )
 
@@ -191,7 +189,6 @@ def _serving_roles(of: _Grants) -> dict[str, Role]:
         (names.arn("logs", f"log-group:{names.log_group('metrics')}:*"),),
         why=STREAMS,
     )
-    artifacts = (of.list_bucket("models"), of.objects("models", "Get", below="mlflow/*"))
     host = (
         of.list_bucket("models"),
         of.objects("models", "Get", below="sagemaker/*"),
@@ -213,11 +210,11 @@ def _serving_roles(of: _Grants) -> dict[str, Role]:
             why=NO_RESOURCES,
         ),
     )
-    gateway = (*of.settings("gateway"), routing, stream, invoke, metrics, *artifacts, of.key, of.world)
+    gateway = (*of.settings("gateway"), routing, stream, invoke, metrics, of.key, of.world)
     return {
         "gateway": Role(ECS, gateway),
         "model-host": Role(SAGEMAKER, host),
-        "authoriser": Role("lambda.amazonaws.com", (of.write_logs("authoriser"),)),
+        "authoriser": Role("lambda.amazonaws.com", (of.write_logs("authoriser"), of.decrypt)),
     }
 
 
@@ -284,8 +281,6 @@ def _spark(of: _Grants) -> tuple[Statement, ...]:
         of.list_bucket("hub"),
         of.objects("hub", "Get", below="hub/curated/*"),
         of.objects("hub", "Get", "Put", "Delete", below="hub/spark/*"),
-        of.list_bucket("models"),
-        of.objects("models", "Get", below="mlflow/*"),
         of.objects("logs", "Put", below="spark/*"),
     )
 

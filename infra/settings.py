@@ -37,6 +37,7 @@ def parameters(deployment: Deployment) -> dict[str, str]:
         "api_limits": limits_text(API_LIMITS),
         "event_stream": f"kinesis://{names.of('events')}",
         "routing_parameters": names.routing,
+        "oidc_roles_claim": "cognito:groups",
         "log_format": "json",
         **({"api_origins": " ".join(deployment.web_origins)} if deployment.web_origins else {}),
         **_model_hosts(deployment, names),

@@ -64,7 +64,6 @@ class Edge(PlatformStack):
         self._name()
 
     def _authorizer(self, identity: Identity) -> apigateway.RequestAuthorizer:
-        issuer = f"https://cognito-idp.{self.region}.amazonaws.com/{identity.pool.user_pool_id}"
         function = lambda_.Function(
             self,
             "Authoriser",
@@ -77,7 +76,7 @@ class Edge(PlatformStack):
             timeout=Duration.seconds(3),
             role=self.role("authoriser"),
             log_group=self.log_group("authoriser", self.own_key),
-            environment={"ISSUER": issuer},
+            environment={"ISSUER": identity.issuer},
             environment_encryption=self.own_key,
         )
         return apigateway.RequestAuthorizer(

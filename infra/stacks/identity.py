@@ -15,6 +15,7 @@ from infra.stacks.base import PlatformStack, accept, accept_wildcards, statement
 
 SERVICES = ("logs", "sns", "sqs", "s3", "cloudwatch", "events", "cloudtrail", "budgets", "costalerts", "delivery.logs")
 """Services that encrypt with the key on behalf of this account."""
+SAY_NOT_FOR_WHOM = ("lambda.amazonaws.com", "redshift.amazonaws.com")
 PLACEHOLDER = "put the key in PEM form here"
 
 
@@ -26,7 +27,8 @@ class Identity(PlatformStack):
         super().__init__(scope, "identity", deployment)
         self.key = self._key()
         self.roles = {name: self._role(name, role) for name, role in roles(deployment).items()}
-        self.pool = self._user_pool()
+        self.pool = self._people()
+        self.readers = self._readers()
         self.pool_domain = self.pool.add_domain(
             "Domain",
             cognito_domain=cognito.CognitoDomainOptions(domain_prefix=f"{self.names.base}-{deployment.account}"),
@@ -68,12 +70,13 @@ class Identity(PlatformStack):
         return made
 
     def _principal(self, service: str) -> iam.IPrincipal:
-        """The service, for this account's resources alone: it must not be talked into acting for another's."""
-        if service == "lambda.amazonaws.com":
+        """The service, for this account's resources alone where it says for whom it acts: it must not be talked into another's."""
+        if service in SAY_NOT_FOR_WHOM:
             return iam.ServicePrincipal(service)
         return iam.ServicePrincipal(service, conditions={"StringEquals": {"aws:SourceAccount": self.account}})
 
-    def _user_pool(self) -> cognito.UserPool:
+    def _people(self) -> cognito.UserPool:
+        """People of the company, with a second factor: made by an administrator or known to the company's own sign-in."""
         pool = cognito.UserPool(
             self,
             "People",
@@ -90,8 +93,42 @@ class Identity(PlatformStack):
             deletion_protection=self.deployment.is_production,
             removal_policy=self.removal,
         )
-        for group in ("analyst", "admin"):
-            cognito.CfnUserPoolGroup(self, f"{group}-group", user_pool_id=pool.user_pool_id, group_name=group)
+        if self.deployment.saml_metadata:
+            email = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress"
+            company = cognito.UserPoolIdentityProviderSaml(
+                self,
+                "Company",
+                name="company",
+                user_pool=pool,
+                metadata=cognito.UserPoolIdentityProviderSamlMetadata.url(self.deployment.saml_metadata),
+                attribute_mapping=cognito.AttributeMapping(email=cognito.ProviderAttribute.other(email)),
+            )
+            pool.register_identity_provider(company)
+        return pool
+
+    def _readers(self) -> cognito.UserPool:
+        """Readers of apps; a token opens the API by the group `reader`, which `oidc_roles_claim` names."""
+        pool = cognito.UserPool(
+            self,
+            "Readers",
+            user_pool_name=self.names.of("readers"),
+            self_sign_up_enabled=True,
+            sign_in_aliases=cognito.SignInAliases(email=True),
+            auto_verify=cognito.AutoVerifiedAttrs(email=True),
+            mfa=cognito.Mfa.OPTIONAL,
+            mfa_second_factor=cognito.MfaSecondFactor(sms=False, otp=True),
+            password_policy=cognito.PasswordPolicy(
+                min_length=12, require_digits=True, require_lowercase=True, require_uppercase=True, require_symbols=True
+            ),
+            feature_plan=cognito.FeaturePlan.PLUS,
+            standard_threat_protection_mode=cognito.StandardThreatProtectionMode.FULL_FUNCTION,
+            deletion_protection=self.deployment.is_production,
+            removal_policy=self.removal,
+        )
+        cognito.CfnUserPoolGroup(self, "ReaderGroup", user_pool_id=pool.user_pool_id, group_name="reader")
+        accept(
+            pool, {"AwsSolutions-COG2": "readers may add a second factor; to ask for one would keep them from reading"}
+        )
         return pool
 
     def _ui_client(self) -> cognito.UserPoolClient:
@@ -109,8 +146,8 @@ class Identity(PlatformStack):
         )
 
     def _app_client(self) -> cognito.UserPoolClient:
-        """What readers' apps sign in with; their tokens go to the API."""
-        return self.pool.add_client(
+        """What readers' apps sign in with; their ID tokens, which name the app in `aud`, go to the API."""
+        return self.readers.add_client(
             "Apps",
             prevent_user_existence_errors=True,
             access_token_validity=Duration.hours(1),
@@ -120,6 +157,11 @@ class Identity(PlatformStack):
                 callback_urls=[f"https://{self.deployment.domain}/signed-in"],
             ),
         )
+
+    @property
+    def issuer(self) -> str:
+        """The issuer of readers' tokens."""
+        return f"https://cognito-idp.{self.region}.amazonaws.com/{self.readers.user_pool_id}"
 
     def _platform_secret(self) -> secretsmanager.Secret:
         """The salt is made here, once; the key of Snowflake's user is put in by a person."""

@@ -28,6 +28,6 @@ class Parameters(PlatformStack):
 
 
 def _known_on_deployment(identity: Identity) -> Mapping[str, str]:
-    issuer = f"https://cognito-idp.{identity.region}.amazonaws.com/{identity.pool.user_pool_id}"
+    issuer = identity.issuer
     values = (identity.key.key_arn, issuer, identity.app_client.user_pool_client_id, f"{issuer}/.well-known/jwks.json")
     return dict(zip(KNOWN_ON_DEPLOYMENT, values, strict=True))

@@ -19,7 +19,9 @@ from infra.names import Names
 FOLDER = Path(__file__).parents[1] / "cdk.out"
 DEPLOYMENTS = (
     *(Deployment("prod", size) for size in SIZE_NAMES),
-    Deployment("dev", "small", web_origins=("https://app.example.com",)),
+    Deployment(
+        "dev", "small", saml_metadata="https://sign-in.example.com/metadata", web_origins=("https://app.example.com",)
+    ),
 )
 Resource = Mapping[str, Any]
 

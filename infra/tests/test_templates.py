@@ -238,7 +238,8 @@ def test_dagsters_ui_asks_for_a_sign_in(templates: Templates) -> None:
         for action in sorted(each["DefaultActions"], key=lambda action: action["Order"])
     ]
     assert actions == ["authenticate-cognito", "forward"]
-    (pool,) = templates.properties("AWS::Cognito::UserPool").values()
+    pools = {each["UserPoolName"]: each for each in templates.properties("AWS::Cognito::UserPool").values()}
+    pool = pools[templates.names.of("people")]
     assert pool["MfaConfiguration"] == "ON"
     assert pool["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
 
