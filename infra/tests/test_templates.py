@@ -36,7 +36,7 @@ KEYS = {
     "AWS::Kinesis::Stream": "StreamEncryption",
     "AWS::RDS::DBInstance": "KmsKeyId",
     "AWS::EFS::FileSystem": "KmsKeyId",
-    "AWS::SecretsManager::Secret": "KmsKeyId",
+    "AWS::SecretsManager::Secret": "KmsKeyId",  # pragma: allowlist secret
     "AWS::Logs::LogGroup": "KmsKeyId",
     "AWS::ECR::Repository": "EncryptionConfiguration",
     "AWS::ElastiCache::ReplicationGroup": "KmsKeyId",

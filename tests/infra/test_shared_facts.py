@@ -29,7 +29,7 @@ WITHOUT_KEY = ("/healthz", "/readyz", "/metrics")
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda each: f"{each.stage}-{each.size_name}")
 def test_parameters_are_settings_that_the_platform_accepts(deployment: Deployment) -> None:
     made = dict.fromkeys(KNOWN_ON_DEPLOYMENT, "https://issuer.example.com/known-on-deployment")
-    secret = {"snowflake_private_key": "put in by a person", "pii_salt": "x" * 64}
+    secret = dict.fromkeys(("snowflake_private_key", "pii_salt"), "x" * 64)
     given = {f"{PREFIX}{name.upper()}": value for name, value in {**parameters(deployment), **made, **secret}.items()}
     assert load_settings(given).env == "aws"
 
