@@ -97,6 +97,7 @@ $(READY_DEV): $(READY) requirements-dev.lock clients/typescript/package-lock.jso
 	@$(BIN)/uv pip install --quiet --python .venv --no-deps --require-hashes --compile-bytecode -r requirements-dev.lock
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund --prefix clients/typescript \
 		|| echo "note: without the npm registry tests of the TypeScript client are skipped: \`make clients\` tries again"
+	@command -v node >/dev/null || echo "note: without Node \`make infra\` cannot make the templates for AWS: install it, on Debian and Ubuntu with \`sudo apt install nodejs\`"
 	@command -v chromium chromium-browser google-chrome >/dev/null \
 		|| echo "note: without Chromium the tests in a browser are skipped: install it, on Debian and Ubuntu with \`sudo apt install chromium\`"
 	@touch $@

@@ -11,6 +11,7 @@ from cdk_nag import AwsSolutionsChecks
 
 from infra.deployment import Deployment, Snowflake
 from infra.stacks.catalogue import Catalogue
+from infra.stacks.delivery import Delivery
 from infra.stacks.edge import Edge
 from infra.stacks.elastic import Elastic
 from infra.stacks.hub import Hub
@@ -62,6 +63,7 @@ def build(app: App, deployment: Deployment) -> None:
     serving = Serving(app, deployment, network, identity, hub, identity.key)
     Edge(app, deployment, serving, identity, identity.key)
     Images(app, deployment, identity.key)
+    Delivery(app, deployment, identity.key)
     Catalogue(app, deployment, hub, network, identity.key)
     Warehouse(app, deployment, hub, identity.key)
     Elastic(app, deployment, network, identity.key)

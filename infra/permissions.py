@@ -304,6 +304,36 @@ def snowflake_statements(deployment: Deployment) -> tuple[Statement, ...]:
     return location, of.list_bucket("hub"), versions, of.decrypt
 
 
+def delivery_statements(deployment: Deployment) -> tuple[Statement, ...]:
+    """What a deployment may do by itself: push images, upload a model, and become the CDK's own roles, which CloudFormation trusts."""
+    of = _Grants(Names(deployment))
+    names = of.names
+    cdk = f"arn:aws:iam::{deployment.account}:role/cdk-*-{deployment.account}-{deployment.region}"
+    images = tuple(
+        names.arn("ecr", f"repository/{names.of(each)}") for each in ("dagster", "gateway", "model-host", "mlflow")
+    )
+    push = (
+        "BatchCheckLayerAvailability",
+        "InitiateLayerUpload",
+        "UploadLayerPart",
+        "CompleteLayerUpload",
+        "PutImage",
+        "BatchGetImage",
+    )
+    return (
+        Statement(
+            ("sts:AssumeRole",),
+            (cdk,),
+            why="roles of the CDK are named by what they do and by how the account was prepared",
+        ),
+        Statement(("ecr:GetAuthorizationToken",), ("*",), why=NO_RESOURCES),
+        Statement(tuple(f"ecr:{each}" for each in push), images),
+        of.list_bucket("models"),
+        of.objects("models", "Get", "Put", below="sagemaker/*"),
+        of.key,
+    )
+
+
 def documents(deployment: Deployment) -> dict[str, dict[str, Any]]:
     """The policy of each process as IAM reads it."""
     return {

@@ -22,7 +22,7 @@ from recsys_platform.sources.firehose.prefixes import landing_prefixes
 
 COMPONENTS = {
     "identity", "network", "hub", "catalogue", "warehouse", "registry", "orchestration", "serving", "edge", "models", "elastic",
-    "notebooks", "images", "watching", "parameters",
+    "notebooks", "images", "delivery", "watching", "parameters",
 }  # fmt: skip
 SECURE_TRANSPORT = {"Bool": {"aws:SecureTransport": "false"}}
 POLICIES_OF_TLS = {
@@ -186,8 +186,19 @@ def test_policies_are_those_of_permissions_and_nothing_adds_to_them(templates: T
     }
     own = {role["RoleName"] for role in templates.properties("AWS::IAM::Role").values() if "RoleName" in role}
     made_by_cdk = [name for name, role in templates.properties("AWS::IAM::Role").items() if "RoleName" not in role]
-    assert own == {templates.names.of(name) for name in (*expected, "snowflake")}
+    assert own == {templates.names.of(name) for name in (*expected, "snowflake", "deploy")}
     assert sorted(name.split("/")[0] for name in made_by_cdk) == ["edge", "watching"]  # API Gateway's logs, the trail's
+
+
+def test_only_the_environment_of_the_stage_in_the_repository_may_deploy(templates: Templates) -> None:
+    (role,) = (
+        each
+        for each in templates.properties("AWS::IAM::Role").values()
+        if each.get("RoleName") == templates.names.of("deploy")
+    )
+    (statement,) = statements(role["AssumeRolePolicyDocument"])
+    subject = statement["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
+    assert subject == f"repo:{templates.deployment.repository}:environment:{templates.deployment.stage}"
 
 
 def test_every_role_that_is_named_exists(templates: Templates) -> None:

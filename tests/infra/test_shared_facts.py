@@ -15,7 +15,7 @@ from infra.alarms import GATEWAY, alarms
 from infra.api import ENDPOINTS
 from infra.deployment import SIZE_NAMES, STAGES, Deployment
 from infra.names import DATA_KEY
-from infra.permissions import documents, roles, snowflake_statements
+from infra.permissions import delivery_statements, documents, roles, snowflake_statements
 from infra.settings import API_LIMITS, KNOWN_ON_DEPLOYMENT, SECRETS, limits_text, parameters
 from recsys_platform.config.settings import PREFIX, Settings, load_settings
 from recsys_platform.hub.layout import LANDING
@@ -75,6 +75,7 @@ def test_no_policy_has_a_star_without_a_reason_and_no_action_has_one(deployment:
     granted = {
         **{name: role.statements for name, role in roles(deployment).items()},
         "snowflake": snowflake_statements(deployment),
+        "deploy": delivery_statements(deployment),
     }
     for name, statements in granted.items():
         for statement in statements:
