@@ -250,7 +250,7 @@ def _data_roles(of: _Grants) -> dict[str, Role]:
         "crawler": Role("glue.amazonaws.com", (*read_hub, *_crawl(of))),
         "redshift": Role("redshift.amazonaws.com", (*curated, unload, read_glue, of.key)),
         "spark": Role("emr-serverless.amazonaws.com", (*_spark(of), of.key)),
-        "notebooks": Role(SAGEMAKER, (*curated, read_glue, *_query(of), of.key)),
+        "notebooks": Role(SAGEMAKER, (*curated, read_glue, *_query(of), *_studio(of), of.key)),
     }
 
 
@@ -302,6 +302,29 @@ def snowflake_statements(deployment: Deployment) -> tuple[Statement, ...]:
     location = Statement(("s3:GetBucketLocation",), (of.names.bucket_arn("hub"),))
     versions = Statement(("s3:GetObject", "s3:GetObjectVersion"), (f"{of.names.bucket_arn('hub')}/hub/*",), why=OBJECTS)
     return location, of.list_bucket("hub"), versions, of.decrypt
+
+
+def _studio(of: _Grants) -> tuple[Statement, ...]:
+    """What Studio does in the name of whoever works in it: start and stop one's space."""
+    spaces = tuple(of.names.arn("sagemaker", f"{kind}/*") for kind in ("app", "space", "domain", "user-profile"))
+    acts = (
+        "CreateApp",
+        "DeleteApp",
+        "DescribeApp",
+        "CreateSpace",
+        "UpdateSpace",
+        "DeleteSpace",
+        "DescribeSpace",
+        "AddTags",
+    )
+    shown = ("DescribeDomain", "DescribeUserProfile")
+    lists = ("sagemaker:ListApps", "sagemaker:ListSpaces", "sagemaker:ListDomains", "sagemaker:ListUserProfiles")
+    return (
+        Statement(
+            tuple(f"sagemaker:{each}" for each in (*acts, *shown)), spaces, why="the domain's id is made with it"
+        ),
+        Statement(lists, ("*",), why=NO_RESOURCES),
+    )
 
 
 def delivery_statements(deployment: Deployment) -> tuple[Statement, ...]:

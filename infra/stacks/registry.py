@@ -46,7 +46,14 @@ class Registry(PlatformStack):
             memory=4096,
             entry_point=["mlflow", "server"],
             command=["--host", "0.0.0.0", "--port", port, *stores],  # noqa: S104
-            environment={"PGHOST": where, "PGPORT": str(DATABASE_PORT), "PGDATABASE": "mlflow", "PGSSLMODE": "require"},
+            environment={
+                "PGHOST": where,
+                "PGPORT": str(DATABASE_PORT),
+                "PGDATABASE": "mlflow",
+                "PGSSLMODE": "require",
+                # It refuses requests to other names than these, so that no web page can lead a browser here.
+                "MLFLOW_SERVER_ALLOWED_HOSTS": f"{self.names.internal_host('mlflow')}:{port},127.0.0.1:{port}",
+            },
             secrets={
                 "PGUSER": ecs.Secret.from_secrets_manager(secret, "username"),
                 "PGPASSWORD": ecs.Secret.from_secrets_manager(secret, "password"),
