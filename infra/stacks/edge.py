@@ -25,6 +25,16 @@ RULES = (
     "AWSManagedRulesKnownBadInputsRuleSet",
     "AWSManagedRulesAmazonIpReputationList",
 )
+COUNTED = (
+    "SizeRestrictions_BODY",
+    "SizeRestrictions_QUERYSTRING",
+    "EC2MetaDataSSRF_BODY",
+    "GenericLFI_BODY",
+    "GenericRFI_BODY",
+    "CrossSiteScripting_BODY",
+)
+"""Of the first set, only counted: batches of events have up to 1 MB and addresses of pages in them, and lists of books to exclude are
+long. The gateway has limits of its own, and a body is data to it."""
 REQUESTS_OF_AN_ADDRESS = 30_000
 """In five minutes; apps of a company may share one address."""
 STAGE = "live"
@@ -233,9 +243,20 @@ def _managed(place: int, name: str) -> wafv2.CfnWebACL.RuleProperty:
         override_action=wafv2.CfnWebACL.OverrideActionProperty(none={}),
         visibility_config=_visible(name),
         statement=wafv2.CfnWebACL.StatementProperty(
-            managed_rule_group_statement=wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(vendor_name="AWS", name=name)
+            managed_rule_group_statement=wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(
+                vendor_name="AWS", name=name, rule_action_overrides=_counted() if name == RULES[0] else None
+            )
         ),
     )
+
+
+def _counted() -> list[wafv2.CfnWebACL.RuleActionOverrideProperty]:
+    return [
+        wafv2.CfnWebACL.RuleActionOverrideProperty(
+            name=each, action_to_use=wafv2.CfnWebACL.RuleActionProperty(count={})
+        )
+        for each in COUNTED
+    ]
 
 
 def _rate_rule(place: int) -> wafv2.CfnWebACL.RuleProperty:

@@ -343,6 +343,13 @@ def test_every_request_but_the_open_ones_needs_a_key_and_passes_the_authoriser(t
     assert {each["Integration"]["ConnectionType"] for each in methods} == {"VPC_LINK"}
 
 
+def test_the_firewall_lets_batches_of_events_through(templates: Templates) -> None:
+    (wall,) = templates.properties("AWS::WAFv2::WebACL").values()
+    common = next(each for each in wall["Rules"] if each["Name"] == "AWSManagedRulesCommonRuleSet")
+    overrides = common["Statement"]["ManagedRuleGroupStatement"]["RuleActionOverrides"]
+    assert {each["Name"] for each in overrides if each["ActionToUse"] == {"Count": {}}} >= {"SizeRestrictions_BODY"}
+
+
 def test_costs_are_found_by_tags_and_watched(templates: Templates) -> None:
     tagged = (
         "AWS::S3::Bucket",
