@@ -120,7 +120,7 @@ class Serving(PlatformStack):
             engine="valkey",
             user_id=self.names.of("nobody"),
             user_name="default",
-            access_string="off -@all",
+            access_string="off ~nothing -@all",
             no_password_required=False,
             passwords=[self.password.secret_value.unsafe_unwrap()],
         )
