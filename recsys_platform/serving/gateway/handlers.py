@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from starlette.concurrency import run_in_threadpool
 
+from recsys_platform.common.clock import naive_utc_now
 from recsys_platform.common.languages import primary_subtag
 from recsys_platform.common.random_ids import random_uuid
 from recsys_platform.serving.gateway.endpoints import Call
@@ -352,6 +353,7 @@ def metrics(gateway: Gateway, call: Call) -> Reply:
 def metrics_of(gateway: Gateway) -> bytes:
     """The metrics as of now, as Prometheus reads them."""
     gateway.metrics.set_spool(gateway.spool)
+    gateway.metrics.set_ages(gateway.follower.served.ages(naive_utc_now()))
     return gateway.metrics.text()
 
 

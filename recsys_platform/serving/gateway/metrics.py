@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -39,6 +39,13 @@ class Metrics:
         cached = Counter("recsys_cache", "Lists from the cache, or not.", ["result"], registry=self.registry)
         self._cache = {result: cached.labels(result).inc for result in ("hit", "miss")}
         self._waiting: deque[tuple[Callable[[float], None], float]] = deque()
+        self._ages = Gauge(
+            "recsys_served_age_seconds",
+            "Age of the snapshot and of the model in production.",
+            ["what"],
+            registry=self.registry,
+            multiprocess_mode="livemostrecent",  # only the worker that is asked sets it
+        )
         self._add_gauges_of_spool()
         self._add_metrics_of_shadow()
 
@@ -79,6 +86,11 @@ class Metrics:
             self._correlation.observe(found.correlation)
         self._shadow_seconds.labels("answer").observe(found.seconds)
         self._shadow_seconds.labels("shadow").observe(found.shadow_seconds)
+
+    def set_ages(self, ages: Mapping[str, float]) -> None:
+        """Set the age of what is served, in seconds."""
+        for what, seconds in ages.items():
+            self._ages.labels(what).set(seconds)
 
     def set_spool(self, spool: EventSpool) -> None:
         """Set what became of events: written, delivered to the landing, delivered to destinations."""

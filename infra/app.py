@@ -1,0 +1,90 @@
+"""The CDK application: `cdk synth -c stage=prod -c size=medium -c account=… -c domain=…` from this folder.
+
+Belongs here: reading the choices, and the order of stacks. Does not: resources (stacks/).
+"""
+
+from dataclasses import fields
+from typing import Any
+
+from aws_cdk import App, Validations
+from cdk_nag import AwsSolutionsChecks
+
+from infra.deployment import Deployment, Snowflake
+from infra.stacks.catalogue import Catalogue
+from infra.stacks.delivery import Delivery
+from infra.stacks.edge import Edge
+from infra.stacks.elastic import Elastic
+from infra.stacks.hub import Hub
+from infra.stacks.identity import Identity
+from infra.stacks.images import Images
+from infra.stacks.models import Models
+from infra.stacks.network import Network
+from infra.stacks.notebooks import Notebooks
+from infra.stacks.orchestration import Orchestration
+from infra.stacks.parameters import Parameters
+from infra.stacks.registry import Registry
+from infra.stacks.serving import Serving
+from infra.stacks.warehouse import Warehouse
+from infra.stacks.watching import Watching
+
+FLAGS = {
+    "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,  # not by access control lists
+    "@aws-cdk/aws-s3:createDefaultLoggingPolicy": True,
+    "@aws-cdk/aws-iam:minimizePolicies": True,
+    "@aws-cdk/aws-ecs:disableExplicitDeploymentControllerForCircuitBreaker": True,
+}
+
+
+def deployment_of(app: App) -> Deployment:
+    """The deployment that the context names (`-c name=value`); what it does not name has its default."""
+    given: dict[str, Any] = {}
+    for each in fields(Deployment):
+        value = app.node.try_get_context("size" if each.name == "size_name" else each.name)
+        if value is not None:
+            given[each.name] = _typed(each.name, value)
+    return Deployment(**given)
+
+
+def _typed(name: str, value: Any) -> Any:
+    if name == "snowflake":
+        return Snowflake(**value)
+    if name in ("company_networks", "web_origins"):
+        return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+    return int(value) if name.endswith("_days") else value
+
+
+def build(app: App, deployment: Deployment) -> None:
+    """Add all stacks of a deployment to an application; synthesis fails if a rule of AwsSolutions finds something unexplained."""
+    identity = Identity(app, deployment)
+    hub = Hub(app, deployment, identity.key)
+    network = Network(app, deployment, identity.key)
+    Registry(app, deployment, network, identity.key)
+    Orchestration(app, deployment, network, identity, hub, identity.key)
+    serving = Serving(app, deployment, network, identity, hub, identity.key)
+    Edge(app, deployment, serving, identity, identity.key)
+    Images(app, deployment, identity.key)
+    Delivery(app, deployment, identity.key)
+    Catalogue(app, deployment, hub, network, identity.key)
+    Warehouse(app, deployment, hub, identity.key)
+    Elastic(app, deployment, network, identity.key)
+    Notebooks(app, deployment, network, identity.key)
+    Models(app, deployment, identity.key)
+    Watching(app, deployment, hub, identity.key)
+    Parameters(app, deployment, identity)
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+
+
+def new_app(folder: str | None = None) -> App:
+    """An application with the flags of CDK that the stacks are written for. `folder`: where templates go, if not where CDK says."""
+    return App(context=FLAGS, outdir=folder)
+
+
+def main() -> None:
+    """Synthesise what the context names."""
+    app = new_app()
+    build(app, deployment_of(app))
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

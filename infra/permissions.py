@@ -1,0 +1,369 @@
+"""What each process may do: every policy of the deployment, in one place, as plain data.
+
+`python -m infra.permissions` prints them as JSON. A statement whose resource ends in `*` says why; an action never holds one.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.deployment import Deployment
+from infra.names import DATA_KEY, Names
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Actions that are allowed on resources. `why`: the reason for a `*` in them."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    why: str = ""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The statement as IAM writes it."""
+        condition = (
+            {"Condition": {name: dict(each) for name, each in self.conditions.items()}} if self.conditions else {}
+        )
+        return {"Effect": "Allow", "Action": list(self.actions), "Resource": list(self.resources), **condition}
+
+
+@dataclass(frozen=True)
+class Role:
+    """A process and what it may do. `principal`: the service that runs it."""
+
+    principal: str
+    statements: tuple[Statement, ...]
+
+
+OBJECTS = "objects are named by arrival, day or version, which are not known before"
+TASKS = "every task of the cluster has an id of its own"
+NO_RESOURCES = "the action has no resource-level permissions"
+STREAMS = "log streams are named by the task that writes them"
+ECS, SAGEMAKER = "ecs-tasks.amazonaws.com", "sagemaker.amazonaws.com"
+
+
+class _Grants:
+    """Statements that several roles share."""
+
+    def __init__(self, names: Names) -> None:
+        """`names`: those of the deployment."""
+        self.names = names
+        self.key = Statement(("kms:Decrypt", "kms:GenerateDataKey"), (DATA_KEY,))
+        self.decrypt = Statement(("kms:Decrypt",), (DATA_KEY,))
+
+    def settings(self, secret: str) -> tuple[Statement, ...]:
+        """Read the settings in Parameter Store, and the secret with the rest."""
+        return (
+            Statement(("ssm:GetParametersByPath",), (self.names.arn("ssm", f"parameter{self.names.parameters}"),)),
+            Statement(("secretsmanager:GetSecretValue",), (self.names.secret_arn(secret),)),
+        )
+
+    def list_bucket(self, bucket: str) -> Statement:
+        """List the objects of a bucket."""
+        return Statement(("s3:ListBucket",), (self.names.bucket_arn(bucket),))
+
+    def objects(self, bucket: str, *actions: str, below: str = "*") -> Statement:
+        """Act on objects of a bucket below a prefix."""
+        given = tuple(f"s3:{action}Object" for action in actions)
+        return Statement(given, (f"{self.names.bucket_arn(bucket)}/{below}",), why=OBJECTS)
+
+    @property
+    def hub(self) -> tuple[Statement, ...]:
+        """Read and write the hub."""
+        return self.list_bucket("hub"), self.objects("hub", "Get", "Put", "Delete", below="hub/*"), self.key
+
+    @property
+    def world(self) -> Statement:
+        """Mount the file system of the world."""
+        return Statement(
+            ("elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"),
+            (self.names.arn("elasticfilesystem", "file-system/*"),),
+            {"StringEquals": {"aws:ResourceTag/recsys:stage": self.names.deployment.stage}},
+            why="the id is made with the file system; the tag tells which one is meant",
+        )
+
+    def publish(self, topic: str) -> Statement:
+        """Publish to a topic."""
+        return Statement(("sns:Publish",), (self.names.arn("sns", self.names.of(topic)),))
+
+    def write_logs(self, *processes: str) -> Statement:
+        """Write to the log groups of processes."""
+        groups = tuple(self.names.arn("logs", f"log-group:{self.names.log_group(each)}:*") for each in processes)
+        return Statement(("logs:CreateLogStream", "logs:PutLogEvents"), groups, why=STREAMS)
+
+    @property
+    def cluster_tasks(self) -> str:
+        """The tasks of the cluster."""
+        return self.names.arn("ecs", f"task/{self.names.of('platform')}/*")
+
+    @property
+    def landing(self) -> Statement:
+        """Receive notifications of new objects."""
+        return Statement(
+            ("sqs:ReceiveMessage", "sqs:DeleteMessage"), (self.names.arn("sqs", self.names.of("landing")),)
+        )
+
+    def glue(self, *actions: str, databases: tuple[str, ...] = ()) -> Statement:
+        """Act on the tables of Glue databases."""
+        databases = databases or (self.names.glue_database,)
+        tables = [self.names.arn("glue", f"table/{name}/*") for name in databases]
+        found = [self.names.arn("glue", "catalog"), *(self.names.arn("glue", f"database/{name}") for name in databases)]
+        return Statement(tuple(f"glue:{action}" for action in actions), (*found, *tables), why="tables follow the data")
+
+
+def roles(deployment: Deployment) -> dict[str, Role]:
+    """The role of each process, by the process' name."""
+    grants = _Grants(Names(deployment))
+    return {**_dagster_roles(grants), **_serving_roles(grants), **_data_roles(grants)}
+
+
+def _dagster_roles(of: _Grants) -> dict[str, Role]:
+    names, settings = of.names, of.settings("platform")
+    register = of.glue(
+        "GetDatabase", "GetTable", "GetTables", "CreateTable", "UpdateTable", "GetPartitions", "BatchCreatePartition"
+    )
+    run = names.arn("ecs", f"task-definition/{names.of('run')}:*")
+    stop = Statement(("ecs:DescribeTasks", "ecs:StopTask"), (of.cluster_tasks,), why=TASKS)
+    describe = Statement(("ecs:DescribeTaskDefinition",), ("*",), why=NO_RESOURCES)
+    daemon = (
+        Statement(("ecs:RunTask",), (run,), why="each change of the definition is a revision"),
+        Statement(("ecs:TagResource",), (of.cluster_tasks,), why=TASKS),
+        Statement(
+            ("iam:PassRole",),
+            (names.role_arn("run"), names.role_arn("execution")),
+            {"StringEquals": {"iam:PassedToService": ECS}},
+        ),
+        stop,
+        Statement(("ecs:DescribeTaskDefinition", "ec2:DescribeNetworkInterfaces"), ("*",), why=NO_RESOURCES),
+        Statement(("logs:GetLogEvents",), (names.arn("logs", f"log-group:{names.log_group('run')}:*"),), why=STREAMS),
+    )
+    logs = of.objects("logs", "Get", below="compute_logs/*")
+    return {
+        "code-server": Role(ECS, (*settings, *of.hub, of.landing, of.publish("alerts"), register)),
+        "web-server": Role(ECS, (describe, stop, of.list_bucket("logs"), logs, of.decrypt)),
+        "daemon": Role(ECS, daemon),
+        "run": Role(ECS, (*settings, *of.hub, *_run(of), register, of.world)),
+        "mlflow": Role(
+            ECS, (of.list_bucket("models"), of.objects("models", "Get", "Put", "Delete", below="mlflow/*"), of.key)
+        ),
+        "execution": Role(ECS, _execution(of)),
+    }
+
+
+def _run(of: _Grants) -> tuple[Statement, ...]:
+    return (
+        of.objects("logs", "Put", below="compute_logs/*"),
+        of.publish("alerts"),
+    )
+
+
+def _execution(of: _Grants) -> tuple[Statement, ...]:
+    """Start a container: its image, its log group, and the secrets that its task definition names."""
+    processes = ("code-server", "web-server", "daemon", "run", "mlflow", "gateway", "collector")
+    images = tuple(of.names.arn("ecr", f"repository/{of.names.of(each)}") for each in ("dagster", "gateway", "mlflow"))
+    secrets = tuple(map(of.names.secret_arn, ("dagster-database", "mlflow-database")))
+    return (
+        Statement(("ecr:GetAuthorizationToken",), ("*",), why=NO_RESOURCES),
+        Statement(("ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"), images),
+        of.write_logs(*processes),
+        Statement(("secretsmanager:GetSecretValue",), secrets),
+        of.decrypt,
+    )
+
+
+def _serving_roles(of: _Grants) -> dict[str, Role]:
+    names = of.names
+    routing = Statement(
+        ("ssm:GetParameter",),
+        tuple(
+            names.arn("ssm", f"parameter{names.routing}/{each}.yaml") for each in ("experiments", "shelves", "shadow")
+        ),
+    )
+    stream = Statement(("kinesis:PutRecords",), (names.arn("kinesis", f"stream/{names.of('events')}"),))
+    invoke = Statement(("sagemaker:InvokeEndpoint",), (names.arn("sagemaker", f"endpoint/{names.endpoint}"),))
+    metrics = Statement(
+        ("logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"),
+        (names.arn("logs", f"log-group:{names.log_group('metrics')}:*"),),
+        why=STREAMS,
+    )
+    host = (
+        of.list_bucket("models"),
+        of.objects("models", "Get", below="sagemaker/*"),
+        of.decrypt,
+        Statement(("ecr:GetAuthorizationToken",), ("*",), why=NO_RESOURCES),
+        Statement(
+            ("ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"),
+            (names.arn("ecr", f"repository/{names.of('model-host')}"),),
+        ),
+        Statement(
+            ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"),
+            (names.arn("logs", f"log-group:/aws/sagemaker/Endpoints/{names.endpoint}*"),),
+            why="SageMaker makes one group an endpoint and one stream a container",
+        ),
+        Statement(
+            ("cloudwatch:PutMetricData",),
+            ("*",),
+            {"StringEquals": {"cloudwatch:namespace": "AWS/SageMaker"}},
+            why=NO_RESOURCES,
+        ),
+    )
+    gateway = (*of.settings("gateway"), routing, stream, invoke, metrics, of.key, of.world)
+    return {
+        "gateway": Role(ECS, gateway),
+        "model-host": Role(SAGEMAKER, host),
+        "authoriser": Role("lambda.amazonaws.com", (of.write_logs("authoriser"), of.decrypt)),
+    }
+
+
+def _data_roles(of: _Grants) -> dict[str, Role]:
+    names = of.names
+    read_hub = (of.list_bucket("hub"), of.objects("hub", "Get", below="hub/*"), of.decrypt)
+    curated = (of.list_bucket("hub"), of.objects("hub", "Get", below="hub/curated/*"))
+    read_glue = of.glue("GetDatabase", "GetDatabases", "GetTable", "GetTables", "GetPartition", "GetPartitions")
+    unload = of.objects("hub", "Get", "Put", below="hub/unloaded/*")
+    events = names.arn("kinesis", f"stream/{names.of('events')}")
+    deliver = (
+        Statement(
+            ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"), (names.bucket_arn("hub"),)
+        ),
+        Statement(("s3:AbortMultipartUpload", "s3:PutObject"), (f"{names.bucket_arn('hub')}/hub/*",), why=OBJECTS),
+        Statement(
+            ("kinesis:DescribeStream", "kinesis:GetShardIterator", "kinesis:GetRecords", "kinesis:ListShards"),
+            (events,),
+        ),
+        Statement(
+            ("logs:PutLogEvents",), (names.arn("logs", f"log-group:{names.log_group('firehose')}:*"),), why=STREAMS
+        ),
+        of.key,
+    )
+    flows = Statement(
+        ("logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"),
+        (names.arn("logs", f"log-group:{names.log_group('network')}:*"),),
+        why=STREAMS,
+    )
+    return {
+        "network": Role("vpc-flow-logs.amazonaws.com", (flows,)),
+        "firehose": Role("firehose.amazonaws.com", deliver),
+        "crawler": Role("glue.amazonaws.com", (*read_hub, *_crawl(of))),
+        "redshift": Role("redshift.amazonaws.com", (*curated, unload, read_glue, of.key)),
+        "spark": Role("emr-serverless.amazonaws.com", (*_spark(of), of.key)),
+        "notebooks": Role(SAGEMAKER, (*curated, read_glue, *_query(of), *_studio(of), of.key)),
+    }
+
+
+def _crawl(of: _Grants) -> tuple[Statement, ...]:
+    names = of.names
+    return (
+        of.glue(
+            "GetDatabase",
+            "GetTable",
+            "GetTables",
+            "CreateTable",
+            "UpdateTable",
+            "GetPartitions",
+            "BatchGetPartition",
+            "BatchCreatePartition",
+            databases=(names.discovered_database,),
+        ),
+        Statement(
+            ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:AssociateKmsKey"),
+            (names.arn("logs", "log-group:/aws-glue/crawlers*"),),
+            why="Glue names the group by the crawler's role and security configuration",
+        ),
+    )
+
+
+def _spark(of: _Grants) -> tuple[Statement, ...]:
+    return (
+        of.list_bucket("hub"),
+        of.objects("hub", "Get", below="hub/curated/*"),
+        of.objects("hub", "Get", "Put", "Delete", below="hub/spark/*"),
+        of.objects("logs", "Put", below="spark/*"),
+    )
+
+
+def _query(of: _Grants) -> tuple[Statement, ...]:
+    """Query curated tables by Athena; what it writes are results alone."""
+    workgroup = of.names.arn("athena", f"workgroup/{of.names.of('analysts')}")
+    actions = ("StartQueryExecution", "GetQueryExecution", "GetQueryResults", "StopQueryExecution", "GetWorkGroup")
+    return (
+        Statement(tuple(f"athena:{each}" for each in actions), (workgroup,)),
+        Statement(("s3:GetBucketLocation", "s3:ListBucket"), (of.names.bucket_arn("results"),)),
+        of.objects("results", "Get", "Put", below="athena/*"),
+    )
+
+
+def snowflake_statements(deployment: Deployment) -> tuple[Statement, ...]:
+    """What Snowflake's storage integration may do: read the hub, since the platform itself writes what is loaded."""
+    of = _Grants(Names(deployment))
+    location = Statement(("s3:GetBucketLocation",), (of.names.bucket_arn("hub"),))
+    versions = Statement(("s3:GetObject", "s3:GetObjectVersion"), (f"{of.names.bucket_arn('hub')}/hub/*",), why=OBJECTS)
+    return location, of.list_bucket("hub"), versions, of.decrypt
+
+
+def _studio(of: _Grants) -> tuple[Statement, ...]:
+    """What Studio does in the name of whoever works in it: start and stop one's space."""
+    spaces = tuple(of.names.arn("sagemaker", f"{kind}/*") for kind in ("app", "space", "domain", "user-profile"))
+    acts = (
+        "CreateApp",
+        "DeleteApp",
+        "DescribeApp",
+        "CreateSpace",
+        "UpdateSpace",
+        "DeleteSpace",
+        "DescribeSpace",
+        "AddTags",
+    )
+    shown = ("DescribeDomain", "DescribeUserProfile")
+    lists = ("sagemaker:ListApps", "sagemaker:ListSpaces", "sagemaker:ListDomains", "sagemaker:ListUserProfiles")
+    return (
+        Statement(
+            tuple(f"sagemaker:{each}" for each in (*acts, *shown)), spaces, why="the domain's id is made with it"
+        ),
+        Statement(lists, ("*",), why=NO_RESOURCES),
+    )
+
+
+def delivery_statements(deployment: Deployment) -> tuple[Statement, ...]:
+    """What a deployment may do by itself: push images, upload a model, and become the CDK's own roles, which CloudFormation trusts."""
+    of = _Grants(Names(deployment))
+    names = of.names
+    cdk = f"arn:aws:iam::{deployment.account}:role/cdk-*-{deployment.account}-{deployment.region}"
+    images = tuple(
+        names.arn("ecr", f"repository/{names.of(each)}") for each in ("dagster", "gateway", "model-host", "mlflow")
+    )
+    push = (
+        "BatchCheckLayerAvailability",
+        "InitiateLayerUpload",
+        "UploadLayerPart",
+        "CompleteLayerUpload",
+        "PutImage",
+        "BatchGetImage",
+    )
+    return (
+        Statement(
+            ("sts:AssumeRole",),
+            (cdk,),
+            why="roles of the CDK are named by what they do and by how the account was prepared",
+        ),
+        Statement(("ecr:GetAuthorizationToken",), ("*",), why=NO_RESOURCES),
+        Statement(tuple(f"ecr:{each}" for each in push), images),
+        of.list_bucket("models"),
+        of.objects("models", "Get", "Put", below="sagemaker/*"),
+        of.key,
+    )
+
+
+def documents(deployment: Deployment) -> dict[str, dict[str, Any]]:
+    """The policy of each process as IAM reads it."""
+    return {
+        name: {"Version": "2012-10-17", "Statement": [each.document for each in role.statements]}
+        for name, role in roles(deployment).items()
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(documents(Deployment()), indent=2))

@@ -1,0 +1,54 @@
+"""The platform's settings as this deployment has them: parameters of Parameter Store, named as the settings are.
+
+Secrets are not here: those of SECRETS are kept in Secrets Manager, and a person or a stack writes them there.
+"""
+
+from collections.abc import Mapping
+
+from infra.deployment import Deployment
+from infra.names import PORTS, Names
+
+SECRETS = {
+    "platform": ("pii_salt", "snowflake_private_key"),
+    "gateway": ("pii_salt", "redis_url"),
+}
+"""Settings in the secret of the Dagster processes and in that of the gateway."""
+API_LIMITS = {"free": (5, 20), "premium": (50, 200), "partner": (500, 2_000)}
+"""Requests a second and at once of each tier: one source for the gateway and for the usage plans before it."""
+MONTHLY_REQUESTS = {"free": 100_000, "premium": 10_000_000, "partner": 1_000_000_000}
+KNOWN_ON_DEPLOYMENT = ("hub_kms_key", "oidc_issuer", "oidc_audience", "oidc_jwks_url")
+"""Settings whose values CloudFormation makes."""
+
+
+def parameters(deployment: Deployment) -> dict[str, str]:
+    """The settings that are known before anything is deployed, by the setting's name."""
+    names = Names(deployment)
+    return {
+        "env": "aws",
+        "hub": f"s3://{names.bucket('hub')}/hub",
+        "landing_queue": names.queue_url,
+        "glue_database": names.glue_database,
+        "snowflake_account": deployment.snowflake.account,
+        "snowflake_user": deployment.snowflake.user,
+        "mlflow_uri": f"http://{names.internal_host('mlflow')}:{PORTS['mlflow']}",
+        "automation": "on",
+        "alert_topic": names.arn("sns", names.of("alerts")),
+        "ui_url": f"https://{names.host('dagster')}",
+        "api_limits": limits_text(API_LIMITS),
+        "event_stream": f"kinesis://{names.of('events')}",
+        "routing_parameters": names.routing,
+        "oidc_roles_claim": "cognito:groups",
+        "log_format": "json",
+        **({"api_origins": " ".join(deployment.web_origins)} if deployment.web_origins else {}),
+        **_model_hosts(deployment, names),
+    }
+
+
+def limits_text(limits: Mapping[str, tuple[int, int]]) -> str:
+    """Limits as RECSYS_API_LIMITS writes them."""
+    return " ".join(f"{tier}={rate}/{at_once}" for tier, (rate, at_once) in limits.items())
+
+
+def _model_hosts(deployment: Deployment, names: Names) -> dict[str, str]:
+    """Models run in the gateway, where they are fastest, until one process cannot hold them beside the requests."""
+    return {"model_hosts": f"sagemaker://{names.endpoint}"} if deployment.size_name == "large" else {}

@@ -1,0 +1,1 @@
+"""One stack a module, named as the architecture names it."""

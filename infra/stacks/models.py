@@ -1,0 +1,147 @@
+"""Model hosts on SageMaker: an endpoint with the variants champion and challenger, which is replaced step by step or not at all.
+
+Without an archive there is no endpoint: `recsys sagemaker pack` writes one, and a deployment with its address makes the rest.
+"""
+
+from typing import Any
+
+from aws_cdk import CfnCondition, CfnParameter, CfnResource, Fn
+from aws_cdk import aws_applicationautoscaling as scaling
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from infra.deployment import Deployment
+from infra.stacks.base import PlatformStack
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+REQUESTS_OF_AN_INSTANCE = 3_000
+"""A minute; half of what one bears, so that half of them may fail."""
+WATCH_SECONDS = 600
+ROLLBACK_ALARMS = ("model-host-errors", "model-host-slow")
+
+
+class Models(PlatformStack):
+    """Models, configuration and endpoint; all of it depends on the addresses of archives."""
+
+    def __init__(self, scope: Construct, deployment: Deployment, key: kms.IKey) -> None:
+        """`key`: encrypts the instances' disks."""
+        super().__init__(scope, "models", deployment)
+        self.own_key = self.imported(key)
+        self.exists = {name: self._condition(name) for name in (CHAMPION, CHALLENGER)}
+        self.models = {name: self._model(name) for name in (CHAMPION, CHALLENGER)}
+        config = self._configuration()
+        self.endpoint = self._endpoint(config)
+        for name in (CHAMPION, CHALLENGER):
+            self._scale(name)
+
+    def _condition(self, variant: str) -> CfnCondition:
+        archive = CfnParameter(
+            self,
+            f"{variant.capitalize()}Archive",
+            default="",
+            description=f"s3:// address of the model.tar.gz of the {variant}; without it there is none",
+            allowed_pattern=f"|s3://{self.names.bucket('models')}/sagemaker/.+/model\\.tar\\.gz",
+        )
+        self.archives = {**getattr(self, "archives", {}), variant: archive}
+        given = [Fn.condition_not(Fn.condition_equals(each, "")) for each in self.archives.values()]
+        found = given[0] if len(given) == 1 else Fn.condition_and(*given)
+        return CfnCondition(self, f"Has{variant.capitalize()}", expression=found)
+
+    def _when(self, resource: CfnResource, variant: str) -> None:
+        resource.cfn_options.condition = self.exists[variant]
+
+    def _model(self, variant: str) -> sagemaker.CfnModel:
+        deployment, names = self.deployment, self.names
+        image = f"{deployment.account}.dkr.ecr.{deployment.region}.amazonaws.com/{names.of('model-host')}:{deployment.image_tag}"
+        model = sagemaker.CfnModel(
+            self,
+            f"{variant}-model",
+            execution_role_arn=names.role_arn("model-host"),
+            enable_network_isolation=True,  # a host needs nothing but its archive, and tells nobody anything
+            primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
+                image=image, model_data_url=self.archives[variant].value_as_string
+            ),
+        )
+        self._when(model, variant)
+        return model
+
+    def _configuration(self) -> sagemaker.CfnEndpointConfig:
+        config = sagemaker.CfnEndpointConfig(
+            self, "Configuration", production_variants=[], kms_key_id=self.own_key.key_arn
+        )
+        champion = self._variant(CHAMPION, weight=1)
+        challenger = {
+            "Fn::If": [self.exists[CHALLENGER].logical_id, self._variant(CHALLENGER, weight=0), {"Ref": "AWS::NoValue"}]
+        }
+        config.add_property_override("ProductionVariants", [champion, challenger])
+        self._when(config, CHAMPION)
+        return config
+
+    def _variant(self, name: str, *, weight: float) -> dict[str, Any]:
+        """A challenger begins without traffic; `recsys sagemaker traffic` gives it some."""
+        return {
+            "VariantName": name,
+            "ModelName": self.models[name].attr_model_name,
+            "InitialVariantWeight": weight,
+            "InstanceType": self.deployment.size.model_instance,
+            "InitialInstanceCount": self.deployment.size.model_instances[0],
+        }
+
+    def _endpoint(self, config: sagemaker.CfnEndpointConfig) -> sagemaker.CfnEndpoint:
+        """A tenth of a new fleet takes requests first; an alarm in that time brings the old one back."""
+        of = sagemaker.CfnEndpoint
+        canary = of.TrafficRoutingConfigProperty(
+            type="CANARY",
+            canary_size=of.CapacitySizeProperty(type="CAPACITY_PERCENT", value=10),
+            wait_interval_in_seconds=WATCH_SECONDS,
+        )
+        endpoint = of(
+            self,
+            "Endpoint",
+            endpoint_name=self.names.endpoint,
+            endpoint_config_name=config.attr_endpoint_config_name,
+            deployment_config=of.DeploymentConfigProperty(
+                blue_green_update_policy=of.BlueGreenUpdatePolicyProperty(
+                    traffic_routing_configuration=canary,
+                    termination_wait_in_seconds=WATCH_SECONDS,
+                    maximum_execution_timeout_in_seconds=2 * 3_600,
+                ),
+                auto_rollback_configuration=of.AutoRollbackConfigProperty(
+                    alarms=[of.AlarmProperty(alarm_name=self.names.of(each)) for each in ROLLBACK_ALARMS]
+                ),
+            ),
+        )
+        self._when(endpoint, CHAMPION)
+        return endpoint
+
+    def _scale(self, variant: str) -> None:
+        least, most = self.deployment.size.model_instances
+        target = scaling.CfnScalableTarget(
+            self,
+            f"{variant}-instances",
+            service_namespace="sagemaker",
+            scalable_dimension="sagemaker:variant:DesiredInstanceCount",
+            resource_id=f"endpoint/{self.names.endpoint}/variant/{variant}",
+            min_capacity=least,
+            max_capacity=most,
+        )
+        target.add_resource_dependency(self.endpoint)
+        of = scaling.CfnScalingPolicy
+        policy = of(
+            self,
+            f"{variant}-scaling",
+            policy_name=self.names.of(f"{variant}-requests"),
+            policy_type="TargetTrackingScaling",
+            scaling_target_id=target.ref,
+            target_tracking_scaling_policy_configuration=of.TargetTrackingScalingPolicyConfigurationProperty(
+                target_value=REQUESTS_OF_AN_INSTANCE,
+                predefined_metric_specification=of.PredefinedMetricSpecificationProperty(
+                    predefined_metric_type="SageMakerVariantInvocationsPerInstance"
+                ),
+                scale_in_cooldown=600,
+                scale_out_cooldown=60,
+            ),
+        )
+        self._when(target, variant)
+        self._when(policy, variant)

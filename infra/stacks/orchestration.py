@@ -1,0 +1,194 @@
+"""Dagster: code server, web server behind a sign-in, one daemon, the definition of runs, and their database."""
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration
+from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_elasticloadbalancingv2 as elb
+from aws_cdk import aws_elasticloadbalancingv2_actions as actions
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_route53 as route53
+from aws_cdk import aws_route53_targets as targets
+from constructs import Construct
+
+from infra.deployment import Deployment
+from infra.names import DATABASE_PORT, PORTS
+from infra.stacks.base import PlatformStack
+from infra.stacks.containers import WORLD, Containers, Process
+from infra.stacks.databases import postgres
+from infra.stacks.hub import Hub
+from infra.stacks.identity import Identity
+from infra.stacks.network import Network
+
+DAGSTER_HOME = "/opt/dagster"
+_GRPC = ["--grpc-host", "{host}", "--grpc-port", str(PORTS["code-server"])]
+
+
+class Orchestration(PlatformStack):
+    """The processes of docs/deployment.md."""
+
+    def __init__(
+        self, scope: Construct, deployment: Deployment, network: Network, identity: Identity, hub: Hub, key: kms.IKey
+    ) -> None:
+        """`identity`: who may sign in. `hub`: where logs go. `key`: encrypts the database and logs."""
+        super().__init__(scope, "orchestration", deployment)
+        self.network, self.identity, self.hub = network, identity, hub
+        self.own_key = self.imported(key)
+        self.group = network.groups["dagster"]
+        self.database = postgres(self, network, self.own_key, "dagster", deployment.size.database)
+        self.database.connections.allow_from(self.group, ec2.Port.tcp(DATABASE_PORT))
+        self.containers = Containers(self, network, self.own_key)
+        self.run = self.containers.task(self._run(), with_world=True)
+        self.code_server = self._service("code-server", memory=4096, cpu=1024, discovered=True)
+        # Two daemons would launch every run twice, so an old one stops before a new one starts.
+        self.daemon = self._service("daemon", overlapping=False)
+        self.web_server = self._service("web-server", tasks=2 if deployment.is_production else 1)
+        self.balancer = self._balancer()
+
+    def _service(
+        self,
+        name: str,
+        *,
+        cpu: int = 512,
+        memory: int = 2048,
+        tasks: int = 1,
+        overlapping: bool = True,
+        discovered: bool = False,
+    ) -> ecs.FargateService:
+        process = Process(
+            name,
+            image="dagster",
+            cpu=cpu,
+            memory=memory,
+            entry_point=[],
+            command=self._command(name),
+            environment=self._environment(name),
+            secrets=self._secrets(),
+            health=_health(name),
+        )
+        task = self.containers.task(process)
+        return self.containers.service(
+            task, name, self.group, tasks=tasks, overlapping=overlapping, discovered=discovered
+        )
+
+    def _command(self, name: str) -> list[str]:
+        host = self.names.internal_host("code-server")
+        at = [each.format(host=host) for each in _GRPC]
+        everywhere = ["-h", "0.0.0.0", "-p", str(PORTS.get(name))]  # noqa: S104  # a container's own network
+        return {
+            "code-server": ["dagster", "code-server", "start", *everywhere, "-m", "recsys_platform.definitions"],
+            "web-server": ["dagster-webserver", *everywhere, *at],
+            "daemon": ["dagster-daemon", "run", *at],
+        }[name]
+
+    def _run(self) -> Process:
+        size = self.deployment.size
+        return Process(
+            "run",
+            image="dagster",
+            cpu=size.run_cpu,
+            memory=size.run_memory,
+            entry_point=[],
+            environment=self._environment("run"),
+            secrets=self._secrets(),
+        )
+
+    def _environment(self, name: str) -> Mapping[str, str]:
+        reads_settings = name in ("code-server", "run")
+        return {
+            "DAGSTER_HOME": DAGSTER_HOME,
+            "DAGSTER_POSTGRES_HOST": self.database.db_instance_endpoint_address,
+            "DAGSTER_POSTGRES_PORT": str(DATABASE_PORT),
+            "DAGSTER_POSTGRES_DB": "dagster",
+            "DAGSTER_LOGS_BUCKET": self.names.bucket("logs"),
+            "DAGSTER_RUN_TASK_DEFINITION": self.names.of("run"),
+            "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true",
+            **(
+                {"RECSYS_PARAMETERS": self.names.parameters, "RECSYS_SECRET": self.names.secret("platform")}
+                if reads_settings
+                else {}
+            ),
+            **({"RECSYS_HOME": WORLD} if reads_settings else {}),
+        }
+
+    def _secrets(self) -> Mapping[str, ecs.Secret]:
+        secret = self.database.secret
+        assert secret, "made with the database"  # noqa: S101
+        return {
+            "DAGSTER_POSTGRES_USER": ecs.Secret.from_secrets_manager(secret, "username"),
+            "DAGSTER_POSTGRES_PASSWORD": ecs.Secret.from_secrets_manager(secret, "password"),
+        }
+
+    def _balancer(self) -> elb.ApplicationLoadBalancer:
+        """The way to the UI: from the company's networks, over TLS, after a sign-in with a second factor."""
+        balancer = elb.ApplicationLoadBalancer(
+            self,
+            "People",
+            load_balancer_name=self.names.of("dagster"),
+            vpc=self.network.vpc,
+            internet_facing=True,
+            security_group=self.network.groups["people"],
+            drop_invalid_header_fields=True,
+            deletion_protection=self.deployment.is_production,
+        )
+        balancer.log_access_logs(self.hub.access_logs, "dagster")
+        self._listen(balancer)
+        return balancer
+
+    def _listen(self, balancer: elb.ApplicationLoadBalancer) -> None:
+        zone = zone_of(self)
+        certificate = acm.Certificate(
+            self,
+            "Certificate",
+            domain_name=self.names.host("dagster"),
+            validation=acm.CertificateValidation.from_dns(zone),
+        )
+        group = elb.ApplicationTargetGroup(
+            self,
+            "Web",
+            vpc=self.network.vpc,
+            port=PORTS["web-server"],
+            protocol=elb.ApplicationProtocol.HTTP,
+            targets=[self.web_server],
+            health_check=elb.HealthCheck(path="/server_info", interval=Duration.seconds(15)),
+            deregistration_delay=Duration.seconds(30),
+        )
+        balancer.add_listener(
+            "Https",
+            port=443,
+            certificates=[certificate],
+            ssl_policy=elb.SslPolicy.RECOMMENDED_TLS,
+            open=False,
+            default_action=actions.AuthenticateCognitoAction(
+                user_pool=self.identity.pool,
+                user_pool_client=self.identity.ui_client,
+                user_pool_domain=self.identity.pool_domain,
+                session_timeout=Duration.hours(8),
+                allow_https_outbound=False,
+                next=elb.ListenerAction.forward([group]),
+            ),
+        )
+        route53.ARecord(
+            self,
+            "Name",
+            zone=zone,
+            record_name=self.names.host("dagster"),
+            target=route53.RecordTarget.from_alias(targets.LoadBalancerTarget(balancer)),
+        )
+
+
+def zone_of(stack: PlatformStack) -> route53.IHostedZone:
+    """The zone of the deployment's domain, which its owner has."""
+    return route53.HostedZone.from_hosted_zone_attributes(
+        stack, "Zone", hosted_zone_id=stack.deployment.hosted_zone_id, zone_name=stack.deployment.domain
+    )
+
+
+def _health(name: str) -> list[str] | None:
+    """What tells that a process works; the balancer asks the web server."""
+    return {
+        "code-server": ["dagster", "api", "grpc-health-check", "-p", str(PORTS["code-server"])],
+        "daemon": ["dagster-daemon", "liveness-check"],
+    }.get(name)
