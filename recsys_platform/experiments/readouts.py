@@ -104,7 +104,7 @@ def read_experiment(warehouse: Warehouse, experiment: Experiment) -> ExperimentR
     if not any(groups.readers.values()):
         return replace(report, why_nothing=f"No reader was answered by {experiment.name} on these days.")
     measured = measure(warehouse, experiment.name, [*plan.primary, *plan.guardrails], days, planned_days=plan.days)
-    findings = _group_findings(warehouse, experiment, groups, days, is_ended=len(days) >= plan.days)
+    findings = _group_findings(warehouse, experiment, groups, days, is_ended=_is_ended(experiment, plan, days[-1]))
     result = _read(experiment, plan, measured, findings)
     segments = tuple(_segments(plan, result, measured))
     return replace(report, result=result, segments=segments, limits=measured.limits)
@@ -129,10 +129,18 @@ def _read(experiment: Experiment, plan: Plan, measured: Measured, findings: Sequ
     of_metric = {name: {variant: measured.of(name, variant) for variant in variants} for name in names}
     found = [each for name in names for each in _metric_findings(name, plan.control, of_metric[name], measured)]
     sums = {variant: {name: of_metric[name][variant].sums for name in names} for variant in variants}
-    left = plan.days - len(measured.days)
+    last = measured.days[-1]
+    left = 0 if _is_ended(experiment, plan, last) else (plan.last_day - last).days
     result = read_out(rules_of(plan), sums, _share(plan, measured.days), [*findings, *found], days_left=left)
     changing = [each for reading in result.readings if (each := _novelty(reading, measured.days))]
     return replace(result, findings=(*result.findings, *changing))
+
+
+def _is_ended(experiment: Experiment, plan: Plan, last: dt.date) -> bool:
+    """Whether all days that count are read, of the plan or until the stop. `last`: the last day that is read."""
+    if experiment.status == "stopped" and (experiment.stopped_at is None or experiment.stopped_at.date() <= last):
+        return True
+    return last >= plan.last_day
 
 
 def _share(plan: Plan, days: Sequence[dt.date]) -> DoubleArray:

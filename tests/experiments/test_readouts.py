@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,45 @@ def test_groups_of_other_sizes_than_their_weights_are_invalid(tmp_path: Path) ->
     assert result is not None
     assert [each.name for each in result.findings] == ["sample_ratio_mismatch"]
     assert result.decision.verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize(
+    ("days", "stopped_on", "status", "stopped_at", "groups", "verdict"),
+    [
+        (14, None, "running", None, (44_700, 45_489), "Keep running treatment"),
+        (14, FIRST + dt.timedelta(days=1), "running", None, (44_700, 45_489), "Invalid: The groups"),
+        (14, None, "stopped", "2026-11-04T09:00:00Z", (44_700, 45_489), "Invalid: The groups"),
+        (14, None, "stopped", "2026-11-05T09:00:00Z", (44_700, 45_489), "Keep running treatment"),  # its last day is not over
+        (14, None, "stopped", None, (44_700, 45_489), "Invalid: The groups"),
+        (3, None, "running", None, (44_700, 45_489), "Invalid: The groups"),
+        (14, FIRST + dt.timedelta(days=2), "stopped", "2026-11-04T09:00:00Z", (45_000, 45_189), "Stop treatment: at the end"),
+    ],
+)  # fmt: skip
+def test_an_experiment_that_was_stopped_early_has_ended(
+    days: int,
+    stopped_on: dt.date | None,
+    status: str,
+    stopped_at: str | None,
+    groups: tuple[int, int],
+    verdict: str,
+    tmp_path: Path,
+) -> None:
+    rows = planted({"control": 0.2, "treatment": 0.2}, {"control": 60, "treatment": 60})
+    warehouse = warehouse_with(tmp_path, rows, metrics=["ctr"])
+    with warehouse.connect() as con:  # readers of whom the counts alone matter
+        for variant, count in zip(("control", "treatment"), groups, strict=True):
+            con.execute(
+                f"""insert into marts.fct_experiment_assignments by name
+                select one.* replace (number.range::varchar as visitor_id)
+                from range({count - 60}) as number, marts.fct_experiment_assignments as one
+                where one.visitor_id = '{variant}0'"""
+            )
+    experiment = experiment_of(days=days, stopped_on=stopped_on, primary={"ctr": 0.5})
+    moment = dt.datetime.fromisoformat(stopped_at) if stopped_at else None
+    result = read_experiment(warehouse, replace(experiment, status=status, stopped_at=moment)).result
+    assert result is not None
+    assert result.decision.sentence.startswith(verdict)
+    assert ("days to the planned end" in result.decision.sentence) == verdict.startswith("Keep")
 
 
 def test_a_metric_without_any_event_is_missing_and_not_nothing(tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def read_out(
 
     `sums`: by variant (with the control) and metric, arrays of shape (days,), each day as it stood at its end. `share`: of the planned
     readers or days that was reached, shape (days,); from 1 on the experiment has ended. Days after the first 1 must be left out.
+    `days_left`: until the last day that counts; 0 ends the experiment too, however much of the plan was reached.
     """
     variants = [name for name in sums if name != rules.control]
     primaries = [metric for metric in rules.metrics if not metric.is_guardrail]
@@ -132,7 +133,7 @@ def read_out(
     p_values = iter(corrected.tolist())
     by_reading = [(each, None if each.metric.is_guardrail else next(p_values)) for each in readings]
     results = [_result_of(name, [pair for pair in by_reading if pair[0].variant == name]) for name in variants]
-    progress = Progress(is_ended=bool(share[-1] >= 1), days_left=days_left)
+    progress = Progress(is_ended=bool(share[-1] >= 1) or days_left == 0, days_left=days_left)
     return ReadOut(tuple(readings), tuple(findings), decide(results, findings, progress, alpha=rules.alpha))
 
 
