@@ -59,7 +59,7 @@ class Names:
 
     @property
     def routing(self) -> str:
-        """The path of experiments, shelves and shadow traffic: RECSYS_ROUTING_PARAMETERS."""
+        """The path of experiments, shelves, shadow traffic and the canary: RECSYS_ROUTING_PARAMETERS."""
         return f"{self.parameters}/routing"
 
     @property

@@ -42,6 +42,8 @@ OBJECTS = "objects are named by arrival, day or version, which are not known bef
 TASKS = "every task of the cluster has an id of its own"
 NO_RESOURCES = "the action has no resource-level permissions"
 STREAMS = "log streams are named by the task that writes them"
+EXPERIMENTS, CANARY = "experiments.yaml", "canary.json"
+ROUTING = (EXPERIMENTS, "shelves.yaml", "shadow.yaml", CANARY)
 ECS, SAGEMAKER = "ecs-tasks.amazonaws.com", "sagemaker.amazonaws.com"
 
 
@@ -60,6 +62,11 @@ class _Grants:
             Statement(("ssm:GetParametersByPath",), (self.names.arn("ssm", f"parameter{self.names.parameters}"),)),
             Statement(("secretsmanager:GetSecretValue",), (self.names.secret_arn(secret),)),
         )
+
+    def routing(self, *actions: str, files: tuple[str, ...] = ROUTING) -> Statement:
+        """Read or write files of routing in Parameter Store."""
+        places = tuple(self.names.arn("ssm", f"parameter{self.names.routing}/{each}") for each in files)
+        return Statement(tuple(f"ssm:{each}Parameter" for each in actions), places)
 
     def list_bucket(self, bucket: str) -> Statement:
         """List the objects of a bucket."""
@@ -142,7 +149,7 @@ def _dagster_roles(of: _Grants) -> dict[str, Role]:
     )
     logs = of.objects("logs", "Get", below="compute_logs/*")
     return {
-        "code-server": Role(ECS, (*settings, *of.hub, of.landing, of.publish("alerts"), register)),
+        "code-server": Role(ECS, (*settings, *of.hub, of.landing, of.publish("alerts"), register, *_step_canary(of))),
         "web-server": Role(ECS, (describe, stop, of.list_bucket("logs"), logs, of.decrypt)),
         "daemon": Role(ECS, daemon),
         "run": Role(ECS, (*settings, *of.hub, *_run(of), register, of.world)),
@@ -154,10 +161,18 @@ def _dagster_roles(of: _Grants) -> dict[str, Role]:
 
 
 def _run(of: _Grants) -> tuple[Statement, ...]:
+    """What a run does besides; commands too, which start and stop experiments."""
     return (
         of.objects("logs", "Put", below="compute_logs/*"),
         of.publish("alerts"),
+        *_step_canary(of),
+        of.routing("Put", files=(EXPERIMENTS,)),
     )
+
+
+def _step_canary(of: _Grants) -> tuple[Statement, ...]:
+    """Read what routes visitors, and move the canary."""
+    return of.routing("Get"), of.routing("Put", files=(CANARY,))
 
 
 def _execution(of: _Grants) -> tuple[Statement, ...]:
@@ -176,12 +191,6 @@ def _execution(of: _Grants) -> tuple[Statement, ...]:
 
 def _serving_roles(of: _Grants) -> dict[str, Role]:
     names = of.names
-    routing = Statement(
-        ("ssm:GetParameter",),
-        tuple(
-            names.arn("ssm", f"parameter{names.routing}/{each}.yaml") for each in ("experiments", "shelves", "shadow")
-        ),
-    )
     stream = Statement(("kinesis:PutRecords",), (names.arn("kinesis", f"stream/{names.of('events')}"),))
     invoke = Statement(("sagemaker:InvokeEndpoint",), (names.arn("sagemaker", f"endpoint/{names.endpoint}"),))
     metrics = Statement(
@@ -210,7 +219,7 @@ def _serving_roles(of: _Grants) -> dict[str, Role]:
             why=NO_RESOURCES,
         ),
     )
-    gateway = (*of.settings("gateway"), routing, stream, invoke, metrics, of.key, of.world)
+    gateway = (*of.settings("gateway"), of.routing("Get"), stream, invoke, metrics, of.key, of.world)
     return {
         "gateway": Role(ECS, gateway),
         "model-host": Role(SAGEMAKER, host),

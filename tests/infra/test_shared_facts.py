@@ -14,12 +14,14 @@ from infra import authoriser
 from infra.alarms import GATEWAY, alarms
 from infra.api import ENDPOINTS
 from infra.deployment import SIZE_NAMES, STAGES, Deployment
-from infra.names import DATA_KEY
+from infra.names import DATA_KEY, Names
 from infra.permissions import delivery_statements, documents, roles, snowflake_statements
 from infra.settings import API_LIMITS, KNOWN_ON_DEPLOYMENT, SECRETS, limits_text, parameters
 from recsys_platform.config.settings import PREFIX, Settings, load_settings
+from recsys_platform.config.world_files import EXPERIMENTS
 from recsys_platform.hub.layout import LANDING
 from recsys_platform.serving.gateway import keys
+from recsys_platform.serving.routing_files import CANARY_STATE, routing_of
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS = [Deployment(stage, size) for stage in STAGES for size in SIZE_NAMES]
@@ -101,6 +103,39 @@ def test_each_process_may_use_what_its_settings_name_and_no_other_secret() -> No
         "gateway": {"gateway"},
         "execution": {"dagster-database", "mlflow-database"},
     }
+
+
+def test_each_process_may_use_the_files_of_routing_that_it_reads_and_writes(tmp_path: Path) -> None:
+    settings = load_settings({"RECSYS_HOME": str(tmp_path), "RECSYS_ROUTING_PARAMETERS": Names(Deployment()).routing})
+    store = ParametersAskedFor()
+    routing_of(settings, store).refresh()
+    read, written = frozenset(store.names), {"code-server": {CANARY_STATE}, "run": {CANARY_STATE, EXPERIMENTS}}
+    assert {EXPERIMENTS, CANARY_STATE} < read
+    assert {name: _routing_files(name, "ssm:GetParameter") for name in roles(Deployment())} == {
+        name: read if name in ("gateway", "code-server", "run") else set() for name in roles(Deployment())
+    }
+    assert {name: _routing_files(name, "ssm:PutParameter") for name in roles(Deployment())} == {
+        name: written.get(name, set()) for name in roles(Deployment())
+    }
+
+
+class ParametersAskedFor:
+    """A store without any parameter, which notes the names that it is asked for."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def text_of(self, name: str) -> str | None:
+        self.names.append(name)
+        return None
+
+
+def _routing_files(process: str, action: str) -> set[str]:
+    statements = [each for each in roles(Deployment())[process].statements if action in each.actions]
+    prefix = Names(Deployment()).arn("ssm", f"parameter{Names(Deployment()).routing}/")
+    resources = {each for statement in statements for each in statement.resources}
+    assert all(each.startswith(prefix) for each in resources)
+    return {each.removeprefix(prefix) for each in resources}
 
 
 def test_only_people_of_data_see_curated_tables_and_nobody_there_sees_the_landing() -> None:
