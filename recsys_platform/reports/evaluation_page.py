@@ -15,6 +15,7 @@ import pandas as pd
 
 from recsys_platform.recommender.data.signals import Signal
 from recsys_platform.recommender.evaluation.evaluate import ALL, COLD_BOOKS, COLD_START, REPORTED_METRICS, Evaluation
+from recsys_platform.reports.choosers import chooser_text
 from recsys_platform.reports.evaluation_plots import headline, narrow_plot
 
 DEFINITIONS = (
@@ -112,7 +113,11 @@ def with_gate(page: str, *, roles: Sequence[Any], decisions: Sequence[Any], why_
     `roles`: of production and challenger, as in `published.model_roles`. `why_nothing`: the reason if there are no decisions.
     """
     rendered = _load_template("gate.html").render(
-        roles=roles, decisions=decisions, why_nothing=why_nothing, others=not is_of_today
+        roles=roles,
+        decisions=decisions,
+        why_nothing=why_nothing,
+        others=not is_of_today,
+        chooser_text=chooser_text,
     )
     before, _, rest = page.partition(_GATE[0])
     return f"{before}{_GATE[0]}{rendered}{_GATE[1]}{rest.partition(_GATE[1])[2]}" if rest else page

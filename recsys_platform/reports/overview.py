@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recsys_platform.common.sql_files import read_sql
+from recsys_platform.reports.choosers import chooser_text
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.queries import relation_names
 
@@ -86,7 +87,7 @@ def _live_model(rows: list[dict[str, Any]]) -> str | None:
         return None
     row = rows[0]
     since = f" on {row['chosen_at']:%Y-%m-%d %H:%M} UTC" if row["chosen_at"] else ""
-    return f"{row['model_version']}, chosen by {'the gate' if row['chosen_by'] == 'gate' else 'a person'}{since}: {row['why']}"
+    return f"{row['model_version']}, chosen by {chooser_text(row['chosen_by'])}{since}: {row['why']}"
 
 
 def _first_row(rows: list[dict[str, Any]], default: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from recsys_platform.common.errors import WarehouseError
 from recsys_platform.common.languages import primary_subtag
 from recsys_platform.common.sql_files import read_sql
+from recsys_platform.reports.choosers import chooser_text
 from recsys_platform.warehouse.port import Warehouse
 
 _LIVE = "select model, model_version, chosen_by, why from published.model_roles where is_live"
@@ -48,7 +49,7 @@ def recommendations_for(
     live = next(iter(warehouse.frame(_LIVE).to_pylist()), None)
     if live is None:
         raise WarehouseError(_NOT_PUBLISHED)
-    chosen = f"chosen by {'the gate' if live['chosen_by'] == 'gate' else 'a person'}: {live['why']}"
+    chosen = f"chosen by {chooser_text(live['chosen_by'])}: {live['why']}"
     found = warehouse.frame(_READER, [user_id]).to_pylist()
     reader = {**found[0], **warehouse.frame(_HISTORY, [user_id]).to_pylist()[0]} if found else None
     books = warehouse.frame(_LIST, [user_id, live["model"], length]).to_pylist()

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +18,16 @@ from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.automation.outline import write_outline
 from recsys_platform.defs.reports.kpi_page import collect_content, kpi_page_asset
 from recsys_platform.reports.kpi_page.charts import Rule, Series, bar_chart, line_chart, sparkline
-from recsys_platform.reports.kpi_page.content import FinishedRun, LayerState, PipelineState
+from recsys_platform.reports.kpi_page.content import (
+    Experiments,
+    ExperimentSummary,
+    FinishedRun,
+    LayerState,
+    PipelineState,
+)
 from recsys_platform.reports.kpi_page.page import KPI_PAGE, kpi_page
+from recsys_platform.reports.kpi_page.pipeline import cost_section
+from recsys_platform.reports.kpi_page.scorecard import ACTIVE, SCORECARD, readers_section, scorecard_section
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy
 from tests.support.browser import CHROMIUM, MISSING, Browser
@@ -129,16 +138,19 @@ KNOWN = (
     "Click-through rate (CTR) 1.3% Nov 2026 provisional – no target",
     "1,234,567.89 Oct 2026 a year before 1,034,567.89 1,000,000.00 to 2,000,000.00 ✓ on target",
     "CTR 24.0% Oct 2026 11.0% Oct 2026",
+    "Interactions 32 Nov 2026 provisional 22 Nov 2026 provisional",
     "On 2026-11-17: 12 readers on the day, 24 in 7 days, 48 in 30 days.",
-    "2026-11-02 10 30% 90%*",
+    "week of readers D1 D30 2026-11-02 10 30% 90%*",
     "2026-10-26 8 0%* –",
     "blend is live, with 2.0 times the NDCG of popularity in the newest evaluation.",
     "blend (live) 0.2000 0.1900 to 0.2100 45%",
     "blend-v7 (live) Chosen by the gate on 2026-11-17 04:00 UTC: It is better than popularity.",
+    "ease-v3 (challenger) Chosen by the canary on 2026-11-16 04:00 UTC: Its canary is complete.",
     "Week of 2026-11-09: 1,000 exposures of 20 books, 40% of the item catalog; the most frequent tenth of it has 55% of them.",
     "blend-v8 has 0% of the visitors: rolled back: errors.",
     "2026-11-19 07:00 blend-v8 5% running the tests advanced to 5 %",
     "2026-11-19 05:00 blend-v8 1% running a person the canary has started",
+    "2026-11-16 04:00 ease-v3 100% complete the tests complete: all traffic",
     "accepted 97 = 93 distinct events + 3 duplicates + 1 invalid",
     "rejected 3 (3.00%)",
     "landing files loaded 3.0 MB",
@@ -153,6 +165,54 @@ KNOWN = (
 def test_every_section_tells_what_the_marts_say(page: str) -> None:
     text = Parsed(page).text
     assert [each for each in KNOWN if each not in text] == []
+
+
+def test_the_running_day_and_segments_are_in_no_chart_or_cohort(page: str) -> None:
+    described = [found["aria-label"] or "" for found in Parsed(page).all("svg") if "aria-label" in found]
+    [stickiness] = [each for each in described if each.startswith("Stickiness")]
+    assert "2026-11-16 to 2026-11-17" in stickiness
+    assert "2026-11-09 9" not in Parsed(page).text
+
+
+def test_a_young_history_without_a_complete_day_says_so(world: Settings) -> None:
+    warehouse = DuckDBWarehouse(world.warehouse_path)
+    with warehouse.connect() as con:
+        con.execute("update marts.rpt_active_readers set is_complete = false")
+    assert readers_section(warehouse, {ACTIVE}).summary.startswith("On 2026-11-18 (not complete): 1 readers on the day")
+
+
+def test_the_summary_names_what_is_off_target_and_no_month_if_they_differ(world: Settings) -> None:
+    warehouse = DuckDBWarehouse(world.warehouse_path)
+    with warehouse.connect() as con:
+        con.execute(
+            "update marts.rpt_kpi_scorecard set is_on_target = false, month_start = date '2026-09-01' where kpi = 'revenue'"
+        )
+    assert scorecard_section(warehouse, {SCORECARD}).summary.startswith(
+        "1 of 2 KPIs with a target and a value are on target. Off target: Monthly recurring revenue (MRR). Without"
+    )
+
+
+def test_each_cost_is_told_by_who_told_it(world: Settings) -> None:
+    warehouse = DuckDBWarehouse(world.warehouse_path)
+    with warehouse.connect() as con:
+        con.execute(
+            "insert into marts.rpt_kpi_scorecard by name select * replace"
+            " ('data_share_of_it_budget' as kpi, 'ann' as told_by, 7.0 as numerator) from marts.rpt_kpi_scorecard"
+            " where kpi = 'cost_to_revenue' and numerator is not null"
+        )
+    told = [text for _, text in cost_section(warehouse, {SCORECARD}, None).facts]
+    assert told == [f"1,200.00 (base currency, told by {EVIL})", "7.00 (base currency, told by ann)"]
+
+
+@pytest.mark.parametrize(("verdict", "kind"), [("ship", "good"), ("stop: guardrail", "bad"), ("invalid", "bad")])
+def test_a_verdict_has_the_same_colour_in_the_headline_and_in_its_section(
+    filled: Settings, verdict: str, kind: str
+) -> None:
+    content = collect_content(filled, DuckDBWarehouse(filled.warehouse_path), STATE, NOW)
+    trial = ExperimentSummary("trial", "ended", "60 days", "So it ends.", verdict=verdict)
+    text = kpi_page(replace(content, experiments=Experiments(experiments=[trial])))
+    assert f'<span class="{kind}">trial: So it ends.</span>' in text
+    assert f'<span class="verdict {kind}">{verdict}</span>' in text
 
 
 def test_an_experiment_begins_with_its_verdict_and_an_invalid_one_is_crossed_out(page: str) -> None:

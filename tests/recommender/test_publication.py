@@ -13,7 +13,7 @@ import pytest
 from recsys_platform.recommender.data.training_data import dataset_from_marts
 from recsys_platform.recommender.lists.list_rules import ListRules, parse_list_rules
 from recsys_platform.recommender.lists.publication import Publication, publish
-from recsys_platform.recommender.registry.promotion import promote
+from recsys_platform.recommender.registry.promotion import promote, promote_after_canary
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
 from recsys_platform.recommender.training.candidates import train
 from recsys_platform.recommender.training.variants import load_variants, variant_of
@@ -97,6 +97,8 @@ def test_the_table_of_roles_says_which_model_is_live_and_follows_what_changes_pl
     assert changed["item_knn"] == ("challenger", False, "gate", "was live")
     promote(registry, popular, alias=PRODUCTION, why="calm", catalogue_hash=data.catalogue_hash)
     assert roles(3)["popularity"] == ("production", True, "person", "calm")
+    promote_after_canary(registry, ease, why="its canary is complete")
+    assert roles(4)["ease"] == ("production", True, "canary", "its canary is complete")
 
 
 def test_books_are_alike_by_the_newest_version_that_knows_the_catalogue_and_none_of_them_is_excluded(

@@ -12,6 +12,7 @@ _QUOTED = EVIL.replace("'", "''")
 
 _SEPTEMBER, _OCTOBER, _NOVEMBER = (f"date '2026-{month:02}-01'" for month in (9, 10, 11))
 _CTR = "'CTR', 'share', 'no target', null"
+_TTI = "'Interactions', 'readers', 'no target', null"
 _RATE = "'Customer retention', 'share'"
 _CLICKS = "'clicks', 'all', 'all', 'Click-through rate (CTR)', 'share'"
 _REVENUE = "'revenue', 'all', 'all', 'Monthly recurring revenue (MRR)', 'base currency'"
@@ -36,6 +37,12 @@ SCORECARD = f"""
         ({_REVENUE}, 'on target', null, 3.0, 1234567.891, 1034567.891, 1000000.0, 2000000.0, true, true, {_OCTOBER}),
         ('ctr', 'personalisation', 'personalised', {_CTR}, 1.0, 0.24, null, null, null, null, true, {_OCTOBER}),
         ('ctr', 'personalisation', 'not personalised', {_CTR}, 1.0, 0.11, null, null, null, null, true, {_OCTOBER}),
+        ('ctr', 'personalisation', 'personalised', {_CTR}, 1.0, 0.29, null, null, null, null, false, {_NOVEMBER}),
+        ('ctr', 'personalisation', 'not personalised', {_CTR}, 1.0, 0.19, null, null, null, null, false, {_NOVEMBER}),
+        ('tti', 'personalisation', 'personalised', {_TTI}, 1.0, 31.0, null, null, null, null, true, {_OCTOBER}),
+        ('tti', 'personalisation', 'not personalised', {_TTI}, 0.0, null, null, null, null, null, true, {_OCTOBER}),
+        ('tti', 'personalisation', 'personalised', {_TTI}, 1.0, 32.0, null, null, null, null, false, {_NOVEMBER}),
+        ('tti', 'personalisation', 'not personalised', {_TTI}, 1.0, 22.0, null, null, null, null, false, {_NOVEMBER}),
         ('ctr', 'surface', '{_QUOTED}', {_CTR}, 1.0, 0.17, null, null, null, null, true, {_OCTOBER})
     ) as given (
         kpi, segmented_by, segment, label, unit, status, told_by, numerator, value, value_a_year_before, target_min, target_max,
@@ -43,18 +50,24 @@ SCORECARD = f"""
     )"""
 ACTIVE = """
     create table marts.rpt_active_readers as
-    select *, true as is_complete
-    from (values (10, 20, 40, 0.25, date '2026-11-16'), (12, 24, 48, 0.25, date '2026-11-17')) as given (
-        daily_active_readers, weekly_active_readers, monthly_active_readers, stickiness, date_day
+    select *
+    from (values
+        (10, 20, 40, 0.25, true, date '2026-11-16'),
+        (12, 24, 48, 0.25, true, date '2026-11-17'),
+        (1, 23, 47, 0.021, false, date '2026-11-18')
+    ) as given (
+        daily_active_readers, weekly_active_readers, monthly_active_readers, stickiness, is_complete, date_day
     )"""
 COHORTS = """
     create table marts.rpt_retention_cohorts as
     select *
     from (values
-        ('day', 1, 10, 0.3, false, true, date '2026-11-02'),
-        ('day', 30, 4, 0.9, false, false, date '2026-11-02'),
-        ('day', 1, 8, 0.0, true, true, date '2026-10-26')
-    ) as given (period, period_number, readers, retention, is_left_censored, is_complete, cohort_week)"""
+        ('all', 'all', 'day', 1, 10, 0.3, false, true, date '2026-11-02'),
+        ('all', 'all', 'day', 30, 4, 0.9, false, false, date '2026-11-02'),
+        ('all', 'all', 'day', 1, 8, 0.0, true, true, date '2026-10-26'),
+        ('tier', 'premium', 'day', 1, 3, 0.7, false, true, date '2026-11-02'),
+        ('tier', 'premium', 'day', 1, 9, 0.8, false, true, date '2026-11-09')
+    ) as given (segmented_by, segment, period, period_number, readers, retention, is_left_censored, is_complete, cohort_week)"""
 COVERAGE = """
     create table marts.rpt_catalog_coverage as
     select *
@@ -75,6 +88,7 @@ ROLES = """
     select *
     from (values
         ('production', 'blend-v7', 'production', true, 'gate', timestamp '2026-11-17 04:00:00', 'It is better than popularity.'),
+        ('challenger', 'ease-v3', 'challenger', false, 'canary', timestamp '2026-11-16 04:00:00', 'Its canary is complete.'),
         ('popularity', 'popularity-v2', 'baseline', false, 'gate', null, 'The fallback.')
     ) as given (model, model_version, role, is_live, chosen_by, chosen_at, why)"""
 EVALUATIONS = """
@@ -94,6 +108,7 @@ PEOPLE = (
 )
 STEPS = """
     insert into ops.canary_steps values
+    ('0', 'canary_ease', '3', 'ease-v3', 5, 0, 'complete', 'complete: all traffic', 'canary', timestamp '2026-11-16 04:00:00'),
     ('1', 'canary_blend', '8', 'blend-v8', 0, 1, 'running', 'the canary has started', 'ann', timestamp '2026-11-19 05:00:00'),
     ('2', 'canary_blend', '8', 'blend-v8', 1, 5, 'running', 'advanced to 5 %', 'canary', timestamp '2026-11-19 07:00:00'),
     ('3', 'canary_blend', '8', 'blend-v8', 1, 0, 'rolled back', 'rolled back: errors', 'canary', timestamp '2026-11-20 05:00:00')"""

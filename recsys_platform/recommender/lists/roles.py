@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from recsys_platform.recommender.registry.promotion import GATE
+from recsys_platform.recommender.registry.promotion import AUTOMATIC, GATE
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Change, Registry
 
 MODEL_ROLES = pa.schema(
@@ -30,7 +30,7 @@ BASELINE_ROLE = "baseline"
 
 @dataclass(frozen=True)
 class Role:
-    """The role of a published model: `production` (live), `challenger` or `baseline`; chosen by `gate` or `person`, when and why."""
+    """The role of a published model: `production` (live), `challenger` or `baseline`; chosen by `gate`, `canary` or `person`."""
 
     model: str
     model_version: str
@@ -62,5 +62,6 @@ def _role_of_version(registry: Registry, name: str, version: str, history: Seque
     if choice and choice.recipe_hash == listed.recipe_hash:
         return Role(name, listed.label, alias, "person", choice.at, choice.why)
     last = next((change for change in history if change.alias == alias and change.after == version), None)
-    chosen_by = GATE if last is None or last.who == GATE else "person"
+    who = last.who if last else GATE
+    chosen_by = who if who in AUTOMATIC else "person"
     return Role(name, listed.label, alias, chosen_by, last.at if last else None, last.why if last else "")

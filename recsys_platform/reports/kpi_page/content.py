@@ -29,6 +29,7 @@ class SideBySide:
 
     name: str
     month: str
+    is_provisional: bool
     personalised: str
     other: str
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from recsys_platform.experiments.statistics.decision import Verdict
 from recsys_platform.reports.kpi_page.canary import canary_section
 from recsys_platform.reports.kpi_page.content import (
     Cost,
@@ -28,7 +29,8 @@ from recsys_platform.warehouse.queries import relation_names
 
 KPI_PAGE = "reports/kpis.html"
 """Its key in the hub."""
-_MARKS_OF_VERDICTS = {"ship": ("✓", "good"), "invalid": ("✗", "bad")}
+_MARKS = {"good": "✓", "bad": "✗", "plain": "•"}
+_KINDS_OF_VERDICTS = {Verdict.SHIP: "good", Verdict.STOP_GUARDRAIL: "bad", Verdict.INVALID: "bad"}
 
 
 def page_content(
@@ -70,7 +72,9 @@ def page_content(
 
 def kpi_page(content: PageContent) -> str:
     """The page as HTML: no script, nothing from elsewhere."""
-    page: str = _template().render(page=content, headlines=list(headlines_of(content)))
+    page: str = _template().render(
+        page=content, headlines=list(headlines_of(content)), kind_of_verdict=_kind_of_verdict
+    )
     return page
 
 
@@ -85,13 +89,17 @@ def _template() -> Any:
     return environment.get_template("kpi_page.html")
 
 
+def _kind_of_verdict(verdict: str) -> str:
+    return _KINDS_OF_VERDICTS.get(Verdict(verdict), "plain")
+
+
 def headlines_of(page: PageContent) -> Iterator[Headline]:
     """The sentences at the top of the page."""
     yield Headline("•", "plain", page.scorecard.missing or page.scorecard.summary)
     for each in page.experiments.experiments:
         if each.verdict:
-            mark, kind = _MARKS_OF_VERDICTS.get(each.verdict, ("•", "plain"))
-            yield Headline(mark, kind, f"{each.name}: {each.sentence}")
+            kind = _kind_of_verdict(each.verdict)
+            yield Headline(_MARKS[kind], kind, f"{each.name}: {each.sentence}")
     if page.canary:
         yield Headline("•", "plain", f"Canary: {page.canary.summary}")
     yield Headline("•", "plain", page.quality.missing or page.quality.summary)

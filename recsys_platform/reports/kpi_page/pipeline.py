@@ -99,7 +99,8 @@ def _told_facts(told: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     for name, label in (("total_cost", "total cost"), ("data_cost", "cost of data")):
         row = next((row for row in told if row[name] is not None), None)
         if row:
-            said_by = f", told by {row['told_by']}" if row["told_by"] else ""
+            told_by = row[f"{name}_told_by"]
+            said_by = f", told by {told_by}" if told_by else ""
             yield f"{label}, {row['month_start']:%B %Y}", f"{row[name]:,.2f} (base currency{said_by})"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recsys_platform.common.sql_files import read_sql
+from recsys_platform.reports.choosers import chooser_text
 from recsys_platform.reports.kpi_page.charts import Chart, Series, Style, line_chart
 from recsys_platform.reports.kpi_page.content import ModelRow, Quality
 from recsys_platform.warehouse.port import Warehouse
@@ -54,9 +55,11 @@ def _role_name(role: Row) -> str:
 
 
 def _decision(role: Row) -> tuple[str, str]:
-    chosen_by = "the gate" if role["chosen_by"] == "gate" else "a person"
     since = f" on {role['chosen_at']:%Y-%m-%d %H:%M} UTC" if role["chosen_at"] else ""
-    return f"{role['model_version']} ({_role_name(role)})", f"Chosen by {chosen_by}{since}: {role['why']}"
+    return (
+        f"{role['model_version']} ({_role_name(role)})",
+        f"Chosen by {chooser_text(role['chosen_by'])}{since}: {role['why']}",
+    )
 
 
 def _measured(newest: Sequence[Row]) -> str:

@@ -65,10 +65,22 @@ def _segments(kpis: Sequence[KpiMonths]) -> dict[str, list[KpiRow]]:
 
 def _side_by_side(halves: Sequence[KpiMonths]) -> Iterator[SideBySide]:
     for _, group in groupby(halves, lambda kpi: kpi.kpi):
-        months = {each.segment: _shown_month(each) for each in group}
+        months = _shared_month(list(group))
         first = next(iter(months.values()))
         texts = (month_value_text(months[name]) if name in months else "–" for name in _HALVES)
-        yield SideBySide(first["label"], f"{first['month_start']:%b %Y}", *texts)
+        yield SideBySide(first["label"], f"{first['month_start']:%b %Y}", not first["is_complete"], *texts)
+
+
+def _shared_month(halves: Sequence[KpiMonths]) -> Mapping[str, Mapping[str, Any]]:
+    """The newest complete month in which all halves have a value, else the newest in which they do: its rows by half."""
+    by_start: dict[dt.date, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    for each in halves:
+        for month in each.months:
+            by_start[month["month_start"]][each.segment] = month
+    months = [by_start[start] for start in sorted(by_start)]
+    known = [rows for rows in months if sum(row["value"] is not None for row in rows.values()) == len(halves)]
+    complete = [rows for rows in known if all(row["is_complete"] for row in rows.values())]
+    return (complete or known or months)[-1]
 
 
 def _definition(kpi: KpiMonths) -> tuple[str, str, str]:
@@ -121,10 +133,19 @@ def _summary(kpis: Sequence[KpiMonths]) -> str:
     judged = [month for month in months if month["is_on_target"] is not None]
     met = sum(bool(month["is_on_target"]) for month in judged)
     lacking = [str(month["label"]) for month in months if month["value"] is None]
-    first = max((month for month in months), key=lambda month: (month["is_complete"], month["month_start"]))
-    when = f"{first['month_start']:%B %Y}{'' if first['is_complete'] else ' (not complete)'}"
+    off = [str(month["label"]) for month in judged if not month["is_on_target"]]
+    missed = f" Off target: {', '.join(off)}." if off else ""
     without = f" Without a value: {', '.join(lacking)}." if lacking else ""
-    return f"{met} of {len(judged)} KPIs with a target and a value are on target in {when}.{without}"
+    return f"{met} of {len(judged)} KPIs with a target and a value are on target{_when(judged)}.{missed}{without}"
+
+
+def _when(months: Sequence[Mapping[str, Any]]) -> str:
+    """The month of all; empty if they differ."""
+    found = {(month["month_start"], month["is_complete"]) for month in months}
+    if len(found) != 1:
+        return ""
+    start, is_complete = found.pop()
+    return f" in {start:%B %Y}{'' if is_complete else ' (not complete)'}"
 
 
 def _personalised_charts(halves: Sequence[KpiMonths]) -> list[Chart]:
@@ -158,10 +179,12 @@ def readers_section(warehouse: Warehouse, relations: set[str]) -> Readers:
         return Readers(NO_READERS)
     rows = warehouse.frame(_COHORTS_SQL, [_COHORT_WEEKS]).to_pylist() if COHORTS in relations else []
     periods = sorted({(row["period"], row["period_number"]) for row in rows})
-    last = days[-1]
+    shown = [day for day in days if day["is_complete"]] or days  # a young history has no complete day
+    last = shown[-1]
+    when = f"{last['date_day']}{'' if last['is_complete'] else ' (not complete)'}"
     return Readers(
-        charts=[_active_chart(days), _stickiness_chart(days)],
-        summary=f"On {last['date_day']}: {last['daily_active_readers']:,} readers on the day, {last['weekly_active_readers']:,}"
+        charts=[_active_chart(shown), _stickiness_chart(shown)],
+        summary=f"On {when}: {last['daily_active_readers']:,} readers on the day, {last['weekly_active_readers']:,}"
         f" in 7 days, {last['monthly_active_readers']:,} in 30 days.",
         periods=[f"{period[0].upper()}{number}" for period, number in periods],
         cohorts=[_cohort(week, list(some), periods) for week, some in groupby(rows, itemgetter("cohort_week"))],

@@ -3,7 +3,8 @@ select
     daily_active_readers,
     weekly_active_readers,
     monthly_active_readers,
-    stickiness
+    stickiness,
+    is_complete
 from (
     select
         *,

@@ -1,7 +1,8 @@
+-- After the last step the new model is in production: a complete canary itself takes no visitors.
 select
     experiment,
     label,
-    percent,
+    case when status = 'complete' then 100 else percent end as percent,
     status,
     reason,
     changed_by,

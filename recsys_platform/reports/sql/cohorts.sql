@@ -11,6 +11,7 @@ from (
         *,
         dense_rank() over (order by cohort_week desc) as week_number
     from marts.rpt_retention_cohorts
+    where segmented_by = 'all'
 ) as numbered
 where week_number <= ?
 order by cohort_week desc, period asc, period_number asc
