@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
+from uuid import NAMESPACE_OID, uuid5
 
 import pyarrow as pa
 
+from recsys_platform.common.clock import to_naive_utc
 from recsys_platform.experiments.assignment import HOLDOUT, Experiment, Experiments
 from recsys_platform.experiments.buckets import parse_ranges, text_of
 from recsys_platform.warehouse.port import Warehouse
@@ -137,12 +139,39 @@ def _state_in(text: str) -> State:
     return State(content["status"], content["salt"], variants)
 
 
+def audited_changes(warehouse: Warehouse, experiments: Experiments) -> list[Change]:
+    """All changes, oldest first; stops that the file has and the audit lacks are added to it."""
+    changes = changes_in(warehouse)
+    missing = [found for each in experiments if (found := missing_stop(each, changes))]
+    for each in missing:
+        store_change(warehouse, each)
+    return changes_in(warehouse) if missing else changes
+
+
+def missing_stop(experiment: Experiment, changes: Iterable[Change]) -> Change | None:
+    """The stop that stands in the file alone, since it does not wait for a warehouse that is held; None if there is none."""
+    own = [each for each in changes if each.experiment == experiment.name]
+    if experiment.status != "stopped" or not experiment.stopped_at or not own or own[-1].after.status == "stopped":
+        return None
+    at = max(to_naive_utc(experiment.stopped_at), own[-1].at)
+    why = "Not recorded when it was stopped: the warehouse was held."
+    last = own[-1].after
+    return Change(stop_id(experiment), at, "unknown", experiment.name, "stopped", why, last, state_of(experiment))
+
+
+def stop_id(experiment: Experiment) -> str:
+    """The id of the change that stopped an experiment, the same whoever records it."""
+    return uuid5(NAMESPACE_OID, f"{experiment.name} stopped {experiment.stopped_at}").hex
+
+
 def periods_of(experiment: Experiment, changes: Iterable[Change]) -> list[Period]:
     """Return what an experiment was from when to when, oldest first; the last state is that of its file.
 
     What was edited by hand has no time: it counts from the last change on.
     """
     own = [each for each in changes if each.experiment == experiment.name]
+    if missing := missing_stop(experiment, own):
+        own.append(missing)
     states = [own[0].before if own else None, *(each.after for each in own)]
     times = [None, *(each.at for each in own), None]
     states[-1] = state_of(experiment)

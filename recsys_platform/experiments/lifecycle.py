@@ -20,9 +20,10 @@ from recsys_platform.experiments.buckets import moved_buckets, moved_ranges, ran
 from recsys_platform.experiments.changes import (
     Action,
     Change,
-    changes_in,
+    audited_changes,
     remove_change,
     state_of,
+    stop_id,
     store_change,
     store_ranges,
 )
@@ -65,7 +66,8 @@ def apply_edit(edit: Edit, file: EditableText, warehouse: Warehouse, *, who: str
     Raises InputError if the file was changed meanwhile.
     """
     states = state_of(edit.before), state_of(edit.after)
-    change = Change(uuid4().hex, to_naive_utc(now), who, edit.after.name, edit.action, why, *states)
+    change_id = stop_id(edit.after) if edit.action == "stopped" else uuid4().hex
+    change = Change(change_id, to_naive_utc(now), who, edit.after.name, edit.action, why, *states)
     if edit.action == "stopped":
         _write(edit, file)
         warehouse.prepare()
@@ -78,7 +80,8 @@ def apply_edit(edit: Edit, file: EditableText, warehouse: Warehouse, *, who: str
         except RecsysError:
             remove_change(warehouse, change)
             raise
-    store_ranges(warehouse, parse_experiments(parse_yaml(edit.text)), changes_in(warehouse))
+    experiments = parse_experiments(parse_yaml(edit.text))
+    store_ranges(warehouse, experiments, audited_changes(warehouse, experiments))
     return change
 
 

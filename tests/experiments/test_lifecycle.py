@@ -9,7 +9,7 @@ import pytest
 from recsys_platform.common.errors import InputError, RecsysError
 from recsys_platform.common.strict_yaml import parse_yaml
 from recsys_platform.experiments.assignment import Experiment, Experiments
-from recsys_platform.experiments.changes import Change, changes_in, state_of
+from recsys_platform.experiments.changes import Change, changes_in, periods_of, state_of
 from recsys_platform.experiments.definitions import experiment_named, parse_experiments
 from recsys_platform.experiments.lifecycle import Edit, apply_edit, ramp, start, stop
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -211,6 +211,31 @@ def test_every_change_is_in_the_audit_with_who_when_why_before_and_after(warehou
         "select experiment, variant, valid_to is null as is_open from ops.experiment_ranges order by all"
     )
     assert {row["experiment"]: row["is_open"] for row in ranges.to_pylist()} == {"big_covers": True, "new_blend": False}
+
+
+def test_a_stop_while_the_warehouse_is_held_ends_the_last_period_and_is_recorded_later(
+    warehouse: DuckDBWarehouse,
+) -> None:
+    file = Kept()
+    apply(start(file.text, "new_blend", models=MODELS, now=NOW), file, warehouse)
+    stopped_at = NOW + dt.timedelta(hours=2)
+    edit = stop(file.text, "new_blend", now=stopped_at)
+    file.write(edit.text)  # and no more: the warehouse was held
+    periods = periods_of(edit.after, changes_in(warehouse))
+    assert [(each.state.status, each.until and each.until.hour) for each in periods] == [
+        ("draft", 12),
+        ("running", 14),
+        ("stopped", None),
+    ]
+    apply(ramp(file.text, "big_covers", ["large=30"], models=MODELS), file, warehouse, NOW + dt.timedelta(hours=5))
+    assert [(each.action, each.at.hour, each.who) for each in changes_in(warehouse)] == [
+        ("started", 12, "ann"),
+        ("stopped", 14, "unknown"),
+        ("ramped", 17, "ann"),
+    ]
+    assert periods_of(edit.after, changes_in(warehouse)) == periods
+    ends = warehouse.frame("select distinct valid_to from ops.experiment_ranges where experiment = 'new_blend'")
+    assert [each.hour for each in ends["valid_to"].to_pylist()] == [14]
 
 
 def test_a_file_that_cannot_be_written_leaves_no_trace_in_the_audit(warehouse: DuckDBWarehouse) -> None:

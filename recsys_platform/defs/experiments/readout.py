@@ -11,7 +11,7 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import NIGHTLY
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.table_metadata import markdown
-from recsys_platform.experiments.changes import changes_in, store_ranges
+from recsys_platform.experiments.changes import audited_changes, store_ranges
 from recsys_platform.experiments.plots import lifts_plot
 from recsys_platform.experiments.published_policies import PolicyReport, evaluate_published
 from recsys_platform.experiments.readouts import (
@@ -49,7 +49,7 @@ def experiments_readout(
 ) -> dg.MaterializeResult:
     """Read every experiment with a plan: lifts with intervals that hold on all days, health, and the verdict in one sentence."""
     experiments = experiments_of(settings)
-    store_ranges(warehouse, experiments, changes_in(warehouse))  # of what was edited by hand too
+    store_ranges(warehouse, experiments, audited_changes(warehouse, experiments))  # of what was edited by hand too
     reports = [read_experiment(warehouse, each) for each in experiments if each.plan and each.status != "draft"]
     metadata: dict[str, Any] = {"experiments": len(reports)}
     policies = evaluate_published(warehouse) if any(each.result for each in reports) else PolicyReport()
