@@ -16,6 +16,8 @@ WEEKS_BEFORE = 8
 """A week is compared with the median of so many weeks before it."""
 LEAST_PAIRS = 100
 """Pairs of exposures of the same book that a week needs to be judged: its effective number of books is then precise to a tenth."""
+LEAST_SHARE = 0.5
+"""Share of the median of the weeks before that the total of a week needs to be judged: few readers are shown few books."""
 _WEEKS = read_sql("recsys_platform.reports", "catalog_weeks")
 
 
@@ -71,12 +73,12 @@ def catalog_weeks(warehouse: Warehouse) -> list[CatalogWeek]:
 def judged_series(weeks: Sequence[CatalogWeek]) -> list[list[CatalogWeek]]:
     """The weeks of each kind of count and model that can be compared: complete, with enough pairs, and the newest week among them.
 
-    `weeks`: in the order of `catalog_weeks`. A model that shows nothing any more is not judged.
+    `weeks`: in the order of `catalog_weeks`. A model that shows nothing any more, or less than half as much as before, is not judged.
     """
     newest = max((week.week_start for week in weeks if week.is_complete), default=None)
     fit = (week for week in weeks if week.is_complete and week.same_book_pairs >= LEAST_PAIRS)
     series = (list(of_model) for _, of_model in groupby(fit, lambda week: (week.counted, week.model)))
-    return [each for each in series if len(each) > 1 and each[-1].week_start == newest]
+    return [each for each in series if len(each) > 1 and each[-1].week_start == newest and _is_as_busy_as_before(each)]
 
 
 def narrowings(weeks: Sequence[CatalogWeek], *, rise: float) -> list[Narrowing]:
@@ -87,10 +89,19 @@ def narrowings(weeks: Sequence[CatalogWeek], *, rise: float) -> list[Narrowing]:
     return [found for series in judged_series(weeks) for found in _narrowings_of(series, rise)]
 
 
+def _is_as_busy_as_before(series: Sequence[CatalogWeek]) -> bool:
+    return series[-1].total >= LEAST_SHARE * _usual_total(series)
+
+
+def _usual_total(series: Sequence[CatalogWeek]) -> float:
+    """The median of the weeks before the newest."""
+    return median(week.total for week in series[-1 - WEEKS_BEFORE : -1])
+
+
 def _narrowings_of(series: Sequence[CatalogWeek], rise: float) -> Iterator[Narrowing]:
     now, before = series[-1], series[-1 - WEEKS_BEFORE : -1]
     values = {"effective_books": (now.effective_books or 0, [week.effective_books or 0 for week in before])}
-    if now.total >= median(week.total for week in before):
+    if now.total >= _usual_total(series):
         values["coverage"] = (now.coverage, [week.coverage for week in before])
     for measure, (value, earlier) in values.items():
         if value * rise < median(earlier):

@@ -102,6 +102,17 @@ def a_year_of_events() -> Iterator[dict[str, Any]]:
         yield from life_of(chance, f"old{n}", begin=-365)
 
 
+def without_base(world: Any, values: Values) -> Values:
+    """Values without growth on a month that is not complete, which the scorecard alone leaves out."""
+    rows = world.rows("select month_start from marts.rpt_kpi_scorecard where kpi = 'revenue' and is_complete")
+    complete = {month for (month,) in rows}
+    return {
+        key: value
+        for key, value in values.items()
+        if key[0] != "revenue_growth" or key[2].replace(year=key[2].year - 1) in complete
+    }
+
+
 # Builds all marts of some thousand events: the scorecard reads nearly all of them.
 @pytest.mark.slow
 def test_the_scorecard_says_what_metricflow_says(world: Any, manifest: Any) -> None:
@@ -118,7 +129,7 @@ def test_the_scorecard_says_what_metricflow_says(world: Any, manifest: Any) -> N
         ([ctr], "personalisation", ("exposure__personalisation",)),
         ([ctr], "surface", ("exposure__surface",)),
     ):
-        theirs = computed(engine, asked, *dimensions)
+        theirs = without_base(world, computed(engine, asked, *dimensions))
         # Without a segment is what bots paid, which counts as 0.
         said |= {key[:2] for key in theirs if key[1]}
         ours = scored(world, asked, segmented_by)

@@ -9,7 +9,7 @@ import pytest
 
 from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.transform.checks import the_choice_of_books_does_not_narrow as check
-from recsys_platform.reports.catalog_coverage import CatalogWeek, catalog_weeks, narrowings
+from recsys_platform.reports.catalog_coverage import CatalogWeek, catalog_weeks, judged_series, narrowings
 
 TYPES = {str: "varchar", int: "bigint", float: "double", bool: "boolean", dt.date: "date", float | None: "double"}
 COLUMNS = ", ".join(f"{each.name} {TYPES[each.type]}" for each in fields(CatalogWeek))
@@ -76,6 +76,16 @@ def test_coverage_is_compared_only_where_not_less_was_shown() -> None:
         "Exposures in the week of 2026-09-28 cover 10.0% of the item catalog; the median of the weeks before (3) is 25.0%."
     ]
     assert sentences(*before, replace(fewer_books, total=2000)) == []
+
+
+def test_fewer_readers_are_not_a_narrower_choice() -> None:
+    """A model that a tenth of the readers see shows the books of those few."""
+    before = [week(n, 62.6, model="lightfm", total=total) for n, total in enumerate([7100, 7778, 8000])]
+    few = week(3, 25.5, model="lightfm", total=466, same_book_pairs=4249)
+    assert sentences(*before, few) == []
+    assert judged_series([*before, few]) == []
+    assert len(sentences(*before, replace(few, total=3889))) == 1
+    assert sentences(*before, replace(few, total=3888)) == []
 
 
 @pytest.mark.parametrize("unfit", [{"same_book_pairs": 99}, {"is_complete": False}])

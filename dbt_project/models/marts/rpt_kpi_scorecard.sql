@@ -16,6 +16,8 @@
     ('analytic_tools', 'tools', 'null', ['tools']),
     ('standard_tools_share', 'standard_tools', 'tools', ['standard_tools', 'tools']),
 ] -%}
+{#- Known only when the last day is over on which a payment can still continue a subscription. -#}
+{%- set of_lapses = "'customer_retention', 'subscriber_churn', 'monthly_recurring_revenue'" -%}
 {%- set counts = [
     'active', 'convertible', 'converted', 'subscribers', 'retained', 'monthly_amount', 'revenue', 'stars', 'ratings', 'starts',
     'finishes',
@@ -49,7 +51,12 @@ months as (
             min(history.first_day) <= dates.month_start
             and max(history.last_day) > max(dates.next_month_start),
             false
-        ) as is_complete
+        ) as is_complete,
+        -- A lapse is dated back to the end of what was paid for.
+        coalesce(
+            max(history.last_day) > {{ end_of_grace('max(dates.next_month_start)') }},
+            false
+        ) as are_lapses_known
     from {{ ref('dim_dates') }} as dates
     inner join history
         on dates.date_day between history.first_day and history.last_day
@@ -185,14 +192,18 @@ by_segment as (
     {% endfor %}
 ),
 
+-- A month that lies in history in part is no base to grow from.
 compared as (
 
     select
         by_segment.*,
         a_year_before.revenue as revenue_a_year_before
     from by_segment
+    left join months as base
+        on {{ dbt.dateadd('year', -1, 'by_segment.month_start') }} = base.month_start
+        and base.is_complete
     left join by_segment as a_year_before
-        on {{ dbt.dateadd('year', -1, 'by_segment.month_start') }} = a_year_before.month_start
+        on base.month_start = a_year_before.month_start
         and by_segment.segmented_by = a_year_before.segmented_by
         and by_segment.segment = a_year_before.segment
 
@@ -359,6 +370,12 @@ valued as (
         kpis.definition,
         kpis.source,
         kpis.is_total,
+        told.told_by,
+        told.as_of,
+        (months.is_complete or kpis.source = 'kpi_inputs')
+        and (months.are_lapses_known or figures.kpi not in ({{ of_lapses }}))
+        -- A figure that was told before the month was over is an estimate.
+        and (kpis.source = 'events' or coalesce(told.as_of >= months.next_month_start, false)) as is_complete,
         round(
             case
                 when kpis.is_total then cast(figures.numerator as double)
@@ -368,6 +385,10 @@ valued as (
         ) as value
     from figures
     inner join kpis on figures.kpi = kpis.kpi
+    inner join months on figures.month_start = months.month_start
+    left join told
+        on figures.kpi = told.kpi
+        and figures.month_start = told.month
 
 ),
 
@@ -403,7 +424,7 @@ final as (
         end as status,
         valued.definition,
         valued.source,
-        told.told_by,
+        valued.told_by,
 
         valued.numerator,
         valued.denominator,
@@ -418,22 +439,17 @@ final as (
                     valued.value between coalesce(targets.target_min, valued.value)
                     and coalesce(targets.target_max, valued.value)
         end as is_on_target,
-        (months.is_complete or valued.source = 'kpi_inputs')
-        -- A figure that was told before the month was over is an estimate.
-        and (valued.source = 'events' or coalesce(told.as_of >= months.next_month_start, false)) as is_complete,
+        valued.is_complete,
 
         valued.month_start,
-        told.as_of
+        valued.as_of
     from valued
-    inner join months on valued.month_start = months.month_start
-    left join told
-        on valued.kpi = told.kpi
-        and valued.month_start = told.month
     left join valued as a_year_before
         on valued.kpi = a_year_before.kpi
         and valued.segmented_by = a_year_before.segmented_by
         and valued.segment = a_year_before.segment
         and {{ dbt.dateadd('year', -1, 'valued.month_start') }} = a_year_before.month_start
+        and a_year_before.is_complete
     left join targets
         on valued.kpi = targets.kpi
         and valued.month_start >= targets.valid_from
