@@ -3,8 +3,8 @@
 Belongs here: the next state of a canary, as a pure function of its state, what was observed and the time; what a person may do.
 Does not: who routes traffic, who counts, who stores the state.
 
-The yardstick is a baseline: as many requests as the canary gets, at the same time, by the old model. The rest of the traffic is not
-compared with. Tests are always valid (statistics/always_valid.py), so the canary may be judged every minute.
+The yardstick is a baseline: as many visitors as the canary gets, as far as there are, at the same time, by the old model. The rest
+of the traffic is not compared with. Tests are always valid (statistics/always_valid.py), so the canary may be judged every minute.
 """
 
 import datetime as dt
@@ -230,4 +230,4 @@ def _shares(count: int, size: int, other: int, other_size: int) -> str:
 
 
 def _has_no_baseline(state: CanaryState, plan: CanaryPlan) -> bool:
-    return plan.stages[state.stage] > 50
+    return state.stage == len(plan.stages) - 1

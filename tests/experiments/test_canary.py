@@ -113,6 +113,14 @@ def test_all_traffic_has_no_baseline_and_keeps_the_hard_limits() -> None:
     assert step(last, Observation(Traffic(20_000)), after(30)).reason == "held: there are no data of errors"
 
 
+def test_a_stage_above_half_of_the_traffic_is_compared_with_the_smaller_rest() -> None:
+    plan = replace(PLAN, stages=(10, 80, 100))
+    rest = traffic(5_000, errors=5, slow=50)
+    bad = step(CanaryState(START, stage=1), seen(traffic(slow=600), rest), after(1), plan=plan)
+    assert (bad.status, "slow in 3.00%" in bad.reason) == (Status.ROLLED_BACK, True)
+    assert step(CanaryState(START, stage=1), seen(traffic(), rest), after(30), plan=plan).stage == 2
+
+
 def test_what_was_rolled_back_or_stopped_starts_again_only_when_a_person_releases_it() -> None:
     for state in (CanaryState(START, 3, Status.ROLLED_BACK), stop(CanaryState(START, 3), "bad covers")):
         assert step(state, seen(), after(600)) == state

@@ -1,12 +1,14 @@
 """A canary on real gateways: its visitors, its counts, its end; what a person decides holds."""
 
 import datetime as dt
+import gzip
+import json
 import shutil
 import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,16 +17,24 @@ from recsys_platform.config.factories import hub_of
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.experiments.canary import CanaryPlan, Observation, Status, Traffic
 from recsys_platform.hub.local import FolderHub
+from recsys_platform.hub.object_store import Hub, HubObject
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.recommender.registry.files import Provenance
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
-from recsys_platform.serving.answer_counts import STREAM, AnswerCounts
+from recsys_platform.serving.answer_counts import COUNTED, STREAM, AnswerCounts
 from recsys_platform.serving.exposures import EventSpool, to_hub
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.rollout.controller import Rollout, rollout_of
 from recsys_platform.serving.rollout.observing import LandedCounts
 from recsys_platform.serving.rollout.plan_file import parse_plan
-from recsys_platform.serving.rollout.record import BASELINE, CANARY, CanaryRecord, parse_canary, record_text
+from recsys_platform.serving.rollout.record import (
+    BASELINE,
+    CANARY,
+    CanaryRecord,
+    parse_canary,
+    record_text,
+    with_new_name,
+)
 from recsys_platform.serving.rollout.store import ChangedMeanwhileError, FileState
 from recsys_platform.serving.routing import Route
 from recsys_platform.serving.routing_files import CanaryFile, routing_of
@@ -280,6 +290,88 @@ def test_answers_are_counted_by_minute_and_group_and_land_once(counted: AnswerCo
     assert sum(each["answers"] for each in later) == 80
     slow = [each["answers"] - each["within_100_ms"] for each in found if each["variant"] == CANARY]
     assert sum(slow) == 100
+
+
+LONG_AGO = START - dt.timedelta(hours=30)
+GROUP = {"experiment": "canary_x", "variant": CANARY, "source": "live", "answers": 5, "errors": 1, "within_100_ms": 4}
+
+
+def counts_event(name: str, at: str = LONG_AGO.isoformat(), items: Any = (GROUP,)) -> bytes:
+    return (
+        json.dumps({"event": COUNTED, "messageId": name, "timestamp": at, "properties": {"items": items}}).encode()
+        + b"\n"
+    )
+
+
+def put_counts(hub: Hub, at: dt.datetime, name: str, content: bytes) -> None:
+    hub.put(f"engagement_events/source=segment/{at:%Y/%m/%d/%H}/{STREAM}-{name}", content)
+
+
+def test_counts_that_are_damaged_or_not_valid_are_skipped_and_the_rest_is_read(tmp_path: Path) -> None:
+    hub = FolderHub(tmp_path / "hub")
+    strange = [
+        counts_event("no mappings", items=["x", 3, None, {"experiment": [], "variant": CANARY, "source": "live"}]),
+        counts_event("no list", items=7),
+        counts_event("no zone", at=f"{LONG_AGO:%Y-%m-%dT%H:%M:%S}"),
+        counts_event("no text").replace(b'"no text"', b"[1]"),
+        b'["Answers Counted"]\n',
+        b'{"event": "Answers Counted", "deep": ' + b"[" * 100_000 + b"\n",
+    ]
+    put_counts(hub, LONG_AGO, "strange", b"".join(strange))
+    members = gzip.compress(counts_event("first")) + gzip.compress(counts_event("second"))
+    put_counts(hub, LONG_AGO, "members.gz", members)
+    put_counts(hub, LONG_AGO, "damaged.gz", gzip.compress(counts_event("third"))[:-4])
+    put_counts(hub, LONG_AGO, "junk.gz", b"\x1f\x8bjunk")
+    put_counts(hub, LONG_AGO, "twice", counts_event("fourth") * 2)
+    for now in (LONG_AGO + dt.timedelta(minutes=1), START):  # while the hour lasts, and as a sum
+        found = [each.counts for each in LandedCounts(hub).since(LONG_AGO, now)]
+        assert sum(each["errors"] for each in found) == 4
+
+
+class ListedHub(FolderHub):
+    """Notes each folder that is listed."""
+
+    listed: ClassVar[list[str]] = []
+
+    def objects(self, prefix: str) -> list[HubObject]:
+        self.listed.append(prefix)
+        return super().objects(prefix)
+
+
+def test_hours_that_are_over_are_listed_once_and_their_sums_are_kept(tmp_path: Path) -> None:
+    hub = ListedHub(tmp_path / "hub")
+    for hour in range(30):
+        at = LONG_AGO + dt.timedelta(hours=hour)
+        put_counts(hub, at, "one", counts_event(f"{hour}", at=at.isoformat()))
+    put_counts(hub, START - dt.timedelta(hours=1), "again", counts_event("3"))
+    landed = LandedCounts(hub)
+    for minute in range(3):
+        hub.listed.clear()
+        found = list(landed.since(LONG_AGO, START + dt.timedelta(minutes=minute)))
+        assert sum(each.counts["answers"] for each in found) == 30 * 5
+        assert (len(hub.listed) < 6) == (minute > 0)
+    assert len(found) < 5
+    later = landed.since(LONG_AGO + dt.timedelta(hours=10), START)
+    assert sum(each.counts["answers"] for each in later) == 20 * 5
+
+
+def test_no_canary_gets_the_name_of_an_earlier_one(rollout: Rollout, world: ServingWorld) -> None:
+    names = []
+    for alias in ("als", "ease", "als"):
+        names.append(rollout.start(world.versions[alias], because="a trial", now=START).experiment)
+        rollout.stop("over", now=START)
+    names.append(rollout.release("again", now=START).experiment)
+    assert names[2:] == [f"{names[0]}__2", f"{names[0]}__3"]
+
+
+def test_the_name_of_a_canary_is_never_too_long(rollout: Rollout) -> None:
+    record = replace(rollout.start("challenger", because="better lists", now=START), experiment=f"canary_{'x' * 56}")
+    taken: set[str] = set()
+    for _ in range(11):
+        record = with_new_name(record, taken)
+        assert record.experiment not in taken
+        taken.add(record.experiment)
+    assert max(map(len, taken)) == 63
 
 
 def land_counts(settings: Settings, experiment: str, at: dt.datetime) -> None:

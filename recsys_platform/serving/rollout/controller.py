@@ -90,7 +90,8 @@ class Rollout:
         if challenger.rolled_back:
             self._mark_rolled_back(challenger.recipe_hash, rolled_back=False)  # a person decided so
         author = who or current_user()
-        record = started_record(challenger, baseline, self.plan, because=because, who=author, now=now or utc_now())
+        at, taken = now or utc_now(), self._taken_names(before)
+        record = started_record(challenger, baseline, self.plan, because=because, who=author, now=at, taken=taken)
         return self._written(record, before)
 
     def start_after_gate(self, version: str, because: str) -> CanaryRecord | None:
@@ -183,7 +184,7 @@ class Rollout:
             of_plan = self._of_plan(before)
             state = decide(of_plan)
             again = before.status in _TAKEN_OUT and state.status is Status.RUNNING
-            named = with_new_name(replace(of_plan, started_at=state.since)) if again else of_plan
+            named = self._renamed(replace(of_plan, started_at=state.since)) if again else of_plan
             after = named.at(state, self.plan, who=who or current_user(), now=now or utc_now())
             if after.number == before.number:  # the same decision with other figures is a step too
                 after = replace(after, who=who or current_user(), changed_at=now or utc_now(), number=before.number + 1)
@@ -193,6 +194,13 @@ class Rollout:
                 if attempt == ATTEMPTS:
                     raise
         raise AssertionError("the last attempt returns or raises")
+
+    def _renamed(self, record: CanaryRecord) -> CanaryRecord:
+        return with_new_name(record, self._taken_names(record))
+
+    def _taken_names(self, before: CanaryRecord | None) -> set[str]:
+        """Names of earlier canaries: under one of them, what was seen then would count again."""
+        return {*self.history.steps()["experiment"], *([before.experiment] if before else [])}
 
     def _written(self, record: CanaryRecord, before: CanaryRecord | None) -> CanaryRecord:
         if before is not None:

@@ -4,8 +4,9 @@ Belongs here: reading and adding up. Does not: the judgement (experiments/canary
 """
 
 import datetime as dt
+import logging
 import math
-import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,14 +20,19 @@ from recsys_platform.experiments.metric_days import measure
 from recsys_platform.experiments.statistics.sums import Sums
 from recsys_platform.hub.layout import LANDING
 from recsys_platform.hub.object_store import Hub
-from recsys_platform.serving.answer_counts import COUNTED, STREAM
+from recsys_platform.ingestion.framing import decompress
+from recsys_platform.serving.answer_counts import BOUNDS_MS, COUNTED, STREAM
 from recsys_platform.serving.rollout.record import BASELINE, CANARY, CanaryRecord
 from recsys_platform.warehouse.port import Warehouse
 
-_GZIP = 31
+_LOG = logging.getLogger(__name__)
 _HOUR = dt.timedelta(hours=1)
+_SETTLED_AFTER = 2 * _HOUR
+_GROUP = ("experiment", "variant", "source")
+_COUNTS = ("answers", "errors", *(f"within_{bound}_ms" for bound in BOUNDS_MS))
 _NEWEST = "select max(metric_on) as newest from marts.fct_experiment_metrics where experiment = ?"
 _decode = msgspec.json.Decoder().decode
+_Group = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -38,55 +44,110 @@ class Counted:
     counts: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass
+class _SettledHours:
+    """Sums by group of the hours of arrival before `until`, and the ids of their events, of periods since a time."""
+
+    since: dt.datetime
+    until: dt.datetime
+    messages: set[str] = field(default_factory=set)
+    sums: dict[_Group, Counter[str]] = field(default_factory=dict)
+
+    def add(self, counted: Iterable[Counted]) -> None:
+        """Add the counts of one more hour."""
+        for each in counted:
+            self.messages.add(each.message)
+            sums = self.sums.setdefault(tuple(each.counts[name] for name in _GROUP), Counter())
+            sums.update({name: each.counts[name] for name in _COUNTS})
+        self.until += _HOUR
+
+    def counted(self) -> Iterator[Counted]:
+        """One entry for each group."""
+        for group, sums in self.sums.items():
+            yield Counted("", self.since, dict(zip(_GROUP, group, strict=True)) | sums)
+
+
+@dataclass
 class LandedCounts:
     """The counts that landed in a hub. Objects are read once: they never change.
 
-    `stream`: what the names of the objects begin with; empty where all events land in the same ones.
+    `stream`: what the names of the objects begin with; empty where all events land in the same ones. The hours of arrival that ended
+    two hours ago are listed once for a stage, then only their sums are kept: what a gateway lands later than that does not count.
     """
 
     hub: Hub
     stream: str = STREAM
+    _settled: _SettledHours | None = None
     _known: dict[str, tuple[Counted, ...]] = field(default_factory=dict)
 
     def since(self, since: dt.datetime, now: dt.datetime) -> Iterator[Counted]:
-        """The counts of the periods that began since a time, each once."""
-        seen: set[str] = set()
-        keys = list(self._keys(since, now))
-        for key in self._known.keys() - set(keys):
-            del self._known[key]  # of earlier stages
-        for key in keys:
-            for each in self._counts_in(key):
-                if each.begins >= since and each.message not in seen:
-                    yield each
-            seen |= {each.message for each in self._counts_in(key)}
+        """The counts of the periods that began since a time, each once; those of settled hours as sums of each group."""
+        settled = self._settled
+        if settled is None or settled.since != since or settled.until > now:
+            settled = self._settled = _SettledHours(since, since.replace(minute=0, second=0, microsecond=0))
+        while settled.until + _HOUR + _SETTLED_AFTER <= now:
+            keys = self._keys(settled.until)
+            settled.add(list(self._new_in(keys, settled, set())))
+            self._forget(keys)
+        hours = (settled.until + hour * _HOUR for hour in range((now + _HOUR - settled.until) // _HOUR + 1))
+        keys = [key for hour in hours for key in self._keys(hour)]
+        self._forget(self._known.keys() - set(keys))  # of earlier stages
+        yield from settled.counted()
+        yield from self._new_in(keys, settled, set())
 
-    def _keys(self, since: dt.datetime, now: dt.datetime) -> Iterator[str]:
-        hour = since.replace(minute=0, second=0, microsecond=0)
-        while hour <= now + _HOUR:
-            folder = f"{LANDING}/source=segment/{hour:%Y/%m/%d/%H}/"
-            keys = (each.key for each in self.hub.objects(folder))
-            yield from (key for key in keys if key.removeprefix(folder).startswith(self.stream))
-            hour += _HOUR
+    def _new_in(self, keys: Iterable[str], settled: _SettledHours, seen: set[str]) -> Iterator[Counted]:
+        """The counts in objects that are neither of settled hours nor seen already."""
+        for key in keys:
+            counted = self._counts_in(key)
+            new = [each for each in counted if each.message not in settled.messages and each.message not in seen]
+            yield from (each for each in new if each.begins >= settled.since)
+            seen |= {each.message for each in counted}
+
+    def _keys(self, hour: dt.datetime) -> list[str]:
+        folder = f"{LANDING}/source=segment/{hour:%Y/%m/%d/%H}/"
+        keys = (each.key for each in self.hub.objects(folder))
+        return [key for key in keys if key.removeprefix(folder).startswith(self.stream)]
 
     def _counts_in(self, key: str) -> tuple[Counted, ...]:
         if key not in self._known:
-            self._known[key] = tuple(_parse_counts(self.hub.get(key)))
+            text, damage = decompress(self.hub.get(key))
+            if damage:
+                _LOG.warning("Counts of answers in %s are read as far as they can be: %s.", key, damage)
+            self._known[key] = tuple(_parse_counts(text))
         return self._known[key]
 
+    def _forget(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._known.pop(key, None)
 
-def _parse_counts(content: bytes) -> Iterator[Counted]:
-    text = zlib.decompress(content, _GZIP) if content[:2] == b"\x1f\x8b" else content
+
+def _parse_counts(text: bytes) -> Iterator[Counted]:
+    """The counts of an object, each event once; the event contract of the marts reports what is not valid."""
+    seen: set[str] = set()
     for line in text.splitlines():
         if COUNTED.encode() not in line:
             continue
         try:
-            event = _decode(line)
-            if event["event"] == COUNTED:
-                begins = dt.datetime.fromisoformat(event["timestamp"])
-                yield from (Counted(event["messageId"], begins, item) for item in event["properties"]["items"])
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError):
-            continue  # the event contract of the marts reports it
+            counted = list(_counts_of_event(_decode(line)))
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError):
+            continue
+        yield from (each for each in counted if each.message not in seen)
+        seen |= {each.message for each in counted}
+
+
+def _counts_of_event(event: Any) -> Iterator[Counted]:
+    if event["event"] != COUNTED or not isinstance(event["messageId"], str):
+        return
+    begins = dt.datetime.fromisoformat(event["timestamp"])
+    items = event["properties"]["items"] if begins.tzinfo else []
+    for item in items:
+        if isinstance(item, Mapping) and all(isinstance(item.get(name), str) for name in _GROUP):
+            counts = {name: _whole_number(item.get(name)) for name in _COUNTS}
+            yield Counted(event["messageId"], begins, {name: item[name] for name in _GROUP} | counts)
+
+
+def _whole_number(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
 
 
 @dataclass(frozen=True)
@@ -143,8 +204,7 @@ class Observer:
 
 
 def _sum_of(counted: Iterable[Mapping[str, Any]], name: str) -> int:
-    values = (each.get(name, 0) for each in counted)
-    return sum(int(value) for value in values if isinstance(value, int | float) and math.isfinite(value))
+    return sum(int(each[name]) for each in counted)
 
 
 def _last_of(sums: Sums) -> Sums:

@@ -5,8 +5,9 @@ Belongs here: what is in it, and which group a visitor is in. Does not: where it
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from itertools import count
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
@@ -21,6 +22,7 @@ from recsys_platform.recommender.registry.versions import VersionInfo
 CANARY, BASELINE = "canary", "baseline"
 """The variants of the experiment that a canary is."""
 LONGEST_REASON = 500
+_LONGEST_NAME = 63
 _Percent = Annotated[int, Field(ge=0, le=100)]
 
 
@@ -133,12 +135,19 @@ def parse_canary(content: Any, *, where: str = "The canary") -> CanaryRecord | N
 
 
 def started_record(
-    challenger: VersionInfo, baseline: VersionInfo, plan: CanaryPlan, *, because: str, who: str, now: dt.datetime
+    challenger: VersionInfo,
+    baseline: VersionInfo,
+    plan: CanaryPlan,
+    *,
+    because: str,
+    who: str,
+    now: dt.datetime,
+    taken: Collection[str] = (),
 ) -> CanaryRecord:
-    """Return the record of a canary that begins now."""
-    percent = plan.stages[0]
+    """Return the record of a canary that begins now. `taken`: names of canaries before."""
+    percent, name = plan.stages[0], re.sub("[^a-z0-9_]+", "_", challenger.label.lower())
     return CanaryRecord(
-        experiment=f"canary_{re.sub('[^a-z0-9_]+', '_', challenger.label.lower())}"[:60],
+        experiment=_free_name(f"canary_{name}", taken),
         version=challenger.version,
         label=challenger.label,
         recipe=challenger.recipe_hash,
@@ -153,8 +162,14 @@ def started_record(
     )
 
 
-def with_new_name(record: CanaryRecord) -> CanaryRecord:
-    """Return the record under another name: all visitors are dealt anew, and what was seen before does not count."""
-    found = re.fullmatch(r"(.*)__(\d+)", record.experiment)
-    base, number = (found[1], int(found[2])) if found else (record.experiment, 1)
-    return replace(record, experiment=f"{base}__{number + 1}")
+def with_new_name(record: CanaryRecord, taken: Collection[str]) -> CanaryRecord:
+    """Return the record under a name that is not taken: all visitors are dealt anew, and what was seen before does not count."""
+    base = re.sub(r"__\d+$", "", record.experiment)
+    return replace(record, experiment=_free_name(base, {*taken, record.experiment}))
+
+
+def _free_name(base: str, taken: Collection[str]) -> str:
+    """The name of an experiment that is not taken: the base, or the base with the first free number."""
+    suffixes = (f"__{number}" if number > 1 else "" for number in count(1))
+    names = (base[: _LONGEST_NAME - len(suffix)] + suffix for suffix in suffixes)
+    return next(name for name in names if name not in taken)
