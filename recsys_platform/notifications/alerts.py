@@ -61,6 +61,13 @@ def rollback_alert(label: str, reason: str, settings: Settings) -> Alert:
     return Alert("recsys: a canary was rolled back", "\n".join([*lines, what_now, *link]))
 
 
+def held_alert(label: str, reason: str, settings: Settings) -> Alert:
+    """The alert about a canary that waits for a person. `label`: of the model version."""
+    lines = [f"The canary of {label} waits for a person.", first_line(reason, settings)]
+    link = [str(settings.ui_url)] if settings.ui_url else []
+    return Alert("recsys: a canary waits for a person", "\n".join([*lines, *link]))
+
+
 def first_line(error: str, settings: Settings) -> str:
     """The first line of an error, and the second if the first ends with a colon; redacted, and cut to a message's length."""
     lines = [line.strip() for line in error.strip().splitlines() if line.strip()]

@@ -151,6 +151,18 @@ def test_a_recipe_that_a_person_promotes_after_its_rollback_is_not_taken_out_aga
     assert not registry.info(record.version).rolled_back
 
 
+def test_a_canary_that_waits_since_production_was_moved_is_told_once(
+    settings: Settings, ticks: Ticks, slack: Any
+) -> None:
+    registry = registry_of(settings)
+    rollout_of(settings).start("challenger", because="better lists", who="ann", now=START)
+    facts = Provenance(NOW, "monday", "0.1", params={"recipe": "ease"}, catalogue_hash="books")
+    registry.set_alias(PRODUCTION, registry.log("ease", {"a": np.array([1])}, facts), why="a person")
+    for _ in range(3):
+        assert ticks.after(1)[0].startswith("blend-v2, 10 %: held: production is another recipe, ease-v3")
+    assert [text.splitlines()[0] for text in slack.heard] == ["The canary of blend-v2 waits for a person."]
+
+
 def test_the_gate_starts_a_canary_unless_one_is_open_or_was_taken_out(settings: Settings) -> None:
     version = str(registry_of(settings).version_of(CHALLENGER))
     assert assets._start_canary(settings, version, "NDCG of blend is better.") == "The canary of blend-v2 has started."

@@ -24,7 +24,7 @@ from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION
 from recsys_platform.serving.answer_counts import COUNTED, STREAM, AnswerCounts
 from recsys_platform.serving.exposures import EventSpool, to_hub
 from recsys_platform.serving.following import Follower
-from recsys_platform.serving.rollout.controller import Rollout, rollout_of
+from recsys_platform.serving.rollout.controller import Rollout, is_held_for_production, rollout_of
 from recsys_platform.serving.rollout.observing import LandedCounts
 from recsys_platform.serving.rollout.plan_file import parse_plan
 from recsys_platform.serving.rollout.record import (
@@ -169,6 +169,55 @@ def test_a_person_is_not_overwritten_by_a_step_that_began_before(rollout: Rollou
     assert rollout.status() == after
 
 
+@pytest.mark.parametrize(("decision", "status"), [("stop", Status.STOPPED), ("pin", Status.PINNED)])
+def test_a_person_who_decides_during_the_last_step_keeps_the_model_out_of_production(
+    rollout: Rollout, decision: str, status: Status
+) -> None:
+    rollout.start("challenger", because="better lists", now=START)
+    production = rollout.registry.version_of(PRODUCTION)
+    assert [rollout.step(START).after for _ in range(3)][-1].percent == 100  # type: ignore[union-attr]
+
+    def decides_meanwhile(record: CanaryRecord, now: dt.datetime) -> Observation:
+        getattr(rollout, decision)("wait", who="ann", now=START)
+        return GOOD
+
+    for each in (replace(rollout, observe=decides_meanwhile), rollout):
+        after = each.step(START).after
+        assert after
+        assert (after.status, after.who, each.registry.version_of(PRODUCTION)) == (status, "ann", production)
+
+
+def test_a_promotion_that_fails_is_repeated(rollout: Rollout, tmp_path: Path) -> None:
+    started = rollout.start("challenger", because="better lists", now=START)
+    for _ in range(3):
+        rollout.step(START)
+    production, folder = rollout.registry.version_of(PRODUCTION), rollout.registry.folder(started.version)
+    assert folder.is_relative_to(tmp_path)
+    folder.rename(tmp_path / "away")
+    for _ in range(2):
+        held = rollout.step(START).after
+        assert held
+        assert (held.status, held.percent, held.reason[:6]) == (Status.RUNNING, 100, "held: ")
+        assert rollout.registry.version_of(PRODUCTION) == production
+    assert len(rollout.history.steps()) == 5
+    (tmp_path / "away").rename(folder)
+    assert rollout.step(START).after.status is Status.COMPLETE  # type: ignore[union-attr]
+    assert rollout.registry.version_of(PRODUCTION) == started.version
+
+
+def test_a_step_that_was_killed_before_the_promotion_is_finished_by_the_next(rollout: Rollout) -> None:
+    started = rollout.start("challenger", because="better lists", now=START)
+    passed = replace(started, status=Status.COMPLETE, percent=100, baseline_percent=0, number=2, revision=2)
+    rollout.store.write(passed, started)
+    with pytest.raises(RecsysError, match="is going into production: run `recsys canary step`"):
+        rollout.stop("wait")
+    after = rollout.step(START).after
+    assert after
+    assert (after.status, after.percent, rollout.status()) == (Status.COMPLETE, 0, after)
+    assert rollout.registry.version_of(PRODUCTION) == started.version
+    assert rollout.history.steps()["percent"].tolist() == [1, 0]
+
+
 def test_newer_versions_of_the_recipe_take_the_place_of_older_ones(rollout: Rollout, world: ServingWorld) -> None:
     loaded = world.registry.load(world.versions["als"])
     rollout.start(loaded.info.version, because="better lists", now=START)
@@ -189,6 +238,38 @@ def test_production_that_a_person_moved_makes_it_wait(rollout: Rollout, world: S
     assert after
     assert after.percent == 1
     assert after.reason.startswith("held: production is another recipe, popularity-v")
+    assert is_held_for_production(after)
+    assert seeing(rollout, BAD).step(START).is_rollback  # hard limits need no baseline
+
+
+def test_nothing_that_is_wrong_with_the_history_keeps_a_person_from_stopping(rollout: Rollout) -> None:
+    history = replace(rollout.history, may_write=lambda: False)
+    rollout = replace(rollout, history=history)
+    record = rollout.start("challenger", because="better lists", now=START)
+    waiting = history.folder / "waiting.jsonl"
+    with waiting.open("ab") as file:
+        file.write(b'{"step_id": "canary\xff')  # torn
+    assert rollout.pin("holidays", now=START).status is Status.PINNED
+    assert history.steps()["status"].tolist() == ["running", "pinned"]
+    waiting.unlink()
+    waiting.mkdir()
+    assert rollout.stop("bad covers", now=START).status is Status.STOPPED
+    assert rollout.registry.info(record.version).rolled_back
+    waiting.rmdir()
+    rollout.step(START)
+    assert history.steps()["status"].tolist() == ["stopped"]
+
+
+def test_steps_that_are_kept_at_once_all_wait(rollout: Rollout) -> None:
+    history = replace(rollout.history, may_write=lambda: False)
+    record = rollout.start("challenger", because="better lists", now=START)
+    later = [replace(record, number=number) for number in range(2, 10)]
+    threads = [threading.Thread(target=history.keep, args=[each]) for each in later]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(history.steps()) == 9
 
 
 @pytest.mark.parametrize(

@@ -133,9 +133,15 @@ def test_who_writes_between_two_others_is_put_back(settings: Settings, monkeypat
     put_text = ParameterStore.put_text
 
     def somebody_is_faster(store: ParameterStore, name: str, text: str) -> int:
-        monkeypatch.setattr(ParameterStore, "put_text", put_text)
         put_text(store, name, record_text(by_a_person))
+        monkeypatch.setattr(ParameterStore, "put_text", nobody_answers_once)
         return put_text(store, name, text)
+
+    def nobody_answers_once(store: ParameterStore, name: str, text: str) -> int:
+        monkeypatch.setattr(ParameterStore, "put_text", put_text)
+        raise RecsysError("Cannot write: nobody answers.")
+
+    monkeypatch.setattr("recsys_platform.serving.rollout.store.PUT_BACK_SECONDS", 0.01)
 
     monkeypatch.setattr(ParameterStore, "put_text", somebody_is_faster)
     with pytest.raises(ChangedMeanwhileError):

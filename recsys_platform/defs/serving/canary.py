@@ -18,9 +18,15 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.defs.table_metadata import markdown
 from recsys_platform.experiments.canary import Status
 from recsys_platform.experiments.plots import canary_plot
-from recsys_platform.notifications.alerts import rollback_alert
+from recsys_platform.notifications.alerts import held_alert, rollback_alert
 from recsys_platform.notifications.channels import channels_of, notify
-from recsys_platform.serving.rollout.controller import Rollout, Step, landed_counts_of, rollout_of
+from recsys_platform.serving.rollout.controller import (
+    Rollout,
+    Step,
+    is_held_for_production,
+    landed_counts_of,
+    rollout_of,
+)
 from recsys_platform.serving.rollout.figures import group_rows
 from recsys_platform.serving.rollout.observing import LandedCounts
 from recsys_platform.serving.rollout.record import CanaryRecord
@@ -79,7 +85,7 @@ def canary_sensor(
             return dg.SkipReason(str(error))
         if done.after is None:
             return dg.SkipReason("There is no canary.")
-        not_sent = _report_rollback(done.after, settings, cursor)
+        not_sent = _report_trouble(done.after, settings, cursor)
         events = [_recorded(rollout, done, clock())] if done.after.step_id != cursor.recorded else []
         cursor.recorded = done.after.step_id
         reason = f"{done.after.label}, {done.after.percent} %: {done.after.reason}{not_sent}"
@@ -93,13 +99,14 @@ def _runs_in_progress(instance: dg.DagsterInstance) -> int:
     return instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]))
 
 
-def _report_rollback(record: CanaryRecord, settings: Settings, cursor: _Cursor) -> str:
-    """Send an alert about a rollback, once; why none was sent, as a further sentence."""
-    if record.status is not Status.ROLLED_BACK or record.step_id == cursor.reported:
+def _report_trouble(record: CanaryRecord, settings: Settings, cursor: _Cursor) -> str:
+    """Send an alert about a rollback, or if a person must act, once; why none was sent, as a further sentence."""
+    is_rollback = record.status is Status.ROLLED_BACK
+    if not (is_rollback or is_held_for_production(record)) or record.step_id == cursor.reported:
         return ""
     channels = channels_of(settings)
     try:
-        notify(rollback_alert(record.label, record.reason, settings), channels)
+        notify((rollback_alert if is_rollback else held_alert)(record.label, record.reason, settings), channels)
     except RecsysError as error:  # the next tick tries again
         return f" {error}"
     cursor.reported = record.step_id

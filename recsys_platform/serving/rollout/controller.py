@@ -5,6 +5,7 @@ Belongs here: reading the state, asking the pure function, writing, and what fol
 """
 
 import datetime as dt
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,9 @@ ATTEMPTS = 5
 _LOCK_WAIT = 1.0
 _OPEN = (Status.RUNNING, Status.PINNED)
 _TAKEN_OUT = (Status.STOPPED, Status.ROLLED_BACK)
+_NO_PRODUCTION = "held: no model is in production"
+_MOVED = "held: production is another recipe"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Rollout:
     def start_after_gate(self, version: str, because: str) -> CanaryRecord | None:
         """Start the canary of a recipe that the gate chose, unless one is open (None): the gate chooses again when that is over."""
         before = self.store.read()
-        if before is not None and before.status in _OPEN:
+        if before is not None and _is_open(before):
             return None
         return self.start(version, because=because, who=GATE)
 
@@ -119,38 +123,66 @@ class Rollout:
     def step(self, now: dt.datetime | None = None) -> Step:
         """Let the tests decide once: further, the same, back, or into production. Without data it stays."""
         at, before = now or utc_now(), self.store.read()
-        if before is None or before.status is not Status.RUNNING:
-            if before is not None:
-                self._keep_step(before)
-            return Step(before, before)
-        followed = self._followed(self._of_plan(before))
-        observation = self._observed(followed, at)
-        state = self._state_after(followed, observation, at)
-        after = followed.at(state, self.plan, who=CANARY_AUTHOR, now=at, before=before)
-        if after.kind == before.kind and after.reason == before.reason:
-            self._keep_step(before)
-            return Step(before, before, observation)
         try:
-            return Step(before, self._written(after, before), observation)
+            if before is not None and _is_going_live(before):  # whoever wrote it was killed before the promotion
+                return Step(before, self._gone_live(before, before, at))
+            if before is None or before.status is not Status.RUNNING:
+                if before is not None:
+                    self._keep_step(before)
+                return Step(before, before)
+            return self._stepped(before, at)
         except ChangedMeanwhileError:  # a person was faster, and that holds
             present = self.store.read()
             return Step(present, present)
 
+    def _stepped(self, before: CanaryRecord, now: dt.datetime) -> Step:
+        """Step a running canary. Raises ChangedMeanwhileError, and promotes nothing, if a person decided meanwhile."""
+        followed = self._followed(self._of_plan(before))
+        observation = self._observed(followed, now)
+        state = self._state_after(followed, observation, now)
+        after = followed.at(state, self.plan, who=CANARY_AUTHOR, now=now, before=before)
+        if after.kind == before.kind and after.reason == before.reason:
+            self._keep_step(before)
+            return Step(before, before, observation)
+        if after.status is Status.COMPLETE:  # it keeps its visitors until it is in production
+            claim = replace(after, percent=followed.percent, baseline_percent=followed.baseline_percent)
+            return Step(before, self._gone_live(self._written(claim, before), before, now), observation)
+        return Step(before, self._written(after, before), observation)
+
+    def _gone_live(self, claim: CanaryRecord, before: CanaryRecord, now: dt.datetime) -> CanaryRecord:
+        """Promote the version of a record that is complete; if that fails it runs on, and the next step tries again."""
+        try:
+            state = self._promoted_state(claim)
+        except RecsysError as error:
+            state = replace(claim.state, status=Status.RUNNING, reason=f"held: {error}")
+        last = replace(claim, number=before.number, who=before.who, changed_at=before.changed_at)
+        return self._written(last.at(state, self.plan, who=CANARY_AUTHOR, now=now, before=before), claim)
+
+    def _promoted_state(self, claim: CanaryRecord) -> CanaryState:
+        """The state after the promotion, which is not repeated; a person who moved production meanwhile holds."""
+        live = self._live()
+        if live and live.recipe_hash == claim.recipe:
+            return claim.state
+        if live is None or live.recipe_hash != claim.baseline_recipe:
+            return replace(claim.state, status=Status.RUNNING, reason=_held_for_production(live))
+        promote_after_canary(self.registry, claim.version, why=f"{claim.experiment} is complete.")
+        return claim.state
+
     def _state_after(self, record: CanaryRecord, observation: Observation | None, now: dt.datetime) -> CanaryState:
-        """The next state; it is complete once the version is in production."""
-        version = self.registry.version_of(PRODUCTION)
-        live = self.registry.info(version) if version else None
+        """The next state. While there is nothing to compare with, the hard limits hold all the same."""
+        live = self._live()
         if live and live.recipe_hash == record.recipe:
             return replace(record.state, status=Status.COMPLETE, reason=f"complete: {live.label} is in production")
         if live is None or live.recipe_hash != record.baseline_recipe:
-            return replace(record.state, reason=_held_for_production(live))
-        state = step(record.state, observation, now, plan=self.plan)
-        if state.status is Status.COMPLETE:
-            try:
-                promote_after_canary(self.registry, record.version, why=f"{record.experiment} is complete.")
-            except RecsysError as error:
-                return replace(record.state, reason=f"held: {error}")
-        return state
+            limits = replace(self.plan, tolerated_ratios={}, tolerated_losses={})
+            state = step(record.state, observation, now, plan=limits)
+            is_broken = state.status is Status.ROLLED_BACK
+            return state if is_broken else replace(record.state, reason=_held_for_production(live))
+        return step(record.state, observation, now, plan=self.plan)
+
+    def _live(self) -> VersionInfo | None:
+        version = self.registry.version_of(PRODUCTION)
+        return self.registry.info(version) if version else None
 
     def _of_plan(self, record: CanaryRecord) -> CanaryRecord:
         """The record with the stage that has its percent, in case the plan was edited."""
@@ -203,21 +235,37 @@ class Rollout:
         return {*self.history.steps()["experiment"], *([before.experiment] if before else [])}
 
     def _written(self, record: CanaryRecord, before: CanaryRecord | None) -> CanaryRecord:
+        """Write a record before anything else: what is in the way of the history must not keep visitors at a bad model."""
         if before is not None:
-            self._keep_step(before)  # in case whoever wrote it was killed before that
             record = replace(record, revision=before.revision + 1)
         self.store.write(record, before)
-        self._keep_step(record)
+        if before is not None:
+            self._keep_step(before)  # in case whoever wrote it was killed before that
+        self._keep_step(record, is_new=True)
         return record
 
-    def _keep_step(self, record: CanaryRecord) -> None:
+    def _keep_step(self, record: CanaryRecord, *, is_new: bool = False) -> None:
         """Keep a step and what follows from it, once: a person may bring the recipe back by `recsys promote`, and that holds."""
-        if self.history.knows(record):
-            self.history.store_waiting()
-            return
-        if record.status in _TAKEN_OUT:
+        if _is_going_live(record):
+            return  # the step is done when the version is in production
+        is_kept = self._is_kept(record)
+        if record.status in _TAKEN_OUT and (is_new or is_kept is False):
             self._mark_rolled_back(record.recipe, rolled_back=True)
-        self.history.keep(record)
+        try:
+            if is_kept is False:
+                self.history.keep(record)
+            else:
+                self.history.store_waiting()
+        except (OSError, RecsysError) as error:
+            _LOG.warning("The step %s of the canary is not in the history yet: %s", record.step_id, error)
+
+    def _is_kept(self, record: CanaryRecord) -> bool | None:
+        """Whether the history has the step; None if it cannot be read."""
+        try:
+            return self.history.knows(record)
+        except (OSError, RecsysError) as error:
+            _LOG.warning("The history of the canary cannot be read: %s", error)
+            return None
 
     def _mark_rolled_back(self, recipe: str, *, rolled_back: bool) -> None:
         """Let the gate promote a recipe, or not."""
@@ -272,7 +320,7 @@ def rollout_of(settings: Settings, counts: LandedCounts | None = None) -> Rollou
 def _check_startable(before: CanaryRecord | None, challenger: VersionInfo) -> None:
     if before is None:
         return
-    if before.status in _OPEN:
+    if _is_open(before):
         raise CanaryError(f"The canary of {before.label} is {before.status}: stop it before another one starts.")
     if before.status in _TAKEN_OUT and before.recipe == challenger.recipe_hash:
         raise CanaryError(
@@ -280,14 +328,30 @@ def _check_startable(before: CanaryRecord | None, challenger: VersionInfo) -> No
         )
 
 
+def is_held_for_production(record: CanaryRecord) -> bool:
+    """Whether a canary waits for a person, because production is not what it began against."""
+    return record.status is Status.RUNNING and record.reason.startswith((_MOVED, _NO_PRODUCTION))
+
+
+def _is_going_live(record: CanaryRecord) -> bool:
+    """Whether all tests are passed, and the promotion is to come."""
+    return record.status is Status.COMPLETE and record.is_live
+
+
+def _is_open(record: CanaryRecord) -> bool:
+    return record.status in _OPEN or _is_going_live(record)
+
+
 def _held_for_production(live: VersionInfo | None) -> str:
     """Why the groups say nothing: somebody moved production meanwhile."""
     if live is None:
-        return "held: no model is in production"
-    return f"held: production is another recipe, {live.label}, than when it began: stop it, then start again"
+        return _NO_PRODUCTION
+    return f"{_MOVED}, {live.label}, than when it began: stop it, then start again"
 
 
 def _stopped(record: CanaryRecord, because: str) -> CanaryState:
+    if _is_going_live(record):
+        raise CanaryError(f"{record.label} is going into production: run `recsys canary step`, then look at it again.")
     if record.status is Status.COMPLETE:
         raise CanaryError(
             f"The canary of {record.label} is complete: `recsys rollback` brings the model before it back."

@@ -5,6 +5,8 @@ Belongs here: keeping each step once. Does not: making steps (controller.py).
 
 import datetime as dt
 import json
+import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ import pyarrow as pa
 from recsys_platform.common.clock import to_naive_utc
 from recsys_platform.common.errors import RecsysError, WarehouseError
 from recsys_platform.serving.rollout.record import CanaryRecord
+from recsys_platform.serving.rollout.store import locked_file
 from recsys_platform.warehouse.port import Warehouse
 
 TABLE = "ops.canary_steps"
@@ -33,6 +36,7 @@ _COLUMNS = pa.schema(
         ("changed_at", pa.timestamp("us")),
     ]
 )
+_LOG = logging.getLogger(__name__)
 _ALL = f"select {', '.join(_COLUMNS.names)} from {TABLE} order by changed_at, step_id"
 
 
@@ -49,14 +53,13 @@ class StepHistory:
         """Keep the step that led to a record, unless it is kept already; in the warehouse as soon as that is free."""
         if not self.knows(record):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self._waiting.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(_as_json(step_row(record))) + "\n")
+            self._change_waiting(lambda rows: [*rows, step_row(record)])
             self._newest.write_text(record.step_id, encoding="utf-8")
         self.store_waiting()
 
     def knows(self, record: CanaryRecord) -> bool:
         """Whether the step that led to a record is kept."""
-        if self._newest.exists() and self._newest.read_text(encoding="utf-8") == record.step_id:
+        if self._newest.exists() and self._newest.read_text(encoding="utf-8", errors="replace") == record.step_id:
             return True
         return bool((self.steps()["step_id"] == record.step_id).any())
 
@@ -70,8 +73,7 @@ class StepHistory:
             self.warehouse.replace_rows(TABLE, _table(rows), key="step_id", values=[row["step_id"] for row in rows])
         except RecsysError:
             return
-        left = [row for row in self._rows_waiting() if row not in rows]
-        self._waiting.write_text("".join(json.dumps(_as_json(row)) + "\n" for row in left), encoding="utf-8")
+        self._change_waiting(lambda present: [row for row in present if row not in rows])
 
     def steps(self) -> pd.DataFrame:
         """All steps, oldest first; those that wait, too."""
@@ -100,12 +102,20 @@ class StepHistory:
     def _waiting(self) -> Path:
         return self.folder / "waiting.jsonl"
 
+    def _change_waiting(self, changed: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+        """Replace the file in one step, while no other process does."""
+        with locked_file(self.folder / ".waiting.lock"):
+            rows = changed(self._rows_waiting())
+            draft = self.folder / ".waiting.draft"
+            draft.write_text("".join(json.dumps(_as_json(row)) + "\n" for row in rows), encoding="utf-8")
+            os.replace(draft, self._waiting)
+
     def _rows_waiting(self) -> list[dict[str, Any]]:
         if not self._waiting.exists():
             return []
-        lines = self._waiting.read_text(encoding="utf-8").splitlines()
-        rows = {row["step_id"]: row for row in map(json.loads, filter(None, lines))}
-        return [row | {"changed_at": dt.datetime.fromisoformat(row["changed_at"])} for row in rows.values()]
+        lines = self._waiting.read_text(encoding="utf-8", errors="replace").splitlines()
+        rows = [row for row in map(_parsed_row, filter(None, lines)) if row is not None]
+        return list({row["step_id"]: row for row in rows}.values())
 
 
 def step_row(record: CanaryRecord) -> dict[str, Any]:
@@ -131,6 +141,20 @@ def _frame(steps: pa.Table) -> pd.DataFrame:
 
 def _as_json(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"changed_at": row["changed_at"].isoformat()}
+
+
+def _parsed_row(line: str) -> dict[str, Any] | None:
+    """The row of a line that waits; None, and a warning, if it cannot be read."""
+    try:
+        row = json.loads(line)
+        row = {name: row[name] for name in _COLUMNS.names} | {
+            "changed_at": dt.datetime.fromisoformat(row["changed_at"])
+        }
+        _table([row])
+    except (ValueError, TypeError, KeyError, pa.ArrowException):
+        _LOG.warning("A step of the canary is left out, since its line cannot be read: %s", line)
+        return None
+    return row
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:

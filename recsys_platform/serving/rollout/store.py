@@ -5,6 +5,7 @@ Belongs here: writing it, unless another process did meanwhile. Does not: readin
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,10 @@ from recsys_platform.serving.routing_files import CanaryFile, store_of
 
 if TYPE_CHECKING:  # imports boto3
     from recsys_platform.serving.routing_parameters import ParameterStore
+
+
+PUT_BACKS = 5
+PUT_BACK_SECONDS = 1.0
 
 
 class ChangedMeanwhileError(RecsysError):
@@ -55,7 +60,7 @@ class FileState:
         path = self._file.path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(path.with_name(f".{path.name}.lock")):
+            with locked_file(path.with_name(f".{path.name}.lock")):
                 _check_unchanged(self.read(), before)
                 draft = path.with_name(f".{path.name}.draft")
                 draft.write_text(record_text(record), encoding="utf-8")
@@ -81,10 +86,21 @@ class ParameterState:
         _check_unchanged(present, before)
         written = self._store.put_text(self._file.name, record_text(record))
         if written > version + 1:
-            theirs = self._store.text_of(f"{self._file.name}:{written - 1}")
-            if theirs is not None:
-                self._store.put_text(self._file.name, theirs)
+            self._put_back(written - 1)
             raise ChangedMeanwhileError(_CHANGED)
+
+    def _put_back(self, version: int) -> None:
+        """Write what was overwritten again, and try hard: it may be what a person decided."""
+        for attempt in range(1, PUT_BACKS + 1):
+            try:
+                theirs = self._store.text_of(f"{self._file.name}:{version}")
+                if theirs is not None:
+                    self._store.put_text(self._file.name, theirs)
+                return
+            except RecsysError:
+                if attempt == PUT_BACKS:
+                    raise
+                time.sleep(PUT_BACK_SECONDS)
 
     def _read(self) -> tuple[CanaryRecord | None, int]:
         found = self._store.versioned_text_of(self._file.name)
@@ -102,7 +118,8 @@ def _check_unchanged(present: CanaryRecord | None, before: CanaryRecord | None) 
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked_file(path: Path) -> Iterator[None]:
+    """Wait for a file that one process at a time holds."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
