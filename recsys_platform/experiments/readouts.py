@@ -17,6 +17,7 @@ import numpy as np
 
 from recsys_platform.common.errors import InputError
 from recsys_platform.common.sql_files import read_sql
+from recsys_platform.experiments.answering_models import moved_models
 from recsys_platform.experiments.assignment import Experiment
 from recsys_platform.experiments.assignment_checks import comparable_groups, contradicting_answers
 from recsys_platform.experiments.metric_days import METRICS, PRE_DAYS, SEGMENTS, Measured, MetricDays, measure
@@ -214,6 +215,7 @@ def _group_findings(
         sample_ratio_mismatch(readers, weights, is_ended=is_ended),
         contamination(sum(groups.readers.values()) + conflicting, conflicting),
         contradicting_answers(warehouse, experiment, days[0], days[-1]),
+        *moved_models(warehouse, experiment, days[0], days[-1]),
     )
     return [each for each in found if each]
 

@@ -177,13 +177,15 @@ def test_after_a_ramp_of_one_variant_only_readers_who_had_it_all_the_time_are_co
 def test_a_read_out_is_invalid_if_too_many_answers_contradict_the_assignment(tmp_path: Path) -> None:
     plan = "  plan: {starts_on: 2026-11-02, days: 14, primary: {ctr: 0.02}}\n"
     world = MessyWorld(tmp_path, draft=DRAFT + plan)
-    planted = insertions([request(reader, number % 2) for number, reader in enumerate(READERS[:9])])
-    with world.warehouse.connect() as con:
-        for statement in (*MARTS, *(each for each in planted if REQUESTS not in each)):
-            con.execute(statement)
     world.answer(READERS[0], START, "no variant of it")
     world.answer(READERS[0], START + dt.timedelta(days=2), "control")  # a day that is not over
     world.fill()
+    planted = insertions([request(reader, number % 2) for number, reader in enumerate(READERS[:9])])
+    with world.warehouse.connect() as con:
+        for column in ("model", "model_version", "answer_source"):
+            con.execute(f"alter table marts.{REQUESTS} add column {column} varchar")
+        for statement in (*MARTS, *(each for each in planted if REQUESTS not in each)):
+            con.execute(statement)
     result = read_experiment(world.warehouse, world.after).result
     assert result is not None
     assert "1 of 1 exposures (100.00%) show another variant than was assigned" in result.decision.sentence

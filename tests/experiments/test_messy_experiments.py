@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from recsys_platform.experiments.statistics.decision import Verdict
 from recsys_platform.experiments.statistics.health import novelty
 from recsys_platform.experiments.statistics.readout import ReadOut
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from tests.support.experiment_worlds import TABLES, Row, event, insertions, payment, request
+from tests.support.experiment_worlds import TABLES, Request, Row, event, insertions, payment, request
 
 START = dt.date(2026, 11, 2)
 # Readers of two groups, each of whom sees ten books on one of seven days, and clicks two or three.
@@ -31,7 +32,7 @@ GROUPS = """
     select 'trial', visitor_id, visitor_id, variant, 'popularity', 'web', false, false, false, first_on, null from readers;
     insert into marts.fct_experiment_metrics
     select 'trial', visitor_id, variant, 'ctr', 2 + i % 2, 10, 0, 0, 0, 0, false, true, first_on from readers;
-    insert into marts.fct_recommendation_requests values (date '2026-11-02' + {days})"""
+    insert into marts.fct_recommendation_requests (shown_on) values (date '2026-11-02' + {days})"""
 
 
 def experiment_of(days: int, **plan: Any) -> Experiment:
@@ -120,6 +121,42 @@ def test_who_saw_both_variants_bots_and_staff_are_counted_and_left_out(read: Cal
     assert "left out: bots 1, staff 1, two variants 1" in printed(report)
     assert "1 of 301 readers (0.33%) saw two variants and were left out." in printed(report)
     assert result_of(report).readings[0].control == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("moved", "names", "findings", "said"),
+    [
+        (0, ("v1", "v2"), [], ""),
+        (1, ("v1", "v2"), [("other_models", False)], "treatment was more than one model (blend, hybrid): 1 of 300 live"),
+        (40, ("v1", "v2"), [("other_models", True)], "40 of 300 live answers (13.33%) are not of the first"),
+        (0, ("v1", "v1"), [("same_model", True)], "control and treatment were the same model (blend v1) in 300 of 300"),
+    ],
+)  # fmt: skip
+def test_a_variant_that_becomes_another_model_is_found(
+    moved: int,
+    names: tuple[str, str],
+    findings: list[tuple[str, bool]],
+    said: str,
+    read: Callable[..., ExperimentReport],
+) -> None:
+    versions = dict(zip(("control", "treatment"), names, strict=True))
+    rows = [
+        replace(each, model="blend", version=versions[each.variant])
+        if each.variant and each.visitor != "late"
+        else each
+        for each in everyone(2)
+        if isinstance(each, Request)
+    ]
+    of_treatment = [at for at, each in enumerate(rows) if each.variant == "treatment" and each.visitor != "late"]
+    for at in of_treatment[:moved]:
+        rows[at] = replace(rows[at], model="hybrid", version="v3")
+    experiment = experiment_of(7)
+    control, treatment = experiment.variants
+    report = read(rows, replace(experiment, variants=(control, replace(treatment, model="challenger"))))
+    found = result_of(report).findings
+    assert [(each.name, each.is_fatal) for each in found] == findings
+    assert said in " ".join(each.sentence for each in found)
+    assert (result_of(report).decision.verdict is Verdict.INVALID) == any(fatal for _, fatal in findings)
 
 
 def test_who_sees_the_other_variant_after_the_last_day_still_counts(read: Callable[..., ExperimentReport]) -> None:

@@ -15,7 +15,8 @@ FIRST = dt.datetime(2026, 11, 2)
 ASSIGNMENTS, METRICS, HISTORY = "fct_experiment_assignments", "fct_experiment_metrics", "dim_users_history"
 REQUESTS = "fct_recommendation_requests"
 TABLES = (
-    f"create table marts.{REQUESTS} (shown_on date)",
+    f"""create table marts.{REQUESTS} (experiment varchar, variant varchar, model varchar, model_version varchar,
+        answer_source varchar, is_bot boolean, shown_on date)""",
     f"""create table marts.{ASSIGNMENTS} (experiment varchar, visitor_id varchar, user_id varchar, variant varchar, model varchar,
         platform varchar, is_bot boolean, is_staff boolean, is_returning boolean, first_shown_on date, other_variant_on date)""",
     f"""create table marts.{METRICS} (experiment varchar, visitor_id varchar, variant varchar, metric varchar,
@@ -44,6 +45,7 @@ class Request:
     is_empty: bool
     source: str | None
     model: str
+    version: str | None
 
     @property
     def counts(self) -> Iterator[tuple[str, int, int]]:
@@ -79,10 +81,11 @@ def request(
     is_empty: bool = False,
     source: str | None = "live",
     model: str = "popularity",
+    version: str | None = None,
 ) -> Request:
     """An answer at noon of a day after the first."""
     at = FIRST + dt.timedelta(days=day, hours=12)
-    return Request(visitor, at, books, clicked, variant, experiment, is_bot, is_empty, source, model)
+    return Request(visitor, at, books, clicked, variant, experiment, is_bot, is_empty, source, model, version)
 
 
 def event(visitor: str, day: int, name: str, *, hour: int = 13) -> Event:
@@ -109,7 +112,10 @@ def insertions(
     requests = [each for each in rows if isinstance(each, Request)]
     history = [(user, tier, language, dt.date(2026, 1, 1), None) for user, (tier, language) in (traits or {}).items()]
     of_tables: dict[str, list[tuple[Any, ...]]] = {
-        REQUESTS: [(each.at.date(),) for each in requests],
+        REQUESTS: [
+            (each.experiment, each.variant, each.model, each.version, each.source, each.is_bot, each.at.date())
+            for each in requests
+        ],
         ASSIGNMENTS: [],
         METRICS: [],
         HISTORY: history,

@@ -1,7 +1,7 @@
 """Health checks: what makes the numbers of an experiment wrong, found before they are read.
 
-Belongs here: sample ratio, contamination, contradictions, missing metrics, outliers, novelty; each gives a finding with its sentence,
-or None. Does not: the counts.
+Belongs here: sample ratio, contamination, contradictions, models that moved, missing metrics, outliers, novelty; each gives a finding
+with its sentence, or None. Does not: the counts.
 """
 
 import datetime as dt
@@ -92,6 +92,29 @@ def contradictions(exposures: int, contradicting: int, *, limit: float = MAX_CON
     share = _percent(contradicting, exposures)
     text = f"{contradicting:,} of {exposures:,} exposures ({share}) show another variant than was assigned"
     return _share_finding("contradictions", text, contradicting, exposures, limit)
+
+
+def other_models(variant: str, answers: Mapping[str, int], *, limit: float = MAX_CONTAMINATION) -> Finding | None:
+    """Find a variant whose live answers came of several models. `answers`: by model."""
+    total, other = sum(answers.values()), sum(answers.values()) - max(answers.values(), default=0)
+    names = ", ".join(sorted(answers, key=lambda name: -answers[name]))
+    share = _percent(other, total)
+    text = (
+        f"{variant} was more than one model ({names}): {other:,} of {total:,} live answers ({share}) are not of the first,"
+        " since an alias moved or the file was edited"
+    )
+    return _share_finding("other_models", text, other, total, limit)
+
+
+def same_model(
+    variants: tuple[str, str], models: Sequence[str], answers: int, total: int, *, limit: float = MAX_CONTAMINATION
+) -> Finding | None:
+    """Find two variants that the same model answered, though they name different ones. `answers`, `total`: live ones."""
+    text = (
+        f"{variants[0]} and {variants[1]} were the same model ({', '.join(models)}) in {answers:,} of {total:,} live answers"
+        f" ({_percent(answers, total)}), since their aliases named one version"
+    )
+    return _share_finding("same_model", text, answers, total, limit)
 
 
 def missing_metric(
