@@ -46,10 +46,17 @@ class OwnedRange(NamedTuple):
 
 
 def contradicting_answers(
-    warehouse: Warehouse, experiment: Experiment, first: dt.date, last: dt.date
+    warehouse: Warehouse,
+    experiment: Experiment,
+    first: dt.date,
+    last: dt.date,
+    periods: Sequence[Period] | None = None,
 ) -> Finding | None:
-    """Find answers that name another variant than the visitor had at that time. None also if the audit has no change."""
-    periods = _audited_periods(warehouse, experiment)
+    """Find answers that name another variant than the visitor had at that time. None also if the audit has no change.
+
+    `periods`: those of the audit, by default read from it.
+    """
+    periods = audited_periods(warehouse, experiment) if periods is None else periods
     if not periods:
         return None
     sql, values = _query(_CONTRADICTING, experiment, owned_ranges(periods), (first, last))
@@ -58,15 +65,19 @@ def contradicting_answers(
 
 
 def comparable_groups(
-    warehouse: Warehouse, experiment: Experiment, readers: Mapping[str, int], days: Sequence[dt.date]
+    warehouse: Warehouse,
+    experiment: Experiment,
+    readers: Mapping[str, int],
+    days: Sequence[dt.date],
+    periods: Sequence[Period] | None = None,
 ) -> tuple[Mapping[str, int], dict[str, float]]:
     """Return readers by variant, and the weights that they should have, for the check of the sample ratio.
 
     `readers`: all of them, who count as long as the weights kept their ratio. If some variants were ramped and others were not, a
     variant got readers who had come before; then only readers whose buckets had the same variant all the time count, and none if that
-    leaves fewer than two variants.
+    leaves fewer than two variants. `periods`: those of the audit, by default read from it.
     """
-    periods = _audited_periods(warehouse, experiment)
+    periods = audited_periods(warehouse, experiment) if periods is None else periods
     if not _has_other_ratios(periods):
         return readers, {variant.name: variant.weight for variant in experiment.variants}
     kept, weights = list(_ranges_of_all(periods)), defaultdict[str, float](float)
@@ -79,8 +90,8 @@ def comparable_groups(
     return found, dict(weights)
 
 
-def _audited_periods(warehouse: Warehouse, experiment: Experiment) -> list[Period]:
-    """The times in which the experiment had visitors; none if no command changed it."""
+def audited_periods(warehouse: Warehouse, experiment: Experiment) -> list[Period]:
+    """Return the times in which the experiment had visitors; none if no command changed it."""
     own = [each for each in changes_in(warehouse) if each.experiment == experiment.name]
     return [each for each in periods_of(experiment, own) if each.state.is_running] if own else []
 

@@ -19,7 +19,7 @@ from recsys_platform.common.errors import InputError
 from recsys_platform.common.sql_files import read_sql
 from recsys_platform.experiments.answering_models import moved_models
 from recsys_platform.experiments.assignment import Experiment
-from recsys_platform.experiments.assignment_checks import comparable_groups, contradicting_answers
+from recsys_platform.experiments.assignment_checks import audited_periods, comparable_groups, contradicting_answers
 from recsys_platform.experiments.metric_days import METRICS, PRE_DAYS, SEGMENTS, Measured, MetricDays, measure
 from recsys_platform.experiments.plans import Plan
 from recsys_platform.experiments.published_policies import PolicyReport
@@ -209,12 +209,13 @@ def _control_first(experiment: Experiment) -> list[str]:
 def _group_findings(
     warehouse: Warehouse, experiment: Experiment, groups: _Groups, days: Sequence[dt.date], *, is_ended: bool
 ) -> list[Finding]:
-    readers, weights = comparable_groups(warehouse, experiment, groups.readers, days)
+    periods = audited_periods(warehouse, experiment)
+    readers, weights = comparable_groups(warehouse, experiment, groups.readers, days, periods)
     conflicting = groups.left_out.get(TWO_VARIANTS, 0)
     found = (
         sample_ratio_mismatch(readers, weights, is_ended=is_ended),
         contamination(sum(groups.readers.values()) + conflicting, conflicting),
-        contradicting_answers(warehouse, experiment, days[0], days[-1]),
+        contradicting_answers(warehouse, experiment, days[0], days[-1], periods),
         *moved_models(warehouse, experiment, days[0], days[-1]),
     )
     return [each for each in found if each]
