@@ -365,7 +365,10 @@ export interface components {
             timestamp: string;
             /** @default track */
             type?: string;
-            /** @default  */
+            /**
+             * @description Its name. `Answers Counted` is the API's own: it is rejected.
+             * @default
+             */
             event?: string;
             /** @default null */
             userId?: string | null;

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recsys_platform.common.sql_files import read_sql
-from recsys_platform.recommender.registry.promotion import CANARY_AUTHOR
+from recsys_platform.recommender.registry.promotion import AUTOMATIC, CANARY_AUTHOR
 from recsys_platform.reports.kpi_page.charts import Chart, Series, line_chart
 from recsys_platform.reports.kpi_page.content import Canary, CanaryStep
 from recsys_platform.warehouse.port import Warehouse
@@ -32,7 +32,8 @@ def canary_section(warehouse: Warehouse, relations: set[str], now: dt.datetime) 
 
 
 def _step(row: Row) -> CanaryStep:
-    decided_by = "the tests" if row["changed_by"] == CANARY_AUTHOR else "a person"
+    automatic = "the tests" if row["changed_by"] == CANARY_AUTHOR else "the gate"
+    decided_by = automatic if row["changed_by"] in AUTOMATIC else "a person"
     return CanaryStep(row["changed_at"], row["label"], f"{row['percent']}%", row["status"], decided_by, row["reason"])
 
 

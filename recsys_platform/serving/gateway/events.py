@@ -9,6 +9,7 @@ from typing import Any
 
 from recsys_platform.common.placeholders import is_no_id
 from recsys_platform.ingestion.envelope import ENVELOPE
+from recsys_platform.serving.answer_counts import COUNTED
 from recsys_platform.serving.gateway.endpoints import Call
 from recsys_platform.serving.gateway.handlers import LONGEST_ID, VIEWED, guest_key
 from recsys_platform.serving.gateway.problems import ProblemError
@@ -67,6 +68,7 @@ def _verdict(call: Call, at: int, record: Mapping[str, Any], now: dt.datetime, s
         *_envelope_problems(record),
         *_id_problems(record),
         *_time_problems(record, now),
+        *_name_problems(record, signals),
         *_token_problems(call, record, signals),
     )
     reason = next(iter(problems), None)
@@ -94,6 +96,12 @@ def _id_problems(record: Mapping[str, Any]) -> Iterator[str]:
 def _time_problems(record: Mapping[str, Any], now: dt.datetime) -> Iterator[str]:
     if _moment_of(record, now) is None:
         yield "no timestamp: it is not of ISO 8601"
+
+
+def _name_problems(record: Mapping[str, Any], signals: Signals) -> Iterator[str]:
+    """Canaries are judged by what gateways count: nobody else may say it."""
+    if COUNTED.lower() in (_text(record, "event").lower(), _event_name(record, signals).lower()):
+        yield f"the event {COUNTED} is written by the API alone: it cannot be posted"
 
 
 def _token_problems(call: Call, record: Mapping[str, Any], signals: Signals) -> Iterator[str]:

@@ -171,7 +171,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     message_id: Id
     timestamp: str
     type: str = "track"
-    event: str = ""
+    event: Annotated[str, Meta(description="Its name. `Answers Counted` is the API's own: it is rejected.")] = ""
     user_id: str | None = None
     anonymous_id: str | None = None
     properties: Annotated[

@@ -23,7 +23,7 @@ class Event:
         message_id (str): An id as the events and marts have it.
         timestamp (str):
         type_ (str | Unset):  Default: 'track'.
-        event (str | Unset):  Default: ''.
+        event (str | Unset): Its name. `Answers Counted` is the API's own: it is rejected. Default: ''.
         user_id (None | str | Unset):
         anonymous_id (None | str | Unset):
         properties (EventProperties | Unset): What the event is about: `book_id`, and of a recommended book its
