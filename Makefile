@@ -23,7 +23,7 @@ setup: $(READY) ## Virtual environment with what the platform itself needs, dbt 
 demo: $(READY) ## Simulate a world and run everything on it, landing files to published recommendations
 	@$(BIN)/recsys demo
 
-loop: $(READY) ## Readers respond to what the API shows, models learn from it, an A/B test and canaries decide; ten minutes
+loop: $(READY) ## Readers respond to what the API shows, models learn from it, an A/B test and canaries decide; about ten minutes
 	@RECSYS_HOME="$(RECSYS_HOME)/loop" $(BIN)/recsys demo --loop
 
 serve: $(READY) ## The recommendation API on the world in RECSYS_HOME, http://localhost:8000

@@ -5,7 +5,7 @@ that its asset in `defs/` calls too.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from recsys_platform.catalog.schema_history import record_tables
@@ -92,12 +92,7 @@ def refresh(settings: Settings) -> Refreshed:
     versions = learn(
         data, variants, hub, warehouse, registry, rollout_of(settings) if settings.canary == "on" else None
     )
-    length, rules = settings.list_length, list_rules_of(settings)
-    marts = training_data.latest_snapshot(hub)
-    published = publish(
-        marts, registry, warehouse, list_length=length, now=naive_utc_now(), rules=rules, variants=variants
-    )
-    write_serving_files(settings.serving_root, warehouse=warehouse, marts=marts, registry=registry, rules=rules)
+    published = publish_for_gateways(settings, hub, warehouse, registry)
     export(settings, hub, warehouse)
     return Refreshed(loaded, versions, published)
 
@@ -123,11 +118,11 @@ def _fetch_attributes(settings: Settings, hub: Hub, kind: Attributes) -> None:
         snapshot_drift(hub, kind, today)
 
 
-def transform(settings: Settings, warehouse: Warehouse) -> None:
-    """Build the dbt models and run their tests."""
+def transform(settings: Settings, warehouse: Warehouse, select: Sequence[str] = ()) -> None:
+    """Build the dbt models and run their tests. `select`: selectors of dbt for some models; the others follow in a later build."""
     warehouse.ensure_salt(settings.pii_salt.get_secret_value() if settings.pii_salt else None)
     with environment_for_dbt(settings):
-        build(settings.home / "dbt")
+        build(settings.home / "dbt", select)
     lost = [day for day in conserved_events(warehouse) if day.lost]
     if lost:
         raise RecsysError(
@@ -164,6 +159,15 @@ def learn(
     if rollout and done.winner:
         rollout.start_after_gate(candidates[done.winner.candidate], done.winner.reasons[0])
     return versions
+
+
+def publish_for_gateways(settings: Settings, hub: Hub, warehouse: Warehouse, registry: Registry) -> Publication:
+    """Publish the lists of the models that have a role now, made of what they learned from, and write what gateways serve."""
+    length, rules, variants = settings.list_length, list_rules_of(settings), variants_of(settings)
+    marts, now = training_data.latest_snapshot(hub), naive_utc_now()
+    published = publish(marts, registry, warehouse, list_length=length, now=now, rules=rules, variants=variants)
+    write_serving_files(settings.serving_root, warehouse=warehouse, marts=marts, registry=registry, rules=rules)
+    return published
 
 
 def _evaluation_report(result: Evaluation, data: Dataset, variants: Variants, now: dt.datetime) -> str:

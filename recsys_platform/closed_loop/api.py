@@ -35,25 +35,36 @@ def served_over_http(settings: Settings, log: Path) -> Iterator[Ask]:
     """Run `recsys serve --simulated-clock` while the block runs, and yield what sends requests to it.
 
     When the block ends, the events that it took are in the hub. `log`: the file for what it prints. Raises RecsysError if it does not
-    answer or does not end well.
+    answer, or does not end in time.
     """
     port = _free_port()
     url, command = f"http://127.0.0.1:{port}", [str(RECSYS), "serve", "--simulated-clock", "--port", str(port)]
-    key = key_store_of(settings).create("simulated readers", days=1)[1]
     environment = os.environ | {f"{PREFIX}HOME": str(settings.home)}
-    with log.open("ab") as file, subprocess.Popen(command, env=environment, stdout=file, stderr=file) as server:
+    with (
+        key_store_of(settings).lent("simulated readers") as key,
+        log.open("ab") as file,
+        subprocess.Popen(command, env=environment, stdout=file, stderr=file) as server,
+    ):
         try:
             _wait_until_ready(f"{url}/readyz", server, log)
             yield asks_over_http(url, key)
         finally:
             server.terminate()
-            _wait_for_end(server)
+            is_killed = _kill_if_late(server)
+    if is_killed:
+        raise RecsysError(
+            f"The API of the simulated readers did not end within {STOP_SECONDS:g} s and was killed: {log} has what it printed. "
+            "Run the command again: the API delivers what waits."
+        )
 
 
 @contextmanager
 def served_in_process(settings: Settings) -> Iterator[Ask]:
     """Answer from the application in this process, and keep none of its events: for lists that nobody is really shown."""
-    with TemporaryDirectory(prefix="recsys-loop-") as folder:
+    with (
+        TemporaryDirectory(prefix="recsys-loop-") as folder,
+        key_store_of(settings).lent("what might have been") as key,
+    ):
         gateway = gateway_of(settings, forwards=False)
         gateway.spool = EventSpool(Path(folder), lambda content, arrival: None)
         gateway.counts = None
@@ -62,7 +73,7 @@ def served_in_process(settings: Settings) -> Iterator[Ask]:
         gateway.spool.start()
         loop = asyncio.new_event_loop()
         try:
-            yield asks_in_process(app, key_store_of(settings).create("what might have been", days=1)[1], loop)
+            yield asks_in_process(app, key, loop)
         finally:
             gateway.spool.stop()
             loop.close()
@@ -119,8 +130,11 @@ def _wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> N
     raise RecsysError(f"The API of the simulated readers does not answer: {log} has what it printed.")
 
 
-def _wait_for_end(server: subprocess.Popen[bytes]) -> None:
+def _kill_if_late(server: subprocess.Popen[bytes]) -> bool:
+    """Wait until a process ends; kill it, and return True, if that takes too long."""
     try:
         server.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         server.kill()
+        return True
+    return False

@@ -27,8 +27,8 @@ from recsys_platform.closed_loop.experiment import (
 )
 from recsys_platform.closed_loop.loop_world import LoopWorld
 from recsys_platform.closed_loop.outcomes import outcomes_between
-from recsys_platform.closed_loop.plan import Act, LoopRecord, Week, load_record
-from recsys_platform.closed_loop.rollouts import PLAN_OF_CANARIES, run_canary
+from recsys_platform.closed_loop.plan import CANARIES, Act, LoopRecord, Week, load_record
+from recsys_platform.closed_loop.rollouts import PLAN_OF_CANARIES, begun_version, run_canary
 from recsys_platform.closed_loop.what_if import expected_by_variant, planted_lifts, visit_with_variant
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.factories import hub_of, warehouse_of
@@ -90,8 +90,10 @@ def steps_of(record: LoopRecord) -> Iterator[Step]:
                 yield Step(f"{week.name}: what if", partial(simulate_what_if, week=week))
             yield Step(f"{week.name}: readers", partial(LoopWorld.visit, week=week))
     yield Step("verdict", read_experiment_of)
-    yield Step(Act.CANARY, climb)
-    yield Step(Act.BAD_MODEL, try_bad_model)
+    yield Step(Act.CANARY, partial(climb, record=record))
+    yield Step(f"{Act.CANARY}: published", LoopWorld.publish)
+    yield Step(Act.BAD_MODEL, partial(try_bad_model, record=record))
+    yield Step(f"{Act.BAD_MODEL}: published", LoopWorld.finish)
     yield Step("outcomes", measure_acts)
 
 
@@ -130,23 +132,28 @@ def read_experiment_of(world: LoopWorld) -> dict[str, Any]:
     return {"found": asdict(verdict), "planted": planted_lifts(expected)}
 
 
-def climb(world: LoopWorld) -> dict[str, Any] | None:
+def climb(world: LoopWorld, record: LoopRecord) -> dict[str, Any] | None:
     """Let a canary bring the blend into production, if the experiment found that it should."""
     world.write_config(CANARY_PLAN, PLAN_OF_CANARIES)
-    verdict, version = _done(world)["verdict"]["found"], world.registry.version_of(CHALLENGER)
+    verdict = record.done["verdict"]["found"]
+    version = begun_version(record, Act.CANARY) or world.registry.version_of(CHALLENGER)
     if verdict["verdict"] != Verdict.SHIP or version is None:
         return None
-    return run_canary(world, version, Act.CANARY, because=verdict["sentence"])
+    return run_canary(world, record, version, Act.CANARY, because=verdict["sentence"])
 
 
-def try_bad_model(world: LoopWorld) -> dict[str, Any]:
+def try_bad_model(world: LoopWorld, record: LoopRecord) -> dict[str, Any]:
     """Bring a model to the canary that is bad on purpose, as a person could who did not look at its evaluation."""
-    registry, data = world.registry, latest_dataset(hub_of(world.settings))
-    lightfm = registry.newest("lightfm")
+    version = begun_version(record, Act.BAD_MODEL) or _register_bad_model(world)
+    why = "its scores are reversed: the canary should find that"
+    return run_canary(world, record, version, Act.BAD_MODEL, because=why)
+
+
+def _register_bad_model(world: LoopWorld) -> str:
+    lightfm = world.registry.newest("lightfm")
     if lightfm is None:
         raise RecsysError("The loop has no version of lightfm: begin it again in another RECSYS_HOME.")
-    version = register_reversed(registry, lightfm, data)
-    return run_canary(world, version, Act.BAD_MODEL, because="its scores are reversed: the canary should find that")
+    return register_reversed(world.registry, lightfm, latest_dataset(hub_of(world.settings)))
 
 
 def measure_acts(world: LoopWorld) -> list[dict[str, Any]]:
@@ -170,7 +177,7 @@ def _days_of_acts(world: LoopWorld) -> Iterator[tuple[Act, dt.date, dt.date]]:
         weeks = world.plan.weeks_of(act)
         yield act, world.plan.day(weeks[0].days.start), world.plan.day(weeks[-1].days.stop - 1)
     done = _done(world)
-    for act in (Act.CANARY, Act.BAD_MODEL):
+    for act in CANARIES:
         if steps := (done[act] or {}).get("steps"):
             yield act, dt.date.fromisoformat(steps[0]["day"]), dt.date.fromisoformat(steps[-1]["day"])
 

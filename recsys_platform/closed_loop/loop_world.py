@@ -22,7 +22,7 @@ from recsys_platform.config.factories import hub_of, prepare_home, registry_of, 
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import DEFAULTS, EXPERIMENTS, VARIANTS
 from recsys_platform.experiments import lifecycle
-from recsys_platform.pipeline import Refreshed, ingest, refresh, transform
+from recsys_platform.pipeline import Refreshed, export, ingest, publish_for_gateways, refresh, transform
 from recsys_platform.recommender.data.training_data import latest_dataset
 from recsys_platform.recommender.registry.promotion import promote
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
@@ -97,12 +97,22 @@ class LoopWorld:
                 raise RecsysError(f"The API does not deliver its events: {self.log} has what it printed.")
             time.sleep(0.2)
 
-    def load(self) -> None:
-        """Load what happened and build the marts, without training."""
+    def load(self, select: Sequence[str] = ()) -> None:
+        """Load what happened and build the marts, without training. `select`: selectors of dbt, for some marts only."""
         with self._with_attributes() as settings:
             prepare_home(settings)
             ingest(settings, hub_of(settings), warehouse_of(settings))
-            transform(settings, warehouse_of(settings))
+            transform(settings, warehouse_of(settings), select)
+
+    def publish(self) -> None:
+        """Publish the lists of the models that have a role now, without training."""
+        publish_for_gateways(self.settings, hub_of(self.settings), warehouse_of(self.settings), self.registry)
+
+    def finish(self) -> None:
+        """Bring all marts, what is published and the copies for readers up to what happened last."""
+        self.load()
+        self.publish()
+        export(self.settings, hub_of(self.settings), warehouse_of(self.settings))
 
     def refresh(self, variants: Sequence[str]) -> Refreshed:
         """Load what happened, train these variants of the package, let the gate decide, and publish."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys_platform.closed_loop.experiment import SURFACES
+from recsys_platform.closed_loop.plan import CANARIES
 from recsys_platform.common.sql_files import read_sql
 from recsys_platform.recommender.arrays import DoubleArray
 from recsys_platform.warehouse.port import Warehouse
@@ -22,8 +23,9 @@ TOP_SHARE = 0.1
 class Outcome:
     """One variant on the days of an act, on the surfaces of the experiment.
 
-    `ctr`: books clicked ÷ books shown. `finishes`: a reader and week, from all surfaces. `coverage`: share of all books that were
-    shown. `top_share`: share of the showings that the most shown tenth of all books has.
+    `ctr`: books clicked ÷ books shown. `finishes`: a reader and week, from all surfaces; None where readers
+    move between the variants, as in a canary. `coverage`: share of all books that were shown. `top_share`: share
+    of the showings that the most shown tenth of all books has.
     """
 
     act: str
@@ -32,7 +34,7 @@ class Outcome:
     last: dt.date
     readers: int
     ctr: float
-    finishes: float
+    finishes: float | None
     coverage: float
     top_share: float
 
@@ -53,9 +55,9 @@ def outcomes_between(warehouse: Warehouse, act: str, first: dt.date, last: dt.da
                 str(row.variant),
                 first,
                 last,
-                readers=int(row.readers),
+                readers=int(row.shown_to if act in CANARIES else row.readers),
                 ctr=float(own["clicks"].sum() / max(1, own["showings"].sum())),
-                finishes=float(row.finishes) / max(1, row.readers) / weeks,
+                finishes=None if act in CANARIES else float(row.finishes) / max(1, row.readers) / weeks,
                 coverage=len(showings) / max(1, books),
                 top_share=share_of_top(showings, books),
             )

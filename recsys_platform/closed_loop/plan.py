@@ -34,6 +34,9 @@ class Act(StrEnum):
     BAD_MODEL = "bad model"
 
 
+CANARIES = (Act.CANARY, Act.BAD_MODEL)
+
+
 @dataclass(frozen=True)
 class LoopPlan:
     """The size of a loop. `weeks`: of each of the first three acts; a canary has two at most. `start`: a Monday."""
@@ -53,7 +56,7 @@ class LoopPlan:
         """The weeks in which readers use the API, in order."""
         first = HISTORY_DAYS
         for act in Act:
-            for number in range(CANARY_WEEKS if act in (Act.CANARY, Act.BAD_MODEL) else self.weeks):
+            for number in range(CANARY_WEEKS if act in CANARIES else self.weeks):
                 # The newest day of the marts is not over: the last day of an experiment is read on the next one.
                 length = WEEK + (act is Act.EXPERIMENT and number == self.weeks - 1)
                 yield Week(act, number, range(first, first + length))
@@ -91,15 +94,21 @@ def plan_until_yesterday(*, readers: int, books: int, seed: int, weeks: int) -> 
 
 @dataclass
 class LoopRecord:
-    """How far a loop has come: the names of the steps that are done, with what they found. Kept in a file after each step."""
+    """How far a loop has come. Kept in a file after each step, and after each day of a canary.
+
+    `done`: the names of the steps that are done, with what they found. `canaries`: the version and the days of each canary that was
+    begun, by act.
+    """
 
     plan: LoopPlan
     done: dict[str, Any] = field(default_factory=dict)
+    canaries: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write the record to a folder, in one step."""
         folder.mkdir(parents=True, exist_ok=True)
         content = {"plan": asdict(self.plan) | {"start": self.plan.start.isoformat()}, "done": self.done}
+        content["canaries"] = self.canaries
         draft = folder / f".{FILE}.{os.getpid()}"
         draft.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
         os.replace(draft, folder / FILE)
@@ -113,6 +122,6 @@ def load_record(folder: Path) -> LoopRecord | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         plan = content["plan"] | {"start": dt.date.fromisoformat(content["plan"]["start"])}
-        return LoopRecord(LoopPlan(**plan), content["done"])
+        return LoopRecord(LoopPlan(**plan), content["done"], content["canaries"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} cannot be read: set RECSYS_HOME to another folder to begin a new loop.") from error

@@ -44,7 +44,8 @@ def simulate_visits(
 ) -> VisitsSummary:
     """Let the readers of a world use the API for its next days; what is true about each day is kept once it is over.
 
-    `ask`: sends requests to the API (`reader_app.asks_over_http`). An interrupted simulation goes on with the day that was not over.
+    `ask`: sends requests to the API (`reader_app.asks_over_http`).
+    An interrupted simulation begins again the day that was not over: the hub then has some lists of that day twice.
     Raises InputError if there is no simulated world or if the API refuses a request.
     """
     started = time.monotonic()

@@ -47,12 +47,15 @@ BUILD = [
 NOT_OURS = "source:published+ source:raw source:ops"
 
 
-def build(target: Path) -> None:
-    """Build all models and run their tests, in a process of its own; `RecsysError` with dbt's own words if something fails.
+def build(target: Path, select: Sequence[str] = ()) -> None:
+    """Build all models, or those that dbt selects by some selectors, and run their tests.
+
+    dbt runs in a process of its own. Raises RecsysError with dbt's own words if something fails.
 
     `target`: the folder that dbt writes its artifacts to. The warehouse is the one that the environment names.
     """
-    command = [str(OUR_DBT), *BUILD, "--exclude", *NOT_OURS.split()]
+    chosen = ("--select", *select) if select else ()
+    command = [str(OUR_DBT), *BUILD, *chosen, "--exclude", *NOT_OURS.split()]
     done = subprocess.run(
         command,
         cwd=ROOT,

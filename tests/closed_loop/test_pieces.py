@@ -121,3 +121,18 @@ def test_a_loop_does_not_begin_in_another_world(tmp_path: Path) -> None:
     said_by("simulate", "--readers", "5", "--books", "5", "--days", "1", home=tmp_path)
     code, said = said_by("demo", "--loop", home=tmp_path)
     assert (code, "holds another simulated world: set RECSYS_HOME to another folder for the loop" in said) == (1, True)
+
+
+def test_a_loop_that_was_begun_with_other_sizes_says_that_it_goes_on_with_those(tmp_path: Path) -> None:
+    settings = load_settings({"RECSYS_HOME": str(tmp_path)})
+    found = {"verdict": "ship", "sentence": "better", "metrics": {}}
+    bad = {"label": "reversed-v9", "reason": "rolled back", "days": 1, "exposed": 1, "readers": 9, "share": 1 / 9}
+    record = LoopRecord(PLAN)
+    record.done = dict.fromkeys(step.name for step in driver.steps_of(record))
+    record.done |= {"outcomes": [], "verdict": {"found": found, "planted": {}}, "bad model": bad}
+    record.save(settings.truth_root)
+    sizes = ("--readers", "60", "--books", "40", "--seed", "1", "--weeks")
+    sentence = "was begun with --readers 60 --books 40 --seed 1 --weeks 2 and goes on with these"
+    for weeks, is_said in (("2", False), ("3", True)):
+        code, said = said_by("demo", "--loop", *sizes, weeks, home=tmp_path)
+        assert (code, sentence in said) == (0, is_said), said

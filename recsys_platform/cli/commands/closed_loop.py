@@ -17,9 +17,17 @@ def run_closed_loop(*, readers: int, books: int, seed: int, weeks: int) -> None:
 
     settings = open_world()
     _check_world(settings)
-    record = load_record(settings.truth_root) or LoopRecord(
-        plan_until_yesterday(readers=readers, books=books, seed=seed, weeks=weeks)
-    )
+    sizes = {"readers": readers, "books": books, "seed": seed, "weeks": weeks}
+    record = load_record(settings.truth_root) or LoopRecord(plan_until_yesterday(**sizes))
+    begun = {name: getattr(record.plan, name) for name in sizes}
+    if begun != sizes:
+        options = " ".join(f"--{name} {value}" for name, value in begun.items())
+        ERR.print(
+            f"The loop in {settings.home} was begun with {options} and goes on with these: "
+            "set RECSYS_HOME to another folder for one of another size.",
+            markup=False,
+            soft_wrap=True,
+        )
     record.save(settings.truth_root)
     with progress_bar() as bar:
         task = bar.add_task("the loop", total=None)

@@ -31,7 +31,7 @@ def _print_acts(out: Console, rows: list[dict[str, Any]]) -> None:
             f"{row['readers']:,}",
             f"{row['ctr']:.2%}",
             expected,
-            f"{row['finishes']:.2f}",
+            "" if row["finishes"] is None else f"{row['finishes']:.2f}",
             f"{row['coverage']:.0%}",
             f"{row['top_share']:.0%}",
         )

@@ -15,7 +15,8 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -117,6 +118,15 @@ class KeyStore:
         )
         self._change(key.id, lambda _: key)
         return key, self._text(key.id, secret)
+
+    @contextmanager
+    def lent(self, name: str) -> Iterator[str]:
+        """The text of a key for an app that is revoked when the block ends, and expires after a day if that is never."""
+        key, text = self.create(name, days=1)
+        try:
+            yield text
+        finally:
+            self.revoke(key.id)
 
     def rotate(self, key_id: str, overlap: dt.timedelta = OVERLAP) -> str:
         """Give a key a new secret; the old one is valid for `overlap` more. Returns the new text."""
