@@ -122,6 +122,6 @@ def load_record(folder: Path) -> LoopRecord | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         plan = content["plan"] | {"start": dt.date.fromisoformat(content["plan"]["start"])}
-        return LoopRecord(LoopPlan(**plan), content["done"], content["canaries"])
+        return LoopRecord(LoopPlan(**plan), content["done"], content.get("canaries", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} cannot be read: set RECSYS_HOME to another folder to begin a new loop.") from error
