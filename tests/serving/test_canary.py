@@ -516,6 +516,7 @@ def test_a_model_that_fails_is_rolled_back_on_a_running_gateway_by_what_landed(
     counts = AnswerCounts(EventSpool(tmp_path / "counts", to_hub(hub, STREAM), flush_seconds=0.1))
     follower = Follower(world.home, world.registry, routing_of(settings))
     api = run_gateway(world, follower=follower, counts=counts)
+    follower.stop()  # its thread would load the model again, in the place of the one that fails
     plan = replace(QUICK, stages=(20, 50, 100), hard_limit_requests=5)
     rollout = replace(rollout_of(settings), plan=plan)
     rollout = replace(rollout, observe=replace(rollout.observe.__self__, plan=plan).observe)  # type: ignore[attr-defined]
