@@ -47,6 +47,7 @@ def outcomes_between(warehouse: Warehouse, act: str, first: dt.date, last: dt.da
     books = warehouse.frame("select count(*) as books from marts.dim_books")["books"][0].as_py()
     found = []
     for row in finished.sort_values("variant").itertuples():
+        readers = int(row.shown_to if act in CANARIES else row.readers)
         own = shown[shown["variant"] == row.variant]
         showings = own.groupby("book_id")["showings"].sum().to_numpy(dtype=np.float64)
         found.append(
@@ -55,9 +56,9 @@ def outcomes_between(warehouse: Warehouse, act: str, first: dt.date, last: dt.da
                 str(row.variant),
                 first,
                 last,
-                readers=int(row.shown_to if act in CANARIES else row.readers),
+                readers=readers,
                 ctr=float(own["clicks"].sum() / max(1, own["showings"].sum())),
-                finishes=None if act in CANARIES else float(row.finishes) / max(1, row.readers) / weeks,
+                finishes=None if act in CANARIES else float(row.finishes) / max(1, readers) / weeks,
                 coverage=len(showings) / max(1, books),
                 top_share=share_of_top(showings, books),
             )

@@ -64,15 +64,16 @@ def world(made: Path, tmp_path: Path) -> LoopWorld:
 
 
 def make_marts(warehouse: DuckDBWarehouse) -> None:
-    """A reader who moved from the baseline to the canary, and finished a book; another one of the canary alone."""
+    """A reader who moved from the baseline to the canary, and finished a book; two of the canary alone, of whom one finished one."""
     day = PLAN.day(FIRST)
     with warehouse.connect() as con:
         for statement in TABLES:
             con.execute(statement)
-        for visitor, variant in (("u1", "baseline"), ("u1", "canary"), ("u2", "canary")):
+        for visitor, variant in (("u1", "baseline"), ("u1", "canary"), ("u2", "canary"), ("u3", "canary")):
             row = ["canary_als", visitor, variant, "for_you", False, day]
             con.execute("insert into marts.fct_recommendation_requests values (?, ?, ?, ?, ?, ?)", row)
-        con.execute("insert into marts.fct_events values ('u1', 'Book Finished', ?)", [day])
+        for visitor in ("u1", "u2"):
+            con.execute("insert into marts.fct_events values (?, 'Book Finished', ?)", [visitor, day])
 
 
 def complete_canary(world: LoopWorld) -> Rollout:
@@ -131,8 +132,8 @@ def test_what_a_canary_promoted_is_published_as_live(world: LoopWorld) -> None:
 @pytest.mark.parametrize(
     ("act", "expected"),
     [
-        (Act.CANARY, [("baseline", 1, None), ("canary", 2, None)]),
-        (Act.EXPERIMENT, [("baseline", 0, 0), ("canary", 1, 0)]),
+        (Act.CANARY, [("baseline", 1, None), ("canary", 3, None)]),
+        (Act.EXPERIMENT, [("baseline", 0, 0), ("canary", 2, 3.5)]),
     ],
 )
 def test_finished_books_say_nothing_of_a_canary_whose_readers_move(
