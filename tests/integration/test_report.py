@@ -17,6 +17,7 @@ from recsys_platform.config.factories import hub_of, prepare_home
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.automation.outline import write_outline
 from recsys_platform.defs.reports.kpi_page import collect_content, kpi_page_asset
+from recsys_platform.experiments.statistics.decision import Verdict
 from recsys_platform.reports.kpi_page.charts import Rule, Series, bar_chart, line_chart, sparkline
 from recsys_platform.reports.kpi_page.content import (
     Experiments,
@@ -25,7 +26,7 @@ from recsys_platform.reports.kpi_page.content import (
     LayerState,
     PipelineState,
 )
-from recsys_platform.reports.kpi_page.page import KPI_PAGE, kpi_page
+from recsys_platform.reports.kpi_page.page import KINDS_OF_VERDICTS, KPI_PAGE, kpi_page
 from recsys_platform.reports.kpi_page.pipeline import cost_section
 from recsys_platform.reports.kpi_page.scorecard import ACTIVE, SCORECARD, readers_section, scorecard_section
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
@@ -202,6 +203,10 @@ def test_each_cost_is_told_by_who_told_it(world: Settings) -> None:
         )
     told = [text for _, text in cost_section(warehouse, {SCORECARD}, None).facts]
     assert told == [f"1,200.00 (base currency, told by {EVIL})", "7.00 (base currency, told by ann)"]
+
+
+def test_the_verdicts_that_have_a_colour_are_verdicts() -> None:
+    assert set(KINDS_OF_VERDICTS) < set(Verdict)
 
 
 @pytest.mark.parametrize(("verdict", "kind"), [("ship", "good"), ("stop: guardrail", "bad"), ("invalid", "bad")])
