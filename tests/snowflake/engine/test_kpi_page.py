@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from snowflake.connector import connect
 
 from recsys_platform.common.clock import to_naive_utc
@@ -21,6 +22,7 @@ def page_of(warehouse: Warehouse) -> list[str]:
     return kpi_page(page_content(warehouse, experiments, None, to_naive_utc(NOW))).splitlines()
 
 
+@pytest.mark.slow
 def test_the_page_does_not_depend_on_the_engine(
     warehouse: SnowflakeWarehouse, account: dict[str, Any], tmp_path: Path
 ) -> None:
