@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from recsys_platform.common.errors import RecsysError
-from recsys_platform.experiments.assignment import HOLDOUT, Experiment, Experiments
+from recsys_platform.experiments.assignment import Experiment, Experiments
 from recsys_platform.experiments.audience import UNKNOWN, Reader
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.rollout.record import CANARY, CanaryRecord
@@ -31,11 +31,6 @@ class Route(msgspec.Struct, frozen=True):
     model: str = PRODUCTION
     experiment: str | None = None
     variant: str = PRODUCTION
-
-    @property
-    def is_of_experiment(self) -> bool:
-        """Whether an experiment chose the model; for the holdout none did."""
-        return self.experiment not in (None, HOLDOUT)
 
 
 @dataclass(frozen=True)

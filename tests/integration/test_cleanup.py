@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.factories import prepare_home, registry_of, warehouse_of
 from recsys_platform.config.settings import Settings, load_settings
-from recsys_platform.defs.automation.cleanup import cleanup_job
+from recsys_platform.defs.automation.cleanup import clean_up, cleanup_job
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.old_runs import old_runs, remove_old_run
 from recsys_platform.defs.automation.outline import outline_of
@@ -182,3 +183,22 @@ def test_the_job_does_the_same(home: Settings) -> None:
         assert done.success
     assert len(registry.versions()) == 2
     assert row_counts(warehouse, [VALUES]) == {VALUES: 1}
+
+
+def test_a_version_that_an_experiment_names_stays_and_a_broken_file_removes_nothing(home: Settings) -> None:
+    registry, file = registry_of(home), home.home / "config" / "experiments.yaml"
+    made = versions(registry, 5)
+    file.parent.mkdir(exist_ok=True)
+
+    def going() -> tuple[str, ...]:
+        now = NOW.replace(tzinfo=dt.UTC)
+        with instance_of(home) as instance:
+            return clean_up(home, registry, warehouse_of(home), instance, now=now, dry_run=True)[0].names
+
+    assert len(going()) == 3
+    file.write_text(f"holdout: {{percent: 5, model: '{made[0]}'}}\n", encoding="utf-8")
+    assert registry.info(made[0]).label not in going()
+    assert len(going()) == 2
+    file.write_text("holdout: [", encoding="utf-8")
+    with pytest.raises(RecsysError, match="not known which model versions are in use"):
+        going()

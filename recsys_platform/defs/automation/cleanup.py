@@ -4,17 +4,20 @@ Landing objects, attribute snapshots and curated days are never removed: they ar
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 
 from recsys_platform.common.clock import to_naive_utc, utc_now
+from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.old_runs import forget_tags_of_removed_events, old_runs, remove_old_run
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.recommender.evaluation.results import evaluations_before, remove_evaluations
 from recsys_platform.recommender.registry.retention import expendable_versions
 from recsys_platform.recommender.registry.versions import Registry
+from recsys_platform.serving.routing_files import routing_of
 from recsys_platform.warehouse.port import Warehouse
 
 CLEANUP = "cleanup"
@@ -40,14 +43,23 @@ def clean_up(
 ) -> list[Removed]:
     """Remove what the retention settings no longer keep; with `dry_run` only list it. `now` is UTC with its time zone."""
     return [
-        _remove_versions(registry, settings.keep_versions, dry_run=dry_run),
+        _remove_versions(registry, settings.keep_versions, routed_models(settings), dry_run=dry_run),
         _remove_runs(instance, now - dt.timedelta(days=settings.keep_runs_days), dry_run=dry_run),
         _remove_evaluations(warehouse, now - dt.timedelta(days=settings.keep_evaluations_days), dry_run=dry_run),
     ]
 
 
-def _remove_versions(registry: Registry, newest: int, *, dry_run: bool) -> Removed:
-    going = expendable_versions(registry.versions(), registry.history(), newest=newest)
+def routed_models(settings: Settings) -> tuple[str, ...]:
+    """The aliases and versions that the files of routing name. Raises RecsysError if one of them cannot be read."""
+    routing = routing_of(settings)
+    routing.refresh()
+    if routing.error:
+        raise RecsysError(f"Nothing is removed while it is not known which model versions are in use: {routing.error}")
+    return routing.models()
+
+
+def _remove_versions(registry: Registry, newest: int, named: Sequence[str], *, dry_run: bool) -> Removed:
+    going = expendable_versions(registry.versions(), registry.history(), newest=newest, named=named)
     size = sum(registry.size_of(each.version) for each in going)
     if not dry_run:
         registry.fail_orphaned_runs()

@@ -4,27 +4,29 @@ Belongs here: the rule. Does not: deleting versions (versions.py), the schedule 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from recsys_platform.recommender.registry.promotion import AUTOMATIC
 from recsys_platform.recommender.registry.versions import PRODUCTION, Change, VersionInfo
 
 
 def expendable_versions(
-    versions: Sequence[VersionInfo], history: Sequence[Change], *, newest: int
+    versions: Sequence[VersionInfo], history: Sequence[Change], *, newest: int, named: Collection[str] = ()
 ) -> list[VersionInfo]:
     """Return the versions that may be deleted.
 
     Kept are: every version with an alias; every version that a person pinned or gave an alias; the `newest` versions of each variant;
     for each recipe that was ever in production its last production version and its newest version, for rollbacks; and the newest
-    version of each recipe that was rolled back, so that the gate does not promote it again.
+    version of each recipe that was rolled back, so that the gate does not promote it again; and `named` ones.
 
     Args:
         versions: all versions, newest first.
         history: all alias changes, newest first.
         newest: how many versions of each variant to keep.
+        named: versions that something outside the registry names, such as an experiment.
     """
     kept = {
+        *named,
         *(each.version for each in versions if each.aliases or each.pinned),
         *(change.after for change in history if change.who not in AUTOMATIC and change.after),
         *_newest_of_each_variant(versions, newest),
