@@ -1,7 +1,8 @@
 """Render the SQL scripts that set up a Snowflake account, with names from the settings."""
 
+import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from recsys_platform.common.errors import SettingsError
@@ -11,12 +12,17 @@ FOLDER = Path(__file__).parents[1] / "warehouse" / "snowflake"
 # The syntax of variables in the Snowflake CLI: `snow sql -f 01_compute_and_roles.sql -D database=RECSYS …`
 _VARIABLE = re.compile(r"<% (\w+) %>")
 _SAFE_VALUE = re.compile(r"[\w:/.+=@-]+")
+_NETWORKS = "allowed_networks"
 
 
-def render_scripts(settings: Settings, given: Mapping[str, str]) -> dict[str, str]:
+def render_scripts(
+    settings: Settings, given: Mapping[str, str], allowed_networks: Sequence[str] = ()
+) -> dict[str, str]:
     """SQL by script name, in order. Raises `SettingsError` for a variable that is missing or is not a single plain word.
 
     `given`: `hub_role_arn`, `public_key` (base64 without header lines) and `monthly_credits`, which are not settings.
+    `allowed_networks`: IPv4 networks (CIDR) from which service users may sign in; without them there is no
+    script of the network policy.
     """
     values = {
         "hub": (settings.hub or "").rstrip("/"),
@@ -28,12 +34,21 @@ def render_scripts(settings: Settings, given: Mapping[str, str]) -> dict[str, st
         **given,
     }
     _refuse_own_role(settings)
-    return {path.name: _render_script(path, values) for path in sorted(FOLDER.glob("*.sql"))}
+    networks = ", ".join(f"'{_parse_network(each)}'" for each in allowed_networks)
+    paths = sorted(path for path in FOLDER.glob("*.sql") if networks or path.name != "07_network.sql")
+    return {path.name: _render_script(path, values, networks) for path in paths}
+
+
+def _parse_network(text: str) -> ipaddress.IPv4Network:
+    try:
+        return ipaddress.IPv4Network(text)
+    except ValueError as error:
+        raise SettingsError(f"{text} is not an IPv4 network: write it as 203.0.113.10/32.") from error
 
 
 def _refuse_own_role(settings: Settings) -> None:
     """The platform's role is granted the roles that the scripts create, so it cannot be one of them (case-insensitive)."""
-    taken = [f"{settings.snowflake_database}_{name}".upper() for name in ("loader", "transformer", "reader")]
+    taken = [f"{settings.snowflake_database}_{name}".upper() for name in ("loader", "transformer", "reader", "analyst")]
     if settings.snowflake_role.upper() in taken:
         raise SettingsError(
             f"RECSYS_SNOWFLAKE_ROLE={settings.snowflake_role} is a role that the scripts create themselves: choose another name."
@@ -62,9 +77,9 @@ def public_key_body(public_key: Path) -> str:
     return "".join(line for line in lines if not line.startswith("-----"))
 
 
-def _render_script(path: Path, values: Mapping[str, str]) -> str:
+def _render_script(path: Path, values: Mapping[str, str], networks: str) -> str:
     text = path.read_text(encoding="utf-8")
-    for name in _VARIABLE.findall(text):
+    for name in set(_VARIABLE.findall(text)) - {_NETWORKS}:
         if not _SAFE_VALUE.fullmatch(values.get(name, "")):
             raise SettingsError(f"{path.name} needs a value for {name} without quotes or blanks.")
-    return _VARIABLE.sub(lambda found: values[found[1]], text)
+    return _VARIABLE.sub(lambda found: {**values, _NETWORKS: networks}[found[1]], text)

@@ -2,11 +2,13 @@
 
 Each run queries a fingerprint of every day (columns, row count, sum of row hashes) and compares it with the one in the file's footer.
 A late event changes the day on which it happened. Files of days without rows are removed. A run that dies leaves complete files,
-and the next run writes the rest.
+and the next run writes the rest. A day that is too large for memory is split into parts by the hash of its rows' ids; its first part,
+which holds the fingerprint, is written last.
 """
 
 import datetime as dt
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,16 +21,21 @@ from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.sql import marks
 
 ROWS_AT_ONCE = 500_000
-"""Days are read in batches of up to so many rows: few queries, bounded memory."""
+"""Days are read in batches of up to so many rows, and larger days in parts of about as many: few queries, bounded memory."""
 
 
 @dataclass(frozen=True)
 class DailyTable:
-    """A mart to export by day: `day` is the date column, `order` the columns that sort the rows of a day."""
+    """A mart to export by day: `day` is the date column, `order` sorts the rows of a day, its last column is their key."""
 
     name: str
     day: str
     order: str
+
+    @property
+    def key(self) -> str:
+        """The column that identifies a row."""
+        return self.order.rpartition(" ")[-1]
 
     @property
     def relation(self) -> str:
@@ -102,7 +109,10 @@ def _batch_days(days: Sequence[_DayState]) -> Iterator[list[_DayState]]:
 def _write_days(
     hub: Hub, warehouse: Warehouse, table: DailyTable, columns: Sequence[str], days: Sequence[_DayState]
 ) -> None:
-    """Read a batch of days with one query and write each to its file."""
+    """Write a batch of days that is read with one query, or one large day in parts."""
+    if days[0].rows > ROWS_AT_ONCE:
+        _write_parts(hub, warehouse, table, columns, days[0])
+        return
     rows = warehouse.frame(
         f"select {', '.join(columns)} from {table.relation} where {table.day} between ? and ?"
         f" and {table.day} in ({marks(days)}) order by {table.day}, {table.order}",
@@ -110,4 +120,19 @@ def _write_days(
     )
     for day in days:
         of_day = rows.filter(pc.equal(rows[table.day], pa.scalar(day.day)))
+        curated.remove_parts(hub, table.name, day.day, since=1)
         curated.put_day(hub, table.name, day.day, of_day, fingerprint=day.fingerprint)
+
+
+def _write_parts(hub: Hub, warehouse: Warehouse, table: DailyTable, columns: Sequence[str], day: _DayState) -> None:
+    """Write the parts of a day from the last to the first, each read by a query of its own."""
+    parts = math.ceil(day.rows / ROWS_AT_ONCE)
+    curated.remove_parts(hub, table.name, day.day, since=parts)
+    for part in reversed(range(parts)):
+        # `hash` is signed on Snowflake.
+        rows = warehouse.frame(
+            f"select {', '.join(columns)} from {table.relation} where {table.day} = ?"
+            f" and abs(mod(hash({table.key}), ?)) = ? order by {table.order}",
+            [day.day, parts, part],
+        )
+        curated.put_day(hub, table.name, day.day, rows, fingerprint=day.fingerprint, part=part)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +124,58 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path, warehouse, store):
 
 
 def test_days_are_read_in_batches_without_losing_any(hub, warehouse, store, monkeypatch):
-    monkeypatch.setattr(curation, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(curation, "ROWS_AT_ONCE", 7)
     days = [FRIDAY + dt.timedelta(days=number) for number in range(5)]
     store(*((f"e{number}", days[number // 3]) for number in range(15)))
     assert write_changed_days(hub, warehouse, EVENTS).rows == 15
     assert [len(events_of(hub, day)) for day in days] == [3] * 5
+
+
+def parts_of(hub: Hub, day: dt.date) -> list[list[str]]:
+    """The events of each file of a day."""
+    paths = sorted(hub.path(f"curated/fct_events/dt={day}").glob("*.parquet"))
+    return [pq.read_table(path)["event_id"].to_pylist() for path in paths]
+
+
+def test_a_day_larger_than_memory_is_written_in_parts_that_hold_each_event_once(hub, warehouse, store, monkeypatch):
+    monkeypatch.setattr(curation, "ROWS_AT_ONCE", 10)
+    store(*((f"e{number:02}", FRIDAY) for number in range(35)), ("e99", SATURDAY))
+    assert write_changed_days(hub, warehouse, EVENTS).written == (FRIDAY, SATURDAY)
+    parts = parts_of(hub, FRIDAY)
+    assert len(parts) == 4
+    assert sorted(chain.from_iterable(parts)) == [f"e{number:02}" for number in range(35)]
+    assert all(part == sorted(part) for part in parts)
+    before = written(hub)
+    assert write_changed_days(hub, warehouse, EVENTS).written == ()
+    assert written(hub) == before
+
+
+def test_a_day_that_shrinks_loses_the_parts_that_it_has_no_more(hub, warehouse, store, monkeypatch):
+    monkeypatch.setattr(curation, "ROWS_AT_ONCE", 10)
+    for number, parts in ((35, 4), (15, 2), (5, 1), (25, 3)):
+        store(*((f"e{each:02}", FRIDAY) for each in range(number)))
+        write_changed_days(hub, warehouse, EVENTS)
+        found = parts_of(hub, FRIDAY)
+        assert (len(found), len([*chain.from_iterable(found)])) == (parts, number)
+
+
+def test_a_large_day_whose_export_died_is_written_again(hub, warehouse, store, monkeypatch):
+    monkeypatch.setattr(curation, "ROWS_AT_ONCE", 10)
+    store(*((f"e{number:02}", FRIDAY) for number in range(35)))
+    put, puts = FolderHub.put, []
+
+    def die_at_the_third(self: FolderHub, key: str, content: bytes) -> None:
+        puts.append(key)
+        if len(puts) == 3:
+            raise OSError("the disk is full")
+        put(self, key, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderHub, "put", die_at_the_third)
+        with pytest.raises(OSError, match="the disk is full"):
+            write_changed_days(hub, warehouse, EVENTS)
+    assert write_changed_days(hub, warehouse, EVENTS).written == (FRIDAY,)
+    assert len([*chain.from_iterable(parts_of(hub, FRIDAY))]) == 35
 
 
 def test_nothing_private_is_written_neither_by_day_nor_in_snapshots(hub, warehouse, store):

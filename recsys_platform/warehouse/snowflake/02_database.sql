@@ -39,3 +39,14 @@ grant usage on database <% database %> to role <% database %>_reader;
 grant usage on schema <% database %>.published to role <% database %>_reader;
 grant select on all views in schema <% database %>.published to role <% database %>_reader;
 grant select on future views in schema <% database %>.published to role <% database %>_reader;
+
+-- The analyst: marts and published views. Nothing as landed, and nothing of ops.
+grant usage on database <% database %> to role <% database %>_analyst;
+grant usage on schema <% database %>.marts to role <% database %>_analyst;
+grant select on all tables in schema <% database %>.marts to role <% database %>_analyst;
+grant select on future tables in schema <% database %>.marts to role <% database %>_analyst;
+grant select on all views in schema <% database %>.marts to role <% database %>_analyst;
+grant select on future views in schema <% database %>.marts to role <% database %>_analyst;
+grant usage on schema <% database %>.published to role <% database %>_analyst;
+grant select on all views in schema <% database %>.published to role <% database %>_analyst;
+grant select on future views in schema <% database %>.published to role <% database %>_analyst;

@@ -1,4 +1,5 @@
--- Service users sign in by key pair alone and have no password. Their time zone is UTC. The API's user cannot sign in until it is given a
+-- Service users sign in by key pair alone and have no password. Their time zone is UTC, and a
+-- `timestamp` has none, whatever the account says. The API's user cannot sign in until it is given a
 -- key of its own: `alter user … set rsa_public_key = '…'`.
 use role useradmin;
 
@@ -6,8 +7,8 @@ create user if not exists <% user %> type = service default_role = <% role %> de
     default_namespace = <% database %> comment = 'The recommendation platform';
 create user if not exists <% database %>_api type = service default_role = <% database %>_reader
     default_warehouse = <% database %>_serve default_namespace = <% database %>.published comment = 'The recommendation API';
-alter user <% user %> set timezone = 'UTC' rsa_public_key = '<% public_key %>';
-alter user <% database %>_api set timezone = 'UTC';
+alter user <% user %> set timezone = 'UTC' timestamp_type_mapping = 'TIMESTAMP_NTZ' rsa_public_key = '<% public_key %>';
+alter user <% database %>_api set timezone = 'UTC' timestamp_type_mapping = 'TIMESTAMP_NTZ';
 
 use role securityadmin;
 

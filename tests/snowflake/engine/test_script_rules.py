@@ -10,12 +10,14 @@ from sqlglot import exp
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.snowflake_setup import render_scripts
 from recsys_platform.recommender.lists.contracts import TABLES
+from tests.support.snowflake.statements import GIVEN, NETWORKS
 
-GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}
 # sqlglot takes these as a word and some text behind it: that they parse says nothing of them.
 ONLY_A_COMMAND = {
+    "alter network policy",
     "alter user",
     "alter warehouse",
+    "create network policy",
     "create pipe",
     "create resource monitor",
     "create role",
@@ -25,7 +27,8 @@ ONLY_A_COMMAND = {
     "grant",
 }
 _KIND = re.compile(
-    r"(?:create|alter) (?:resource monitor|storage integration|file format|\w+)|grant|describe|use", re.IGNORECASE
+    r"(?:create|alter) (?:resource monitor|network policy|storage integration|file format|\w+)|grant|describe|use",
+    re.IGNORECASE,
 )
 _OBJECT_IN_SCHEMA = re.compile(r"grant .* on (all |future )?(tables?|views?|stage|file format|pipe) .* to role ")
 
@@ -35,7 +38,7 @@ def texts(settings: Settings) -> dict[str, str]:
     """With the default names, which must not clash."""
     names = ("role", "warehouse", "database", "stage")
     defaults = {f"snowflake_{name}": Settings.model_fields[f"snowflake_{name}"].default for name in names}
-    return render_scripts(settings.model_copy(update=defaults), GIVEN)
+    return render_scripts(settings.model_copy(update=defaults), GIVEN, NETWORKS)
 
 
 def statements(texts: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -112,3 +115,14 @@ def test_a_user_of_a_service_has_no_password(texts: dict[str, str]) -> None:
     for statement in users:
         assert " type = service " in statement
         assert "password" not in statement
+
+
+def test_each_warehouse_has_a_monitor_of_its_own_and_only_serving_is_never_suspended(texts: dict[str, str]) -> None:
+    said = [statement for _, statement in statements(texts)]
+    monitors = {each.split()[6]: each for each in said if each.startswith("create resource monitor")}
+    watched = dict(re.findall(r"alter warehouse (\S+) set resource_monitor = (\S+)", "\n".join(said)))
+    warehouses = [each.split()[5] for each in said if each.startswith("create warehouse")]
+    assert sorted(watched) == sorted(warehouses)
+    assert sorted(watched.values()) == sorted(monitors)
+    never = [warehouse for warehouse, monitor in watched.items() if "suspend" not in monitors[monitor]]
+    assert never == ["RECSYS_serve"]

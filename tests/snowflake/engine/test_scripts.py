@@ -12,8 +12,8 @@ from recsys_platform.common.errors import SettingsError
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.config.snowflake_setup import render_scripts
 from tests.support.commands import recsys
+from tests.support.snowflake.statements import GIVEN, NETWORKS
 
-GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}
 _GRANT = re.compile(
     r"grant (?P<rights>[a-z ,]+) on (?:all |future )?(?P<kind>\w+)(?: in schema)? (?P<where>\S+) to role (?P<role>\S+);"
 )
@@ -43,6 +43,12 @@ def test_the_reader_reads_what_is_published_and_nothing_else(settings: Settings)
     assert of_reader == {"db": {"usage"}, "db_serve": {"usage"}, "db.published": {"usage", "select"}}
 
 
+def test_the_analyst_reads_marts_and_what_is_published_and_nothing_as_landed(settings: Settings) -> None:
+    of_analyst = rights(settings, "analyst")
+    reads = {"usage", "select"}
+    assert of_analyst == {"db": {"usage"}, "db_analysis": {"usage"}, "db.marts": reads, "db.published": reads}
+
+
 def test_the_loader_writes_raw_and_ops_alone(settings: Settings) -> None:
     of_loader = rights(settings, "loader")
     assert {where for where, what in of_loader.items() if what & WRITES} == {"db.raw", "db.ops"}
@@ -58,13 +64,27 @@ def test_the_transformer_does_not_write_what_was_landed(settings: Settings) -> N
 def test_the_scripts_can_be_run_again(settings: Settings, account: dict[str, Any]) -> None:
     with connect(**account) as connection:
         for _ in range(2):
-            for text in render_scripts(settings, GIVEN).values():
+            for text in render_scripts(settings, GIVEN, NETWORKS).values():
                 assert all(connection.execute_string(text, remove_comments=True))
 
 
 def test_a_name_that_is_not_one_word_is_refused_in_one_sentence(settings: Settings) -> None:
     with pytest.raises(SettingsError, match=r"^04_users\.sql needs a value for public_key without quotes or blanks\.$"):
         render_scripts(settings, GIVEN | {"public_key": "x'; drop user y; --"})
+
+
+@pytest.mark.parametrize(
+    "network", ["", "203.0.113.10/33", "203.0.113.10/24", "0.0.0.0/0'); --", "fe80::/10", "example.com"]
+)
+def test_a_network_that_is_none_is_refused_in_one_sentence(settings: Settings, network: str) -> None:
+    with pytest.raises(SettingsError, match=r" is not an IPv4 network: write it as 203\.0\.113\.10/32\.$"):
+        render_scripts(settings, GIVEN, [network])
+
+
+def test_service_users_sign_in_from_the_networks_that_are_given(settings: Settings) -> None:
+    policy = render_scripts(settings, GIVEN, NETWORKS)["07_network.sql"]
+    assert policy.count("allowed_ip_list = ('203.0.113.10/32', '203.0.113.11/32')") == 2
+    assert "07_network.sql" not in render_scripts(settings, GIVEN)
 
 
 def test_a_role_that_the_scripts_make_for_a_part_is_refused(variables: dict[str, str]) -> None:

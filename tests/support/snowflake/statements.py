@@ -15,6 +15,7 @@ from recsys_platform.warehouse.snowflake.publishing import live_view, versions_t
 
 DOCS = ROOT.parent / "docs" / "snowflake.md"
 GIVEN = {"hub_role_arn": "arn:aws:iam::123456789012:role/hub", "public_key": "MIIB", "monthly_credits": "20"}
+NETWORKS = ("203.0.113.10/32", "203.0.113.11/32")
 
 
 def statements(built: Path, settings: Settings) -> Iterator[str]:
@@ -23,14 +24,14 @@ def statements(built: Path, settings: Settings) -> Iterator[str]:
         yield from (path.read_text() for path in sorted((built / folder).rglob("*.sql")))
     yield from ddl.statements()
     yield from (versions_table("popular_books", "ops.carried"), live_view("popular_books", ["segment", "book_id"]))
-    yield from render_scripts(settings, GIVEN).values()
+    yield from render_scripts(settings, GIVEN, NETWORKS).values()
 
 
 # What the server for tests has behind it; of everything else it says that it was done.
 RUN = {"database", "schema", "table", "view", "stage", "file format", "temporary table"}
 _HEAD = re.compile(
     r"(?P<verb>create|alter|grant|describe|use)\s+(?:or replace\s+|transient\s+|secure\s+|if not exists\s+)*"
-    r"(?P<kind>resource monitor|storage integration|file format|temporary table|\w+)",
+    r"(?P<kind>resource monitor|network policy|storage integration|file format|temporary table|\w+)",
     re.IGNORECASE,
 )
 _PROPERTIES = {
