@@ -1,6 +1,7 @@
 """The macros that read text: bad text is NULL, never an error."""
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -130,18 +131,19 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def compiled(new_world: Any) -> tuple[Any, list[str]]:
-    """The SQL of every case, compiled in one call."""
+def compiled(new_world: Any) -> Iterator[tuple[Any, list[str]]]:
+    """A connection, and the SQL of every case, compiled in one call."""
     world = new_world()
     result = world.dbt("compile", "--inline", " ;; ".join(f"{{{{ {case} }}}}" for case in CASES))
     assert result.success, result.exception
-    return world, result.result.results[0].node.compiled_code.split(" ;; ")
+    with world.connect() as con:
+        yield con, result.result.results[0].node.compiled_code.split(" ;; ")
 
 
 @pytest.mark.parametrize(("index", "expected"), enumerate(CASES.values()), ids=list(CASES))
 def test_text_is_read_or_null(compiled: tuple[Any, list[str]], index: int, expected: object) -> None:
-    world, expressions = compiled
-    assert world.rows(f"select {expressions[index]}") == [(expected,)]
+    con, expressions = compiled
+    assert con.execute(f"select {expressions[index]}").fetchall() == [(expected,)]
 
 
 def compile_text(world: Any, call: str) -> str:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -17,21 +18,26 @@ from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.automation.dead_runs import fail_dead_runs, waiting_for
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
+from tests.support.pace import patience
 
 SECONDS = 12
-"""Grace, cleaning up and a busy machine."""
+"""Grace, cleaning up and ten commands at once, on an idle machine."""
 STUCK = {
     "in Python": "time.sleep(60)",
     "where errors are swallowed": "\nwhile True:\n  try: time.sleep(1)\n  except BaseException: pass",
-    "in C code that knows no signals": "hashlib.pbkdf2_hmac('sha256', b'x', b'y', 10**9)",
+    "in C code that knows no signals": "MUTEX.pthread_mutex_lock(LOCKED)",
     "under the handlers of Dagster": "\nwith capture_interrupts(): time.sleep(60)",
     "with children that ignore TERM": "subprocess.run([sys.executable, '-c', CHILD])",
 }
+IMPORTS = {"under the handlers of Dagster": "from dagster._utils.interrupts import capture_interrupts"}
 COMMAND = """
-import hashlib, subprocess, sys, time
-from dagster._utils.interrupts import capture_interrupts
+import ctypes, subprocess, sys, time
 from recsys_platform.cli import app as cli
+{imports}
 CHILD = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+MUTEX, LOCKED = ctypes.CDLL(None), ctypes.create_string_buffer(256)
+MUTEX.pthread_mutex_init(LOCKED, None)
+MUTEX.pthread_mutex_lock(LOCKED)
 @cli.app.command()
 def stuck() -> None:
     print("stuck", flush=True)
@@ -39,28 +45,37 @@ def stuck() -> None:
 sys.argv = ["recsys", "stuck"]
 cli.main()
 """
+Stuck = dict[tuple[str, signal.Signals], subprocess.Popen[str]]
 
 
-def started(body: str) -> subprocess.Popen[str]:
-    program = COMMAND.replace("    {body}", "\n".join(f"    {line}" for line in body.split("\n")))
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "stuck\n"
+def started(where: str) -> subprocess.Popen[str]:
+    body = "\n".join(f"    {line}" for line in STUCK[where].split("\n"))
+    program = COMMAND.replace("    {body}", body).replace("{imports}", IMPORTS.get(where, ""))
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def stuck() -> Iterator[Stuck]:
+    """A command stuck in each place for each signal, all at once: most are ended only after the grace."""
+    commands = {(where, number): started(where) for where in STUCK for number in (signal.SIGINT, signal.SIGTERM)}
+    assert [command.stdout.readline() for command in commands.values()] == ["stuck\n"] * len(commands)
     time.sleep(0.5)
-    return process
+    yield commands
+    for command in commands.values():
+        command.kill()
+        command.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("body", STUCK.values(), ids=STUCK.keys())
-def test_a_signal_ends_a_command_wherever_it_is(body, number):
-    process = started(body)
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(number)
-    begun = time.monotonic()
-    _, said = process.communicate(timeout=60)
-    assert time.monotonic() - begun < SECONDS
-    assert (process.returncode, said) == (128 + number, "interrupted\n")
+def test_a_signal_ends_a_command_wherever_it_is(stuck):
+    children = [child for command in stuck.values() for child in psutil.Process(command.pid).children(recursive=True)]
+    assert len(children) == 2
+    limit, begun = SECONDS * patience(), time.monotonic()
+    for (_, number), command in stuck.items():
+        command.send_signal(number)
+    said = {case: command.communicate(timeout=60)[1] for case, command in stuck.items()}
+    assert time.monotonic() - begun < limit
+    assert said == dict.fromkeys(stuck, "interrupted\n")
+    assert {case: command.returncode for case, command in stuck.items()} == {case: 128 + case[1] for case in stuck}
     assert psutil.wait_procs(children, timeout=2)[1] == []
 
 

@@ -79,9 +79,9 @@ class World:
         return result
 
     def build(self, *arguments: str) -> "World":
-        """All seeds and models, without the tests."""
+        """All seeds and models, without the tests; dbt's log is not even formatted, which would take a twentieth of the time."""
         only_relations = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
-        result = self.dbt("--no-write-json", "build", *only_relations, *arguments)
+        result = self.dbt("--no-write-json", "--log-level", "none", "build", *only_relations, *arguments)
         assert result.success, failures(result)
         return self
 

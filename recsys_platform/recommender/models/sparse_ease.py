@@ -4,8 +4,10 @@ Belongs here: exact weights from a readers × readers inverse, and the ridge reg
 choice between them, the dense solution (ease.py).
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
-from numba import njit, prange
+from numba import get_num_threads, njit
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -14,6 +16,8 @@ from recsys_platform.recommender.models.symmetric import inverse_of_positive
 
 BLOCK_BYTES = 64_000_000
 """Memory of one dense block of columns."""
+BOOKS_AT_ONCE = 64
+"""Books that a thread fits before it takes others: books of long histories take longer than others."""
 MAX_PAIRS = 50_000_000
 """Limit for pairs of co-liked books: long histories are cut to their latest books to stay below it."""
 
@@ -49,13 +53,18 @@ def weights_of_neighbours(liked: Csr, regularization: float, neighbours: int) ->
     together = _liked_together(liked)
     books = together.shape[0]
     found, which = np.zeros((books, neighbours), np.float32), np.full((books, neighbours), -1, np.int32)
-    with threadpool_limits(1, "blas"):  # the compiled loop has its own threads
+    likes, starts = together.diagonal(), range(0, books, BOOKS_AT_ONCE)
+
+    def fit(start: int) -> None:
         _fit_neighbour_weights(
-            together.data, together.indices, together.indptr, together.diagonal(), regularization, found, which
+            start, together.data, together.indices, together.indptr, likes, regularization, found, which
         )
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(get_num_threads()) as pool:
+        list(pool.map(fit, starts))
     kept = which >= 0
-    starts = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
-    columns = sparse.csr_array((found[kept], which[kept], starts), shape=(books, books))
+    ends = np.concatenate(([0], np.cumsum(kept.sum(axis=1))))
+    columns = sparse.csr_array((found[kept], which[kept], ends), shape=(books, books))
     return sparse.csr_array(columns.T)
 
 
@@ -86,8 +95,10 @@ def _latest_of_each(liked: Csr, length: int) -> Csr:
     return sparse.csr_array((liked.data[keep], liked.indices[keep], starts), shape=liked.shape)
 
 
-@njit(cache=True, nogil=True, parallel=True)
+# Threads of Python's: Numba would compile a parallel loop twice, and take twice the seconds for it.
+@njit(cache=True, nogil=True)
 def _fit_neighbour_weights(
+    start: int,
     data: AnyArray,
     indices: AnyArray,
     indptr: AnyArray,
@@ -96,8 +107,8 @@ def _fit_neighbour_weights(
     found: AnyArray,
     which: AnyArray,
 ) -> None:
-    """Fill `found` and `which` (n_books, neighbours) per book: weights and their books, -1 for none."""
-    for book in prange(len(likes)):
+    """Fill `found` and `which` (n_books, neighbours) for BOOKS_AT_ONCE books from `start`: weights and their books, -1 for none."""
+    for book in range(start, min(start + BOOKS_AT_ONCE, len(likes))):
         first, last = indptr[book], indptr[book + 1]
         others = first + np.flatnonzero(indices[first:last] != book)
         if len(others) > found.shape[1]:
