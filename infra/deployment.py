@@ -140,6 +140,11 @@ class Deployment:
             raise ValueError(f"size={self.size_name} is unknown: use one of {', '.join(SIZE_NAMES)}.")
 
     @property
+    def label(self) -> str:
+        """Stage and size in a word."""
+        return f"{self.stage}-{self.size_name}"
+
+    @property
     def size(self) -> Size:
         """The figures of the size."""
         return SIZES[self.size_name]

@@ -167,6 +167,8 @@ def _run(of: _Grants) -> tuple[Statement, ...]:
         of.publish("alerts"),
         *_step_canary(of),
         of.routing("Put", files=(EXPERIMENTS,)),
+        of.list_bucket("models"),
+        of.objects("models", "Get", "Put", below="sagemaker/*"),
     )
 
 
@@ -222,9 +224,27 @@ def _serving_roles(of: _Grants) -> dict[str, Role]:
     gateway = (*of.settings("gateway"), of.routing("Get"), stream, invoke, metrics, of.key, of.world)
     return {
         "gateway": Role(ECS, gateway),
+        "load-balancing": Role("ecs.amazonaws.com", _shift_traffic(of)),
         "model-host": Role(SAGEMAKER, host),
         "authoriser": Role("lambda.amazonaws.com", (of.write_logs("authoriser"), of.decrypt)),
     }
+
+
+def _shift_traffic(of: _Grants) -> tuple[Statement, ...]:
+    """What ECS does during a deployment of gateways: register the new ones, let the listener lead to them, and back."""
+    of_balancer = "elasticloadbalancing"
+    listener = of.names.arn(of_balancer, f"listener/net/{of.names.of('api')}/*")
+    groups = of.names.arn(of_balancer, f"targetgroup/{of.names.base}-*/*")
+    looks = ("DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth")
+    return (
+        Statement(tuple(f"{of_balancer}:{each}" for each in looks), ("*",), why=NO_RESOURCES),
+        Statement((f"{of_balancer}:ModifyListener",), (listener,), why="the id of a listener is made with it"),
+        Statement(
+            (f"{of_balancer}:RegisterTargets", f"{of_balancer}:DeregisterTargets"),
+            (groups,),
+            why="the id of a group of targets is made with it",
+        ),
+    )
 
 
 def _data_roles(of: _Grants) -> dict[str, Role]:
@@ -360,9 +380,57 @@ def delivery_statements(deployment: Deployment) -> tuple[Statement, ...]:
         ),
         Statement(("ecr:GetAuthorizationToken",), ("*",), why=NO_RESOURCES),
         Statement(tuple(f"ecr:{each}" for each in push), images),
-        of.list_bucket("models"),
-        of.objects("models", "Get", "Put", below="sagemaker/*"),
         of.key,
+        *_platform_tasks(of),
+        *_release(of),
+    )
+
+
+def _platform_tasks(of: _Grants) -> tuple[Statement, ...]:
+    """Run a command in the network, as a task of the definition of runs, and read what it prints (platform_task.py)."""
+    names = of.names
+    run = names.arn("ecs", f"task-definition/{names.of('run')}:*")
+    return (
+        Statement(("ecs:RunTask",), (run,), why="each change of the definition is a revision"),
+        Statement(
+            ("iam:PassRole",),
+            (names.role_arn("run"), names.role_arn("execution")),
+            {"StringEquals": {"iam:PassedToService": ECS}},
+        ),
+        Statement(("ecs:DescribeTasks",), (of.cluster_tasks,), why=TASKS),
+        Statement(("ecs:DescribeServices",), (_service(of, "daemon"),)),
+        Statement(("logs:GetLogEvents",), (names.arn("logs", f"log-group:{names.log_group('run')}:*"),), why=STREAMS),
+    )
+
+
+def _release(of: _Grants) -> tuple[Statement, ...]:
+    """Restart what reads its settings when it starts, and shift the requests of model hosts."""
+    names = of.names
+    endpoint = names.arn("sagemaker", f"endpoint/{names.endpoint}")
+    return (
+        Statement(("ecs:UpdateService",), tuple(_service(of, each) for each in ("code-server", "gateway"))),
+        Statement(("sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"), (endpoint,)),
+    )
+
+
+def _service(of: _Grants, name: str) -> str:
+    return of.names.arn("ecs", f"service/{of.names.of('platform')}/{of.names.of(name)}")
+
+
+def diff_statements(deployment: Deployment) -> tuple[Statement, ...]:
+    """What the workflow of a pull request may do: read the templates that are deployed; no data and no secret is in one."""
+    names = Names(deployment)
+    stacks = names.arn("cloudformation", f"stack/{names.base}-*/*")
+    bootstrap = names.arn("ssm", "parameter/cdk-bootstrap/*/version")
+    return (
+        Statement(
+            ("cloudformation:DescribeStacks", "cloudformation:GetTemplate"),
+            (stacks,),
+            why="the id of a stack is made with it",
+        ),
+        Statement(
+            ("ssm:GetParameter",), (bootstrap,), why="the account was prepared under a name of its owner's choice"
+        ),
     )
 
 

@@ -120,7 +120,7 @@ def _fetch_attributes(settings: Settings, hub: Hub, kind: Attributes) -> None:
 
 def transform(settings: Settings, warehouse: Warehouse, select: Sequence[str] = ()) -> None:
     """Build the dbt models and run their tests. `select`: selectors of dbt for some models; the others follow in a later build."""
-    warehouse.ensure_salt(settings.pii_salt.get_secret_value() if settings.pii_salt else None)
+    warehouse.ensure_salt(settings.plain_salt)
     with environment_for_dbt(settings):
         build(settings.home / "dbt", select)
     lost = [day for day in conserved_events(warehouse) if day.lost]

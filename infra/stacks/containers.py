@@ -8,6 +8,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 
 from infra.names import PORTS
 from infra.stacks.base import PlatformStack, accept
@@ -15,6 +16,8 @@ from infra.stacks.network import PRIVATE, Network
 
 WORLD = "/var/lib/recsys"
 NO_SECRETS = {"AwsSolutions-ECS2": "names and addresses; what is secret comes from Secrets Manager"}
+BAKE_TIME = Duration.minutes(15)
+"""How long a new version has all requests while the one before can take them back; longer than the alarms need."""
 _ON_DEMAND = ecs.CapacityProviderStrategy(capacity_provider="FARGATE", weight=1)
 
 
@@ -42,6 +45,7 @@ class Containers:
         """`stack`: where they go. `network`: where they run. `key`: encrypts their logs."""
         self.stack, self.network, self.key = stack, network, key
         self.execution = stack.role("execution")
+        self.log_groups: dict[str, logs.ILogGroup] = {}
 
     def image(self, repository: str) -> ecs.ContainerImage:
         """An image of a repository, at the tag of the deployment."""
@@ -73,14 +77,26 @@ class Containers:
         accept(task, NO_SECRETS)
         return task
 
-    def _add_container(self, task: ecs.FargateTaskDefinition, process: Process) -> ecs.ContainerDefinition:
+    def add_migration(self, task: ecs.FargateTaskDefinition, process: Process) -> None:
+        """A container that brings tables up to date; the task's own container starts once that has succeeded."""
+        assert task.default_container, "made with the task"  # noqa: S101
+        migration = self._add_container(task, process, essential=False)
+        task.default_container.add_container_dependencies(
+            ecs.ContainerDependency(container=migration, condition=ecs.ContainerDependencyCondition.SUCCESS)
+        )
+
+    def _add_container(
+        self, task: ecs.FargateTaskDefinition, process: Process, *, essential: bool = True
+    ) -> ecs.ContainerDefinition:
         health = (
             ecs.HealthCheck(command=["CMD", *process.health], start_period=Duration.minutes(2))
             if process.health
             else None
         )
+        listens = essential and process.name in PORTS
         return task.add_container(
             process.container or process.name,
+            essential=essential,
             image=self.image(process.image),
             command=process.command,
             entry_point=process.entry_point,
@@ -88,11 +104,15 @@ class Containers:
             secrets=dict(process.secrets),
             health_check=health,
             stop_timeout=Duration.seconds(120),
-            port_mappings=[ecs.PortMapping(container_port=PORTS[process.name])] if process.name in PORTS else None,
-            logging=ecs.LogDrivers.aws_logs(
-                stream_prefix=process.name, log_group=self.stack.log_group(process.name, self.key)
-            ),
+            port_mappings=[ecs.PortMapping(container_port=PORTS[process.name])] if listens else None,
+            logging=ecs.LogDrivers.aws_logs(stream_prefix=process.name, log_group=self._log_group(process.name)),
         )
+
+    def _log_group(self, process: str) -> logs.ILogGroup:
+        """The log group of a process; a migration writes into that of the process which waits for it."""
+        if process not in self.log_groups:
+            self.log_groups[process] = self.stack.log_group(process, self.key)
+        return self.log_groups[process]
 
     def _world(self) -> ecs.Volume:
         files, point = self.network.files, self.network.world
@@ -114,11 +134,22 @@ class Containers:
         tasks: int = 1,
         overlapping: bool = True,
         discovered: bool = False,
+        proven_by: Sequence[str] = (),
     ) -> ecs.FargateService:
         """A service that goes back by itself when a new version does not come up.
 
         `overlapping`: whether an old and a new task may run at the same time. `discovered`: whether it has a name in the network.
+        `proven_by`: alarms. With them all new tasks stand beside all old ones before the first request, and the old ones stay for
+        BAKE_TIME more; an alarm leads the requests back to them.
         """
+        own_names = self.stack.names
+        of_blue_green = {
+            "deployment_strategy": ecs.DeploymentStrategy.BLUE_GREEN,
+            "bake_time": BAKE_TIME,
+            "deployment_alarms": ecs.DeploymentAlarmConfig(
+                alarm_names=[own_names.of(each) for each in proven_by], behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM
+            ),
+        }
         names = self.network.namespace
         return ecs.FargateService(
             self.stack,
@@ -138,6 +169,7 @@ class Containers:
             availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.ENABLED if overlapping else None,
             health_check_grace_period=Duration.minutes(3) if name in ("gateway", "web-server") else None,
             cloud_map_options=ecs.CloudMapOptions(name=name, cloud_map_namespace=names) if discovered else None,
+            **(of_blue_green if proven_by else {}),  # type: ignore[arg-type]
         )
 
 

@@ -15,7 +15,7 @@ from infra.stacks.base import PlatformStack, accept, accept_wildcards, statement
 
 SERVICES = ("logs", "sns", "sqs", "s3", "cloudwatch", "events", "cloudtrail", "budgets", "costalerts", "delivery.logs")
 """Services that encrypt with the key on behalf of this account."""
-SAY_NOT_FOR_WHOM = ("lambda.amazonaws.com", "redshift.amazonaws.com")
+SAY_NOT_FOR_WHOM = ("lambda.amazonaws.com", "redshift.amazonaws.com", "ecs.amazonaws.com")
 PLACEHOLDER = "put the key in PEM form here"
 
 

@@ -1,6 +1,7 @@
 """Dagster: code server, web server behind a sign-in, one daemon, the definition of runs, and their database."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from aws_cdk import Duration
 from aws_cdk import aws_certificatemanager as acm
@@ -45,6 +46,11 @@ class Orchestration(PlatformStack):
         # Two daemons would launch every run twice, so an old one stops before a new one starts.
         self.daemon = self._service("daemon", overlapping=False)
         self.web_server = self._service("web-server", tasks=2 if deployment.is_production else 1)
+        for asks_it in (
+            self.daemon,
+            self.web_server,
+        ):  # they take definitions only from a code server of their own release
+            asks_it.node.add_dependency(self.code_server)
         self.balancer = self._balancer()
 
     def _service(
@@ -69,6 +75,10 @@ class Orchestration(PlatformStack):
             health=_health(name),
         )
         task = self.containers.task(process)
+        if name == "code-server":
+            self.containers.add_migration(
+                task, replace(process, container="migrate", command=["recsys", "migrate"], health=None)
+            )
         return self.containers.service(
             task, name, self.group, tasks=tasks, overlapping=overlapping, discovered=discovered
         )

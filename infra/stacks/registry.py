@@ -1,5 +1,7 @@
 """The model registry: an MLflow server with a database of its own; models lie in the bucket of models."""
 
+from dataclasses import replace
+
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
@@ -12,6 +14,9 @@ from infra.stacks.containers import Containers, Process, answers_at
 from infra.stacks.databases import postgres
 from infra.stacks.network import Network
 
+DATABASE = "postgresql://"
+"""Host, name, user and password come from the driver's own variables, so that none stands in a command."""
+
 
 class Registry(PlatformStack):
     """MLflow, which only processes of the platform reach: it has no sign-in of its own."""
@@ -23,19 +28,20 @@ class Registry(PlatformStack):
         self.database = postgres(self, network, own_key, "mlflow", "t4g.medium")
         self.database.connections.allow_from(network.groups["mlflow"], _port())
         containers = Containers(self, network, own_key)
-        self.service = containers.service(
-            containers.task(self._process()), "mlflow", network.groups["mlflow"], tasks=2, discovered=True
-        )
+        process = self._process()
+        task = containers.task(process)
+        upgrade = {"entry_point": ["mlflow", "db", "upgrade"], "command": [DATABASE]}
+        containers.add_migration(task, replace(process, container="migrate", health=None, **upgrade))  # type: ignore[arg-type]
+        self.service = containers.service(task, "mlflow", network.groups["mlflow"], tasks=2, discovered=True)
 
     def _process(self) -> Process:
-        """The address of the database is empty, so that the driver takes it from its own variables and no password is in a command."""
         where = self.database.db_instance_endpoint_address
         secret = self.database.secret
         assert secret, "made with the database"  # noqa: S101
         port = str(PORTS["mlflow"])
         stores = [
             "--backend-store-uri",
-            "postgresql://",
+            DATABASE,
             "--artifacts-destination",
             f"s3://{self.names.bucket('models')}/mlflow",
         ]

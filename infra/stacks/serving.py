@@ -24,6 +24,8 @@ from infra.stacks.orchestration import zone_of
 
 COLLECTOR = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3"
 CACHE_USER = "gateway"
+DEPLOYMENT_ALARMS = ("gateway-errors", "gateway-fallback", "gateway-empty")
+"""What a new version must not raise: it may start and answer, and still fail, or know no model."""
 
 
 class Serving(PlatformStack):
@@ -159,7 +161,9 @@ class Serving(PlatformStack):
         task = containers.task(process, with_world=True)
         self._add_collector(task)
         least, most = size.gateway_tasks if self.deployment.is_production else (1, 2)
-        service = containers.service(task, "gateway", self.network.groups["gateway"], tasks=least)
+        service = containers.service(
+            task, "gateway", self.network.groups["gateway"], tasks=least, proven_by=DEPLOYMENT_ALARMS
+        )
         service.auto_scale_task_count(min_capacity=least, max_capacity=most).scale_on_cpu_utilization(
             "Cpu",
             target_utilization_percent=50,  # a zone may fail: the others then take half as much again
@@ -218,24 +222,42 @@ class Serving(PlatformStack):
             subject_alternative_names=[self.names.host("gateway")],
             validation=acm.CertificateValidation.from_dns(zone_of(self)),
         )
+        blue, green = self._targets("blue"), self._targets("green")
         listener = balancer.add_listener(
             "Tls",
             port=443,
             protocol=elb.Protocol.TLS,
             certificates=[self.certificate],
             ssl_policy=elb.SslPolicy.RECOMMENDED_TLS,
+            default_target_groups=[blue],
         )
-        listener.add_targets(
-            "Gateways",
+        other = ecs.AlternateTarget(
+            "Other",
+            alternate_target_group=green,
+            production_listener=ecs.ListenerRuleConfiguration.network_listener(listener),
+            role=self.role("load-balancing"),
+        )
+        port = PORTS["gateway"]
+        blue.add_target(
+            self.service.load_balancer_target(container_name="gateway", container_port=port, alternate_target=other)
+        )
+        return balancer
+
+    def _targets(self, colour: str) -> elb.NetworkTargetGroup:
+        """One of the two groups that versions of the gateway take turns in; the listener leads to either."""
+        return elb.NetworkTargetGroup(
+            self,
+            f"{colour}-gateways",
+            target_group_name=self.names.of(colour),
+            vpc=self.network.vpc,
+            target_type=elb.TargetType.IP,
             port=PORTS["gateway"],
             protocol=elb.Protocol.TCP,
-            targets=[self.service.load_balancer_target(container_name="gateway", container_port=PORTS["gateway"])],
             health_check=elb.HealthCheck(
                 protocol=elb.Protocol.HTTP, path="/readyz", interval=Duration.seconds(10), healthy_threshold_count=2
             ),
             deregistration_delay=Duration.seconds(60),
         )
-        return balancer
 
 
 def collector_config(service: str, log_group: str) -> dict[str, object]:

@@ -60,7 +60,25 @@ def synthesise(deployment: Deployment, folder: Path) -> Templates:
     return Templates(deployment, stacks)
 
 
-@pytest.fixture(scope="session", params=DEPLOYMENTS, ids=lambda each: f"{each.stage}-{each.size_name}")
-def templates(request: pytest.FixtureRequest) -> Templates:
+@pytest.fixture(scope="session")
+def all_templates() -> dict[str, Templates]:
+    """Templates by `stage-size`, as far as tests asked for them."""
+    return {}
+
+
+@pytest.fixture(scope="session", params=DEPLOYMENTS, ids=lambda each: each.label)
+def templates(request: pytest.FixtureRequest, all_templates: dict[str, Templates]) -> Templates:
     deployment: Deployment = request.param
-    return synthesise(deployment, FOLDER / f"{deployment.stage}-{deployment.size_name}")
+    return _templates_of(deployment, all_templates)
+
+
+def _templates_of(deployment: Deployment, made: dict[str, Templates]) -> Templates:
+    if deployment.label not in made:
+        made[deployment.label] = synthesise(deployment, FOLDER / deployment.label)
+    return made[deployment.label]
+
+
+@pytest.fixture(scope="session")
+def every_template(all_templates: dict[str, Templates]) -> dict[str, Mapping[str, Any]]:
+    """The templates of all deployments, by `stage-size` and component."""
+    return {each.label: _templates_of(each, all_templates).stacks for each in DEPLOYMENTS}

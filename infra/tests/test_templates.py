@@ -186,7 +186,7 @@ def test_policies_are_those_of_permissions_and_nothing_adds_to_them(templates: T
     }
     own = {role["RoleName"] for role in templates.properties("AWS::IAM::Role").values() if "RoleName" in role}
     made_by_cdk = [name for name, role in templates.properties("AWS::IAM::Role").items() if "RoleName" not in role]
-    assert own == {templates.names.of(name) for name in (*expected, "snowflake", "deploy")}
+    assert own == {templates.names.of(name) for name in (*expected, "snowflake", "deploy", "diff")}
     assert sorted(name.split("/")[0] for name in made_by_cdk) == ["edge", "watching"]  # API Gateway's logs, the trail's
 
 
@@ -393,3 +393,53 @@ def test_an_unexplained_finding_stops_the_synthesis(tmp_path: Path) -> None:
 def test_the_same_choices_give_the_same_templates(tmp_path: Path) -> None:
     first, second = (synthesise(Deployment("dev", "small"), tmp_path / name) for name in ("first", "second"))
     assert first.stacks == second.stacks
+
+
+def containers_of(templates: Templates, process: str) -> dict[str, Any]:
+    tasks = templates.properties("AWS::ECS::TaskDefinition").values()
+    (task,) = (each for each in tasks if each["Family"] == templates.names.of(process))
+    return {each["Name"]: each for each in task["ContainerDefinitions"]}
+
+
+@pytest.mark.parametrize(
+    ("process", "command"),
+    [("code-server", ["recsys", "migrate"]), ("mlflow", ["mlflow", "db", "upgrade", "postgresql://"])],
+)
+def test_tables_are_migrated_by_the_image_that_reads_them_before_it_starts(
+    templates: Templates, process: str, command: list[str]
+) -> None:
+    containers = containers_of(templates, process)
+    migration, own = containers["migrate"], containers[process]
+    assert [*migration.get("EntryPoint", []), *migration["Command"]] == command
+    assert (migration["Essential"], own["Essential"]) == (False, True)
+    assert own["DependsOn"] == [{"Condition": "SUCCESS", "ContainerName": "migrate"}]
+    assert json.dumps(migration["Image"]) == json.dumps(own["Image"])
+    assert [each["Name"] for each in migration["Secrets"]] == [each["Name"] for each in own["Secrets"]]
+
+
+def test_daemon_and_web_server_wait_for_the_code_server_of_their_release(templates: Templates) -> None:
+    services = {
+        each["Properties"]["ServiceName"]: (name, each) for name, each in templates.of_type("AWS::ECS::Service")
+    }
+    code_server = services[templates.names.of("code-server")][0].partition("/")[2]
+    for name in ("daemon", "web-server"):
+        assert code_server in services[templates.names.of(name)][1]["DependsOn"]
+
+
+def test_gateways_are_replaced_blue_green_and_alarms_lead_requests_back(templates: Templates) -> None:
+    services = {each["ServiceName"]: each for each in templates.properties("AWS::ECS::Service").values()}
+    gateway = services[templates.names.of("gateway")]
+    deployment = gateway["DeploymentConfiguration"]
+    assert (deployment["Strategy"], deployment["BakeTimeInMinutes"]) == ("BLUE_GREEN", 15)
+    watched = deployment["Alarms"]
+    assert (watched["Enable"], watched["Rollback"]) == (True, True)
+    ring = {templates.names.of(alarm.name): alarm.minutes * alarm.periods for alarm in alarms(templates.deployment)}
+    assert set(watched["AlarmNames"]) <= set(ring)
+    assert max(ring[each] for each in watched["AlarmNames"]) <= deployment["BakeTimeInMinutes"]
+    (balanced,) = gateway["LoadBalancers"]
+    groups = {balanced["TargetGroupArn"]["Ref"], balanced["AdvancedConfiguration"]["AlternateTargetGroupArn"]["Ref"]}
+    found = templates.properties("AWS::ElasticLoadBalancingV2::TargetGroup")
+    assert {found[f"serving/{each}"]["HealthCheckPath"] for each in groups} == {"/readyz"}
+    assert len(groups) == 2
+    role = balanced["AdvancedConfiguration"]["RoleArn"]
+    assert role == templates.names.role_arn("load-balancing")

@@ -18,12 +18,13 @@ from recsys_platform.cli.commands.experiments import experiments
 from recsys_platform.cli.commands.firehose import firehose
 from recsys_platform.cli.commands.import_files import import_events, import_files
 from recsys_platform.cli.commands.init import init
-from recsys_platform.cli.commands.maintenance import accept_snapshot, cleanup
+from recsys_platform.cli.commands.maintenance import accept_snapshot, cleanup, migrate
 from recsys_platform.cli.commands.models import models, pin, promote, rollback, unpin
 from recsys_platform.cli.commands.quarantine import rejected, revalidate
 from recsys_platform.cli.commands.report import report
 from recsys_platform.cli.commands.run import dev, fetch, run
 from recsys_platform.cli.commands.sagemaker import sagemaker
+from recsys_platform.cli.commands.salt import salt
 from recsys_platform.cli.commands.serve import keys, model_host, serve
 from recsys_platform.cli.commands.simulate import demo, serve_attributes, simulate, simulate_visits
 from recsys_platform.cli.commands.snowflake import snowflake
@@ -60,6 +61,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "kpis": kpis,
         "report": report,
         "cleanup": cleanup,
+        "migrate": migrate,
     },
     "Data quality": {"rejected": rejected, "revalidate": revalidate, "accept-snapshot": accept_snapshot},
     "Serving": {"serve": serve, "model-host": model_host},
@@ -72,6 +74,7 @@ for panel, commands in COMMANDS.items():
         app.command(name, rich_help_panel=panel)(command)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name, rich_help_panel="Other systems")
+app.add_typer(salt, name="salt", rich_help_panel="Data quality")
 app.add_typer(keys, name="keys", rich_help_panel="Serving")
 app.add_typer(destinations, name="destinations", rich_help_panel="Serving")
 app.add_typer(experiments, name="experiments", rich_help_panel="Experiments")

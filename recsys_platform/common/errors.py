@@ -25,6 +25,10 @@ class WarehouseHeldError(WarehouseError):
     """Another process has the warehouse open; try again later."""
 
 
+class SaltError(RecsysError):
+    """The salt in the settings is not the one that hashes of the warehouse are made with."""
+
+
 class AttributesError(RecsysError):
     """An attribute endpoint did not deliver a complete snapshot."""
 

@@ -326,6 +326,11 @@ class Settings(BaseModel):
         return self._sends_traces
 
     @property
+    def plain_salt(self) -> str | None:
+        """The salt of hashes itself, None where the warehouse has made up its own: for those who hash, never for a message."""
+        return self.pii_salt.get_secret_value() if self.pii_salt else None
+
+    @property
     def hub_place(self) -> str | Path:
         """The location of the data hub: a folder, or `s3://bucket/prefix`."""
         return self.hub or self.home / "hub"

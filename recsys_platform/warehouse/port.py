@@ -110,8 +110,14 @@ class Warehouse(Protocol):
         Columns: source, object_key, record_index, payload, reason. Left out is what only this engine's JSON reader refuses.
         """
 
-    def ensure_salt(self, salt: str | None) -> bool:
-        """Put the secret salt of hashes where SQL reads it; whether that replaced another. None: any, if there is none yet."""
+    def ensure_salt(self, salt: str | None, *, replace: bool = False) -> bool:
+        """Put the secret salt of hashes where SQL reads it; whether that replaced another. None: any, if there is none yet.
+
+        Raises `SaltError` if another one is there, unless it is to be replaced.
+        """
+
+    def salt_fingerprint(self) -> str | None:
+        """What tells the salt from others without showing it, None before there is one."""
 
     def replace_rows(self, table: str, rows: pa.Table | None, *, key: str, values: Sequence[str]) -> None:
         """Put rows into an ops table in place of those whose key is one of the values; None only removes those."""

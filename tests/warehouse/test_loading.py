@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from recsys_platform.common.errors import HubError, InputError, WarehouseError
+from recsys_platform.common.errors import HubError, InputError, SaltError, WarehouseError
 from recsys_platform.hub.layout import attributes_prefix
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.ingestion.arrivals import Arrivals, all_arrivals, arrivals, by_day, new_snapshots
@@ -14,6 +14,7 @@ from recsys_platform.ingestion.loading import load_events, load_snapshot
 from recsys_platform.sources.attributes import store_snapshot
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.port import LoadReport
+from recsys_platform.warehouse.salt import fingerprint
 from tests.support.days import DAY
 
 
@@ -218,7 +219,7 @@ def test_a_gzip_with_another_checksum_is_told_as_damaged(hub, warehouse, land, v
     assert reason.startswith("damaged gzip")
 
 
-def test_a_warehouse_makes_up_a_salt_and_keeps_it_until_another_is_set(warehouse):
+def test_a_warehouse_makes_up_a_salt_and_keeps_it_until_another_replaces_it_on_purpose(warehouse):
     def kept() -> str:
         [(salt,)] = rows(warehouse, "select salt from raw.pii_salt")
         return salt
@@ -228,7 +229,13 @@ def test_a_warehouse_makes_up_a_salt_and_keeps_it_until_another_is_set(warehouse
     assert len(first) == 64
     assert not warehouse.ensure_salt(None)
     assert kept() == first
-    assert warehouse.ensure_salt("a salt that was set by somebody")
+    with pytest.raises(
+        SaltError, match=f"but hashes of this warehouse are made with the salt {fingerprint(first)}:"
+    ) as told:
+        warehouse.ensure_salt("a salt that was set by somebody")
+    assert first not in str(told.value)
+    assert kept() == first
+    assert warehouse.ensure_salt("a salt that was set by somebody", replace=True)
     assert not warehouse.ensure_salt(None)
     assert not warehouse.ensure_salt("a salt that was set by somebody")
     assert kept() == "a salt that was set by somebody"

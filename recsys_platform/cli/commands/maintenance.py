@@ -1,4 +1,4 @@
-"""Commands for operators: `cleanup`, `accept-snapshot`."""
+"""Commands for operators: `cleanup`, `migrate`, `accept-snapshot`."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ import typer
 from recsys_platform.cli.console import OUT
 from recsys_platform.cli.worlds import open_world, prepared_warehouse
 from recsys_platform.common.clock import utc_now
-from recsys_platform.config.factories import hub_of, registry_of
+from recsys_platform.config.factories import hub_of, registry_of, warehouse_of
 
 
 def cleanup(
@@ -23,6 +23,18 @@ def cleanup(
     with instance_of(settings) as instance:
         done = clean_up(settings, registry_of(settings), warehouse, instance, now=now, dry_run=dry_run)
     print_removed(OUT, done, dry_run=dry_run)
+
+
+def migrate() -> None:
+    """Bring Dagster's tables and those of `ops` up to this release before its processes start; newer ones stay as they are."""
+    from recsys_platform.defs.automation.instances import instance_of, upgrade_tables
+
+    settings = open_world()
+    with instance_of(settings) as instance:
+        upgraded = upgrade_tables(instance)
+    OUT.print(f"Dagster's tables are {'those of this release' if upgraded else 'of a newer release, and stay'}.")
+    warehouse_of(settings).prepare()
+    OUT.print("The warehouse has the schemas and tables of this release.")
 
 
 def accept_snapshot(

@@ -61,15 +61,25 @@ def deploy(
 def pack(
     version: Annotated[str, typer.Argument(help="Version or alias.")] = "production",
     to: Annotated[Path, typer.Option(metavar="FILE", help="Archive to write.")] = Path("model.tar.gz"),
+    upload: Annotated[
+        str | None,
+        typer.Option(
+            metavar="s3://BUCKET/PREFIX", help="Upload the archive there instead, and print its address last."
+        ),
+    ] = None,
 ) -> None:
-    """Write the archive of a version, which a container of SageMaker unpacks into /opt/ml/model; nothing is sent."""
+    """Write the archive of a version, which a container of SageMaker unpacks into /opt/ml/model."""
     from recsys_platform.serving.model_host.folder import write_host_folder
     from recsys_platform.serving.sagemaker import archive
-    from recsys_platform.serving.sagemaker.deployment import version_of
+    from recsys_platform.serving.sagemaker.deployment import bucket_of, version_of
 
     settings = open_world()
     registry = registry_of(settings)
     folder = write_host_folder(settings.serving_root, registry, version_of(registry, version))
+    if upload:
+        address = archive.upload(folder, bucket_of(upload, kms_key=settings.hub_kms_key))
+        OUT.print(address, soft_wrap=True, markup=False)
+        return
     to.write_bytes(archive.pack(folder))
     OUT.print(f"{to} holds {folder.name}.", soft_wrap=True)
 

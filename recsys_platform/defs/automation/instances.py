@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from alembic.util import CommandError
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteJobOrigin,
@@ -29,6 +30,17 @@ def instance_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The world's own Dagster instance, or production's."""
     with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         yield instance
+
+
+def upgrade_tables(instance: dg.DagsterInstance) -> bool:
+    """Bring Dagster's tables up to the Dagster that is installed; False if they are those of a newer one, which older ones read."""
+    try:
+        instance.upgrade()
+    except CommandError as error:
+        if "Can't locate revision" not in str(error):
+            raise
+        return False
+    return True
 
 
 def set_code_location(instance: dg.DagsterInstance, run_id: str) -> None:

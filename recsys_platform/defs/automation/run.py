@@ -31,6 +31,7 @@ from recsys_platform.hub.snapshots import snapshot_parts
 from recsys_platform.ingestion.arrivals import all_arrivals, by_day, loaded_after, new_snapshots, unread_snapshots
 from recsys_platform.sources.attributes import require_answer
 from recsys_platform.warehouse.port import Warehouse
+from recsys_platform.warehouse.salt import require_same_salt
 
 TOGETHER = ({"staging", "intermediate", "marts"}, {"published"})
 """Layers that are always rebuilt together: one `dbt build`, one publication."""
@@ -105,6 +106,7 @@ class Refresher:
         """
         fail_dead_runs(instance)
         self.warehouse.prepare()
+        require_same_salt(self.warehouse.salt_fingerprint(), self.settings.plain_salt)
         tags = {REBUILD: "all"} if everything else {}
         for step in self._load_steps(instance):
             if self._execute_step(instance, step, tags) and step.is_required:

@@ -63,10 +63,7 @@ def _dbt_build_events(
     warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[Any]:
     """`dbt build` of staging, intermediate and marts, with their tests."""
-    if warehouse.ensure_salt(settings.pii_salt.get_secret_value() if settings.pii_salt else None):
-        context.log.warning(
-            "RECSYS_PII_SALT has changed: existing rows keep their old hashes until `recsys run --all`."
-        )
+    warehouse.ensure_salt(settings.plain_salt)
     with environment_for_dbt(settings):
         build = [*BUILD, "--full-refresh"] if REBUILD in context.run.tags else BUILD
         run = dbt.cli(build, context=context, target_path=settings.home / "dbt", raise_on_error=False)

@@ -59,7 +59,7 @@ def deploy_versions(
 def create_model_of(sagemaker: SageMaker, registry: Registry, hosting: Hosting, version: str, home: Path) -> str:
     """Upload the archive of a version (or alias) and create its SageMaker model, unless they exist; returns the model's name."""
     found = version_of(registry, version)
-    bucket = _bucket_of(hosting.models)
+    bucket = bucket_of(hosting.models)
     data_url = upload(write_host_folder(home, registry, found), bucket)
     return sagemaker.create_model(registry.info(found).variant, found, data_url, hosting.container)
 
@@ -74,8 +74,9 @@ def version_of(registry: Registry, version: str) -> str:
     return found
 
 
-def _bucket_of(models: str) -> S3Hub:
-    hub = open_hub(models) if is_s3_url(models) else None
+def bucket_of(models: str, *, kms_key: str | None = None) -> S3Hub:
+    """Where archives go: `s3://bucket/prefix`. `kms_key`: encrypts them; S3's own by default."""
+    hub = open_hub(models, kms_key=kms_key) if is_s3_url(models) else None
     if not isinstance(hub, S3Hub):
         raise DeployError(f"{models} is not a folder in S3: give s3://bucket/prefix.")
     return hub

@@ -17,7 +17,7 @@ from recsys_platform.warehouse.duckdb.interruptible import interruptible
 from recsys_platform.warehouse.duckdb.raw_writer import DuckDBRawWriter, transaction
 from recsys_platform.warehouse.port import PublishedVersion
 from recsys_platform.warehouse.publications import VERSIONS
-from recsys_platform.warehouse.salt import ensure_salt
+from recsys_platform.warehouse.salt import ensure_salt, kept_fingerprint
 
 LOCK_WAIT = 30.0
 _LOCKED = "Could not set lock"
@@ -78,10 +78,15 @@ class DuckDBWarehouse:
         with self.connect(read_only=True) as con:
             yield from raw_writer.rejected_records(con, reason)
 
-    def ensure_salt(self, salt: str | None) -> bool:
+    def ensure_salt(self, salt: str | None, *, replace: bool = False) -> bool:
         """Put the secret salt of hashes where SQL reads it, in one transaction; whether that replaced another."""
         with self.connect() as con, transaction(con):
-            return ensure_salt(lambda sql, values: con.execute(sql, values).fetchall(), salt)
+            return ensure_salt(lambda sql, values: con.execute(sql, values).fetchall(), salt, replace=replace)
+
+    def salt_fingerprint(self) -> str | None:
+        """What tells the salt from others without showing it, None before there is one."""
+        with self.connect(read_only=True) as con:
+            return kept_fingerprint(lambda sql, values: con.execute(sql, values).fetchall())
 
     def replace_rows(self, table: str, rows: pa.Table | None, *, key: str, values: Sequence[str]) -> None:
         """Put rows into an ops table in place of those whose key is one of the values, in one transaction."""

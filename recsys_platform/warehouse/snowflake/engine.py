@@ -10,7 +10,7 @@ import pyarrow as pa
 from recsys_platform.common.errors import WarehouseError
 from recsys_platform.warehouse.port import PublishedVersion
 from recsys_platform.warehouse.publications import VERSIONS
-from recsys_platform.warehouse.salt import ensure_salt
+from recsys_platform.warehouse.salt import ensure_salt, kept_fingerprint
 from recsys_platform.warehouse.snowflake import ddl, publishing, raw_writer
 from recsys_platform.warehouse.snowflake.bulk_load import Stage
 from recsys_platform.warehouse.snowflake.raw_writer import SnowflakeRawWriter
@@ -71,10 +71,15 @@ class SnowflakeWarehouse:
         with self.connect() as session:
             yield from raw_writer.rejected_records(session, reason)
 
-    def ensure_salt(self, salt: str | None) -> bool:
+    def ensure_salt(self, salt: str | None, *, replace: bool = False) -> bool:
         """Put the secret salt of hashes where SQL reads it, in one transaction; whether that replaced another."""
         with self.connect() as session:
-            return with_write_lock(session, lambda: ensure_salt(session.execute_discreetly, salt))
+            return with_write_lock(session, lambda: ensure_salt(session.execute_discreetly, salt, replace=replace))
+
+    def salt_fingerprint(self) -> str | None:
+        """What tells the salt from others without showing it, None before there is one."""
+        with self.connect() as session:
+            return kept_fingerprint(session.execute_discreetly)
 
     def replace_rows(self, table: str, rows: pa.Table | None, *, key: str, values: Sequence[str]) -> None:
         """Put rows into an ops table in place of those whose key is one of the values, in one transaction."""

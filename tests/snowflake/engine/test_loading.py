@@ -7,7 +7,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from recsys_platform.common.errors import InputError, WarehouseError
+from recsys_platform.common.errors import InputError, SaltError, WarehouseError
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.arrivals import arrivals
 from recsys_platform.ingestion.loading import load_events, load_snapshot
@@ -144,10 +144,15 @@ def test_a_snapshot_replaces_its_day_whole_or_not_at_all(hub: Hub, warehouse: Sn
     assert found == [{"snapshot_date": DAY, "book_id": "b3"}]
 
 
-def test_a_salt_is_kept_and_another_one_is_news(warehouse: SnowflakeWarehouse) -> None:
+def test_a_salt_is_kept_and_another_one_is_refused_but_on_purpose(warehouse: SnowflakeWarehouse) -> None:
+    assert warehouse.salt_fingerprint() is None
     assert not warehouse.ensure_salt(None)
     assert not warehouse.ensure_salt(None)
-    assert warehouse.ensure_salt("another salt of ours")
+    first = warehouse.salt_fingerprint()
+    with pytest.raises(SaltError, match=f"made with the salt {first}:"):
+        warehouse.ensure_salt("another salt of ours")
+    assert warehouse.salt_fingerprint() == first
+    assert warehouse.ensure_salt("another salt of ours", replace=True)
     assert not warehouse.ensure_salt("another salt of ours")
     assert row_counts(warehouse, ["raw.pii_salt", "marts.nothing"]) == {"raw.pii_salt": 1}
 
