@@ -35,6 +35,7 @@ from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.s3 import S3ComputeLogManager
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 
+from recsys_platform.defs.automation.instances import upgrade_tables
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.sources.attributes import store_snapshot
 from tests.support.servers import free_port
@@ -194,6 +195,22 @@ def test_every_part_is_made_of_the_settings(instance: dg.DagsterInstance) -> Non
     assert (queue.max_concurrent_runs, queue.max_user_code_failure_retries) == (6, 10)
     instance.event_log_storage.initialize_concurrency_limit_to_default("warehouse_writer")
     assert instance.event_log_storage.get_concurrency_info("warehouse_writer").slot_count == 1
+
+
+def test_tables_are_brought_up_to_date_and_those_of_a_newer_dagster_stay(instance: dg.DagsterInstance) -> None:
+    @dg.job
+    def nothing() -> None: ...
+
+    run = instance.create_run_for_job(nothing)
+    assert upgrade_tables(instance)
+    with psycopg2.connect(user="dagster", password=PASSWORD, dbname="postgres") as con, con.cursor() as cursor:
+        cursor.execute("select version_num from alembic_version")
+        [(known,)] = cursor.fetchall()
+        cursor.execute("update alembic_version set version_num = 'ffffffffffff'")
+        con.commit()
+        assert not upgrade_tables(instance)
+        assert instance.get_run_by_id(run.run_id) is not None
+        cursor.execute("update alembic_version set version_num = %s", [known])
 
 
 def test_a_run_gets_a_task_in_the_daemons_network_and_is_stopped_with_it(

@@ -31,14 +31,14 @@ def check(
     kept = prepared_warehouse(settings).salt_fingerprint()
     if kept is None:
         raise InputError("The warehouse has no salt yet: `recsys run` puts it there.")
-    given = {"RECSYS_PII_SALT": settings.plain_salt, "The backup": _read_backup(backup) if backup else None}
+    given = {"RECSYS_PII_SALT": settings.plain_salt, "the backup": _read_backup(backup) if backup else None}
     found = {name: fingerprint(text) for name, text in given.items() if text is not None}
     for name, print_of in found.items():
         if print_of != kept:
-            raise SaltError(f"{name} has the fingerprint {print_of}, but the warehouse hashes with the salt {kept}.")
-    OUT.print(
-        f"The warehouse hashes with the salt {kept}; {' and '.join(found) or 'no setting'} agrees.", soft_wrap=True
-    )
+            raise SaltError(
+                f"{name[0].upper()}{name[1:]} has the fingerprint {print_of}, but the warehouse hashes with the salt {kept}."
+            )
+    OUT.print(f"The warehouse hashes with the salt {kept}; {_agreement(list(found))}.", soft_wrap=True)
 
 
 @salt.command()
@@ -58,6 +58,11 @@ def replace(
     OUT.print(
         "The salt is replaced: now `recsys run --all`." if replaced else "It is the salt already.", soft_wrap=True
     )
+
+
+def _agreement(names: list[str]) -> str:
+    """`a agrees`, `a and b agree`, or that nothing was compared with it."""
+    return f"{' and '.join(names)} {'agrees' if len(names) == 1 else 'agree'}" if names else "no setting names one"
 
 
 def _salt_setting(settings: Settings) -> str:
