@@ -26,6 +26,7 @@ from recsys_platform.pipeline import Refreshed, export, ingest, publish_for_gate
 from recsys_platform.recommender.data.training_data import latest_dataset
 from recsys_platform.recommender.registry.promotion import promote
 from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
+from recsys_platform.serving.gateway.simulated_clock import waiting_days
 from recsys_platform.serving.routing_files import ExperimentsFile
 from recsys_platform.simulation.reader_app import Ask, ReaderApp
 from recsys_platform.simulation.server import running_server
@@ -79,7 +80,7 @@ class LoopWorld:
         """Let the readers use the API over HTTP on the days of a week that are not over yet."""
         _, done = load_spec(self.settings.truth_root)
         days = range(max(done, week.days.start), week.days.stop)
-        if not days:
+        if not days and not any(waiting_days(self.settings.serving_root / "spool").glob("*/*")):
             return
         with self.api() as ask:
             readers = readers_of(self.settings.truth_root, ReaderApp(ask), days=self.plan.days, habits=HABITS)

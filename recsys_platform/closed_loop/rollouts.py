@@ -13,7 +13,6 @@ from recsys_platform.common.errors import RecsysError
 from recsys_platform.common.sql_files import read_sql
 from recsys_platform.config.factories import warehouse_of
 from recsys_platform.experiments.canary import Status
-from recsys_platform.serving.exposures import FLUSH_SECONDS
 from recsys_platform.serving.following import POLL_SECONDS
 from recsys_platform.serving.rollout.controller import Rollout, rollout_of
 from recsys_platform.serving.rollout.record import CanaryRecord
@@ -74,9 +73,10 @@ def _after_days(world: LoopWorld, record: LoopRecord, act: Act, rollout: Rollout
             if not steps or steps[-1]["after"] is not None:
                 steps.append({"day": str(world.plan.day(day)), "percent": canary.percent, "after": None})
                 record.save(truth)
-            if day == _next_day(world):
+            todo = [day] if day == _next_day(world) else []
+            if todo:
                 time.sleep(2 * POLL_SECONDS)  # until the gateway has read the state
-                visit_days(readers, truth, [day])
+            visit_days(readers, truth, todo)
             _load_day(world)
             canary = _stepped(rollout, world.midnight(day + 1))
             steps[-1]["after"] = canary.reason
@@ -95,9 +95,7 @@ def begun_day(world: LoopWorld, steps: list[dict[str, Any]]) -> int:
 def _load_day(world: LoopWorld) -> None:
     """Bring what happened on a day to where the canary reads it."""
     world.wait_for_landing("spool")
-    over = time.monotonic() + 2 * FLUSH_SECONDS
     world.load(READ_BY_CANARIES)
-    time.sleep(max(0.0, over - time.monotonic()))  # counts of answers wait in memory before they are written
     world.wait_for_landing("counts")
 
 

@@ -7,6 +7,8 @@ import datetime as dt
 
 SIMULATED_TIME = "x-simulated-time"
 """Header by which a simulated reader tells the API its time, where the API was started for a simulation."""
+SIMULATED_DAYS = "/simulated-days"
+"""Path under which simulated readers tell such an API that a day begins: `POST /simulated-days/2026-11-03`."""
 
 
 def utc_now() -> dt.datetime:

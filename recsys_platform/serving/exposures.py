@@ -125,6 +125,11 @@ class EventSpool:
             self.figures.appended += events
         return True
 
+    @property
+    def open_folder(self) -> Path:
+        """The folder of the file that is written now."""
+        return self.folder
+
     def stop(self) -> None:
         """Deliver what is there, as far as the receivers take it in time, and end the threads; the rest stays on disk."""
         until = time.monotonic() + _STOP_SECONDS
@@ -191,7 +196,7 @@ class EventSpool:
     def _open_file(self) -> None:
         self._close_locked()
         self._number += 1
-        path = self.folder / f"{self.now():%Y%m%dT%H%M%S%f}-{self._name}-{os.getpid()}-{self._number}{_OPEN}"
+        path = self.open_folder / f"{self.now():%Y%m%dT%H%M%S%f}-{self._name}-{os.getpid()}-{self._number}{_OPEN}"
         # It gets the name by which others may adopt it only once it is locked.
         draft = path.with_suffix(_NEW)
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

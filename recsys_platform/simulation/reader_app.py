@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from recsys_platform.common.clock import SIMULATED_TIME
+from recsys_platform.common.clock import SIMULATED_DAYS, SIMULATED_TIME
 from recsys_platform.common.errors import InputError
 
 Event = dict[str, Any]
@@ -52,6 +52,10 @@ class ReaderApp:
 
     ask: Ask
     answers: int = field(default=0)
+
+    def begin_day(self, at: int) -> None:
+        """Tell the API that a day begins, and when: days before it are over; what it had heard of this one before is forgotten."""
+        self._asked("POST", f"{SIMULATED_DAYS}/{iso_time(at)[:10]}", at)
 
     def recommendations(
         self, user_id: str, *, at: int, k: int, surface: str, last: ShownList | None = None

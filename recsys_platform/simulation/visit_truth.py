@@ -1,11 +1,12 @@
 """The truth about visits: what was shown to whom, how likely each click was, and what any other policy would have been worth.
 
-One file a day in the folder `visits` of the world's truth (columns: `visits.IMPRESSIONS`).
+One file a day in the folder `visits` of the world's truth (columns: `visits.IMPRESSIONS`), and one of what apps post on later days.
 
 Belongs here: these files, and what follows from them. The pipeline must never read them.
 """
 
 import datetime as dt
+import json
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from recsys_platform.simulation.visits import IMPRESSIONS
 from recsys_platform.simulation.world import Floats, Ints, World
 
 FOLDER = "visits"
+_DUE = ".due.json"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,23 @@ def save_visits(truth_dir: Path, day: dt.date, shown: pa.Table) -> None:
         pq.write_table(shown, folder / f"{day}.parquet")
     except OSError as error:
         raise InputError(f"Cannot write {folder}: {error.strerror}. Choose a folder that can be written.") from error
+
+
+def save_due(truth_dir: Path, day: dt.date, memories: dict[int, Memory]) -> None:
+    """Write the events that apps post after a day, of books that are read on."""
+    due = {reader: memory.due for reader, memory in memories.items() if memory.due}
+    try:
+        (truth_dir / FOLDER / f"{day}{_DUE}").write_text(json.dumps(due), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"Cannot write {truth_dir}: {error.strerror}. Choose a folder that can be written.") from error
+
+
+def load_due(truth_dir: Path, day: dt.date, memories: dict[int, Memory]) -> None:
+    """Let readers remember what their apps post after a day; nothing if no reader used the API on it."""
+    path = truth_dir / FOLDER / f"{day}{_DUE}"
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for reader, due in content.items():
+        memories.setdefault(int(reader), Memory()).due = [(at, event) for at, event in due]
 
 
 def load_visits(truth_dir: Path, *, since: dt.date = dt.date.min, before: dt.date = dt.date.max) -> pa.Table:

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from recsys_platform.simulation.reader_app import Ask, ReaderApp
 from recsys_platform.simulation.responses import Habits
 from recsys_platform.simulation.truth import load_spec, save_truth
-from recsys_platform.simulation.visit_truth import load_visits, replay, save_visits
+from recsys_platform.simulation.visit_truth import load_due, load_visits, replay, save_due, save_visits
 from recsys_platform.simulation.visits import IMPRESSIONS, Readers
-from recsys_platform.simulation.world import make_world, world_until
+from recsys_platform.simulation.world import DAY_MS, make_world, world_until
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def simulate_visits(
     """Let the readers of a world use the API for its next days; what is true about each day is kept once it is over.
 
     `ask`: sends requests to the API (`reader_app.asks_over_http`).
-    An interrupted simulation begins again the day that was not over: the hub then has some lists of that day twice.
+    An interrupted simulation begins again the day that was not over; nothing of that day has landed before.
     Raises InputError if there is no simulated world or if the API refuses a request.
     """
     started = time.monotonic()
@@ -61,10 +61,11 @@ def readers_of(
     truth_dir: Path, app: ReaderApp, *, days: int, habits: Habits | None = None, threads: int = 2
 ) -> Readers:
     """The readers of a world up to day `days`, with what they remember of earlier visits."""
-    spec, _ = load_spec(truth_dir)
+    spec, done = load_spec(truth_dir)
     readers = Readers(make_world(spec, days=days), app, habits, threads=threads)
     for _ in replay(load_visits(truth_dir), readers.memories):
         pass
+    load_due(truth_dir, spec.start + dt.timedelta(days=done - 1), readers.memories)
     return readers
 
 
@@ -75,12 +76,20 @@ def visit_days(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> pa.Table:
-    """Let readers use the API on some days, in order, and keep what is true about each; returns what was shown."""
-    shown = [IMPRESSIONS.empty_table()]
+    """Let readers use the API on some days, in order, and keep what is true about each; returns what was shown.
+
+    What happened on a day lands once its truth is kept. So a day that is interrupted begins again, and lands once; without any
+    days, the last one lands that was over before.
+    """
+    shown, spec = [IMPRESSIONS.empty_table()], readers.world.spec
+    readers.app.begin_day(spec.start_ms + load_spec(truth_dir)[1] * DAY_MS)
     for done, day in enumerate(days, 1):
         shown.append(readers.visit_day(day))
-        save_visits(truth_dir, readers.world.spec.start + dt.timedelta(days=day), shown[-1])
+        date = spec.start + dt.timedelta(days=day)
+        save_visits(truth_dir, date, shown[-1])
+        save_due(truth_dir, date, readers.memories)
         save_truth(truth_dir, world_until(readers.world, day + 1), days=day + 1)
+        readers.app.begin_day(spec.start_ms + (day + 1) * DAY_MS)
         if progress:
             progress(done, len(days))
     return pa.concat_tables(shown)

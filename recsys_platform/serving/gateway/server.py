@@ -3,6 +3,7 @@
 Belongs here: building the gateway from settings, and uvicorn. Does not: the API (api.py).
 """
 
+import datetime as dt
 import gc
 import os
 import sys
@@ -34,6 +35,7 @@ from recsys_platform.serving.gateway.simulated_clock import (
     DailySpool,
     SimulatedClock,
     SimulatedCounts,
+    SimulatedDays,
     simulated_now,
 )
 from recsys_platform.serving.gateway.state import Gateway
@@ -182,10 +184,19 @@ def with_simulated_clock(gateway: Gateway) -> ASGIApp:
     spool = gateway.spool
     gateway.now = simulated_now
     gateway.spool = DailySpool(spool.folder, spool.deliver, now=simulated_now, destinations=spool.destinations)
+    spools = [gateway.spool]
     if gateway.counts:
         own = gateway.counts.spool
-        gateway.counts = SimulatedCounts(DailySpool(own.folder, own.deliver, now=simulated_now), seconds=HOUR)
-    return SimulatedClock(app_of(gateway))
+        spools.append(DailySpool(own.folder, own.deliver, now=simulated_now))
+        gateway.counts = SimulatedCounts(spools[-1], seconds=HOUR)
+
+    def begin_day(day: dt.date) -> None:
+        if gateway.counts:
+            gateway.counts.flush()  # of the day before, or of the one that is to begin again
+        for each in spools:
+            each.begin_day(day)
+
+    return SimulatedClock(app_of(gateway), SimulatedDays(begin_day, gateway.access))
 
 
 def serve(settings: Settings, ports: Ports, *, simulated_clock: bool = False) -> None:
