@@ -30,10 +30,10 @@ DAYS, START = 29, dt.date(2026, 11, 2)
 MODELS = ("staff_readers", "fct_experiment_assignments", "fct_experiment_metrics", "rpt_experiment_daily")
 PARENTS = ("fct_events", "fct_recommendation_requests", "fct_sessions", "int_visitor_days")
 _TABLES = """
-    create table marts.fct_recommendation_requests (request_id varchar, user_id varchar, visitor_id varchar, session_id varchar,
-        surface varchar, model varchar, model_version varchar, experiment varchar, variant varchar, answer_source varchar,
-        books bigint, clicks bigint, books_clicked_in_time bigint, is_bot boolean, is_empty boolean, shown_on date,
-        shown_at timestamp);
+    create table marts.fct_recommendation_requests (request_id varchar, event_id varchar, user_id varchar, visitor_id varchar,
+        unit_id varchar, session_id varchar, surface varchar, model varchar, model_version varchar, experiment varchar,
+        variant varchar, answer_source varchar, books bigint, clicks bigint, books_clicked_in_time bigint, is_bot boolean,
+        is_empty boolean, shown_on date, shown_at timestamp);
     create table marts.fct_events (visitor_id varchar, event_name varchar, is_bot boolean, occurred_on date, occurred_at timestamp);
     create table marts.fct_payments (visitor_id varchar, event_name varchar, amount_base decimal(18, 4), is_bot boolean, paid_on date,
         paid_at timestamp);
@@ -45,14 +45,14 @@ _TABLES = """
 _FILL = """
     create or replace temp table happened as
     select
-        'u' || reader as visitor_id, reader, hash(i + 1) % 1000003 as chance,
+        i, 'u' || reader as visitor_id, reader, hash(i + 1) % 1000003 as chance,
         timestamp '{first}' + to_days(day::integer) + to_seconds((hash(i + 3) % 86400)::bigint) as moment,
         case when day < {quiet} then '{before}' || case when '{before}' = 'none' then '' else (day // 29)::varchar end
             when day < {days} - 15 then 'none' else 'trial' end as experiment
     from (select i, hash(i) % {readers} as reader, hash(i + 2) % {days} as day from range({number}) numbers(i));
     insert into marts.fct_recommendation_requests
-    select 'r' || chance, visitor_id, visitor_id, visitor_id || moment::date, 'home', 'popularity', 'v1', experiment,
-        case when experiment = 'none' then 'none' when reader % 2 = 0 then 'control' else 'treatment' end,
+    select 'r' || chance, 'e' || i, visitor_id, visitor_id, visitor_id, visitor_id || moment::date, 'home', 'popularity', 'v1',
+        experiment, case when experiment = 'none' then 'none' when reader % 2 = 0 then 'control' else 'treatment' end,
         'live', 10, chance % 3, chance % 3, false, chance % 50 = 0, moment::date, moment
     from happened order by moment::date;
     insert into marts.fct_events

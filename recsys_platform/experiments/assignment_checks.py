@@ -154,9 +154,9 @@ def _query(
     sql: str, experiment: Experiment, ranges: Sequence[OwnedRange], days: tuple[dt.date, dt.date]
 ) -> tuple[str, list[object]]:
     """A query over answers of these days and ranges, and its values."""
-    units = _UNITS.format(bucket=bucket_sql("cast(? as varchar)", "answers.unit"))
+    units = _UNITS.format(bucket=bucket_sql("cast(? as varchar)", "assignments.unit_id"))
     salts = [experiment.bucket_salt] * units.count("cast(? as varchar)")
-    values: list[object] = [*salts, days[1]]
+    values: list[object] = [*salts, experiment.name]
     for each in ranges:
         values += [each.variant, each.first, each.last, each.since.isoformat(" "), each.until.isoformat(" ")]
     text = sql.format(units=units, ranges="\n    union all".join([_RANGE] * len(ranges)))

@@ -22,10 +22,10 @@ from tests.support.policy_worlds import literal
 
 MODELS = ("fct_experiment_assignments", "fct_experiment_metrics", "rpt_experiment_daily")
 PARENTS = (
-    """create table marts.fct_recommendation_requests (request_id varchar, user_id varchar, visitor_id varchar, session_id varchar,
-        surface varchar, model varchar, model_version varchar, experiment varchar, variant varchar, answer_source varchar,
-        books bigint, clicks bigint, books_clicked_in_time bigint, is_bot boolean, is_empty boolean, shown_on date,
-        shown_at timestamp)""",
+    """create table marts.fct_recommendation_requests (request_id varchar, user_id varchar, visitor_id varchar, unit_id varchar,
+        event_id varchar, session_id varchar, surface varchar, model varchar, model_version varchar, experiment varchar,
+        variant varchar, answer_source varchar, books bigint, clicks bigint, books_clicked_in_time bigint, is_bot boolean,
+        is_empty boolean, shown_on date, shown_at timestamp)""",
     """create table marts.fct_events (visitor_id varchar, event_name varchar, is_bot boolean, occurred_on date,
         occurred_at timestamp)""",
     """create table marts.fct_payments (visitor_id varchar, event_name varchar, amount_base decimal(18, 4), is_bot boolean,
@@ -74,7 +74,7 @@ def parent_rows(rows: list[Any]) -> Iterator[tuple[str, tuple[Any, ...]]]:
             counts = (each.books, each.clicked, each.clicked, each.is_bot, each.is_empty)
             yield (
                 "marts.fct_recommendation_requests",
-                (f"r{number:03}", each.visitor, each.visitor, *names, *counts, at.date(), at),
+                (f"r{number:03}", *(each.visitor,) * 3, f"e{number:03}", *names, *counts, at.date(), at),
             )
             yield "marts.fct_sessions", (session, "web")
         elif each.metric == "revenue":
@@ -109,7 +109,7 @@ def test_assignments_are_those_that_another_calculation_gives(built: World) -> N
         if isinstance(each, Request) and each.variant:
             own.setdefault((each.experiment, each.visitor), []).append(each)
     expected = [assignment_of(*key, requests, ROWS, ["eve"]) for key, requests in own.items()]
-    columns = """experiment, visitor_id, user_id, variant, model, platform, is_bot, is_staff, is_returning, first_shown_on,
+    columns = """experiment, visitor_id, user_id, unit_id, variant, model, platform, is_bot, is_staff, is_returning, first_shown_on,
         other_variant_on"""
     assert sorted(built.rows(f"select {columns} from marts.{ASSIGNMENTS}"), key=str) == sorted(expected, key=str)
     assert built.rows(f"select variants, requests from marts.{ASSIGNMENTS} where visitor_id = 'both'") == [(2, 2)]

@@ -16,7 +16,7 @@ from recsys_platform.experiments.definitions import parse_experiments
 from recsys_platform.experiments.lifecycle import apply_edit, ramp, start
 from recsys_platform.experiments.readouts import read_experiment
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
-from tests.support.experiment_worlds import REQUESTS, insertions, request
+from tests.support.experiment_worlds import ASSIGNMENTS, REQUESTS, insertions, request
 from tests.support.experiment_worlds import TABLES as OF_READ_OUTS
 
 DRAFT = """
@@ -33,11 +33,10 @@ READERS = [f"u{number}" for number in range(1_500)]
 TABLES = (
     """create table marts.fct_recommendation_requests (visitor_id varchar, experiment varchar, variant varchar, is_bot boolean,
         shown_on date, shown_at timestamp)""",
-    """create table marts.fct_events (visitor_id varchar, anonymous_id varchar, event_name varchar, experiment varchar,
-        is_stitched boolean, occurred_on date, occurred_at timestamp)""",
+    *(each for each in OF_READ_OUTS if ASSIGNMENTS in each),
 )
 
-MARTS = [each for each in OF_READ_OUTS if REQUESTS not in each]
+MARTS = [each for each in OF_READ_OUTS if REQUESTS not in each and ASSIGNMENTS not in each]
 """What a read-out needs besides."""
 
 
@@ -60,7 +59,7 @@ class MessyWorld:
     def __init__(self, home: Path, *percents: str, draft: str = DRAFT) -> None:
         self.warehouse, self.file = DuckDBWarehouse(home / "warehouse.duckdb"), Kept(draft)
         self.answers: list[tuple[Any, ...]] = []
-        self.events: list[tuple[Any, ...]] = []
+        self.units: dict[str, str] = {}
         self.warehouse.prepare()
         with self.warehouse.connect() as con:
             for table in TABLES:
@@ -81,7 +80,7 @@ class MessyWorld:
         if variant is None:
             return
         self.answers.append((visitor, "trial", variant, is_bot, at.date(), at))
-        self.events.append((visitor, device, "Recommendations Viewed", "trial", device is not None, at.date(), at))
+        self.units.setdefault(visitor, device or visitor)
 
     def answer_all(self) -> "MessyWorld":
         """Each reader is answered on two days, one before the ramp and one after it, as gateways did it."""
@@ -92,10 +91,15 @@ class MessyWorld:
         return self
 
     def fill(self) -> "MessyWorld":
+        units = [(visitor, "trial", unit) for visitor, unit in self.units.items()]
+        columns = ["visitor_id", "experiment", "variant", "is_bot", "shown_on", "shown_at"]
         with self.warehouse.connect() as con:
-            for table, rows in (("fct_recommendation_requests", self.answers), ("fct_events", self.events)):
-                con.register("rows", pa.table(list(zip(*rows, strict=True)), names=list("abcdefg")[: len(rows[0])]))
-                con.execute(f"insert into marts.{table} select * from rows")
+            for table, rows, names in (
+                (REQUESTS, self.answers, columns),
+                (ASSIGNMENTS, units, [*columns[:2], "unit_id"]),
+            ):
+                con.register("rows", pa.table(list(zip(*rows, strict=True)), names=names))
+                con.execute(f"insert into marts.{table} by name select * from rows")
         return self
 
 
@@ -180,7 +184,7 @@ def test_a_read_out_is_invalid_if_too_many_answers_contradict_the_assignment(tmp
     world.answer(READERS[0], START, "no variant of it")
     world.answer(READERS[0], START + dt.timedelta(days=2), "control")  # a day that is not over
     world.fill()
-    planted = insertions([request(reader, number % 2) for number, reader in enumerate(READERS[:9])])
+    planted = insertions([request(reader, number % 2) for number, reader in enumerate(READERS[1:10])])
     with world.warehouse.connect() as con:
         for column in ("model", "model_version", "answer_source"):
             con.execute(f"alter table marts.{REQUESTS} add column {column} varchar")

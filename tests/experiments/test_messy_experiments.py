@@ -29,7 +29,7 @@ GROUPS = """
     select g.variant || i as visitor_id, g.variant, i, date '2026-11-02' + (i % 7)::integer as first_on
     from (values ('control', {control}), ('treatment', {treatment})) g(variant, readers), range(g.readers) r(i);
     insert into marts.fct_experiment_assignments
-    select 'trial', visitor_id, visitor_id, variant, 'popularity', 'web', false, false, false, first_on, null from readers;
+    select 'trial', visitor_id, visitor_id, visitor_id, variant, 'popularity', 'web', false, false, false, first_on, null from readers;
     insert into marts.fct_experiment_metrics
     select 'trial', visitor_id, variant, 'ctr', 2 + i % 2, 10, 0, 0, 0, 0, false, true, first_on from readers;
     insert into marts.fct_recommendation_requests (shown_on) values (date '2026-11-02' + {days})"""

@@ -1,6 +1,5 @@
 """Who was a guest keeps the variant with an account, on every gateway; the holdout and audiences hold for answers too."""
 
-import datetime as dt
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -106,24 +105,22 @@ def test_of_two_devices_the_first_one_counts(serving_world: ServingWorld, run_ga
 def test_the_snapshot_knows_the_first_visitor_when_no_gateway_remembers(tmp_path: Path, run_gateway: Start) -> None:
     world = make_world(tmp_path)
     device = device_unlike("u04")
-    hours = [NOW + dt.timedelta(hours=hour) for hour in range(4)]
-    viewed = "Recommendations Viewed"
-    rows: list[tuple[Any, ...]] = [
-        ("e1", viewed, "u04", device, True, "trial", hours[1]),  # as a guest, first
-        ("e2", viewed, "u04", None, False, "trial", hours[2]),
-        ("e3", viewed, "u05", None, False, "trial", hours[1]),
-        ("e4", viewed, "u05", device, True, "trial", hours[2]),
-        ("e5", viewed, "u06", device, True, "none", hours[0]),  # of no experiment
-        ("e6", viewed, None, "tablet", False, "trial", hours[0]),
-        ("e7", "Book Opened", "u05", device, True, "trial", hours[0]),
+    rows = [
+        ("trial", "u04", device),  # as a guest, first
+        ("other", "u04", device),
+        ("trial", "u05", "u05"),
+        ("trial", None, "tablet"),
     ]
     with world.warehouse.connect() as con:
         con.execute("create schema if not exists marts")
         con.execute("create schema if not exists intermediate")
         con.execute("create table intermediate.int_user_aliases (previous_id varchar, user_id varchar)")
-        con.execute("""create table marts.fct_events (event_id varchar, event_name varchar, user_id varchar, anonymous_id varchar,
-            is_stitched boolean, experiment varchar, occurred_at timestamp, source varchar, loaded_at timestamp, book_id varchar)""")
-        con.executemany("insert into marts.fct_events values (?, ?, ?, ?, ?, ?, ?, 'segment', null, null)", rows)
+        con.execute("""create table marts.fct_events (event_id varchar, event_name varchar, user_id varchar, source varchar,
+            loaded_at timestamp, book_id varchar)""")
+        con.execute(
+            "create table marts.fct_experiment_assignments (experiment varchar, user_id varchar, unit_id varchar)"
+        )
+        con.executemany("insert into marts.fct_experiment_assignments values (?, ?, ?)", rows)
     assert loaded_events(world.warehouse, NOW, package_signals()).units == {"u04": device, "u05": "u05"}
     world.publish(parse_list_rules({}), loaded_to=NOW)
     api = gateway(world, run_gateway, "only", {"trial": TRIAL})

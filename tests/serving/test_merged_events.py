@@ -79,9 +79,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> ServingWorld:
         con.execute("create table intermediate.int_user_aliases (previous_id varchar, user_id varchar)")
         con.execute(
             "create table marts.fct_events (event_id varchar, source varchar, loaded_at timestamp, "
-            "user_id varchar, book_id varchar, event_name varchar, "
-            "experiment varchar, anonymous_id varchar, is_stitched boolean, occurred_at timestamp)"
+            "user_id varchar, book_id varchar, event_name varchar)"
         )
+        con.execute("create table marts.fct_experiment_assignments (user_id varchar, unit_id varchar)")
     made.publish(parse_list_rules({}))
     return made
 

@@ -17,8 +17,9 @@ REQUESTS = "fct_recommendation_requests"
 TABLES = (
     f"""create table marts.{REQUESTS} (experiment varchar, variant varchar, model varchar, model_version varchar,
         answer_source varchar, is_bot boolean, shown_on date)""",
-    f"""create table marts.{ASSIGNMENTS} (experiment varchar, visitor_id varchar, user_id varchar, variant varchar, model varchar,
-        platform varchar, is_bot boolean, is_staff boolean, is_returning boolean, first_shown_on date, other_variant_on date)""",
+    f"""create table marts.{ASSIGNMENTS} (experiment varchar, visitor_id varchar, user_id varchar, unit_id varchar,
+        variant varchar, model varchar, platform varchar, is_bot boolean, is_staff boolean, is_returning boolean,
+        first_shown_on date, other_variant_on date)""",
     f"""create table marts.{METRICS} (experiment varchar, visitor_id varchar, variant varchar, metric varchar,
         numerator decimal(18, 4), denominator decimal(18, 4), numerator_before decimal(18, 4), denominator_before decimal(18, 4),
         pre_numerator decimal(18, 4), pre_denominator decimal(18, 4), has_pre_period boolean, is_first_day boolean,
@@ -126,7 +127,7 @@ def insertions(
     for (experiment, visitor), own in _by_reader(requests).items():
         assignment = assignment_of(experiment, visitor, own, of_visitors[visitor], staff)
         of_tables[ASSIGNMENTS].append(assignment)
-        if not (assignment[6] or assignment[7]):
+        if not (assignment[7] or assignment[8]):
             of_tables[METRICS] += (
                 row for row in metric_rows(experiment, own, of_visitors[visitor]) if row[3] in metrics
             )
@@ -152,7 +153,7 @@ def assignment_of(
     others = [each.at.date() for each in own if each.variant != first.variant and each.is_bot == first.is_bot]
     returning = any(each.visitor == visitor and each.at.date() < first.at.date() for each in rows)
     traits = (first.is_bot, visitor in staff, returning, first.at.date(), min(others, default=None))
-    return (experiment, visitor, visitor, first.variant, first.model, "web", *traits)
+    return (experiment, visitor, visitor, visitor, first.variant, first.model, "web", *traits)
 
 
 def metric_rows(experiment: str, own: Sequence[Request], rows: Sequence[Row]) -> Iterator[tuple[Any, ...]]:

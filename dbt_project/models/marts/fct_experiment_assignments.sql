@@ -48,7 +48,8 @@ numbered as (
         row_number() over (
             partition by experiment, visitor_id
             order by is_by_bot, shown_at, request_id
-        ) as answer_number
+        ) as answer_number,
+        first_value(unit_id) over (partition by visitor_id order by shown_at, event_id) as first_unit_id
     from requests
 
 ),
@@ -109,6 +110,7 @@ final as (
         firsts.experiment,
         firsts.visitor_id,
         firsts.user_id,
+        firsts.first_unit_id as unit_id,
         firsts.request_id,
 
         firsts.variant,

@@ -57,6 +57,7 @@ final as (
         answers.event_id,
         answers.user_id,
         answers.visitor_id,
+        case when answers.is_stitched then answers.anonymous_id else answers.visitor_id end as unit_id,
         answers.session_id,
 
         answers.surface,

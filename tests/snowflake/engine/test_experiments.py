@@ -75,16 +75,12 @@ def test_the_assignment_is_checked_alike_on_snowflake(warehouse: SnowflakeWareho
     statements = [
         """create table marts.fct_recommendation_requests (visitor_id varchar, experiment varchar, variant varchar, is_bot boolean,
             shown_on date, shown_at timestamp_ntz)""",
-        """create table marts.fct_events (visitor_id varchar, anonymous_id varchar, event_name varchar, experiment varchar,
-            is_stitched boolean, occurred_on date, occurred_at timestamp_ntz)""",
+        "create table marts.fct_experiment_assignments (visitor_id varchar, experiment varchar, unit_id varchar)",
         *(
             f"insert into marts.fct_recommendation_requests values ('{unit}', 'trial', '{variant}', false, '2026-11-02', {noon})"
             for unit, variant in ANSWERS.items()
         ),
-        *(
-            f"insert into marts.fct_events values ('{unit}', 'd', 'Recommendations Viewed', 'trial', false, '2026-11-02', {noon})"
-            for unit in ANSWERS
-        ),
+        *(f"insert into marts.fct_experiment_assignments values ('{unit}', 'trial', '{unit}')" for unit in ANSWERS),
     ]
     with connect(**account) as session:
         for statement in statements:
