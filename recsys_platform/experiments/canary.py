@@ -30,6 +30,14 @@ class Status(StrEnum):
     COMPLETE = "complete"
 
 
+class Trouble(StrEnum):
+    """Why a person is to look at a canary."""
+
+    ROLLED_BACK = "rolled back"
+    BROKEN_BUT_PINNED = "broken but pinned"
+    HELD = "held"
+
+
 @dataclass(frozen=True)
 class CanaryPlan:
     """How a canary climbs and what ends it.
@@ -99,25 +107,36 @@ class CanaryState:
 
 
 DEFAULT_PLAN = CanaryPlan()
+BROKEN_BUT_PINNED = "pinned, so not rolled back: "
+"""What the reason of a canary begins with that a person keeps at its share though it is broken."""
 
 
 def step(
     state: CanaryState, observation: Observation | None, now: dt.datetime, *, plan: CanaryPlan = DEFAULT_PLAN
 ) -> CanaryState:
     """Return the next state: a stage further, the same, or rolled back. Without data it stays; nothing but a person moves a canary
-    that is pinned, stopped or rolled back. `observation`: None if nothing could be read.
+    that is pinned, stopped or rolled back, but the reason of a pinned one tells what would have rolled it back.
+    `observation`: None if nothing could be read.
     """
+    if state.status is Status.PINNED:
+        broken = _broken(state, observation, plan) if observation else None
+        return replace(state, reason=f"{BROKEN_BUT_PINNED}{broken}") if broken else state
     if state.status is not Status.RUNNING:
         return state
     if observation is None:
         return replace(state, reason="held: there are no data")
-    broken = next(_broken_limits(observation, plan), None) or next(_broken_guardrails(state, observation, plan), None)
+    broken = _broken(state, observation, plan)
     if broken:
         return replace(state, status=Status.ROLLED_BACK, reason=f"rolled back: {broken}")
     hold = next(_reasons_to_hold(state, observation, now, plan), None)
     if hold:
         return replace(state, reason=f"held: {hold}")
     return _next_stage(state, now, plan)
+
+
+def _broken(state: CanaryState, seen: Observation, plan: CanaryPlan) -> str | None:
+    """The first hard limit or guardrail that is broken."""
+    return next(_broken_limits(seen, plan), None) or next(_broken_guardrails(state, seen, plan), None)
 
 
 def pin(state: CanaryState, reason: str) -> CanaryState:

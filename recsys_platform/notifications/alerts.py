@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recsys_platform.config.settings import Settings
+from recsys_platform.experiments.canary import Trouble
 from recsys_platform.notifications.redaction import redact_secrets
 
 MAX_ERROR_LENGTH = 300
@@ -53,19 +54,27 @@ def problem_alert(sentences: Sequence[str], settings: Settings) -> Alert:
     return Alert(subject, "\n".join([*lines, *more, *link]))
 
 
-def rollback_alert(label: str, reason: str, settings: Settings) -> Alert:
-    """The alert about a canary that was rolled back. `label`: of the model version."""
-    lines = [f"The canary of {label} was rolled back.", first_line(reason, settings)]
-    what_now = "It stays so until a person releases it: `recsys canary`."
-    link = [str(settings.ui_url)] if settings.ui_url else []
-    return Alert("recsys: a canary was rolled back", "\n".join([*lines, what_now, *link]))
+_OF_CANARIES = {
+    Trouble.ROLLED_BACK: (
+        "a canary was rolled back",
+        "was rolled back",
+        "It stays so until a person releases it: `recsys canary`.",
+    ),
+    Trouble.BROKEN_BUT_PINNED: (
+        "a pinned canary is broken",
+        "is broken and keeps its visitors, because a person pinned it",
+        "`recsys canary stop` takes all visitors from it, `recsys canary release` lets the tests decide.",
+    ),
+    Trouble.HELD: ("a canary waits for a person", "waits for a person", ""),
+}
+"""Subject, what happened, and what to do."""
 
 
-def held_alert(label: str, reason: str, settings: Settings) -> Alert:
-    """The alert about a canary that waits for a person. `label`: of the model version."""
-    lines = [f"The canary of {label} waits for a person.", first_line(reason, settings)]
-    link = [str(settings.ui_url)] if settings.ui_url else []
-    return Alert("recsys: a canary waits for a person", "\n".join([*lines, *link]))
+def canary_alert(trouble: Trouble, label: str, reason: str, settings: Settings) -> Alert:
+    """The alert about a canary. `label`: of the model version. `reason`: of its newest step."""
+    subject, what, what_now = _OF_CANARIES[trouble]
+    lines = [f"The canary of {label} {what}.", first_line(reason, settings), what_now, str(settings.ui_url or "")]
+    return Alert(f"recsys: {subject}", "\n".join(filter(None, lines)))
 
 
 def first_line(error: str, settings: Settings) -> str:

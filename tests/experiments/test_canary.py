@@ -130,7 +130,14 @@ def test_what_was_rolled_back_or_stopped_starts_again_only_when_a_person_release
 
 def test_a_pinned_canary_goes_on_from_its_stage() -> None:
     pinned = pin(CanaryState(START, 2), "holidays")
-    assert (pinned.percent(PLAN), step(pinned, seen(wrong=9), after(600))) == (10, pinned)
+    assert (pinned.percent(PLAN), step(pinned, seen(), after(600)), step(pinned, None, after(600))) == (
+        10,
+        pinned,
+        pinned,
+    )
+    broken = step(pinned, seen(wrong=9), after(600))
+    assert broken == replace(pinned, reason="pinned, so not rolled back: 9 known answers are wrong")
+    assert step(broken, seen(), after(601)) == broken
     assert release(pinned, after(600), "back").stage == 2
 
 
@@ -191,7 +198,8 @@ def test_what_a_person_must_decide_waits_for_a_person(
     held: CanaryState | None = state if state.status in HELD else None
     for observation, now in steps:
         state = step(state, observation, now)
-        assert held is None or state == held
+        told = state.reason if state.status is Status.PINNED else None  # what is broken, though it stays
+        assert held is None or state == replace(held, reason=told or held.reason)
         held = state if state.status in HELD else None
 
 

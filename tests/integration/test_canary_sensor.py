@@ -118,11 +118,12 @@ def test_a_canary_that_fails_is_rolled_back_within_minutes_and_told_once(
     assert ticks.after(1)[1][0]["percent"] == 10
 
 
-def test_what_a_person_decided_stays_through_ticks_and_is_recorded(settings: Settings, ticks: Ticks) -> None:
+def test_what_a_person_decided_stays_through_ticks_and_is_recorded(
+    settings: Settings, ticks: Ticks, slack: Any
+) -> None:
     rollout = rollout_of(settings)
     record = rollout.start("challenger", because="better lists", who="ann", now=START)
     rollout.pin("holidays", who="ann", now=START)
-    land(settings, record.experiment, ticks.now, errors=60)
     _, [event] = ticks.after(10)
     assert (event["status"], event["percent"], event["changed_by"], event["reason"]) == (
         "pinned",
@@ -132,6 +133,18 @@ def test_what_a_person_decided_stays_through_ticks_and_is_recorded(settings: Set
     )
     for _ in range(3):
         assert ticks.after(10) == ("blend-v2, 10 %: holidays", [])
+    assert slack.heard == []
+    land(settings, record.experiment, ticks.now, errors=60)
+    said, [event] = ticks.after(1)
+    why = "pinned, so not rolled back: errors in 30.0% of the requests, above the hard limit of 10.0%"
+    assert said == f"blend-v2, 10 %: {why}"
+    assert (event["status"], event["percent"], event["changed_by"], event["reason"]) == ("pinned", 10, "canary", why)
+    assert [ticks.after(10)[1] for _ in range(3)] == [[], [], []]
+    assert slack.heard == [
+        "The canary of blend-v2 is broken and keeps its visitors, because a person pinned it.\n"
+        f"{why}\n"
+        "`recsys canary stop` takes all visitors from it, `recsys canary release` lets the tests decide."
+    ]
     rollout.stop("bad covers", who="bob", now=ticks.now)
     assert ticks.after(10)[1][0]["status"] == "stopped"
     assert ticks.after(10)[1] == []

@@ -15,7 +15,7 @@ import pytest
 from recsys_platform.common.errors import InputError, RecsysError
 from recsys_platform.config.factories import hub_of
 from recsys_platform.config.settings import Settings, load_settings
-from recsys_platform.experiments.canary import CanaryPlan, Observation, Status, Traffic
+from recsys_platform.experiments.canary import CanaryPlan, Observation, Status, Traffic, Trouble
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub, HubObject
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
@@ -24,7 +24,7 @@ from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION
 from recsys_platform.serving.answer_counts import COUNTED, STREAM, AnswerCounts
 from recsys_platform.serving.exposures import EventSpool, to_hub
 from recsys_platform.serving.following import Follower
-from recsys_platform.serving.rollout.controller import Rollout, is_held_for_production, rollout_of
+from recsys_platform.serving.rollout.controller import Rollout, rollout_of, trouble_of
 from recsys_platform.serving.rollout.observing import LandedCounts
 from recsys_platform.serving.rollout.plan_file import parse_plan
 from recsys_platform.serving.rollout.record import (
@@ -82,6 +82,12 @@ def seeing(rollout: Rollout, seen: Observation) -> Rollout:
     return replace(rollout, observe=lambda record, now: seen)
 
 
+def stepped(rollout: Rollout, seen: Observation) -> CanaryRecord:
+    after = seeing(rollout, seen).step(START).after
+    assert after
+    return after
+
+
 def groups_of(record: CanaryRecord) -> Counter[str | None]:
     return Counter(record.variant_of(visitor) for visitor in VISITORS)
 
@@ -120,7 +126,7 @@ def test_what_was_rolled_back_stays_so_for_every_canary_and_the_gate_until_a_per
 ) -> None:
     started = rollout.start("challenger", because="better lists", now=START)
     done = seeing(rollout, BAD).step(START)
-    assert done.is_rollback
+    assert done.is_change
     assert done.after
     assert (done.after.percent, done.after.status) == (0, Status.ROLLED_BACK)
     assert [rollout.step(START).after, rollout.step(START).is_change] == [done.after, False]
@@ -136,8 +142,12 @@ def test_what_was_rolled_back_stays_so_for_every_canary_and_the_gate_until_a_per
 def test_what_a_person_decides_holds_through_all_ticks(rollout: Rollout) -> None:
     rollout.start("challenger", because="better lists", now=START)
     pinned = rollout.pin("holidays", who="ann", now=START)
-    for seen in (GOOD, BAD):
-        assert seeing(rollout, seen).step(START).after == pinned
+    assert seeing(rollout, GOOD).step(START).after == pinned
+    for _ in range(2):
+        broken = stepped(rollout, BAD)
+        assert (broken.percent, broken.status, broken.number) == (1, Status.PINNED, pinned.number + 1)
+        assert broken.reason.startswith("pinned, so not rolled back: errors in ")
+        assert trouble_of(broken) is Trouble.BROKEN_BUT_PINNED
     stopped = rollout.stop("bad covers", who="bob", now=START)
     assert (rollout.step(START).after, stopped.percent) == (stopped, 0)
     with pytest.raises(InputError, match="stopped: only a running one can be pinned"):
@@ -238,8 +248,8 @@ def test_production_that_a_person_moved_makes_it_wait(rollout: Rollout, world: S
     assert after
     assert after.percent == 1
     assert after.reason.startswith("held: production is another recipe, popularity-v")
-    assert is_held_for_production(after)
-    assert seeing(rollout, BAD).step(START).is_rollback  # hard limits need no baseline
+    assert trouble_of(after) is Trouble.HELD
+    assert trouble_of(stepped(rollout, BAD)) is Trouble.ROLLED_BACK  # hard limits need no baseline
 
 
 def test_nothing_that_is_wrong_with_the_history_keeps_a_person_from_stopping(rollout: Rollout) -> None:
@@ -540,7 +550,8 @@ def test_a_model_that_fails_is_rolled_back_on_a_running_gateway_by_what_landed(
     assert seen.canary.events["errors"] == seen.canary.requests == 5 * members
     assert seen.baseline.events["errors"] == 0
     done = rollout.step()
-    assert done.is_rollback
+    assert done.after
+    assert done.after.status is Status.ROLLED_BACK
     follower.refresh()
     assert {api.recommended(reader, k=9)["variant"] for reader in readers} == {PRODUCTION}
 

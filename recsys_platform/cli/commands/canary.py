@@ -57,19 +57,18 @@ def release(because: Annotated[str, _BECAUSE]) -> None:
 def step() -> None:
     """Let the tests decide once, as the sensor `canary` does every minute; for schedulers other than Dagster."""
     from recsys_platform.cli.output.canary import print_record, print_traffic
-    from recsys_platform.notifications.alerts import held_alert, rollback_alert
+    from recsys_platform.notifications.alerts import canary_alert
     from recsys_platform.notifications.channels import channels_of, notify
-    from recsys_platform.serving.rollout.controller import is_held_for_production, rollout_of
+    from recsys_platform.serving.rollout.controller import rollout_of, trouble_of
 
     settings = open_world()
     done = rollout_of(settings).step()
     print_record(OUT, done.after)
     if done.observation:
         print_traffic(OUT, done.observation)
-    if done.is_rollback and done.after:
-        notify(rollback_alert(done.after.label, done.after.reason, settings), channels_of(settings))
-    elif done.is_change and done.after and is_held_for_production(done.after):
-        notify(held_alert(done.after.label, done.after.reason, settings), channels_of(settings))
+    trouble = trouble_of(done.after) if done.is_change and done.after else None
+    if trouble and done.after:
+        notify(canary_alert(trouble, done.after.label, done.after.reason, settings), channels_of(settings))
 
 
 def _rollout() -> "Rollout":

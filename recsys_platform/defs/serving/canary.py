@@ -16,16 +16,15 @@ import pandas as pd
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.table_metadata import markdown
-from recsys_platform.experiments.canary import Status
 from recsys_platform.experiments.plots import canary_plot
-from recsys_platform.notifications.alerts import held_alert, rollback_alert
+from recsys_platform.notifications.alerts import canary_alert
 from recsys_platform.notifications.channels import channels_of, notify
 from recsys_platform.serving.rollout.controller import (
     Rollout,
     Step,
-    is_held_for_production,
     landed_counts_of,
     rollout_of,
+    trouble_of,
 )
 from recsys_platform.serving.rollout.figures import group_rows
 from recsys_platform.serving.rollout.observing import LandedCounts
@@ -100,13 +99,13 @@ def _runs_in_progress(instance: dg.DagsterInstance) -> int:
 
 
 def _report_trouble(record: CanaryRecord, settings: Settings, cursor: _Cursor) -> str:
-    """Send an alert about a rollback, or if a person must act, once; why none was sent, as a further sentence."""
-    is_rollback = record.status is Status.ROLLED_BACK
-    if not (is_rollback or is_held_for_production(record)) or record.step_id == cursor.reported:
+    """Send an alert if a person is to look at the canary, once for each step; why none was sent, as a further sentence."""
+    trouble = trouble_of(record)
+    if trouble is None or record.step_id == cursor.reported:
         return ""
     channels = channels_of(settings)
     try:
-        notify((rollback_alert if is_rollback else held_alert)(record.label, record.reason, settings), channels)
+        notify(canary_alert(trouble, record.label, record.reason, settings), channels)
     except RecsysError as error:  # the next tick tries again
         return f" {error}"
     cursor.reported = record.step_id

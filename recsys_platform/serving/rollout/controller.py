@@ -15,10 +15,12 @@ from recsys_platform.common.processes import current_user
 from recsys_platform.config.factories import hub_of, reading_copy_of, registry_of, warehouse_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.experiments.canary import (
+    BROKEN_BUT_PINNED,
     CanaryPlan,
     CanaryState,
     Observation,
     Status,
+    Trouble,
     pin,
     release,
     step,
@@ -55,11 +57,6 @@ class Step:
     def is_change(self) -> bool:
         """Whether more than figures changed."""
         return self.before is not None and self.after is not None and self.before.number != self.after.number
-
-    @property
-    def is_rollback(self) -> bool:
-        """Whether this step took the traffic from the new model."""
-        return self.is_change and self.after is not None and self.after.status is Status.ROLLED_BACK
 
 
 @dataclass(frozen=True)
@@ -126,6 +123,8 @@ class Rollout:
         try:
             if before is not None and _is_going_live(before):  # whoever wrote it was killed before the promotion
                 return Step(before, self._gone_live(before, before, at))
+            if before is not None and before.status is Status.PINNED:
+                return self._watched(before, at)
             if before is None or before.status is not Status.RUNNING:
                 if before is not None:
                     self._keep_step(before)
@@ -148,6 +147,19 @@ class Rollout:
             claim = replace(after, percent=followed.percent, baseline_percent=followed.baseline_percent)
             return Step(before, self._gone_live(self._written(claim, before), before, now), observation)
         return Step(before, self._written(after, before), observation)
+
+    def _watched(self, before: CanaryRecord, now: dt.datetime) -> Step:
+        """Look at a pinned canary: it stays as it is, and what would roll it back is a step of its own, which sends an alert."""
+        of_plan, observation = self._of_plan(before), self._observed(before, now)
+        state = step(
+            of_plan.state, observation, now, plan=self.plan if self._has_its_baseline(before) else self._limits
+        )
+        after = of_plan.at(state, self.plan, who=CANARY_AUTHOR, now=now)
+        if after.kind == of_plan.kind:
+            self._keep_step(before)
+            return Step(before, before, observation)
+        shares = {"percent": before.percent, "baseline_percent": before.baseline_percent, "stage": before.stage}
+        return Step(before, self._written(replace(after, **shares), before), observation)
 
     def _gone_live(self, claim: CanaryRecord, before: CanaryRecord, now: dt.datetime) -> CanaryRecord:
         """Promote the version of a record that is complete; if that fails it runs on, and the next step tries again."""
@@ -173,12 +185,21 @@ class Rollout:
         live = self._live()
         if live and live.recipe_hash == record.recipe:
             return replace(record.state, status=Status.COMPLETE, reason=f"complete: {live.label} is in production")
-        if live is None or live.recipe_hash != record.baseline_recipe:
-            limits = replace(self.plan, tolerated_ratios={}, tolerated_losses={})
-            state = step(record.state, observation, now, plan=limits)
+        if not self._has_its_baseline(record):
+            state = step(record.state, observation, now, plan=self._limits)
             is_broken = state.status is Status.ROLLED_BACK
             return state if is_broken else replace(record.state, reason=_held_for_production(live))
         return step(record.state, observation, now, plan=self.plan)
+
+    @property
+    def _limits(self) -> CanaryPlan:
+        """The plan with its hard limits alone."""
+        return replace(self.plan, tolerated_ratios={}, tolerated_losses={})
+
+    def _has_its_baseline(self, record: CanaryRecord) -> bool:
+        """Whether production is the recipe that the canary is compared with."""
+        live = self._live()
+        return live is not None and live.recipe_hash == record.baseline_recipe
 
     def _live(self) -> VersionInfo | None:
         version = self.registry.version_of(PRODUCTION)
@@ -328,9 +349,14 @@ def _check_startable(before: CanaryRecord | None, challenger: VersionInfo) -> No
         )
 
 
-def is_held_for_production(record: CanaryRecord) -> bool:
-    """Whether a canary waits for a person, because production is not what it began against."""
-    return record.status is Status.RUNNING and record.reason.startswith((_MOVED, _NO_PRODUCTION))
+def trouble_of(record: CanaryRecord) -> Trouble | None:
+    """Why a person is to look at a canary; None if all is well. A canary is held if production is not what it began against."""
+    if record.status is Status.ROLLED_BACK:
+        return Trouble.ROLLED_BACK
+    if record.status is Status.PINNED and record.reason.startswith(BROKEN_BUT_PINNED):
+        return Trouble.BROKEN_BUT_PINNED
+    is_held = record.status is Status.RUNNING and record.reason.startswith((_MOVED, _NO_PRODUCTION))
+    return Trouble.HELD if is_held else None
 
 
 def _is_going_live(record: CanaryRecord) -> bool:
