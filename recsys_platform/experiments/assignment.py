@@ -22,6 +22,8 @@ from recsys_platform.experiments.plans import Plan
 _STRICT = ConfigDict(extra="forbid")
 HOLDOUT = "holdout"
 """Name of the experiment and of the variant in exposures to readers of the holdout; no experiment may have it."""
+MOST_HELD_OUT = 50
+"""Percent of the visitors that a holdout may have."""
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
 Weight = Annotated[float, Field(gt=0, le=100)]
 Model = Annotated[str, Field(min_length=1)]
@@ -100,7 +102,7 @@ class Experiment:
 class Holdout:
     """The readers who are in no experiment. `percent`: of all visitors. `model`: what they see; a version keeps them on an old one."""
 
-    percent: Annotated[float, Field(gt=0, le=50)]
+    percent: Annotated[float, Field(gt=0, le=MOST_HELD_OUT)]
     salt: str = HOLDOUT
     model: Model = "production"
 
@@ -112,6 +114,11 @@ class Holdout:
     def end(self) -> int:
         """The first bucket that is not held out."""
         return sizes_of([self.percent])[0]
+
+    @property
+    def as_experiment(self) -> Experiment:
+        """The same as an experiment of one variant, for the audit."""
+        return Experiment(HOLDOUT, (Variant(HOLDOUT, self.model, self.percent),), salt=self.salt)
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,23 @@ experiment (lifecycle.py).
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 import pyarrow as pa
 
-from recsys_platform.common.clock import to_naive_utc
-from recsys_platform.experiments.assignment import HOLDOUT, Experiment, Experiments
+from recsys_platform.common.clock import to_naive_utc, utc_now
+from recsys_platform.experiments.assignment import HOLDOUT, Experiment, Experiments, Holdout
 from recsys_platform.experiments.buckets import parse_ranges, text_of
 from recsys_platform.warehouse.port import Warehouse
 
 CHANGES, RANGES = "ops.experiment_changes", "ops.experiment_ranges"
-Action = Literal["started", "stopped", "ramped"]
+Action = Literal["started", "stopped", "ramped", "changed"]
+"""`changed`: of the holdout, which is audited like an experiment of one variant."""
+UNKNOWN = "unknown"
+_BY_HAND = "Found in the file: no command changed it."
 _READ = f"""
     select change_id, changed_at, changed_by, experiment, action, reason, state_before, state_after
     from {CHANGES} order by changed_at, change_id"""
@@ -139,10 +142,11 @@ def _state_in(text: str) -> State:
     return State(content["status"], content["salt"], variants)
 
 
-def audited_changes(warehouse: Warehouse, experiments: Experiments) -> list[Change]:
-    """All changes, oldest first; stops that the file has and the audit lacks are added to it."""
+def audited_changes(warehouse: Warehouse, experiments: Experiments, now: dt.datetime | None = None) -> list[Change]:
+    """All changes, oldest first; stops and another holdout that the file has and the audit lacks are added to it."""
     changes = changes_in(warehouse)
     missing = [found for each in experiments if (found := missing_stop(each, changes))]
+    missing += filter(None, [missing_holdout(experiments.holdout, changes, to_naive_utc(now or utc_now()))])
     for each in missing:
         store_change(warehouse, each)
     return changes_in(warehouse) if missing else changes
@@ -156,7 +160,24 @@ def missing_stop(experiment: Experiment, changes: Iterable[Change]) -> Change | 
     at = max(to_naive_utc(experiment.stopped_at), own[-1].at)
     why = "Not recorded when it was stopped: the warehouse was held."
     last = own[-1].after
-    return Change(stop_id(experiment), at, "unknown", experiment.name, "stopped", why, last, state_of(experiment))
+    return Change(stop_id(experiment), at, UNKNOWN, experiment.name, "stopped", why, last, state_of(experiment))
+
+
+def missing_holdout(holdout: Holdout | None, changes: Iterable[Change], now: dt.datetime) -> Change | None:
+    """The change of the holdout that stands in the file alone, as found now; None if there is none."""
+    own = [each for each in changes if each.experiment == HOLDOUT]
+    before = own[-1].after if own else None
+    after = holdout_state(holdout, before)
+    if after is None or after == before:
+        return None
+    return Change(uuid4().hex, now, UNKNOWN, HOLDOUT, "changed", _BY_HAND, before, after)
+
+
+def holdout_state(holdout: Holdout | None, before: State | None) -> State | None:
+    """The state of a holdout; without one that of before, stopped, and None if there never was one."""
+    if holdout is not None:
+        return state_of(holdout.as_experiment)
+    return replace(before, status="stopped") if before else None
 
 
 def stop_id(experiment: Experiment) -> str:
@@ -181,9 +202,7 @@ def periods_of(experiment: Experiment, changes: Iterable[Change]) -> list[Period
 def store_ranges(warehouse: Warehouse, experiments: Experiments, changes: Sequence[Change]) -> None:
     """Write the buckets of all variants, over time, where SQL reads them."""
     rows = [row for each in experiments for row in _range_rows(each, changes)]
-    if experiments.holdout:
-        held = {"experiment": HOLDOUT, "variant": HOLDOUT, "salt": experiments.holdout.salt, "first_bucket": 0}
-        rows.append(held | {"last_bucket": experiments.holdout.end - 1, "valid_from": None, "valid_to": None})
+    rows += _rows_of_periods(HOLDOUT, holdout_periods(experiments.holdout, changes))
     table = pa.Table.from_pylist(rows, schema=_RANGES_SCHEMA) if rows else None
     known = warehouse.frame(f"select distinct experiment from {RANGES}")["experiment"].to_pylist()
     warehouse.replace_rows(
@@ -191,14 +210,29 @@ def store_ranges(warehouse: Warehouse, experiments: Experiments, changes: Sequen
     )
 
 
+def holdout_periods(holdout: Holdout | None, changes: Iterable[Change]) -> list[Period]:
+    """Return what the holdout was from when to when, oldest first. One that was there before it was first seen has no beginning."""
+    own = [each for each in changes if each.experiment == HOLDOUT]
+    if not own:
+        return [Period(None, None, state)] if (state := holdout_state(holdout, None)) else []
+    is_older = own[0].before is None and own[0].who == UNKNOWN
+    times = [None if is_older else own[0].at, *(each.at for each in own[1:]), None]
+    first = [Period(None, own[0].at, own[0].before)] if own[0].before else []
+    return first + [Period(since, until, each.after) for each, (since, until) in zip(own, pairwise(times), strict=True)]
+
+
 def _range_rows(experiment: Experiment, changes: Sequence[Change]) -> Iterator[dict[str, Any]]:
-    for period in periods_of(experiment, changes):
+    return _rows_of_periods(experiment.name, periods_of(experiment, changes))
+
+
+def _rows_of_periods(name: str, periods: Iterable[Period]) -> Iterator[dict[str, Any]]:
+    for period in periods:
         if period.state.is_running:
-            for name, variant in period.state.variants.items():
+            for variant_name, variant in period.state.variants.items():
                 for start, end in parse_ranges(variant.buckets):
                     yield {
-                        "experiment": experiment.name,
-                        "variant": name,
+                        "experiment": name,
+                        "variant": variant_name,
                         "salt": period.state.salt,
                         "first_bucket": start,
                         "last_bucket": end - 1,

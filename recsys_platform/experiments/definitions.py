@@ -129,7 +129,10 @@ def _conflicts(experiments: Sequence[Experiment]) -> Iterator[str]:
     for one, other in combinations(running, 2):
         what = None if one.layer and one.layer == other.layer else _shared_surface(one, other)
         if what:
-            yield f"{one.name} and {other.name} share {what}: give each its own `surfaces`, or both the same `layer`"
+            yield (
+                f"{one.name} and {other.name} share {what}, and an answer is of one experiment:"
+                " give each its own `surfaces`, or both the same `layer`"
+            )
     for layer, members in _by_layer(running).items():
         total = sum(variant.weight for each in members for variant in each.variants)
         if total > 100 + 1e-9:

@@ -15,7 +15,7 @@ from uuid import uuid4
 from recsys_platform.common.clock import to_naive_utc
 from recsys_platform.common.errors import InputError, RecsysError
 from recsys_platform.common.strict_yaml import parse_yaml
-from recsys_platform.experiments.assignment import Experiment, Experiments
+from recsys_platform.experiments.assignment import HOLDOUT, MOST_HELD_OUT, Experiment, Experiments, Holdout
 from recsys_platform.experiments.buckets import moved_buckets, moved_ranges, ranges_of, sizes_of
 from recsys_platform.experiments.changes import (
     Action,
@@ -51,12 +51,12 @@ class EditableText(Protocol):
 
 @dataclass(frozen=True)
 class Edit:
-    """A change of a file: its text and the experiment, before and after."""
+    """A change of a file: its text and the experiment, before and after; `before` is None for the first holdout."""
 
     action: Action
     old_text: str
     text: str
-    before: Experiment
+    before: Experiment | None
     after: Experiment
 
 
@@ -65,7 +65,7 @@ def apply_edit(edit: Edit, file: EditableText, warehouse: Warehouse, *, who: str
 
     Raises InputError if the file was changed meanwhile.
     """
-    states = state_of(edit.before), state_of(edit.after)
+    states = state_of(edit.before) if edit.before else None, state_of(edit.after)
     change_id = stop_id(edit.after) if edit.action == "stopped" else uuid4().hex
     change = Change(change_id, to_naive_utc(now), who, edit.after.name, edit.action, why, *states)
     if edit.action == "stopped":
@@ -81,7 +81,7 @@ def apply_edit(edit: Edit, file: EditableText, warehouse: Warehouse, *, who: str
             remove_change(warehouse, change)
             raise
     experiments = parse_experiments(parse_yaml(edit.text))
-    store_ranges(warehouse, experiments, audited_changes(warehouse, experiments))
+    store_ranges(warehouse, experiments, audited_changes(warehouse, experiments, now))
     return change
 
 
@@ -141,6 +141,49 @@ def ramp(
     if running.layer or running.has_buckets or not _is_least(running, after):
         after = with_buckets(after, _buckets_of_others(experiments, running), running.ranges)
     return _edit("ramped", text, running, after, where)
+
+
+def hold_out(
+    text: str, percent: float, *, model: str | None, models: Collection[str], where: str = "experiments.yaml"
+) -> Edit:
+    """Give the holdout another share of the visitors, 0 to remove it, or another model; by default it keeps its model.
+
+    Raises InputError if the model is not known, or if nothing is to be changed.
+    """
+    before = _parsed(text, where).holdout
+    kept = before or Holdout(1)
+    after = None if percent == 0 else _with_percent(kept, percent, model or kept.model)
+    if after == before:
+        raise InputError("The holdout is so already: nothing is to be changed.")
+    if after:
+        _check_models(after.as_experiment, models)
+    edited = _with_holdout(text, after)
+    if _parsed(edited, where).holdout != after:
+        raise InputError(f"{where} cannot be edited where `holdout` stands: write it in block style, without anchors.")
+    old = before.as_experiment if before else None
+    new = after.as_experiment if after else replace(kept.as_experiment, status="stopped")
+    return Edit("changed", text, edited, old, new)
+
+
+def _with_percent(holdout: Holdout, percent: float, model: str) -> Holdout:
+    if not 0 < percent <= MOST_HELD_OUT:
+        raise InputError(f"The holdout cannot have {percent:g} % of the visitors: give 0 to {MOST_HELD_OUT}.")
+    return replace(holdout, percent=percent, model=model)
+
+
+def _with_holdout(text: str, holdout: Holdout | None) -> str:
+    """The text with another holdout; all else stays as it is written."""
+    yaml, content = _editable(text)
+    if holdout is None:
+        del content[HOLDOUT]
+        return _dumped(yaml, content)
+    if HOLDOUT not in content:
+        content.insert(0, HOLDOUT, {})
+    entry = content[HOLDOUT]
+    entry["percent"] = int(holdout.percent) if float(holdout.percent).is_integer() else holdout.percent
+    if "model" in entry or holdout.model != Holdout.model:
+        entry["model"] = holdout.model
+    return _dumped(yaml, content)
 
 
 def _parse_weights(texts: Sequence[str], experiment: Experiment) -> dict[str, float]:
@@ -255,17 +298,27 @@ def _edit(action: Action, text: str, before: Experiment, after: Experiment, wher
 
 def _with_experiments(text: str, after: Experiment, others: Iterable[Experiment]) -> str:
     """The text with what commands may change of an experiment, and the buckets of others; all else stays as it is written."""
+    yaml, content = _editable(text)
+    _write_fields(content[after.name], after)
+    for each in (after, *others):
+        _write_variants(content[each.name]["variants"], each)
+    return _dumped(yaml, content)
+
+
+def _editable(text: str) -> tuple[Any, Any]:
+    """What writes a text as it was written, and the content of the text, which may be changed."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap
     from ruamel.yaml.util import load_yaml_guess_indent
 
     _, indent, offset = load_yaml_guess_indent(text)
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 10_000
     yaml.indent(mapping=indent or 2, sequence=(indent or 2), offset=offset or 0)
-    content = yaml.load(text)
-    _write_fields(content[after.name], after)
-    for each in (after, *others):
-        _write_variants(content[each.name]["variants"], each)
+    return yaml, yaml.load(text) or CommentedMap()
+
+
+def _dumped(yaml: Any, content: Any) -> str:
     out = StringIO()
     yaml.dump(content, out)
     return out.getvalue()

@@ -9,9 +9,9 @@ import pytest
 from recsys_platform.common.errors import InputError, RecsysError
 from recsys_platform.common.strict_yaml import parse_yaml
 from recsys_platform.experiments.assignment import Experiment, Experiments
-from recsys_platform.experiments.changes import Change, changes_in, periods_of, state_of
+from recsys_platform.experiments.changes import Change, audited_changes, changes_in, periods_of, state_of, store_ranges
 from recsys_platform.experiments.definitions import experiment_named, parse_experiments
-from recsys_platform.experiments.lifecycle import Edit, apply_edit, ramp, start, stop
+from recsys_platform.experiments.lifecycle import Edit, apply_edit, hold_out, ramp, start, stop
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 
 MODELS = {"production", "challenger", "17"}
@@ -252,3 +252,75 @@ def test_a_file_that_somebody_else_changed_meanwhile_is_left_alone(warehouse: Du
     with pytest.raises(InputError, match="was changed meanwhile"):
         apply(edit, file, warehouse)
     assert changes_in(warehouse) == []
+
+
+def test_the_holdout_is_changed_and_the_file_keeps_its_comments() -> None:
+    first = hold_out(TEXT, 5, model=None, models=MODELS)
+    found = content_of(first.text).holdout
+    assert found
+    assert (found.percent, found.model, first.before, comments(first.text)) == (5, "production", None, comments(TEXT))
+    older = hold_out(first.text, 2.5, model="17", models=MODELS)
+    found = content_of(older.text).holdout
+    assert found
+    assert (found.percent, found.model, comments(older.text)) == (2.5, "17", comments(TEXT))
+    gone = hold_out(older.text, 0, model=None, models=MODELS)
+    assert gone.text == TEXT
+
+
+@pytest.mark.parametrize(
+    ("percent", "model", "mistake"),
+    [
+        (5, None, "The holdout is so already: nothing is to be changed"),
+        (60, None, "cannot have 60 % of the visitors: give 0 to 50"),
+        (5, "nowhere", "holdout of holdout names the model nowhere, which is neither an alias nor a version"),
+    ],
+)
+def test_a_mistake_about_the_holdout_is_one_sentence(percent: float, model: str | None, mistake: str) -> None:
+    with pytest.raises(InputError, match=mistake):
+        hold_out(f"holdout: {{percent: 5}}\n{TEXT}", percent, model=model, models=MODELS)
+
+
+def test_every_holdout_is_in_the_audit_by_commands_and_by_hand_and_its_buckets_are_kept_over_time(
+    tmp_path: Path,
+) -> None:
+    warehouse, kept = DuckDBWarehouse(tmp_path / "warehouse.duckdb"), Kept("holdout: {percent: 5}\n")
+    warehouse.prepare()
+    days = [NOW + dt.timedelta(days=day) for day in range(5)]
+
+    def found(now: dt.datetime) -> None:
+        experiments = content_of(kept.text)
+        store_ranges(warehouse, experiments, audited_changes(warehouse, experiments, now))
+
+    found(days[0])
+    found(days[0])  # nothing is new
+    edit = hold_out(kept.text, 10, model="17", models=MODELS)
+    apply_edit(edit, kept, warehouse, who="ann", why="a year's effect", now=days[1])
+    kept.text = kept.text.replace("10", "2")
+    found(days[2])
+    kept.text = "{}\n"
+    found(days[3])
+    kept.text = "holdout: {percent: 2}\n"
+    found(days[4])
+    changes = changes_in(warehouse)
+    assert [(each.experiment, each.action, each.who, each.after.status) for each in changes] == [
+        ("holdout", "changed", who, status)
+        for who, status in (
+            ("unknown", "running"),
+            ("ann", "running"),
+            ("unknown", "running"),
+            ("unknown", "stopped"),
+            ("unknown", "running"),
+        )
+    ]
+    assert [change.after.weights for change in changes] == [{"holdout": w} for w in (5.0, 10.0, 2.0, 0.0, 2.0)]
+    assert changes[1].after.variants["holdout"].model == "17"
+    ranges = warehouse.frame(
+        "select experiment, last_bucket, valid_from, valid_to from ops.experiment_ranges order by valid_from nulls first"
+    )
+    naive = [each.replace(tzinfo=None) for each in days]
+    assert [tuple(row.values()) for row in ranges.to_pylist()] == [
+        ("holdout", 499, None, naive[1]),  # it was there before anybody looked
+        ("holdout", 999, naive[1], naive[2]),
+        ("holdout", 199, naive[2], naive[3]),
+        ("holdout", 199, naive[4], None),
+    ]

@@ -50,6 +50,9 @@ def test_an_experiment_is_started_ramped_and_stopped_by_commands_and_gateways_fo
     listed = done("list")
     assert "holdout: 5 % of the visitors are in no experiment." in listed
     assert "running" in listed
+    assert "holdout is changed: holdout 8 %" in done("holdout", "--percent", "8", "--because", "a long effect")
+    assert "holdout: 8 % of the visitors are in no experiment." in done("list")
+    assert "The holdout is gone" in done("holdout", "--percent", "0", "--because", "it was long enough")
     assert "gateways send its visitors back to production" in done("stop", "trial", "--because", "it was enough")
     assert in_trial() == 0
     history = done("history")
@@ -57,6 +60,7 @@ def test_an_experiment_is_started_ramped_and_stopped_by_commands_and_gateways_fo
         history.index(why) for why in ("the lists are good", "all is well", "it was enough")
     )
     assert "control 10 %, treatment 10 %" in history
+    assert "holdout 5 %" in done("history", "holdout")
     assert done("history", "other") == "other was never started, ramped or stopped by a command."
     assert "# until ann has looked" in (home / "config" / "experiments.yaml").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""`recsys experiments start`, `stop`, `ramp` and `history`: change experiments, and who changed them."""
+"""`recsys experiments start`, `stop`, `ramp`, `holdout` and `history`: change experiments, and who changed them."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,10 +56,27 @@ def ramp(
     _apply(settings, file, ramped(file.read(), name, percent, models=_models_of(settings), where=file.where), because)
 
 
+def holdout(
+    percent: Annotated[float, typer.Option(help="Percent of all visitors who are in no experiment; 0 for none.")],
+    because: _Because,
+    model: Annotated[
+        str | None,
+        typer.Option(help="What they see, an alias or version; by default as until now, at first production."),
+    ] = None,
+) -> None:
+    """Change how many readers are in no experiment, or which model they see."""
+    from recsys_platform.experiments.lifecycle import hold_out
+
+    settings = open_world()
+    file = _file_of(settings)
+    edit = hold_out(file.read(), percent, model=model, models=_models_of(settings), where=file.where)
+    _apply(settings, file, edit, because)
+
+
 def history(
     name: Annotated[str | None, typer.Argument(help="One experiment; by default all, those of before too.")] = None,
 ) -> None:
-    """Show who started, stopped or ramped which experiment, when and why."""
+    """Show who started, stopped or ramped which experiment, or changed the holdout, when and why."""
     from recsys_platform.cli.output.experiments import print_changes
     from recsys_platform.experiments.changes import changes_in
 

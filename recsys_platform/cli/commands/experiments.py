@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recsys_platform.cli.commands.experiment_changes import history, ramp, start, stop
+from recsys_platform.cli.commands.experiment_changes import history, holdout, ramp, start, stop
 from recsys_platform.cli.console import OUT
 from recsys_platform.common.errors import InputError, WarehouseHeldError
 from recsys_platform.config.factories import reading_copy_of, warehouse_of
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imports numpy and scipy
     from recsys_platform.warehouse.port import Warehouse
 
 experiments = typer.Typer(help="Plan, start, ramp, stop and read experiments.", no_args_is_help=True)
-for command in (start, ramp, stop, history):
+for command in (start, ramp, stop, holdout, history):
     experiments.command()(command)
 
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recsys_platform.experiments.assignment import Experiment, Experiments
+from recsys_platform.experiments.assignment import HOLDOUT, Experiment, Experiments
 from recsys_platform.experiments.changes import Change, State
 from recsys_platform.experiments.readouts import ExperimentReport, readers_text, reading_rows, segment_rows
 from recsys_platform.experiments.statistics.planning import (
@@ -69,6 +69,8 @@ def print_change(out: Console, change: Change, experiment: Experiment) -> None:
     text = f"{change.experiment} is {change.action}: {weights}. Gateways follow within seconds."
     if change.action == "stopped":
         text = f"{change.experiment} is stopped: gateways send its visitors back to production within seconds."
+    elif experiment.name == HOLDOUT and not experiment.is_running:
+        text = "The holdout is gone: its readers take part in experiments within seconds."
     out.print(escape(text), soft_wrap=True)
     if change.action == "started" and experiment.plan is None:
         out.print(f"{change.experiment} has no plan: nothing says how it is to be judged.", soft_wrap=True)

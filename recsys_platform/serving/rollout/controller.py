@@ -158,8 +158,8 @@ class Rollout:
         if after.kind == of_plan.kind:
             self._keep_step(before)
             return Step(before, before, observation)
-        shares = {"percent": before.percent, "baseline_percent": before.baseline_percent, "stage": before.stage}
-        return Step(before, self._written(replace(after, **shares), before), observation)
+        pinned = replace(after, percent=before.percent, baseline_percent=before.baseline_percent, stage=before.stage)
+        return Step(before, self._written(pinned, before), observation)
 
     def _gone_live(self, claim: CanaryRecord, before: CanaryRecord, now: dt.datetime) -> CanaryRecord:
         """Promote the version of a record that is complete; if that fails it runs on, and the next step tries again."""
