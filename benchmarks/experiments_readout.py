@@ -12,10 +12,10 @@ import datetime as dt
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
+
+from measure import cpu_seconds, show
 
 from recsys_platform.config.dbt_profile import variables_for_dbt
 from recsys_platform.config.settings import load_settings
@@ -73,14 +73,6 @@ _FILL = """
 _HISTORY = """insert into marts.dim_users_history
     select 'u' || i, ['free', 'premium'][(i % 2 + 1)::integer], ['en', 'de', 'fr'][(i % 3 + 1)::integer], date '2020-01-01', null
     from range({readers}) numbers(i)"""
-
-
-def _cpu_seconds(work: Callable[[], object]) -> float:
-    """CPU of this process and of its children while it works."""
-    before = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
-    work()
-    after = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
-    return sum(b.ru_utime + b.ru_stime - a.ru_utime - a.ru_stime for a, b in zip(before, after, strict=True))
 
 
 @dataclass(frozen=True)
@@ -141,8 +133,8 @@ def readout_figures() -> dict[str, float]:
     """Seconds of CPU of the read-out and of its marts, and the ratios."""
     with tempfile.TemporaryDirectory() as folder:
         world = _World(Path(folder) / "read", 1_000_000, 243_000).prepare()
-        marts = _cpu_seconds(world.build)
-        seconds = _cpu_seconds(lambda: _read(world.warehouse))
+        marts = cpu_seconds(world.build)
+        seconds = cpu_seconds(lambda: _read(world.warehouse))
         some = {"1x": (1, "none"), "10x": (10, "none"), "of_ten": (10, "earlier_")}
         day = {name: _day_seconds(Path(folder) / name, times, before) for name, (times, before) in some.items()}
     return {
@@ -159,7 +151,7 @@ def _day_seconds(home: Path, times: int, before: str) -> float:
     world = _World(home, 200_000 * times, 48_600, DAYS * times, before).prepare()
     world.build()
     world.add_day()
-    return _cpu_seconds(world.build)
+    return cpu_seconds(world.build)
 
 
 def _read(warehouse: DuckDBWarehouse) -> None:
@@ -177,6 +169,4 @@ def _experiment() -> Experiment:
 
 
 if __name__ == "__main__":
-    from measure import show
-
     show(readout_figures(), {}, as_json=False)

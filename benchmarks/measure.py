@@ -7,9 +7,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
 import psutil
 
@@ -54,6 +55,14 @@ class Measured:
     seconds: float
     peak_gb: float
     output: str
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """CPU of this process and of its children while it works, of all threads."""
+    before = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
+    work()
+    after = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
+    return sum(b.ru_utime + b.ru_stime - a.ru_utime - a.ru_stime for a, b in zip(before, after, strict=True))
 
 
 def watch(command: Sequence[str | Path], environment: Mapping[str, str], *, folder: Path | None = None) -> Measured:

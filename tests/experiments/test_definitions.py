@@ -171,7 +171,7 @@ WRONG = {
     ),
     "a surface of two layers": (
         {"a": experiment(5, layer="x"), "b": experiment(5, layer="y")},
-        "a and b share the surface home: give each its own `surfaces`, or both the same `layer`",
+        "a and b share the surface home, and an answer is of one experiment: give each its own `surfaces`, or both the same `layer`",
     ),
     "a salt in a layer": ({"a": experiment(5, layer="x", salt="s")}, "a `salt` and a `layer`"),
     "an experiment called holdout": ({"holdout": experiment(5)}, r"write `holdout: \{percent: 5\}`"),
