@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from infra.deployment import Deployment
@@ -14,12 +14,13 @@ from infra.names import DATA_KEY, Names
 
 @dataclass(frozen=True)
 class Statement:
-    """Actions that are allowed on resources. `why`: the reason for a `*` in them."""
+    """Actions that are allowed on resources. `why`: the reason for a `*` in them. `unseen`: why tests do not use all (rights.py)."""
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     conditions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     why: str = ""
+    unseen: str = ""
 
     @property
     def document(self) -> dict[str, Any]:
@@ -32,10 +33,11 @@ class Statement:
 
 @dataclass(frozen=True)
 class Role:
-    """A process and what it may do. `principal`: the service that runs it."""
+    """A process and what it may do. `principal`: the service that runs it. `unseen`: why no test runs it."""
 
     principal: str
     statements: tuple[Statement, ...]
+    unseen: str = ""
 
 
 OBJECTS = "objects are named by arrival, day or version, which are not known before"
@@ -44,6 +46,8 @@ NO_RESOURCES = "the action has no resource-level permissions"
 STREAMS = "log streams are named by the task that writes them"
 EXPERIMENTS, CANARY = "experiments.yaml", "canary.json"
 ROUTING = (EXPERIMENTS, "shelves.yaml", "shadow.yaml", CANARY)
+SERVICE = "a service of AWS acts by it, which the server for tests does not run"
+FAILED_UPLOADS = "an upload of several parts that fails is rare: tests see one to the hub"
 ECS, SAGEMAKER = "ecs-tasks.amazonaws.com", "sagemaker.amazonaws.com"
 
 
@@ -72,15 +76,23 @@ class _Grants:
         """List the objects of a bucket."""
         return Statement(("s3:ListBucket",), (self.names.bucket_arn(bucket),))
 
-    def objects(self, bucket: str, *actions: str, below: str = "*") -> Statement:
-        """Act on objects of a bucket below a prefix."""
+    def objects(self, bucket: str, *actions: str, below: str = "*", unseen: str = "") -> Statement:
+        """Act on objects of a bucket below a prefix. `unseen`: as of a statement."""
         given = tuple(f"s3:{action}Object" for action in actions)
-        return Statement(given, (f"{self.names.bucket_arn(bucket)}/{below}",), why=OBJECTS)
+        # Parts of an upload that failed are removed at once; AWS does not count that as writing.
+        given += ("s3:AbortMultipartUpload",) if "Put" in actions else ()
+        return Statement(given, (f"{self.names.bucket_arn(bucket)}/{below}",), why=OBJECTS, unseen=unseen)
 
     @property
     def hub(self) -> tuple[Statement, ...]:
         """Read and write the hub."""
         return self.list_bucket("hub"), self.objects("hub", "Get", "Put", "Delete", below="hub/*"), self.key
+
+    @property
+    def seen_hub(self) -> tuple[Statement, ...]:
+        """Read the hub. What is written to Snowflake, such as the steps of a canary, goes through a folder of its own."""
+        staged = self.objects("hub", "Put", "Delete", below="hub/loading/*", unseen="written with Snowflake alone")
+        return self.list_bucket("hub"), self.objects("hub", "Get", below="hub/*"), staged, self.key
 
     @property
     def world(self) -> Statement:
@@ -90,11 +102,12 @@ class _Grants:
             (self.names.arn("elasticfilesystem", "file-system/*"),),
             {"StringEquals": {"aws:ResourceTag/recsys:stage": self.names.deployment.stage}},
             why="the id is made with the file system; the tag tells which one is meant",
+            unseen="ECS mounts it; no request of a process does",
         )
 
-    def publish(self, topic: str) -> Statement:
+    def publish(self, topic: str, unseen: str = "") -> Statement:
         """Publish to a topic."""
-        return Statement(("sns:Publish",), (self.names.arn("sns", self.names.of(topic)),))
+        return Statement(("sns:Publish",), (self.names.arn("sns", self.names.of(topic)),), unseen=unseen)
 
     def write_logs(self, *processes: str) -> Statement:
         """Write to the log groups of processes."""
@@ -130,10 +143,17 @@ def roles(deployment: Deployment) -> dict[str, Role]:
 def _dagster_roles(of: _Grants) -> dict[str, Role]:
     names, settings = of.names, of.settings("platform")
     register = of.glue(
-        "GetDatabase", "GetTable", "GetTables", "CreateTable", "UpdateTable", "GetPartitions", "BatchCreatePartition"
+        "GetTables",
+        "CreateTable",
+        "UpdateTable",
+        "DeleteTable",
+        "GetPartitions",
+        "BatchCreatePartition",
+        "BatchUpdatePartition",
+        "BatchDeletePartition",
     )
     run = names.arn("ecs", f"task-definition/{names.of('run')}:*")
-    stop = Statement(("ecs:DescribeTasks", "ecs:StopTask"), (of.cluster_tasks,), why=TASKS)
+    look, stop = (Statement((f"ecs:{each}",), (of.cluster_tasks,), why=TASKS) for each in ("DescribeTasks", "StopTask"))
     describe = Statement(("ecs:DescribeTaskDefinition",), ("*",), why=NO_RESOURCES)
     daemon = (
         Statement(("ecs:RunTask",), (run,), why="each change of the definition is a revision"),
@@ -143,28 +163,35 @@ def _dagster_roles(of: _Grants) -> dict[str, Role]:
             (names.role_arn("run"), names.role_arn("execution")),
             {"StringEquals": {"iam:PassedToService": ECS}},
         ),
-        stop,
+        look,
+        replace(stop, unseen="a run is stopped when it takes hours longer than it may"),
         Statement(("ecs:DescribeTaskDefinition", "ec2:DescribeNetworkInterfaces"), ("*",), why=NO_RESOURCES),
-        Statement(("logs:GetLogEvents",), (names.arn("logs", f"log-group:{names.log_group('run')}:*"),), why=STREAMS),
+        Statement(
+            ("logs:GetLogEvents",),
+            (names.arn("logs", f"log-group:{names.log_group('run')}:*"),),
+            why=STREAMS,
+            unseen="the last lines of a task that failed, and tests have no ECS that runs tasks",
+        ),
     )
     logs = of.objects("logs", "Get", below="compute_logs/*")
+    artifacts = of.objects("models", "Get", "Put", "Delete", below="mlflow/*", unseen=FAILED_UPLOADS)
     return {
-        "code-server": Role(ECS, (*settings, *of.hub, of.landing, of.publish("alerts"), register, *_step_canary(of))),
-        "web-server": Role(ECS, (describe, stop, of.list_bucket("logs"), logs, of.decrypt)),
+        "code-server": Role(ECS, (*settings, *of.seen_hub, of.landing, of.publish("alerts"), *_step_canary(of))),
+        "web-server": Role(ECS, (describe, look, stop, of.list_bucket("logs"), logs, of.decrypt)),
         "daemon": Role(ECS, daemon),
         "run": Role(ECS, (*settings, *of.hub, *_run(of), register, of.world)),
-        "mlflow": Role(
-            ECS, (of.list_bucket("models"), of.objects("models", "Get", "Put", "Delete", below="mlflow/*"), of.key)
-        ),
-        "execution": Role(ECS, _execution(of)),
+        "mlflow": Role(ECS, (of.list_bucket("models"), artifacts, of.key)),
+        "execution": Role(ECS, _execution(of), unseen="ECS itself starts containers with it"),
     }
 
 
 def _run(of: _Grants) -> tuple[Statement, ...]:
-    """What a run does besides; commands too, which start and stop experiments."""
+    """What a run does besides; commands too, which start and stop experiments and shift the traffic of the endpoint."""
+    endpoint = of.names.arn("sagemaker", f"endpoint/{of.names.endpoint}")
     return (
-        of.objects("logs", "Put", below="compute_logs/*"),
-        of.publish("alerts"),
+        Statement(("sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"), (endpoint,)),
+        of.objects("logs", "Put", below="compute_logs/*", unseen=FAILED_UPLOADS),
+        of.publish("alerts", unseen="`recsys canary step` sends the alerts that tests see from the sensor"),
         *_step_canary(of),
         of.routing("Put", files=(EXPERIMENTS,)),
         of.list_bucket("models"),
@@ -199,6 +226,7 @@ def _serving_roles(of: _Grants) -> dict[str, Role]:
         ("logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"),
         (names.arn("logs", f"log-group:{names.log_group('metrics')}:*"),),
         why=STREAMS,
+        unseen="the collector beside the gateway writes, which is a program of AWS",
     )
     host = (
         of.list_bucket("models"),
@@ -224,9 +252,15 @@ def _serving_roles(of: _Grants) -> dict[str, Role]:
     gateway = (*of.settings("gateway"), of.routing("Get"), stream, invoke, metrics, of.key, of.world)
     return {
         "gateway": Role(ECS, gateway),
-        "load-balancing": Role("ecs.amazonaws.com", _shift_traffic(of)),
-        "model-host": Role(SAGEMAKER, host),
-        "authoriser": Role("lambda.amazonaws.com", (of.write_logs("authoriser"), of.decrypt)),
+        "load-balancing": Role("ecs.amazonaws.com", _shift_traffic(of), unseen=SERVICE),
+        "model-host": Role(
+            SAGEMAKER, host, unseen="SageMaker fetches archive and image; the process itself asks nothing"
+        ),
+        "authoriser": Role(
+            "lambda.amazonaws.com",
+            (of.write_logs("authoriser"), of.decrypt),
+            unseen="Lambda writes the logs; the function asks nothing",
+        ),
     }
 
 
@@ -274,12 +308,16 @@ def _data_roles(of: _Grants) -> dict[str, Role]:
         why=STREAMS,
     )
     return {
-        "network": Role("vpc-flow-logs.amazonaws.com", (flows,)),
-        "firehose": Role("firehose.amazonaws.com", deliver),
-        "crawler": Role("glue.amazonaws.com", (*read_hub, *_crawl(of))),
-        "redshift": Role("redshift.amazonaws.com", (*curated, unload, read_glue, of.key)),
-        "spark": Role("emr-serverless.amazonaws.com", (*_spark(of), of.key)),
-        "notebooks": Role(SAGEMAKER, (*curated, read_glue, *_query(of), *_studio(of), of.key)),
+        "network": Role("vpc-flow-logs.amazonaws.com", (flows,), unseen=SERVICE),
+        "firehose": Role("firehose.amazonaws.com", deliver, unseen=SERVICE),
+        "crawler": Role("glue.amazonaws.com", (*read_hub, *_crawl(of)), unseen=SERVICE),
+        "redshift": Role("redshift.amazonaws.com", (*curated, unload, read_glue, of.key), unseen=SERVICE),
+        "spark": Role("emr-serverless.amazonaws.com", (*_spark(of), of.key), unseen="tests run the job on folders"),
+        "notebooks": Role(
+            SAGEMAKER,
+            (*curated, read_glue, *_query(of), *_studio(of), of.key),
+            unseen="people query by it in Studio, and tests have none",
+        ),
     }
 
 

@@ -21,10 +21,17 @@ from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
+from tests.support import aws_calls
 from tests.support.days import DAY
 from tests.support.servers import made_up_credentials, moto
 
 BUCKET = "recsys-hub"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record-aws-calls", action="store_true", help="Keep what processes do on AWS in infra/aws_calls.json."
+    )
 
 
 def pytest_configure() -> None:
@@ -53,6 +60,34 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     finally:
         if measured:
             measured.start()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take from a worker what its tests saw."""
+    aws_calls.add(getattr(node, "workeroutput", {}).get("aws_calls", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hold what processes did on AWS equal to what is recorded, from which `python -m infra.rights` tells what is used."""
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["aws_calls"] = aws_calls.as_lists(aws_calls.SEEN)
+        return
+    is_whole = config.args_source == config.ArgsSource.TESTPATHS and not (
+        config.option.markexpr or config.option.keyword
+    )
+    if config.option.record_aws_calls:
+        aws_calls.write_record(is_whole=is_whole)
+    elif session.exitstatus == 0 and (found := aws_calls.differences(is_whole=is_whole and not _aws_skips(config))):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print("\nCalls of AWS changed, `pytest --record-aws-calls` records them:", *found, sep="\n")
+
+
+def _aws_skips(config: pytest.Config) -> int:
+    """How many tests of AWS were skipped, since something is not installed."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    return sum("tests/aws/" in report.nodeid for report in reporter.stats.get("skipped", ()))
 
 
 def seconds_allowed(item: pytest.Item) -> float:

@@ -45,7 +45,7 @@ def postgres(stack: PlatformStack, network: Network, key: kms.IKey, name: str, i
         storage_encryption_key=key,
         backup_retention=Duration.days(14 if is_production else 1),
         preferred_backup_window="04:00-05:00",
-        preferred_maintenance_window="sun:05:00-sun:06:00",
+        preferred_maintenance_window="sun:05:30-sun:06:30",
         copy_tags_to_snapshot=True,
         deletion_protection=is_production,
         auto_minor_version_upgrade=True,

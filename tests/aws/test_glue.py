@@ -31,6 +31,7 @@ from recsys_platform.hub.layout import attributes_key, landing_key
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.s3 import S3Hub
+from tests.support.aws_roles import OUTSIDE, acting_as
 
 FRIDAY = dt.date(2026, 11, 20)
 SATURDAY = FRIDAY + dt.timedelta(days=1)
@@ -42,6 +43,13 @@ VIEW = {
     "properties": {"bookId": "b1", "timestamp": 5},
     "items": [{"Position": 1}],
 }
+
+
+@pytest.fixture(autouse=True)
+def databases(bucket: str) -> None:
+    """Databases as CloudFormation makes them; processes of the deployment may not."""
+    for name in ("recsys", "readers"):
+        boto3.client("glue").create_database(DatabaseInput={"Name": name})
 
 
 def books(hub: Hub, day: dt.date, **more: Any) -> None:
@@ -98,6 +106,12 @@ def test_every_table_and_day_is_registered_and_a_second_run_changes_nothing(s3_h
     assert [versions(name) for name in names] == [1, 1, 1]
     assert mirror(s3_hub) == NOTHING
     assert [versions(name) for name in names] == [1, 1, 1]
+
+
+def test_a_database_that_is_not_there_is_made_by_who_may(s3_hub: S3Hub) -> None:
+    pages(s3_hub, FRIDAY)
+    with acting_as(OUTSIDE):
+        assert mirror(s3_hub, "new") == Changes(tables_created=1, partitions_created=1)
 
 
 def test_a_new_day_is_a_partition_and_no_version_of_the_table(s3_hub: S3Hub) -> None:

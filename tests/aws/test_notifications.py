@@ -134,7 +134,7 @@ def test_the_sensor_lists_once_and_then_listens(
     warehouse.prepare()
 
     def tick(cursor: str | None) -> Any:
-        parts = {"hub": s3_hub, "warehouse": warehouse}
+        parts = {"hub": S3Hub(bucket, "world"), "warehouse": warehouse}  # as the code server has it
         with dg.build_sensor_context(
             repository_def=built.get_repository_def(), resources=parts, cursor=cursor, instance=instance
         ) as context:

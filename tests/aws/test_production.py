@@ -31,15 +31,21 @@ from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.storage.compute_log_manager import ComputeIOType
 from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.s3 import S3ComputeLogManager
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 
+from infra.deployment import Deployment
+from infra.names import Names
 from recsys_platform.defs.automation.instances import upgrade_tables
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.sources.attributes import store_snapshot
+from tests.support.aws_roles import acting_as, role_key
 from tests.support.servers import free_port
 
+NAMES = Names(Deployment())
+CLUSTER, RUN, LOGS = NAMES.of("platform"), NAMES.of("run"), NAMES.bucket("logs")
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "infra" / "dagster.yaml"
 DAGSTER = Path(sys.executable).with_name("dagster")
@@ -121,16 +127,17 @@ def cluster(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     [group, *_] = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}])[
         "SecurityGroups"
     ]
-    ecs.create_cluster(clusterName="recsys")
-    for family, container in (("daemon", "daemon"), ("recsys-run", "run")):
+    ecs.create_cluster(clusterName=CLUSTER)
+    for family, container in (("daemon", "daemon"), (RUN, "run")):
         containers = [{"name": container, "image": "recsys", "memory": 512}]
         ecs.register_task_definition(family=family, networkMode="awsvpc", containerDefinitions=containers)
     network = {"awsvpcConfiguration": {"subnets": [subnet["SubnetId"]], "securityGroups": [group["GroupId"]]}}
-    where: Any = {"cluster": "recsys", "launchType": "FARGATE", "networkConfiguration": network}
+    where: Any = {"cluster": CLUSTER, "launchType": "FARGATE", "networkConfiguration": network}
     [daemon] = ecs.run_task(taskDefinition="daemon", **where)["tasks"]
-    monkeypatch.setenv("DAGSTER_RUN_TASK_DEFINITION", "recsys-run")
-    monkeypatch.setenv("DAGSTER_LOGS_BUCKET", bucket)
-    with metadata({"/": {"Name": "daemon"}, "/task": {"Cluster": "recsys", "TaskARN": daemon["taskArn"]}}) as address:
+    monkeypatch.setenv("DAGSTER_RUN_TASK_DEFINITION", RUN)
+    boto3.client("s3").create_bucket(Bucket=LOGS, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    monkeypatch.setenv("DAGSTER_LOGS_BUCKET", LOGS)
+    with metadata({"/": {"Name": "daemon"}, "/task": {"Cluster": CLUSTER, "TaskARN": daemon["taskArn"]}}) as address:
         monkeypatch.setenv("ECS_CONTAINER_METADATA_URI_V4", address)
         yield subnet["SubnetId"]
 
@@ -158,7 +165,7 @@ def metadata(answers: dict[str, Any]) -> Iterator[str]:
 def instance(
     postgres: Database, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dg.DagsterInstance]:
-    """The instance of production."""
+    """The instance of production, as the daemon has it."""
     for name, value in postgres.items():
         monkeypatch.setenv(name, value)
     home = tmp_path / "dagster_home"
@@ -166,6 +173,8 @@ def instance(
     shutil.copy(CONFIG, home)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     with dg.DagsterInstance.get() as made:
+        with acting_as("daemon"):
+            assert made.run_launcher
         yield made
 
 
@@ -224,37 +233,46 @@ def test_a_run_gets_a_task_in_the_daemons_network_and_is_stopped_with_it(
     run = instance.create_run_for_job(nothing, job_code_origin=origin)
     instance.run_launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=None))
     task = task_of(instance, run.run_id)
-    assert task["taskDefinitionArn"].endswith("task-definition/recsys-run:1")
+    assert task["taskDefinitionArn"].endswith(f"task-definition/{RUN}:1")
     details = {detail["name"]: detail["value"] for detail in task["attachments"][0]["details"]}
     assert details["subnetId"] == cluster
     assert len(json.dumps(task["overrides"])) < MOST_OVERRIDES - 2000  # the rest is for longer paths and names
     assert PASSWORD not in json.dumps(task)
     launched = instance.get_run_by_id(run.run_id)
     assert instance.run_launcher.check_run_worker_health(launched).status == WorkerStatus.RUNNING
-    assert instance.run_launcher.terminate(run.run_id)
+    with of_the_web_server() as web_server:  # somebody cancels it in the UI
+        assert web_server.run_launcher.terminate(run.run_id)
     assert task_of(instance, run.run_id)["lastStatus"] == "STOPPED"
+
+
+@contextmanager
+def of_the_web_server() -> Iterator[dg.DagsterInstance]:
+    """The same instance as the web server has it."""
+    with acting_as("web-server"), dg.DagsterInstance.get() as made:
+        yield made
 
 
 def task_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, Any]:
     """The task that a run was given, once it was."""
     arn = instance.get_run_by_id(run_id).tags.get("ecs/task_arn")
-    return boto3.client("ecs").describe_tasks(cluster="recsys", tasks=[arn])["tasks"][0] if arn else {}
+    return boto3.client("ecs").describe_tasks(cluster=CLUSTER, tasks=[arn])["tasks"][0] if arn else {}
 
 
 @pytest.mark.slow
 def test_a_queued_run_is_launched_executed_and_found_again(
     instance: dg.DagsterInstance, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Code server, queue, daemon, launcher and run as in production, each a process of its own."""
+    """Code server, queue, daemon, launcher and run as in production, each a process of its own with a role of its own."""
     monkeypatch.setenv("RECSYS_HOME", str(tmp_path / "world"))
     monkeypatch.setenv("RECSYS_HUB", f"s3://{bucket}/hub")
     land_attributes(bucket)
     run_id, port = str(uuid.uuid4()), str(free_port())
     server = ["--grpc-host", "127.0.0.1", "--grpc-port", port]
     tags = json.dumps({"dagster/partition": DAY.isoformat()})
-    with running(DAGSTER, "code-server", "start", "-m", "recsys_platform.definitions", "-p", port):
+    code_server = (DAGSTER, "code-server", "start", "-m", "recsys_platform.definitions", "-p", port)
+    with running(*code_server, role="code-server"):
         until(lambda: answers(int(port)), seconds=90)
-        with running(DAGSTER.with_name("dagster-daemon"), "run", *server):
+        with running(DAGSTER.with_name("dagster-daemon"), "run", *server, role="daemon"):
             launch = [DAGSTER, "job", "launch", *server, "-j", "fetch_attributes", "--tags", tags, "--run-id", run_id]
             subprocess.run(launch, check=True)
             task = until(lambda: task_of(instance, run_id), seconds=90)
@@ -266,13 +284,14 @@ def test_a_queued_run_is_launched_executed_and_found_again(
     loaded = instance.get_latest_materialization_event(dg.AssetKey(["raw", "book_attributes"]))
     assert loaded.run_id == run_id
     assert loaded.asset_materialization.metadata["accepted"].value == 3
-    assert "raw__book_attributes" in logged(bucket, run_id)
+    with of_the_web_server() as web_server:
+        assert "raw__book_attributes" in logged(web_server, run_id)
 
 
 def of_a_run() -> dict[str, str]:
-    """The environment of a run's container: it has `dagster` on its path, and need not know how runs are launched."""
+    """The environment of a run's container: it has its role, `dagster` on its path, and need not know how runs are launched."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_RUN_", "ECS_"))}
-    return kept | {"PATH": f"{DAGSTER.parent}{os.pathsep}{os.environ['PATH']}"}
+    return kept | role_key("run") | {"PATH": f"{DAGSTER.parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def land_attributes(bucket: str) -> None:
@@ -283,9 +302,9 @@ def land_attributes(bucket: str) -> None:
 
 
 @contextmanager
-def running(*command: str | Path) -> Iterator[None]:
-    """A program for as long as the block runs."""
-    with subprocess.Popen(command) as process:
+def running(*command: str | Path, role: str) -> Iterator[None]:
+    """A program with a role, for as long as the block runs."""
+    with subprocess.Popen(command, env=os.environ | role_key(role)) as process:
         try:
             yield
         finally:
@@ -311,8 +330,9 @@ def status_of(run_id: str) -> str:
     return str(status)
 
 
-def logged(bucket: str, run_id: str) -> str:
-    """All that the steps of a run wrote, as it lies in S3."""
-    s3 = boto3.client("s3")
-    found = s3.list_objects_v2(Bucket=bucket, Prefix=f"compute_logs/storage/{run_id}/").get("Contents", ())
-    return "".join(s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read().decode() for item in found)
+def logged(instance: dg.DagsterInstance, run_id: str) -> str:
+    """All that the steps of a run wrote, as the UI shows it."""
+    manager = instance.compute_log_manager
+    keys = manager.get_log_keys_for_log_key_prefix([run_id, "compute_logs"], ComputeIOType.STDERR)
+    found = [manager.get_log_data(key) for key in keys]
+    return "".join(each.decode() for log in found for each in (log.stdout, log.stderr) if each)

@@ -13,6 +13,9 @@ from tempfile import TemporaryFile
 import httpx
 import pytest
 
+from tests.support.aws_calls import recorded_calls
+from tests.support.aws_roles import roles_by_caller
+
 ROOT = Path(__file__).parents[2]
 # No test may reach a real account, whatever the machine has configured.
 CREDENTIALS = {
@@ -36,11 +39,20 @@ def made_up_credentials() -> Iterator[None]:
 
 @contextmanager
 def moto() -> Iterator[str]:
-    """The address of a server that stands for S3, SQS, Glue, SSM and more; boto3 finds it while it runs."""
+    """The address of a server that stands for S3, SQS, Glue, SSM and more; boto3 finds it while it runs, with the role of each caller.
+
+    Fails at the end if a process did what its role does not allow.
+    """
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "tests.support.moto_server", "-H", "127.0.0.1", "-p", str(port)]
-    with running(command, f"{address}/moto-api/", folder=ROOT), pytest.MonkeyPatch.context() as patch:
+    ready = f"{address}/moto-api/"
+    with (
+        recorded_calls(),
+        roles_by_caller(),
+        running(command, ready, folder=ROOT),
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("AWS_ENDPOINT_URL", address)
         yield address
 
