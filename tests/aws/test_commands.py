@@ -220,6 +220,13 @@ def test_a_version_is_packed_into_a_file(recsys: RunRecsys, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("versions")
+def test_a_version_is_packed_into_s3_for_a_pipeline(recsys: RunRecsys, bucket: str) -> None:
+    code, said, _ = recsys("sagemaker", "pack", "--upload", f"s3://{bucket}/models")
+    assert (code, said.split()[-1].startswith(f"s3://{bucket}/models/item_knn")) == (0, True)
+    assert recsys("sagemaker", "pack", "--upload", f"s3://{bucket}/models")[1] == said
+
+
+@pytest.mark.usefixtures("versions")
 def test_what_cannot_be_deployed_is_said_in_one_sentence(
     recsys: RunRecsys, deploy: Callable[..., tuple[int, str, str]]
 ) -> None:

@@ -28,6 +28,7 @@ PROCESSES = (
     ("recsys_platform.serving.routing_files:ExperimentsFile.", "run"),
     ("recsys_platform.hub.sqs:", "code-server"),
     ("recsys_platform.cli.commands.sagemaker:deploy", OUTSIDE),
+    ("recsys_platform.cli.commands.sagemaker:", "run"),
     ("recsys_platform.serving.gateway.", "gateway"),
     ("recsys_platform.defs.automation.", "code-server"),
     ("recsys_platform.defs.serving.canary:", "code-server"),
