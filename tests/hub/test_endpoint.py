@@ -17,6 +17,7 @@ import pytest
 from recsys_platform.common.errors import AttributesError
 from recsys_platform.sources.attributes import fetch_snapshot
 from recsys_platform.sources.rest_client import Endpoint, redact_url, retry_after
+from tests.support.pace import patience
 from tests.support.rest_server import BOOKS, Answer, book_page
 
 
@@ -164,7 +165,7 @@ def test_waits_grow_between_tries(serve):
 def test_a_server_that_asks_for_a_second_gets_it(serve, status):
     served = serve(once(Answer(status=status, headers={"Retry-After": "1"})))
     fetch_snapshot(served.endpoint)
-    assert 1 <= waits(served)[0] < 5
+    assert 1 <= waits(served)[0] < 5 * patience()
 
 
 def test_a_server_that_names_a_time_is_waited_for_by_its_own_clock(serve):
@@ -175,14 +176,14 @@ def test_a_server_that_names_a_time_is_waited_for_by_its_own_clock(serve):
     }
     served = serve(once(Answer(status=429, headers=dates)))
     fetch_snapshot(served.endpoint)
-    assert 1 <= waits(served)[0] < 5
+    assert 1 <= waits(served)[0] < 5 * patience()
 
 
 @pytest.mark.parametrize("value", ["99999999999", "9" * 4000, "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_a_server_that_asks_for_years_is_waited_for_no_longer_than_we_like(serve, value):
     served = serve(once(Answer(status=429, headers={"Retry-After": value})), max_wait_seconds=0.3)
     assert fetch_snapshot(served.endpoint).records == BOOKS
-    assert 0.3 <= waits(served)[0] < 5
+    assert 0.3 <= waits(served)[0] < 5 * patience()
 
 
 def test_a_server_that_always_wants_to_be_waited_for_is_left_when_patience_ends(serve):
@@ -247,7 +248,7 @@ def test_a_body_that_drips_for_ever_is_left_when_patience_ends(serve):
     started = time.monotonic()
     with pytest.raises(AttributesError, match=r"was not read to its end within 0\.3 seconds"):
         fetch_snapshot(served.endpoint)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 4 * patience()
 
 
 def test_a_body_that_is_cut_off_is_fetched_again(serve):

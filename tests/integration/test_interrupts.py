@@ -76,7 +76,7 @@ def test_a_signal_ends_a_command_wherever_it_is(stuck):
     assert time.monotonic() - begun < limit
     assert said == dict.fromkeys(stuck, "interrupted\n")
     assert {case: command.returncode for case, command in stuck.items()} == {case: 128 + case[1] for case in stuck}
-    assert psutil.wait_procs(children, timeout=2)[1] == []
+    assert psutil.wait_procs(children, timeout=2 * patience())[1] == []
 
 
 @pytest.fixture
@@ -169,5 +169,5 @@ def test_a_signal_to_dev_ends_all_that_it_started(tmp_path, number):
             time.sleep(0.2)
         children = me.children(recursive=True)
         process.send_signal(number)
-        assert process.wait(timeout=30) == 128 + number
-        assert psutil.wait_procs(children, timeout=3)[1] == []
+        assert process.wait(timeout=30 * patience()) == 128 + number
+        assert psutil.wait_procs(children, timeout=3 * patience())[1] == []

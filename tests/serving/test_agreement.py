@@ -50,6 +50,7 @@ def sharing(redis: ValkeyServer, world: ServingWorld, run_gateway: Callable[...,
     return run_gateway(world, name, shared=shared, follower=Follower(world.home, world.registry, routing), **parts)
 
 
+@pytest.mark.slow  # three gateways, a proxy, and hundreds of requests as fast as they are answered
 def test_three_gateways_behind_a_proxy_are_one_service_to_each_client(
     redis: ValkeyServer, world: ServingWorld, run_gateway: Callable[..., Running], tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.api import ENDPOINTS
 from recsys_platform.serving.gateway.keys import KeyStore
+from tests.support.pace import patience
 from tests.support.serving_world import Running, ServingWorld, event, make_world
 
 Start = Callable[..., Running]
@@ -142,7 +143,7 @@ def landed(hub: Any) -> list[dict[str, Any]]:
 
 
 def wait_for(reached: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 20 * patience()
     while not reached():
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -86,6 +86,7 @@ def test_valid_requests_are_answered_whatever_breaks_behind_the_gateway(
     assert report.answered > 50
 
 
+@pytest.mark.slow  # two clients ask without a pause while it lasts
 def test_twenty_swaps_of_the_model_under_load_give_no_failed_or_mixed_answer(
     world: ServingWorld, run_gateway: Any
 ) -> None:

@@ -341,7 +341,7 @@ def test_the_ladder_answers_in_time_while_a_host_is_stopped_killed_and_started(
 
 
 def wait_for_live(api: Running, user: str) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 20 * patience()
     while api.recommended(user)["source"] != "live":
         assert time.monotonic() < until
         time.sleep(0.2)

@@ -58,7 +58,7 @@ def figures(api: Running) -> dict[str, float]:
 
 
 def wait_for_figures(api: Running, total: int) -> dict[str, float]:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 30 * patience()
     while sum(value for name, value in figures(api).items() if name.startswith("_total")) < total:
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -2,7 +2,10 @@
 
 import datetime as dt
 import gzip
+import shutil
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +50,30 @@ class ServingWorld:
 
 
 def make_world(folder: Path) -> ServingWorld:
-    marts = marts_of_world()
-    titles = [f"Title of {book}" for book in marts["dim_books"]["book_id"].to_pylist()]
-    marts["dim_books"] = marts["dim_books"].append_column("title", [titles])
-    registry, data = Registry(folder / "models"), dataset_from_marts(marts)
+    """A world of its own with versions of four models, `item_knn` live; nothing is published yet."""
+    models, versions = _trained_models()
+    registry = Registry(Path(shutil.copytree(models.name, folder / "models")))
+    warehouse = DuckDBWarehouse(folder / "warehouse.duckdb")
+    warehouse.prepare()
+    return ServingWorld(folder / "serving", registry, warehouse, _titled_marts(), dict(versions))
+
+
+@cache
+def _trained_models() -> tuple[tempfile.TemporaryDirectory[str], dict[str, str]]:
+    """The folder of a registry and its versions by variant, made once a process: worlds get copies."""
+    folder = tempfile.TemporaryDirectory(prefix="trained-models-")
+    registry, data = Registry(Path(folder.name)), dataset_from_marts(_titled_marts())
     names = ("popularity", "item_knn", "ease", "als")
     versions = {name: train(name, data, registry, variants=VARIANTS, now=NOW).version for name in names}
     registry.set_alias(PRODUCTION, versions["item_knn"], why="a test")
-    warehouse = DuckDBWarehouse(folder / "warehouse.duckdb")
-    warehouse.prepare()
-    return ServingWorld(folder / "serving", registry, warehouse, marts, versions)
+    return folder, versions
+
+
+def _titled_marts() -> dict[str, Any]:
+    marts = marts_of_world()
+    titles = [f"Title of {book}" for book in marts["dim_books"]["book_id"].to_pylist()]
+    marts["dim_books"] = marts["dim_books"].append_column("title", [titles])
+    return marts
 
 
 @dataclass

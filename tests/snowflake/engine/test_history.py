@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +18,9 @@ from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.support.snapshots import deliver
 
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
+
 DAYS = [dt.date(2026, 11, 20), dt.date(2026, 11, 20), dt.date(2026, 11, 20), dt.date(2026, 11, 21)]
 TIERS = ["free", "premium", "free", "premium"]
 HISTORY = "select user_id, tier, valid_from, valid_to, version_id from marts.dim_users_history order by 1, 3, 4, 2"
@@ -26,14 +30,15 @@ pytestmark = pytest.mark.slow
 def fetch_and_build(hub: Hub, warehouse: Warehouse, settings: Settings, folder: Path) -> None:
     """Four fetches of readers, three of them of one day, with a build after each."""
     variables = {**variables_for_dbt(settings), "DBT_TARGET_PATH": str(folder), "DBT_LOG_PATH": str(folder)}
+    manifest = dbt(variables, None, "parse")
     for day, tier in zip(DAYS, TIERS, strict=True):
         parts = deliver(hub, "user", day, {"user_id": "u1", "tier": tier}, {"user_id": "u2", "tier": "free"})
         load_snapshot(hub, warehouse, "user_attributes", day, hub.objects(parts))
-        build(variables)
+        dbt(variables, manifest, "build", "--select", "+dim_users_history", "--exclude-resource-type", "unit_test")
 
 
-def build(variables: Mapping[str, str]) -> None:
-    """Build the history in this process: dbt is imported once."""
+def dbt(variables: Mapping[str, str], manifest: "Manifest | None", *arguments: str) -> Any:
+    """Run dbt in this process, where it is imported once and the project parsed once for each engine."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.adapters.factory import reset_adapters
     from dbt.cli.main import dbtRunner
@@ -43,10 +48,10 @@ def build(variables: Mapping[str, str]) -> None:
         patch.chdir(ROOT)
         for name, value in variables.items():
             patch.setenv(name, value)
-        command = ["--quiet", "build", "--select", "+dim_users_history", "--exclude-resource-type", "unit_test"]
-        done = dbtRunner().invoke(command)
+        done = dbtRunner(manifest=manifest).invoke(["--quiet", *arguments])
     DuckDBConnectionManager.close_all_connections()
     assert done.success, done.exception or [(each.node.name, each.message) for each in done.result if each.message]
+    return done.result
 
 
 def test_a_day_that_is_fetched_again_has_two_versions_on_both_engines(
