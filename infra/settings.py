@@ -39,6 +39,8 @@ def parameters(deployment: Deployment) -> dict[str, str]:
         "routing_parameters": names.routing,
         "oidc_roles_claim": "cognito:groups",
         "log_format": "json",
+        "metrics": "emf",
+        "deployment": names.base,
         **({"api_origins": " ".join(deployment.web_origins)} if deployment.web_origins else {}),
         **_model_hosts(deployment, names),
     }

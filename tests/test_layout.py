@@ -20,7 +20,7 @@ LAYERS = (
     ("exports", "reports"),
     ("experiments",),
     ("config",),
-    ("serving", "notifications"),
+    ("serving", "notifications", "monitoring"),
     ("pipeline",),
     ("closed_loop",),
     ("defs",),

@@ -21,6 +21,7 @@ from infra.stacks.hub import Hub
 from infra.stacks.identity import Identity
 from infra.stacks.network import ISOLATED, PRIVATE, Network
 from infra.stacks.orchestration import zone_of
+from recsys_platform.monitoring.metrics import SERVICE
 
 COLLECTOR = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3"
 CACHE_USER = "gateway"
@@ -265,17 +266,20 @@ def collector_config(service: str, log_group: str) -> dict[str, object]:
     scrape = {
         "job_name": "gateway",
         "scrape_interval": "60s",
-        "static_configs": [{"targets": [f"127.0.0.1:{PORTS['gateway-metrics']}"], "labels": {"service": service}}],
+        "static_configs": [{"targets": [f"127.0.0.1:{PORTS['gateway-metrics']}"], "labels": {SERVICE: service}}],
     }
     declarations = [
         # `$$` is a `$`: the collector puts variables of the environment into its configuration.
-        {"dimensions": [["service", *each] for each in labels], "metric_name_selectors": [f"^{name}$$"]}
+        {"dimensions": [[SERVICE, *each] for each in labels], "metric_name_selectors": [f"^{name}$$"]}
         for name, labels in DIMENSIONS.items()
     ]
     exporter = {
         "namespace": GATEWAY,
         "log_group_name": log_group,
         "dimension_rollup_option": "NoDimensionRollup",
+        # Counters are sent as what they rose by. By default the first value of each is left out: the first errors after a start would
+        # be. This collector starts with its gateway, whose counters start with 0.
+        "retain_initial_value_of_delta_metric": True,
         "metric_declarations": declarations,
     }
     pipeline = {"receivers": ["prometheus"], "processors": ["batch"], "exporters": ["awsemf"]}

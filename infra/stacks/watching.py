@@ -1,6 +1,7 @@
 """What is watched and who is told: alarms, a dashboard, rules of AWS Config, budgets, anomalies of cost, the trail of calls."""
 
 import json
+from dataclasses import replace
 
 from aws_cdk import Duration
 from aws_cdk import aws_budgets as budgets
@@ -19,10 +20,11 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.alarms import GATEWAY, Alarm, alarms, runbook
+from infra.alarms import Alarm, alarms, metric_dimensions, runbook, unwatched_metrics
 from infra.deployment import Deployment
 from infra.stacks.base import PlatformStack
 from infra.stacks.hub import Hub
+from recsys_platform.monitoring.metrics import SERVICE
 
 RULES = {
     "buckets-are-not-public": "S3_BUCKET_PUBLIC_READ_PROHIBITED",
@@ -95,10 +97,10 @@ class Watching(PlatformStack):
         return made
 
     def _metric(self, alarm: Alarm) -> cloudwatch.IMetric:
-        part = self._plain_metric(alarm, alarm.metric, dict(alarm.dimensions))
+        part = self._plain_metric(alarm)
         if alarm.percent_of is None:
             return part
-        whole = self._plain_metric(alarm, alarm.percent_of, {})
+        whole = self._plain_metric(replace(alarm, metric=alarm.percent_of, dimensions={}))
         return cloudwatch.MathExpression(
             expression="100 * part / whole",
             using_metrics={"part": part, "whole": whole},
@@ -106,25 +108,32 @@ class Watching(PlatformStack):
             period=Duration.minutes(alarm.minutes),
         )
 
-    def _plain_metric(self, alarm: Alarm, name: str, dimensions: dict[str, str]) -> cloudwatch.Metric:
-        ours = {"service": self.names.base} if alarm.namespace == GATEWAY else {}
+    def _plain_metric(self, alarm: Alarm) -> cloudwatch.Metric:
         return cloudwatch.Metric(
             namespace=alarm.namespace,
-            metric_name=name,
-            dimensions_map={**ours, **dimensions},
+            metric_name=alarm.metric,
+            dimensions_map=metric_dimensions(alarm, self.names),
             statistic=alarm.statistic,
             period=Duration.minutes(alarm.minutes),
         )
 
     def _dashboard(self) -> None:
-        """The state of all alarms on top, then the curve of each with its limit."""
+        """The state of all alarms on top, then the curve of each with its limit, then the metrics that no alarm watches."""
         board = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=self.names.of("platform"))
         board.add_widgets(cloudwatch.AlarmStatusWidget(alarms=list(self.alarms.values()), width=24, height=4))
-        widgets = [
-            cloudwatch.AlarmWidget(alarm=each, title=name, width=6, height=5) for name, each in self.alarms.items()
+        widgets: list[cloudwatch.IWidget] = [
+            *(cloudwatch.AlarmWidget(alarm=each, title=name, width=6, height=5) for name, each in self.alarms.items()),
+            *(self._curves(*each) for each in unwatched_metrics()),
         ]
         for place in range(0, len(widgets), 4):
             board.add_widgets(*widgets[place : place + 4])
+
+    def _curves(self, namespace: str, metric: str, labels: tuple[str, ...]) -> cloudwatch.GraphWidget:
+        """A curve for each combination of labels that has values."""
+        schema = ",".join([f'"{namespace}"', SERVICE, *labels])
+        found = f"SEARCH('{{{schema}}} MetricName=\"{metric}\" {SERVICE}=\"{self.names.base}\"', 'Maximum', 300)"
+        curves = cloudwatch.MathExpression(expression=found, using_metrics={}, label="", period=Duration.minutes(5))
+        return cloudwatch.GraphWidget(title=metric, left=[curves], width=6, height=5)
 
     def _rules(self) -> None:
         """The account needs a recorder of AWS Config, one a region, which is rarely a single platform's to make."""

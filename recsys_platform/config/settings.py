@@ -163,6 +163,15 @@ class Settings(BaseModel):
     alert_silence_hours: int = Field(
         24, ge=1, description="hours without a landing object after which a tracker is reported as silent"
     )
+    metrics: Literal["off", "emf", "otlp"] = Field(
+        "off",
+        description="metrics of Dagster: `emf` writes lines that CloudWatch Logs reads, `otlp` sends them by OpenTelemetry's protocol",
+    )
+    deployment: str = Field(
+        "recsys",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="name of this deployment in metrics and lineage, such as `recsys-prod`",
+    )
     ui_url: HttpUrl | None = Field(None, description="URL of Dagster's UI, for links to runs in alerts")
     api_limits: str = Field(
         "free=5/20 premium=50/200 partner=500/2000",

@@ -26,6 +26,8 @@ from recsys_platform.warehouse.port import Warehouse
 if TYPE_CHECKING:  # it brings boto3 along, which a laptop need not load
     from recsys_platform.hub.sqs import Message
 
+HOUR, _RECENT = dt.timedelta(hours=1), dt.timedelta(days=2)
+
 
 @dataclass(frozen=True)
 class Arrivals:
@@ -94,6 +96,11 @@ def newest_hours(hub: Hub, now: dt.datetime) -> dict[str, dt.datetime]:
     return {source: hour for source, hour in found.items() if hour}
 
 
+def silence_of_trackers(hub: Hub, now: dt.datetime) -> dict[str, dt.timedelta]:
+    """Tracker → the time since its newest landing hour ended: until then objects may have landed in it."""
+    return {source: now - hour - HOUR for source, hour in newest_hours(hub, now).items()}
+
+
 def _newest_hour(hub: Hub, folder: str, parts: tuple[int, ...], now: dt.datetime) -> dt.datetime | None:
     if len(parts) == 4:
         return _parse_hour(parts, now)
@@ -120,6 +127,15 @@ def by_day(objects: Iterable[HubObject]) -> dict[dt.date, list[HubObject]]:
     for item in objects:
         days[arrival_of(item.key).date()].append(item)
     return dict(sorted(days.items()))
+
+
+def oldest_hour(waiting: Iterable[HubObject], now: dt.datetime) -> dt.datetime | None:
+    """The oldest landing hour (UTC) of objects that landed in the last two days; None if there are none.
+
+    A backfill lands objects under hours long ago: they do not wait since then.
+    """
+    hours = (arrival_of(item.key).replace(tzinfo=dt.UTC) for item in waiting)
+    return min((hour for hour in hours if now - hour <= _RECENT), default=None)
 
 
 def loaded_after(warehouse: Warehouse, moment: dt.datetime) -> list[dt.date]:

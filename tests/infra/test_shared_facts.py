@@ -5,13 +5,14 @@ import json
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra import authoriser
-from infra.alarms import GATEWAY, alarms
+from infra.alarms import DIMENSIONS, GATEWAY, MESSAGES, WITHOUT_ALARM, alarms
 from infra.api import ENDPOINTS
 from infra.deployment import SIZE_NAMES, STAGES, Deployment
 from infra.names import DATA_KEY, Names
@@ -20,8 +21,13 @@ from infra.settings import API_LIMITS, KNOWN_ON_DEPLOYMENT, SECRETS, limits_text
 from recsys_platform.config.settings import PREFIX, Settings, load_settings
 from recsys_platform.config.world_files import EXPERIMENTS
 from recsys_platform.hub.layout import LANDING
+from recsys_platform.monitoring.metrics import METRICS
+from recsys_platform.serving.exposures import EventSpool, SpoolFigures
 from recsys_platform.serving.gateway import keys
+from recsys_platform.serving.gateway.metrics import Metrics
+from recsys_platform.serving.recommending import Source
 from recsys_platform.serving.routing_files import CANARY_STATE, routing_of
+from tests.support.cloudwatch import is_raised, series_of_scrapes
 
 ROOT = Path(__file__).parents[2]
 DEPLOYMENTS = [Deployment(stage, size) for stage in STAGES for size in SIZE_NAMES]
@@ -56,8 +62,8 @@ def test_api_gateway_knows_the_requests_of_the_apis_document() -> None:
 def test_every_alarm_of_the_gateway_names_values_that_its_labels_have() -> None:
     values = {
         "recsys_answers_total": {"live", "published", "popular", "none"},
-        "recsys_spool": {"dropped"},
-        "recsys_destination": {"dead"},
+        "recsys_spool_total": {"dropped"},
+        "recsys_destination_total": {"dead"},
         "recsys_destination_waiting": {"oldest_seconds"},
         "recsys_served_age_seconds": {"model", "snapshot"},
         "recsys_requests_total": {"500"},
@@ -69,7 +75,86 @@ def test_every_alarm_of_the_gateway_names_values_that_its_labels_have() -> None:
 
 def test_every_alarm_has_a_chapter_in_the_runbook() -> None:
     headings = re.findall("^### (.+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
-    assert sorted(headings) == sorted(alarm.name for alarm in alarms(Deployment()))
+    assert sorted(headings) == sorted([*MESSAGES, *(alarm.name for alarm in alarms(Deployment()))])
+
+
+def test_every_chapter_of_the_runbook_says_what_to_look_at_what_to_do_and_when_to_call_somebody() -> None:
+    chapters = re.split("^### ", (ROOT / "docs" / "runbook.md").read_text(), flags=re.MULTILINE)[1:]
+    for chapter in chapters:
+        name, _, text = chapter.partition("\n")
+        for part in ("**Look.**", "**Fix.**", "**Escalate.**"):
+            assert part in text, name
+
+
+def test_every_metric_of_ours_has_an_alarm_or_a_reason_why_not() -> None:
+    emitted = {*DIMENSIONS, *metrics_of_gateway(), *(metric.name for metric in METRICS)}
+    watched = {name for alarm in alarms(Deployment()) for name in (alarm.metric, alarm.percent_of)} & emitted
+    assert watched | WITHOUT_ALARM.keys() == emitted
+    assert watched.isdisjoint(WITHOUT_ALARM)
+    assert all(WITHOUT_ALARM.values())
+
+
+def metrics_of_gateway() -> set[str]:
+    """All that a gateway can count, also what its world has not."""
+    families = Metrics().registry.collect()
+    return {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
+
+
+def test_every_alarm_of_the_gateway_watches_a_metric_by_labels_that_the_collector_sends() -> None:
+    watched = [alarm for alarm in alarms(Deployment()) if alarm.namespace == GATEWAY]
+    assert DIMENSIONS.keys() <= metrics_of_gateway()
+    for alarm in watched:
+        assert tuple(alarm.dimensions) in DIMENSIONS[alarm.metric], alarm.name
+        assert alarm.percent_of is None or () in DIMENSIONS[alarm.percent_of], alarm.name
+
+
+def count_errors(metrics: Metrics, times: int) -> None:
+    for _ in range(times):
+        metrics.observe("/v1/popular", 500, 0.1)
+
+
+def count_answers(metrics: Metrics, source: Source, times: int) -> None:
+    for _ in range(times):
+        metrics.count_answer(source)
+
+
+def lose_events(metrics: Metrics, spool: EventSpool, times: int) -> None:
+    spool.figures = SpoolFigures(dropped=spool.figures.dropped + times)
+    metrics.set_spool(spool)
+
+
+@pytest.mark.parametrize(
+    ("fault", "raised"),
+    [
+        (lambda metrics, spool: None, set()),
+        (lambda metrics, spool: count_errors(metrics, 20), {"gateway-errors"}),
+        (lambda metrics, spool: count_errors(metrics, 2), set()),
+        (lambda metrics, spool: count_answers(metrics, "popular", 10), {"gateway-fallback"}),
+        (lambda metrics, spool: count_answers(metrics, "popular", 1), set()),
+        (lambda metrics, spool: count_answers(metrics, "none", 1), {"gateway-empty"}),
+        (lambda metrics, spool: metrics.failures.labels("redis").inc(200), {"gateway-failures"}),
+        (lambda metrics, spool: lose_events(metrics, spool, 3), {"exposures-dropped"}),
+        (lambda metrics, spool: metrics.set_ages({"model": 8 * 86_400, "snapshot": 60}), {"model-old"}),
+        (lambda metrics, spool: metrics.set_ages({"model": 60, "snapshot": 3 * 86_400}), {"snapshot-old"}),
+    ],
+)
+def test_a_fault_of_a_gateway_raises_its_alarm_while_it_lasts(
+    fault: Callable[[Metrics, EventSpool], None], raised: set[str], tmp_path: Path
+) -> None:
+    metrics, spool = Metrics(), EventSpool(tmp_path, deliver=lambda *_: None)  # type: ignore[arg-type]
+    scrapes, start = [], 1_790_000_000.0 - 1_790_000_000.0 % 3_600
+    for minute in range(120):
+        if minute < 60:
+            fault(metrics, spool)
+        else:
+            metrics.set_ages({"model": 60, "snapshot": 60})
+        count_answers(metrics, "live", 20)
+        metrics.set_spool(spool)
+        scrapes.append((start + minute * 60, metrics.text().decode()))
+    series = series_of_scrapes(scrapes, Names(Deployment()).base)
+    watched = [alarm for alarm in alarms(Deployment()) if alarm.namespace == GATEWAY]
+    at = {hour: {each.name for each in watched if is_raised(each, series, start + hour * 3_600)} for hour in (1, 2)}
+    assert at == {1: raised, 2: set()}
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda each: f"{each.stage}-{each.size_name}")

@@ -307,7 +307,7 @@ def test_metrics_have_a_second_port_and_a_port_in_use_is_named(serving_world: Se
     api.recommended("u01")
     found = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     assert 'recsys_answers_total{source="live"} 1.0' in found
-    assert 'recsys_spool{what="appended"} 1.0' in found
+    assert 'recsys_spool_total{what="appended"} 1.0' in found
     with pytest.raises(InputError, match=f"127.0.0.1:{port}: .* Name another --metrics-port"):
         metrics_server(api.gateway, "127.0.0.1", port)
     with pytest.raises(InputError, match=f"127.0.0.1:{port}: .* Name another --port"):

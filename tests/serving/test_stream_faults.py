@@ -176,7 +176,7 @@ def test_two_gateways_share_a_home_and_one_sends_what_the_other_left_when_it_was
         assert landed(home) == []
         stream.refuses = lambda number: False
         wait_until(lambda: set(answered) <= set(exposures(home)), what="the other gateway has sent all")
-        assert metric(other, 'recsys_spool{what="dropped"}') == 0
+        assert metric(other, 'recsys_spool_total{what="dropped"}') == 0
     # Answers are what landed and what was dropped, which is nothing; the killed gateway had answered all that it wrote.
     assert exposures(home) == Counter(answered)
     assert set(Counter(each["messageId"] for each in landed(home)).values()) == {1}
@@ -256,7 +256,7 @@ def test_answers_on_a_full_disk_are_answers_and_what_was_dropped_is_counted(worl
                 refused = client.post("/v1/events", json=event | {"timestamp": "2026-11-22T10:00:00Z"})
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         kept += ask(gateway, 200)
-        dropped = metric(gateway, 'recsys_spool{what="dropped"}')
+        dropped = metric(gateway, 'recsys_spool_total{what="dropped"}')
         gateway.send(signal.SIGTERM)
         gateway.process.wait(timeout=40)
     assert exposures(home) == Counter(kept)

@@ -4,15 +4,22 @@ from typing import Annotated
 
 import typer
 
-from recsys_platform.cli.console import OUT
+from recsys_platform.cli.console import ERR, OUT
 from recsys_platform.cli.refresh import build_definitions
 from recsys_platform.common.errors import WarehouseHeldError
 from recsys_platform.config.factories import reading_copy_of, warehouse_of
-from recsys_platform.config.settings import load_settings
+from recsys_platform.config.settings import Settings, load_settings
 
 
-def status() -> None:
+def status(
+    metrics: Annotated[
+        bool,
+        typer.Option("--metrics", help="Print the metrics of the platform in the text format of Prometheus instead."),
+    ] = False,
+) -> None:
     """Show what is loaded and rejected, how fresh each layer is, which lists are live, what runs and what is switched on."""
+    if metrics:
+        return _print_metrics(load_settings())
     from recsys_platform.cli.disk_usage import disk_usage
     from recsys_platform.cli.output.status import (
         print_disk_usage,
@@ -33,6 +40,17 @@ def status() -> None:
             print_overview(OUT, settings, reading_copy_of(settings))
     print_state(OUT, state)
     print_disk_usage(OUT, disk_usage(settings))
+
+
+def _print_metrics(settings: Settings) -> None:
+    """Print what can be measured; what cannot be read is named on stderr."""
+    from recsys_platform.defs.automation.metrics import metrics_of_world
+    from recsys_platform.monitoring.prometheus import prometheus_text
+
+    samples, errors = metrics_of_world(settings, build_definitions)
+    typer.echo(prometheus_text(samples, settings.deployment), nl=False)
+    for error in errors:
+        ERR.print(error)
 
 
 def show(

@@ -17,11 +17,11 @@ from recsys_platform.config.settings import Settings
 
 CODE_LOCATION, DEFINITIONS = "recsys_platform", "recsys_platform.definitions"
 """The names in `workspace.yaml` and `pyproject.toml`: the UI lists a run under the job of its code location."""
-_REPOSITORY = RemoteRepositoryOrigin(
+REPOSITORY = RemoteRepositoryOrigin(
     ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name=DEFINITIONS), CODE_LOCATION),
     "__repository__",
 )
-LOCATION_TAGS = {REPOSITORY_LABEL_TAG: _REPOSITORY.get_label()}
+LOCATION_TAGS = {REPOSITORY_LABEL_TAG: REPOSITORY.get_label()}
 """An in-process run has no code location by itself, and the UI would not list it in its overview or on the job's page."""
 
 
@@ -47,4 +47,4 @@ def set_code_location(instance: dg.DagsterInstance, run_id: str) -> None:
     """Assign a run, created with LOCATION_TAGS, to its job in the code location."""
     run = instance.get_run_by_id(run_id)
     if run and run.remote_job_origin is None:
-        instance.run_storage.replace_job_origin(run, RemoteJobOrigin(_REPOSITORY, run.job_name))
+        instance.run_storage.replace_job_origin(run, RemoteJobOrigin(REPOSITORY, run.job_name))

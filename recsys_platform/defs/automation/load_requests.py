@@ -18,6 +18,7 @@ from recsys_platform.defs.partitions import PARTITION, days_of_run, load_tags
 LANDING_EVENTS, RAW_EVENTS = dg.AssetKey(["landing", "engagement_events"]), dg.AssetKey(["raw", "engagement_events"])
 REFRESH = "refresh"
 """The job of the whole pipeline."""
+LANDING_SENSOR = "new_landing_objects"
 RUN_KEY = "dagster/run_key"
 ASKED_AT = "recsys/asked_at"
 """Tag of a fetch with the time of the tick that requested it."""
@@ -39,25 +40,39 @@ class Asked:
     failures: int = 0
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a tick saw: its time, how many objects waited for their load, and the oldest recent landing hour of them (UTC)."""
+
+    at: dt.datetime
+    waiting: int
+    oldest: dt.datetime | None
+
+
 @dataclass
 class Cursor:
-    """The sensor's cursor: when the whole hub was last listed, and the last request for each day."""
+    """The sensor's cursor: when the whole hub was last listed, the last request for each day, and what the last tick saw.
+
+    What it saw is kept for the sensor `metrics`: to ask again would keep a warehouse of Snowflake awake.
+    """
 
     listed_at: dt.datetime | None = None
     asked: dict[dt.date, Asked] = field(default_factory=dict)
+    seen: Seen | None = None
 
     @classmethod
     def parse(cls, text: str | None) -> "Cursor":
         """Parse a cursor; a new one if there is none or it is from an earlier version."""
         try:
             held = json.loads(text or "{}")
-            listed, asked = held.get("listed_at"), held.get("asked", {})
+            listed, asked, seen = held.get("listed_at"), held.get("asked", {}), held.get("seen")
             return cls(
-                dt.datetime.fromisoformat(listed) if listed else None,
+                _parse_time(listed),
                 {
                     dt.date.fromisoformat(day): Asked(key, dt.datetime.fromisoformat(at), failures)
                     for day, (key, at, failures) in asked.items()
                 },
+                Seen(dt.datetime.fromisoformat(seen[0]), seen[1], _parse_time(seen[2])) if seen else None,
             )
         except (ValueError, TypeError, AttributeError):
             return cls()
@@ -65,7 +80,12 @@ class Cursor:
     def dump(self) -> str:
         """The cursor as text."""
         asked = {day.isoformat(): (a.run_key, a.at.isoformat(), a.failures) for day, a in sorted(self.asked.items())}
-        return json.dumps({"listed_at": self.listed_at.isoformat() if self.listed_at else None, "asked": asked})
+        seen = (self.seen.at, self.seen.waiting, self.seen.oldest) if self.seen else None
+        return json.dumps({"listed_at": self.listed_at, "asked": asked, "seen": seen}, default=dt.datetime.isoformat)
+
+
+def _parse_time(text: str | None) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text) if text else None
 
 
 def pause_after(failures: int) -> dt.timedelta:

@@ -26,7 +26,10 @@ OUTLINE = "definitions.json"
 
 @dataclass(frozen=True)
 class AssetOutline:
-    """An asset; `name` and `parents` are keys such as `marts/dim_books`, `checks` maps names of checks → whether they block."""
+    """An asset; `name` and `parents` are keys such as `marts/dim_books`, `checks` maps names of checks → whether they block.
+
+    `most_seconds`: the age that its freshness policy allows; None without one.
+    """
 
     name: str
     parents: tuple[str, ...]
@@ -35,6 +38,7 @@ class AssetOutline:
     is_materializable: bool
     is_partitioned: bool
     is_on_demand: bool
+    most_seconds: float | None
 
     @property
     def key(self) -> dg.AssetKey:
@@ -86,6 +90,7 @@ def _outline(graph: AssetGraph, switches: Sequence[Any]) -> Outline:
 def _asset_outline(graph: AssetGraph, key: dg.AssetKey) -> AssetOutline:
     node = graph.get(key)
     checks = sorted(check for check in graph.asset_check_keys if check.asset_key == key)
+    window = getattr(node.freshness_policy, "fail_window", None)
     return AssetOutline(
         name=key.to_user_string(),
         parents=tuple(sorted(parent.to_user_string() for parent in node.parent_keys)),
@@ -94,6 +99,7 @@ def _asset_outline(graph: AssetGraph, key: dg.AssetKey) -> AssetOutline:
         is_materializable=node.is_materializable,
         is_partitioned=node.is_partitioned,
         is_on_demand=ON_DEMAND in node.tags,
+        most_seconds=window.to_timedelta().total_seconds() if window else None,
     )
 
 

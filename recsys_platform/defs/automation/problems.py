@@ -6,7 +6,7 @@ Does not: texts and sending (recsys_platform/notifications/).
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -14,8 +14,10 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.settings import Settings
+from recsys_platform.defs.automation.outline import Outline, outline_of_repository
+from recsys_platform.defs.automation.state import asset_ages
 from recsys_platform.hub.object_store import Hub
-from recsys_platform.ingestion.arrivals import newest_hours
+from recsys_platform.ingestion.arrivals import HOUR, silence_of_trackers
 from recsys_platform.notifications.alerts import problem_alert
 from recsys_platform.notifications.channels import channels_of, notify
 
@@ -42,7 +44,7 @@ def problems_alert(
         try:
             found = {
                 **failed_checks(graph, context.instance, settings.alert_severity),
-                **too_old(graph, context.instance, clock()),
+                **too_old(outline_of_repository(context.repository_def), context.instance, clock()),
                 **silent_trackers(hub, clock(), dt.timedelta(hours=settings.alert_silence_hours)),
             }
         except RecsysError as error:
@@ -95,31 +97,19 @@ def _failure_reason(record: AssetCheckExecutionRecord) -> str:
     return f": {description}" if description else ""
 
 
-def too_old(graph: AssetGraph, instance: dg.DagsterInstance, now: dt.datetime) -> Problems:
+def too_old(outline: Outline, instance: dg.DagsterInstance, now: dt.datetime) -> Problems:
     """Materialized assets that are older than their freshness policy allows."""
     return {
-        f"age of {key}": f"{key} is {age.total_seconds() / 3600:.0f} hours old, and may be {most.total_seconds() / 3600:.0f}."
-        for key, age, most in _asset_ages(graph, instance, now)
+        f"age of {name}": f"{name} is {age / 3600:.0f} hours old, and may be {most / 3600:.0f}."
+        for name, age, most in asset_ages(outline, instance, now)
         if age > most
     }
-
-
-def _asset_ages(
-    graph: AssetGraph, instance: dg.DagsterInstance, now: dt.datetime
-) -> Iterator[tuple[str, dt.timedelta, dt.timedelta]]:
-    for key in sorted(graph.get_all_asset_keys()):
-        window = getattr(graph.get(key).freshness_policy, "fail_window", None)
-        if window is None:
-            continue
-        for record in instance.fetch_materializations(key, limit=1).records:
-            made = dt.datetime.fromtimestamp(record.timestamp, dt.UTC)
-            yield key.to_user_string(), now - made, window.to_timedelta()
 
 
 def silent_trackers(hub: Hub, now: dt.datetime, longest: dt.timedelta) -> Problems:
     """Trackers that have sent events before, but none for `longest`."""
     return {
-        f"silence of {source}": f"Nothing of {source} has landed since {hour:%Y-%m-%d %H:00} UTC."
-        for source, hour in newest_hours(hub, now).items()
-        if now - hour >= longest + dt.timedelta(hours=1)  # objects may have landed until the end of the hour
+        f"silence of {source}": f"Nothing of {source} has landed since {now - silence - HOUR:%Y-%m-%d %H:00} UTC."
+        for source, silence in silence_of_trackers(hub, now).items()
+        if silence >= longest
     }

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import dagster as dg
@@ -77,6 +77,16 @@ def layer_states(outline: Outline, instance: dg.DagsterInstance) -> tuple[Layer,
         record = made.get(key)
         times[key.path[0]].append(record.timestamp if record else 0)
     return tuple(_layer_state(name, times[name]) for name in LAYERS if times[name])
+
+
+def asset_ages(outline: Outline, instance: dg.DagsterInstance, now: dt.datetime) -> Iterator[tuple[str, float, float]]:
+    """Materialized assets with a freshness policy: name, age, and the age that is allowed, in seconds. `now`: UTC."""
+    most = {asset.key: asset.most_seconds for asset in outline.assets if asset.most_seconds is not None}
+    for record in instance.get_asset_records(sorted(most)):
+        entry = record.asset_entry
+        if entry.last_materialization_record:
+            made = entry.last_materialization_record.timestamp
+            yield entry.asset_key.to_user_string(), now.timestamp() - made, most[entry.asset_key]
 
 
 def _layer_state(name: str, times: list[float]) -> Layer:

@@ -14,13 +14,16 @@ from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.cleanup import cleanup_job, daily_cleanup
 from recsys_platform.defs.automation.dead_runs import fail_dead_runs
 from recsys_platform.defs.automation.load_requests import (
+    LANDING_SENSOR,
     RAW_EVENTS,
     REFRESH,
     Cursor,
+    Seen,
     fetch_request,
     load_requests,
     observed,
 )
+from recsys_platform.defs.automation.metrics import metrics_sensor
 from recsys_platform.defs.automation.problems import problems_alert
 from recsys_platform.defs.partitions import MOST_RECORDED_DAYS
 from recsys_platform.defs.pools import ON_DEMAND
@@ -28,7 +31,7 @@ from recsys_platform.defs.serving.canary import canary_sensor
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.sqs import LandingQueue
-from recsys_platform.ingestion.arrivals import Arrivals, all_arrivals, announced, arrivals, by_day
+from recsys_platform.ingestion.arrivals import Arrivals, all_arrivals, announced, arrivals, by_day, oldest_hour
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.warehouse.port import Warehouse
 
@@ -65,6 +68,7 @@ def triggers(settings: Settings, *, clock: Callable[[], dt.datetime] = utc_now) 
             _moved_aliases(sensor_status),
             failure_alert(sensor_status, settings),
             problems_alert(sensor_status, settings, clock),
+            metrics_sensor(sensor_status, settings, clock),
             canary_sensor(sensor_status, settings, clock),
             dg.AutomationConditionSensorDefinition(
                 "follow_the_graph",
@@ -96,6 +100,7 @@ def _new_landing_objects(
     status: dg.DefaultSensorStatus, queue: LandingQueue | None, clock: Callable[[], dt.datetime]
 ) -> dg.SensorDefinition:
     @dg.sensor(
+        name=LANDING_SENSOR,
         target=dg.AssetSelection.assets(RAW_EVENTS),
         minimum_interval_seconds=60,
         default_status=status,
@@ -108,6 +113,7 @@ def _new_landing_objects(
         try:
             found, settle = _poll_arrivals(hub, warehouse, queue, cursor, now)
             waiting = by_day(found.new)
+            cursor.seen = Seen(now, len(found.new), oldest_hour(found.new, now))
             fail_dead_runs(context.instance)
             requests = load_requests(context.instance, cursor, waiting, now)
             settle()

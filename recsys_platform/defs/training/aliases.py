@@ -8,6 +8,8 @@ import dagster as dg
 from recsys_platform.recommender.registry.versions import ALIASES, PRODUCTION, Registry
 
 ALIASES_KEY, PROMOTION = dg.AssetKey(["models", "aliases"]), dg.AssetKey(["models", "promotion"])
+BETTER = "what_is_live_beats_popularity"
+"""The check of the promotion that tells the gate's verdict of what is live."""
 
 aliases = dg.AssetSpec(
     ALIASES_KEY,

@@ -13,7 +13,7 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import NIGHTLY, ON_CHANGE
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.table_metadata import markdown
-from recsys_platform.defs.training.aliases import ALIASES_KEY, PROMOTION, present_aliases
+from recsys_platform.defs.training.aliases import ALIASES_KEY, BETTER, PROMOTION, present_aliases
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.data import training_data
 from recsys_platform.recommender.data.dataset import Dataset
@@ -44,7 +44,7 @@ from recsys_platform.warehouse.port import Warehouse
 INTERACTIONS = dg.AssetKey(["training", "interactions"])
 EVALUATION_KEY = dg.AssetKey(["models", "evaluation"])
 GATE = GateParams()
-_BETTER, _LIKE = "what_is_live_beats_popularity", "readers_and_books_are_like_those_trained_on"
+_LIKE = "readers_and_books_are_like_those_trained_on"
 _MOVED_MEANWHILE = (
     "Production was moved while candidates were trained. It stays unchanged; the next `recsys run` compares with it."
 )
@@ -210,7 +210,7 @@ def promotion_asset(variants: Variants) -> dg.AssetsDefinition:
         pool=WAREHOUSE_WRITER,
         automation_condition=ON_CHANGE,
         check_specs=[
-            dg.AssetCheckSpec(_BETTER, asset=PROMOTION, description="A recipe beats popularity"),
+            dg.AssetCheckSpec(BETTER, asset=PROMOTION, description="A recipe beats popularity"),
             dg.AssetCheckSpec(
                 _LIKE, asset=PROMOTION, description="Nothing has drifted since the live model was trained"
             ),
@@ -319,7 +319,7 @@ def _is_better(done: GateOutcome, results: StoredResults | None) -> dg.AssetChec
     refused = "The live model was not evaluated on these data" if done.unmeasured else "No recipe beats popularity"
     return dg.AssetCheckResult(
         passed=done.unmeasured or bool(better),
-        check_name=_BETTER,
+        check_name=BETTER,
         severity=dg.AssetCheckSeverity.WARN,
         description=(f"Better than popularity: {', '.join(better)}" if better else refused) + asked,
     )

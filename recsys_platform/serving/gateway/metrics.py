@@ -2,11 +2,12 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
-from typing import Any, Literal, get_args
+from threading import Lock
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -19,6 +20,22 @@ _MOST_WAITING = 1_000
 SOURCES = get_args(Source)
 _SHARES, _CORRELATIONS = [each / 10 for each in range(11)], [each / 5 for each in range(-5, 6)]
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
+
+
+class _Totals:
+    """A counter of what is counted elsewhere in this process: collectors send how much a counter rose, and a gauge as it is."""
+
+    def __init__(self, name: str, description: str, labels: Sequence[str], registry: CollectorRegistry) -> None:
+        self._counter = Counter(name, description, labels, registry=registry)
+        self._known: dict[tuple[str, ...], float] = {}
+        self._lock = Lock()
+
+    def rise_to(self, total: float, *labels: str) -> None:
+        """Add what the total is above the last one; at first the counter is there with 0."""
+        with self._lock:
+            rise = total - self._known.get(labels, 0.0)
+            self._known[labels] = total
+            self._counter.labels(*labels).inc(max(0.0, rise))
 
 
 class Metrics:
@@ -46,16 +63,13 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="livemostrecent",  # only the worker that is asked sets it
         )
-        self._add_gauges_of_spool()
+        self._add_metrics_of_spool()
         self._add_metrics_of_shadow()
 
-    def _add_gauges_of_spool(self) -> None:
+    def _add_metrics_of_spool(self) -> None:
         of: list[str] = ["destination", "what"]
-        summed: Any = {"registry": self.registry, "multiprocess_mode": "sum"}
-        self._spool = Gauge("recsys_spool", "Events of the spool since the start.", ["what"], **summed)
-        self._destinations = Gauge(
-            "recsys_destination", "Events delivered, dead or dropped since the start.", of, **summed
-        )
+        self._spool = _Totals("recsys_spool", "Events of the spool.", ["what"], self.registry)
+        self._destinations = _Totals("recsys_destination", "Events delivered, dead or dropped.", of, self.registry)
         self._waiting_files = Gauge(
             "recsys_destination_waiting",
             "Files and bytes that wait for a destination, and the age of the oldest.",
@@ -101,10 +115,10 @@ class Metrics:
             "failed_deliveries": landing.failed_deliveries,
         }
         for what, value in figures.items():
-            self._spool.labels(what).set(value)
+            self._spool.rise_to(value, what)
         for queue in spool.queues:
             for what, value in asdict(queue.figures).items():
-                self._destinations.labels(queue.name, what).set(value)
+                self._destinations.rise_to(value, queue.name, what)
             for what, value in asdict(queue.waiting).items():
                 self._waiting_files.labels(queue.name, what).set(value)
 
