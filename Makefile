@@ -71,8 +71,8 @@ wheel: $(READY) ## A wheel of the platform, dbt project included, in dist/
 lock: $(READY) ## Compile the lock files anew from pyproject.toml
 	@set -e; compile="$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --python-version 3.11"; \
 	lean() { echo sqlglot | $$compile --override - "$$@"; }; \
-	lean --extra spark --extra serve --extra metrics --group dev pyproject.toml -o requirements-dev.lock; \
-	lean -c requirements-dev.lock --extra serve pyproject.toml -o requirements.lock; \
+	lean --extra spark --extra serve --extra metrics --extra lineage --group dev pyproject.toml -o requirements-dev.lock; \
+	lean -c requirements-dev.lock --extra serve --extra lineage pyproject.toml -o requirements.lock; \
 	$$compile --group bench -c requirements-dev.lock -o requirements-bench.lock; \
 	printf 'editables\nhatchling>=1.27\nuv\n' | $$compile -c requirements-dev.lock - -o requirements-uv.lock; \
 	$$compile infra/requirements.in -o infra/requirements.lock

@@ -41,6 +41,7 @@ _SECRETS = {
     "snowflake_private_key": "give it the text of a private key in PEM form",  # pragma: allowlist secret
     "snowflake_passphrase": "give it the passphrase of the private key",
     "alert_webhook": "give it the https:// address of an incoming webhook",
+    "openlineage_key": "give it the API key of the collector",  # pragma: allowlist secret
     "redis_url": "give it an address such as rediss://user:password@host:6379/0",  # pragma: allowlist secret
 }
 _OF_AWS = ("hub", "snowflake_account", "snowflake_user", "snowflake_private_key", "mlflow_uri")
@@ -172,6 +173,10 @@ class Settings(BaseModel):
         pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
         description="name of this deployment in metrics and lineage, such as `recsys-prod`",
     )
+    openlineage_url: HttpUrl | None = Field(
+        None, description="URL of the OpenLineage collector that receives the lineage of runs; by default none is sent"
+    )
+    openlineage_key: SecretStr | None = Field(None, description="secret API key of that collector, if it needs one")
     ui_url: HttpUrl | None = Field(None, description="URL of Dagster's UI, for links to runs in alerts")
     api_limits: str = Field(
         "free=5/20 premium=50/200 partner=500/2000",
