@@ -44,12 +44,12 @@ class PlatformStack(Stack):
         """The key by its ARN, so that no construct changes its policy from another stack."""
         return kms.Key.from_key_arn(self, "Key", key.key_arn)
 
-    def log_group(self, process: str, key: kms.IKey) -> logs.LogGroup:
-        """The encrypted log group of a process."""
+    def log_group(self, process: str, key: kms.IKey, name: str | None = None) -> logs.LogGroup:
+        """The encrypted log group of a process; with a name of its own if a service of AWS would make it, for ever and unencrypted."""
         return logs.LogGroup(
             self,
             f"{process}-logs",
-            log_group_name=self.names.log_group(process),
+            log_group_name=name or self.names.log_group(process),
             encryption_key=key,
             retention=logs.RetentionDays.THREE_MONTHS if self.deployment.is_production else logs.RetentionDays.ONE_WEEK,
             removal_policy=RemovalPolicy.DESTROY,

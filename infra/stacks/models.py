@@ -112,6 +112,8 @@ class Models(PlatformStack):
                 ),
             ),
         )
+        log = self.log_group("endpoint", self.own_key, f"/aws/sagemaker/Endpoints/{self.names.endpoint}")
+        endpoint.node.add_dependency(log)
         self._when(endpoint, CHAMPION)
         return endpoint
 

@@ -55,6 +55,8 @@ class Network(PlatformStack):
             container_insights_v2=ecs.ContainerInsights.ENABLED,
             enable_fargate_capacity_providers=True,
         )
+        insights = f"/aws/ecs/containerinsights/{self.names.of('platform')}/performance"
+        self.cluster.node.add_dependency(self.log_group("insights", self.key, insights))
         self.namespace = servicediscovery.PrivateDnsNamespace(
             self, "Internal", name=f"{self.names.base}.internal", vpc=self.vpc
         )

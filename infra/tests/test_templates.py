@@ -10,7 +10,7 @@ from aws_cdk import Stack, Validations
 from aws_cdk import aws_s3 as s3
 from cdk_nag import AwsSolutionsChecks
 
-from infra.alarms import DIMENSIONS, GATEWAY, alarms
+from infra.alarms import alarms, metric_dimensions, unwatched_metrics
 from infra.app import new_app
 from infra.deployment import Deployment
 from infra.permissions import roles
@@ -300,12 +300,36 @@ def test_every_alarm_has_an_owner_a_runbook_and_somebody_to_tell(templates: Temp
     assert len(found) == len(alarms(templates.deployment))
 
 
-def test_every_alarm_on_the_gateway_watches_a_metric_with_labels_that_the_collector_sends(templates: Templates) -> None:
-    watched = [each for each in alarms(templates.deployment) if each.namespace == GATEWAY]
-    assert {each.metric for each in watched} < set(DIMENSIONS)
-    for alarm in watched:
-        assert tuple(alarm.dimensions) in DIMENSIONS[alarm.metric], alarm.name
-        assert alarm.percent_of is None or () in DIMENSIONS[alarm.percent_of], alarm.name
+def test_every_log_group_is_encrypted_and_ends_also_those_that_services_of_aws_write_to(templates: Templates) -> None:
+    groups = {each["LogGroupName"]: each for each in templates.properties("AWS::Logs::LogGroup").values()}
+    days = 90 if templates.deployment.is_production else 30
+    assert all(0 < each["RetentionInDays"] <= days and each["KmsKeyId"] for each in groups.values())
+    assert {
+        f"/aws/sagemaker/Endpoints/{templates.names.endpoint}",
+        f"/aws/ecs/containerinsights/{templates.names.of('platform')}/performance",
+        f"/aws/rds/instance/{templates.names.of('dagster')}/postgresql",
+        templates.names.log_group("code-server"),
+        templates.names.log_group("metrics"),
+    } <= groups.keys()
+
+
+def test_alarms_and_the_dashboard_name_metrics_by_all_of_their_dimensions(templates: Templates) -> None:
+    found = {each["AlarmName"]: each for each in templates.properties("AWS::CloudWatch::Alarm").values()}
+    for alarm in (each for each in alarms(templates.deployment) if each.percent_of is None):
+        made = found[templates.names.of(alarm.name)]
+        dimensions = {each["Name"]: each["Value"] for each in made["Dimensions"]}
+        assert dimensions == metric_dimensions(alarm, templates.names), alarm.name
+        assert (made["Namespace"], made["MetricName"], made["Threshold"]) == (
+            alarm.namespace,
+            alarm.metric,
+            alarm.limit,
+        )
+    (board,) = templates.properties("AWS::CloudWatch::Dashboard").values()
+    body = json.dumps(board["DashboardBody"])
+    assert {name for _, name, _ in unwatched_metrics() if name not in body} == set()
+
+
+def test_the_collector_beside_a_gateway_sends_counters_from_their_first_value(templates: Templates) -> None:
     (task,) = (
         each
         for each in templates.properties("AWS::ECS::TaskDefinition").values()
@@ -314,6 +338,7 @@ def test_every_alarm_on_the_gateway_watches_a_metric_with_labels_that_the_collec
     collector = next(each for each in task["ContainerDefinitions"] if each["Name"] == "collector")
     config = json.loads(collector["Environment"][0]["Value"])
     assert config == collector_config(templates.names.base, templates.names.log_group("metrics"))
+    assert config["exporters"]["awsemf"]["retain_initial_value_of_delta_metric"] is True
 
 
 def test_alarms_that_roll_a_model_back_exist(templates: Templates) -> None:

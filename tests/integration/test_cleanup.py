@@ -14,7 +14,7 @@ from recsys_platform.config.factories import prepare_home, registry_of, warehous
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.automation.cleanup import clean_up, cleanup_job
 from recsys_platform.defs.automation.instances import instance_of
-from recsys_platform.defs.automation.old_runs import old_runs, remove_old_run
+from recsys_platform.defs.automation.old_runs import old_events_without_run, old_runs, remove_events, remove_old_run
 from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.staleness import stale_assets
 from recsys_platform.recommender.evaluation.results import DIFFERENCES, VALUES, stored_results
@@ -115,6 +115,33 @@ def test_old_runs_go_and_nothing_becomes_stale(home: Settings, run_recsys) -> No
 
         code, said = run_recsys("cleanup")
         assert (code, "0 runs of Dagster removed" in said) == (0, True), said
+
+
+def test_old_events_of_sensors_go_but_the_newest_of_each_asset_and_partition(home: Settings) -> None:
+    def note(partition: str, number: int) -> None:
+        event = dg.AssetMaterialization(loaded.key, partition=partition, metadata={"number": number}, tags={"a": "b"})
+        instance.report_runless_asset_event(event)
+
+    with instance_of(home) as instance:
+        for number in range(600):
+            note(f"2026-11-{number % 2 + 1:02}", number)
+        observed = [dg.AssetObservation(built.key, metadata={"n": number}) for number in range(2)]
+        for each in observed:
+            instance.report_runless_asset_event(each)
+        young = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+        assert old_events_without_run(instance, young) == []
+        soon = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+        going = old_events_without_run(instance, soon)
+        assert len(going) == 600 - 2 + 1
+        remove_events(instance, going)
+        kept = instance.fetch_materializations(loaded.key, limit=10).records
+        assert [each.asset_materialization.metadata["number"].value for each in kept if each.asset_materialization] == [
+            599,
+            598,
+        ]
+        assert instance.get_materialized_partitions(loaded.key) == {"2026-11-01", "2026-11-02"}
+        assert len(instance.fetch_observations(built.key, limit=10).records) == 1
+        assert old_events_without_run(instance, soon) == []
 
 
 def test_the_log_of_a_run_that_made_thousands_of_partitions_goes_too(home: Settings) -> None:

@@ -185,13 +185,9 @@ def test_a_collector_that_is_away_or_hangs_keeps_no_run_waiting_and_its_tick_a_f
         assert time.monotonic() - started < 5 * patience()
 
 
-def test_without_a_collector_nothing_is_sent_and_nothing_of_it_runs(
-    instance: dg.DagsterInstance, tmp_path: Path
-) -> None:
-    settings = load_settings({"RECSYS_HOME": str(tmp_path), "RECSYS_AUTOMATION": "on"})
-    world = World(settings, instance)
-    assert world.sensor.default_status is dg.DefaultSensorStatus.STOPPED
-    assert world.tick() == "RECSYS_OPENLINEAGE_URL is not set: no lineage is sent."
+def test_without_their_settings_neither_lineage_nor_metrics_have_a_sensor(tmp_path: Path) -> None:
+    off = triggers(load_settings({"RECSYS_HOME": str(tmp_path), "RECSYS_AUTOMATION": "on"}))
+    assert {each.name for each in off.sensors or ()}.isdisjoint({"lineage", "metrics"})
 
 
 @pytest.mark.parametrize(

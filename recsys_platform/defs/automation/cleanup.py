@@ -12,7 +12,13 @@ import dagster as dg
 from recsys_platform.common.clock import to_naive_utc, utc_now
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.settings import Settings
-from recsys_platform.defs.automation.old_runs import forget_tags_of_removed_events, old_runs, remove_old_run
+from recsys_platform.defs.automation.old_runs import (
+    forget_tags_of_removed_events,
+    old_events_without_run,
+    old_runs,
+    remove_events,
+    remove_old_run,
+)
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.recommender.evaluation.results import evaluations_before, remove_evaluations
 from recsys_platform.recommender.registry.retention import expendable_versions
@@ -45,6 +51,7 @@ def clean_up(
     return [
         _remove_versions(registry, settings.keep_versions, routed_models(settings), dry_run=dry_run),
         _remove_runs(instance, now - dt.timedelta(days=settings.keep_runs_days), dry_run=dry_run),
+        _remove_events(instance, now - dt.timedelta(days=settings.keep_runs_days), dry_run=dry_run),
         _remove_evaluations(warehouse, now - dt.timedelta(days=settings.keep_evaluations_days), dry_run=dry_run),
     ]
 
@@ -75,6 +82,14 @@ def _remove_runs(instance: dg.DagsterInstance, before: dt.datetime, *, dry_run: 
             remove_old_run(instance, run)
         forget_tags_of_removed_events(instance)
     return Removed("runs of Dagster", tuple(run.run_id for run in going), sum(run.bytes for run in going))
+
+
+def _remove_events(instance: dg.DagsterInstance, before: dt.datetime, *, dry_run: bool) -> Removed:
+    going = old_events_without_run(instance, before)
+    if not dry_run and going:
+        remove_events(instance, going)
+        forget_tags_of_removed_events(instance)
+    return Removed("events of sensors", tuple(map(str, going)))
 
 
 def _remove_evaluations(warehouse: Warehouse, before: dt.datetime, *, dry_run: bool) -> Removed:

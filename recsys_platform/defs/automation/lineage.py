@@ -61,21 +61,22 @@ class Position:
         return json.dumps([self.after.isoformat(), self.run, self.sent])
 
 
-def lineage_sensor(
+def lineage_sensors(
     status: dg.DefaultSensorStatus, settings: Settings, clock: Callable[[], dt.datetime]
-) -> dg.SensorDefinition:
-    """A sensor that sends START, COMPLETE, FAIL and ABORT of runs and their assets, with inputs and outputs; each at least once."""
-    is_on = settings.openlineage_url is not None
+) -> list[dg.SensorDefinition]:
+    """A sensor that sends START, COMPLETE, FAIL and ABORT of runs and their assets, each at least once; none without a collector."""
+    if settings.openlineage_url is None:
+        return []
 
     @dg.sensor(
         name="lineage",
         minimum_interval_seconds=30,
-        default_status=status if is_on else dg.DefaultSensorStatus.STOPPED,
+        default_status=status,
         description="Sends lineage of runs to the OpenLineage collector in RECSYS_OPENLINEAGE_URL.",
     )
     def lineage(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        if not is_on or context.repository_def is None:
-            return dg.SkipReason("RECSYS_OPENLINEAGE_URL is not set: no lineage is sent.")
+        if context.repository_def is None:
+            return dg.SkipReason("There is no asset graph.")
         from recsys_platform.monitoring.lineage import Lineage
 
         sending = _Sending(Lineage(settings), settings, Position.parse(context.cursor, clock()))
@@ -88,7 +89,7 @@ def lineage_sensor(
         context.update_cursor(sending.position.dump())
         return dg.SkipReason(f"{sending.events} events.{said}")
 
-    return lineage
+    return [lineage]
 
 
 @dataclass

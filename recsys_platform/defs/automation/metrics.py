@@ -29,27 +29,29 @@ INTERVAL_SECONDS = 120
 """Two values in each five minutes, which alarms look at."""
 
 
-def metrics_sensor(
+def metrics_sensors(
     status: dg.DefaultSensorStatus, settings: Settings, clock: Callable[[], dt.datetime]
-) -> dg.SensorDefinition:
-    """A sensor that emits all metrics.
+) -> list[dg.SensorDefinition]:
+    """A sensor that emits all metrics; none if they are off.
 
     It ticks only while the daemon works: if its metrics stay away, that is the alarm of a dead daemon.
     """
     emitter = emitter_of(settings)
+    if emitter is None:
+        return []
     longest = dt.timedelta(hours=settings.alert_silence_hours)
 
     @dg.sensor(
         name="metrics",
         minimum_interval_seconds=INTERVAL_SECONDS,
-        default_status=status if emitter else dg.DefaultSensorStatus.STOPPED,
+        default_status=status,
         description="Emits metrics of loads, freshness, checks, runs, the daemon and the model, as RECSYS_METRICS says.",
     )
     def metrics(
         context: dg.SensorEvaluationContext, hub: dg.ResourceParam[Hub], registry: dg.ResourceParam[Registry]
     ) -> dg.SkipReason:
-        if emitter is None or context.repository_def is None:
-            return dg.SkipReason("RECSYS_METRICS is off: nothing is measured.")
+        if context.repository_def is None:
+            return dg.SkipReason("There is no asset graph.")
         outline, now = outline_of_repository(context.repository_def), clock()
         samples, errors = measure(
             lambda: samples_of_instance(outline, context.instance, now),
@@ -60,7 +62,7 @@ def metrics_sensor(
         emitter.emit(samples, now)
         return dg.SkipReason(" ".join([f"{len(samples)} values.", *errors]))
 
-    return metrics
+    return [metrics]
 
 
 def metrics_of_world(

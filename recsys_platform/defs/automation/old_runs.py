@@ -1,14 +1,14 @@
 """Remove Dagster's old runs and logs.
 
-Belongs here: which runs are removed, and how. Dagster has no retention for runs, and `delete_run` also deletes the run's
-materializations: everything downstream would be rebuilt. So only the logs of an old run are removed, and the run itself only if it
-holds no asset's or partition's latest materialization.
+Belongs here: which runs are removed, and how; the same for events that no run made. Dagster has no retention for either, and
+`delete_run` also deletes the run's materializations: everything downstream would be rebuilt. So only the logs of an old run are
+removed, and the run itself only if it holds no asset's or partition's latest materialization.
 """
 
 import datetime as dt
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.instance import RUNLESS_RUN_ID
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import (
@@ -25,6 +26,7 @@ from dagster._core.storage.event_log.schema import (
 )
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
+from recsys_platform.common.clock import to_naive_utc
 from recsys_platform.defs.storage import PooledEventLogStorage
 
 if TYPE_CHECKING:
@@ -71,6 +73,27 @@ def remove_old_run(instance: dg.DagsterInstance, run: OldRun) -> None:
     _shrink_run_file(storage, run)
 
 
+def old_events_without_run(instance: dg.DagsterInstance, before: dt.datetime) -> list[int]:
+    """The ids of events that sensors and the freshness daemon recorded before a time (UTC), without the newest of a kind of each
+    asset and partition.
+    """
+    storage, is_newest_of = (
+        _event_log_storage(instance),
+        (_EVENTS.dagster_event_type, _EVENTS.asset_key, _EVENTS.partition),
+    )
+    newest = sa.select(sa.func.max(_EVENTS.id)).where(_EVENTS.asset_key.is_not(None)).group_by(*is_newest_of)
+    old = sa.select(_EVENTS.id).where(_EVENTS.run_id == RUNLESS_RUN_ID, _EVENTS.timestamp < to_naive_utc(before))
+    with storage.index_connection() as con:
+        rows: Any = con.execute(old.where(_EVENTS.id.not_in(newest))).fetchall()
+    return [int(row[0]) for row in rows]
+
+
+def remove_events(instance: dg.DagsterInstance, ids: Sequence[int]) -> None:
+    """Remove events by their ids."""
+    with _event_log_storage(instance).index_connection() as con:
+        _delete_events(con, ids)
+
+
 def forget_tags_of_removed_events(instance: dg.DagsterInstance) -> None:
     """Remove the tags of removed events."""
     with _event_log_storage(instance).index_connection() as con:
@@ -103,7 +126,10 @@ def _log_entry_ids(con: sa.Connection, run: OldRun) -> list[int]:
 
 
 def _delete_log(con: sa.Connection, run: OldRun) -> None:
-    ids = _log_entry_ids(con, run)
+    _delete_events(con, _log_entry_ids(con, run))
+
+
+def _delete_events(con: sa.Connection, ids: Sequence[int]) -> None:
     for first in range(0, len(ids), _AT_ONCE):
         con.execute(sa.delete(SqlEventLogStorageTable).where(_EVENTS.id.in_(ids[first : first + _AT_ONCE])))
 

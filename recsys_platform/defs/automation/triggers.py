@@ -13,7 +13,7 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.alerts import failure_alert
 from recsys_platform.defs.automation.cleanup import cleanup_job, daily_cleanup
 from recsys_platform.defs.automation.dead_runs import fail_dead_runs
-from recsys_platform.defs.automation.lineage import lineage_sensor
+from recsys_platform.defs.automation.lineage import lineage_sensors
 from recsys_platform.defs.automation.load_requests import (
     LANDING_SENSOR,
     RAW_EVENTS,
@@ -24,7 +24,7 @@ from recsys_platform.defs.automation.load_requests import (
     load_requests,
     observed,
 )
-from recsys_platform.defs.automation.metrics import metrics_sensor
+from recsys_platform.defs.automation.metrics import metrics_sensors
 from recsys_platform.defs.automation.problems import problems_alert
 from recsys_platform.defs.partitions import MOST_RECORDED_DAYS
 from recsys_platform.defs.pools import ON_DEMAND
@@ -69,8 +69,8 @@ def triggers(settings: Settings, *, clock: Callable[[], dt.datetime] = utc_now) 
             _moved_aliases(sensor_status),
             failure_alert(sensor_status, settings),
             problems_alert(sensor_status, settings, clock),
-            metrics_sensor(sensor_status, settings, clock),
-            lineage_sensor(sensor_status, settings, clock),
+            *metrics_sensors(sensor_status, settings, clock),
+            *lineage_sensors(sensor_status, settings, clock),
             canary_sensor(sensor_status, settings, clock),
             dg.AutomationConditionSensorDefinition(
                 "follow_the_graph",
