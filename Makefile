@@ -14,7 +14,7 @@ export RECSYS_HOME ?= $(CURDIR)/.recsys
 help: ## What can be done here
 	@echo "recsys_platform: from reading events to measured recommendations"
 	@echo
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
 	@echo
 	@echo "  The world lives in RECSYS_HOME (now $(RECSYS_HOME)). Another Python: make setup PYTHON=python3.12"
 
@@ -61,6 +61,12 @@ infra: $(READY_INFRA) ## Templates of all sizes for AWS, linted, scanned and tes
 	@$(INFRA)/pytest -c infra/pytest.ini infra/tests
 	@$(INFRA)/cfn-lint --config-file infra/.cfnlintrc infra/cdk.out/*/*.template.json && echo "cfn-lint: no finding in $$(ls infra/cdk.out/*/*.template.json | wc -l) templates"
 
+image: ## Images for production: TAG, BASE by its digest, SOURCE; needs docker, podman or buildah
+	@$(PYTHON) scripts/image_build.py --tag "$(or $(TAG),latest)" --base "$(BASE)" --source "$(SOURCE)"
+
+image-check: $(READY_DEV) ## Build the images on a base of Debian's packages, start each process, ask it; root, buildah, debootstrap
+	@$(BIN)/python scripts/image_check.py
+
 lint: $(READY_DEV) ## Style of Python and SQL, spelling, secrets and types
 	@$(BIN)/pre-commit run --all-files && $(BIN)/mypy
 
@@ -75,6 +81,8 @@ lock: $(READY) ## Compile the lock files anew from pyproject.toml
 	lean -c requirements-dev.lock --extra serve --extra lineage pyproject.toml -o requirements.lock; \
 	$$compile --group bench -c requirements-dev.lock -o requirements-bench.lock; \
 	printf 'editables\nhatchling>=1.27\nuv\n' | $$compile -c requirements-dev.lock - -o requirements-uv.lock; \
+	$$compile -c requirements-dev.lock infra/build.in -o infra/build.lock; \
+	$$compile -c requirements-dev.lock infra/mlflow.in -o infra/mlflow.lock; \
 	$$compile infra/requirements.in -o infra/requirements.lock
 
 clean: ## Remove the environment and what dbt built; worlds stay
@@ -109,4 +117,4 @@ $(READY_INFRA): requirements-uv.lock infra/requirements.lock | $(READY)
 	@$(BIN)/uv pip install --quiet --python infra/.venv --no-deps --require-hashes --compile-bytecode -r infra/requirements.lock
 	@touch $@
 
-.PHONY: help setup demo loop serve dev docs status test test-all test-aws bench clients infra lint wheel lock clean
+.PHONY: help setup demo loop serve dev docs status test test-all test-aws bench clients infra image image-check lint wheel lock clean

@@ -42,6 +42,8 @@ LOCKS = (
     "requirements-dev.lock",
     "requirements-bench.lock",
     "requirements-uv.lock",
+    "infra/build.lock",
+    "infra/mlflow.lock",
     "infra/requirements.lock",
 )
 
@@ -123,4 +125,4 @@ def test_make_help_lists_every_target_that_has_a_description() -> None:
     described = re.findall(r"^([a-z-]+):.*## (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     said = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert len(described) > 10
-    assert {line.strip() for line in said.splitlines()} >= {f"make {name:<9} {what}" for name, what in described}
+    assert {line.strip() for line in said.splitlines()} >= {f"make {name:<11} {what}" for name, what in described}

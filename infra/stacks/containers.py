@@ -11,10 +11,10 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 
 from infra.names import PORTS
+from infra.processes import WORLD, HealthCheck
 from infra.stacks.base import PlatformStack, accept
 from infra.stacks.network import PRIVATE, Network
 
-WORLD = "/var/lib/recsys"
 NO_SECRETS = {"AwsSolutions-ECS2": "names and addresses; what is secret comes from Secrets Manager"}
 BAKE_TIME = Duration.minutes(15)
 """How long a new version has all requests while the one before can take them back; longer than the alarms need."""
@@ -33,7 +33,7 @@ class Process:
     entry_point: Sequence[str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, ecs.Secret] = field(default_factory=dict)
-    health: Sequence[str] | None = None
+    health: HealthCheck | None = None
     container: str = ""
     """The container's name, that of the process by default."""
 
@@ -88,11 +88,6 @@ class Containers:
     def _add_container(
         self, task: ecs.FargateTaskDefinition, process: Process, *, essential: bool = True
     ) -> ecs.ContainerDefinition:
-        health = (
-            ecs.HealthCheck(command=["CMD", *process.health], start_period=Duration.minutes(2))
-            if process.health
-            else None
-        )
         listens = essential and process.name in PORTS
         return task.add_container(
             process.container or process.name,
@@ -102,7 +97,7 @@ class Containers:
             entry_point=process.entry_point,
             environment=dict(process.environment),
             secrets=dict(process.secrets),
-            health_check=health,
+            health_check=_health_check(process.health) if process.health else None,
             stop_timeout=Duration.seconds(120),
             port_mappings=[ecs.PortMapping(container_port=PORTS[process.name])] if listens else None,
             logging=ecs.LogDrivers.aws_logs(stream_prefix=process.name, log_group=self._log_group(process.name)),
@@ -173,6 +168,10 @@ class Containers:
         )
 
 
-def answers_at(place: str) -> list[str]:
-    """The command of a health check: the process answers at a port and path of its own."""
-    return ["python", "-c", f"import urllib.request as r; r.urlopen('http://127.0.0.1:{place}', timeout=2)"]
+def _health_check(check: HealthCheck) -> ecs.HealthCheck:
+    return ecs.HealthCheck(
+        command=["CMD", *check.command],
+        interval=Duration.seconds(check.interval),
+        timeout=Duration.seconds(check.timeout),
+        start_period=Duration.minutes(2),
+    )

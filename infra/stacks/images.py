@@ -6,9 +6,8 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.deployment import Deployment
+from infra.processes import IMAGES
 from infra.stacks.base import PlatformStack
-
-IMAGES = ("dagster", "gateway", "model-host", "mlflow")
 
 
 class Images(PlatformStack):

@@ -16,15 +16,13 @@ from constructs import Construct
 
 from infra.deployment import Deployment
 from infra.names import DATABASE_PORT, PORTS
+from infra.processes import DAGSTER_HOME, DAGSTER_MIGRATION, HEALTH_CHECKS, WORLD, dagster_command
 from infra.stacks.base import PlatformStack
-from infra.stacks.containers import WORLD, Containers, Process
+from infra.stacks.containers import Containers, Process
 from infra.stacks.databases import postgres
 from infra.stacks.hub import Hub
 from infra.stacks.identity import Identity
 from infra.stacks.network import Network
-
-DAGSTER_HOME = "/opt/dagster"
-_GRPC = ["--grpc-host", "{host}", "--grpc-port", str(PORTS["code-server"])]
 
 
 class Orchestration(PlatformStack):
@@ -69,29 +67,19 @@ class Orchestration(PlatformStack):
             cpu=cpu,
             memory=memory,
             entry_point=[],
-            command=self._command(name),
+            command=dagster_command(name, self.names.internal_host("code-server")),
             environment=self._environment(name),
             secrets=self._secrets(),
-            health=_health(name),
+            health=HEALTH_CHECKS.get(name),
         )
         task = self.containers.task(process)
         if name == "code-server":
             self.containers.add_migration(
-                task, replace(process, container="migrate", command=["recsys", "migrate"], health=None)
+                task, replace(process, container="migrate", command=DAGSTER_MIGRATION, health=None)
             )
         return self.containers.service(
             task, name, self.group, tasks=tasks, overlapping=overlapping, discovered=discovered
         )
-
-    def _command(self, name: str) -> list[str]:
-        host = self.names.internal_host("code-server")
-        at = [each.format(host=host) for each in _GRPC]
-        everywhere = ["-h", "0.0.0.0", "-p", str(PORTS.get(name))]  # noqa: S104  # a container's own network
-        return {
-            "code-server": ["dagster", "code-server", "start", *everywhere, "-m", "recsys_platform.definitions"],
-            "web-server": ["dagster-webserver", *everywhere, *at],
-            "daemon": ["dagster-daemon", "run", *at],
-        }[name]
 
     def _run(self) -> Process:
         size = self.deployment.size
@@ -194,11 +182,3 @@ def zone_of(stack: PlatformStack) -> route53.IHostedZone:
     return route53.HostedZone.from_hosted_zone_attributes(
         stack, "Zone", hosted_zone_id=stack.deployment.hosted_zone_id, zone_name=stack.deployment.domain
     )
-
-
-def _health(name: str) -> list[str] | None:
-    """What tells that a process works; the balancer asks the web server."""
-    return {
-        "code-server": ["dagster", "api", "grpc-health-check", "-p", str(PORTS["code-server"])],
-        "daemon": ["dagster-daemon", "liveness-check"],
-    }.get(name)

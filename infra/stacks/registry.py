@@ -9,13 +9,11 @@ from constructs import Construct
 
 from infra.deployment import Deployment
 from infra.names import DATABASE_PORT, PORTS
+from infra.processes import HEALTH_CHECKS, MLFLOW_MIGRATION, mlflow_options
 from infra.stacks.base import PlatformStack
-from infra.stacks.containers import Containers, Process, answers_at
+from infra.stacks.containers import Containers, Process
 from infra.stacks.databases import postgres
 from infra.stacks.network import Network
-
-DATABASE = "postgresql://"
-"""Host, name, user and password come from the driver's own variables, so that none stands in a command."""
 
 
 class Registry(PlatformStack):
@@ -30,8 +28,9 @@ class Registry(PlatformStack):
         containers = Containers(self, network, own_key)
         process = self._process()
         task = containers.task(process)
-        upgrade = {"entry_point": ["mlflow", "db", "upgrade"], "command": [DATABASE]}
-        containers.add_migration(task, replace(process, container="migrate", health=None, **upgrade))  # type: ignore[arg-type]
+        program, *options = MLFLOW_MIGRATION
+        migration = replace(process, container="migrate", health=None, entry_point=[program], command=options)
+        containers.add_migration(task, migration)
         self.service = containers.service(task, "mlflow", network.groups["mlflow"], tasks=2, discovered=True)
 
     def _process(self) -> Process:
@@ -39,19 +38,13 @@ class Registry(PlatformStack):
         secret = self.database.secret
         assert secret, "made with the database"  # noqa: S101
         port = str(PORTS["mlflow"])
-        stores = [
-            "--backend-store-uri",
-            DATABASE,
-            "--artifacts-destination",
-            f"s3://{self.names.bucket('models')}/mlflow",
-        ]
         return Process(
             "mlflow",
             image="mlflow",
             cpu=1024,
             memory=4096,
             entry_point=["mlflow", "server"],
-            command=["--host", "0.0.0.0", "--port", port, *stores],  # noqa: S104
+            command=mlflow_options(f"s3://{self.names.bucket('models')}/mlflow"),
             environment={
                 "PGHOST": where,
                 "PGPORT": str(DATABASE_PORT),
@@ -64,7 +57,7 @@ class Registry(PlatformStack):
                 "PGUSER": ecs.Secret.from_secrets_manager(secret, "username"),
                 "PGPASSWORD": ecs.Secret.from_secrets_manager(secret, "password"),
             },
-            health=answers_at(f"{port}/health"),
+            health=HEALTH_CHECKS["mlflow"],
         )
 
 

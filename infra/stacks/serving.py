@@ -15,8 +15,9 @@ from constructs import Construct
 from infra.alarms import DIMENSIONS, GATEWAY
 from infra.deployment import Deployment
 from infra.names import CACHE_PORT, PORTS
+from infra.processes import HEALTH_CHECKS, WORLD
 from infra.stacks.base import PlatformStack, accept
-from infra.stacks.containers import NO_SECRETS, WORLD, Containers, Process, answers_at
+from infra.stacks.containers import NO_SECRETS, Containers, Process
 from infra.stacks.hub import Hub
 from infra.stacks.identity import Identity
 from infra.stacks.network import ISOLATED, PRIVATE, Network
@@ -157,7 +158,7 @@ class Serving(PlatformStack):
             cpu=size.gateway_cpu,
             memory=size.gateway_memory,
             environment=self._environment(),
-            health=answers_at(f"{PORTS['gateway']}/healthz"),
+            health=HEALTH_CHECKS["gateway"],
         )
         task = containers.task(process, with_world=True)
         self._add_collector(task)

@@ -14,6 +14,7 @@ from infra.alarms import alarms, metric_dimensions, unwatched_metrics
 from infra.app import new_app
 from infra.deployment import Deployment
 from infra.permissions import roles
+from infra.processes import HEALTH_CHECKS, HealthCheck
 from infra.settings import API_LIMITS, KNOWN_ON_DEPLOYMENT, parameters
 from infra.stacks.serving import collector_config
 from infra.tests.conftest import Templates, synthesise
@@ -239,6 +240,15 @@ def test_there_is_exactly_one_daemon_even_during_a_deployment(templates: Templat
     assert {each["DeploymentConfiguration"]["DeploymentCircuitBreaker"]["Rollback"] for each in services.values()} == {
         True
     }
+
+
+def test_a_health_check_is_that_of_the_image_and_has_the_time_it_needs(templates: Templates) -> None:
+    found = {}
+    for task in templates.properties("AWS::ECS::TaskDefinition").values():
+        for container in task["ContainerDefinitions"]:
+            if check := container.get("HealthCheck"):
+                found[container["Name"]] = HealthCheck(tuple(check["Command"][1:]), check["Interval"], check["Timeout"])
+    assert found == {name: check for name, check in HEALTH_CHECKS.items() if name != "model-host"}
 
 
 def test_dagsters_ui_asks_for_a_sign_in(templates: Templates) -> None:
