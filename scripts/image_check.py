@@ -2,7 +2,7 @@
 
 No image registry is asked. It needs root, debootstrap and buildah, Debian's packages and PyPI, and five minutes on two cores.
 
-Usage: image_check.py [--folder FOLDER]
+Usage: image_check.py [--folder FOLDER [--processes]]
 """
 
 import argparse
@@ -30,6 +30,7 @@ from infra.processes import (
     DAGSTER_HOME,
     HEALTH_CHECKS,
     IMAGES,
+    MLFLOW_MIGRATION,
     USER_ID,
     WORLD,
     dagster_command,
@@ -217,14 +218,12 @@ def check_contents(container: Container) -> None:
 
 def make_world(builder: Builder, world: Path) -> str:
     """Make a small world as a run does: simulate, run everything, pack its model; the text of an API key."""
-    world.mkdir()
     os.chown(world, USER_ID, USER_ID)
     run = Container(builder, f"localhost/recsys-dagster:{TAG}", {"RECSYS_HOME": WORLD}, {WORLD: world})
-    run.run("recsys", "simulate", *SMALL)
     started = time.monotonic()
-    run.run("recsys", "run")
+    run.run("recsys", "demo", *SMALL)
     run.run("recsys", "sagemaker", "pack", "--to", f"{WORLD}/model.tar.gz")
-    print(f"world: simulated, run and packed in the image, {time.monotonic() - started:.0f} s", flush=True)
+    print(f"world: simulated, run and packed by the image of Dagster, {time.monotonic() - started:.0f} s", flush=True)
     return run.run("recsys", "keys", "create", "check", "--role", "admin").split()[-1]
 
 
@@ -242,7 +241,7 @@ def check_gateway(builder: Builder, world: Path, key: str) -> None:
 
 def check_model_host(builder: Builder, world: Path) -> None:
     """The model host answers with an archive as SageMaker unpacks it."""
-    model = world.parent / "model"
+    model = world / "model"
     with tarfile.open(world / "model.tar.gz") as archive:
         archive.extractall(model, filter="data")
     host = Container(builder, f"localhost/recsys-model-host:{TAG}", {}, {MODEL: model})
@@ -257,9 +256,10 @@ def _health_of(container: Container) -> list[str]:
 
 
 def check_mlflow(builder: Builder, database: Environment) -> None:
-    """MLflow's server makes its tables in PostgreSQL, over TLS, and an experiment in them."""
+    """MLflow's migration makes its tables in an empty PostgreSQL, over TLS, and its server an experiment in them."""
     given = {**AWS, **database, "PGDATABASE": "mlflow"}
     mlflow = Container(builder, f"localhost/recsys-mlflow:{TAG}", given)
+    mlflow.run(*MLFLOW_MIGRATION)
     with mlflow.started("mlflow", "server", *mlflow_options("s3://models/mlflow")) as process:
         process.until_healthy(_health_of(mlflow))
         address = "http://127.0.0.1:5000/api/2.0/mlflow/experiments/create"
@@ -345,9 +345,9 @@ def dagster_environment(database: Environment, aws_variables: Environment) -> En
     return {**aws_variables, **given, "DAGSTER_POSTGRES_DB": "dagster", "DAGSTER_HOME": DAGSTER_HOME}
 
 
-def check(folder: Path) -> None:
-    """Build all images and check all processes. `folder`: an empty one, which needs 8 GB."""
-    started, builder = time.monotonic(), Builder(folder)
+def check(builder: Builder) -> None:
+    """Build all images and check all processes."""
+    started = time.monotonic()
     base = builder.make_base()
     print(f"base of Debian {SUITE}: {time.monotonic() - started:.0f} s", flush=True)
     build(builder.engine, IMAGES, TAG, base=base)
@@ -360,7 +360,7 @@ def check(folder: Path) -> None:
 
 def check_processes(builder: Builder) -> None:
     """Start every process from its image and ask it."""
-    world = builder.folder / "world"
+    world = Path(tempfile.mkdtemp(prefix="world-", dir=builder.folder))
     key = make_world(builder, world)
     check_gateway(builder, world, key)
     check_model_host(builder, world)
@@ -373,14 +373,15 @@ def main() -> None:
     """Check in a folder that is deleted afterwards, or in the one that is given."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--folder", type=Path, help="an empty folder that is kept; a temporary one by default")
+    parser.add_argument("--processes", action="store_true", help="only start processes, from the images of --folder")
     given = parser.parse_args()
     if lacks := lacking():
         sys.exit(f"error: the images cannot be checked here: {' and '.join(lacks)}.")
     if given.folder:
-        check(given.folder)
+        (check_processes if given.processes else check)(Builder(given.folder.resolve()))
         return
     with tempfile.TemporaryDirectory(prefix="recsys-images-") as folder:
-        check(Path(folder))
+        check(Builder(Path(folder)))
 
 
 if __name__ == "__main__":
