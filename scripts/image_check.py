@@ -89,6 +89,8 @@ class Builder:
         made = ["debootstrap", "--variant=minbase", f"--include={packages}", SUITE, str(root)]
         subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
         (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
+        for file in (*root.glob("var/cache/apt/**/*.*"), *root.glob("var/lib/apt/lists/*_*")):
+            file.unlink()
         container = self("from", "scratch")
         self("add", container, root, "/")
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
