@@ -26,10 +26,13 @@ from measure import Budget, keeps_all, show
 from numpy.random import Generator
 from scipy.special import ndtri
 
+sys.path.append(str(Path(__file__).parents[1]))  # for tests/support
+
 from recsys_platform.experiments.statistics import always_valid, estimators, planning, sequential
 from recsys_platform.experiments.statistics.estimators import Comparison
-from recsys_platform.experiments.statistics.sums import Sums, proportion_sums, reader_sums
+from recsys_platform.experiments.statistics.sums import Sums
 from recsys_platform.recommender.arrays import BoolArray, DoubleArray
+from tests.support.reader_sums import critical_t, difference_interval, proportion_sums, reader_sums
 
 ALPHA = 0.05
 NOISE = 2.576 * np.sqrt(ALPHA * (1 - ALPHA) / 2000)
@@ -189,13 +192,13 @@ def _always_valid_critical(ctr: Comparison) -> DoubleArray:
 
 
 def _holds_lift(comparison: Comparison, lift: float, critical: DoubleArray | None = None) -> BoolArray:
-    used = estimators.critical_t(comparison, ALPHA) if critical is None else critical
+    used = critical_t(comparison, ALPHA) if critical is None else critical
     interval = estimators.lift_interval(comparison, used)
     return np.asarray((interval.low <= lift) & (lift <= interval.high))
 
 
 def _holds_difference(comparison: Comparison, lift: float) -> BoolArray:
-    interval = estimators.difference_interval(comparison, estimators.critical_t(comparison, ALPHA))
+    interval = difference_interval(comparison, critical_t(comparison, ALPHA))
     return np.asarray((interval.low <= lift * CTR) & (lift * CTR <= interval.high))
 
 

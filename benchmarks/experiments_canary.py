@@ -1,13 +1,18 @@
 """Simulated canaries: how often a model like the old one is rolled back, and how soon a bad one is."""
 
 import datetime as dt
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 
+sys.path.append(str(Path(__file__).parents[1]))  # for tests/support
+
 from recsys_platform.experiments.canary import DEFAULT_PLAN, CanaryState, Observation, Status, Traffic, step
-from recsys_platform.experiments.statistics.sums import Sums, proportion_sums, reader_sums
+from recsys_platform.experiments.statistics.sums import Sums
+from tests.support.reader_sums import proportion_sums, reader_sums
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 MINUTES, REQUESTS_A_MINUTE, REQUESTS_A_READER, BOOKS = 5, 10_000, 3, 10

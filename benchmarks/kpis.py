@@ -114,6 +114,7 @@ def size_figures(home: Path, folder: Path, times: int) -> dict[str, float]:
     """CPU of the marts, of the scorecard and of the page with so many times the readers."""
     settings = copied(home, folder)
     events = multiply(DuckDBWarehouse(settings.warehouse_path), times)
+    dbt(settings, "parse")
     marts = cpu_seconds(lambda: dbt(settings, "run", "--full-refresh", "--select", *MARTS))
     warehouse = warehouse_of(settings)
 

@@ -20,7 +20,8 @@ from recsys_platform.experiments.canary import (
     step,
     stop,
 )
-from recsys_platform.experiments.statistics.sums import Sums, reader_sums
+from recsys_platform.experiments.statistics.sums import Sums
+from tests.support.reader_sums import reader_sums
 
 START = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
 PLAN = CanaryPlan()

@@ -9,13 +9,19 @@ from recsys_platform.experiments.statistics.estimators import (
     Level,
     compare,
     compare_with_pre_period,
-    critical_t,
-    difference_interval,
     fieller_interval,
     level_of,
     lift_interval,
 )
-from recsys_platform.experiments.statistics.sums import PrePeriod, Sums, mean_sums, proportion_sums, reader_sums
+from recsys_platform.experiments.statistics.sums import Sums
+from tests.support.reader_sums import (
+    PrePeriod,
+    critical_t,
+    difference_interval,
+    mean_sums,
+    proportion_sums,
+    reader_sums,
+)
 
 DIGITS = 1e-5
 
@@ -168,7 +174,7 @@ def test_a_control_that_may_be_0_bounds_no_lift() -> None:
 
 def test_an_infinite_bound_gives_an_infinite_interval() -> None:
     found = comparison(10, 0.0, 11, 0.0)
-    assert float(difference_interval(found, np.inf).low) == float(lift_interval(found, np.inf).low) == -np.inf
+    assert float(lift_interval(found, np.inf).low) == -np.inf
 
 
 def test_groups_without_readers_give_no_number_and_no_error() -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from recsys_platform.experiments.statistics import estimators, planning
 from recsys_platform.experiments.statistics.corrections import benjamini_hochberg, holm
-from recsys_platform.experiments.statistics.sums import Sums, proportion_sums, reader_sums
+from recsys_platform.experiments.statistics.sums import Sums
+from tests.support.reader_sums import critical_t, difference_interval, proportion_sums, reader_sums
 
 DIGITS = 1e-5
 COLUMNS = ("clicks", "seen", "pre_clicks", "pre_seen")
@@ -45,7 +46,7 @@ def theirs_of(group: dict[str, np.ndarray], *names: str):
 
 
 def assert_same(ours: estimators.Comparison, theirs: object, digits: float = DIGITS) -> None:
-    interval = estimators.difference_interval(ours, estimators.critical_t(ours, 0.05))
+    interval = difference_interval(ours, critical_t(ours, 0.05))
     assert float(ours.p_value) == pytest.approx(theirs.pvalue, abs=digits)
     assert float(ours.statistic) == pytest.approx(theirs.statistic, abs=100 * digits)
     assert float(ours.difference) == pytest.approx(theirs.effect_size, abs=digits)
@@ -92,7 +93,7 @@ def test_proportions_are_those_of_statsmodels() -> None:
     statistic, p_value, degrees = theirs.ttest_ind(usevar="unequal")
     assert (float(ours.statistic), float(ours.p_value)) == pytest.approx((statistic, p_value), abs=DIGITS)
     assert float(ours.degrees) == pytest.approx(degrees, rel=DIGITS)
-    interval = estimators.difference_interval(ours, estimators.critical_t(ours, 0.05))
+    interval = difference_interval(ours, critical_t(ours, 0.05))
     low, high = theirs.tconfint_diff(usevar="unequal")
     assert (float(interval.low), float(interval.high)) == pytest.approx((low, high), abs=DIGITS)
 

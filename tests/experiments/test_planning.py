@@ -19,8 +19,8 @@ from recsys_platform.experiments.statistics.planning import (
     required_readers_of_guardrail,
     smallest_lift,
 )
-from recsys_platform.experiments.statistics.sums import reader_sums
 from tests.support.commands import recsys
+from tests.support.reader_sums import reader_sums
 
 ONCE = Design(looks=1)
 

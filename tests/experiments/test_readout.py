@@ -6,7 +6,8 @@ import pytest
 from recsys_platform.experiments.statistics.decision import Verdict
 from recsys_platform.experiments.statistics.health import sample_ratio_mismatch
 from recsys_platform.experiments.statistics.readout import Metric, ReadOut, Rules, read_metric, read_out, read_segments
-from recsys_platform.experiments.statistics.sums import Sums, reader_sums
+from recsys_platform.experiments.statistics.sums import Sums
+from tests.support.reader_sums import reader_sums
 
 DAYS = 10
 CTR, FINISHES = Metric("ctr", smallest_effect=0.05), Metric("finishes", is_guardrail=True, margin=0.1)

@@ -15,9 +15,10 @@ from recsys_platform.experiments.definitions import parse_experiments
 from recsys_platform.experiments.metric_days import measure
 from recsys_platform.experiments.readouts import read_experiment
 from recsys_platform.experiments.statistics.decision import Verdict
-from recsys_platform.experiments.statistics.sums import Sums, reader_sums
+from recsys_platform.experiments.statistics.sums import Sums
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.experiment_worlds import TABLES, event, insertions, request
+from tests.support.reader_sums import reader_sums
 
 FIRST = dt.date(2026, 11, 2)
 DAYS = [FIRST + dt.timedelta(days=day) for day in range(3)]

@@ -11,7 +11,7 @@ y is 1, that is exactly the mean with its standard error.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
 
 from recsys_platform.experiments.statistics.sums import Numbers, Sums
 
@@ -114,17 +114,6 @@ def compare_with_pre_period(control: Sums, treatment: Sums) -> Comparison:
     coefficients = _quotient(pooled.z_h, pooled.h_h), _quotient(pooled.z_w, pooled.w_w)
     share = together.known / together.n
     return Comparison(*(_adjusted_level(each, pre_ratio, coefficients, share) for each in (control, treatment)))
-
-
-def critical_t(comparison: Comparison, alpha: float) -> Numbers:
-    """Return the quantile of Student's t for a two-sided interval at one planned look."""
-    return np.asarray(stdtrit(comparison.degrees, 1 - alpha / 2))
-
-
-def difference_interval(comparison: Comparison, critical: Numbers) -> Interval:
-    """Return the interval of the difference: ± `critical` standard errors."""
-    half = _half_width(critical, comparison.error)
-    return Interval(comparison.difference - half, comparison.difference + half)
 
 
 @_QUIET

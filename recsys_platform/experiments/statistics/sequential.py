@@ -124,12 +124,6 @@ def power_of_drift(drift: float, alpha: float, looks: int) -> float:
     return _power_at(_planned_bounds(alpha, looks), abs(drift))
 
 
-def inflation(alpha: float, power: float, looks: int) -> float:
-    """Return how many times the readers of one planned look are needed, to look so many times."""
-    fixed = float(ndtri(1 - alpha / 2) + ndtri(power))
-    return (drift_of(alpha, power, looks) / fixed) ** 2
-
-
 @lru_cache(maxsize=64)
 def _planned_bounds(alpha: float, looks: int) -> tuple[float, ...]:
     share = np.arange(1, looks + 1) / looks
