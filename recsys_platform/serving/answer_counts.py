@@ -3,14 +3,20 @@
 Belongs here: counting, and what such an event says. Does not: what is read from them (rollout/observing.py, the marts).
 
 They have a spool and landing objects of their own, small ones, so that a canary is judged within a minute or two, without a load.
+Where the platform has a salt (`RECSYS_PII_SALT`) they are signed with it: whoever else may write to the stream, such as a tracker
+whose key anybody can read, then decides about no canary.
 """
 
 import datetime as dt
+import hashlib
+import hmac
 import threading
 import uuid
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from recsys_platform.common.random_ids import random_uuid
 from recsys_platform.serving.exposures import EventSpool
@@ -35,9 +41,9 @@ class _Group(NamedTuple):
 class AnswerCounts:
     """Counts the answers of a process; safe for threads. `flush` writes what is counted to a spool, and begins anew."""
 
-    def __init__(self, spool: EventSpool, *, seconds: int = MINUTE) -> None:
-        """`spool`: of these events alone. `seconds`: length of a period."""
-        self.spool, self._seconds = spool, seconds
+    def __init__(self, spool: EventSpool, *, seconds: int = MINUTE, salt: str | None = None) -> None:
+        """`spool`: of these events alone. `seconds`: length of a period. `salt`: what they are signed with."""
+        self.spool, self.salt, self._seconds = spool, salt, seconds
         self._name, self._lock = uuid.uuid4().hex[:12], threading.Lock()
         self._groups: dict[_Group, list[int]] = {}
 
@@ -80,7 +86,7 @@ class AnswerCounts:
 
     def _event(self, period: int, rows: Sequence[tuple[_Group, list[int]]]) -> dict[str, Any]:
         begins = dt.datetime.fromtimestamp(period * self._seconds, dt.UTC)
-        return {
+        event: dict[str, Any] = {
             "type": "track",
             "event": COUNTED,
             "messageId": random_uuid(),
@@ -90,6 +96,27 @@ class AnswerCounts:
             "context": {"device": {"type": "bot"}},
             "properties": {"items": [_item(group, counts, self._seconds) for group, counts in rows]},
         }
+        if self.salt:
+            event["properties"]["signature"] = signature_of(event, self.salt)
+        return event
+
+
+def is_genuine(event: Mapping[str, Any], salt: str | None) -> bool:
+    """Whether a gateway wrote an event of counts: it is signed, if there is a salt.
+
+    Raises KeyError or TypeError for an event of another form.
+    """
+    if salt is None:
+        return True
+    said = event["properties"]
+    found = said.get("signature") if isinstance(said, Mapping) else None
+    return isinstance(found, str) and hmac.compare_digest(found.encode(), signature_of(event, salt).encode())
+
+
+def signature_of(event: Mapping[str, Any], salt: str) -> str:
+    """The signature of an event of counts: an HMAC of its id, its time and its counts."""
+    signed = [COUNTED, event["messageId"], event["timestamp"], event["properties"]["items"]]
+    return hmac.new(salt.encode(), msgspec.json.encode(signed, order="deterministic"), hashlib.sha256).hexdigest()
 
 
 def _item(group: _Group, counts: Sequence[int], seconds: int) -> dict[str, Any]:

@@ -383,6 +383,34 @@ def test_answers_are_counted_by_minute_and_group_and_land_once(counted: AnswerCo
     assert sum(slow) == 100
 
 
+def test_where_the_platform_has_a_salt_only_counts_that_are_signed_with_it_are_believed(tmp_path: Path) -> None:
+    hub = FolderHub(tmp_path / "hub")
+    counts = AnswerCounts(EventSpool(tmp_path / "spool", to_hub(hub, STREAM), now=lambda: START), salt="a salt")
+    counts.add(Route("canary_x", CANARY), "live", START, 0.02, is_error=False)
+    counts.flush()
+    counts.spool.flush()
+    [item] = hub.objects("engagement_events/")
+    [event] = [json.loads(line) for line in gzip.decompress(hub.get(item.key)).splitlines()]
+    said = event["properties"]
+    worse = [said["items"][0] | {"errors": 50, "answers": 50}]
+    forged = [
+        event | {"messageId": "unsigned", "properties": {"items": said["items"]}},
+        event | {"messageId": "of another one"},
+        event | {"properties": said | {"items": worse}},
+        event | {"timestamp": (START + dt.timedelta(minutes=1)).isoformat()},
+        event | {"properties": said | {"signature": ["x"]}},
+        event | {"properties": said | {"signature": "ü"}},
+        event | {"properties": 7},
+    ]
+    put_counts(hub, START, "forged", b"".join(json.dumps(each).encode() + b"\n" for each in forged))
+
+    def answers(salt: str | None) -> int:
+        return sum(each.counts["answers"] for each in LandedCounts(hub, salt=salt).since(START, START))
+
+    assert (answers("a salt"), answers("another salt")) == (1, 0)
+    assert answers(None) > 1  # of a world of one machine, where nobody else writes
+
+
 LONG_AGO = START - dt.timedelta(hours=30)
 GROUP = {"experiment": "canary_x", "variant": CANARY, "source": "live", "answers": 5, "errors": 1, "within_100_ms": 4}
 

@@ -290,13 +290,16 @@ def test_a_flood_of_unknown_key_ids_and_keys_that_change_all_the_time_cost_the_p
 def test_nobody_may_post_what_gateways_count_of_their_answers(api: Running) -> None:
     group = {"experiment": "canary_x", "variant": "canary", "source": "live", "errors": 9}
     counts = event("Answers Counted", "b01", device="") | {"properties": {"items": [group]}}
+    counts |= {"context": {"device": {"type": "bot"}}}
+    no_type = {name: value for name, value in counts.items() if name != "type"}
+    spelled = [counts | {"event": name} for name in (" Answers Counted\t", "answers counted", "ANSWERS COUNTED")]
+    forged = [counts, no_type, *spelled, counts | {"type": "Track"}, counts | {"type": "Answers Counted", "event": ""}]
     for caller in (token(), token(sub="backend", roles=["app"])):
-        posted = asked_with(api, caller, "/v1/events", method="POST", json={"batch": [counts]}).json()
+        posted = asked_with(api, caller, "/v1/events", method="POST", json={"batch": forged}).json()
         assert posted["accepted"] == 0
-        assert (
-            posted["events"][0]["reason"]
-            == "the event Answers Counted is written by the API alone: it cannot be posted"
-        )
+        assert {each["reason"] for each in posted["events"]} == {
+            "the event Answers Counted is written by the API alone: it cannot be posted"
+        }
 
 
 def test_a_token_without_a_role_for_the_endpoint_is_not_allowed(api: Running) -> None:

@@ -53,7 +53,8 @@ def segment(chance: random.Random, number: int, at: dt.datetime, user: str | Non
 def counts(number: int) -> Record:
     """What the API counts of its answers in a minute."""
     groups = [{"experiment": "trial", "variant": each, "source": "live", "answers": number} for each in ("a", "b")]
-    return {"event": "Answers Counted", "userId": None, "properties": {"items": groups}}
+    machine = {"device": {"type": "bot"}}
+    return {"event": "Answers Counted", "userId": None, "context": machine, "properties": {"items": groups}}
 
 
 def answer(chance: random.Random, name: str) -> Record:

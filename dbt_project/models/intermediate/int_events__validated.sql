@@ -14,6 +14,16 @@ final as (
             when event_id is null then 'event_id_missing'
             when event_name is null then 'event_name_missing'
             when user_id is null and anonymous_id is null then 'visitor_missing'
+            -- The API's own: no other tracker has it, no reader does it, and it is marked as a machine's.
+            when
+                event_name = 'Answers Counted'
+                and (
+                    source != 'segment'
+                    or source_event != 'Answers Counted'
+                    or user_id is not null
+                    or not coalesce(is_bot, false)
+                )
+                then 'not_counted_by_the_api'
             when occurred_at is null then 'occurred_at_unreadable'
             when occurred_at < cast('2000-01-01' as timestamp) then 'occurred_before_2000'
             when occurred_at > {{ dbt.dateadd('hour', var('clock_ahead_hours'), 'landed_at') }}

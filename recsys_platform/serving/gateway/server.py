@@ -157,7 +157,7 @@ def gateway_of(settings: Settings, *, forwards: bool = True) -> Gateway:
             landing_of(settings),
             destinations=destination_queues_of(settings) if forwards else (),
         ),
-        counts=AnswerCounts(EventSpool(home / "counts", landing_of(settings, STREAM))),
+        counts=AnswerCounts(EventSpool(home / "counts", landing_of(settings, STREAM)), salt=settings.plain_salt),
         limits=Limits(parse_quotas(settings.api_limits), shared),
         metrics=metrics,
         shared=shared,
@@ -188,7 +188,7 @@ def with_simulated_clock(gateway: Gateway) -> ASGIApp:
     if gateway.counts:
         own = gateway.counts.spool
         spools.append(DailySpool(own.folder, own.deliver, now=simulated_now))
-        gateway.counts = SimulatedCounts(spools[-1], seconds=HOUR)
+        gateway.counts = SimulatedCounts(spools[-1], seconds=HOUR, salt=gateway.counts.salt)
 
     def begin_day(day: dt.date) -> None:
         if gateway.counts:

@@ -320,7 +320,7 @@ class Rollout:
 
 def landed_counts_of(settings: Settings) -> LandedCounts:
     """The counts that land in the hub of a world."""
-    return LandedCounts(hub_of(settings), STREAM if settings.event_stream is None else "")
+    return LandedCounts(hub_of(settings), STREAM if settings.event_stream is None else "", settings.plain_salt)
 
 
 def rollout_of(settings: Settings, counts: LandedCounts | None = None) -> Rollout:

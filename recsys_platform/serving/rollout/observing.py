@@ -21,7 +21,7 @@ from recsys_platform.experiments.statistics.sums import Sums
 from recsys_platform.hub.layout import LANDING
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.framing import decompress
-from recsys_platform.serving.answer_counts import BOUNDS_MS, COUNTED, STREAM
+from recsys_platform.serving.answer_counts import BOUNDS_MS, COUNTED, STREAM, is_genuine
 from recsys_platform.serving.rollout.record import BASELINE, CANARY, CanaryRecord
 from recsys_platform.warehouse.port import Warehouse
 
@@ -71,12 +71,14 @@ class _SettledHours:
 class LandedCounts:
     """The counts that landed in a hub. Objects are read once: they never change.
 
-    `stream`: what the names of the objects begin with; empty where all events land in the same ones. The hours of arrival that ended
+    `stream`: what the names of the objects begin with; empty where all events land in the same ones. `salt`: what counts are signed
+    with; without it all are believed. The hours of arrival that ended
     two hours ago are listed once for a stage, then only their sums are kept: what a gateway lands later than that does not count.
     """
 
     hub: Hub
     stream: str = STREAM
+    salt: str | None = None
     _settled: _SettledHours | None = None
     _known: dict[str, tuple[Counted, ...]] = field(default_factory=dict)
 
@@ -113,7 +115,7 @@ class LandedCounts:
             text, damage = decompress(self.hub.get(key))
             if damage:
                 _LOG.warning("Counts of answers in %s are read as far as they can be: %s.", key, damage)
-            self._known[key] = tuple(_parse_counts(text))
+            self._known[key] = tuple(_parse_counts(text, self.salt))
         return self._known[key]
 
     def _forget(self, keys: Iterable[str]) -> None:
@@ -121,22 +123,22 @@ class LandedCounts:
             self._known.pop(key, None)
 
 
-def _parse_counts(text: bytes) -> Iterator[Counted]:
+def _parse_counts(text: bytes, salt: str | None) -> Iterator[Counted]:
     """The counts of an object, each event once; the event contract of the marts reports what is not valid."""
     seen: set[str] = set()
     for line in text.splitlines():
         if COUNTED.encode() not in line:
             continue
         try:
-            counted = list(_counts_of_event(_decode(line)))
+            counted = list(_counts_of_event(_decode(line), salt))
         except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError):
             continue
         yield from (each for each in counted if each.message not in seen)
         seen |= {each.message for each in counted}
 
 
-def _counts_of_event(event: Any) -> Iterator[Counted]:
-    if event["event"] != COUNTED or not isinstance(event["messageId"], str):
+def _counts_of_event(event: Any, salt: str | None) -> Iterator[Counted]:
+    if event["event"] != COUNTED or not isinstance(event["messageId"], str) or not is_genuine(event, salt):
         return
     begins = dt.datetime.fromisoformat(event["timestamp"])
     items = event["properties"]["items"] if begins.tzinfo else []
