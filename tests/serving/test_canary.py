@@ -385,6 +385,7 @@ def test_answers_are_counted_by_minute_and_group_and_land_once(counted: AnswerCo
 
 def test_where_the_platform_has_a_salt_only_counts_that_are_signed_with_it_are_believed(tmp_path: Path) -> None:
     hub = FolderHub(tmp_path / "hub")
+    (tmp_path / "spool").mkdir()
     counts = AnswerCounts(EventSpool(tmp_path / "spool", to_hub(hub, STREAM), now=lambda: START), salt="a salt")
     counts.add(Route("canary_x", CANARY), "live", START, 0.02, is_error=False)
     counts.flush()
