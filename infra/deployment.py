@@ -88,7 +88,7 @@ SIZES: dict[SizeName, Size] = {
         redshift_rpu=(64, 256),
         spark_cores=1000,
         scan_gib=5_000,
-        budget=45_000,
+        budget=55_000,
     ),
 }
 

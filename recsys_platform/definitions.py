@@ -14,6 +14,7 @@ from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.exports.reading_copy import analytics_copy
 from recsys_platform.defs.publishing.assets import published_tables
+from recsys_platform.defs.reports.step_meter import measuring_executor
 from recsys_platform.defs.training.assets import training_assets
 from recsys_platform.defs.transform.assets import dbt_models
 from recsys_platform.defs.transform.project import InstalledDbt, dbt_project
@@ -38,7 +39,7 @@ def build_defs(settings: Settings, *, resource_overrides: Mapping[str, Any] | No
     loaded = dg.ComponentTree.from_module(defs_module=defs_folder, project_root=Path(__file__).parent).build_defs()
     resources = {**resources_of(settings), **(resource_overrides or {})}
     # A process a step would pay for the imports, five seconds and more, each time; DuckDB has one writer anyway.
-    own = dg.Definitions(resources=resources, executor=dg.in_process_executor)
+    own = dg.Definitions(resources=resources, executor=measuring_executor(settings.env))
     whole = dg.Definitions.merge(loaded, own, _assets_of(settings), triggers(settings))
     lists = rules_version(list_rules_of(settings), settings.list_length)
     return whole.map_asset_specs(func=partial(_with_policies, engine=ENGINES[settings.env], lists=lists))

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from recsys_platform.cli.commands.canary import canary
 from recsys_platform.cli.commands.catalog import catalog
+from recsys_platform.cli.commands.costs import costs
 from recsys_platform.cli.commands.destinations import destinations
 from recsys_platform.cli.commands.experiments import experiments
 from recsys_platform.cli.commands.firehose import firehose
@@ -60,6 +61,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "show": show,
         "kpis": kpis,
         "report": report,
+        "costs": costs,
         "cleanup": cleanup,
         "migrate": migrate,
     },

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # importing Dagster takes a second, and few commands need it
     from recsys_platform.defs.automation.run import Refresher
 
 
-def refresh(settings: Settings, *, everything: bool) -> bool:
+def refresh(settings: Settings, *, everything: bool, over_budget: bool = False) -> bool:
     """Load new data, materialize what is out of date (or everything) and print a report; returns whether it succeeded."""
     from recsys_platform.cli.output.run import print_report
     from recsys_platform.cli.output.status import print_overview
@@ -27,7 +27,7 @@ def refresh(settings: Settings, *, everything: bool) -> bool:
 
     require_input(settings, hub_of(settings))
     with open_refresher(settings) as (refresher, instance):
-        report = refresher.run(instance, everything=everything)
+        report = refresher.run(instance, everything=everything, over_budget=over_budget)
     INTERRUPTS.raise_if_received()
     print_report(OUT, report)
     if not report.failures:

@@ -9,6 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from recsys_platform.common.errors import HubError
+from recsys_platform.common.s3_requests import count_requests
 
 # A hanging request is retried long before the run looks dead. 30 s is longer than SQS's longest poll.
 CONFIG = Config(
@@ -23,11 +24,14 @@ CONFIG = Config(
 def client(service: str, config: Config = CONFIG) -> Any:
     """A client of an AWS service; credentials, region and endpoint come from boto3's usual sources."""
     try:
-        return boto3.client(service, config=config)
+        made = boto3.client(service, config=config)
     except BotoCoreError as error:
         raise HubError(
             f"Cannot create a client for {service}: {str(error).rstrip('.')}. Set AWS_REGION or a profile."
         ) from error
+    if service == "s3":
+        count_requests(made)
+    return made
 
 
 def error_code(error: ClientError) -> str:

@@ -41,6 +41,10 @@ class PublishError(RecsysError):
     """A table breaks its contract and cannot be published."""
 
 
+class BudgetError(RecsysError):
+    """A rebuild would exceed the budget of the month."""
+
+
 def is_disk_full(error: BaseException | None) -> bool:
     """Whether an error, or one of its causes, is a full disk, as reported by the system or by SQLite."""
     while error is not None:

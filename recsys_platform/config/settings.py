@@ -154,6 +154,17 @@ class Settings(BaseModel):
     )
     keep_runs_days: int = Field(30, ge=1, description="days for which Dagster's runs and logs are kept")
     keep_evaluations_days: int = Field(365, ge=1, description="days for which evaluations are kept in `ops`")
+    budget_month: float | None = Field(
+        None,
+        gt=0,
+        description="US dollars that a calendar month may cost (`recsys costs`); by default there is no budget",
+    )
+    budget_warn_at: float = Field(
+        0.8, gt=0, le=1, description="share of the budget from which the check of `ops/cost_of_runs` warns"
+    )
+    budget_refuses: Literal["on", "off"] = Field(
+        "off", description="whether a full rebuild that would exceed the budget is refused; else there is a warning"
+    )
     alert_topic: str | None = Field(None, description="ARN of the standard SNS topic that receives alerts")
     alert_webhook: SecretStr | None = Field(
         None, description="secret URL of the incoming webhook (Slack) that receives alerts"

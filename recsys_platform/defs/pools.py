@@ -9,6 +9,9 @@ WAREHOUSE_WRITER = "warehouse_writer"
 REBUILD = "recsys/rebuild"
 """Tag of a run that rebuilds incremental models (`--full-refresh`)."""
 
+OVER_BUDGET = "recsys/over_budget"
+"""Tag of a run that may rebuild although it exceeds the budget: a person decided so."""
+
 ON_DEMAND = "recsys/on_demand"
 """Tag of an asset that is only materialized on request, not by runs of the whole pipeline."""
 

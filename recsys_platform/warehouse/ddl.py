@@ -43,6 +43,9 @@ TABLES = {
     "ops.experiment_ranges": """
         experiment varchar not null, variant varchar not null, salt varchar not null, first_bucket integer not null,
         last_bucket integer not null, valid_from timestamp, valid_to timestamp""",
+    "ops.cost_of_runs": """
+        usage_id varchar not null, run_id varchar, job varchar, step varchar, asset varchar, is_rebuild boolean not null,
+        resource varchar not null, quantity double not null, used_on date not null, started_at timestamp, ended_at timestamp""",
 }
 ADDED_COLUMNS = (
     ("raw.rejected_records", "corrected_by varchar"),

@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from recsys_platform.common.errors import HubError
+from recsys_platform.common.s3_requests import requests_sent
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.s3 import PART_BYTES, S3Hub
@@ -115,3 +116,13 @@ def test_events_are_imported_from_a_bucket(s3_hub: S3Hub, tmp_path: Path) -> Non
         ["source=segment", "2026", "11", "22", "09"]
     ]
     assert import_events(ours, place).known == 1
+
+
+def test_requests_to_s3_are_counted_by_what_they_cost(bucket: str) -> None:
+    hub, before = S3Hub(bucket), requests_sent()
+    hub.put_new("a", b"x")
+    hub.get("a")
+    hub.exists("a")
+    hub.objects("a/")
+    hub.remove("a")
+    assert requests_sent() - before == {"s3_put": 2, "s3_get": 2}

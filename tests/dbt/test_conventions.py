@@ -14,6 +14,7 @@ PREFIXES = {"staging": ("stg_",), "intermediate": ("int_",), "marts": ("fct_", "
 
 READS_A_SOURCE = {
     "rpt_event_conservation": "counts accepted records where they were loaded: a count of staging would not show what staging lost",
+    "fct_costs": "what runs used is written ready to be priced: staging would only repeat it",
 }
 EXPOSED_SOURCES = {
     "raw.rejected_records": "a rejected record is in no model: it could not be read",

@@ -47,7 +47,7 @@ def test_every_column_of_marts_and_sources_has_a_type(manifest: Any) -> None:
 
 def test_marts_are_contracted(manifest: Any) -> None:
     marts = [node for node in manifest.nodes.values() if node.resource_type == "model" and node.schema == "marts"]
-    assert len(marts) == 25
+    assert len(marts) == 27
     assert all(node.config.contract.enforced for node in marts)
 
 

@@ -23,6 +23,7 @@ from recsys_platform.config.world_files import EXPERIMENTS
 from recsys_platform.hub.layout import LANDING
 from recsys_platform.monitoring.metrics import METRICS
 from recsys_platform.serving.exposures import EventSpool, SpoolFigures
+from recsys_platform.reports.costs.sizing import PLANS, monthly_cost, parse_events, read_prices
 from recsys_platform.serving.gateway import keys
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.recommending import Source
@@ -267,3 +268,21 @@ def test_the_authoriser_lets_keys_and_current_tokens_of_the_issuer_through(
 
 def test_the_authoriser_fits_into_a_template() -> None:
     assert len(Path(authoriser.__file__).read_text()) <= 4_096
+
+
+@pytest.mark.parametrize(("size", "events"), [("small", "10M"), ("medium", "100M"), ("large", "1B")])
+def test_budgets_are_a_fifth_to_a_half_above_the_sizing(size: Any, events: str) -> None:
+    found = monthly_cost(parse_events(events), read_prices())
+    assert found.size == size
+    assert 1.2 <= Deployment("prod", size).size.budget / found.usd <= 1.5
+
+
+def test_the_sizing_prices_what_is_deployed() -> None:
+    for plan in PLANS:
+        size = Deployment("prod", plan.size).size  # type: ignore[arg-type]
+        assert (plan.gateway_vcpu, plan.gateway_gb) == (size.gateway_cpu / 1024, size.gateway_memory / 1024)
+        assert (plan.gateways, plan.nat_gateways) == (size.gateway_tasks[0], size.nat_gateways)
+        assert (plan.database, plan.database_gib) == (size.database, size.database_gib)
+        assert plan.cache == size.cache.removeprefix("cache.")
+        if plan.model_hosts:
+            assert (plan.model_hosts, size.model_instance) == (size.model_instances[0], "ml.c5.2xlarge")

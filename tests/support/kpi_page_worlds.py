@@ -98,6 +98,18 @@ EVALUATIONS = """
     ('b', timestamp '2026-11-17 04:00:00', 'blend', 'all', 'ndcg', 10, 510, 0.2, 0.19, 0.21, 'liked', null),
     ('b', timestamp '2026-11-17 04:00:00', 'blend', 'all', 'coverage', 10, 510, 0.45, null, null, 'liked', null),
     ('b', timestamp '2026-11-17 04:00:00', 'popularity', 'all', 'ndcg', 10, 510, 0.1, 0.09, 0.11, 'liked', null)"""
+DAILY_COSTS = """
+    create table marts.rpt_cost_daily as
+    select *
+    from (values
+        ('all', 'all', 30.0, date '2026-11-18'),
+        ('asset', 'models/blend', 20.0, date '2026-11-18'),
+        ('asset', 'not attributed', 10.0, date '2026-11-18'),
+        ('all', 'all', 17.0, date '2026-11-17'),
+        ('asset', 'marts/fct_events', 17.0, date '2026-11-17'),
+        ('all', 'all', 99.0, date '2026-10-19')
+    ) as given (segmented_by, segment, cost, cost_on)"""
+"""The newest 30 days cost 47, for 47 readers."""
 LEDGER = """
     insert into ops.load_ledger values
     ('engagement_events/source=segment/2026/11/17/05/a.gz', 'e', 3000000, 100, 97, 3, timestamp '2026-11-17 06:00:00')"""

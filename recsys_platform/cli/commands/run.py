@@ -24,9 +24,15 @@ WORKSPACE = Path(str(files("recsys_platform").joinpath("config", "workspace.yaml
 
 def run(
     everything: Annotated[bool, typer.Option("--all", help="Rebuild everything, also what is up to date.")] = False,
+    over_budget: Annotated[
+        bool,
+        typer.Option(
+            "--over-budget", help="With --all: also if that exceeds the month's budget (RECSYS_BUDGET_MONTH)."
+        ),
+    ] = False,
 ) -> None:
     """Bring everything up to date: load new data, rebuild what is older than its inputs, publish."""
-    if not refresh(open_world(), everything=everything):
+    if not refresh(open_world(), everything=everything, over_budget=over_budget):
         sys.exit(1)
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import dagster as dg
 
-from recsys_platform.common.clock import to_naive_utc, utc_today
+from recsys_platform.common.clock import to_naive_utc, utc_now, utc_today
 from recsys_platform.common.errors import AttributesError, RecsysError
 from recsys_platform.config.factories import endpoint_of, registry_of
 from recsys_platform.config.settings import Settings
@@ -23,12 +23,15 @@ from recsys_platform.defs.automation.load_requests import RAW_EVENTS, REFRESH, o
 from recsys_platform.defs.automation.outline import Outline
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
 from recsys_platform.defs.partitions import MOST_RECORDED_DAYS, days_of_run, load_tags
-from recsys_platform.defs.pools import PROCESS, REBUILD
+from recsys_platform.defs.pools import OVER_BUDGET, PROCESS, REBUILD
+from recsys_platform.defs.reports.cost_of_runs import collect_costs
+from recsys_platform.defs.reports.step_meter import measured_steps
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.hub.layout import Attributes
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.snapshots import snapshot_parts
 from recsys_platform.ingestion.arrivals import all_arrivals, by_day, loaded_after, new_snapshots, unread_snapshots
+from recsys_platform.reports.costs.budget import require_budget
 from recsys_platform.sources.attributes import require_answer
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.salt import require_same_salt
@@ -99,15 +102,20 @@ class Refresher:
         self.listener = listener
         self.report = RunReport()
 
-    def run(self, instance: dg.DagsterInstance, *, everything: bool = False) -> RunReport:
+    def run(self, instance: dg.DagsterInstance, *, everything: bool = False, over_budget: bool = False) -> RunReport:
         """Load new data, then materialize stale assets, or all of them with `everything`.
 
-        If a feed fails, the others are still loaded, but nothing downstream is materialized.
+        If a feed fails, the others are still loaded, but nothing downstream is materialized. Raises `BudgetError` if to rebuild
+        everything would exceed the budget that refuses it, unless a person decided to go `over_budget`.
         """
         fail_dead_runs(instance)
         self.warehouse.prepare()
         require_same_salt(self.warehouse.salt_fingerprint(), self.settings.plain_salt)
         tags = {REBUILD: "all"} if everything else {}
+        if everything and over_budget:
+            tags[OVER_BUDGET] = "yes"
+        elif everything:
+            self._ask_budget(instance)
         for step in self._load_steps(instance):
             if self._execute_step(instance, step, tags) and step.is_required:
                 return self.report
@@ -122,6 +130,12 @@ class Refresher:
         for step in self._fetch_steps([kind for kind in KINDS if endpoint_of(self.settings, kind)]):
             self._execute_step(instance, step, {})
         return self.report
+
+    def _ask_budget(self, instance: dg.DagsterInstance) -> None:
+        now = utc_now()
+        collect_costs(instance, self.warehouse, self.settings, now)
+        warning = require_budget(self.warehouse, self.settings, now.date())
+        self.report.warnings += [warning] if warning else []
 
     def _load_steps(self, instance: dg.DagsterInstance) -> Iterator[Step]:
         yield from self._fetch_steps([kind for kind in KINDS if self._wants_fetch(kind)])
@@ -214,7 +228,8 @@ class Refresher:
             self.listener(sentence, len(done), len(step.assets))
 
         job = self._refresh_job
-        with reporting_slot_holder(instance, run_id, on_wait), failing_on_exit(instance, run_id):
+        measured = measured_steps(instance, run_id, self.settings.env)
+        with reporting_slot_holder(instance, run_id, on_wait), failing_on_exit(instance, run_id), measured:
             result = job.execute_in_process(
                 instance=instance,
                 asset_selection=list(step.assets),

@@ -49,6 +49,7 @@ LAYERS = (
     "experiments",
     "analytics",
     "reports",
+    "ops",
 )
 
 

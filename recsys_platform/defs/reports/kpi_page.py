@@ -26,7 +26,9 @@ _READ = (
     "marts/rpt_catalog_coverage",
     "marts/rpt_event_conservation",
     "experiments/readout",
+    "marts/rpt_cost_daily",
     "models/evaluation",
+    "ops/cost_of_runs",
     "published/model_roles",
 )
 

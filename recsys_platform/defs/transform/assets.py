@@ -7,17 +7,20 @@ import dagster as dg
 import yaml
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
+from recsys_platform.common.clock import utc_today
+from recsys_platform.common.errors import BudgetError
 from recsys_platform.config.dbt_profile import environment_for_dbt
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import ON_CHANGE
-from recsys_platform.defs.pools import REBUILD, WAREHOUSE_WRITER
+from recsys_platform.defs.pools import OVER_BUDGET, REBUILD, WAREHOUSE_WRITER
 from recsys_platform.defs.transform.versions import code_version
+from recsys_platform.reports.costs.budget import require_budget
 from recsys_platform.transform.dbt import BUILD, NOT_OURS, ROOT
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.queries import row_counts
 
-# Salt table: excluded from lineage, so that it triggers nothing.
-SALT = dg.AssetKey(["raw", "pii_salt"])
+UNTRACKED = frozenset({dg.AssetKey(["raw", "pii_salt"]), dg.AssetKey(["ops", "cost_of_runs"])})
+"""Tables excluded from lineage, so that they trigger nothing: the salt, and what each run used, which views of costs read as it is."""
 
 
 class Translator(DagsterDbtTranslator):
@@ -27,7 +30,7 @@ class Translator(DagsterDbtTranslator):
         """The spec of one model or seed."""
         spec = super().get_asset_spec(manifest, unique_id, project)
         group = spec.group_name if spec.group_name not in (None, "default") else spec.key.path[0]
-        deps = [_on_every_day(dep) for dep in spec.deps if dep.asset_key != SALT]
+        deps = [_on_every_day(dep) for dep in spec.deps if dep.asset_key not in UNTRACKED]
         is_model = unique_id.startswith("model.")
         version = code_version(manifest, unique_id, VARIABLES) if is_model else spec.code_version
         return spec.replace_attributes(
@@ -63,6 +66,8 @@ def _dbt_build_events(
     warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[Any]:
     """`dbt build` of staging, intermediate and marts, with their tests."""
+    if REBUILD in context.run.tags and OVER_BUDGET not in context.run.tags:
+        _require_budget(warehouse, settings, context.log)
     warehouse.ensure_salt(settings.plain_salt)
     with environment_for_dbt(settings):
         build = [*BUILD, "--full-refresh"] if REBUILD in context.run.tags else BUILD
@@ -72,6 +77,16 @@ def _dbt_build_events(
     error = run.get_error()
     if error:
         raise dg.Failure(_dbt_error_line(str(error)), allow_retries=False)
+
+
+def _require_budget(warehouse: Warehouse, settings: Settings, log: dg.DagsterLogManager) -> None:
+    """Refuse a rebuild that exceeds the budget, also one that the UI started."""
+    try:
+        warning = require_budget(warehouse, settings, utc_today())
+    except BudgetError as error:
+        raise dg.Failure(f"{error} In the UI: add the tag {OVER_BUDGET}.", allow_retries=False) from error
+    if warning:
+        log.warning(warning)
 
 
 def with_row_counts(context: dg.AssetExecutionContext, warehouse: Warehouse, events: list[Any]) -> Iterator[Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from recsys_platform.common.sql_files import read_sql
+from recsys_platform.reports.costs.budget import dollars
 from recsys_platform.reports.kpi_page.charts import bar_chart
 from recsys_platform.reports.kpi_page.content import Cost, FinishedRun, Pipeline, PipelineState
 from recsys_platform.reports.kpi_page.scorecard import SCORECARD, count_text
@@ -23,7 +24,9 @@ _MOST_REASONS = 8
 NOTHING_LOADED = "Nothing was loaded yet: put landing files into the hub and run `recsys run`."
 _NO_STATE = "What Dagster ran is not known here: `recsys report` reads it from the world's instance."
 NO_COST = "No cost is told: neither runs nor figures of finance (seed kpi_inputs) are known."
-_NOT_TOLD = "Credits of Snowflake and bills of AWS are not told: no table of the warehouse has them."
+_NOT_TOLD = "Costs of use are quantities × list prices (seed prices), not bills: gateways, databases and network are not among them."
+_COST_OF_USE = read_sql("recsys_platform.reports", "cost_of_use")
+_COST_MARTS = {"marts.rpt_cost_daily", "marts.rpt_active_readers"}
 
 
 def pipeline_section(
@@ -70,7 +73,12 @@ def cost_section(warehouse: Warehouse, relations: set[str], state: PipelineState
     """Run times, bytes landed, and what finance told."""
     runs = state.runs if state else ()
     told = warehouse.frame(_COSTS_SQL).to_pylist() if SCORECARD in relations else []
-    facts = [*(_run_facts(state) if state and runs else ()), *_byte_facts(warehouse, relations), *_told_facts(told)]
+    facts = [
+        *(_run_facts(state) if state and runs else ()),
+        *_byte_facts(warehouse, relations),
+        *_use_facts(warehouse, relations),
+        *_told_facts(told),
+    ]
     if not facts:
         return Cost(NO_COST)
     untold = [] if told else ["Costs of the company are not told: add lines to the seed kpi_inputs."]
@@ -92,6 +100,18 @@ def _byte_facts(warehouse: Warehouse, relations: set[str]) -> Iterator[tuple[str
     landed = warehouse.frame(_LANDED_BYTES)["n"][0].as_py() if LEDGER in relations else 0
     if landed:
         yield "landing files loaded", f"{landed / 1e6:,.1f} MB"
+
+
+def _use_facts(warehouse: Warehouse, relations: set[str]) -> Iterator[tuple[str, str]]:
+    """What use cost in the 30 days until the newest cost, its dearest asset and the cost of a reader."""
+    if not relations >= _COST_MARTS:
+        return
+    for row in warehouse.frame(_COST_OF_USE).to_pylist():
+        name = f"cost of use, 30 days to {row['until']}"
+        reader = f"; {dollars(row['cost'] / row['readers'])} an active reader" if row["readers"] else ""
+        yield name, f"{dollars(row['cost'])}{reader} (`recsys costs`)"
+        if row["dearest"]:
+            yield "dearest asset", f"{row['dearest']}, {dollars(row['cost_of_dearest'])}"
 
 
 def _told_facts(told: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
