@@ -10,7 +10,10 @@ from recsys_platform.warehouse.port import Warehouse
 _TABLES = """
     select lower(table_schema) || '.' || lower(table_name) as name
     from information_schema.tables where table_type = 'BASE TABLE'"""
-_RELATIONS = "select lower(table_schema) || '.' || lower(table_name) as name from information_schema.tables"
+_RELATIONS = """
+    select lower(table_schema) || '.' || lower(table_name) as name from information_schema.tables
+    union
+    select lower(table_schema) || '.' || lower(table_name) as name from information_schema.views"""
 
 
 def row_counts(warehouse: Warehouse, relations: Sequence[str]) -> dict[str, int]:

@@ -69,14 +69,13 @@ def collect_costs(
     rows = _collect_runs(instance, warehouse, since) + collect_storage(warehouse, settings.env, now.date())
     if settings.env != "aws":
         return rows, []
+    first_day = (since or now - dt.timedelta(days=settings.keep_runs_days)).date()
+    names = (settings.snowflake_warehouse, *(f"{settings.snowflake_database}_{each}" for each in ("serve", "analysis")))
     try:
-        first_day = (since or now - dt.timedelta(days=settings.keep_runs_days)).date()
-        credits = collect_credits(warehouse, settings.snowflake_warehouse, first_day - dt.timedelta(days=_CREDIT_DAYS))
+        return rows + collect_credits(warehouse, names, first_day - dt.timedelta(days=_CREDIT_DAYS)), []
     except WarehouseError as error:
-        return rows, [
-            f"The credits of Snowflake are not known: {error} `recsys snowflake script` has the grant that reading them needs."
-        ]
-    return rows + credits, []
+        note = f"The credits of Snowflake are not known: {error} `recsys snowflake setup-scripts` writes the grant that reads them."
+        return rows, [note]
 
 
 def _collect_runs(instance: dg.DagsterInstance, warehouse: Warehouse, since: dt.datetime | None) -> int:

@@ -182,13 +182,13 @@ def _storage_rows(landed: Mapping[dt.date, Mapping[str, Any]], env: Env, day: dt
         }
 
 
-def collect_credits(warehouse: Warehouse, virtual_warehouse: str, since: dt.date) -> int:
-    """Write the credits of a virtual warehouse of Snowflake for each day from `since` on; returns the rows.
+def collect_credits(warehouse: Warehouse, virtual_warehouses: Sequence[str], since: dt.date) -> int:
+    """Write the credits of three virtual warehouses of Snowflake for each day from `since` on; returns the rows.
 
     Credits of our queries (by query tag) belong to the step that ran at that time, those of a step to its assets by their seconds; all
     others, such as those of an idle warehouse, belong to nobody. Snowflake's views are up to eight hours late.
     Raises `WarehouseError` if the role may not read them.
     """
-    parameters = [since, since, virtual_warehouse.upper(), since]
+    parameters = [since, since, *(name.upper() for name in virtual_warehouses), since]
     rows = warehouse.frame(_CREDITS, parameters).to_pylist()
     return replace_usage(warehouse, [{**row, "usage_id": f"credits {row['used_on']}"} for row in rows])

@@ -55,7 +55,7 @@ metered as (
         cast(cast(start_time as timestamp_ntz) as date) as used_on,
         sum(credits_used) as credits
     from snowflake.account_usage.warehouse_metering_history
-    where warehouse_name = ?
+    where warehouse_name in (?, ?, ?)
         and start_time >= ?
     group by 1
 

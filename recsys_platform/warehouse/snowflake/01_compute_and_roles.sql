@@ -51,3 +51,8 @@ grant usage on warehouse <% warehouse %> to role <% database %>_loader;
 grant usage on warehouse <% warehouse %> to role <% database %>_transformer;
 grant usage on warehouse <% database %>_serve to role <% database %>_reader;
 grant usage on warehouse <% database %>_analysis to role <% database %>_analyst;
+
+use role accountadmin;
+
+-- What queries and warehouses cost: the asset ops/cost_of_runs reads it. It shows whose queries ran, of this account as a whole.
+grant database role snowflake.usage_viewer to role <% role %>;
