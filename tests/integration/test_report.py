@@ -205,6 +205,15 @@ def test_each_cost_is_told_by_who_told_it(world: Settings) -> None:
     assert told == [f"1,200.00 (base currency, told by {EVIL})", "7.00 (base currency, told by ann)"]
 
 
+def test_what_use_cost_is_that_of_thirty_days_and_of_a_reader(filled: Settings) -> None:
+    warehouse = DuckDBWarehouse(filled.warehouse_path)
+    facts = dict(cost_section(warehouse, {"marts.rpt_cost_daily", "marts.rpt_active_readers"}, None).facts)
+    assert facts == {
+        "cost of use, 30 days to 2026-11-18": "$47.00; $1.00 an active reader (`recsys costs`)",
+        "dearest asset": "models/blend, $20.00",
+    }
+
+
 def test_the_verdicts_that_have_a_colour_are_verdicts() -> None:
     assert set(KINDS_OF_VERDICTS) < set(Verdict)
 

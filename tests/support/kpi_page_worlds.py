@@ -124,7 +124,20 @@ STEPS = """
     ('1', 'canary_blend', '8', 'blend-v8', 0, 1, 'running', 'the canary has started', 'ann', timestamp '2026-11-19 05:00:00'),
     ('2', 'canary_blend', '8', 'blend-v8', 1, 5, 'running', 'advanced to 5 %', 'canary', timestamp '2026-11-19 07:00:00'),
     ('3', 'canary_blend', '8', 'blend-v8', 1, 0, 'rolled back', 'rolled back: errors', 'canary', timestamp '2026-11-20 05:00:00')"""
-MARTS = (*TABLES, *PEOPLE, SCORECARD, ACTIVE, COHORTS, COVERAGE, CONSERVATION, ROLES, EVALUATIONS, LEDGER, STEPS)
+MARTS = (
+    *TABLES,
+    *PEOPLE,
+    SCORECARD,
+    ACTIVE,
+    COHORTS,
+    COVERAGE,
+    CONSERVATION,
+    ROLES,
+    EVALUATIONS,
+    DAILY_COSTS,
+    LEDGER,
+    STEPS,
+)
 
 EXPERIMENTS = """
 sound:
