@@ -153,6 +153,7 @@ def test_the_figures_list_the_dearest_assets_and_what_a_unit_costs(month: World)
     assert float(cost_figures(warehouse, Settings(), FIRST, days=1).total) == pytest.approx(2.42 + 0.03 + 0.5)
 
 
+@pytest.mark.slow
 def test_the_command_collects_and_says_what_is_dearest(month: World, tmp_path: Path) -> None:
     home = Path(shutil.copytree(month.home, tmp_path / "home"))
     code, said = said_by("costs", "--days", "3000", "--json", home=home, BUDGET_MONTH="100")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from recsys_platform.reports.costs.usage import RunUsage, StepUsage, resources_used, shares_of_assets, usage_rows
 
-FIRST, DAYS = dt.date(2026, 11, 1), 30
+FIRST, DAYS = dt.date(2026, 6, 1), 30
 LAST = FIRST + dt.timedelta(days=DAYS - 1)
 PARENTS = (
     "create table marts.fct_answer_counts (answers bigint, counted_on date)",
@@ -16,7 +16,7 @@ PARENTS = (
 )
 PRICES = (
     ("local_cpu_second", "second", 1, "0.01", "2026-01-01"),
-    ("local_cpu_second", "second", 1, "0.02", "2026-11-16"),
+    ("local_cpu_second", "second", 1, "0.02", "2026-06-16"),
     ("local_disk_gb_month", "GB for a month", 1, "0.90", "2026-01-01"),
     ("answer", "answer", 1000, "5", "2026-01-01"),
 )

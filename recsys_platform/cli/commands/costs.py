@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recsys_platform.cli.console import ERR, OUT
+from recsys_platform.cli.worlds import open_world, prepared_warehouse
 from recsys_platform.common.clock import utc_now
 from recsys_platform.common.errors import WarehouseHeldError
 from recsys_platform.config.factories import reading_copy_of, warehouse_of
-from recsys_platform.config.settings import Settings, load_settings
+from recsys_platform.config.settings import Settings
 
 if TYPE_CHECKING:  # it imports pyarrow
     from recsys_platform.reports.costs.figures import CostFigures
@@ -29,7 +30,7 @@ def costs(
         return
     from recsys_platform.cli.output.costs import figures_as_json, print_costs
 
-    settings = load_settings()
+    settings = open_world()
     found, notes = _figures(settings, days)
     if as_json:
         OUT.print_json(json.dumps(figures_as_json(found)))
@@ -52,7 +53,6 @@ def _print_sizing(at: str, *, as_json: bool) -> None:
 
 def _figures(settings: Settings, days: int) -> "tuple[CostFigures, list[str]]":
     """The figures, and sentences about what is not known; what runs reported since the last time is collected first."""
-    from recsys_platform.cli.worlds import prepared_warehouse
     from recsys_platform.defs.automation.instances import instance_of
     from recsys_platform.defs.reports.cost_of_runs import collect_costs
     from recsys_platform.reports.costs.figures import cost_figures
