@@ -22,8 +22,8 @@ from recsys_platform.config.settings import PREFIX, Settings, load_settings
 from recsys_platform.config.world_files import EXPERIMENTS
 from recsys_platform.hub.layout import LANDING
 from recsys_platform.monitoring.metrics import METRICS
-from recsys_platform.serving.exposures import EventSpool, SpoolFigures
 from recsys_platform.reports.costs.sizing import PLANS, monthly_cost, parse_events, read_prices
+from recsys_platform.serving.exposures import EventSpool, SpoolFigures
 from recsys_platform.serving.gateway import keys
 from recsys_platform.serving.gateway.metrics import Metrics
 from recsys_platform.serving.recommending import Source
