@@ -130,8 +130,8 @@ def _step_rows(report: RunUsage, step: StepUsage) -> Iterator[dict[str, Any]]:
         "started_at": step.started_at,
         "ended_at": step.ended_at,
     }
-    shares: Mapping[str | None, float] = dict(step.shares) or {None: 1.0}
-    for asset, share in shares.items():
+    shares: list[tuple[str | None, float]] = [*step.shares.items()] or [(None, 1.0)]
+    for asset, share in shares:
         for resource, quantity in step.used.items():
             yield {**of_step, "asset": asset, "resource": resource, "quantity": quantity * share}
 
