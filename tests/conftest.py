@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let no search for garbage walk what was imported and collected, which stays: pytest alone searches five times at its end."""
+    """Let no search for garbage walk what was imported and collected, which stays; pytest searches everything as it ends."""
     gc.freeze()
 
 
