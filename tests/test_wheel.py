@@ -5,19 +5,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import time
 import tomllib
 import venv
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from email.parser import Parser
 from pathlib import Path
 
-import httpx
 import pytest
-
-from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).with_name("uv")
@@ -105,31 +100,9 @@ class Installation:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    @contextmanager
-    def serving(self, folder: Path) -> Iterator[str]:
-        """The address of `recsys serve` on the world of a folder."""
-        port = free_port()
-        command = [self.bin / "recsys", "serve", "--port", str(port)]
-        with subprocess.Popen(command, cwd=folder, env=self.environment, stdout=subprocess.DEVNULL) as server:
-            try:
-                yield f"http://127.0.0.1:{port}"
-            finally:
-                server.terminate()
-
     def files(self) -> set[Path]:
         """Every file of the environment but what Python and numba compile."""
         return {path for path in self.packages.rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
-
-
-def answer_of(address: str, key: str) -> httpx.Response:
-    """What a server answers once it listens."""
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            return httpx.get(address, headers={"Authorization": f"Bearer {key}"}, timeout=30)
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, f"{address} does not answer"
-            time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +126,7 @@ def test_every_module_is_imported_and_the_definitions_are_valid_in_an_empty_fold
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
-def test_a_world_is_made_run_shown_and_served_in_an_empty_folder_and_nothing_is_written_elsewhere(
+def test_a_world_is_made_run_and_shown_in_an_empty_folder_and_nothing_is_written_elsewhere(
     installation: Installation, tmp_path: Path
 ) -> None:
     """A whole run, since a file that one step alone reads, such as a statement, a seed or a template, is missed by no smaller one."""
@@ -162,10 +135,5 @@ def test_a_world_is_made_run_shown_and_served_in_an_empty_folder_and_nothing_is_
     installation.run(tmp_path, "recsys", "demo", *SMALL)
     assert "kpis.html" in installation.run(tmp_path, "recsys", "report")
     assert "lightfm" in installation.run(tmp_path, "recsys", "models")
-    installation.run(tmp_path, "python", "-m", "recsys_platform.transform.dbt_docs")
-    assert list((tmp_path / ".recsys").rglob("docs/catalog.json"))
-    key = installation.run(tmp_path, "recsys", "keys", "create", "test").split()[-1]
-    with installation.serving(tmp_path) as address:
-        assert answer_of(f"{address}/v1/users/u0000007/recommendations?k=3", key).json()["items"]
     assert {path.name for path in tmp_path.iterdir()} == {".recsys"}
     assert installation.files() == before
