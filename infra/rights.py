@@ -118,10 +118,10 @@ def _resources(request: Request) -> Iterator[str]:
 
 
 def _named(given: Parameter, name: str) -> Any:
-    """A parameter; a request of Glue for a database itself has its name elsewhere."""
-    if name != "DatabaseName":
-        return given(name)
-    return given(name) or given("Name") or (given("DatabaseInput") or {}).get("Name")
+    """A parameter. A request of Glue for a database has its name elsewhere; one for records of a stream may have its ARN alone."""
+    if name == "DatabaseName":
+        return given(name) or given("Name") or (given("DatabaseInput") or {}).get("Name")
+    return given(name) or (_last_part(given("StreamARN")) if name == "StreamName" else None)
 
 
 def _run_task(request: Request) -> Iterator[Right]:
