@@ -38,6 +38,16 @@ def test_a_documented_command_and_its_options_exist(page: str, line: str) -> Non
     assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_a_file_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    tops = "recsys_platform|dbt_project|infra|benchmarks|tests|docs|examples|scripts|clients"
+    paths = re.findall(rf"`((?:{tops})/[\w./-]+)`", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    files = re.findall(r"`(test_\w+\.py)`", text)
+    assert [file for file in files if not any((ROOT / "tests").rglob(file))] == []
+
+
 def test_the_tour_of_the_readme_begins_with_a_world_of_its_own_and_needs_no_file() -> None:
     block = next(b for b in re.findall(r"```sh\n(.*?)```", PAGES[0].read_text(), re.DOTALL) if "recsys models" in b)
     lines = [line.partition("#")[0].strip() for line in block.splitlines()]

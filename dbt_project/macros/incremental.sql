@@ -6,10 +6,15 @@
     which it was built.
 #}
 
-{# A predicate of staging models: rows loaded since the model was last built; `true` on a first build or full refresh. #}
+{#
+    A predicate of staging models: rows loaded since the model was last built; `true` on a first build or full refresh.
+
+    The newest load is fetched first: Snowflake reads a whole table if the bound of a column is a subquery.
+#}
 {% macro newly_loaded(column='loaded_at') -%}
     {%- if is_incremental() -%}
-        {{ column }} > (select coalesce(max({{ column }}), cast('1970-01-01' as timestamp)) from {{ this }})
+        {%- set newest = run_query("select " ~ timestamp_as_text("max(" ~ column ~ ")") ~ " from " ~ this).rows[0][0] -%}
+        {{ column }} > cast('{{ newest or '1970-01-01 00:00:00' }}' as timestamp)
     {%- else -%}
         true
     {%- endif -%}
