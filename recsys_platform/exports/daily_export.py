@@ -2,8 +2,9 @@
 
 Each run queries a fingerprint of every day (columns, row count, sum of row hashes) and compares it with the one in the file's footer.
 A late event changes the day on which it happened. Files of days without rows are removed. A run that dies leaves complete files,
-and the next run writes the rest. A day that is too large for memory is split into parts by the hash of its rows' ids; its first part,
-which holds the fingerprint, is written last.
+and the next run writes the rest. A day that is too large for memory is split by the hash of its rows' ids. Its old files are
+removed first, and its first part, which holds the fingerprint, is written last: whoever reads meanwhile, or after a run that died, may
+miss rows of that day, but sees none twice.
 """
 
 import datetime as dt
@@ -127,7 +128,7 @@ def _write_days(
 def _write_parts(hub: Hub, warehouse: Warehouse, table: DailyTable, columns: Sequence[str], day: _DayState) -> None:
     """Write the parts of a day from the last to the first, each read by a query of its own."""
     parts = math.ceil(day.rows / ROWS_AT_ONCE)
-    curated.remove_parts(hub, table.name, day.day, since=parts)
+    curated.remove_day(hub, table.name, day.day)
     for part in reversed(range(parts)):
         # `hash` is signed on Snowflake.
         rows = warehouse.frame(

@@ -159,8 +159,13 @@ def test_a_day_that_shrinks_loses_the_parts_that_it_has_no_more(hub, warehouse, 
         assert (len(found), len([*chain.from_iterable(found)])) == (parts, number)
 
 
-def test_a_large_day_whose_export_died_is_written_again(hub, warehouse, store, monkeypatch):
+@pytest.mark.parametrize("before", [8, 15, 45])
+def test_a_large_day_whose_export_died_shows_no_event_twice_and_is_written_again(
+    hub, warehouse, store, monkeypatch, before
+):
     monkeypatch.setattr(curation, "ROWS_AT_ONCE", 10)
+    store(*((f"e{number:02}", FRIDAY) for number in range(before)))
+    write_changed_days(hub, warehouse, EVENTS)
     store(*((f"e{number:02}", FRIDAY) for number in range(35)))
     put, puts = FolderHub.put, []
 
@@ -174,6 +179,8 @@ def test_a_large_day_whose_export_died_is_written_again(hub, warehouse, store, m
         patch.setattr(FolderHub, "put", die_at_the_third)
         with pytest.raises(OSError, match="the disk is full"):
             write_changed_days(hub, warehouse, EVENTS)
+    seen = [*chain.from_iterable(parts_of(hub, FRIDAY))]
+    assert len(seen) == len(set(seen)) > 0
     assert write_changed_days(hub, warehouse, EVENTS).written == (FRIDAY,)
     assert len([*chain.from_iterable(parts_of(hub, FRIDAY))]) == 35
 
