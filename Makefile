@@ -5,6 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 READY_DEV := .venv/.ready-dev
 READY_INFRA := infra/.venv/.ready
+READY_NOTEBOOKS := .venv/.ready-notebooks
 INFRA := infra/.venv/bin
 PYTEST := $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 8 -rs
 # Only what is imported is compiled to bytecode, and that is kept for the next process.
@@ -31,6 +32,10 @@ serve: $(READY) ## The recommendation API on the world in RECSYS_HOME, http://lo
 
 dev: $(READY) ## Dagster's UI on the world in RECSYS_HOME, http://localhost:3000
 	@$(BIN)/recsys dev
+
+notebooks: $(READY_NOTEBOOKS) ## Four notebooks for data scientists in JupyterLab, on the world in RECSYS_HOME
+	@$(BIN)/recsys notebooks
+	@$(BIN)/jupyter lab "$(RECSYS_HOME)/notebooks"
 
 docs: $(READY) ## Build the dbt docs of the marts and serve them, http://localhost:8080
 	@test -f "$(RECSYS_HOME)/warehouse.duckdb" || { echo "error: there is no warehouse in $(RECSYS_HOME): make demo first"; exit 1; }
@@ -79,6 +84,7 @@ lock: $(READY) ## Compile the lock files anew from pyproject.toml
 	lean() { echo sqlglot | $$compile --override - "$$@"; }; \
 	lean --extra spark --extra serve --extra metrics --extra lineage --group dev pyproject.toml -o requirements-dev.lock; \
 	lean -c requirements-dev.lock --extra serve --extra lineage pyproject.toml -o requirements.lock; \
+	printf 'ipykernel\njupyterlab\njupytext\n' | $$compile -c requirements-dev.lock - -o requirements-notebooks.lock; \
 	$$compile --group bench -c requirements-dev.lock -o requirements-bench.lock; \
 	printf 'editables\nhatchling>=1.27\nuv\n' | $$compile -c requirements-dev.lock - -o requirements-uv.lock; \
 	$$compile -c requirements-dev.lock infra/build.in -o infra/build.lock; \
@@ -110,6 +116,11 @@ $(READY_DEV): $(READY) requirements-dev.lock clients/typescript/package-lock.jso
 		|| echo "note: without Chromium the tests in a browser are skipped: install it, on Debian and Ubuntu with \`sudo apt install chromium\`"
 	@touch $@
 
+$(READY_NOTEBOOKS): $(READY) requirements-notebooks.lock
+	@echo "Adding JupyterLab to .venv (once; about a minute)…"
+	@$(BIN)/uv pip install --quiet --python .venv --no-deps --require-hashes -r requirements-notebooks.lock
+	@touch $@
+
 $(READY_INFRA): requirements-uv.lock infra/requirements.lock | $(READY)
 	@command -v node >/dev/null || { echo "error: the CDK needs Node 20 or newer: install it, on Debian and Ubuntu with \`sudo apt install nodejs\`"; exit 1; }
 	@echo "Setting up infra/.venv (once; 400 MB, half a minute)…"
@@ -118,3 +129,4 @@ $(READY_INFRA): requirements-uv.lock infra/requirements.lock | $(READY)
 	@touch $@
 
 .PHONY: help setup demo loop serve dev docs status test test-all test-aws bench clients infra image image-check lint wheel lock clean
+	printf 'ipykernel\njupyterlab\njupytext\n' | $$compile -c requirements-dev.lock - -o requirements-notebooks.lock; \

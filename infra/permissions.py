@@ -10,6 +10,7 @@ from typing import Any
 
 from infra.deployment import Deployment
 from infra.names import DATA_KEY, Names
+from infra.settings import WHEELS
 
 
 @dataclass(frozen=True)
@@ -315,7 +316,7 @@ def _data_roles(of: _Grants) -> dict[str, Role]:
         "spark": Role("emr-serverless.amazonaws.com", (*_spark(of), of.key), unseen="tests run the job on folders"),
         "notebooks": Role(
             SAGEMAKER,
-            (*curated, read_glue, *_query(of), *_studio(of), of.key),
+            (*curated, read_glue, *_query(of), *_read_world(of), *_studio(of), of.key),
             unseen="people query by it in Studio, and tests have none",
         ),
     }
@@ -369,6 +370,12 @@ def snowflake_statements(deployment: Deployment) -> tuple[Statement, ...]:
     location = Statement(("s3:GetBucketLocation",), (of.names.bucket_arn("hub"),))
     versions = Statement(("s3:GetObject", "s3:GetObjectVersion"), (f"{of.names.bucket_arn('hub')}/hub/*",), why=OBJECTS)
     return location, of.list_bucket("hub"), versions, of.decrypt
+
+
+def _read_world(of: _Grants) -> tuple[Statement, ...]:
+    """What `open_world` and the script of a space read besides: settings, experiments, the platform's wheel."""
+    wheels = of.list_bucket("models"), of.objects("models", "Get", below=f"{WHEELS}/*")
+    return (*of.settings("notebooks"), of.routing("Get", files=(EXPERIMENTS,)), *wheels)
 
 
 def _studio(of: _Grants) -> tuple[Statement, ...]:

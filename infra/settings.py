@@ -4,6 +4,7 @@ Secrets are not here: those of SECRETS are kept in Secrets Manager, and a person
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from infra.deployment import Deployment
 from infra.names import PORTS, Names
@@ -11,8 +12,12 @@ from infra.names import PORTS, Names
 SECRETS = {
     "platform": ("pii_salt", "snowflake_private_key"),
     "gateway": ("pii_salt", "redis_url"),
+    "notebooks": ("snowflake_private_key",),
 }
-"""Settings in the secret of the Dagster processes and in that of the gateway."""
+"""Settings in the secret of the Dagster processes, in that of the gateway and in that of notebooks, which a person makes."""
+STUDIO_SCRIPT = Path(__file__).with_name("studio_setup.sh")
+WHEELS = "wheels"
+"""The prefix in the bucket of models below which wheels of the platform are delivered, for notebooks."""
 API_LIMITS = {"free": (5, 20), "premium": (50, 200), "partner": (500, 2_000)}
 """Requests a second and at once of each tier: one source for the gateway and for the usage plans before it."""
 MONTHLY_REQUESTS = {"free": 100_000, "premium": 10_000_000, "partner": 1_000_000_000}
@@ -44,6 +49,27 @@ def parameters(deployment: Deployment) -> dict[str, str]:
         **({"api_origins": " ".join(deployment.web_origins)} if deployment.web_origins else {}),
         **_model_hosts(deployment, names),
     }
+
+
+def notebook_settings(deployment: Deployment) -> dict[str, str]:
+    """The variables of a notebook in Studio: those of the platform, but another user and role in Snowflake, which only read."""
+    names = Names(deployment)
+    return {
+        "AWS_DEFAULT_REGION": deployment.region,
+        "RECSYS_PARAMETERS": names.parameters,
+        "RECSYS_SECRET": names.secret("notebooks"),
+        "RECSYS_SNOWFLAKE_USER": "RECSYS_NOTEBOOKS",
+        "RECSYS_SNOWFLAKE_ROLE": "RECSYS_SCIENTIST",
+        "RECSYS_SNOWFLAKE_WAREHOUSE": "RECSYS_ANALYSIS",
+    }
+
+
+def studio_script(deployment: Deployment) -> str:
+    """What a space of Studio runs when it starts: `studio_setup.sh` with the values of this deployment before it."""
+    first, _, rest = STUDIO_SCRIPT.read_text(encoding="utf-8").partition("\n")
+    settings = " ".join(f"{name}={value}" for name, value in notebook_settings(deployment).items())
+    wheels = f"s3://{Names(deployment).bucket('models')}/{WHEELS}"
+    return f"{first}\nWHEELS='{wheels}'\nSETTINGS='{settings}'\n{rest}"
 
 
 def limits_text(limits: Mapping[str, tuple[int, int]]) -> str:

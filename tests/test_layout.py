@@ -21,7 +21,7 @@ LAYERS = (
     ("experiments",),
     ("config",),
     ("serving", "notifications", "monitoring"),
-    ("pipeline",),
+    ("pipeline", "notebook"),
     ("closed_loop",),
     ("defs",),
     ("definitions",),

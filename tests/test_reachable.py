@@ -10,6 +10,8 @@ HERE = Path(recsys_platform.__file__).parent
 ENTRIES = {
     "recsys_platform.cli.app": "the command `recsys`",
     "recsys_platform.definitions": "what Dagster loads",
+    "recsys_platform.notebook.simulated": "`simulated_experiment`, which notebooks call",
+    "recsys_platform.notebook.world": "`open_world`, with which notebooks begin",
     "recsys_platform.pipeline": "`refresh`, which notebooks, scripts and other schedulers call",
     "recsys_platform.serving.gateway.aws_lambda": "the handler that AWS Lambda calls",
     "recsys_platform.transform.dbt": "the command `recsys-dbt`",

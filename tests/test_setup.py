@@ -41,6 +41,7 @@ LOCKS = (
     "requirements.lock",
     "requirements-dev.lock",
     "requirements-bench.lock",
+    "requirements-notebooks.lock",
     "requirements-uv.lock",
     "infra/build.lock",
     "infra/mlflow.lock",

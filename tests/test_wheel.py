@@ -55,9 +55,11 @@ def tracked(folder: str) -> set[str]:
 
 
 def test_every_file_of_the_package_and_of_the_dbt_project_is_in_the_wheel_and_nothing_else(wheel: Path) -> None:
-    package = {name for name in names_in(wheel, "recsys_platform/") if not name.startswith("dbt_project/")}
+    beside = {"dbt_project/": "dbt_project", "notebook/examples/": "notebooks"}
+    package = {name for name in names_in(wheel, "recsys_platform/") if not name.startswith(tuple(beside))}
     assert package == tracked("recsys_platform")
-    assert names_in(wheel, "recsys_platform/dbt_project/") == tracked("dbt_project")
+    for inside, folder in beside.items():
+        assert names_in(wheel, f"recsys_platform/{inside}") == tracked(folder)
 
 
 def test_the_wheel_says_its_license_its_pythons_and_its_extras(wheel: Path) -> None:

@@ -1,17 +1,16 @@
 """Notebooks of data scientists: SageMaker Studio inside the network, with a role that reads curated tables and no person's data."""
 
 import base64
-from pathlib import Path
 
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from infra.deployment import Deployment
+from infra.settings import studio_script
 from infra.stacks.base import PlatformStack
 from infra.stacks.network import PRIVATE, Network
 
-SCRIPT = Path(__file__).parents[1] / "studio_setup.sh"
 IDLE_MINUTES = 120
 
 
@@ -26,7 +25,7 @@ class Notebooks(PlatformStack):
             "Setup",
             studio_lifecycle_config_name=self.names.of("setup"),
             studio_lifecycle_config_app_type="JupyterLab",
-            studio_lifecycle_config_content=base64.b64encode(SCRIPT.read_bytes()).decode(),
+            studio_lifecycle_config_content=base64.b64encode(studio_script(deployment).encode()).decode(),
         )
         of = sagemaker.CfnDomain
         sagemaker.CfnDomain(

@@ -21,6 +21,7 @@ from recsys_platform.cli.commands.import_files import import_events, import_file
 from recsys_platform.cli.commands.init import init
 from recsys_platform.cli.commands.maintenance import accept_snapshot, cleanup, migrate
 from recsys_platform.cli.commands.models import models, pin, promote, rollback, unpin
+from recsys_platform.cli.commands.notebooks import notebooks
 from recsys_platform.cli.commands.quarantine import rejected, revalidate
 from recsys_platform.cli.commands.report import report
 from recsys_platform.cli.commands.run import dev, fetch, run
@@ -62,6 +63,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
         "kpis": kpis,
         "report": report,
         "costs": costs,
+        "notebooks": notebooks,
         "cleanup": cleanup,
         "migrate": migrate,
     },

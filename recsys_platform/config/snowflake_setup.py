@@ -48,7 +48,10 @@ def _parse_network(text: str) -> ipaddress.IPv4Network:
 
 def _refuse_own_role(settings: Settings) -> None:
     """The platform's role is granted the roles that the scripts create, so it cannot be one of them (case-insensitive)."""
-    taken = [f"{settings.snowflake_database}_{name}".upper() for name in ("loader", "transformer", "reader", "analyst")]
+    taken = [
+        f"{settings.snowflake_database}_{name}".upper()
+        for name in ("loader", "transformer", "reader", "analyst", "scientist")
+    ]
     if settings.snowflake_role.upper() in taken:
         raise SettingsError(
             f"RECSYS_SNOWFLAKE_ROLE={settings.snowflake_role} is a role that the scripts create themselves: choose another name."

@@ -124,7 +124,7 @@ class PolicyReport:
         best = max(found, key=lambda model: found[model].low)
         others = [model for model in found if model != best]
         if any(found[best].low <= found[model].high for model in others):
-            return "No published list is clicked significantly more often than the others"
+            return "No list is clicked significantly more often than the others"
         return f"The lists of {best} would be clicked more often than those of {', '.join(others)}"
 
 

@@ -44,6 +44,28 @@ def narrow_plot(result: Evaluation, *, baseline: str = "popularity") -> bytes:
     return png_of(figure)
 
 
+def differences_plot(rows: pd.DataFrame, baseline: str, metric: str) -> bytes:
+    """Draw paired differences of models to a baseline with their intervals, as a PNG 1000 pixels wide.
+
+    `rows`: difference, low, high, users, by model, best first. `metric`: its name, for people.
+    """
+    figure = new_figure(10, 1.5 + 0.42 * len(rows), w_pad=0.15, h_pad=0.1, rect=(0, 0, 1, 0.9))
+    readers = int(rows["users"].max())
+    title = f"{metric} beside {baseline}, on the same {readers:,} readers"
+    figure.text(0.014, 0.95, title, fontsize=15, fontweight="bold", color=INK, va="center")
+    axes = figure.subplots()
+    for place, (_, row) in enumerate(rows.iloc[::-1].iterrows()):
+        colour = COLOURS[2] if row["low"] > 0 else COLOURS[1] if row["high"] < 0 else MUTED
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2.5)
+        axes.plot([row["difference"]], [place], marker="o", color=colour)
+    axes.axvline(0, color=MUTED, linestyle=":", linewidth=2)
+    axes.set_yticks(range(len(rows)), [str(name) for name in rows.index[::-1]], fontsize=11, color=INK)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    label = "difference with its 95 % interval; green: surely better, orange: surely worse, grey: may be chance"
+    style_axis(axes, label, grid="x")
+    return png_of(figure)
+
+
 def new_figure(width: float, height: float, *, dpi: int = 100, **layout: Any) -> "Figure":
     """Return an empty white figure of this size in inches; `layout` is passed to matplotlib's constrained layout."""
     # Imported here: matplotlib takes half a second, and most commands draw nothing.

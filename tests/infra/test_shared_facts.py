@@ -188,6 +188,7 @@ def test_each_process_may_use_what_its_settings_name_and_no_other_secret() -> No
         "run": {"platform"},
         "gateway": {"gateway"},
         "execution": {"dagster-database", "mlflow-database"},
+        "notebooks": {"notebooks"},
     }
 
 
@@ -197,8 +198,9 @@ def test_each_process_may_use_the_files_of_routing_that_it_reads_and_writes(tmp_
     routing_of(settings, store).refresh()
     read, written = frozenset(store.names), {"code-server": {CANARY_STATE}, "run": {CANARY_STATE, EXPERIMENTS}}
     assert {EXPERIMENTS, CANARY_STATE} < read
+    readers = dict.fromkeys(("gateway", "code-server", "run"), read) | {"notebooks": {EXPERIMENTS}}
     assert {name: _routing_files(name, "ssm:GetParameter") for name in roles(Deployment())} == {
-        name: read if name in ("gateway", "code-server", "run") else set() for name in roles(Deployment())
+        name: readers.get(name, set()) for name in roles(Deployment())
     }
     assert {name: _routing_files(name, "ssm:PutParameter") for name in roles(Deployment())} == {
         name: written.get(name, set()) for name in roles(Deployment())

@@ -1,14 +1,17 @@
 """Who reads the copy of marts and published lists is never kept waiting, sees nothing half done and nothing private."""
 
+import datetime as dt
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from recsys_platform.common.errors import WarehouseError
+from recsys_platform.experiments.published_policies import evaluate_published
 from recsys_platform.reports.overview import overview
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy
+from tests.support.policy_worlds import EXPOSURES, MADE, insertion, publish, shown
 
 LIVE = "20261120T000000_a"
 
@@ -47,6 +50,20 @@ def test_marts_and_published_lists_are_copied_as_tables(filled: DuckDBWarehouse,
             "from information_schema.tables select count(*) where table_type = 'VIEW' and table_schema = 'published'"
         )
         assert views.fetchall() == [(0,)]
+
+
+def test_every_kept_version_of_the_lists_can_be_read_in_the_copy(warehouse: DuckDBWarehouse, tmp_path: Path) -> None:
+    """Off-policy estimates compare exposures with the lists of their time."""
+    with warehouse.connect() as con:
+        con.execute(EXPOSURES)
+        con.execute(insertion([shown("b", clicked=True), shown("b", user="u2", at=MADE + dt.timedelta(days=3))]))
+    for version, days in (("v1", 0), ("v2", 2)):
+        lists = {"m": {"u1": ["a", "b"], "u2": ["b", "b" if days else "a"]}}
+        publish(warehouse, version, lists, made=MADE + dt.timedelta(days=days))
+    write_reading_copy(warehouse, tmp_path / "copy.duckdb")
+    report = evaluate_published(DuckDBWarehouse(tmp_path / "copy.duckdb"))
+    assert report == evaluate_published(warehouse)
+    assert [(each.agreeing, each.clicks) for each in report.models] == [(2, 1)]
 
 
 def test_nothing_of_raw_is_in_the_copy(filled: DuckDBWarehouse, tmp_path: Path) -> None:

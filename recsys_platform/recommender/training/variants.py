@@ -112,7 +112,7 @@ def load_variants(path: Path | None = None) -> dict[str, Variant]:
     return _components_first({BASELINE: baseline} | found)
 
 
-def _validate_name(name: Any, where: Path) -> str:
+def _validate_name(name: Any, where: Any) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ModelError(
             f"{where}: {name!r} cannot name a variant: use lower-case letters, digits and underscores, a letter first."
@@ -140,6 +140,15 @@ def variant_of(name: str, parameters: Mapping[str, Any]) -> Variant:
         message = first["msg"].lower().replace("a valid tuple", "a list")
         raise ModelError(f"Variant {name}, parameter {where}: {message}, not {first['input']!r}.") from error
     return Variant(name, model, params)
+
+
+def with_variant(variants: "Variants", name: str, parameters: Mapping[str, Any]) -> "Variants":
+    """Add a variant to those of a file, under the same rules. ModelError if its name is taken or anything is invalid."""
+    if name in variants:
+        raise ModelError(f"{name} is a variant of this world already: choose another name.")
+    added = {**variants, _validate_name(name, "The recipe"): variant_of(name, parameters)}
+    _check_blends(added, "The recipe")
+    return added
 
 
 def _reject_unknown(name: str, model: str, own: Mapping[str, Any], kind: Any) -> None:

@@ -22,6 +22,8 @@ _RELATIONS = """
     where table_catalog = 'warehouse'
         and (table_schema in (select unnest(?)) or (table_schema = 'ops' and table_name in (select unnest(?))))
     order by all"""
+_LISTS = """
+    select versioned_table, is_live from warehouse.ops.publications where table_name = 'user_recommendations'"""
 _REJECTED = """
     create table ops.rejected_reasons as
     select source, reason, count(*) as records from warehouse.raw.rejected_records group by all order by all"""
@@ -67,3 +69,13 @@ def _copy_tables(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, int]]:
         con.execute(f"create table {table} as from warehouse.{table}")
         yield f"{schema}.{name}", con.execute(f"select count(*) from {table}").fetchall()[0][0]
     con.execute(_REJECTED)
+    _copy_earlier_lists(con)
+
+
+def _copy_earlier_lists(con: duckdb.DuckDBPyConnection) -> None:
+    """Make every kept version of the lists readable by its name: exposures are compared with the lists that were there then."""
+    for table, is_live in con.execute(_LISTS).fetchall():
+        if is_live:
+            con.execute(f"create view {table} as from published.user_recommendations")
+        else:
+            con.execute(f"create table {table} as from warehouse.{table}")

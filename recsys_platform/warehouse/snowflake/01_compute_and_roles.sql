@@ -1,6 +1,7 @@
 -- Who may do what, and what it may cost. Applied by an administrator; every statement may be run again.
 -- `loader` writes raw and ops and takes in files; `transformer` builds the marts with dbt and publishes; `reader` serves: it sees published
--- tables and nothing else; `analyst` reads marts and published tables. The platform's own user has `platform`, which is the first two.
+-- tables and nothing else; `analyst` reads marts and published tables, `scientist` also ops. The platform's own user has
+-- `platform`, which is the first two.
 -- Each warehouse has a monitor of its own: neither a rebuild nor an analyst's query can stop what readers are served, which only warns.
 use role accountadmin;
 
@@ -38,6 +39,7 @@ create role if not exists <% database %>_loader comment = 'Takes landing files i
 create role if not exists <% database %>_transformer comment = 'Builds staging to marts and publishes';
 create role if not exists <% database %>_reader comment = 'Reads published recommendations';
 create role if not exists <% database %>_analyst comment = 'Reads marts and published recommendations';
+create role if not exists <% database %>_scientist comment = 'Reads also evaluations, publications and changes of experiments';
 create role if not exists <% role %> comment = 'The platform: loads, transforms and publishes';
 
 use role securityadmin;
@@ -46,7 +48,8 @@ grant role <% database %>_loader to role <% role %>;
 grant role <% database %>_transformer to role <% role %>;
 grant role <% role %> to role sysadmin;
 grant role <% database %>_reader to role sysadmin;
-grant role <% database %>_analyst to role sysadmin;
+grant role <% database %>_analyst to role <% database %>_scientist;
+grant role <% database %>_scientist to role sysadmin;
 grant usage on warehouse <% warehouse %> to role <% database %>_loader;
 grant usage on warehouse <% warehouse %> to role <% database %>_transformer;
 grant usage on warehouse <% database %>_serve to role <% database %>_reader;

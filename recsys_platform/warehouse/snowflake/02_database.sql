@@ -50,3 +50,8 @@ grant select on future views in schema <% database %>.marts to role <% database 
 grant usage on schema <% database %>.published to role <% database %>_analyst;
 grant select on all views in schema <% database %>.published to role <% database %>_analyst;
 grant select on future views in schema <% database %>.published to role <% database %>_analyst;
+
+-- The scientist: what the analyst reads, and ops, where evaluations, published versions and changes of experiments are kept.
+grant usage on schema <% database %>.ops to role <% database %>_scientist;
+grant select on all tables in schema <% database %>.ops to role <% database %>_scientist;
+grant select on future tables in schema <% database %>.ops to role <% database %>_scientist;

@@ -49,6 +49,13 @@ def test_the_analyst_reads_marts_and_what_is_published_and_nothing_as_landed(set
     assert of_analyst == {"db": {"usage"}, "db_analysis": {"usage"}, "db.marts": reads, "db.published": reads}
 
 
+def test_the_scientist_reads_besides_what_ops_keeps_of_models_and_experiments(settings: Settings) -> None:
+    assert rights(settings, "scientist") == {"db.ops": {"usage", "select"}}
+    texts = "\n".join(render_scripts(settings, GIVEN).values())
+    name = settings.snowflake_database
+    assert f"grant role {name}_analyst to role {name}_scientist;" in texts
+
+
 def test_the_loader_writes_raw_and_ops_alone(settings: Settings) -> None:
     of_loader = rights(settings, "loader")
     assert {where for where, what in of_loader.items() if what & WRITES} == {"db.raw", "db.ops"}
