@@ -19,7 +19,7 @@ from recsys_platform.defs.reports.step_meter import COST_OF_RUNS, measured_steps
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.reports.costs.budget import require_budget
 from recsys_platform.reports.costs.figures import cost_figures
-from recsys_platform.reports.costs.rebuild import estimate_of
+from recsys_platform.reports.costs.rebuild import estimate_of, rebuild_estimate
 from recsys_platform.reports.costs.sizing import Assumptions, Prices, monthly_cost, parse_events, read_prices
 from recsys_platform.reports.costs.usage import COSTS, collect_storage
 from recsys_platform.transform.dbt import ROOT
@@ -158,12 +158,15 @@ def test_storage_is_paid_for_by_the_day_and_gets_cheaper_with_age(warehouse: Duc
     assert {row["resource"]: row["n"] for row in found} == pytest.approx(expected)
 
 
-def build(hour: int, cost: float, *, is_rebuild: bool = False) -> dict[str, Any]:
+def build(hour: int, cost: float, before: int | None = None, *, is_rebuild: bool = False) -> dict[str, Any]:
+    """A build at an hour, after one at the hour `before`; usage is measured since hour 1."""
     return {
         "step": "dbt_models",
         "stage": "transformation",
         "is_rebuild": is_rebuild,
         "started_at": dt.datetime(2026, 11, 1, hour),
+        "previous_at": None if before is None else dt.datetime(2026, 11, 1, before),
+        "measured_since": dt.datetime(2026, 11, 1, 1),
         "cost": cost,
         "seconds": 10 * cost,
     }
@@ -177,12 +180,62 @@ def test_a_rebuild_is_estimated_by_records_and_by_the_newest_cost_of_what_reads_
     """Builds of 100 and 300 records cost 3 and 7: one and two cents a record. So 400 cost 9, and training its newest 5."""
     train = [{**build(hour, cost), "step": "models__blend", "stage": "training"} for hour, cost in ((3, 4), (6, 5))]
     old = {**build(0, 99), "step": "models__gone", "stage": "training", "started_at": dt.datetime(2026, 1, 1)}
-    found = estimate_of([build(2, 3), build(5, 7), *train, old], [load(1, 100), load(4, 300)])
-    assert (found.usd, found.seconds, found.records) == (Decimal("14.0"), 140, 400)
+    found = estimate_of([build(2, 3), build(5, 7, 2), *train, old], LOADS)
+    assert found
+    assert (found.usd, found.seconds, found.records, found.note) == (Decimal("14.0"), 140, 400, "")
     # With one build alone, so much a record.
-    assert estimate_of([build(2, 3)], [load(1, 100), load(4, 300)]).usd == 12
+    assert usd_of(build(2, 3)) == 12
     # A rebuild read everything that was there.
-    assert estimate_of([build(2, 3), build(5, 9, is_rebuild=True)], [load(1, 100), load(4, 300)]).usd == 9
+    assert usd_of(build(2, 3), build(5, 9, 2, is_rebuild=True)) == 9
+
+
+LOADS = [load(1, 100), load(4, 300)]
+
+
+def usd_of(*builds: dict[str, Any]) -> Decimal | None:
+    found = estimate_of(builds, LOADS)
+    return found and found.usd
+
+
+def test_a_first_build_that_was_measured_read_everything_only_if_nothing_was_loaded_before() -> None:
+    """A world older than its measurements: 100 records were loaded in hour 0, and the first build that was measured read few."""
+    older = [load(0, 100), load(4, 300), load(6, 100)]
+    assert estimate_of([build(2, 3)], older) is None
+    found = estimate_of([build(2, 3), build(5, 7, 2)], older)
+    assert found
+    assert (found.usd, found.is_extrapolated) == (Decimal(str(round(7 * 500 / 300, 9))), True)
+    assert found.note.startswith(" This is rough: no build of everything was measured")
+    # Of two builds of new records there is a line: 5 at 100 records, 7 at 300.
+    found = estimate_of([build(2, 3), build(5, 7, 2), build(7, 5, 5)], older)
+    assert found
+    assert found.usd == 9
+    # What costs the same for all records has no line; and no rebuild is cheaper than the dearest build.
+    found = estimate_of([build(2, 99), build(5, 7, 2), build(7, 7, 5)], older)
+    assert found
+    assert found.usd == 99
+
+
+def test_the_estimate_stays_after_hundreds_of_builds(warehouse: DuckDBWarehouse) -> None:
+    """The first build read 1,000 records for $66, and 300 that followed none for 5 cents each."""
+    begin = dt.datetime(2026, 11, 1)
+    with warehouse.connect() as con:
+        con.execute("create schema if not exists marts")
+        con.execute(f"insert into ops.load_ledger values ('k', 'e', 1, 1000, 1000, 0, timestamp '{begin}')")
+        con.execute(
+            f"""insert into ops.cost_of_runs
+            select 'r' || n || '/0', 'r' || n, 'refresh', 'dbt_models', 'marts/a', false, 'seconds',
+                case when n = 0 then 660 else 1 end,
+                date '2026-11-01', timestamp '{begin}' + interval (n) minute, timestamp '{begin}' + interval (n) minute
+            from range(301) as numbers(n)"""
+        )
+        con.execute(
+            """create view marts.fct_costs as select run_id, step, started_at, 'transformation' as stage,
+            case when run_id = 'r0' then 66 else 0.05 end as cost from ops.cost_of_runs"""
+        )
+    found = rebuild_estimate(warehouse)
+    assert found
+    assert float(found.usd) == pytest.approx(66)
+    assert not found.is_extrapolated
 
 
 COSTS_OF_A_REBUILD = """

@@ -66,10 +66,10 @@ def _readers_sentence(found: CostFigures) -> str:
 def rebuild_sentence(estimate: RebuildEstimate | None) -> str:
     """What a full rebuild would cost."""
     if estimate is None:
-        return "What a full rebuild would cost is not known before a first run."
+        return "What a full rebuild would cost is not known before builds of dbt were measured."
     taken = f"{estimate.seconds / 60:,.0f} min" if estimate.seconds >= 100 else f"{estimate.seconds:.0f} s"
     what = f"A full rebuild (`recsys run --all`) of {estimate.records:,} records"
-    return f"{what} would cost about {dollars(estimate.usd)} and take {taken}."
+    return f"{what} would cost about {dollars(estimate.usd)} and take {taken}.{estimate.note}"
 
 
 def figures_as_json(found: CostFigures) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def require_budget(warehouse: Warehouse, settings: BudgetSettings, today: dt.dat
         return None
     sentence = (
         f"A full rebuild would cost about {dollars(estimate.usd)}, and {dollars(max(left, Decimal()))} of this month's "
-        f"budget of {dollars(budget.usd or 0)} is left."
+        f"budget of {dollars(budget.usd or 0)} is left.{estimate.note}"
     )
     if settings.budget_refuses == "on":
         raise BudgetError(

@@ -1,14 +1,14 @@
 """What rebuilding everything would cost, estimated from what runs cost so far.
 
-dbt's models are built of records: their cost is that of a run plus so much a record, fitted to the runs that there were. All other
-steps (training, evaluation, publishing, exports) read everything in each run, so their newest cost counts.
+dbt's models are built of records: their cost is that of a run plus so much a record, fitted to the runs that there were, and no less
+than that of the dearest run. All other steps (training, evaluation, publishing, exports) read everything in each run, so their newest
+cost counts.
 """
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
 from statistics import linear_regression
 from typing import Any
 
@@ -25,48 +25,70 @@ _RECENT = dt.timedelta(days=30)
 
 @dataclass(frozen=True)
 class RebuildEstimate:
-    """What `recsys run --all` would cost, in US dollars and seconds. `records`: those in the load ledger."""
+    """What `recsys run --all` would cost, in US dollars and seconds. `records`: those in the load ledger.
+
+    `is_extrapolated`: no build that read everything was measured, so that of builds of new records is scaled by records.
+    """
 
     usd: Decimal
     seconds: float
     records: int
+    is_extrapolated: bool = False
+
+    @property
+    def note(self) -> str:
+        """A sentence that follows the estimate if it is a rough one, with a blank before it; else nothing."""
+        if not self.is_extrapolated:
+            return ""
+        return " This is rough: no build of everything was measured, so builds of new records are scaled by records."
+
+
+@dataclass(frozen=True)
+class _Build:
+    """A measured build of dbt. `records`: those that it read, None if that is not known."""
+
+    cost: float
+    seconds: float
+    records: int | None
+    is_full: bool
 
 
 def rebuild_estimate(warehouse: Warehouse) -> RebuildEstimate | None:
-    """Estimate the cost of rebuilding everything; None before the first run was collected."""
+    """Estimate the cost of rebuilding everything; None before dbt's builds were measured."""
     if "marts.fct_costs" not in relation_names(warehouse):
         return None
     steps = [row for row in warehouse.frame(_STEPS).to_pylist() if row["stage"] not in _NOT_REBUILT]
-    loads = warehouse.frame(_LOADS).to_pylist()
-    return estimate_of(steps, loads) if steps else None
+    return estimate_of(steps, warehouse.frame(_LOADS).to_pylist())
 
 
-def estimate_of(steps: Sequence[Mapping[str, Any]], loads: Sequence[Mapping[str, Any]]) -> RebuildEstimate:
-    """Estimate from the steps that ran (step, stage, is_rebuild, started_at, cost, seconds) and loads (loaded_at, records)."""
-    builds = sorted((row for row in steps if row["stage"] == "transformation"), key=lambda row: row["started_at"])
+def estimate_of(steps: Sequence[Mapping[str, Any]], loads: Sequence[Mapping[str, Any]]) -> RebuildEstimate | None:
+    """Estimate from the steps that ran (those of cost_of_steps.sql) and loads (loaded_at, records); None if no build tells it."""
+    builds = [_build(row, loads) for row in steps if row["stage"] == "transformation"]
+    known = [build for build in builds if build.records is not None]
+    if not known:
+        return None
     recent = max(row["started_at"] for row in steps) - _RECENT
     rest = [row for row in steps if row["stage"] != "transformation" and row["started_at"] >= recent]
     others = {row["step"]: row for row in sorted(rest, key=lambda row: row["started_at"])}
     total = sum(load["records"] for load in loads)
-    records = records_of_builds(builds, loads)
+    seen = [build.records or 0 for build in known]
     usd, seconds = (
-        _at(total, records, [float(row[name] or 0) for row in builds])
+        max(_at(total, seen, [getattr(build, name) for build in known]), *(getattr(build, name) for build in builds))
         + sum(float(row[name] or 0) for row in others.values())
         for name in ("cost", "seconds")
     )
-    return RebuildEstimate(Decimal(str(round(usd, 9))), seconds, total)
+    is_extrapolated = not any(build.is_full for build in builds)
+    return RebuildEstimate(Decimal(str(round(usd, 9))), seconds, total, is_extrapolated)
 
 
-def records_of_builds(builds: Sequence[Mapping[str, Any]], loads: Sequence[Mapping[str, Any]]) -> list[int]:
-    """How many records each build read: those loaded since the one before, or all for the first one and for a rebuild."""
-    if not builds:
-        return []
-    ends = [row["started_at"] for row in builds]
-    first = _loaded(loads, None, ends[0])
-    new = [first, *(_loaded(loads, before, end) for before, end in pairwise(ends))]
-    return [
-        _loaded(loads, None, row["started_at"]) if row["is_rebuild"] else n for row, n in zip(builds, new, strict=True)
-    ]
+def _build(row: Mapping[str, Any], loads: Sequence[Mapping[str, Any]]) -> _Build:
+    """A build read what was loaded since the one before; a rebuild, and a first build that was measured with its loads, all."""
+    before, until = row["previous_at"], row["started_at"]
+    all_measured = all(load["loaded_at"] >= row["measured_since"] for load in loads)
+    is_full = row["is_rebuild"] or (before is None and all_measured)
+    is_known = is_full or before is not None
+    records = _loaded(loads, None if is_full else before, until) if is_known else None
+    return _Build(float(row["cost"] or 0), float(row["seconds"] or 0), records, is_full)
 
 
 def _loaded(loads: Sequence[Mapping[str, Any]], since: Any, until: Any) -> int:
@@ -76,11 +98,10 @@ def _loaded(loads: Sequence[Mapping[str, Any]], since: Any, until: Any) -> int:
 
 
 def _at(records: int, seen: Sequence[int], values: Sequence[float]) -> float:
-    """The value at a number of records, on the line through what was seen; never less than the most seen for as many or fewer."""
-    if not values:
-        return 0
-    least = max(value for value, n in zip(values, seen, strict=True) if n <= records)
-    if len(set(seen)) < 2:
-        return values[-1] * max(records / seen[-1], 1) if seen[-1] else least
-    slope, intercept = linear_regression(seen, values)
-    return max(slope * records + intercept, least)
+    """The value at a number of records: on the line through what was seen if it rises, else so much a record of the dearest."""
+    if len(set(seen)) > 1:
+        slope, intercept = linear_regression(seen, values)
+        if slope > 0:
+            return slope * records + intercept
+    dearest, read = max(zip(values, seen, strict=True))
+    return dearest * max(records / read, 1) if read else dearest
