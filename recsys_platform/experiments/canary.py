@@ -94,12 +94,16 @@ class Observation:
 
 @dataclass(frozen=True)
 class CanaryState:
-    """Where a canary is. `stage`: index of the plan's stages. `since`: when this stage began. `reason`: of the last step."""
+    """Where a canary is. `stage`: index of the plan's stages. `since`: when this stage began. `reason`: of the last step, of a pinned
+    canary the person's; `finding`: what the tests found since it was pinned; `is_broken`: whether they would roll it back.
+    """
 
     since: dt.datetime
     stage: int = 0
     status: Status = Status.RUNNING
     reason: str = "the canary has started"
+    finding: str = ""
+    is_broken: bool = False
 
     def percent(self, plan: CanaryPlan) -> int:
         """Return the percent of the traffic that the new model gets; the baseline gets as much, as far as there is."""
@@ -108,19 +112,19 @@ class CanaryState:
 
 DEFAULT_PLAN = CanaryPlan()
 BROKEN_BUT_PINNED = "pinned, so not rolled back: "
-"""What the reason of a canary begins with that a person keeps at its share though it is broken."""
+"""What the finding begins with of a canary that a person keeps at its share though it is broken."""
+RECOVERED = "recovered: no guardrail is broken any more"
 
 
 def step(
     state: CanaryState, observation: Observation | None, now: dt.datetime, *, plan: CanaryPlan = DEFAULT_PLAN
 ) -> CanaryState:
     """Return the next state: a stage further, the same, or rolled back. Without data it stays; nothing but a person moves a canary
-    that is pinned, stopped or rolled back, but the reason of a pinned one tells what would have rolled it back.
+    that is pinned, stopped or rolled back, but the finding of a pinned one tells what would have rolled it back.
     `observation`: None if nothing could be read.
     """
     if state.status is Status.PINNED:
-        broken = _broken(state, observation, plan) if observation else None
-        return replace(state, reason=f"{BROKEN_BUT_PINNED}{broken}") if broken else state
+        return _watched(state, observation, plan) if observation else state
     if state.status is not Status.RUNNING:
         return state
     if observation is None:
@@ -134,6 +138,14 @@ def step(
     return _next_stage(state, now, plan)
 
 
+def _watched(state: CanaryState, seen: Observation, plan: CanaryPlan) -> CanaryState:
+    """The state of a pinned canary: one that breaks or recovers is told; another guardrail, while one is broken, is no news."""
+    broken = _broken(state, seen, plan)
+    if bool(broken) == state.is_broken:
+        return state
+    return replace(state, finding=f"{BROKEN_BUT_PINNED}{broken}" if broken else RECOVERED, is_broken=bool(broken))
+
+
 def _broken(state: CanaryState, seen: Observation, plan: CanaryPlan) -> str | None:
     """The first hard limit or guardrail that is broken."""
     return next(_broken_limits(seen, plan), None) or next(_broken_guardrails(state, seen, plan), None)
@@ -143,12 +155,12 @@ def pin(state: CanaryState, reason: str) -> CanaryState:
     """Keep a running canary at its stage, until a person releases or stops it."""
     if state.status not in (Status.RUNNING, Status.PINNED):
         raise InputError(f"The canary is {state.status}: only a running one can be pinned.")
-    return replace(state, status=Status.PINNED, reason=reason)
+    return CanaryState(state.since, state.stage, Status.PINNED, reason)
 
 
 def stop(state: CanaryState, reason: str) -> CanaryState:
     """Take all traffic from the new model, until a person releases it."""
-    return replace(state, status=Status.STOPPED, reason=reason)
+    return CanaryState(state.since, state.stage, Status.STOPPED, reason)
 
 
 def release(state: CanaryState, now: dt.datetime, reason: str) -> CanaryState:

@@ -137,7 +137,7 @@ def test_a_pinned_canary_goes_on_from_its_stage() -> None:
         pinned,
     )
     broken = step(pinned, seen(wrong=9), after(600))
-    assert broken == replace(pinned, reason="pinned, so not rolled back: 9 known answers are wrong")
+    assert broken == replace(pinned, finding="pinned, so not rolled back: 9 known answers are wrong", is_broken=True)
     assert step(broken, seen(), after(601)) == broken
     assert release(pinned, after(600), "back").stage == 2
 

@@ -146,12 +146,27 @@ def test_what_a_person_decides_holds_through_all_ticks(rollout: Rollout) -> None
     for _ in range(2):
         broken = stepped(rollout, BAD)
         assert (broken.percent, broken.status, broken.number) == (1, Status.PINNED, pinned.number + 1)
-        assert broken.reason.startswith("pinned, so not rolled back: errors in ")
+        assert broken.news.startswith("pinned, so not rolled back: errors in ")
         assert trouble_of(broken) is Trouble.BROKEN_BUT_PINNED
     stopped = rollout.stop("bad covers", who="bob", now=START)
     assert (rollout.step(START).after, stopped.percent) == (stopped, 0)
     with pytest.raises(InputError, match="stopped: only a running one can be pinned"):
         rollout.pin("no")
+
+
+def test_a_pinned_canary_tells_each_breakage_and_recovery_once_and_keeps_the_persons_reason(rollout: Rollout) -> None:
+    rollout.start("challenger", because="better lists", now=START)
+    rollout.pin("holidays", who="ann", now=START)
+    wrong = replace(GOOD, wrong_answers=9)
+    seen = (GOOD, BAD, wrong, BAD, GOOD, GOOD, wrong, BAD, GOOD)
+    found = [stepped(rollout, each) for each in seen]
+    assert [each.number - found[0].number for each in found] == [0, 1, 1, 1, 2, 2, 3, 3, 4]
+    assert [trouble_of(each) is Trouble.BROKEN_BUT_PINNED for each in found] == [each is not GOOD for each in seen]
+    assert {(each.reason, each.percent, each.status) for each in found} == {("holidays", 1, Status.PINNED)}
+    reasons = [each.split(":")[0] for each in rollout.history.steps()["reason"]]
+    assert reasons[1:] == ["holidays", *["pinned, so not rolled back", "recovered"] * 2]
+    stepped(rollout, BAD)
+    assert (rollout.release("back", now=START).news, trouble_of(stepped(rollout, GOOD))) == ("back", None)
 
 
 def test_without_data_it_holds(rollout: Rollout) -> None:

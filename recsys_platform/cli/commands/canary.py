@@ -68,7 +68,7 @@ def step() -> None:
         print_traffic(OUT, done.observation)
     trouble = trouble_of(done.after) if done.is_change and done.after else None
     if trouble and done.after:
-        notify(canary_alert(trouble, done.after.label, done.after.reason, settings), channels_of(settings))
+        notify(canary_alert(trouble, done.after.label, done.after.news, settings), channels_of(settings))
 
 
 def _rollout() -> "Rollout":

@@ -31,7 +31,9 @@ def print_record(out: Console, record: CanaryRecord | None) -> None:
         return
     shares = f"{record.percent} % of the visitors, {record.baseline_percent} % as baseline"
     out.print(f"{record.experiment}: {record.label} is {record.status}, {shares}", markup=False, soft_wrap=True)
-    out.print(f"{record.reason} ({record.who}, {record.changed_at:%Y-%m-%d %H:%M} UTC)", markup=False, soft_wrap=True)
+    out.print(f"{record.news} ({record.who}, {record.changed_at:%Y-%m-%d %H:%M} UTC)", markup=False, soft_wrap=True)
+    if record.news != record.reason:
+        out.print(f"{record.status}: {record.reason}", markup=False, soft_wrap=True)
 
 
 def print_traffic(out: Console, seen: Observation) -> None:

@@ -87,7 +87,7 @@ def canary_sensor(
         not_sent = _report_trouble(done.after, settings, cursor)
         events = [_recorded(rollout, done, clock())] if done.after.step_id != cursor.recorded else []
         cursor.recorded = done.after.step_id
-        reason = f"{done.after.label}, {done.after.percent} %: {done.after.reason}{not_sent}"
+        reason = f"{done.after.label}, {done.after.percent} %: {done.after.news}{not_sent}"
         return dg.SensorResult(skip_reason=reason, asset_events=events, cursor=cursor.dump())
 
     return step_canary
@@ -105,7 +105,7 @@ def _report_trouble(record: CanaryRecord, settings: Settings, cursor: _Cursor) -
         return ""
     channels = channels_of(settings)
     try:
-        notify(canary_alert(trouble, record.label, record.reason, settings), channels)
+        notify(canary_alert(trouble, record.label, record.news, settings), channels)
     except RecsysError as error:  # the next tick tries again
         return f" {error}"
     cursor.reported = record.step_id
@@ -126,7 +126,7 @@ def _recorded(rollout: Rollout, done: Step, now: dt.datetime) -> dg.AssetMateria
             "percent": record.percent,
             "baseline_percent": record.baseline_percent,
             "status": str(record.status),
-            "reason": record.reason,
+            "reason": record.news,
             "changed_by": record.who,
             **figures,
             **_steps_metadata(own),

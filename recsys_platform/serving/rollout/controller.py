@@ -15,7 +15,6 @@ from recsys_platform.common.processes import current_user
 from recsys_platform.config.factories import hub_of, reading_copy_of, registry_of, warehouse_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.experiments.canary import (
-    BROKEN_BUT_PINNED,
     CanaryPlan,
     CanaryState,
     Observation,
@@ -149,11 +148,15 @@ class Rollout:
         return Step(before, self._written(after, before), observation)
 
     def _watched(self, before: CanaryRecord, now: dt.datetime) -> Step:
-        """Look at a pinned canary: it stays as it is, and what would roll it back is a step of its own, which sends an alert."""
+        """Look at a pinned canary: it stays as it is, and what would roll it back is a step of its own, which sends an alert.
+
+        So is its recovery; it is told only while all guardrails can be judged.
+        """
         of_plan, observation = self._of_plan(before), self._observed(before, now)
-        state = step(
-            of_plan.state, observation, now, plan=self.plan if self._has_its_baseline(before) else self._limits
-        )
+        has_baseline = self._has_its_baseline(before)
+        state = step(of_plan.state, observation, now, plan=self.plan if has_baseline else self._limits)
+        if before.is_broken and not has_baseline:
+            state = of_plan.state
         after = of_plan.at(state, self.plan, who=CANARY_AUTHOR, now=now)
         if after.kind == of_plan.kind:
             self._keep_step(before)
@@ -353,7 +356,7 @@ def trouble_of(record: CanaryRecord) -> Trouble | None:
     """Why a person is to look at a canary; None if all is well. A canary is held if production is not what it began against."""
     if record.status is Status.ROLLED_BACK:
         return Trouble.ROLLED_BACK
-    if record.status is Status.PINNED and record.reason.startswith(BROKEN_BUT_PINNED):
+    if record.status is Status.PINNED and record.is_broken:
         return Trouble.BROKEN_BUT_PINNED
     is_held = record.status is Status.RUNNING and record.reason.startswith((_MOVED, _NO_PRODUCTION))
     return Trouble.HELD if is_held else None

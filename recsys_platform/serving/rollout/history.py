@@ -128,7 +128,7 @@ def step_row(record: CanaryRecord) -> dict[str, Any]:
         "stage": record.stage,
         "percent": record.percent,
         "status": str(record.status),
-        "reason": record.reason,
+        "reason": record.news,
         "changed_by": record.who,
         "changed_at": to_naive_utc(record.changed_at),
     }

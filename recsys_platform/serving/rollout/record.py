@@ -37,6 +37,7 @@ class CanaryRecord:
     `experiment`: its name in exposures and marts. `version`, `label`: of the registry. `recipe`, `baseline_recipe`: hashes of the
     recipes that are compared; versions on newer data take the place of older ones. `since`: when the stage began. `number`: counts
     the steps that changed more than figures in `reason`; the last was at `changed_at` by `who`. `revision`: grows with each write.
+    `finding`, `is_broken`: what the tests found since a person pinned it, and whether they would roll it back.
     """
 
     experiment: Name
@@ -55,11 +56,18 @@ class CanaryRecord:
     who: str = ""
     number: int = 1
     revision: int = 1
+    finding: str = ""
+    is_broken: bool = False
 
     @property
     def state(self) -> CanaryState:
         """What the pure function steps."""
-        return CanaryState(self.since, self.stage, self.status, self.reason)
+        return CanaryState(self.since, self.stage, self.status, self.reason, self.finding, self.is_broken)
+
+    @property
+    def news(self) -> str:
+        """Why the last step was made: what the tests found of a pinned canary, else the reason."""
+        return self.finding or self.reason
 
     @property
     def is_live(self) -> bool:
@@ -95,6 +103,8 @@ class CanaryRecord:
             stage=state.stage,
             status=state.status,
             reason=state.reason[:LONGEST_REASON],
+            finding=state.finding[:LONGEST_REASON],
+            is_broken=state.is_broken,
             percent=percent,
             baseline_percent=min(percent, 100 - percent),
             revision=self.revision + 1,
@@ -106,7 +116,8 @@ class CanaryRecord:
     @property
     def kind(self) -> tuple[object, ...]:
         """What two records have in common if there is no step between them."""
-        return self.experiment, self.version, self.stage, self.status, re.sub(r"[-+]?\d[\d.,]*", "#", self.reason)
+        reason = re.sub(r"[-+]?\d[\d.,]*", "#", self.reason)
+        return self.experiment, self.version, self.stage, self.status, self.is_broken, reason
 
 
 _ADAPTER = TypeAdapter(CanaryRecord)
