@@ -15,8 +15,11 @@ WORLD = "/var/lib/recsys"
 USER_ID = 1000
 """The user and group of every image, who owns the world on the shared file system too."""
 DAGSTER_MIGRATION = ["recsys", "migrate"]
-_DATABASE = "postgresql://"
-"""Of MLflow: host, name, user and password come from libpq's variables, so that none stands in a command."""
+_DATABASE = "postgresql+psycopg2://"
+"""Of MLflow, with the driver of its image, since SQLAlchemy would take another.
+
+Host, name, user and password come from libpq's variables, so that none stands in a command.
+"""
 MLFLOW_MIGRATION = ["mlflow", "db", "upgrade", _DATABASE]
 _EVERYWHERE = "0.0.0.0"  # noqa: S104  # a container's own network
 
