@@ -83,6 +83,12 @@ class Builder:
             raise RuntimeError(f"{' '.join(map(str, arguments))}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stdout.strip()
 
+    def release(self) -> None:
+        """Remove all containers and unmount the store, so that its folder can be deleted."""
+        self("rm", "--all")
+        unmount = [shutil.which("umount") or "umount", self.folder / "store" / "overlay"]
+        subprocess.run(unmount, check=False, capture_output=True)
+
     def make_base(self) -> str:
         """A minimal Debian with Python as `python`, as the base on a registry is; the image's name."""
         root, packages = self.folder / "base", "python3,python3-venv,ca-certificates"
@@ -384,7 +390,11 @@ def main() -> None:
         (check_processes if given.processes else check)(Builder(given.folder.resolve()))
         return
     with tempfile.TemporaryDirectory(prefix="recsys-images-") as folder:
-        check(Builder(Path(folder)))
+        builder = Builder(Path(folder))
+        try:
+            check(builder)
+        finally:
+            builder.release()
 
 
 if __name__ == "__main__":
