@@ -9,7 +9,14 @@ from infra.deployment import Deployment
 
 DATA_KEY = "${DataKey}"
 """Stands in policies for the ARN of the key, which only CloudFormation knows."""
-PORTS = {"code-server": 4000, "web-server": 3000, "mlflow": 5000, "gateway": 8000, "gateway-metrics": 9100}
+PORTS = {
+    "code-server": 4000,
+    "web-server": 3000,
+    "mlflow": 5000,
+    "gateway": 8000,
+    "gateway-metrics": 9100,
+    "reports": 8085,
+}
 DATABASE_PORT, CACHE_PORT, FILES_PORT = 5433, 6380, 2049
 
 

@@ -182,6 +182,7 @@ def _dagster_roles(of: _Grants) -> dict[str, Role]:
         "daemon": Role(ECS, daemon),
         "run": Role(ECS, (*settings, *of.hub, *_run(of), register, of.world)),
         "mlflow": Role(ECS, (of.list_bucket("models"), artifacts, of.key)),
+        "reports": Role(ECS, (of.list_bucket("site"), of.objects("site", "Get", below="site/*"), of.decrypt)),
         "execution": Role(ECS, _execution(of), unseen="ECS itself starts containers with it"),
     }
 
@@ -197,6 +198,8 @@ def _run(of: _Grants) -> tuple[Statement, ...]:
         of.routing("Put", files=(EXPERIMENTS,)),
         replace(of.list_bucket("models"), unseen="else an archive that is not there yet looks like a forbidden one"),
         of.objects("models", "Get", "Put", below="sagemaker/*", unseen=FAILED_UPLOADS),
+        of.list_bucket("site"),
+        of.objects("site", "Get", "Put", below="site/*"),
     )
 
 
@@ -207,7 +210,7 @@ def _step_canary(of: _Grants) -> tuple[Statement, ...]:
 
 def _execution(of: _Grants) -> tuple[Statement, ...]:
     """Start a container: its image, its log group, and the secrets that its task definition names."""
-    processes = ("code-server", "web-server", "daemon", "run", "mlflow", "gateway", "collector")
+    processes = ("code-server", "web-server", "daemon", "run", "mlflow", "gateway", "collector", "reports")
     images = tuple(of.names.arn("ecr", f"repository/{of.names.of(each)}") for each in ("dagster", "gateway", "mlflow"))
     secrets = tuple(map(of.names.secret_arn, ("dagster-database", "mlflow-database")))
     return (

@@ -47,6 +47,7 @@ HEALTH_CHECKS = {
     "gateway": _answers(f"{PORTS['gateway']}/healthz"),
     "mlflow": _answers(f"{PORTS['mlflow']}/health"),
     "model-host": _answers("8080/ping"),
+    "reports": _answers(f"{PORTS['reports']}/healthz"),
 }
 """By process. A load balancer asks the web server, and runs end by themselves."""
 

@@ -31,6 +31,7 @@ def parameters(deployment: Deployment) -> dict[str, str]:
     return {
         "env": "aws",
         "hub": f"s3://{names.bucket('hub')}/hub",
+        "site": f"s3://{names.bucket('site')}/site",
         "landing_queue": names.queue_url,
         "glue_database": names.glue_database,
         "snowflake_account": deployment.snowflake.account,

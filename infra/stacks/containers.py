@@ -162,7 +162,7 @@ class Containers:
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
             enable_ecs_managed_tags=True,
             availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.ENABLED if overlapping else None,
-            health_check_grace_period=Duration.minutes(3) if name in ("gateway", "web-server") else None,
+            health_check_grace_period=Duration.minutes(3) if name in ("gateway", "web-server", "reports") else None,
             cloud_map_options=ecs.CloudMapOptions(name=name, cloud_map_namespace=names) if discovered else None,
             **(of_blue_green if proven_by else {}),  # type: ignore[arg-type]
         )

@@ -34,6 +34,7 @@ class Hub(PlatformStack):
         self.access_logs = self._access_log_bucket()
         self.bucket = self._bucket("hub", self._hub_lifecycle())
         self.models = self._bucket("models", [])
+        self.site = self._bucket("site", [])
         self.results = self._bucket("results", [_expire("athena/", 30)])
         self.logs = self._bucket("logs", [_expire("compute_logs/", 90), _expire("spark/", 90)])
         self.events = self._stream()

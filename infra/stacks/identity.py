@@ -141,7 +141,9 @@ class Identity(PlatformStack):
             o_auth=cognito.OAuthSettings(
                 flows=cognito.OAuthFlows(authorization_code_grant=True),
                 scopes=[cognito.OAuthScope.OPENID],
-                callback_urls=[f"https://{self.names.host('dagster')}/oauth2/idpresponse"],
+                callback_urls=[
+                    f"https://{self.names.host(each)}/oauth2/idpresponse" for each in ("dagster", "reports")
+                ],
             ),
         )
 

@@ -30,6 +30,7 @@ SERVICES = {
 
 PATHS = (
     ("people", "dagster", PORTS["web-server"]),
+    ("people", "reports", PORTS["reports"]),
     ("dagster", "dagster", PORTS["code-server"]),
     ("dagster", "mlflow", PORTS["mlflow"]),
     ("gateway", "mlflow", PORTS["mlflow"]),
@@ -95,7 +96,18 @@ class Network(PlatformStack):
         """All security groups between processes, in one stack, so that a rule between two never joins two stacks in a cycle."""
         made = {
             name: ec2.SecurityGroup(self, name, vpc=self.vpc, description=f"recsys: {name}", allow_all_outbound=True)
-            for name in ("dagster", "mlflow", "gateway", "people", "api", "shared", "spark", "notebooks", "analytics")
+            for name in (
+                "dagster",
+                "mlflow",
+                "gateway",
+                "people",
+                "api",
+                "shared",
+                "spark",
+                "notebooks",
+                "analytics",
+                "reports",
+            )
         }
         for network in self.deployment.company_networks:
             made["people"].add_ingress_rule(ec2.Peer.ipv4(network), ec2.Port.HTTPS, "people of the company")

@@ -17,6 +17,7 @@ from constructs import Construct
 from infra.deployment import Deployment
 from infra.names import DATABASE_PORT, PORTS
 from infra.processes import DAGSTER_HOME, DAGSTER_MIGRATION, HEALTH_CHECKS, WORLD, dagster_command
+from infra.settings import parameters
 from infra.stacks.base import PlatformStack
 from infra.stacks.containers import Containers, Process
 from infra.stacks.databases import postgres
@@ -49,6 +50,7 @@ class Orchestration(PlatformStack):
             self.web_server,
         ):  # they take definitions only from a code server of their own release
             asks_it.node.add_dependency(self.code_server)
+        self.reports = self._reports()
         self.balancer = self._balancer()
 
     def _service(
@@ -80,6 +82,19 @@ class Orchestration(PlatformStack):
         return self.containers.service(
             task, name, self.group, tasks=tasks, overlapping=overlapping, discovered=discovered
         )
+
+    def _reports(self) -> ecs.FargateService:
+        """What shows KPI page, evaluation and dbt docs: it reads one bucket, and knows no setting and no secret."""
+        port = str(PORTS["reports"])
+        process = Process(
+            "reports",
+            image="dagster",
+            entry_point=[],
+            command=["recsys", "site", "serve", "--host", "0.0.0.0", "--port", port],  # noqa: S104
+            environment={"RECSYS_SITE": parameters(self.deployment)["site"]},
+            health=HEALTH_CHECKS["reports"],
+        )
+        return self.containers.service(self.containers.task(process), "reports", self.network.groups["reports"])
 
     def _run(self) -> Process:
         size = self.deployment.size
@@ -141,6 +156,7 @@ class Orchestration(PlatformStack):
             self,
             "Certificate",
             domain_name=self.names.host("dagster"),
+            subject_alternative_names=[self.names.host("reports")],
             validation=acm.CertificateValidation.from_dns(zone),
         )
         group = elb.ApplicationTargetGroup(
@@ -153,27 +169,49 @@ class Orchestration(PlatformStack):
             health_check=elb.HealthCheck(path="/server_info", interval=Duration.seconds(15)),
             deregistration_delay=Duration.seconds(30),
         )
-        balancer.add_listener(
+        listener = balancer.add_listener(
             "Https",
             port=443,
             certificates=[certificate],
             ssl_policy=elb.SslPolicy.RECOMMENDED_TLS,
             open=False,
-            default_action=actions.AuthenticateCognitoAction(
-                user_pool=self.identity.pool,
-                user_pool_client=self.identity.ui_client,
-                user_pool_domain=self.identity.pool_domain,
-                session_timeout=Duration.hours(8),
-                allow_https_outbound=False,
-                next=elb.ListenerAction.forward([group]),
-            ),
+            default_action=self._after_sign_in(group),
         )
-        route53.ARecord(
+        listener.add_action(
+            "Reports",
+            priority=10,
+            conditions=[elb.ListenerCondition.host_headers([self.names.host("reports")])],
+            action=self._after_sign_in(self._pages()),
+        )
+        for name, record in (("dagster", "Name"), ("reports", "NameOfReports")):
+            route53.ARecord(
+                self,
+                record,
+                zone=zone,
+                record_name=self.names.host(name),
+                target=route53.RecordTarget.from_alias(targets.LoadBalancerTarget(balancer)),
+            )
+
+    def _pages(self) -> elb.ApplicationTargetGroup:
+        return elb.ApplicationTargetGroup(
             self,
-            "Name",
-            zone=zone,
-            record_name=self.names.host("dagster"),
-            target=route53.RecordTarget.from_alias(targets.LoadBalancerTarget(balancer)),
+            "Pages",
+            vpc=self.network.vpc,
+            port=PORTS["reports"],
+            protocol=elb.ApplicationProtocol.HTTP,
+            targets=[self.reports],
+            health_check=elb.HealthCheck(path="/healthz", interval=Duration.seconds(30)),
+            deregistration_delay=Duration.seconds(30),
+        )
+
+    def _after_sign_in(self, group: elb.ApplicationTargetGroup) -> elb.ListenerAction:
+        return actions.AuthenticateCognitoAction(
+            user_pool=self.identity.pool,
+            user_pool_client=self.identity.ui_client,
+            user_pool_domain=self.identity.pool_domain,
+            session_timeout=Duration.hours(8),
+            allow_https_outbound=False,
+            next=elb.ListenerAction.forward([group]),
         )
 
 

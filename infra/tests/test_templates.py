@@ -76,7 +76,7 @@ def test_every_component_is_a_stack_within_the_limits_of_cloudformation(template
 
 def test_no_bucket_is_public(templates: Templates) -> None:
     buckets = templates.properties("AWS::S3::Bucket")
-    assert len(buckets) == 6
+    assert len(buckets) == 7
     for name, bucket in buckets.items():
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}, name
         assert len(bucket["PublicAccessBlockConfiguration"]) == 4, name
@@ -478,3 +478,20 @@ def test_gateways_are_replaced_blue_green_and_alarms_lead_requests_back(template
     assert len(groups) == 2
     role = balanced["AdvancedConfiguration"]["RoleArn"]
     assert role == templates.names.role_arn("load-balancing")
+
+
+def test_reports_are_read_after_the_same_sign_in_by_a_process_that_reads_their_bucket_alone(
+    templates: Templates,
+) -> None:
+    (rule,) = templates.properties("AWS::ElasticLoadBalancingV2::ListenerRule").values()
+    kinds = [each["Type"] for each in sorted(rule["Actions"], key=lambda each: each["Order"])]
+    assert kinds == ["authenticate-cognito", "forward"]
+    host = templates.names.host("reports")
+    assert rule["Conditions"][0]["HostHeaderConfig"]["Values"] == [host]
+    clients = templates.properties("AWS::Cognito::UserPoolClient").values()
+    assert any(f"https://{host}/oauth2/idpresponse" in each.get("CallbackURLs", []) for each in clients)
+    own = containers_of(templates, "reports")["reports"]
+    assert {each["Name"]: each["Value"] for each in own["Environment"]} == {
+        "RECSYS_SITE": parameters(templates.deployment)["site"]
+    }
+    assert "Secrets" not in own

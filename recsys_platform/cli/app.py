@@ -29,6 +29,7 @@ from recsys_platform.cli.commands.sagemaker import sagemaker
 from recsys_platform.cli.commands.salt import salt
 from recsys_platform.cli.commands.serve import keys, model_host, serve
 from recsys_platform.cli.commands.simulate import demo, serve_attributes, simulate, simulate_visits
+from recsys_platform.cli.commands.site import site
 from recsys_platform.cli.commands.snowflake import snowflake
 from recsys_platform.cli.commands.spark import spark
 from recsys_platform.cli.commands.status import kpis, show, status
@@ -78,6 +79,7 @@ for panel, commands in COMMANDS.items():
         app.command(name, rich_help_panel=panel)(command)
 for name, group in GROUPS.items():
     app.add_typer(group, name=name, rich_help_panel="Other systems")
+app.add_typer(site, name="site", rich_help_panel="Pipeline")
 app.add_typer(salt, name="salt", rich_help_panel="Data quality")
 app.add_typer(keys, name="keys", rich_help_panel="Serving")
 app.add_typer(destinations, name="destinations", rich_help_panel="Serving")

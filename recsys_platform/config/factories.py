@@ -40,6 +40,11 @@ def hub_of(settings: Settings) -> Hub:
     return open_hub(settings.hub_place, kms_key=settings.hub_kms_key)
 
 
+def site_of(settings: Settings) -> Hub:
+    """The site of pages that people read."""
+    return open_hub(settings.site or settings.home / "site", kms_key=settings.hub_kms_key)
+
+
 def warehouse_of(settings: Settings) -> "Warehouse":
     """The warehouse of a world: a file, or a database in Snowflake."""
     if settings.env == "local":

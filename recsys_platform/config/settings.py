@@ -85,6 +85,10 @@ class Settings(BaseModel):
     hub_kms_key: str | None = Field(
         None, description="KMS key (id or ARN) that encrypts the hub in S3; by default S3's own"
     )
+    site: str | None = Field(
+        None,
+        description="place of the pages that people read, `s3://bucket/prefix`; by default the folder `site` in `RECSYS_HOME`",
+    )
     landing_queue: HttpUrl | None = Field(
         None,
         description="URL of the SQS queue that receives the hub bucket's notifications of new objects; by default the hub is listed",
@@ -255,12 +259,12 @@ class Settings(BaseModel):
     def _absolute_path(cls, folder: Path) -> Path:
         return folder.expanduser().resolve()
 
-    @field_validator("hub")
+    @field_validator("hub", "site")
     @classmethod
-    def _an_address(cls, hub: str) -> str:
-        if not is_s3_url(hub):
+    def _an_address(cls, place: str) -> str:
+        if not is_s3_url(place):
             raise ValueError("it is not of the form s3://bucket/prefix")
-        return hub
+        return place
 
     @field_validator("duckdb_memory_limit", "duckdb_temp_limit")
     @classmethod

@@ -8,21 +8,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recsys_platform.common.errors import RecsysError
 from recsys_platform.transform.dbt import ROOT, target_folder
 
 _PREFIX = "unit_test."
 
 
 def main() -> None:
-    """Generate the docs and remove the unit tests; exit with dbt's status if it fails."""
-    docs = target_folder() / "docs"
+    """Generate the docs; exit with an error if that fails."""
+    try:
+        generate_docs()
+    except RecsysError as error:
+        sys.exit(f"error: {error}")
+
+
+def generate_docs(home: Path | None = None) -> Path:
+    """Generate the docs and remove the unit tests; returns their folder. `home`: the world, by default RECSYS_HOME."""
+    docs = target_folder(home) / "docs"
     dbt = Path(sys.executable).with_name("dbt")
     command = [str(dbt), "--quiet", "docs", "generate", "--target-path", str(docs)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "ignore"})
     if done.returncode:
-        sys.exit(done.returncode)
+        raise RecsysError(f"dbt could not generate the docs (exit code {done.returncode}): its own words are above.")
     manifest = docs / "manifest.json"
     manifest.write_text(json.dumps(without_unit_tests(json.loads(manifest.read_text("utf-8")))), "utf-8")
+    return docs
 
 
 def without_unit_tests(manifest: Mapping[str, Any]) -> dict[str, Any]:

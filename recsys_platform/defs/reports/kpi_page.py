@@ -6,6 +6,7 @@ import dagster as dg
 
 from recsys_platform.common.clock import to_naive_utc, utc_now
 from recsys_platform.common.errors import RecsysError
+from recsys_platform.config.factories import site_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import NIGHTLY
 from recsys_platform.defs.automation.outline import outline_of_repository, stored_outline
@@ -15,6 +16,7 @@ from recsys_platform.experiments.summaries import summarize_experiments
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.reports.kpi_page.content import Experiments, PageContent, PipelineState
 from recsys_platform.reports.kpi_page.page import KPI_PAGE, headlines_of, kpi_page, page_content
+from recsys_platform.reports.site import publish_reports
 from recsys_platform.serving.routing_files import experiments_of
 from recsys_platform.warehouse.port import Warehouse
 
@@ -54,6 +56,8 @@ def kpi_page_asset(
     content = collect_content(settings, warehouse, state, now)
     page = kpi_page(content).encode()
     hub.put(KPI_PAGE, page)
+    if settings.site:  # in the same night as the evaluation, which this follows
+        publish_reports(hub, site_of(settings))
     told = "\n".join(f"- {each.text}" for each in headlines_of(content))
     return dg.MaterializeResult(
         metadata={"report": hub.where(KPI_PAGE), "bytes": len(page), "summary": dg.MetadataValue.md(told)}
