@@ -222,6 +222,30 @@ def test_tables_are_brought_up_to_date_and_those_of_a_newer_dagster_stay(instanc
         cursor.execute("update alembic_version set version_num = %s", [known])
 
 
+def test_a_dump_of_the_database_brings_runs_and_cursors_back(
+    instance: dg.DagsterInstance, postgres: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dg.job
+    def nothing() -> None: ...
+
+    run = instance.create_run_for_job(nothing)
+    instance.daemon_cursor_storage.set_cursor_values({"a sensor": "where it was"})
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    programs, dump = postgres_programs(tmp_path), tmp_path / "dagster.dump"
+    for name, *options in (
+        ("pg_dump", "--format=custom", f"--file={dump}", "postgres"),
+        ("createdb", "restored"),
+        ("pg_restore", "--exit-on-error", "--dbname=restored", str(dump)),
+    ):
+        command = [programs / name, "--host", postgres["PGHOST"], "--username", "dagster", *options]
+        subprocess.run(command, check=True, capture_output=True)
+    monkeypatch.setenv("DAGSTER_POSTGRES_DB", "restored")
+    with dg.DagsterInstance.get() as restored:
+        assert restored.get_run_by_id(run.run_id) is not None
+        assert restored.daemon_cursor_storage.get_cursor_values({"a sensor"}) == {"a sensor": "where it was"}
+        assert upgrade_tables(restored)
+
+
 def test_a_run_gets_a_task_in_the_daemons_network_and_is_stopped_with_it(
     instance: dg.DagsterInstance, cluster: str
 ) -> None:
