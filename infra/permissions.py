@@ -48,6 +48,7 @@ STREAMS = "log streams are named by the task that writes them"
 EXPERIMENTS, CANARY = "experiments.yaml", "canary.json"
 ROUTING = (EXPERIMENTS, "shelves.yaml", "shadow.yaml", CANARY)
 SERVICE = "a service of AWS acts by it, which the server for tests does not run"
+NOT_FOUND = "else an object that is not there looks like a forbidden one"
 FAILED_UPLOADS = "an upload of several parts that fails is rare: tests see one to the hub"
 ECS, SAGEMAKER = "ecs-tasks.amazonaws.com", "sagemaker.amazonaws.com"
 
@@ -182,7 +183,10 @@ def _dagster_roles(of: _Grants) -> dict[str, Role]:
         "daemon": Role(ECS, daemon),
         "run": Role(ECS, (*settings, *of.hub, *_run(of), register, of.world)),
         "mlflow": Role(ECS, (of.list_bucket("models"), artifacts, of.key)),
-        "reports": Role(ECS, (of.list_bucket("site"), of.objects("site", "Get", below="site/*"), of.decrypt)),
+        "reports": Role(
+            ECS,
+            (replace(of.list_bucket("site"), unseen=NOT_FOUND), of.objects("site", "Get", below="site/*"), of.decrypt),
+        ),
         "execution": Role(ECS, _execution(of), unseen="ECS itself starts containers with it"),
     }
 
@@ -196,10 +200,12 @@ def _run(of: _Grants) -> tuple[Statement, ...]:
         of.publish("alerts", unseen="`recsys canary step` sends the alerts that tests see from the sensor"),
         *_step_canary(of),
         of.routing("Put", files=(EXPERIMENTS,)),
-        replace(of.list_bucket("models"), unseen="else an archive that is not there yet looks like a forbidden one"),
+        replace(of.list_bucket("models"), unseen=NOT_FOUND),
         of.objects("models", "Get", "Put", below="sagemaker/*", unseen=FAILED_UPLOADS),
-        of.list_bucket("site"),
-        of.objects("site", "Get", "Put", below="site/*"),
+        replace(
+            of.list_bucket("site"), unseen="the site of the tests lies in the bucket of their hub, which is listed"
+        ),
+        of.objects("site", "Get", "Put", below="site/*", unseen=FAILED_UPLOADS),
     )
 
 

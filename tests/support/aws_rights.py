@@ -32,6 +32,7 @@ _NAMES_IN_TESTS = (
     (r"^(arn:aws:\w+):[\w-]+:\d+:", rf"\1:{NAMES.deployment.region}:{NAMES.deployment.account}:"),
     (r"^arn:aws:iam::\d+:", f"arn:aws:iam::{NAMES.deployment.account}:"),
     (r"^arn:aws:s3:::recsys-hub/models/", f"{NAMES.bucket_arn('models')}/sagemaker/"),
+    (r"^arn:aws:s3:::recsys-hub/site/", f"{NAMES.bucket_arn('site')}/site/"),
     (r"^arn:aws:s3:::recsys-hub/((world|hub)/)?", f"{NAMES.bucket_arn('hub')}/hub/"),
     (r"^arn:aws:s3:::recsys-hub$", NAMES.bucket_arn("hub")),
     (r"^arn:aws:s3:::nobodys$", NAMES.bucket_arn("hub")),
