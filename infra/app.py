@@ -9,7 +9,7 @@ from typing import Any
 from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks
 
-from infra.deployment import Deployment, Snowflake
+from infra.deployment import NO_ACCOUNT, Deployment, Snowflake
 from infra.stacks.catalogue import Catalogue
 from infra.stacks.delivery import Delivery
 from infra.stacks.edge import Edge
@@ -42,7 +42,10 @@ def deployment_of(app: App) -> Deployment:
         value = app.node.try_get_context("size" if each.name == "size_name" else each.name)
         if value is not None:
             given[each.name] = _typed(each.name, value)
-    return Deployment(**given)
+    made = Deployment(**given)
+    if made.account != NO_ACCOUNT and "image_tag" not in given:
+        raise ValueError("The images of a deployment have no tag: name the one that is pushed, `-c image_tag=…`.")
+    return made
 
 
 def _typed(name: str, value: Any) -> Any:

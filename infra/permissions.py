@@ -425,6 +425,7 @@ def delivery_statements(deployment: Deployment) -> tuple[Statement, ...]:
         "CompleteLayerUpload",
         "PutImage",
         "BatchGetImage",
+        "DescribeImageScanFindings",
     )
     return (
         Statement(
@@ -451,7 +452,7 @@ def _platform_tasks(of: _Grants) -> tuple[Statement, ...]:
             (names.role_arn("run"), names.role_arn("execution")),
             {"StringEquals": {"iam:PassedToService": ECS}},
         ),
-        Statement(("ecs:DescribeTasks",), (of.cluster_tasks,), why=TASKS),
+        Statement(("ecs:DescribeTasks", "ecs:TagResource"), (of.cluster_tasks,), why=TASKS),
         Statement(("ecs:DescribeServices",), (_service(of, "daemon"),)),
         Statement(("logs:GetLogEvents",), (names.arn("logs", f"log-group:{names.log_group('run')}:*"),), why=STREAMS),
     )
@@ -462,7 +463,10 @@ def _release(of: _Grants) -> tuple[Statement, ...]:
     names = of.names
     endpoint = names.arn("sagemaker", f"endpoint/{names.endpoint}")
     return (
-        Statement(("ecs:UpdateService",), tuple(_service(of, each) for each in ("code-server", "gateway"))),
+        Statement(
+            ("ecs:UpdateService", "ecs:DescribeServices"),
+            tuple(_service(of, each) for each in ("code-server", "gateway")),
+        ),
         Statement(("sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"), (endpoint,)),
     )
 

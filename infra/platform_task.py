@@ -23,6 +23,8 @@ PROCESS = "run"
 """The task definition, its container and its log group: a run may do what such commands do, and no more."""
 NETWORK_OF = "daemon"
 """The service whose subnets and security groups the task is given, as the launcher of runs does."""
+LAST_LOOKS = 5
+"""Looks without a new line after the end, since CloudWatch Logs may show lines later than ECS the end."""
 
 
 class TaskError(Exception):
@@ -31,7 +33,7 @@ class TaskError(Exception):
 
 @dataclass(frozen=True)
 class PlatformTasks:
-    """Tasks of one stage. `ecs`, `logs`: boto3's clients. `pause`: seconds between two looks."""
+    """Tasks of one stage. `ecs`, `logs`: boto3's clients. `pause`: seconds between two looks, and of the last ones together."""
 
     names: Names
     ecs: Any
@@ -42,14 +44,19 @@ class PlatformTasks:
         """Start a task and yield each line that it prints, then its exit code. Raises `TaskError`."""
         arn = self._start(command)
         token: str | None = None
-        while True:
-            task = self._describe(arn)
+        looks_left = LAST_LOOKS
+        while looks_left:
+            task, before = self._describe(arn), token
             lines, token = self._new_lines(arn, token)
             yield from lines
-            if task["lastStatus"] == "STOPPED" and not lines:
-                yield _exit_code(task)
-                return
-            time.sleep(self.pause if task["lastStatus"] != "STOPPED" else 0)
+            if task["lastStatus"] != "STOPPED":
+                time.sleep(self.pause)
+            elif lines or token != before:
+                looks_left = LAST_LOOKS
+            else:
+                looks_left -= 1
+                time.sleep(self.pause / LAST_LOOKS)
+        yield _exit_code(task)
 
     def _start(self, command: Sequence[str]) -> str:
         answer = self.ecs.run_task(

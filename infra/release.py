@@ -21,6 +21,8 @@ from infra.names import Names
 
 FOLDER = Path(__file__).parent
 Place = Literal["infra", "top"]
+CDK = "aws-cdk@2.1148.0"
+"""The program that deploys, at one version: it has the rights of a deployment. The workflows name the same."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,15 @@ class Step:
 def steps(deployment: Deployment) -> tuple[Step, ...]:
     """The steps of a release, in order."""
     in_network = ("python", "-m", "infra.platform_task", "--stage", deployment.stage, "--")
-    restart = tuple(_restart(Names(deployment), each) for each in ("code-server", "gateway"))
+    restarted = ("code-server", "gateway")
+    restart = tuple(_restart(Names(deployment), each) for each in restarted)
+    until_stable = tuple(_wait_until_stable(Names(deployment), each) for each in restarted)
     return (
         Step(
             "foundation",
             "roles, keys, buckets, network and alarms are there before what uses them; a new right does no harm to an old process",
             ("identity", "hub", "network", "images", "delivery", "watching"),
+            (("bash", "infra/push_images.sh", deployment.stage, deployment.image_tag),),
         ),
         Step("registry", "an MLflow server reads what older clients send, not the other way round", ("registry",)),
         Step(
@@ -61,7 +66,7 @@ def steps(deployment: Deployment) -> tuple[Step, ...]:
             "parameters",
             "an older image refuses a setting that it does not know, so settings change when no older process is left to start",
             ("parameters",),
-            restart,
+            (*restart, *until_stable),
         ),
         Step(
             "beside",
@@ -93,7 +98,7 @@ def _deploy(stacks: Sequence[str], deployment: Deployment) -> tuple[str, ...]:
     return (
         "npx",
         "--yes",
-        "aws-cdk@2",
+        CDK,
         "deploy",
         *names,
         "--exclusively",
@@ -121,6 +126,14 @@ def _restart(names: Names, service: str) -> tuple[str, ...]:
         "--query",
         "service.status",
     )
+
+
+def _wait_until_stable(names: Names, service: str) -> tuple[str, ...]:
+    """A waiter gives up after ten minutes, before gateways have replaced each other: it may begin anew twice."""
+    wait = shlex.join(
+        ("aws", "ecs", "wait", "services-stable", "--cluster", names.of("platform"), "--services", names.of(service))
+    )
+    return "bash", "-c", " || ".join([wait] * 3)
 
 
 def run(plan: Sequence[Step], deployment: Deployment) -> None:

@@ -144,6 +144,12 @@ def _on_tasks(request: Request) -> Iterator[Right]:
         yield Right(request.action, request.arn(f"task/{_last_part(given('cluster'))}/{_last_part(task)}"))
 
 
+def _on_services(request: Request) -> Iterator[Right]:
+    given = request.parameter
+    for service in given("services"):
+        yield Right(request.action, request.arn(f"service/{_last_part(given('cluster'))}/{_last_part(service)}"))
+
+
 def _last_part(name: Any) -> str:
     return str(name).rpartition("/")[2]
 
@@ -152,6 +158,7 @@ _ECS: Mapping[str, Callable[[Request], Iterator[Right]]] = {
     "RunTask": _run_task,
     "DescribeTasks": _on_tasks,
     "StopTask": _on_tasks,
+    "DescribeServices": _on_services,
     "DescribeTaskDefinition": _plain_rights,
 }
 

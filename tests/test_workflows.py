@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -17,7 +18,8 @@ import yaml
 from infra.deployment import SIZE_NAMES, STAGES, Deployment
 from infra.names import Names
 from infra.permissions import delivery_statements, roles
-from infra.release import commands, steps, steps_back
+from infra.processes import IMAGES
+from infra.release import CDK, commands, steps, steps_back
 from recsys_platform.cli.app import app
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +37,22 @@ STEPS = [
     for job, body in each["jobs"].items()
     for number, step in enumerate(body["steps"])
 ]
-PROGRAMS = {"make", "recsys", "python", "npx", "aws", "echo", "tee", "tail", "cat", "docker"}
+PROGRAMS = {
+    "make",
+    "recsys",
+    "python",
+    "npx",
+    "aws",
+    "echo",
+    "tee",
+    "tail",
+    "cat",
+    "grep",
+    "sed",
+    "sort",
+    "cut",
+    "bash",
+}
 
 
 def job_of(name: str, job: str) -> dict[str, Any]:
@@ -53,10 +70,14 @@ def test_files_are_valid_by_githubs_schema(schema: str, files: Iterator[Path]) -
 
 
 def test_ci_run_and_the_checks_are_the_same_commands() -> None:
-    of_script = re.findall(r"\bmake ([a-z-]+)", (ROOT / ".ci" / "run").read_text().split("set -euo pipefail")[1])
+    text = (ROOT / ".ci" / "run").read_text()
+    calls = re.findall(r"^ *make (.+)$", text, re.MULTILINE)
+    of_script = {
+        word for each in calls for word in each.split() if re.fullmatch("[a-z-]*[a-z]", word) and word[0] != "-"
+    }
     jobs = WORKFLOWS["checks.yml"]["jobs"].values()
-    of_workflow = [step["run"].removeprefix("make ") for job in jobs for step in job["steps"] if "run" in step]
-    assert sorted(of_workflow) == sorted(of_script)
+    of_workflow = {word for job in jobs for step in job["steps"] for word in step.get("run", "").split()}
+    assert of_workflow - {"make", "infra/.venv/.ready"} == of_script == {"lint", "infra", "test-all"}
 
 
 def test_tests_run_on_every_python_that_the_project_declares() -> None:
@@ -68,6 +89,30 @@ def test_tests_run_on_every_python_that_the_project_declares() -> None:
 def test_a_workflow_begins_with_the_right_to_read_and_replaces_or_waits_for_an_earlier_one(name: str) -> None:
     assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
     assert set(WORKFLOWS[name]["concurrency"]) == {"group", "cancel-in-progress"}
+
+
+def test_no_workflow_waits_for_the_approval_of_another_one() -> None:
+    groups = [each["concurrency"]["group"] for each in WORKFLOWS.values()]
+    assert len(set(groups)) == len(groups)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_step_fails_with_any_part_of_a_pipe(name: str) -> None:
+    """GitHub runs a shell that is not named without `pipefail`, one that is named with it."""
+    steps_of_all = [step for job in WORKFLOWS[name]["jobs"].values() for step in job["steps"]]
+    assert WORKFLOWS[name]["defaults"] == {"run": {"shell": "bash"}}
+    assert not [step for step in steps_of_all if "shell" in step]
+
+
+def test_the_address_of_an_archive_is_found_among_what_its_task_prints(tmp_path: Path) -> None:
+    [script] = [step["run"] for step in job_of("models.yml", "challenger")["steps"] if step.get("id") == "pack"]
+    find = script.strip().splitlines()[-1]
+    environment = {"PATH": os.environ["PATH"], "GITHUB_OUTPUT": str(tmp_path / "output")}
+    for printed, code in [("Packing\ns3://bucket/a/model.tar.gz\na warning\n", 0), ("a warning\n", 1)]:
+        (tmp_path / "packed.txt").write_text(printed)
+        done = subprocess.run(["bash", "-eo", "pipefail", "-c", find], check=False, cwd=tmp_path, env=environment)
+        assert done.returncode == code
+    assert (tmp_path / "output").read_text() == "archive=s3://bucket/a/model.tar.gz\n"
 
 
 @pytest.mark.parametrize(("name", "job"), JOBS)
@@ -168,6 +213,49 @@ def test_commands_of_a_release_exist_and_name_the_tag() -> None:
         for _, command in commands(step, deployment):
             assert_exists(command[0], list(command[1:]))
             assert command[0] != "npx" or "image_tag=1a2b" in command
+
+
+def test_every_call_of_the_cdk_names_the_same_exact_version() -> None:
+    files = [*FOLDER.glob("*.yml"), *(ROOT / "docs").glob("*.md")]
+    named = {found for path in files for found in re.findall(r"aws-cdk@[\w.]+", path.read_text())}
+    assert named == {CDK}
+    assert re.fullmatch(r"aws-cdk@\d+\.\d+\.\d+", CDK)
+
+
+STAND_IN = """#!/usr/bin/env bash
+# Notes its words. The repository of gateways has the image already; the scan of the model host finds what HOST_FINDS says.
+echo "$(basename "$0") $*" >> "$NOTES"
+case "$*" in
+  *get-caller-identity*) echo 123456789012 ;;
+  *batch-get-image*-gateway*) echo 1 ;;
+  *batch-get-image*) echo 0 ;;
+  *describe-image-scan-findings*-model-host*) echo "$HOST_FINDS" ;;
+  *describe-image-scan-findings*) echo None ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("finds", "code"), [("None", 0), ("2", 1)])
+def test_images_of_a_tag_are_built_pushed_unless_they_are_there_and_scanned(
+    finds: str, code: int, tmp_path: Path
+) -> None:
+    for program in ("aws", "docker", "make"):
+        (tmp_path / program).write_text(STAND_IN)
+        (tmp_path / program).chmod(0o755)
+    notes = tmp_path / "notes"
+    given = {"NOTES": str(notes), "HOST_FINDS": finds, "AWS_REGION": "eu-west-1"}
+    [command] = [
+        each for step in steps(Deployment("prod", image_tag="1a2b")) for each in step.then if "images" in each[1]
+    ]
+    environment = {**os.environ, **given, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert done.returncode == code, done.stderr
+    assert ("recsys-prod-model-host:1a2b has critical findings (2)" in done.stderr) == bool(code)
+    told = notes.read_text().splitlines()
+    registry = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+    pushed = [line.removeprefix(f"docker push {registry}/recsys-prod-") for line in told if "docker push" in line]
+    assert pushed == [f"{name}:1a2b" for name in IMAGES if name != "gateway"]
+    assert told.index("make image TAG=1a2b") < told.index(f"docker login --username AWS --password-stdin {registry}")
 
 
 def test_a_plan_stops_at_the_first_command_that_fails_and_names_its_step() -> None:

@@ -4,13 +4,16 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
 from infra.deployment import Deployment
 from infra.names import Names
-from infra.platform_task import PlatformTasks, TaskError
+from infra.permissions import delivery_statements
+from infra.platform_task import LAST_LOOKS, PlatformTasks, TaskError
+from infra.rights import Request, allowing, rights
 from tests.support.container_service import NETWORK, ContainerService, container_service
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +27,17 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerService]:
         for name in ("ECS", "CLOUDWATCH_LOGS"):
             monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", address)
         yield made
+    refused = [each for request in made.requests for each in refused_to_a_deployment(*request)]
+    assert refused == [], "the role of deployments may not do it (infra/permissions.py)"
+
+
+def refused_to_a_deployment(action: str, asked: dict[str, Any]) -> list[str]:
+    """What the role that workflows assume lacks for a request."""
+    made = Deployment("prod")
+    service = "logs" if action == "GetLogEvents" else "ecs"
+    statements = [each.document for each in delivery_statements(made)]
+    needed = rights(Request(service, action, asked.get, f"{made.region}:{made.account}"))
+    return [str(each) for each in needed if allowing(statements, each) is None]
 
 
 def run(*command: str) -> list[str | int]:
@@ -40,6 +54,11 @@ def test_a_command_runs_as_a_run_does_and_every_line_is_told(service: ContainerS
     asked = dict(service.requests)["RunTask"]
     assert (asked["cluster"], asked["taskDefinition"]) == ("recsys-prod-platform", "recsys-prod-run")
     assert asked["networkConfiguration"] == NETWORK
+
+
+def test_lines_that_are_shown_after_the_end_are_told_too(service: ContainerService) -> None:
+    service.late = LAST_LOOKS - 1
+    assert run(*python(PRINTS)) == ["one", "two", "three", 0]
 
 
 def test_the_module_ends_as_the_command_did(service: ContainerService) -> None:

@@ -13,11 +13,14 @@ JSON = "application/x-amz-json-1.1"
 
 
 class ContainerService:
-    """Services that exist by name, tasks that ran, and what they printed. `fails`: the reason why no task is started."""
+    """Services that exist by name, tasks that ran, and what they printed. `fails`: the reason why no task is started. `late`: how
+    often printed lines are asked for before they are shown.
+    """
 
     def __init__(self, *services: str) -> None:
         self.services, self.tasks, self.requests = services, {}, []  # type: ignore[var-annotated]
         self.fails = self.dies = ""
+        self.late = 0
 
     def answer(self, action: str, asked: dict[str, Any]) -> dict[str, Any]:
         self.requests.append((action, asked))
@@ -49,6 +52,9 @@ class ContainerService:
         task = asked["logStreamName"].rpartition("/")[2]
         lines = next(lines for arn, (_, lines) in self.tasks.items() if arn.endswith(f"/{task}"))
         first = int(asked.get("nextToken", "0"))
+        if self.late:
+            self.late -= 1
+            return {"events": [], "nextForwardToken": str(first)}
         return {
             "events": [{"message": line} for line in lines[first : first + 2]],
             "nextForwardToken": str(min(first + 2, len(lines))),
