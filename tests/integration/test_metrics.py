@@ -11,11 +11,13 @@ import pytest
 from dagster._core.remote_origin import RemoteInstigatorOrigin
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType, SensorInstigatorData
 from dagster._daemon.types import DaemonHeartbeat
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from prometheus_client.parser import text_string_to_metric_families
 
 from infra.alarms import PLATFORM, alarms, metric_dimensions
 from infra.deployment import Deployment
 from infra.names import Names
-from recsys_platform.common.errors import HubError
+from recsys_platform.common.errors import HubError, RecsysError
 from recsys_platform.config.factories import prepare_home
 from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.automation.instances import REPOSITORY, instance_of, set_code_location
@@ -24,11 +26,14 @@ from recsys_platform.defs.automation.triggers import triggers
 from recsys_platform.defs.partitions import DAILY
 from recsys_platform.hub.layout import landing_key
 from recsys_platform.hub.local import FolderHub
-from recsys_platform.monitoring.metrics import METRICS
+from recsys_platform.monitoring.emitters import emitter_of
+from recsys_platform.monitoring.metrics import METRICS, OVERDUE, SILENT_DAEMONS, Sample
+from recsys_platform.monitoring.prometheus import prometheus_text
 from recsys_platform.recommender.registry.files import Provenance
 from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.cloudwatch import Series, is_raised, series_of_lines
+from tests.support.recording_server import recording_server
 
 ALARMS = [each for each in alarms(Deployment()) if each.namespace == PLATFORM]
 ORIGIN = RemoteInstigatorOrigin(REPOSITORY, LANDING_SENSOR)
@@ -314,3 +319,65 @@ def test_one_source_that_cannot_be_read_keeps_no_other_metric_back(platform: Pla
     names = {metric for _, metric, _ in platform.series}
     assert "recsys_silent_daemons" in names
     assert "recsys_silent_trackers" not in names
+
+
+SAMPLES = [Sample(SILENT_DAEMONS, 1), Sample(OVERDUE, 60, {"asset": "marts/dim_books"})]
+
+
+def test_opentelemetry_gets_each_value_with_its_labels_and_none_that_is_no_longer_true(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with recording_server() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        emitter = emitter_of(load_settings({"RECSYS_METRICS": "otlp", "RECSYS_DEPLOYMENT": "recsys-prod"}))
+        assert emitter is not None
+        emitter.emit(SAMPLES, dt.datetime.now(dt.UTC))
+        emitter.emit(SAMPLES[:1], dt.datetime.now(dt.UTC))
+    sent = [ExportMetricsServiceRequest.FromString(each.body) for each in collector.accepted]
+    assert [each.path for each in collector.accepted] == ["/v1/metrics"] * 2
+    assert [gauges(each) for each in sent] == [
+        {
+            ("recsys_silent_daemons", "recsys-prod"): 1,
+            ("recsys_asset_overdue_seconds", "recsys-prod", "marts/dim_books"): 60,
+        },
+        {("recsys_silent_daemons", "recsys-prod"): 1},
+    ]
+
+
+def gauges(sent: ExportMetricsServiceRequest) -> dict[tuple[str, ...], float]:
+    metrics = [
+        metric for resource in sent.resource_metrics for scope in resource.scope_metrics for metric in scope.metrics
+    ]
+    return {
+        (metric.name, *(each.value.string_value for each in point.attributes)): point.as_double or point.as_int
+        for metric in metrics
+        for point in metric.gauge.data_points
+    }
+
+
+def test_a_collector_of_metrics_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with recording_server() as collector:
+        collector.answer = lambda request: (400, b"", {})
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        emitter = emitter_of(load_settings({"RECSYS_METRICS": "otlp"}))
+        assert emitter is not None
+        with pytest.raises(RecsysError, match="OTEL_EXPORTER_OTLP_ENDPOINT names did not take the metrics"):
+            emitter.emit(SAMPLES, dt.datetime.now(dt.UTC))
+
+
+def test_prometheus_reads_the_same_values() -> None:
+    found = {
+        (each.name, *sorted(each.labels.items())): each.value
+        for family in text_string_to_metric_families(prometheus_text(SAMPLES, "recsys-prod"))
+        for each in family.samples
+    }
+    service = ("service", "recsys-prod")
+    assert found == {
+        ("recsys_silent_daemons", service): 1,
+        ("recsys_asset_overdue_seconds", ("asset", "marts/dim_books"), service): 60,
+    }
+
+
+def test_a_sample_with_labels_that_its_metric_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="has the labels"):
+        Sample(SILENT_DAEMONS, 1, {"asset": "marts/dim_books"})

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import datetime as dt
 import io
 import json
 import os
@@ -19,11 +20,13 @@ import httpx
 import pytest
 import uvicorn
 from botocore.config import Config
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from recsys_platform.common.clock import naive_utc_now
 from recsys_platform.experiments.definitions import parse_experiments
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.recommender.registry.versions import PRODUCTION
@@ -179,6 +182,30 @@ def test_an_answer_has_at_most_as_many_bytes_as_sagemaker_takes(
     monkeypatch.setattr(host_app, "INVOCATION_SECONDS", 0.0)
     many = invoke("k\n1\n1\n", "text/csv")
     assert (many.status_code, "ask for less at once" in many.json()["detail"]) == (413, True)
+
+
+def test_a_host_counts_its_requests_by_alias_and_tells_the_age_of_its_models(world: ServingWorld) -> None:
+    model, yesterday = in_process(world), naive_utc_now() - dt.timedelta(days=1)
+    app = host_app.create_host({PRODUCTION: model}.get, trained=lambda: {PRODUCTION: yesterday})
+
+    async def ask() -> str:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://host") as client:
+            for content in ('{"k": 1}', '{"k": 1}', "no JSON"):
+                await client.post("/invocations", content=content)
+            for alias in ("made-up", "another"):
+                await client.post(f"/models/{alias}/invocations", content="{}")
+            return (await client.get("/metrics")).text
+
+    found = {
+        (each.name, *each.labels.values()): each.value
+        for family in text_string_to_metric_families(asyncio.run(ask()))
+        for each in family.samples
+    }
+    requests = {name[1:]: value for name, value in found.items() if name[0] == "recsys_host_requests_total"}
+    assert requests == {("production", "200"): 2, ("production", "400"): 1, ("unknown", "404"): 2}
+    assert found["recsys_host_request_seconds_count", "production"] == 3
+    assert 86_400 <= found["recsys_host_model_age_seconds", "production"] < 87_000
 
 
 def test_books_are_put_in_order_and_unknown_ones_left_out(host: Host) -> None:

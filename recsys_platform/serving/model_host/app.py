@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Lifespan
 
+from recsys_platform.common.clock import naive_utc_now
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.following import ServedModel
 from recsys_platform.serving.model_host.contract import (
@@ -25,6 +26,7 @@ from recsys_platform.serving.model_host.contract import (
     host_answer,
     requests_in_csv,
 )
+from recsys_platform.serving.model_host.metrics import METRICS_TYPE, HostMetrics, Trained
 from recsys_platform.serving.recommending import Answer, live_answer, ranked_answer
 
 _LOG = logging.getLogger(__name__)
@@ -43,13 +45,22 @@ class _HostError(Exception):
         self.status, self.detail = status, detail
 
 
-def create_host(models: Models, lifespan: Lifespan[Starlette] | None = None) -> Starlette:
+def create_host(
+    models: Models, lifespan: Lifespan[Starlette] | None = None, trained: Trained = lambda: {}
+) -> Starlette:
     """Return the ASGI application; `/models/{alias}/invocations` asks another alias than production."""
+    metrics = HostMetrics()
 
     async def ping(request: Request) -> Response:
         return Response(b"{}", 200 if models(_alias_of(request)) else 503, media_type=JSON)
 
     async def invocations(request: Request) -> Response:
+        started = time.perf_counter()
+        response = await answer(request)
+        metrics.count(_alias_of(request), response.status_code, time.perf_counter() - started)
+        return response
+
+    async def answer(request: Request) -> Response:
         try:
             return await _invoke(request, _alias_of(request), models)
         except _HostError as problem:
@@ -60,9 +71,13 @@ def create_host(models: Models, lifespan: Lifespan[Starlette] | None = None) -> 
             _LOG.exception("An invocation failed")
             return _problem_response(_HostError(500, "The model failed; its log says why."))
 
+    async def figures(_: Request) -> Response:
+        return Response(metrics.text(trained(), naive_utc_now()), media_type=METRICS_TYPE)
+
     return Starlette(
         routes=[
             Route("/ping", ping),
+            Route("/metrics", figures),
             Route("/invocations", invocations, methods=["POST"]),
             Route("/models/{alias}/ping", ping),
             Route("/models/{alias}/invocations", invocations, methods=["POST"]),

@@ -3,6 +3,7 @@
 Belongs here: which model is served, looking for a new one, uvicorn. Does not: HTTP (app.py).
 """
 
+import datetime as dt
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -42,7 +43,12 @@ def host_of_world(settings: Settings) -> Starlette:
     routing = routing_of(settings)
     follower = Follower(settings.serving_root, registry_of(settings), routing)
     follower.refresh()
-    return create_host(lambda alias: follower.served.models.get(alias), _polling(follower.refresh))
+
+    def trained() -> dict[str, dt.datetime]:
+        models = follower.served.models.items()
+        return {alias: model.trained_at for alias, model in models if model.trained_at}
+
+    return create_host(lambda alias: follower.served.models.get(alias), _polling(follower.refresh), trained)
 
 
 def _polling(refresh: Callable[[], None]) -> Lifespan[Starlette]:
