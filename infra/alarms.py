@@ -19,7 +19,7 @@ GATEWAY = "Recsys/Gateway"
 DIMENSIONS: dict[str, tuple[tuple[str, ...], ...]] = {
     "recsys_requests_total": (("status",), ("route",)),
     "recsys_request_seconds": (("route",),),
-    "recsys_answers_total": ((), ("source",)),
+    "recsys_answers_total": (("asked",), ("fallback",), ("source", "fallback")),
     "recsys_failures_total": ((), ("what",)),
     "recsys_events_total": (("verdict",),),
     "recsys_cache_total": (("result",),),
@@ -59,6 +59,8 @@ class Alarm:
     missing: Literal["breaching", "notBreaching"] = "notBreaching"
     percent_of: str | None = None
     """Metric of the same namespace of which the first is a share, in percent."""
+    whole: Mapping[str, str] = field(default_factory=dict)
+    """Dimensions of that metric."""
 
 
 # fmt: off
@@ -101,10 +103,10 @@ _ROWS = (
     Alarm("gateway-errors", GATEWAY, "recsys_requests_total", 10, "platform", "the gateway itself answers 500",
           {"status": "500"}),
     Alarm("gateway-fallback", GATEWAY, "recsys_answers_total", 10, "platform",
-          "more than a tenth of the lists are only popular books: models and published lists do not answer",
-          {"source": "popular"}, periods=3, percent_of="recsys_answers_total"),
+          "more than a tenth of the lists that models are asked for stand in for a model's, which does not answer",
+          {"fallback": "yes"}, periods=2, percent_of="recsys_answers_total", whole={"asked": "model"}),
     Alarm("gateway-empty", GATEWAY, "recsys_answers_total", 0, "platform", "readers get empty lists: there is no snapshot",
-          {"source": "none"}),
+          {"source": "none", "fallback": "yes"}),
     Alarm("gateway-failures", GATEWAY, "recsys_failures_total", 100, "platform", "rungs of the ladder fail"),
     Alarm("exposures-dropped", GATEWAY, "recsys_spool_total", 0, "platform",
           "events were lost: the disk of the spool is full", {"what": "dropped"}),
@@ -165,6 +167,13 @@ def metric_dimensions(alarm: Alarm, names: Names) -> dict[str, str]:
     """All dimensions of an alarm's metric: CloudWatch knows a metric by exactly these. Ours have the deployment as well."""
     ours = {of.SERVICE: names.base} if alarm.namespace in (GATEWAY, PLATFORM) else {}
     return {**ours, **alarm.dimensions}
+
+
+def whole_of(alarm: Alarm) -> Alarm:
+    """The metric of which an alarm's is a share, as an alarm: it has all else in common with it."""
+    if alarm.percent_of is None:
+        raise ValueError(f"{alarm.name} watches no share.")
+    return replace(alarm, metric=alarm.percent_of, dimensions=alarm.whole, percent_of=None)
 
 
 def unwatched_metrics() -> list[tuple[str, str, tuple[str, ...]]]:

@@ -16,8 +16,9 @@ from infra.stacks.base import PlatformStack, accept
 from infra.stacks.network import PRIVATE, Network
 
 NO_SECRETS = {"AwsSolutions-ECS2": "names and addresses; what is secret comes from Secrets Manager"}
-BAKE_TIME = Duration.minutes(15)
-"""How long a new version has all requests while the one before can take them back; longer than the alarms need."""
+BAKE_TIME = Duration.minutes(25)
+"""How long a new version has all requests while the one before can take them back: ten minutes more than the periods of the alarms,
+for a period begins with the clock and not with the release, and a metric arrives minutes late."""
 _ON_DEMAND = ecs.CapacityProviderStrategy(capacity_provider="FARGATE", weight=1)
 
 

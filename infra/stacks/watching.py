@@ -1,7 +1,6 @@
 """What is watched and who is told: alarms, a dashboard, rules of AWS Config, budgets, anomalies of cost, the trail of calls."""
 
 import json
-from dataclasses import replace
 
 from aws_cdk import Duration
 from aws_cdk import aws_budgets as budgets
@@ -20,7 +19,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.alarms import Alarm, alarms, metric_dimensions, runbook, unwatched_metrics
+from infra.alarms import Alarm, alarms, metric_dimensions, runbook, unwatched_metrics, whole_of
 from infra.deployment import Deployment
 from infra.stacks.base import PlatformStack
 from infra.stacks.hub import Hub
@@ -100,7 +99,7 @@ class Watching(PlatformStack):
         part = self._plain_metric(alarm)
         if alarm.percent_of is None:
             return part
-        whole = self._plain_metric(replace(alarm, metric=alarm.percent_of, dimensions={}))
+        whole = self._plain_metric(whole_of(alarm))
         return cloudwatch.MathExpression(
             expression="100 * part / whole",
             using_metrics={"part": part, "whole": whole},
@@ -243,7 +242,7 @@ class Watching(PlatformStack):
             cloud_watch_logs_retention=logs.RetentionDays.THREE_MONTHS,
         )
         landing = cloudtrail.S3EventSelector(bucket=hub.bucket, object_prefix="hub/engagement_events/")
-        trail.add_s3_event_selector([landing], include_management_events=False)
+        trail.add_s3_event_selector([landing], include_management_events=True)
 
 
 def _upper(missing: str) -> str:

@@ -359,6 +359,13 @@ def test_alarms_that_roll_a_model_back_exist(templates: Templates) -> None:
     assert routing["Type"] == "CANARY"
 
 
+def test_the_trail_records_calls_of_management_and_of_landing_objects(templates: Templates) -> None:
+    (trail,) = templates.properties("AWS::CloudTrail::Trail").values()
+    (selector,) = trail["EventSelectors"]
+    assert (selector["IncludeManagementEvents"], selector.get("ReadWriteType", "All")) == (True, "All")
+    assert "hub/engagement_events/" in json.dumps(selector["DataResources"])
+
+
 def test_usage_plans_have_the_limits_of_the_gateway(templates: Templates) -> None:
     plans = {
         each["UsagePlanName"].removeprefix(f"{templates.names.base}-"): each
@@ -465,12 +472,13 @@ def test_gateways_are_replaced_blue_green_and_alarms_lead_requests_back(template
     services = {each["ServiceName"]: each for each in templates.properties("AWS::ECS::Service").values()}
     gateway = services[templates.names.of("gateway")]
     deployment = gateway["DeploymentConfiguration"]
-    assert (deployment["Strategy"], deployment["BakeTimeInMinutes"]) == ("BLUE_GREEN", 15)
+    assert (deployment["Strategy"], deployment["BakeTimeInMinutes"]) == ("BLUE_GREEN", 25)
     watched = deployment["Alarms"]
     assert (watched["Enable"], watched["Rollback"]) == (True, True)
     ring = {templates.names.of(alarm.name): alarm.minutes * alarm.periods for alarm in alarms(templates.deployment)}
     assert set(watched["AlarmNames"]) <= set(ring)
-    assert max(ring[each] for each in watched["AlarmNames"]) <= deployment["BakeTimeInMinutes"]
+    margin = 10  # a period begins with the clock, and a metric arrives minutes late
+    assert max(ring[each] for each in watched["AlarmNames"]) + margin <= deployment["BakeTimeInMinutes"]
     (balanced,) = gateway["LoadBalancers"]
     groups = {balanced["TargetGroupArn"]["Ref"], balanced["AdvancedConfiguration"]["AlternateTargetGroupArn"]["Ref"]}
     found = templates.properties("AWS::ElasticLoadBalancingV2::TargetGroup")

@@ -25,7 +25,7 @@ from recsys_platform.monitoring.metrics import METRICS
 from recsys_platform.reports.costs.sizing import PLANS, monthly_cost, parse_events, read_prices
 from recsys_platform.serving.exposures import EventSpool, SpoolFigures
 from recsys_platform.serving.gateway import keys
-from recsys_platform.serving.gateway.metrics import Metrics
+from recsys_platform.serving.gateway.metrics import Asked, Metrics
 from recsys_platform.serving.recommending import Source
 from recsys_platform.serving.routing_files import CANARY_STATE, routing_of
 from tests.support.cloudwatch import is_raised, series_of_scrapes
@@ -62,7 +62,7 @@ def test_api_gateway_knows_the_requests_of_the_apis_document() -> None:
 
 def test_every_alarm_of_the_gateway_names_values_that_its_labels_have() -> None:
     values = {
-        "recsys_answers_total": {"live", "published", "popular", "none"},
+        "recsys_answers_total": {"yes", "none"},
         "recsys_spool_total": {"dropped"},
         "recsys_destination_total": {"dead"},
         "recsys_destination_waiting": {"oldest_seconds"},
@@ -106,7 +106,7 @@ def test_every_alarm_of_the_gateway_watches_a_metric_by_labels_that_the_collecto
     assert DIMENSIONS.keys() <= metrics_of_gateway()
     for alarm in watched:
         assert tuple(alarm.dimensions) in DIMENSIONS[alarm.metric], alarm.name
-        assert alarm.percent_of is None or () in DIMENSIONS[alarm.percent_of], alarm.name
+        assert alarm.percent_of is None or tuple(alarm.whole) in DIMENSIONS[alarm.percent_of], alarm.name
 
 
 def count_errors(metrics: Metrics, times: int) -> None:
@@ -114,9 +114,9 @@ def count_errors(metrics: Metrics, times: int) -> None:
         metrics.observe("/v1/popular", 500, 0.1)
 
 
-def count_answers(metrics: Metrics, source: Source, times: int) -> None:
+def count_answers(metrics: Metrics, source: Source, times: int, asked: Asked = "model") -> None:
     for _ in range(times):
-        metrics.count_answer(source)
+        metrics.count_answer(source, asked)
 
 
 def lose_events(metrics: Metrics, spool: EventSpool, times: int) -> None:
@@ -133,6 +133,8 @@ def lose_events(metrics: Metrics, spool: EventSpool, times: int) -> None:
         (lambda metrics, spool: count_answers(metrics, "popular", 10), {"gateway-fallback"}),
         (lambda metrics, spool: count_answers(metrics, "popular", 1), set()),
         (lambda metrics, spool: count_answers(metrics, "none", 1), {"gateway-empty"}),
+        (lambda metrics, spool: count_answers(metrics, "popular", 50, "list"), set()),
+        (lambda metrics, spool: count_answers(metrics, "published", 10), {"gateway-fallback"}),
         (lambda metrics, spool: metrics.failures.labels("redis").inc(200), {"gateway-failures"}),
         (lambda metrics, spool: lose_events(metrics, spool, 3), {"exposures-dropped"}),
         (lambda metrics, spool: metrics.set_ages({"model": 8 * 86_400, "snapshot": 60}), {"model-old"}),

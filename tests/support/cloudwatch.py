@@ -4,11 +4,10 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.alarms import DIMENSIONS, GATEWAY, Alarm, metric_dimensions
+from infra.alarms import DIMENSIONS, GATEWAY, Alarm, metric_dimensions, whole_of
 from infra.deployment import Deployment
 from infra.names import Names
 
@@ -75,5 +74,5 @@ def _value(alarm: Alarm, series: Series, start: float, length: float) -> float |
     part = float(_STATISTICS[alarm.statistic](values))
     if alarm.percent_of is None:
         return part
-    whole = _value(replace(alarm, metric=alarm.percent_of, dimensions={}, percent_of=None), series, start, length)
+    whole = _value(whole_of(alarm), series, start, length)
     return 100 * part / whole if whole else None

@@ -2460,7 +2460,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /** @example recsys_answers_total{source="live"} 1042.0 */
+                    /** @example recsys_answers_total{asked="model",fallback="no",source="live"} 1042.0 */
                     "text/plain": string;
                 };
             };

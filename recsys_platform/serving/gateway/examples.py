@@ -183,7 +183,7 @@ EXAMPLES: Mapping[str, Example] = {
             "detail": None,
         }
     ),
-    "metrics": Example('recsys_answers_total{source="live"} 1042.0\n'),
+    "metrics": Example('recsys_answers_total{asked="model",fallback="no",source="live"} 1042.0\n'),
 }
 """By the id of an operation."""
 

@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from recsys_platform.common.clock import naive_utc_now
 from recsys_platform.common.languages import primary_subtag
 from recsys_platform.common.random_ids import random_uuid
+from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.gateway.endpoints import Call
 from recsys_platform.serving.gateway.prepared_lists import Prepared, ShownList
 from recsys_platform.serving.gateway.problems import ProblemError
@@ -150,7 +151,7 @@ def _list_reply(gateway: Gateway, call: Call, key: ListKey, prepared: Prepared) 
     """The reply of a list, which is an exposure with a request id of its own, wherever the list comes from."""
     exposure = Exposure(call.request_id, key.query.surface, key.route, call.path["user_id"], started=call.started)
     _log_shown(gateway, exposure, prepared)
-    gateway.metrics.count_answer(prepared.source)
+    gateway.metrics.count_answer(prepared.source, "model")
     etag = prepared.etag.encode()
     headers = (b"etag", etag), _CACHE_CONTROL
     if _is_known(etag, call.headers.get(b"if-none-match", b"")):
@@ -189,7 +190,8 @@ def guest_recommendations(gateway: Gateway, call: Call) -> Recommended:
     answer = gateway.recommendations.for_guest(profile, asked, call.request_id, alias=route.model)
     exposure = Exposure(call.request_id, body.surface, route, anonymous_id=body.anonymous_id, started=call.started)
     log_exposure(gateway, exposure, answer)
-    return _counted(gateway, call, answer, route)
+    gateway.metrics.count_answer(answer.source, "model")
+    return _recommended(gateway, call.request_id, answer, route)
 
 
 def _guest_profile(gateway: Gateway, body: GuestRequest) -> Profile:
@@ -259,7 +261,7 @@ def rank(gateway: Gateway, call: Call) -> Ranked:
     answer = gateway.recommendations.rank(gateway.recommendations.reader_of(body.user_id), body.book_ids)
     exposure = Exposure(call.request_id, body.surface, user_id=body.user_id, started=call.started)
     log_exposure(gateway, exposure, answer)
-    gateway.metrics.count_answer(answer.source)
+    gateway.metrics.count_answer(answer.source, "model", fallback=_is_fallback_order(gateway, answer))
     known = {each.book_id for each in answer.items}
     return Ranked(
         request_id=call.request_id,
@@ -269,6 +271,15 @@ def rank(gateway: Gateway, call: Call) -> Ranked:
         items=answer_items(gateway, answer.items, call.request_id),
         unknown=[book for book in dict.fromkeys(body.book_ids) if book not in known],
     )
+
+
+def _is_fallback_order(gateway: Gateway, answer: Answer) -> bool:
+    """Whether an order of given books stands in for that of a model; not where the model knows none of the books."""
+    served = gateway.follower.served
+    if not answer.items:
+        return served.snapshot is None
+    has_model = gateway.is_remote or PRODUCTION in served.models
+    return answer.stands_in or (answer.source != "live" and not has_model)
 
 
 def similar(gateway: Gateway, call: Call) -> Recommended:
@@ -384,9 +395,9 @@ def _lower(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in names)
 
 
-def _counted(gateway: Gateway, call: Call, answer: Answer, route: Route = _PRODUCTION) -> Recommended:
+def _counted(gateway: Gateway, call: Call, answer: Answer) -> Recommended:
     gateway.metrics.count_answer(answer.source)
-    return _recommended(gateway, call.request_id, answer, route)
+    return _recommended(gateway, call.request_id, answer, _PRODUCTION)
 
 
 def _recommended(gateway: Gateway, request_id: str, answer: Answer, route: Route) -> Recommended:

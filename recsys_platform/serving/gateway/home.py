@@ -45,7 +45,7 @@ def home_of_reader(gateway: Gateway, reader: str, asked: HomeQuery, request_id: 
     for rule, route, answer in page.shelves():
         # A shelf is an answer of its own: a click must find the list that it was made in.
         own_id = f"{request_id}.{rule.name}"
-        gateway.metrics.count_answer(answer.source)
+        gateway.metrics.count_answer(answer.source, "model" if rule.source == "model" else "list")
         exposure = Exposure(own_id, f"{surface}.{rule.name}", route, user_id, anonymous_id, started)
         log_exposure(gateway, exposure, answer)
         shelves.append(_shelf(gateway, rule.name, page.title_of(rule), own_id, answer, route))

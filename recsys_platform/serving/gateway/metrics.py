@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
+from itertools import product
 from threading import Lock
 from typing import Literal, get_args
 
@@ -18,6 +19,8 @@ from recsys_platform.serving.shadow import Comparison
 
 _MOST_WAITING = 1_000
 SOURCES = get_args(Source)
+Asked = Literal["model", "list"]
+"""What a list was asked of: a model, or what is published for everybody, such as popular or similar books."""
 _SHARES, _CORRELATIONS = [each / 10 for each in range(11)], [each / 5 for each in range(-5, 6)]
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)
 
@@ -49,8 +52,12 @@ class Metrics:
         self._seconds = Histogram(
             "recsys_request_seconds", "Seconds to the answer.", ["route"], buckets=_BUCKETS, registry=self.registry
         )
-        answers = Counter("recsys_answers", "Lists by what answered.", ["source"], registry=self.registry)
-        self._answers = {source: answers.labels(source).inc for source in SOURCES}
+        of: list[str] = ["source", "asked", "fallback"]
+        answers = Counter("recsys_answers", "Lists by what answered.", of, registry=self.registry)
+        self._answers = {
+            (source, asked, fallback): answers.labels(source, asked, "yes" if fallback else "no").inc
+            for source, asked, fallback in product(SOURCES, get_args(Asked), (True, False))
+        }
         self.failures = Counter("recsys_failures", "Rungs that failed.", ["what"], registry=self.registry)
         self.events = Counter("recsys_events", "Posted events.", ["verdict"], registry=self.registry)
         cached = Counter("recsys_cache", "Lists from the cache, or not.", ["result"], registry=self.registry)
@@ -122,9 +129,14 @@ class Metrics:
             for what, value in asdict(queue.waiting).items():
                 self._waiting_files.labels(queue.name, what).set(value)
 
-    def count_answer(self, source: Source) -> None:
-        """Count a list by the rung that answered."""
-        self._add(self._answers[source], 1)
+    def count_answer(self, source: Source, asked: Asked = "list", *, fallback: bool | None = None) -> None:
+        """Count a list by the rung that answered.
+
+        `fallback`: whether it stands in for a better one; by default, whether there is none or a model was asked and did not answer.
+        """
+        if fallback is None:
+            fallback = source == "none" or (asked == "model" and source != "live")
+        self._add(self._answers[source, asked, fallback], 1)
 
     def count_cached(self, result: Literal["hit", "miss"]) -> None:
         """Count a list that was in the cache, or was not."""
