@@ -445,7 +445,7 @@ def containers_of(templates: Templates, process: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("process", "command"),
-    [("code-server", ["recsys", "migrate"]), ("mlflow", ["mlflow", "db", "upgrade", "postgresql://"])],
+    [("code-server", ["recsys", "migrate"]), ("mlflow", ["mlflow", "db", "upgrade", "postgresql+psycopg2://"])],
 )
 def test_tables_are_migrated_by_the_image_that_reads_them_before_it_starts(
     templates: Templates, process: str, command: list[str]
