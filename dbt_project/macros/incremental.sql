@@ -13,7 +13,8 @@
 #}
 {% macro newly_loaded(column='loaded_at') -%}
     {%- if is_incremental() -%}
-        {%- set newest = run_query("select " ~ timestamp_as_text("max(" ~ column ~ ")") ~ " from " ~ this).rows[0][0] -%}
+        {%- set found = run_query("select " ~ timestamp_as_text("max(" ~ column ~ ")") ~ " from " ~ this) if execute -%}
+        {%- set newest = found.rows[0][0] if found else none -%}
         {{ column }} > cast('{{ newest or '1970-01-01 00:00:00' }}' as timestamp)
     {%- else -%}
         true

@@ -137,7 +137,9 @@ def _dates(days: "pd.Series[int]") -> "pd.Series[Any]":
 def _assignments(readers: pd.DataFrame) -> pd.DataFrame:
     """Rows of `marts.fct_experiment_assignments`."""
     model = readers["variant"].map({name: model for name, (model, _) in MODELS.items()})
-    rows = readers[["visitor_id", "variant", "platform"]].assign(experiment=NAME, user_id=readers["visitor_id"])
+    rows = readers[["visitor_id", "variant", "platform"]].assign(
+        experiment=NAME, user_id=readers["visitor_id"], unit_id=readers["visitor_id"]
+    )
     none = pd.Series(pd.NaT, index=readers.index, dtype="datetime64[us]")
     return rows.assign(
         model=model,

@@ -138,7 +138,9 @@ def test_a_pinned_canary_goes_on_from_its_stage() -> None:
     )
     broken = step(pinned, seen(wrong=9), after(600))
     assert broken == replace(pinned, finding="pinned, so not rolled back: 9 known answers are wrong", is_broken=True)
-    assert step(broken, seen(), after(601)) == broken
+    assert step(broken, seen(wrong=1), after(601)) == step(broken, None, after(601)) == broken
+    recovered = replace(pinned, finding="recovered: no guardrail is broken any more")
+    assert step(broken, seen(), after(601)) == step(recovered, seen(), after(602)) == recovered
     assert release(pinned, after(600), "back").stage == 2
 
 
@@ -199,8 +201,9 @@ def test_what_a_person_must_decide_waits_for_a_person(
     held: CanaryState | None = state if state.status in HELD else None
     for observation, now in steps:
         state = step(state, observation, now)
-        told = state.reason if state.status is Status.PINNED else None  # what is broken, though it stays
-        assert held is None or state == replace(held, reason=told or held.reason)
+        if held is not None and held.status is Status.PINNED:  # what is broken, or no more, is told though it stays
+            held = replace(held, finding=state.finding, is_broken=state.is_broken)
+        assert held is None or state == held
         held = state if state.status in HELD else None
 
 

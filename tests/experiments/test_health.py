@@ -114,7 +114,7 @@ def test_a_reader_with_a_thousand_times_the_mean_is_named() -> None:
 def test_an_outlier_decides_a_mean_and_not_a_winsorised_one() -> None:
     """A limit from the pre-period leaves one buyer of a thousand times the mean without say."""
     from recsys_platform.experiments.statistics.estimators import compare, level_of
-    from recsys_platform.experiments.statistics.sums import mean_sums
+    from tests.support.reader_sums import mean_sums
 
     random = np.random.default_rng(7)
     control, treatment = random.exponential(10.0, 2_000), random.exponential(12.0, 2_000)

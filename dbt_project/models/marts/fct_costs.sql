@@ -38,7 +38,7 @@ requests as (
         case when experiment != '{{ var("no_experiment") }}' then experiment || '/' || variant end as variant,
         count(*) as requests
     from {{ ref('fct_recommendation_requests') }}
-    group by 1, 2, 3, 4
+    group by shown_on, surface, model, case when experiment != '{{ var("no_experiment") }}' then experiment || '/' || variant end
 
 ),
 
@@ -166,11 +166,9 @@ final as (
             when quantities.resource in ('answer', 'api_request') then 'serving'
             when quantities.resource like '%_gb_month' then 'storage'
             {%- for stage, layers in layers_of_stages.items() %}
-            when
-                {%- for layer in layers %}
-                {{ 'or' if not loop.first }} quantities.asset like '{{ layer }}/%'
-                {%- endfor %}
-                then '{{ stage }}'
+            {%- for layer in layers %}
+            when quantities.asset like '{{ layer }}/%' then '{{ stage }}'
+            {%- endfor %}
             {%- endfor %}
             when quantities.asset is not null then 'reports and exports'
             else 'not attributed'

@@ -66,7 +66,7 @@ requests as (
         count(*) as requests
     from {{ ref('fct_recommendation_requests') }}
     where not is_bot
-    group by 1, 2, 3, 4
+    group by shown_on, surface, model, case when experiment != '{{ var("no_experiment") }}' then experiment || '/' || variant end
 
 ),
 

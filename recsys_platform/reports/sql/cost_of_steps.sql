@@ -24,7 +24,7 @@ ranked as (
         min(started_at) over () as measured_since,
         lag(started_at) over (partition by step order by started_at) as previous_at,
         row_number() over (partition by step order by started_at desc) as age,
-        row_number() over (partition by step order by seconds desc, started_at) as rank_by_seconds
+        row_number() over (partition by step order by seconds desc, started_at asc) as rank_by_seconds
     from runs
 
 ),

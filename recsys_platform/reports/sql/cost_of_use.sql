@@ -27,7 +27,7 @@ dearest as (
     from costs
     where segmented_by = 'asset'
         and segment != 'not attributed'
-    order by cost desc, segment
+    order by cost desc, segment asc
     limit 1
 
 ),

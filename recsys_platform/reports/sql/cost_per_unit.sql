@@ -25,7 +25,7 @@ requests as (
     where not is_bot
         and shown_on >= ?
         and shown_on <= ?
-    group by 1, 2, 3
+    group by surface, model, case when experiment != 'none' then experiment || '/' || variant end
 
 ),
 
@@ -75,4 +75,4 @@ left join recommended
     on costs.segmented_by = recommended.segmented_by
     and costs.segment = recommended.segment
 left join recommended as everything on everything.segmented_by = 'all'
-order by costs.segmented_by, costs.cost desc, costs.segment
+order by costs.segmented_by asc, costs.cost desc, costs.segment asc

@@ -45,7 +45,15 @@ attributed as (
     inner join assets
         on queries.started_at >= assets.started_at
         and queries.started_at < assets.ended_at
-    group by 1, 2, 3, 4, 5, 6, 7, 8
+    group by
+        assets.run_id,
+        assets.job,
+        assets.step,
+        assets.asset,
+        assets.is_rebuild,
+        cast(queries.started_at as date),
+        assets.started_at,
+        assets.ended_at
 
 ),
 
@@ -57,7 +65,7 @@ metered as (
     from snowflake.account_usage.warehouse_metering_history
     where warehouse_name in (?, ?, ?)
         and start_time >= ?
-    group by 1
+    group by cast(cast(start_time as timestamp_ntz) as date)
 
 ),
 

@@ -8,5 +8,5 @@ where segmented_by = 'asset'
     and cost_on >= ?
     and cost_on <= ?
 group by segment
-order by cost desc, asset
+order by cost desc, asset asc
 limit ?

@@ -1,7 +1,14 @@
-select max(monthly_active_readers) as readers
-from marts.rpt_active_readers
-where date_day = (
-    select max(date_day) from marts.rpt_active_readers
+with
+
+days as (
+
+    select max(date_day) as until
+    from marts.rpt_active_readers
     where date_day >= ?
         and date_day <= ?
+
 )
+
+select max(readers.monthly_active_readers) as readers
+from marts.rpt_active_readers as readers
+inner join days on readers.date_day = days.until
