@@ -14,7 +14,7 @@ from recsys_platform.common.errors import BudgetError, InputError, WarehouseErro
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.pools import REBUILD
-from recsys_platform.defs.reports.cost_of_runs import CHECK, collect_costs, cost_of_runs
+from recsys_platform.defs.reports.cost_of_runs import CHECK, EXCEEDED, collect_costs, cost_of_runs
 from recsys_platform.defs.reports.step_meter import COST_OF_RUNS, measured_steps, measuring_executor
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.reports.costs.budget import require_budget
@@ -272,14 +272,18 @@ def test_a_budget_refuses_a_rebuild_that_exceeds_it_in_one_sentence(spent: DuckD
     assert require_budget(spent, load_settings({"RECSYS_HOME": str(tmp_path)}), TODAY) is None
 
 
-@pytest.mark.parametrize(("usd", "is_within"), [("74", False), ("76", True)])
+@pytest.mark.parametrize(
+    ("usd", "is_within", "is_exceeded"),
+    [("59", False, True), ("60", False, False), ("74", False, False), ("76", True, False)],
+)
 def test_a_budget_that_is_almost_spent_fails_the_check_that_alerts(
-    spent: DuckDBWarehouse, instance: dg.DagsterInstance, tmp_path: Path, usd: str, is_within: bool
+    spent: DuckDBWarehouse, instance: dg.DagsterInstance, tmp_path: Path, usd: str, is_within: bool, is_exceeded: bool
 ) -> None:
-    """Four fifths of $74 are less than $60, those of $76 are more."""
+    """Four fifths of $74 are less than $60, those of $76 are more. Each limit is a check of its own, so that each alerts."""
     resources = {"warehouse": spent, "settings": with_budget(tmp_path, usd)}
     result = dg.materialize([cost_of_runs], instance=instance, resources=resources)
-    [check] = result.get_asset_check_evaluations()
+    check, exceeded = sorted(result.get_asset_check_evaluations(), key=lambda each: each.check_name == EXCEEDED)
+    assert (exceeded.passed, exceeded.severity) == (not is_exceeded, dg.AssetCheckSeverity.ERROR)
     assert (check.check_name, check.passed, check.severity) == (CHECK, is_within, dg.AssetCheckSeverity.WARN)
     assert str(check.description).startswith("$60.00 spent this month: the budget of $")
 

@@ -60,7 +60,7 @@ def _units_table(found: CostFigures) -> Table:
 def _readers_sentence(found: CostFigures) -> str:
     if found.cost_per_active_reader is None:
         return "No reader was active in these days."
-    return f"{dollars(found.cost_per_active_reader)} for each of {found.active_readers:,} active readers."
+    return f"{dollars(found.cost_per_active_reader)} a month for each of {found.active_readers:,} active readers."
 
 
 def rebuild_sentence(estimate: RebuildEstimate | None) -> str:

@@ -13,7 +13,7 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import NIGHTLY
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.reports.step_meter import COST_OF_RUNS, usage_of
-from recsys_platform.reports.costs.budget import budget_of_month
+from recsys_platform.reports.costs.budget import Budget, budget_of_month
 from recsys_platform.reports.costs.usage import (
     collect_credits,
     collect_storage,
@@ -24,6 +24,7 @@ from recsys_platform.reports.costs.usage import (
 from recsys_platform.warehouse.port import Warehouse
 
 CHECK = "the_cost_of_the_month_is_within_the_budget"
+EXCEEDED = "the_budget_of_the_month_is_not_exceeded"
 _PAGE = 500
 _CREDIT_DAYS = 2
 """Days whose credits are collected again: Snowflake's views are hours late."""
@@ -33,7 +34,8 @@ _CREDIT_DAYS = 2
     key=COST_OF_RUNS,
     deps=[dg.AssetKey(["serving", "snapshot"])],
     check_specs=[
-        dg.AssetCheckSpec(CHECK, asset=COST_OF_RUNS, description="RECSYS_BUDGET_MONTH is not almost spent; a warning.")
+        dg.AssetCheckSpec(CHECK, asset=COST_OF_RUNS, description="RECSYS_BUDGET_MONTH is not almost spent; a warning."),
+        dg.AssetCheckSpec(EXCEEDED, asset=COST_OF_RUNS, description="Not more than RECSYS_BUDGET_MONTH is spent."),
     ],
     group_name="reports",
     kinds={"duckdb"},
@@ -47,14 +49,21 @@ def cost_of_runs(
     now = utc_now()
     rows, notes = collect_costs(context.instance, warehouse, settings, now)
     budget = budget_of_month(warehouse, settings, now.date())
-    result = dg.AssetCheckResult(
-        check_name=CHECK,
-        passed=not budget.is_almost_spent,
-        severity=dg.AssetCheckSeverity.WARN,
+    checks = [
+        _check_of_budget(CHECK, budget, not budget.is_almost_spent, dg.AssetCheckSeverity.WARN),
+        _check_of_budget(EXCEEDED, budget, not budget.is_exceeded, dg.AssetCheckSeverity.ERROR),
+    ]
+    return dg.MaterializeResult(metadata={"rows": rows, "notes": " ".join(notes)}, check_results=checks)
+
+
+def _check_of_budget(name: str, budget: Budget, passed: bool, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=passed,
+        severity=severity,
         metadata={"spent": float(budget.spent), "budget": float(budget.usd or 0)},
         description=budget.sentence,
     )
-    return dg.MaterializeResult(metadata={"rows": rows, "notes": " ".join(notes)}, check_results=[result])
 
 
 def collect_costs(

@@ -8,6 +8,7 @@ observation is in the index of all assets' events, so reports of all runs are re
 """
 
 import datetime as dt
+import logging
 import os
 import time
 from collections import Counter
@@ -42,7 +43,11 @@ from recsys_platform.reports.costs.usage import (
 COST_OF_RUNS = dg.AssetKey(["ops", "cost_of_runs"])
 _USAGE = "usage"
 _REPORT_EVERY = 30
-"""Seconds after which finished steps are reported; a run that is killed loses no more than that."""
+"""Seconds after which finished steps are reported, as soon as another one begins or ends.
+
+A run that is killed loses the step that runs and those that ended within that time before it.
+"""
+_LOG = logging.getLogger(__name__)
 _DBT_SECONDS = "Execution Duration"
 """Metadata of dagster-dbt: how long a model took."""
 _ENDED = {"STEP_SUCCESS", "STEP_FAILURE", "STEP_UP_FOR_RETRY", "STEP_SKIPPED"}
@@ -115,6 +120,8 @@ class StepMeter:
         shares = shares_of_assets(self._seconds or self._checked)
         self._finished.append(StepUsage(step, _utc(begin.at), _utc(now.at), used, shares))
         self._step_begin = None
+        if self._is_due():
+            self._report()
 
     def _used_between(self, begin: Reading, end: Reading) -> dict[str, float]:
         return resources_used(
@@ -130,6 +137,13 @@ class StepMeter:
         return time.time() - self._reported_at.at > _REPORT_EVERY
 
     def _report(self) -> None:
+        """Report what has ended; a storage that fails now costs figures, never the run."""
+        try:
+            self._report_finished()
+        except Exception as error:  # noqa: BLE001
+            _LOG.warning("What the run %s used could not be reported: %s", self._run_id, error)
+
+    def _report_finished(self) -> None:
         run = self._instance.get_run_by_id(self._run_id)
         if run is None:  # it was never created: nothing ran
             return

@@ -52,6 +52,11 @@ class Budget:
         return self.usd is not None and self.spent >= self.warn_at * self.usd
 
     @property
+    def is_exceeded(self) -> bool:
+        """Whether more than the budget is spent."""
+        return self.left is not None and self.left < 0
+
+    @property
     def sentence(self) -> str:
         """What is spent and left."""
         spent = f"{dollars(self.spent)} spent this month"

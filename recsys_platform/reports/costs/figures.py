@@ -78,8 +78,9 @@ class CostFigures:
 
     @property
     def cost_per_active_reader(self) -> float | None:
-        """None without readers."""
-        return float(self.total) / self.active_readers if self.active_readers else None
+        """US dollars of 30 days, as the readers are those of 30 days; None without readers."""
+        days = (self.until - self.since).days + 1
+        return float(self.total) / days * 30 / self.active_readers if self.active_readers else None
 
     @property
     def cost_per_1000_recommendations(self) -> float | None:

@@ -1,8 +1,11 @@
+-- A query belongs to one step, also while several run: dbt's to the step of dbt, any other to the step of ours that began last.
 with
 
 queries as (
 
     select
+        query_id,
+        query_tag = 'recsys_dbt' as is_of_dbt,
         cast(start_time as timestamp_ntz) as started_at,
         credits_attributed_compute as credits
     from snowflake.account_usage.query_attribution_history
@@ -29,6 +32,37 @@ assets as (
 
 ),
 
+steps as (
+
+    select distinct
+        run_id,
+        step,
+        started_at,
+        ended_at
+    from assets
+
+),
+
+candidates as (
+
+    select
+        queries.query_id,
+        queries.credits,
+        queries.started_at as queried_at,
+        steps.run_id,
+        steps.step,
+        steps.started_at,
+        row_number() over (
+            partition by queries.query_id order by steps.started_at desc, steps.run_id asc, steps.step asc
+        ) as choice
+    from queries
+    inner join steps
+        on queries.started_at >= steps.started_at
+        and queries.started_at < steps.ended_at
+        and queries.is_of_dbt = (steps.step = 'dbt_models')
+
+),
+
 attributed as (
 
     select
@@ -37,21 +71,23 @@ attributed as (
         assets.step,
         assets.asset,
         assets.is_rebuild,
-        cast(queries.started_at as date) as used_on,
+        cast(candidates.queried_at as date) as used_on,
         assets.started_at,
         assets.ended_at,
-        sum(queries.credits * assets.share) as quantity
-    from queries
+        sum(candidates.credits * assets.share) as quantity
+    from candidates
     inner join assets
-        on queries.started_at >= assets.started_at
-        and queries.started_at < assets.ended_at
+        on candidates.run_id = assets.run_id
+        and candidates.step = assets.step
+        and candidates.started_at = assets.started_at
+    where candidates.choice = 1
     group by
         assets.run_id,
         assets.job,
         assets.step,
         assets.asset,
         assets.is_rebuild,
-        cast(queries.started_at as date),
+        cast(candidates.queried_at as date),
         assets.started_at,
         assets.ended_at
 

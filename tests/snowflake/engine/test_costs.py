@@ -31,7 +31,7 @@ from tests.support.cost_worlds import FIRST, LAST, parents, prices, rows
 DAY = dt.date(2026, 11, 20)
 VIRTUAL = ("recsys_transform", "recsys_serve", "recsys_analysis")
 QUERIES = """create table snowflake.account_usage.query_attribution_history (
-    query_tag varchar, start_time timestamp_ltz, credits_attributed_compute double)"""
+    query_id varchar, query_tag varchar, start_time timestamp_ltz, credits_attributed_compute double)"""
 METERED = """create table snowflake.account_usage.warehouse_metering_history (
     warehouse_name varchar, start_time timestamp_ltz, credits_used double)"""
 
@@ -52,9 +52,8 @@ def usage(account: dict[str, Any]) -> Iterator[Any]:
             ("recsys", "09:00:00", 1),
             ("dashboard", "03:05:00", 5),
         ):
-            cursor.execute(
-                f"insert into snowflake.account_usage.query_attribution_history values ('{tag}', '{DAY} {time}', {credits})"
-            )
+            values = f"'{tag} {time}', '{tag}', '{DAY} {time}', {credits}"
+            cursor.execute(f"insert into snowflake.account_usage.query_attribution_history values ({values})")
         for name, hour, credits in (("RECSYS_TRANSFORM", 3, 8), ("RECSYS_ANALYSIS", 3, 4), ("ANOTHER", 3, 99)):
             cursor.execute(
                 f"insert into snowflake.account_usage.warehouse_metering_history values ('{name}', '{DAY} 0{hour}:00:00', {credits})"
@@ -90,6 +89,28 @@ def test_credits_belong_to_the_step_that_ran_and_the_rest_to_nobody(warehouse: S
     collect_credits(warehouse, VIRTUAL, DAY)
     total = warehouse.frame(f"select sum(quantity) as n from {COSTS} where resource = 'snowflake_credit'")
     assert float(total["n"][0].as_py()) == pytest.approx(24)
+
+
+def test_credits_are_attributed_once_though_steps_of_several_runs_overlap(
+    warehouse: SnowflakeWarehouse, usage: Any
+) -> None:
+    """Two trainings and a publication run while dbt builds, in runs of their own."""
+    begin = dt.datetime.combine(DAY, dt.time(2, 55))
+    runs = [RunUsage("build", 0, "refresh", False, [step("dbt_models", 3, {"marts/a": 1.0})])]
+    for minutes, name in enumerate(("models__als", "models__ease", "published")):
+        since = begin + dt.timedelta(minutes=minutes)
+        of_step = StepUsage(name, since, since + dt.timedelta(hours=2), {"seconds": 7200.0}, {name: 1.0})
+        runs.append(RunUsage(name, 0, "train", False, [of_step]))
+    replace_usage(warehouse, usage_rows(runs))
+    collect_credits(warehouse, VIRTUAL, DAY)
+    found = warehouse.frame(
+        f"select asset, quantity from {COSTS} where resource = 'snowflake_credit' order by quantity"
+    )
+    assert [(row["asset"], float(row["quantity"])) for row in found.to_pylist()] == [
+        ("published", pytest.approx(1)),  # of what began, the last
+        ("marts/a", pytest.approx(3)),
+        (None, pytest.approx(8)),
+    ]
 
 
 def test_a_role_without_the_right_is_told(warehouse: SnowflakeWarehouse) -> None:
