@@ -108,6 +108,9 @@ _ROWS = (
     Alarm("gateway-empty", GATEWAY, "recsys_answers_total", 0, "platform", "readers get empty lists: there is no snapshot",
           {"source": "none", "fallback": "yes"}),
     Alarm("gateway-failures", GATEWAY, "recsys_failures_total", 100, "platform", "rungs of the ladder fail"),
+    Alarm("gateway-metrics-missing", GATEWAY, "recsys_spool_total", 1, "platform",
+          "gateways send no metrics, so that none of their alarms can ring", {"what": "dropped"}, "SampleCount", "below",
+          periods=3, missing="breaching"),
     Alarm("exposures-dropped", GATEWAY, "recsys_spool_total", 0, "platform",
           "events were lost: the disk of the spool is full", {"what": "dropped"}),
     Alarm("exposures-undelivered", GATEWAY, "recsys_destination_waiting", 900, "platform",
@@ -128,6 +131,12 @@ _ROWS = (
           "a model host takes above 60 ms, the part of the budget that a live answer has",
           {"EndpointName": "{endpoint}", "VariantName": "champion"}, "p99", periods=3),
 
+    Alarm("challenger-errors", "AWS/SageMaker", "Invocation5XXErrors", 10, "data science",
+          "model hosts of the challenger fail", {"EndpointName": "{endpoint}", "VariantName": "challenger"}),
+    Alarm("challenger-slow", "AWS/SageMaker", "ModelLatency", 60_000, "data science",
+          "a model host of the challenger takes above 60 ms", {"EndpointName": "{endpoint}", "VariantName": "challenger"},
+          "p99", periods=3),
+
     Alarm("daemon-silent", PLATFORM, of.SILENT_DAEMONS.name, 0, "platform",
           "a thread of Dagster's daemon writes no heartbeat, or none that would emit this metric ticks any more",
           statistic="Maximum", periods=3, missing="breaching"),
@@ -135,6 +144,10 @@ _ROWS = (
           "the database of Dagster has less than 5 GB left", {"DBInstanceIdentifier": "{base}-dagster"}, "Minimum", "below"),
     Alarm("database-busy", "AWS/RDS", "CPUUtilization", 90, "platform", "the database of Dagster is busy",
           {"DBInstanceIdentifier": "{base}-dagster"}, "Average", periods=3),
+    Alarm("registry-database-full", "AWS/RDS", "FreeStorageSpace", 5_000_000_000, "platform",
+          "the database of MLflow has less than 5 GB left", {"DBInstanceIdentifier": "{base}-mlflow"}, "Minimum", "below"),
+    Alarm("registry-database-busy", "AWS/RDS", "CPUUtilization", 90, "platform", "the database of MLflow is busy",
+          {"DBInstanceIdentifier": "{base}-mlflow"}, "Average", periods=3),
 )
 # fmt: on
 WITHOUT_ALARM = {

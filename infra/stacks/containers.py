@@ -127,7 +127,7 @@ class Containers:
         name: str,
         group: ec2.SecurityGroup,
         *,
-        tasks: int = 1,
+        tasks: int | None = 1,
         overlapping: bool = True,
         discovered: bool = False,
         proven_by: Sequence[str] = (),
@@ -135,6 +135,7 @@ class Containers:
         """A service that goes back by itself when a new version does not come up.
 
         `overlapping`: whether an old and a new task may run at the same time. `discovered`: whether it has a name in the network.
+        `tasks`: how many; None where they follow the load, since a number would be set again by every deployment.
         `proven_by`: alarms. With them all new tasks stand beside all old ones before the first request, and the old ones stay for
         BAKE_TIME more; an alarm leads the requests back to them.
         """

@@ -164,7 +164,7 @@ class Serving(PlatformStack):
         self._add_collector(task)
         least, most = size.gateway_tasks if self.deployment.is_production else (1, 2)
         service = containers.service(
-            task, "gateway", self.network.groups["gateway"], tasks=least, proven_by=DEPLOYMENT_ALARMS
+            task, "gateway", self.network.groups["gateway"], tasks=None, proven_by=DEPLOYMENT_ALARMS
         )
         service.auto_scale_task_count(min_capacity=least, max_capacity=most).scale_on_cpu_utilization(
             "Cpu",
@@ -189,6 +189,7 @@ class Serving(PlatformStack):
             "collector",
             image=ecs.ContainerImage.from_registry(COLLECTOR),
             essential=False,
+            enable_restart_policy=True,  # without it the alarms of gateways would see nothing until the next deployment
             cpu=64,
             memory_limit_mib=256,
             environment={

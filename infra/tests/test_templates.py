@@ -231,6 +231,22 @@ def test_a_process_has_its_secrets_from_secrets_manager_alone(templates: Templat
             assert secret == [], name
 
 
+def test_a_deployment_does_not_change_how_many_tasks_follow_the_load(templates: Templates) -> None:
+    """A number in the template would take a service at its peak back to its least at every release."""
+    services = templates.properties("AWS::ECS::Service").values()
+    scaled = [each for each in services if each["ServiceName"] == templates.names.of("gateway")]
+    assert len(scaled) == 1
+    assert "DesiredCount" not in scaled[0]
+    targets = templates.properties("AWS::ApplicationAutoScaling::ScalableTarget").values()
+    assert sum(each["ServiceNamespace"] == "ecs" for each in targets) == len(scaled)
+
+
+def test_a_collector_that_ends_is_started_again(templates: Templates) -> None:
+    tasks = templates.properties("AWS::ECS::TaskDefinition").values()
+    collectors = [each for task in tasks for each in task["ContainerDefinitions"] if each["Name"] == "collector"]
+    assert [each["RestartPolicy"]["Enabled"] for each in collectors] == [True]
+
+
 def test_there_is_exactly_one_daemon_even_during_a_deployment(templates: Templates) -> None:
     services = {each["ServiceName"]: each for each in templates.properties("AWS::ECS::Service").values()}
     daemon = services[templates.names.of("daemon")]

@@ -35,6 +35,11 @@ DEPLOYMENTS = [Deployment(stage, size) for stage in STAGES for size in SIZE_NAME
 WITHOUT_KEY = ("/healthz", "/readyz", "/metrics")
 
 
+def test_gateways_that_send_no_metrics_raise_an_alarm_of_that_alone() -> None:
+    watched = [alarm for alarm in alarms(Deployment()) if alarm.namespace == GATEWAY]
+    assert [each.name for each in watched if is_raised(each, {}, 1_790_000_000.0)] == ["gateway-metrics-missing"]
+
+
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda each: f"{each.stage}-{each.size_name}")
 def test_parameters_are_settings_that_the_platform_accepts(deployment: Deployment) -> None:
     made = dict.fromkeys(KNOWN_ON_DEPLOYMENT, "https://issuer.example.com/known-on-deployment")
@@ -147,10 +152,9 @@ def test_a_fault_of_a_gateway_raises_its_alarm_while_it_lasts(
     metrics, spool = Metrics(), EventSpool(tmp_path, deliver=lambda *_: None)  # type: ignore[arg-type]
     scrapes, start = [], 1_790_000_000.0 - 1_790_000_000.0 % 3_600
     for minute in range(120):
+        metrics.set_ages({"model": 60, "snapshot": 60})
         if minute < 60:
             fault(metrics, spool)
-        else:
-            metrics.set_ages({"model": 60, "snapshot": 60})
         count_answers(metrics, "live", 20)
         metrics.set_spool(spool)
         scrapes.append((start + minute * 60, metrics.text().decode()))

@@ -15,7 +15,7 @@ Key = tuple[str, str, frozenset[tuple[str, str]]]
 """Namespace, metric, all of its dimensions: CloudWatch knows a metric by exactly these."""
 Series = dict[Key, list[tuple[float, float]]]
 """A metric's values, each with its time in seconds."""
-_STATISTICS = {"Sum": sum, "Maximum": max, "Minimum": min}
+_STATISTICS = {"Sum": sum, "Maximum": max, "Minimum": min, "SampleCount": len}
 
 
 def series_of_lines(lines: Iterable[str]) -> Series:
