@@ -124,6 +124,12 @@ class Orchestration(PlatformStack):
                 else {}
             ),
             **({"RECSYS_HOME": WORLD} if reads_settings else {}),
+            # Sensors have a minute; by itself MLflow's client asks a dead server for several.
+            **(
+                {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+                if name == "code-server"
+                else {}
+            ),
         }
 
     def _secrets(self) -> Mapping[str, ecs.Secret]:

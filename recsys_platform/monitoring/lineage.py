@@ -26,6 +26,8 @@ from recsys_platform.monitoring.datasets import DatasetName, dataset_of
 
 PRODUCER = "https://github.com/recsys-platform/recsys_platform"
 _TIMEOUT_SECONDS = 5.0
+_LATER = {401, 403, 404, 408, 429}
+"""Answers to a wrong key, a wrong path or too many events: the same event is taken once that is mended."""
 _NO_RETRIES = {"total": 0, "connect": 0, "read": 0}
 """The next tick tries again; five retries of a collector that hangs would take longer than a tick may."""
 End = Literal["COMPLETE", "FAIL", "ABORT"]
@@ -62,6 +64,10 @@ class LineageError(RecsysError):
     """The collector did not take an event."""
 
 
+class RefusedEventError(LineageError):
+    """The collector will not take this event, however often it is sent."""
+
+
 class Lineage:
     """Makes events of one deployment and sends them; nothing is sent again by itself."""
 
@@ -76,13 +82,16 @@ class Lineage:
         self._transport = HttpTransport(config)
 
     def send(self, event: RunEvent) -> None:
-        """Send an event. Raises LineageError, without the key, if the collector does not take it within five seconds."""
+        """Send an event. Raises LineageError, without the key, if the collector does not take it within five seconds;
+        RefusedEventError if it never will.
+        """
         try:
             self._transport.emit(event)
         except RequestException as error:
             code = getattr(error.response, "status_code", None)
             why = f"answered {code}" if code else f"did not answer ({type(error).__name__})"
-            raise LineageError(f"The collector in RECSYS_OPENLINEAGE_URL {why}.") from None
+            kind = RefusedEventError if code and 400 <= code < 500 and code not in _LATER else LineageError
+            raise kind(f"The collector in RECSYS_OPENLINEAGE_URL {why}.") from None
 
     def events(self, run: JobRun) -> Iterator[RunEvent]:
         """The events of a run as far as it is: its start, start and end of each asset, its end. The same for the same run."""

@@ -169,6 +169,36 @@ def test_what_a_collector_did_not_take_is_sent_later_from_where_it_stopped(
     assert len(sent(collector)) == len({json.dumps(each) for each in sent(collector)}) == 6
 
 
+@pytest.mark.parametrize("code", [400, 413, 422])
+def test_an_event_that_is_refused_for_good_is_left_out_and_told(
+    world: World, collector: RecordingServer, code: int
+) -> None:
+    refused: list[bytes] = []
+
+    def refuse_one_kind(request: Received) -> tuple[int, bytes, dict[str, str]]:
+        if len(collector.accepted) == 2 and not refused:
+            refused.append(b"")
+            return code, b"", {}
+        return 200, b"", {}
+
+    collector.answer = refuse_one_kind
+    world.run(events, marts)
+    said = world.tick()
+    assert said == "6 events. 1 of them were refused and left out."
+    assert len(sent(collector)) == 5
+    assert world.tick() == "0 events."
+
+
+@pytest.mark.parametrize("code", [401, 403, 404, 429, 500])
+def test_an_event_that_may_be_taken_later_is_sent_again(world: World, collector: RecordingServer, code: int) -> None:
+    collector.answer = lambda _: (code, b"", {})
+    world.run(events, marts)
+    assert f"answered {code}." in world.tick()
+    collector.answer = lambda _: (200, b"", {})
+    world.tick()
+    assert len({json.dumps(each) for each in sent(collector)}) == 6
+
+
 def test_a_collector_that_is_away_or_hangs_keeps_no_run_waiting_and_its_tick_a_few_seconds(
     instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -322,6 +322,21 @@ def test_one_source_that_cannot_be_read_keeps_no_other_metric_back(platform: Pla
     assert "recsys_silent_trackers" not in names
 
 
+class HangingRegistry:
+    """The daemon gives a tick up after a minute; here at once."""
+
+    def version_of(self, alias: str) -> None:
+        raise TimeoutError(alias)
+
+
+def test_a_registry_that_hangs_hides_nothing_that_dagster_knows(platform: Platform) -> None:
+    platform.resources["registry"] = HangingRegistry()  # type: ignore[assignment]
+    with pytest.raises(TimeoutError, match="production"):
+        platform.watch(minutes=4)
+    platform.lines += platform.printed().splitlines()
+    assert "recsys_silent_daemons" in {metric for _, metric, _ in platform.series}
+
+
 SAMPLES = [Sample(SILENT_DAEMONS, 1), Sample(OVERDUE, 60, {"asset": "marts/dim_books"})]
 
 

@@ -1,7 +1,9 @@
 """A day of simulated readers lands when it is over, once, however often it was begun."""
 
+import datetime as dt
 import json
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.serving.answer_counts import COUNTED
 from recsys_platform.serving.gateway.handlers import VIEWED
 from recsys_platform.serving.gateway.server import gateway_of, key_store_of, with_simulated_clock
+from recsys_platform.serving.gateway.simulated_clock import DailySpool
 from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.simulation.reader_app import Ask, Response
 from recsys_platform.simulation.visit_truth import load_visits
@@ -154,3 +157,28 @@ def test_only_an_app_begins_a_day(world: tuple[Path, str], tmp_path: Path) -> No
     assert statuses == wrong
     assert ask("POST", f"{SIMULATED_DAYS}/tomorrow", noon, None).status == 422
     assert ask("POST", f"{SIMULATED_DAYS}/2026-11-03", noon, None).status == 200
+
+
+def test_events_that_are_written_while_a_day_begins_are_all_kept(tmp_path: Path) -> None:
+    """The folder of a day goes when the next one begins; a writer must find no folder that is gone, and lose no file in it."""
+    spool = DailySpool(tmp_path / "spool", deliver=lambda *_: None)  # type: ignore[arg-type]
+    spool.folder.mkdir()
+    written, is_over = list[int](), threading.Event()
+
+    def write() -> None:
+        while not is_over.is_set():
+            if spool.append({"n": len(written)}):
+                written.append(len(written))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    first = dt.date(2026, 11, 1)
+    for number in range(60):
+        spool.begin_day(first + dt.timedelta(days=number))
+    is_over.set()
+    writer.join()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    found = {json.loads(line)["n"] for path in files for line in path.read_bytes().splitlines()}
+    assert found == set(written)
+    assert spool.figures.dropped == 0
+    assert len(written) > 60

@@ -6,6 +6,7 @@ Belongs here: what happened in a run, by Dagster's event log and asset graph, an
 
 import datetime as dt
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +21,11 @@ from recsys_platform.defs.automation.outline import Outline, outline_of_reposito
 from recsys_platform.notifications.alerts import first_line
 
 if TYPE_CHECKING:  # OpenLineage is an extra
+    from openlineage.client.event_v2 import RunEvent
+
     from recsys_platform.monitoring.lineage import AssetRun, End, JobRun, Lineage
 
+_LOG = logging.getLogger(__name__)
 _ENDS: Mapping[dg.DagsterRunStatus, "End"] = {
     dg.DagsterRunStatus.SUCCESS: "COMPLETE",
     dg.DagsterRunStatus.FAILURE: "FAIL",
@@ -87,7 +91,8 @@ def lineage_sensors(
         except RecsysError as error:
             said = f" {error} It is tried again from there."
         context.update_cursor(sending.position.dump())
-        return dg.SkipReason(f"{sending.events} events.{said}")
+        left_out = f" {sending.refused} of them were refused and left out." if sending.refused else ""
+        return dg.SkipReason(f"{sending.events} events.{left_out}{said}")
 
     return [lineage]
 
@@ -98,6 +103,7 @@ class _Sending:
     settings: Settings
     position: Position
     events: int = 0
+    refused: int = 0
     until: float = field(default_factory=lambda: time.monotonic() + _TICK_SECONDS)
 
     def send_runs(self, instance: dg.DagsterInstance, outline: Outline, now: dt.datetime) -> None:
@@ -115,10 +121,20 @@ class _Sending:
         for event in list(self.lineage.events(run))[sent:]:
             if time.monotonic() > self.until:
                 return False
-            self.lineage.send(event)
+            self._send_once(event)
             sent, self.events = sent + 1, self.events + 1
             self.position = Position(self.position.after, run.run_id, sent)
         return True
+
+    def _send_once(self, event: "RunEvent") -> None:
+        """Send an event, or leave it out if the collector will never take it: those behind it are not its fault."""
+        from recsys_platform.monitoring.lineage import RefusedEventError
+
+        try:
+            self.lineage.send(event)
+        except RefusedEventError as error:
+            self.refused += 1
+            _LOG.warning("%s The event of run %s is left out.", error, event.run.runId)
 
 
 def job_run(

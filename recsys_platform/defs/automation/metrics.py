@@ -53,14 +53,18 @@ def metrics_sensors(
         if context.repository_def is None:
             return dg.SkipReason("There is no asset graph.")
         outline, now = outline_of_repository(context.repository_def), clock()
-        samples, errors = measure(
+        of_dagster, errors = measure(
             lambda: samples_of_instance(outline, context.instance, now),
             lambda: samples_of_loads(seen_by_sensor(context.instance), now),
+        )
+        # Before anything else is asked: a hub or registry that hangs until the tick is over must not hide what Dagster knows.
+        emitter.emit(of_dagster, now)
+        of_others, more_errors = measure(
             lambda: samples_of_hub(hub, now, longest),
             lambda: samples_of_registry(registry, now),
         )
-        emitter.emit(samples, now)
-        return dg.SkipReason(" ".join([f"{len(samples)} values.", *errors]))
+        emitter.emit(of_others, now)
+        return dg.SkipReason(" ".join([f"{len(of_dagster) + len(of_others)} values.", *errors, *more_errors]))
 
     return [metrics]
 

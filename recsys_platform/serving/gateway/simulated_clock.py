@@ -115,23 +115,24 @@ class DailySpool(EventSpool):
         """The folder of the day that has begun."""
         return waiting_days(self.folder) / str(self._day) if self._day else self.folder
 
-    def append_lines(self, lines: bytes, events: int = 1) -> bool:
-        """Write events to the file of the date."""
+    def _write_lines(self, lines: bytes) -> None:
+        """Write events to the file of the date; whoever calls holds the lock."""
         if (today := self.now().date()) != self._date:
-            self._close_file()
+            self._close_locked()
             self._date = today
-        return super().append_lines(lines, events)
+        super()._write_lines(lines)
 
     def begin_day(self, day: dt.date) -> None:
         """Hand over the events of all days before this one, and remove what waited of this one and of later ones."""
-        self._close_file()
-        for waiting in sorted(waiting_days(self.folder).glob("*")):
-            if waiting.name < str(day):
-                for path in sorted(waiting.iterdir()):
-                    path.rename(self.folder / path.with_suffix(READY).name)
-            shutil.rmtree(waiting)
-        self._day = day
-        self.open_folder.mkdir(parents=True)
+        with self._lock:  # an event that is written meanwhile would be in a folder that goes
+            self._close_locked()
+            for waiting in sorted(waiting_days(self.folder).glob("*")):
+                if waiting.name < str(day):
+                    for path in sorted(waiting.iterdir()):
+                        path.rename(self.folder / path.with_suffix(READY).name)
+                shutil.rmtree(waiting)
+            self._day = day
+            self.open_folder.mkdir(parents=True)
         self.hand_over()
 
 
