@@ -36,12 +36,20 @@ FLAGS = {
 
 
 def deployment_of(app: App) -> Deployment:
-    """The deployment that the context names (`-c name=value`); what it does not name has its default."""
-    given: dict[str, Any] = {}
-    for each in fields(Deployment):
-        value = app.node.try_get_context("size" if each.name == "size_name" else each.name)
-        if value is not None:
-            given[each.name] = _typed(each.name, value)
+    """The deployment that the context names (`-c name=value`); what it does not name has its default.
+
+    A stage has an account and a domain of its own: an object in the context that is named as the stage has what is its alone.
+    Raises ValueError for a name in it that is none.
+    """
+    named = {each.name: "size" if each.name == "size_name" else each.name for each in fields(Deployment)}
+    stage = app.node.try_get_context("stage") or Deployment.stage
+    of_stage: dict[str, Any] = app.node.try_get_context(stage) or {}
+    if unknown := sorted(of_stage.keys() - set(named.values())):
+        raise ValueError(
+            f"The context of {stage} names {unknown[0]}, which is none of {', '.join(sorted(named.values()))}."
+        )
+    values = {field: of_stage.get(name, app.node.try_get_context(name)) for field, name in named.items()}
+    given = {field: _typed(field, value) for field, value in values.items() if value is not None}
     made = Deployment(**given)
     if made.account != NO_ACCOUNT and "image_tag" not in given:
         raise ValueError("The images of a deployment have no tag: name the one that is pushed, `-c image_tag=…`.")

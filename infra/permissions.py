@@ -200,6 +200,11 @@ def _run(of: _Grants) -> tuple[Statement, ...]:
         of.publish("alerts", unseen="`recsys canary step` sends the alerts that tests see from the sensor"),
         *_step_canary(of),
         of.routing("Put", files=(EXPERIMENTS,)),
+        Statement(
+            ("secretsmanager:PutSecretValue", "secretsmanager:CreateSecret"),
+            (of.names.arn("secretsmanager", f"secret:{of.names.secret('api-keys')}/*"),),
+            why="a key of the API is named by who uses it",
+        ),
         replace(of.list_bucket("models"), unseen=NOT_FOUND),
         of.objects("models", "Get", "Put", below="sagemaker/*", unseen=FAILED_UPLOADS),
         replace(

@@ -34,6 +34,8 @@ _KEY_RIGHTS = {
     "kinesis:PutRecords": ("kms:GenerateDataKey",),
     "kinesis:GetRecords": ("kms:Decrypt",),
     "secretsmanager:GetSecretValue": ("kms:Decrypt",),
+    "secretsmanager:PutSecretValue": ("kms:GenerateDataKey", "kms:Decrypt"),
+    "secretsmanager:CreateSecret": ("kms:GenerateDataKey", "kms:Decrypt"),
 }
 """Rights on the key that AWS asks the caller for, since whatever they act on is encrypted with it."""
 _RESOURCES = {
@@ -109,7 +111,7 @@ def _resources(request: Request) -> Iterator[str]:
         name = str(given("Name") or given("Path"))
         yield request.arn(f"parameter{name.partition(':')[0]}")  # behind the colon is a version, which has no ARN
     elif request.service == "secretsmanager":
-        yield request.arn(f"secret:{given('SecretId')}-AbCdEf")
+        yield request.arn(f"secret:{given('SecretId') or given('Name')}-AbCdEf")
     elif request.service in _RESOURCES:
         for form in _RESOURCES[request.service]:
             yield request.arn(re.sub(r"{(\w+)}", lambda name: str(_named(given, name[1])), form))

@@ -46,6 +46,7 @@ def parameters(deployment: Deployment) -> dict[str, str]:
         "oidc_roles_claim": "cognito:groups",
         "log_format": "json",
         "metrics": "emf",
+        "keep_landing_days": str(deployment.keep_landing_days),
         "deployment": names.base,
         **({"api_origins": " ".join(deployment.web_origins)} if deployment.web_origins else {}),
         **_model_hosts(deployment, names),

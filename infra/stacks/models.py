@@ -1,9 +1,9 @@
 """Model hosts on SageMaker: an endpoint with the variants champion and challenger, which is replaced step by step or not at all.
 
-Without an archive there is no endpoint: `recsys sagemaker pack` writes one, and a deployment with its address makes the rest.
+Without an archive there is no endpoint: `recsys sagemaker pack` writes one, and a deployment with its address makes the rest. Both
+variants are always there, because a blue/green update can neither add nor remove one: between two challengers, the challenger is a
+second host of the champion's model, without traffic.
 """
-
-from typing import Any
 
 from aws_cdk import CfnCondition, CfnParameter, CfnResource, Fn
 from aws_cdk import aws_applicationautoscaling as scaling
@@ -28,6 +28,7 @@ class Models(PlatformStack):
         """`key`: encrypts the instances' disks."""
         super().__init__(scope, "models", deployment)
         self.own_key = self.imported(key)
+        self.archives = {name: self._archive(name) for name in (CHAMPION, CHALLENGER)}
         self.exists = {name: self._condition(name) for name in (CHAMPION, CHALLENGER)}
         self.models = {name: self._model(name) for name in (CHAMPION, CHALLENGER)}
         config = self._configuration()
@@ -35,21 +36,24 @@ class Models(PlatformStack):
         for name in (CHAMPION, CHALLENGER):
             self._scale(name)
 
-    def _condition(self, variant: str) -> CfnCondition:
-        archive = CfnParameter(
+    def _archive(self, variant: str) -> CfnParameter:
+        return CfnParameter(
             self,
             f"{variant.capitalize()}Archive",
             default="",
-            description=f"s3:// address of the model.tar.gz of the {variant}; without it there is none",
+            description=f"s3:// address of the model.tar.gz of the {variant}",
             allowed_pattern=f"|s3://{self.names.bucket('models')}/sagemaker/.+/model\\.tar\\.gz",
         )
-        self.archives = {**getattr(self, "archives", {}), variant: archive}
-        given = [Fn.condition_not(Fn.condition_equals(each, "")) for each in self.archives.values()]
+
+    def _condition(self, variant: str) -> CfnCondition:
+        needed = [self.archives[name] for name in dict.fromkeys((CHAMPION, variant))]
+        given = [Fn.condition_not(Fn.condition_equals(each, "")) for each in needed]
         found = given[0] if len(given) == 1 else Fn.condition_and(*given)
         return CfnCondition(self, f"Has{variant.capitalize()}", expression=found)
 
-    def _when(self, resource: CfnResource, variant: str) -> None:
-        resource.cfn_options.condition = self.exists[variant]
+    def _when(self, variant: str, *resources: CfnResource) -> None:
+        for each in resources:
+            each.cfn_options.condition = self.exists[variant]
 
     def _model(self, variant: str) -> sagemaker.CfnModel:
         deployment, names = self.deployment, self.names
@@ -63,30 +67,34 @@ class Models(PlatformStack):
                 image=image, model_data_url=self.archives[variant].value_as_string
             ),
         )
-        self._when(model, variant)
+        self._when(variant, model)
         return model
 
     def _configuration(self) -> sagemaker.CfnEndpointConfig:
+        """A challenger begins without traffic; `recsys sagemaker traffic` gives it some."""
+        variants = [self._variant(CHAMPION, weight=1), self._variant(CHALLENGER, weight=0)]
         config = sagemaker.CfnEndpointConfig(
-            self, "Configuration", production_variants=[], kms_key_id=self.own_key.key_arn
+            self, "Configuration", production_variants=variants, kms_key_id=self.own_key.key_arn
         )
-        champion = self._variant(CHAMPION, weight=1)
-        challenger = {
-            "Fn::If": [self.exists[CHALLENGER].logical_id, self._variant(CHALLENGER, weight=0), {"Ref": "AWS::NoValue"}]
-        }
-        config.add_property_override("ProductionVariants", [champion, challenger])
-        self._when(config, CHAMPION)
+        self._when(CHAMPION, config)
         return config
 
-    def _variant(self, name: str, *, weight: float) -> dict[str, Any]:
-        """A challenger begins without traffic; `recsys sagemaker traffic` gives it some."""
-        return {
-            "VariantName": name,
-            "ModelName": self.models[name].attr_model_name,
-            "InitialVariantWeight": weight,
-            "InstanceType": self.deployment.size.model_instance,
-            "InitialInstanceCount": self.deployment.size.model_instances[0],
-        }
+    def _variant(self, name: str, *, weight: float) -> sagemaker.CfnEndpointConfig.ProductionVariantProperty:
+        return sagemaker.CfnEndpointConfig.ProductionVariantProperty(
+            variant_name=name,
+            model_name=self._model_name(name),
+            initial_variant_weight=weight,
+            instance_type=self.deployment.size.model_instance,
+            initial_instance_count=self._least_instances(name),
+        )
+
+    def _model_name(self, variant: str) -> str:
+        champion, own = (self.models[name].attr_model_name for name in (CHAMPION, variant))
+        return own if own == champion else Fn.condition_if(self.exists[variant].logical_id, own, champion).to_string()
+
+    def _least_instances(self, variant: str) -> int:
+        """A challenger bears a share of the requests at most, and the champion answers if it fails, so that one is enough."""
+        return self.deployment.size.model_instances[0] if variant == CHAMPION else 1
 
     def _endpoint(self, config: sagemaker.CfnEndpointConfig) -> sagemaker.CfnEndpoint:
         """A tenth of a new fleet takes requests first; an alarm in that time brings the old one back."""
@@ -114,18 +122,18 @@ class Models(PlatformStack):
         )
         log = self.log_group("endpoint", self.own_key, f"/aws/sagemaker/Endpoints/{self.names.endpoint}")
         endpoint.node.add_dependency(log)
-        self._when(endpoint, CHAMPION)
+        self._when(CHAMPION, endpoint)
         return endpoint
 
     def _scale(self, variant: str) -> None:
-        least, most = self.deployment.size.model_instances
+        most = self.deployment.size.model_instances[1]
         target = scaling.CfnScalableTarget(
             self,
             f"{variant}-instances",
             service_namespace="sagemaker",
             scalable_dimension="sagemaker:variant:DesiredInstanceCount",
             resource_id=f"endpoint/{self.names.endpoint}/variant/{variant}",
-            min_capacity=least,
+            min_capacity=self._least_instances(variant),
             max_capacity=most,
         )
         target.add_resource_dependency(self.endpoint)
@@ -145,5 +153,4 @@ class Models(PlatformStack):
                 scale_out_cooldown=60,
             ),
         )
-        self._when(target, variant)
-        self._when(policy, variant)
+        self._when(CHAMPION, target, policy)

@@ -519,3 +519,22 @@ def test_reports_are_read_after_the_same_sign_in_by_a_process_that_reads_their_b
         "RECSYS_SITE": parameters(templates.deployment)["site"]
     }
     assert "Secrets" not in own
+
+
+def test_the_endpoint_has_the_same_variants_with_and_without_a_challenger(templates: Templates) -> None:
+    """A blue/green update of SageMaker refuses another set of variants."""
+    models = templates.stacks["models"]["Resources"]
+    [config] = [each for each in models.values() if each["Type"] == "AWS::SageMaker::EndpointConfig"]
+    variants = config["Properties"]["ProductionVariants"]
+    assert [(each["VariantName"], each["InitialVariantWeight"]) for each in variants] == [
+        ("champion", 1),
+        ("challenger", 0),
+    ]
+    endpoint = [each for each in models.values() if each["Type"].startswith("AWS::SageMaker::Endpoint")]
+    assert {each["Condition"] for each in endpoint} == {"HasChampion"}
+    hosted = variants[1]["ModelName"]["Fn::If"]
+    assert [hosted[0], *(each["Fn::GetAtt"][0] for each in hosted[1:])] == [
+        "HasChallenger",
+        "challengermodel",
+        "championmodel",
+    ]

@@ -156,6 +156,11 @@ class Settings(BaseModel):
         ge=1,
         description="number of newest versions of each variant that `recsys cleanup` keeps, besides those in use, promoted or pinned",
     )
+    keep_landing_days: int | None = Field(
+        None,
+        ge=1,
+        description="age in days at which the bucket deletes landing files, which cost nothing from then on; by default they are kept",
+    )
     keep_runs_days: int = Field(30, ge=1, description="days for which Dagster's runs and logs are kept")
     keep_evaluations_days: int = Field(365, ge=1, description="days for which evaluations are kept in `ops`")
     budget_month: float | None = Field(

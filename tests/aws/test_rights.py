@@ -15,11 +15,13 @@ from recsys_platform.common.errors import HubError
 from recsys_platform.config.settings import load_settings
 from recsys_platform.hub.s3 import PART_BYTES, S3Hub
 from recsys_platform.recommender.registry.versions import PRODUCTION
+from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.routing_files import CANARY_STATE, routing_of
 from recsys_platform.serving.routing_parameters import ParameterStore
 from recsys_platform.serving.sagemaker import runtime
 from tests.support.aws_calls import REFUSED_ON_PURPOSE
 from tests.support.aws_roles import acting_as
+from tests.support.commands import recsys
 
 NAMES = Names(Deployment())
 
@@ -46,6 +48,34 @@ def test_who_steps_a_canary_or_cleans_up_reads_all_of_routing(process: str, buck
     with acting_as(process):
         assert ParameterStore(NAMES.routing).put_text(CANARY_STATE, "{}") == 1
         routing_of(settings, ParameterStore(NAMES.routing)).refresh()
+
+
+def test_the_text_of_a_key_reaches_a_secret_and_no_log(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A secret that is not there is made, one that is there gets the new text."""
+    monkeypatch.setenv("RECSYS_HOME", str(tmp_path))
+    store, name = KeyStore(tmp_path / "serving" / "keys", "local"), NAMES.secret("api-keys/ios-app")
+    assert recsys("keys", "create", "ios-app", "--to-secret", name, patch=monkeypatch) == 0
+    first = boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+    [key] = store.keys().values()
+    assert recsys("keys", "rotate", key.id, "--to-secret", name, patch=monkeypatch) == 0
+    second = boto3.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+    assert [store.check(text).id for text in (first, second)] == [key.id, key.id]
+    printed = capsys.readouterr().out
+    assert f"Its text is in the secret {name}." in printed
+    assert not any(text.rpartition("_")[2] in printed for text in (first, second))
+
+
+def test_a_key_whose_text_reaches_nobody_is_revoked(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECSYS_HOME", str(tmp_path))
+    elsewhere = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:elsewhere-AbCdEf"
+    REFUSED_ON_PURPOSE.add(f"run: secretsmanager:PutSecretValue on {elsewhere}")
+    assert recsys("keys", "create", "ios-app", "--to-secret", "elsewhere", patch=monkeypatch) == 1
+    [key] = KeyStore(tmp_path / "serving" / "keys", "local").keys().values()
+    assert key.revoked_at is not None
 
 
 def test_the_code_server_reads_counts_of_gateways(s3_hub: S3Hub) -> None:

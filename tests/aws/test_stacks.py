@@ -1,6 +1,7 @@
 """The stacks of infra/ on the server that stands for AWS, and a day of events on what they made, in the names of its roles."""
 
 import gzip
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import boto3
 import dagster as dg
 import pytest
+from starlette.testclient import TestClient
 
 from recsys_platform.catalog.discovery import find_tables
 from recsys_platform.catalog.glue import GlueDatabase
@@ -22,11 +24,13 @@ from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.s3 import S3Hub
 from recsys_platform.ingestion.arrivals import all_arrivals
 from recsys_platform.ingestion.loading import load_events
-from recsys_platform.serving.gateway.server import landing_of
+from recsys_platform.serving.gateway.api import app_of
+from recsys_platform.serving.gateway.server import gateway_of, key_store_of, landing_of
 from recsys_platform.sources.firehose.emulator import DeliveryStream, FirehoseEmulator
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.commands import recsys
 from tests.support.servers import made_up_credentials, moto
+from tests.support.small_variants import write_small_variants
 from tests.support.stacks import (
     DEPLOYMENT,
     NAMES,
@@ -83,14 +87,15 @@ def process_of(role: str, home: Path) -> Iterator[Settings]:
         yield load_settings(dict(os.environ))
 
 
-def test_events_of_a_day_go_from_the_gateway_to_the_warehouse_and_to_glue_on_the_stacks(
+def test_a_day_of_events_goes_from_the_gateway_through_stream_warehouse_and_marts_to_the_lists_it_answers_with(
     built: object,
     given: dict[str, Template],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    home = tmp_path
+    home = tmp_path / "world"
+    write_small_variants(home)
     monkeypatch.setenv("RECSYS_HOME", str(home))
     assert recsys("simulate", "--readers", "40", "--books", "30", "--days", "2", "--seed", "5", patch=monkeypatch) == 0
     written = int(capsys.readouterr().out.split()[0])  # lines of a file may hold several records
@@ -113,6 +118,25 @@ def test_events_of_a_day_go_from_the_gateway_to_the_warehouse_and_to_glue_on_the
     rows = {each["source"]: each["events"] for each in warehouse.frame(loaded).to_pylist()}
     assert set(rows) == set(simulated)
     assert sum(rows.values()) == written
+    with process_of("run", home):
+        assert recsys("demo", patch=monkeypatch) == 0, capsys.readouterr()
+    [reader] = warehouse.frame("select user_id from published.user_recommendations limit 1")["user_id"].to_pylist()
+    with process_of("gateway", home) as settings:
+        answer = answered(settings, f"/v1/users/{reader}/recommendations")
+    assert answer["fallback"] is None
+    shown = [json.loads(each) for each in in_stream()[len(received) :]]
+    assert [each["properties"]["request_id"] for each in shown] == [answer["request_id"]]
+
+
+def answered(settings: Settings, path: str) -> Any:
+    """What the gateway answers an app that has a key; it delivers its events when it stops."""
+    key = key_store_of(settings).create("app")[1]
+    gateway = gateway_of(settings)
+    gateway.follower.refresh()
+    with TestClient(app_of(gateway), headers={"authorization": f"Bearer {key}"}) as client:
+        done = client.get(path)
+    assert done.status_code == 200, done.text
+    return done.json()
 
 
 def events_of(home: Path) -> dict[str, list[bytes]]:

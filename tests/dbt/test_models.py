@@ -235,7 +235,8 @@ def test_a_new_name_in_the_seed_renames_what_was_loaded_before(world: Any, tmp_p
 def test_an_empty_warehouse_builds_into_empty_typed_tables(world: Any) -> None:
     filled = {name for name, rows in world.build().tables().items() if rows}
     seeds = {
-        f"staging.{name}" for name in ("event_names", "event_weights", "exchange_rates", "kpi_inputs", "kpi_targets")
+        f"staging.{name}"
+        for name in ("event_names", "event_weights", "exchange_rates", "kpi_inputs", "kpi_targets", "prices")
     }
     assert filled == {*seeds, "marts.dim_dates"}
     types = world.rows("select column_name, data_type from information_schema.columns where table_name = 'dim_users'")

@@ -158,6 +158,20 @@ def test_storage_is_paid_for_by_the_day_and_gets_cheaper_with_age(warehouse: Duc
     assert {row["resource"]: row["n"] for row in found} == pytest.approx(expected)
 
 
+def test_what_the_bucket_has_deleted_costs_nothing(warehouse: DuckDBWarehouse) -> None:
+    """30 GB are kept for 90 days, so that they are paid for on 90 days, 60 of them at the price of the first class."""
+    first = dt.date(2026, 1, 1)
+    with warehouse.connect() as con:
+        con.execute(f"insert into ops.load_ledger values ('a', 'e', {30 * 1024**3}, 1, 1, 0, ?)", [first])
+    collect_storage(warehouse, "aws", first + dt.timedelta(days=200), keep_days=90)
+    found = warehouse.frame(f"select resource, sum(quantity) as n from {COSTS} group by 1 order by 1").to_pylist()
+    assert [(row["resource"], round(row["n"])) for row in found] == [
+        ("s3_ia_gb_month", 30),
+        ("s3_put", 1),
+        ("s3_standard_gb_month", 60),
+    ]
+
+
 def build(hour: int, cost: float, before: int | None = None, *, is_rebuild: bool = False) -> dict[str, Any]:
     """A build at an hour, after one at the hour `before`; usage is measured since hour 1."""
     return {

@@ -53,12 +53,12 @@ def files(home: Path) -> dict[str, tuple[int, int]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_while_the_warehouse_is_written_and_writes_nothing(
-    notebook: Path, finished_world: Path, tmp_path: Path, held: Callable[[Path], AbstractContextManager[None]]
+    notebook: Path, world: Path, tmp_path: Path, held: Callable[[Path], AbstractContextManager[None]]
 ) -> None:
-    with held(finished_world / "warehouse.duckdb"):
-        before = files(finished_world)
-        found = outputs(executed(notebook, tmp_path, finished_world))
-        assert files(finished_world) == before
+    with held(world / "warehouse.duckdb"):
+        before = files(world)
+        found = outputs(executed(notebook, tmp_path, world))
+        assert files(world) == before
     told = "".join(each.text for each in found if each.output_type == "stream" and each.name == "stdout")
     assert [text for text in SAID[notebook.stem] if text not in f"\n{told}"] == []
     assert [each.text for each in found if each.output_type == "stream" and each.name == "stderr"] == []

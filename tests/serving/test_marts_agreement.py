@@ -91,7 +91,7 @@ def test_a_snapshot_of_the_marts_says_of_every_reader_what_the_gateway_said(
     hub: FolderHub = api.hub
     assert load_events(hub, warehouse, all_arrivals(hub, warehouse).new).rejected == 0
     world.snapshot("book", "2026-11-22", *({"book_id": book} for book in BOOKS))
-    world.build("--select", "+fct_interactions", "+dim_users", "+dim_books")
+    world.build("--select", "+fct_interactions", "+dim_users", "+dim_books", "+fct_experiment_assignments")
 
     marts = marts_of(warehouse) | {"dim_books": catalog()}
     built_to = loaded_to(marts)

@@ -62,11 +62,11 @@ requests as (
         shown_on,
         surface,
         model,
-        case when experiment != '{{ var("no_experiment") }}' then experiment || '/' || variant end as variant,
+        {{ experiment_and_variant() }} as variant,
         count(*) as requests
     from {{ ref('fct_recommendation_requests') }}
     where not is_bot
-    group by shown_on, surface, model, case when experiment != '{{ var("no_experiment") }}' then experiment || '/' || variant end
+    group by shown_on, surface, model, {{ experiment_and_variant() }}
 
 ),
 

@@ -9,11 +9,16 @@ import typer
 
 from recsys_platform.cli.console import OUT
 from recsys_platform.cli.worlds import holds_simulation, open_world
-from recsys_platform.common.errors import InputError
+from recsys_platform.common.errors import InputError, RecsysError
 from recsys_platform.config.settings import Settings
 
 _ROLE = typer.Option("--role", help="What the key may do: app, analyst or admin; may be repeated.")
 _KEY_ID = typer.Argument(metavar="ID", help="The id of a key, listed by `recsys keys list`.")
+_TO_SECRET = typer.Option(
+    "--to-secret",
+    metavar="NAME",
+    help="Write the text into this secret of AWS Secrets Manager and do not print it, where output is kept in logs.",
+)
 keys = typer.Typer(help="API keys of the recommendation API.", no_args_is_help=True)
 
 
@@ -100,14 +105,30 @@ def create(
     role: Annotated[list[str], _ROLE] = ["app"],  # noqa: B006  # typer reads it
     tier: Annotated[str, typer.Option(help="Limits: free, premium or partner.")] = "partner",
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never by default.")] = None,
+    to_secret: Annotated[str | None, _TO_SECRET] = None,
 ) -> None:
     """Issue a key; its text is shown once."""
     from recsys_platform.serving.gateway.keys import checked_roles, checked_tier
     from recsys_platform.serving.gateway.server import key_store_of
 
-    store = key_store_of(open_world())
+    settings = open_world()
+    store = key_store_of(settings)
     key, text = store.create(name, roles=checked_roles(role), tier=checked_tier(tier), days=days)
-    OUT.print(f"Key {key.id} for {name}. Its text, shown once: {text}", soft_wrap=True)
+    try:
+        _hand_over(settings, f"Key {key.id} for {name}.", text, to_secret)
+    except RecsysError:
+        store.revoke(key.id)  # nobody has its text
+        raise
+
+
+def _hand_over(settings: Settings, sentence: str, text: str, to_secret: str | None) -> None:
+    if to_secret is None:
+        OUT.print(f"{sentence} Its text, shown once: {text}", soft_wrap=True)
+        return
+    from recsys_platform.common.aws_secrets import write_secret
+
+    write_secret(to_secret, text, settings.hub_kms_key)
+    OUT.print(f"{sentence} Its text is in the secret {to_secret}.", soft_wrap=True)
 
 
 @keys.command("list")
@@ -123,14 +144,16 @@ def list_keys() -> None:
 def rotate(
     key_id: Annotated[str, _KEY_ID],
     overlap_days: Annotated[int, typer.Option(min=0, help="Days for which the old secret stays valid.")] = 7,
+    to_secret: Annotated[str | None, _TO_SECRET] = None,
 ) -> None:
     """Give a key a new secret; the old one stays valid for some days."""
     import datetime as dt
 
     from recsys_platform.serving.gateway.server import key_store_of
 
-    text = key_store_of(open_world()).rotate(key_id, dt.timedelta(days=overlap_days))
-    OUT.print(f"The new text of {key_id}, shown once: {text}", soft_wrap=True)
+    settings = open_world()
+    text = key_store_of(settings).rotate(key_id, dt.timedelta(days=overlap_days))
+    _hand_over(settings, f"Key {key_id} has a new secret.", text, to_secret)
 
 
 @keys.command()

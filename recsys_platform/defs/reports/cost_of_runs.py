@@ -75,7 +75,8 @@ def collect_costs(
     last days of credits.
     """
     since = collected_until(warehouse)
-    rows = _collect_runs(instance, warehouse, since) + collect_storage(warehouse, settings.env, now.date())
+    rows = _collect_runs(instance, warehouse, since)
+    rows += collect_storage(warehouse, settings.env, now.date(), settings.keep_landing_days)
     if settings.env != "aws":
         return rows, []
     first_day = (since or now - dt.timedelta(days=settings.keep_runs_days)).date()

@@ -20,8 +20,9 @@ Env = Literal["local", "aws"]
 DAYS_OF_MONTH = 30
 """Days of a month of storage: a day of a GB is a thirtieth of its price."""
 GB = 1024**3
-STORAGE_CLASSES = ((60, "s3_standard_gb_month"), (365, "s3_ia_gb_month"), (10_000, "s3_glacier_ir_gb_month"))
+STORAGE_CLASSES = ((60, "s3_standard_gb_month"), (365, "s3_ia_gb_month"))
 """Days until which a landing object is in a storage class; `infra/` has the same rule."""
+LAST_STORAGE_CLASS = "s3_glacier_ir_gb_month"
 _LANDED = "landing/engagement_events"
 _OVERLAP = dt.timedelta(hours=1)
 _SCHEMA = pa.schema(
@@ -151,25 +152,27 @@ def collected_until(warehouse: Warehouse) -> dt.datetime | None:
     return until - _OVERLAP if until else None
 
 
-def collect_storage(warehouse: Warehouse, env: Env, today: dt.date) -> int:
-    """Write what landing objects cost on each day since the last collection, by age, from the load ledger; returns the rows."""
+def collect_storage(warehouse: Warehouse, env: Env, today: dt.date, keep_days: int | None = None) -> int:
+    """Write what landing objects cost on each day since the last collection, by age, from the load ledger; returns the rows.
+
+    `keep_days`: age in days at which the bucket deletes an object, which costs nothing from then on; None if it deletes none.
+    """
     landed = {row["day"]: row for row in warehouse.frame(_LANDED_BY_DAY).to_pylist()}
     if not landed:
         return 0
     first = warehouse.frame(_STORED)["day"][0].as_py() or min(landed)
     days = [first + dt.timedelta(days=n) for n in range((today - first).days + 1)]
-    return replace_usage(warehouse, [row for day in days for row in _storage_rows(landed, env, day)])
+    return replace_usage(warehouse, [row for day in days for row in _storage_rows(landed, env, day, keep_days)])
 
 
-def _storage_rows(landed: Mapping[dt.date, Mapping[str, Any]], env: Env, day: dt.date) -> Iterator[dict[str, Any]]:
+def _storage_rows(
+    landed: Mapping[dt.date, Mapping[str, Any]], env: Env, day: dt.date, keep_days: int | None
+) -> Iterator[dict[str, Any]]:
     used: Counter[str] = Counter()
     for landed_on, found in landed.items():
-        if landed_on <= day:
-            age = (day - landed_on).days
-            kind = (
-                next(name for until, name in STORAGE_CLASSES if age < until) if env == "aws" else "local_disk_gb_month"
-            )
-            used[kind] += found["bytes"] / GB / DAYS_OF_MONTH
+        age = (day - landed_on).days
+        if age >= 0 and (keep_days is None or age < keep_days):
+            used[_storage_resource(env, age)] += found["bytes"] / GB / DAYS_OF_MONTH
     if env == "aws" and day in landed:
         used["s3_put"] = landed[day]["objects"]
     for resource, quantity in used.items():
@@ -180,6 +183,12 @@ def _storage_rows(landed: Mapping[dt.date, Mapping[str, Any]], env: Env, day: dt
             "quantity": quantity,
             "used_on": day,
         }
+
+
+def _storage_resource(env: Env, age: int) -> str:
+    if env == "local":
+        return "local_disk_gb_month"
+    return next((name for until, name in STORAGE_CLASSES if age < until), LAST_STORAGE_CLASS)
 
 
 def collect_credits(warehouse: Warehouse, virtual_warehouses: Sequence[str], since: dt.date) -> int:

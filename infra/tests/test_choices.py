@@ -1,0 +1,56 @@
+"""What the context of CDK says, and which deployment that is."""
+
+from typing import Any
+
+import pytest
+from aws_cdk import App
+
+from infra.app import deployment_of
+from infra.deployment import Deployment
+
+OF_STAGES = {
+    "prod": {"account": "111111111111", "domain": "recsys.example.org"},
+    "dev": {"account": "222222222222", "size": "small", "snowflake": {"account": "org-dev"}},
+    "repository": "company/recsys",
+    "domain": "recsys-dev.example.org",
+    "image_tag": "1.0.0",
+}
+
+
+def chosen(**context: Any) -> Deployment:
+    return deployment_of(App(context=context))
+
+
+def test_what_the_context_does_not_name_has_its_default() -> None:
+    assert chosen() == Deployment()
+    assert chosen(size="large", keep_landing_days="90", web_origins="https://a,https://b") == Deployment(
+        size_name="large", keep_landing_days=90, web_origins=("https://a", "https://b")
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "account", "domain", "size"),
+    [
+        ("prod", "111111111111", "recsys.example.org", "medium"),
+        ("dev", "222222222222", "recsys-dev.example.org", "small"),
+    ],
+)
+def test_a_stage_has_what_is_its_alone_before_what_all_have(stage: str, account: str, domain: str, size: str) -> None:
+    made = chosen(**OF_STAGES, stage=stage)
+    assert (made.account, made.domain, made.size_name, made.repository) == (account, domain, size, "company/recsys")
+    assert made.snowflake.account == ("org-dev" if stage == "dev" else "myorg-myaccount")
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ({"prod": {"acount": "1"}}, "The context of prod names acount, which is none of account,"),
+        ({"stage": "test"}, "stage=test is unknown: use one of"),
+        ({"size": "huge"}, "size=huge is unknown: use one of"),
+        ({"account": "222222222222"}, "The images of a deployment have no tag: name the one that is pushed,"),
+        ({"prod": {"account": "222222222222"}}, "The images of a deployment have no tag: name the one that is pushed,"),
+    ],
+)
+def test_what_cannot_be_deployed_is_refused_with_a_sentence(context: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        chosen(**context)
