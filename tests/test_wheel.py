@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path
 
+import httpx
 import pytest
+
+from tests.support.servers import free_port
+from tests.support.serving_processes import wait_until
 
 ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).with_name("uv")
@@ -102,9 +106,30 @@ class Installation:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def answers(self, folder: Path, *paths: str) -> list[int]:
+        """The statuses with which `recsys serve`, started in a folder, answers somebody with a key."""
+        key = self.run(folder, "recsys", "keys", "create", "app").split()[-1]
+        url = f"http://127.0.0.1:{(port := free_port())}"
+        command = [self.bin / "recsys", "serve", "--port", str(port)]
+        with subprocess.Popen(command, cwd=folder, env=self.environment, stdout=subprocess.DEVNULL) as server:
+            try:
+                with httpx.Client(base_url=url, headers={"authorization": f"Bearer {key}"}) as client:
+                    wait_until(lambda: is_ready(client), what="the wheel's gateway is ready")
+                    return [client.get(path).status_code for path in paths]
+            finally:
+                server.terminate()
+
     def files(self) -> set[Path]:
         """Every file of the environment but what Python and numba compile."""
         return {path for path in self.packages.rglob("*") if path.is_file() and path.parent.name != "__pycache__"}
+
+
+def is_ready(client: httpx.Client) -> bool:
+    """Whether a gateway answers that it is ready."""
+    try:
+        return client.get("/readyz").is_success
+    except httpx.TransportError:
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -137,5 +162,9 @@ def test_a_world_is_made_run_and_shown_in_an_empty_folder_and_nothing_is_written
     installation.run(tmp_path, "recsys", "demo", *SMALL)
     assert "kpis.html" in installation.run(tmp_path, "recsys", "report")
     assert "lightfm" in installation.run(tmp_path, "recsys", "models")
+    assert "full rebuild" in installation.run(tmp_path, "recsys", "costs")
+    installation.run(tmp_path, "python", "-m", "recsys_platform.transform.dbt_docs")
+    assert list(tmp_path.glob(".recsys/dbt/*/docs/index.html"))
+    assert installation.answers(tmp_path, "/v1/popular", "/docs", "/") == [200, 200, 200]
     assert {path.name for path in tmp_path.iterdir()} == {".recsys"}
     assert installation.files() == before

@@ -23,6 +23,7 @@ CHANGES, RANGES = "ops.experiment_changes", "ops.experiment_ranges"
 Action = Literal["started", "stopped", "ramped", "changed"]
 """`changed`: of the holdout, which is audited like an experiment of one variant."""
 UNKNOWN = "unknown"
+_FILE_FOLLOWS = dt.timedelta(minutes=10)
 _BY_HAND = "Found in the file: no command changed it."
 _READ = f"""
     select change_id, changed_at, changed_by, experiment, action, reason, state_before, state_after
@@ -164,8 +165,13 @@ def missing_stop(experiment: Experiment, changes: Iterable[Change]) -> Change | 
 
 
 def missing_holdout(holdout: Holdout | None, changes: Iterable[Change], now: dt.datetime) -> Change | None:
-    """The change of the holdout that stands in the file alone, as found now; None if there is none."""
+    """The change of the holdout that stands in the file alone, as found now; None if there is none.
+
+    A command writes to the audit first, so that for some minutes after a change the file may have been read before it.
+    """
     own = [each for each in changes if each.experiment == HOLDOUT]
+    if own and now - own[-1].at < _FILE_FOLLOWS:
+        return None
     before = own[-1].after if own else None
     after = holdout_state(holdout, before)
     if after is None or after == before:

@@ -123,7 +123,7 @@ def test_a_day_of_events_goes_from_the_gateway_through_stream_warehouse_and_mart
     [reader] = warehouse.frame("select user_id from published.user_recommendations limit 1")["user_id"].to_pylist()
     with process_of("gateway", home) as settings:
         answer = answered(settings, f"/v1/users/{reader}/recommendations")
-    assert answer["fallback"] is None
+    assert answer["source"] == "live"
     shown = [json.loads(each) for each in in_stream()[len(received) :]]
     assert [each["properties"]["request_id"] for each in shown] == [answer["request_id"]]
 

@@ -280,6 +280,20 @@ def test_a_mistake_about_the_holdout_is_one_sentence(percent: float, model: str 
         hold_out(f"holdout: {{percent: 5}}\n{TEXT}", percent, model=model, models=MODELS)
 
 
+def test_a_read_out_between_the_audit_and_the_file_of_a_command_finds_no_other_holdout(tmp_path: Path) -> None:
+    warehouse, kept = DuckDBWarehouse(tmp_path / "warehouse.duckdb"), Kept("holdout: {percent: 5}\n")
+    warehouse.prepare()
+    before = content_of(kept.text)
+    edit = hold_out(kept.text, 10, model="17", models=MODELS)
+    apply_edit(edit, kept, warehouse, who="ann", why="a year's effect", now=NOW)
+    for minutes in (1, 9):
+        audited_changes(warehouse, before, NOW + dt.timedelta(minutes=minutes))
+    audited_changes(warehouse, content_of(kept.text), NOW + dt.timedelta(minutes=11))
+    assert [(each.who, each.after.weights) for each in changes_in(warehouse)] == [("ann", {"holdout": 10.0})]
+    audited_changes(warehouse, before, NOW + dt.timedelta(minutes=11))
+    assert changes_in(warehouse)[-1].who == "unknown"
+
+
 def test_every_holdout_is_in_the_audit_by_commands_and_by_hand_and_its_buckets_are_kept_over_time(
     tmp_path: Path,
 ) -> None:

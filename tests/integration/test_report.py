@@ -395,6 +395,14 @@ def test_the_asset_writes_it_and_tells_where(world: Settings) -> None:
     assert "No check fails." in hub_of(world).get(KPI_PAGE).decode()
 
 
+def test_the_asset_is_written_by_a_run_during_which_somebody_edits_a_file(world: Settings) -> None:
+    """A run of the command line has no repository, and the outline that it wrote is that of the files before."""
+    (world.config_folder / "variants.yaml").write_text("ease: {}\n", encoding="utf-8")
+    resources = {"warehouse": DuckDBWarehouse(world.warehouse_path), "settings": world, "hub": hub_of(world)}
+    assert dg.materialize([kpi_page_asset], resources=resources).success
+    assert "No check fails." in hub_of(world).get(KPI_PAGE).decode()
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if CHROMIUM is None:

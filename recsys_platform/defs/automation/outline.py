@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._check import CheckError
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from recsys_platform.config.settings import Settings
@@ -118,11 +119,22 @@ def write_outline(settings: Settings, defs: dg.Definitions) -> Outline:
     return outline
 
 
-def stored_outline(settings: Settings) -> Outline | None:
-    """The cached outline; None if it is missing or the code or the settings have changed."""
+def outline_of_run(context: dg.AssetExecutionContext, settings: Settings) -> Outline | None:
+    """The outline of the definitions that a run was started with; None if nobody wrote one.
+
+    A run of the command line has no repository but wrote the outline, which stays that of the run if somebody edits a file meanwhile.
+    """
+    try:
+        return outline_of_repository(context.repository_def)
+    except CheckError:
+        return stored_outline(settings, may_be_older=True)
+
+
+def stored_outline(settings: Settings, *, may_be_older: bool = False) -> Outline | None:
+    """The cached outline; None if it is missing or, unless it `may_be_older`, the code or the settings have changed."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         stored = json.loads(_outline_path(settings).read_text(encoding="utf-8"))
-        if stored["of"] == _code_fingerprint(settings):
+        if may_be_older or stored["of"] == _code_fingerprint(settings):
             assets = (AssetOutline(**{**each, "parents": tuple(each["parents"])}) for each in stored["assets"])
             return Outline(tuple(assets), stored["switches"])
     return None

@@ -9,7 +9,7 @@ from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.factories import site_of
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import NIGHTLY
-from recsys_platform.defs.automation.outline import outline_of_repository, stored_outline
+from recsys_platform.defs.automation.outline import outline_of_run
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.reports.pipeline_state import pipeline_state_of
 from recsys_platform.experiments.summaries import summarize_experiments
@@ -51,8 +51,8 @@ def kpi_page_asset(
 ) -> dg.MaterializeResult:
     """One page for people: KPIs with targets, experiments, model quality, pipeline health, cost (`recsys report`)."""
     now = utc_now()
-    outline = stored_outline(settings) or outline_of_repository(context.repository_def)
-    state = pipeline_state_of(outline, context.instance, now)
+    outline = outline_of_run(context, settings)
+    state = pipeline_state_of(outline, context.instance, now) if outline else None
     content = collect_content(settings, warehouse, state, now)
     page = kpi_page(content).encode()
     hub.put(KPI_PAGE, page)

@@ -2,7 +2,7 @@ with
 
 days as (
 
-    select max(cost_on) as until from marts.fct_costs
+    select max(cost_on) as until from marts.rpt_cost_daily
 
 ),
 

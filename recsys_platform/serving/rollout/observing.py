@@ -8,6 +8,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,11 @@ _HOUR = dt.timedelta(hours=1)
 _SETTLED_AFTER = 2 * _HOUR
 _GROUP = ("experiment", "variant", "source")
 _COUNTS = ("answers", "errors", *(f"within_{bound}_ms" for bound in BOUNDS_MS))
+_OTHER_FORM = (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError)
+_NOT_SIGNED = (
+    "%d events of answer counts in %s are not signed with the salt of this platform and do not count: if gateways wrote them, "
+    "give gateways and Dagster the same RECSYS_PII_SALT."
+)
 _NEWEST = "select max(metric_on) as newest from marts.fct_experiment_metrics where experiment = ?"
 _decode = msgspec.json.Decoder().decode
 _Group = tuple[Any, ...]
@@ -115,7 +121,10 @@ class LandedCounts:
             text, damage = decompress(self.hub.get(key))
             if damage:
                 _LOG.warning("Counts of answers in %s are read as far as they can be: %s.", key, damage)
-            self._known[key] = tuple(_parse_counts(text, self.salt))
+            events, others = _genuine_events(text, self.salt)
+            if others:
+                _LOG.warning(_NOT_SIGNED, others, key)
+            self._known[key] = tuple(_counts_of(events))
         return self._known[key]
 
     def _forget(self, keys: Iterable[str]) -> None:
@@ -123,22 +132,36 @@ class LandedCounts:
             self._known.pop(key, None)
 
 
-def _parse_counts(text: bytes, salt: str | None) -> Iterator[Counted]:
-    """The counts of an object, each event once; the event contract of the marts reports what is not valid."""
-    seen: set[str] = set()
+def _genuine_events(text: bytes, salt: str | None) -> tuple[list[Mapping[str, Any]], int]:
+    """The events of counts in an object that a gateway wrote, and the number of others.
+
+    What is no event of counts is left out: the event contract of the marts reports what is not valid.
+    """
+    found: list[Mapping[str, Any]] = []
+    others = 0
     for line in text.splitlines():
-        if COUNTED.encode() not in line:
-            continue
-        try:
-            counted = list(_counts_of_event(_decode(line), salt))
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError, RecursionError):
-            continue
-        yield from (each for each in counted if each.message not in seen)
-        seen |= {each.message for each in counted}
+        if COUNTED.encode() in line:
+            with suppress(*_OTHER_FORM):
+                event = _decode(line)
+                if event["event"] == COUNTED and is_genuine(event, salt):
+                    found.append(event)
+                else:
+                    others += event["event"] == COUNTED
+    return found, others
 
 
-def _counts_of_event(event: Any, salt: str | None) -> Iterator[Counted]:
-    if event["event"] != COUNTED or not isinstance(event["messageId"], str) or not is_genuine(event, salt):
+def _counts_of(events: Iterable[Mapping[str, Any]]) -> Iterator[Counted]:
+    """The counts of events, each event once."""
+    seen: set[str] = set()
+    for event in events:
+        with suppress(*_OTHER_FORM):
+            counted = list(_counts_of_event(event))
+            yield from (each for each in counted if each.message not in seen)
+            seen |= {each.message for each in counted}
+
+
+def _counts_of_event(event: Mapping[str, Any]) -> Iterator[Counted]:
+    if not isinstance(event["messageId"], str):
         return
     begins = dt.datetime.fromisoformat(event["timestamp"])
     items = event["properties"]["items"] if begins.tzinfo else []
