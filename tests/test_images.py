@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,18 @@ def test_what_is_copied_is_there_and_nothing_else_is_sent_to_the_engine() -> Non
     assert {line[1:] for line in lines if line.startswith("!")} == copied
     assert "*" in lines
     assert any(fnmatch.fnmatch("dbt_project/target", line) for line in lines)
+
+
+def test_all_that_a_wheel_is_made_of_is_copied() -> None:
+    """The files that pyproject.toml names: the build backend fails without them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    files = [project["project"]["readme"], *project["project"]["license-files"], *wheel["packages"]]
+    needed = {name.strip("/").partition("/")[0] for name in (*files, *wheel["force-include"])}
+    copied = {
+        name for line in re.findall(r"^COPY (?!--from)(.+)$", STAGES["build"], re.MULTILINE) for name in line.split()
+    }
+    assert needed - copied == set()
 
 
 @pytest.mark.parametrize("step", STEPS)
