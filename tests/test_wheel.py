@@ -163,8 +163,8 @@ def test_a_world_is_made_run_and_shown_in_an_empty_folder_and_nothing_is_written
     assert "kpis.html" in installation.run(tmp_path, "recsys", "report")
     assert "lightfm" in installation.run(tmp_path, "recsys", "models")
     assert "full rebuild" in installation.run(tmp_path, "recsys", "costs")
-    installation.run(tmp_path, "python", "-m", "recsys_platform.transform.dbt_docs")
-    assert list(tmp_path.glob(".recsys/dbt/*/docs/index.html"))
+    assert "files published" in installation.run(tmp_path, "recsys", "site", "publish")
+    assert (tmp_path / ".recsys" / "site" / "dbt" / "index.html").exists()
     assert installation.answers(tmp_path, "/v1/popular", "/docs", "/") == [200, 200, 200]
     assert {path.name for path in tmp_path.iterdir()} == {".recsys"}
     assert installation.files() == before

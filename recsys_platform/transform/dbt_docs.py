@@ -16,6 +16,7 @@ _PREFIX = "unit_test."
 
 def main() -> None:
     """Generate the docs; exit with an error if that fails."""
+    os.environ.setdefault("RECSYS_HOME", str(Path(".recsys").resolve()))  # dbt is started in the folder of its project
     try:
         generate_docs()
     except RecsysError as error:
