@@ -31,6 +31,14 @@ for name in modules:
         importlib.import_module(name)
 print(len(modules), recsys_platform.__path__[0])
 """
+TRANSFORM = """
+from recsys_platform.config.factories import warehouse_of
+from recsys_platform.config.settings import load_settings
+from recsys_platform.pipeline import transform
+
+settings = load_settings()
+transform(settings, warehouse_of(settings))
+"""
 SMALL = ("--readers", "60", "--books", "40", "--days", "4", "--seed", "1")
 
 
@@ -162,6 +170,7 @@ def test_a_world_is_made_run_and_shown_in_an_empty_folder_and_nothing_is_written
     installation.run(tmp_path, "recsys", "demo", *SMALL)
     assert "kpis.html" in installation.run(tmp_path, "recsys", "report")
     assert "lightfm" in installation.run(tmp_path, "recsys", "models")
+    installation.run(tmp_path, "python", "-c", TRANSFORM)
     assert "full rebuild" in installation.run(tmp_path, "recsys", "costs")
     assert "files published" in installation.run(tmp_path, "recsys", "site", "publish")
     assert (tmp_path / ".recsys" / "site" / "dbt" / "index.html").exists()

@@ -59,7 +59,7 @@ def build(target: Path, select: Sequence[str] = ()) -> None:
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, "DBT_TARGET_PATH": str(target)},
+        env={**os.environ, "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)},
         capture_output=True,
         text=True,
         check=False,

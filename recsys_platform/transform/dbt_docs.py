@@ -28,7 +28,9 @@ def generate_docs(home: Path | None = None) -> Path:
     docs = target_folder(home) / "docs"
     dbt = Path(sys.executable).with_name("dbt")
     command = [str(dbt), "--quiet", "docs", "generate", "--target-path", str(docs)]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    # Neither the target nor the log stands in the project's folder: an installed package may be read-only.
+    environment = {**os.environ, "DBT_LOG_PATH": str(docs), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, cwd=ROOT, env=environment)
     if done.returncode:
         raise RecsysError(f"dbt could not generate the docs (exit code {done.returncode}): its own words are above.")
     manifest = docs / "manifest.json"
