@@ -12,7 +12,7 @@ from rich.table import Table
 
 from recsys_platform.reports.costs.budget import dollars
 from recsys_platform.reports.costs.figures import CostFigures
-from recsys_platform.reports.costs.rebuild import RebuildEstimate
+from recsys_platform.reports.costs.rebuild import NOT_ATTRIBUTED, RebuildEstimate
 from recsys_platform.reports.costs.sizing import MonthlyCost
 
 
@@ -48,7 +48,10 @@ def _assets_table(found: CostFigures) -> Table:
 
 def _units_table(found: CostFigures) -> Table:
     table = Table("part", "cost", "recommendations", "1,000 of them", box=None, header_style="dim")
-    for each in found.units:
+    told = {each.segmented_by for each in found.units if each.segment != NOT_ATTRIBUTED}
+    for each in (
+        one for one in found.units if one.segmented_by in told
+    ):  # a part that is all of the total tells nothing
         unit = each.cost_per_1000_recommendations
         name = "all" if each.segmented_by == "all" else f"{each.segmented_by} {each.segment}"
         table.add_row(

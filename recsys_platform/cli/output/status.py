@@ -29,9 +29,8 @@ def print_overview(out: Console, settings: Settings, warehouse: Warehouse) -> No
     table.add_column()
     for name, text in _overview_rows(overview(warehouse)):
         table.add_row(name, escape(text))
-    table.add_row(
-        "look next", f"`recsys status` · `make dev` (Dagster UI) · `make docs` (marts) · {settings.warehouse_place}"
-    )
+    doors = "`make dev` (Dagster UI) · `make serve` (API) · `recsys report` (KPIs) · `make docs` (marts)"
+    table.add_row("look next", f"{doors} · {settings.warehouse_place}")
     out.print(table)
 
 

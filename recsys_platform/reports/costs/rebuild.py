@@ -17,7 +17,9 @@ from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.queries import relation_names
 
 _STEPS, _LOADS = (read_sql("recsys_platform.reports", name) for name in ("cost_of_steps", "records_by_load"))
-_NOT_REBUILT = ("ingestion", "not attributed")
+NOT_ATTRIBUTED = "not attributed"
+"""What the marts call the segment of costs that belong to none."""
+_NOT_REBUILT = ("ingestion", NOT_ATTRIBUTED)
 """A rebuild loads nothing: `raw` is kept. What made nothing is not repeated."""
 _RECENT = dt.timedelta(days=30)
 """A step that has not run for so long before the newest one is no part of a rebuild any more."""
