@@ -75,6 +75,7 @@ def test_a_lock_names_no_address(name: str) -> None:
     assert "://" not in (ROOT / name).read_text()
 
 
+@pytest.mark.slow
 def test_a_demo_imports_nothing_that_only_development_needs(tmp_path: Path) -> None:
     code = "import sys, recsys_platform.cli.app, recsys_platform.definitions; print(*{name.partition('.')[0] for name in sys.modules})"
     command = [sys.executable, "-c", code]

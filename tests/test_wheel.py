@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.pace import wait_until
 from tests.support.servers import free_port
-from tests.support.serving_processes import wait_until
 
 ROOT = Path(__file__).parents[1]
 UV = Path(sys.executable).with_name("uv")

@@ -218,6 +218,7 @@ def test_a_column_of_a_file_called_like_the_partition_is_left_to_the_path(s3_hub
     assert as_hive(s3_hub, "curated/pages").columns == {"book_id": "string", "last": "struct<page_no:bigint>"}
 
 
+@pytest.mark.slow
 def test_partitions_are_sent_by_the_hundred_and_deleted_by_twenty_five(s3_hub: S3Hub) -> None:
     many = [FRIDAY + dt.timedelta(days=number) for number in range(120)]
     pages(s3_hub, *many)

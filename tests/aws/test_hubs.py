@@ -93,6 +93,7 @@ def test_an_s3_that_does_not_answer_is_said_in_one_sentence(bucket: str, monkeyp
         S3Hub(bucket).get("a")
 
 
+@pytest.mark.slow
 def test_a_day_is_listed_by_requests_in_proportion_to_the_day(s3_hub: S3Hub) -> None:
     for day in range(1, 21):
         for number in range(30):

@@ -23,6 +23,7 @@ def hub_of_days(days: int, a_day: int) -> list[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("days", "a_day"), [(1, 4_000), (25, 4_000), (100, 1_000)])
 def test_a_day_of_a_hub_of_100_000_objects_is_listed_like_a_hub_of_that_day_alone(
     days: int, a_day: int, warehouse: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch

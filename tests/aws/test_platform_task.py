@@ -61,6 +61,7 @@ def test_lines_that_are_shown_after_the_end_are_told_too(service: ContainerServi
     assert run(*python(PRINTS)) == ["one", "two", "three", 0]
 
 
+@pytest.mark.slow
 def test_the_module_ends_as_the_command_did(service: ContainerService) -> None:
     words = [
         sys.executable,

@@ -191,6 +191,7 @@ def test_no_secret_stands_in_the_settings() -> None:
     assert told == {"scheme", "params"}
 
 
+@pytest.mark.slow
 def test_every_part_is_made_of_the_settings(instance: dg.DagsterInstance) -> None:
     assert isinstance(instance.run_storage, PostgresRunStorage)
     assert isinstance(instance.event_log_storage, PostgresEventLogStorage)

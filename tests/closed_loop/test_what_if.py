@@ -24,6 +24,7 @@ def lifts_of(settings: Settings) -> dict[str, float]:
     return planted_lifts(expected_by_variant(settings, make_world(spec, days=2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_equal", [True, False])
 def test_equal_models_plant_nothing_and_others_something(tmp_path: Path, *, is_equal: bool) -> None:
     settings, _, _ = make_visited_world(tmp_path, readers=40, books=40, seed=3)

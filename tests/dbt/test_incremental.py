@@ -353,6 +353,7 @@ def test_what_was_shown_and_clicked_is_what_the_cases_say(stepped: World) -> Non
     }
 
 
+@pytest.mark.slow
 def test_a_tracker_that_was_not_staged_is_taken_up_later(world: Any) -> None:
     seen = {"idsite": "1", "_id": "a1", "cdt": "1795250000", "e_c": "Book", "e_a": "Viewed", "e_n": "b1"}
     world.load("matomo", {**seen, "rand": "0"})
@@ -368,6 +369,7 @@ def test_a_tracker_that_was_not_staged_is_taken_up_later(world: Any) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_model_built_before_its_parents_is_not_taken_for_new(world: Any) -> None:
     models = ("fct_sessions", "int_visitor_days", "fct_interactions")
     world.load("segment", page("m0", "20T10:00:00"))

@@ -67,6 +67,7 @@ def days(world: Any) -> dict[str, tuple[int | None, tuple[str, int]]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_book_is_liked_since_the_first_event_that_weighs_enough_and_other_weights_give_other_likes(
     liking: Any,
 ) -> None:

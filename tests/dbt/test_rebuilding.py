@@ -95,6 +95,7 @@ def edit(world: World) -> Callable[..., None]:
     return replace
 
 
+@pytest.mark.slow
 def test_a_mended_macro_mends_what_was_loaded_before_and_a_comment_rebuilds_nothing(
     world: World, edit: Callable[..., None]
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_mended_macro_mends_what_was_loaded_before_and_a_comment_rebuilds_noth
     assert world.rows(QUERIES) == [("kept",)]
 
 
+@pytest.mark.slow
 def test_a_large_table_is_rebuilt_only_when_asked_for(
     world: World, edit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +128,7 @@ def test_a_large_table_is_rebuilt_only_when_asked_for(
     assert world.dbt(*selected).success
 
 
+@pytest.mark.slow
 def test_a_macro_that_only_later_builds_call_is_a_reason(world: World, edit: Callable[..., None]) -> None:
     edit(MODEL, "select * from final", "select * from final{% if is_incremental() %} where {{ late() }}{% endif %}")
     first = "{% macro timestamp_from_iso("

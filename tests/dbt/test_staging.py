@@ -259,6 +259,7 @@ def test_requests_and_emails_that_differ_are_different_events(world: Any) -> Non
         assert found == [(records, events)]
 
 
+@pytest.mark.slow
 def test_words_for_nobody_make_no_reader_of_two_devices(world: Any) -> None:
     for number, word in enumerate(
         ("undefined", "null", "[object Object]", "00000000-0000-0000-0000-000000000000", " ")
@@ -301,6 +302,7 @@ def build_history(world: Any, *arguments: str, sql: str = BOOKS) -> list[tuple[A
     return rows
 
 
+@pytest.mark.slow
 def test_history_has_a_row_for_each_version_and_closes_what_vanished(world: Any) -> None:
     calm, gone = {**BOOK, "book_id": "calm"}, {**BOOK, "book_id": "gone"}
     world.snapshot("book", "2026-11-20", BOOK, calm, gone)
@@ -327,6 +329,7 @@ def test_history_of_readers_follows_their_tier(world: Any) -> None:
     assert build_history(world, sql=USERS) == [("u1", "free", D20, D21), ("u1", "premium", D21, None)]
 
 
+@pytest.mark.slow
 def test_a_day_that_is_fetched_again_has_two_versions_with_ids_of_their_own(world: Any) -> None:
     for tier in ("free", "premium", "free"):
         with world.connect() as con:

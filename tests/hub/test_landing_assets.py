@@ -69,6 +69,7 @@ def test_a_day_fetched_twice_is_replaced_whole_in_the_hub_and_in_raw(serve, mate
     assert rows == [("b0", "renamed"), ("new", None)]
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_dies_half_way_leaves_the_hub_as_it_was(serve, hub, materialize, today):
     store_snapshot(hub, "book_attributes", today, BOOKS)
     before = hub.get(attributes_key("book_attributes", today))

@@ -160,6 +160,7 @@ def test_a_run_that_was_made_and_never_starts_blocks_no_day_for_ever(platform):
     assert len(platform.tick(HOUR)) == 1
 
 
+@pytest.mark.slow
 def test_any_number_of_days_with_gaps_is_one_run_and_halves_find_the_day_that_fails(platform):
     days = days_before(400)[::5]
     for day in days:

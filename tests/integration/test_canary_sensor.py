@@ -77,6 +77,7 @@ def land(settings: Settings, experiment: str, at: dt.datetime, errors: int = 0) 
     hub_of(settings).put(key, json.dumps(event).encode() + b"\nnot json: Answers Counted\n")
 
 
+@pytest.mark.slow
 def test_a_good_canary_climbs_by_ticks_alone_and_each_step_is_recorded_with_its_plot(
     settings: Settings, ticks: Ticks
 ) -> None:

@@ -66,6 +66,7 @@ def test_a_feed_that_lost_too_much_keeps_no_other_from_being_loaded_and_nothing_
     assert "marts" not in schemas["name"].to_pylist()
 
 
+@pytest.mark.slow
 def test_a_dead_endpoint_fails_the_fetch_and_is_a_warning_of_a_run_with_a_snapshot_of_today(world):
     made = refresher(world, "http://127.0.0.1:9/books")
     with dg.DagsterInstance.ephemeral() as instance:

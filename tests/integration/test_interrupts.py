@@ -66,6 +66,7 @@ def stuck() -> Iterator[Stuck]:
         command.communicate()
 
 
+@pytest.mark.slow
 def test_a_signal_ends_a_command_wherever_it_is(stuck):
     children = [child for command in stuck.values() for child in psutil.Process(command.pid).children(recursive=True)]
     assert len(children) == 2
@@ -116,6 +117,7 @@ def slots(instance) -> int:
     return instance.event_log_storage.get_concurrency_info(WAREHOUSE_WRITER).active_slot_count
 
 
+@pytest.mark.slow
 def test_a_killed_run_of_whoever_started_it_gives_its_slot_back(instance, holder):
     assert fail_dead_runs(instance) == []
     assert slots(instance) == 1

@@ -131,6 +131,7 @@ with progress_bar() as bar, instance_of(load_settings()) as instance:
 """
 
 
+@pytest.mark.slow
 def test_the_progress_bar_is_alive_while_a_step_of_dagster_runs(loaded: Settings) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen([sys.executable, "-c", DRAWS], stderr=theirs, stdout=subprocess.DEVNULL) as process:

@@ -81,6 +81,7 @@ def test_a_run_opens_each_file_once(settings: Settings, monkeypatch: pytest.Monk
     assert set(opened) == {f"{run}.db"}
 
 
+@pytest.mark.slow
 def test_stock_dagster_reads_what_was_written_and_writes_what_is_read(settings: Settings) -> None:
     with stock_instance(settings) as instance:
         runs = {materialize(instance)}
@@ -119,6 +120,7 @@ def test_a_moved_world_keeps_its_runs(settings: Settings, tmp_path: Path) -> Non
         assert seen(instance)[0] == {run}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_two_processes_write_at_once(settings: Settings) -> None:
     with instance_of(settings):  # set up before
@@ -173,6 +175,7 @@ def test_the_log_of_a_removed_run_is_empty(settings: Settings) -> None:
         assert len(instance.all_logs(kept)) == events
 
 
+@pytest.mark.slow
 def test_no_more_files_stay_open_than_a_process_may(settings: Settings) -> None:
     with instance_of(settings) as instance:
         for number in range(24):

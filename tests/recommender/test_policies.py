@@ -256,6 +256,7 @@ def test_intervals_hold_what_is_known_to_be_true_and_the_better_policy_is_recogn
     assert policies_plot(report).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     held: dict[tuple[str, str], list[bool]] = {}
     for seed in range(250):

@@ -76,6 +76,7 @@ def registry(new_registry: Callable[[Path], Registry], tmp_path: Path) -> Regist
     return new_registry(tmp_path / "models")
 
 
+@pytest.mark.slow
 def test_what_over_fits_is_refused_what_is_better_goes_live_and_one_command_goes_back(
     noisy: Dataset, registry: Registry
 ) -> None:

@@ -161,6 +161,7 @@ def test_two_who_open_a_new_registry_at_once_share_it(tmp_path: Path) -> None:
     assert [each.version for each in both[0].versions()] == ["2", "1"]
 
 
+@pytest.mark.slow
 def test_versions_of_a_server_are_copied_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remote = Registry(tmp_path / "here", f"sqlite:///{tmp_path / 'there.db'}")
     monkeypatch.chdir(tmp_path)  # MLflow puts artifacts of an address without a place below the working folder
@@ -212,6 +213,7 @@ print(sorted({{"mlflow", "sqlalchemy"}} & sys.modules.keys()))"""
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_new_registry_is_what_mlflow_would_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("first", "second"):

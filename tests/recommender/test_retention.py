@@ -132,6 +132,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_a_run_of_a_killed_process_ends_with_the_next_that_is_stored(registry: Registry) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(registry.root)], env=os.environ, check=False)
     assert done.returncode == -signal.SIGKILL

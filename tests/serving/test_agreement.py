@@ -20,7 +20,8 @@ from recsys_platform.serving.recent_events_redis import RecentEventsInRedis
 from recsys_platform.serving.routing import Routing
 from recsys_platform.serving.shared_redis import SharedRedis
 from tests.support.agreement import VARIANTS, caller_without_end, exposures_of, gateways_of, problems_of, proxy_of
-from tests.support.serving_processes import NO_LIMITS, GatewayProcess, plan_of, wait_until
+from tests.support.pace import wait_until
+from tests.support.serving_processes import NO_LIMITS, GatewayProcess, plan_of
 from tests.support.serving_world import Running, ServingWorld, make_world
 from tests.support.steady_load import Plan, steady_load
 

@@ -25,7 +25,7 @@ from recsys_platform.serving.exposures import EventSpool
 from recsys_platform.serving.following import Follower
 from recsys_platform.serving.gateway.api import ENDPOINTS
 from recsys_platform.serving.gateway.keys import KeyStore
-from tests.support.pace import patience
+from tests.support.pace import wait_until
 from tests.support.serving_world import Running, ServingWorld, event, make_world
 
 Start = Callable[..., Running]
@@ -143,18 +143,11 @@ def landed(hub: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for key in keys for line in gzip.decompress(hub.get(key)).splitlines()]
 
 
-def wait_for(reached: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20 * patience()
-    while not reached():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 def test_every_answer_lands_as_one_exposure_with_its_propensities(api: Running) -> None:
     asked = [api.recommended("u01", k=3, surface="shelf")["request_id"] for _ in range(3)]
     tag = api.client.get("/v1/users/u06/recommendations").headers["etag"]
     api.client.get("/v1/users/u06/recommendations", headers={"if-none-match": tag})
-    wait_for(lambda: len(landed(api.hub)) == 5)
+    wait_until(lambda: len(landed(api.hub)) == 5)
     events = {each["properties"]["request_id"]: each for each in landed(api.hub)}
     assert set(asked) < set(events)
     shown = events[asked[0]]
@@ -172,7 +165,7 @@ def test_an_answer_of_304_is_an_exposure_under_the_id_of_its_header(api: Running
     first = api.client.get("/v1/users/u06/recommendations")
     again = api.client.get("/v1/users/u06/recommendations", headers={"if-none-match": first.headers["etag"]})
     assert again.status_code == 304
-    wait_for(lambda: len(landed(api.hub)) == 2)
+    wait_until(lambda: len(landed(api.hub)) == 2)
     ids = [first.json()["request_id"], again.headers["x-request-id"]]
     assert sorted(each["properties"]["request_id"] for each in landed(api.hub)) == sorted(ids)
 
@@ -183,7 +176,7 @@ VIEWERS = {"a reader": {"user_id": "newcomer"}, "a guest": {"anonymous_id": "pho
 @pytest.mark.parametrize("path", ["/v1/popular", "/v1/books/b03/similar"])
 def test_popular_and_similar_books_are_an_exposure_if_a_reader_or_guest_is_named(api: Running, path: str) -> None:
     shown = {who: api.client.get(path, params=named).json()["request_id"] for who, named in VIEWERS.items()}
-    wait_for(lambda: len(landed(api.hub)) == 2)
+    wait_until(lambda: len(landed(api.hub)) == 2)
     exposures = {each["properties"]["request_id"]: each for each in landed(api.hub)}
     assert exposures[shown["a reader"]]["userId"] == "newcomer"
     assert exposures[shown["a guest"]]["anonymousId"] == "phone"
@@ -201,7 +194,7 @@ def test_an_invalid_event_is_answered_with_its_reason_and_does_not_land(api: Run
     good, bad = event("Book Saved", "b01"), {"type": "track", "event": "Book Saved"}
     found = api.post(good, bad).json()
     assert [each["reason"] for each in found["events"]] == [None, "no message id"]
-    wait_for(lambda: len(landed(api.hub)) == 1)
+    wait_until(lambda: len(landed(api.hub)) == 1)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: f"{each.method} {each.path}")
@@ -342,12 +335,12 @@ def test_a_promotion_a_rollback_and_new_rules_reach_readers_within_seconds(
     assert api.recommended("u01")["model"] == "item_knn"
     books_of_today = dataset_from_marts(world.marts).catalogue_hash
     promote(world.registry, world.versions["als"], alias=PRODUCTION, why="a trial", catalogue_hash=books_of_today)
-    wait_for(lambda: api.recommended("u01")["model"] == "als")
+    wait_until(lambda: api.recommended("u01")["model"] == "als")
     promote(world.registry, world.versions["item_knn"], alias=PRODUCTION, why="back", catalogue_hash=books_of_today)
-    wait_for(lambda: api.recommended("u01")["model"] == "item_knn")
+    wait_until(lambda: api.recommended("u01")["model"] == "item_knn")
     first = books(api.recommended("u01"))[0]
     world.publish(parse_list_rules({"exclude": [first]}))
-    wait_for(lambda: first not in books(api.recommended("u01")))
+    wait_until(lambda: first not in books(api.recommended("u01")))
     assert len(list((world.home / "snapshots").glob("*/manifest.json"))) == 2
 
 
@@ -365,9 +358,9 @@ def test_a_damaged_artifact_is_written_again_from_the_registry(
     folder.mkdir(exist_ok=True)
     (folder / "manifest.json").write_text('{"format": 1}')
     world.registry.set_alias(PRODUCTION, world.versions["ease"], why="a damaged one")
-    wait_for(lambda: api.recommended("u01")["model"] == "ease")
+    wait_until(lambda: api.recommended("u01")["model"] == "ease")
     world.registry.set_alias(PRODUCTION, world.versions["item_knn"], why="as it was")
-    wait_for(lambda: api.recommended("u01")["model"] == "item_knn")
+    wait_until(lambda: api.recommended("u01")["model"] == "item_knn")
 
 
 def test_a_version_that_cannot_be_used_is_refused_and_the_old_one_goes_on_and_a_new_gateway_has_the_lists(
@@ -381,7 +374,7 @@ def test_a_version_that_cannot_be_used_is_refused_and_the_old_one_goes_on_and_a_
     kept.write_bytes(b"damaged")
     try:
         world.registry.set_alias(PRODUCTION, world.versions["popularity"], why="a damaged one")
-        wait_for(lambda: api.gateway.follower.error is not None)
+        wait_until(lambda: api.gateway.follower.error is not None)
         assert api.recommended("u01")["model"] == "item_knn"
         assert "was changed" in api.client.get("/readyz").json()["detail"]
         another = run_gateway(world, "another")
@@ -439,6 +432,7 @@ def test_books_are_ranked_by_the_lists_when_no_model_answers(api: Running, monke
     assert (stranger["source"], len(stranger["items"])) == ("popular", len(found["items"]))
 
 
+@pytest.mark.slow
 def test_a_damaged_snapshot_stops_no_promotion_and_a_new_gateway_takes_the_one_before(
     changing_world: ServingWorld, run_gateway: Start
 ) -> None:
@@ -446,16 +440,16 @@ def test_a_damaged_snapshot_stops_no_promotion_and_a_new_gateway_takes_the_one_b
     before = api.gateway.follower.served.snapshot
     newest = world.publish(parse_list_rules({}))
     os.truncate(newest / "data.mdb", 1000)
-    wait_for(lambda: "data.mdb was changed" in (api.gateway.follower.error or ""))
+    wait_until(lambda: "data.mdb was changed" in (api.gateway.follower.error or ""))
     world.registry.set_alias(PRODUCTION, world.versions["ease"], why="a promotion")
-    wait_for(lambda: api.recommended("u01")["model"] == "ease")
+    wait_until(lambda: api.recommended("u01")["model"] == "ease")
     assert api.gateway.follower.served.snapshot is before
     another = run_gateway(world, "another")
     assert another.recommended("u01")["source"] == "live"
     assert another.client.get("/readyz").status_code == 200
     world.registry.set_alias(PRODUCTION, world.versions["item_knn"], why="as it was")
     folder = world.publish(parse_list_rules({}))
-    wait_for(lambda: api.client.get("/readyz").json()["snapshot"] == folder.name)
+    wait_until(lambda: api.client.get("/readyz").json()["snapshot"] == folder.name)
 
 
 def test_a_batch_of_a_guest_who_signs_in_belongs_to_the_account_and_so_does_the_device_until_the_sign_out(

@@ -32,7 +32,7 @@ from recsys_platform.serving.destinations.selection import Selection
 from recsys_platform.serving.destinations.sending import Receiver, in_batches
 from recsys_platform.serving.destinations.streams import Firehose, Kinesis
 from recsys_platform.serving.exposures import EventSpool, to_hub
-from tests.support.pace import patience
+from tests.support.pace import wait_until
 from tests.support.recording_server import Received, RecordingServer, recording_server
 from tests.support.servers import made_up_credentials, moto
 from tests.support.serving_world import event, landed_lines
@@ -61,13 +61,6 @@ def numbered(count: int, start: int = 0) -> list[dict[str, Any]]:
 
 def ids_of(events: list[dict[str, Any]]) -> list[str]:
     return [each["messageId"] for each in events]
-
-
-def wait_until(reached: Callable[[], bool], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds * patience()
-    while not reached():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def refuse_events(*keys: str) -> Callable[[Received], tuple[int, bytes, dict[str, str]]]:
@@ -150,10 +143,9 @@ def test_a_receiver_that_is_away_gets_all_later_in_order_and_slows_no_other(
         spool.start()
         spool.append(*numbered(200))
         wait_until(lambda: len(other.events()) == 200 and len(landed_lines(FolderHub(tmp_path / "hub"))) == 200)
-        wait_until(lambda: away.problem == "it answered 503")
+        wait_until(lambda: queue_state(away.folder).problem == away.problem == "it answered 503")
         assert spool.trouble
         assert "wait for crm: it answered 503." in spool.trouble
-        assert queue_state(away.folder).problem == "it answered 503"
         server.answer = lambda request: (200, b"", {})
         wait_until(lambda: len(server.events()) == 200)
         spool.stop()

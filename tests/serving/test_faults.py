@@ -15,8 +15,9 @@ import pytest
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.gateway.handlers import VIEWED
+from tests.support.pace import wait_until
 from tests.support.serving_faults import FAULTS, RULES, Scene, run_fault, scene_of
-from tests.support.serving_processes import GatewayProcess, plan_of, wait_until
+from tests.support.serving_processes import GatewayProcess, plan_of
 from tests.support.serving_world import ServingWorld, landed_lines, make_world
 from tests.support.steady_load import steady_load
 
@@ -46,6 +47,7 @@ def landed_ids(home: Path) -> tuple[Counter[str], Counter[str]]:
     return shown, Counter(each["messageId"] for each in records if each["event"] != VIEWED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.is_quick])
 def test_what_breaks_on_disk_is_not_seen_by_clients(name: str, scene: Scene) -> None:
     report = run_fault(FAULTS[name], scene)

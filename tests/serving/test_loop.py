@@ -76,6 +76,7 @@ def test_every_click_joins_exactly_one_exposure_and_no_answer_is_missing(
     assert world.rows("select count(*) from marts.rpt_unmatched_responses") == [(0,)]
 
 
+@pytest.mark.slow
 def test_clicks_weighted_by_the_logged_propensities_give_the_true_rates_of_every_explored_book(
     serving_world: ServingWorld, run_gateway: Any
 ) -> None:
@@ -123,6 +124,7 @@ def recommendations(request: pytest.FixtureRequest, serving_world: ServingWorld)
     return Recommendations(lambda: follower.served, RecentEventsInMemory(), lambda what: None)
 
 
+@pytest.mark.slow
 def test_every_book_is_at_every_rank_as_often_as_its_propensity_says(recommendations: Recommendations) -> None:
     found: Counter[tuple[int, str]] = Counter()
     logged: dict[tuple[int, str], set[float]] = {}

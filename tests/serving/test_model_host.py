@@ -40,7 +40,7 @@ from recsys_platform.serving.recommending import Query, live_answer
 from recsys_platform.serving.routing import Routing
 from recsys_platform.serving.sagemaker import runtime as sagemaker_runtime
 from recsys_platform.serving.snapshot import Profile, current_version, open_snapshot
-from tests.support.pace import patience
+from tests.support.pace import patience, wait_until
 from tests.support.serving_world import Running, ServingWorld, event, make_world
 
 Start = Callable[..., Running]
@@ -368,10 +368,7 @@ def test_the_ladder_answers_in_time_while_a_host_is_stopped_killed_and_started(
 
 
 def wait_for_live(api: Running, user: str) -> None:
-    until = time.monotonic() + 20 * patience()
-    while api.recommended(user)["source"] != "live":
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    wait_until(lambda: api.recommended(user)["source"] == "live", pause=0.2)
 
 
 def waited(api: Running, source: str) -> float:

@@ -32,7 +32,7 @@ def api(serving_world: ServingWorld, tmp_path_factory: pytest.TempPathFactory) -
 
 def connect(api: Running) -> socket.socket:
     place = urlsplit(api.url)
-    return socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=20 * patience())
+    return socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=60)
 
 
 def answer_to(connection: socket.socket, content: bytes) -> bytes:

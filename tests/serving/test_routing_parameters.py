@@ -25,7 +25,7 @@ from recsys_platform.serving.rollout.record import CanaryRecord, record_text
 from recsys_platform.serving.rollout.store import ChangedMeanwhileError, state_store_of
 from recsys_platform.serving.routing_files import CanaryFile, ExperimentsFile, experiments_of, routing_of
 from recsys_platform.serving.routing_parameters import ParameterStore
-from tests.support.serving_processes import wait_until
+from tests.support.pace import wait_until
 from tests.support.serving_world import Running, ServingWorld, make_world
 
 PATH = "/recsys/routing"
@@ -156,6 +156,7 @@ def world(tmp_path: Path) -> ServingWorld:
     return made
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_or_wrong_under_load_changes_no_answer(
     settings: Settings, world: ServingWorld, run_gateway: Any
 ) -> None:

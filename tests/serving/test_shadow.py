@@ -27,7 +27,7 @@ from recsys_platform.serving.recommending import Answer, Backend, InProcess, Rec
 from recsys_platform.serving.routing import Routing
 from recsys_platform.serving.shadow import AT_ONCE, Shadow, compared
 from recsys_platform.serving.shadow_rule import ShadowError, ShadowRule, parse_shadow
-from tests.support.pace import patience
+from tests.support.pace import patience, wait_until
 from tests.support.servers import free_port
 from tests.support.serving_world import Running, ServingWorld, landed_lines, make_world
 
@@ -58,10 +58,7 @@ def figures(api: Running) -> dict[str, float]:
 
 
 def wait_for_figures(api: Running, total: int) -> dict[str, float]:
-    until = time.monotonic() + 30 * patience()
-    while sum(value for name, value in figures(api).items() if name.startswith("_total")) < total:
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until(lambda: sum(value for name, value in figures(api).items() if name.startswith("_total")) >= total)
     return figures(api)
 
 

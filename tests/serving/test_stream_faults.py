@@ -30,10 +30,11 @@ from recsys_platform.transform.dbt import PARSED, cached_manifest, target_folder
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support import settable_clock
 from tests.support.dbt_world import World
+from tests.support.pace import wait_until
 from tests.support.recording_server import recording_server
 from tests.support.servers import free_port, made_up_credentials
 from tests.support.serving_faults import RULES
-from tests.support.serving_processes import GatewayProcess, ServerProcess, plan_of, wait_until
+from tests.support.serving_processes import GatewayProcess, ServerProcess, plan_of
 from tests.support.serving_world import ServingWorld, landed_lines, make_world
 from tests.support.steady_load import steady_load
 

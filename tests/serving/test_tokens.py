@@ -402,6 +402,7 @@ HOSTILE: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_provider_neither_hangs_nor_opens_the_gateway(
     what: str, api: Running, jwks: JwksServer, monkeypatch: pytest.MonkeyPatch

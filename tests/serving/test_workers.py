@@ -15,7 +15,8 @@ from recsys_platform.common.errors import InputError
 from recsys_platform.config.settings import Settings
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.serving.gateway.server import check_workers
-from tests.support.serving_processes import GatewayProcess, wait_until
+from tests.support.pace import wait_until
+from tests.support.serving_processes import GatewayProcess
 from tests.support.serving_world import ServingWorld, event, make_world
 
 WORKERS = 3

@@ -250,6 +250,7 @@ def test_a_world_made_in_parts_is_the_world_made_at_once(days: list[int], seed: 
             assert next(tables).equals(next(tables))
 
 
+@pytest.mark.slow
 def test_no_message_id_is_used_again_after_a_world_went_on(tmp_path: Path) -> None:
     made = run(tmp_path, days=13)
     for more in (1, 4, 16):

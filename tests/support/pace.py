@@ -14,3 +14,12 @@ def patience(clock: Callable[[], float] = time.perf_counter) -> float:
     for _ in range(100_000):
         json.loads('{"a":1}')
     return max(1.0, (clock() - started) / IDLE_SECONDS)
+
+
+def wait_until(reached: Callable[[], object], seconds: float = 60, what: str = "", pause: float = 0.02) -> None:
+    """Wait for something to be true; fail after so many seconds of an idle machine. How fast this one is, is measured only then."""
+    began = time.monotonic()
+    while not reached():
+        waited = time.monotonic() - began
+        assert waited < seconds or waited < seconds * patience(), f"not reached within {seconds} s: {what}"
+        time.sleep(pause)

@@ -17,7 +17,8 @@ from typing import Any
 from recsys_platform.recommender.lists.list_rules import ListRules, parse_list_rules
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.snapshot import CURRENT, DATA
-from tests.support.serving_processes import GatewayProcess, HostProcess, plan_of, wait_until
+from tests.support.pace import wait_until
+from tests.support.serving_processes import GatewayProcess, HostProcess, plan_of
 from tests.support.serving_world import ServingWorld
 from tests.support.steady_load import Plan, Report, steady_load
 

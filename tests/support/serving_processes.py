@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,20 +12,12 @@ from typing import Any, Self
 import httpx
 
 from recsys_platform.serving.gateway.keys import KeyStore
-from tests.support.pace import patience
+from tests.support.pace import wait_until
 from tests.support.servers import free_port
 from tests.support.serving_world import ServingWorld
 from tests.support.steady_load import Plan
 
 NO_LIMITS = "free=5/20 premium=50/200 partner=1000000/1000000"
-
-
-def wait_until(reached: Callable[[], bool], seconds: float = 60, what: str = "") -> None:
-    """Wait for something to be true; fail after so many seconds of an idle machine."""
-    until = time.monotonic() + seconds * patience()
-    while not reached():
-        assert time.monotonic() < until, f"not reached within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 class ServerProcess:

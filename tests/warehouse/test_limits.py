@@ -41,6 +41,7 @@ WORK = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("work", WORK)
 @pytest.mark.parametrize("statement", STATEMENTS)

@@ -41,6 +41,7 @@ def test_a_loader_killed_twenty_times_ends_with_what_an_undisturbed_one_has(
     assert account(warehouse).broken == ()
 
 
+@pytest.mark.slow
 def test_two_loaders_at_once_both_end_well_and_load_each_object_once(
     hub: Hub, warehouse: SnowflakeWarehouse, variables: dict[str, str], land, view
 ) -> None:

@@ -8,6 +8,7 @@ from recsys_platform.warehouse.snowflake.engine import SnowflakeWarehouse
 from tests.support.published_worlds import ALL, BROKEN, KEPT, given, published
 
 
+@pytest.mark.slow
 def test_every_promise_is_checked_before_tables_are_shown(warehouse: SnowflakeWarehouse) -> None:
     with pytest.raises(PublishError) as refused:
         warehouse.publish("v1", published(BROKEN), checks=ALL, inputs=given())
