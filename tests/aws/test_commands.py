@@ -185,6 +185,7 @@ def deploy(recsys: RunRecsys, bucket: str) -> Callable[..., tuple[int, str, str]
     return lambda *more: recsys("sagemaker", "deploy", *where, *more)
 
 
+@pytest.mark.slow
 def test_versions_are_deployed_get_their_share_of_traffic_and_lose_it_again(
     recsys: RunRecsys, deploy: Callable[..., tuple[int, str, str]], versions: list[str], bucket: str
 ) -> None:

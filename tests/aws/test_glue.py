@@ -307,6 +307,7 @@ def run(tmp_path: Path, bucket: str) -> Callable[..., dict[str, Any]]:
     return metadata
 
 
+@pytest.mark.slow
 def test_the_asset_tells_glue_where_the_setting_says_so(run: Callable[..., dict[str, Any]], s3_hub: S3Hub) -> None:
     pages(s3_hub, FRIDAY)
     assert run() == {}

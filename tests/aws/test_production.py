@@ -207,6 +207,7 @@ def test_every_part_is_made_of_the_settings(instance: dg.DagsterInstance) -> Non
     assert instance.event_log_storage.get_concurrency_info("warehouse_writer").slot_count == 1
 
 
+@pytest.mark.slow
 def test_tables_are_brought_up_to_date_and_those_of_a_newer_dagster_stay(instance: dg.DagsterInstance) -> None:
     @dg.job
     def nothing() -> None: ...

@@ -133,6 +133,7 @@ def test_a_staging_model_is_named_after_its_source(manifest: Any) -> None:
             assert f"source.recsys.raw.{expected}" in node.depends_on.nodes, node.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "fails"), [("('a', 1), ('a', 2)", 0), ("('a', 1), ('a', 1)", 1), ("('a', null)", 1)])
 def test_a_key_that_repeats_or_lacks_a_part_is_found(world: Any, rows: str, fails: int) -> None:
     world.build("--select", "event_names")

@@ -382,6 +382,7 @@ def test_a_model_built_before_its_parents_is_not_taken_for_new(world: Any) -> No
     assert world.rows("select events from intermediate.int_visitor_days") == [(2,)]
 
 
+@pytest.mark.slow
 def test_the_journal_of_sessions_is_not_rebuilt_without_those_that_read_it(world: Any) -> None:
     world.load("segment", page("m0", "20T10:00:00"))
     world.build("--select", "+int_event_sessions")

@@ -114,6 +114,7 @@ def test_whatever_happened_what_is_liked_weighs_more_than_nothing_and_a_bad_last
     assert [steps for steps, (weight, liked, rating) in found.items() if rating == 1 and (liked or weight != -5)] == []
 
 
+@pytest.mark.slow
 def test_what_a_bot_does_in_a_readers_name_teaches_nothing(world: Any) -> None:
     bot = {"context": {"userAgent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"}}
     server = {"context": {"library": {"name": "@segment/analytics-node"}}}

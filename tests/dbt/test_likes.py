@@ -107,6 +107,7 @@ OFFERED: dict[str, tuple[list[tuple[str, int | None]], bool]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_list_holds_no_book_that_the_marts_say_is_disliked(new_world: Any) -> None:
     world = new_world()
     records = [event(book, day, *each) for book, (done, _) in OFFERED.items() for day, each in enumerate(done)]

@@ -49,6 +49,7 @@ def tokens_of(world: World, *codes: str) -> list[str]:
     return [line for line in result.result.results[0].node.compiled_code.split("\n") if line]
 
 
+@pytest.mark.slow
 def test_comments_and_blanks_do_not_count_and_all_else_does(world: World) -> None:
     pairs = [*SAME.items(), *OTHER.items()]
     left = tokens_of(world, *(code for pair in pairs for code in pair))

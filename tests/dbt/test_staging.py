@@ -174,6 +174,7 @@ def test_an_id_that_is_an_address_leaves_as_its_hash_and_still_joins(world: Any)
     assert world.rows("select user_id from marts.dim_users where tier = 'premium'") == [(hashed,)]
 
 
+@pytest.mark.slow
 def test_without_a_salt_an_id_that_is_an_address_is_nobody(world: Any) -> None:
     world.load("segment", segment("s1", userId="ann@mail.example", anonymousId=None))
     world.snapshot("user", "2026-11-22", {"user_id": "ann@mail.example"}, {"user_id": "u2"})
@@ -322,6 +323,7 @@ def test_history_has_a_row_for_each_version_and_closes_what_vanished(world: Any)
     assert build_history(world) == [*expected, ("gone", "Sleep", D22, None)]
 
 
+@pytest.mark.slow
 def test_history_of_readers_follows_their_tier(world: Any) -> None:
     world.snapshot("user", "2026-11-20", {"user_id": "u1", "tier": "free"})
     build_history(world, sql=USERS)
@@ -347,6 +349,7 @@ def test_a_day_that_is_fetched_again_has_two_versions_with_ids_of_their_own(worl
     assert world.rows("select count(*) - count(distinct version_id) from marts.dim_users_history") == [(0,)]
 
 
+@pytest.mark.slow
 def test_history_of_nothing_is_an_empty_table_that_a_first_snapshot_fills(world: Any) -> None:
     assert build_history(world) == []
     world.snapshot("book", "2026-11-20", BOOK)

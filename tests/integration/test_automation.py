@@ -180,6 +180,7 @@ def test_any_number_of_days_with_gaps_is_one_run_and_halves_find_the_day_that_fa
     assert rounds <= 7
 
 
+@pytest.mark.slow
 def test_only_yesterday_and_today_are_listed_and_once_an_hour_everything(platform):
     assert platform.tick() == []
     platform.land(days_before(3)[2])
@@ -332,6 +333,7 @@ def test_what_one_run_makes_together_is_not_asked_for_again(chain):
     assert [chain.tick() for _ in range(3)] == [0, 0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", [ON_CHANGE, NIGHTLY])
 def test_a_failed_run_is_asked_for_at_once_and_then_every_quarter_of_an_hour(condition, instance):
     chain = Chain(condition, instance)

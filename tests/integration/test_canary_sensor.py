@@ -119,6 +119,7 @@ def test_a_canary_that_fails_is_rolled_back_within_minutes_and_told_once(
     assert ticks.after(1)[1][0]["percent"] == 10
 
 
+@pytest.mark.slow
 def test_what_a_person_decided_stays_through_ticks_and_is_recorded(
     settings: Settings, ticks: Ticks, slack: Any
 ) -> None:

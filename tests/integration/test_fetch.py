@@ -52,6 +52,7 @@ def test_a_bad_snapshot_of_today_is_fetched_again(world):
     assert books > 1
 
 
+@pytest.mark.slow
 def test_a_feed_that_lost_too_much_keeps_no_other_from_being_loaded_and_nothing_is_made_of_them(world):
     made = refresher(world, "")
     made.hub.put(attributes_key("user_attributes", TODAY), gzip.compress(b'{"user_id": "u1"}'))

@@ -140,6 +140,7 @@ def test_a_slot_of_a_run_that_is_over_or_unknown_is_freed(instance):
         assert slots(instance) == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_waits_says_for_whom(instance, holder):
     [held] = instance.get_runs()
     assert waiting_for(instance, "ours") is None

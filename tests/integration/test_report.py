@@ -325,6 +325,7 @@ def test_no_two_lines_differ_by_colour_alone() -> None:
     assert len({dash for _, dash in dashes}) == 4
 
 
+@pytest.mark.slow
 def test_the_command_writes_it_into_the_hub_or_a_file(
     world: Settings, run_recsys: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_stock_dagster_reads_what_was_written_and_writes_what_is_read(settings: 
         assert seen(instance)[:2] == (runs, 3)
 
 
+@pytest.mark.slow
 def test_files_are_set_up_as_stock_dagster_does(settings: Settings, tmp_path: Path) -> None:
     other = load_settings({"RECSYS_HOME": str(tmp_path / "other")})
     prepare_home(other)

@@ -302,6 +302,7 @@ class RefusingStream:
         return {"RequestResponses": self._results([each["Data"] for each in Records])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Firehose, Kinesis])
 def test_only_refused_records_go_to_a_stream_again(kind: Any, tmp_path: Path) -> None:
     stream = RefusingStream(refusals=6)

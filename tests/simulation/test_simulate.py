@@ -209,6 +209,7 @@ def test_readers_keep_to_their_language(
     assert own / len(started) > 0.8
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(simulated: Simulated, tmp_path: Path) -> None:
     assert contents(run(tmp_path / "same").hub) == contents(simulated.hub)
     assert contents(run(tmp_path / "other", seed=6).hub) != contents(simulated.hub)

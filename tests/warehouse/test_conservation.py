@@ -41,6 +41,7 @@ BALANCE = """
 TABLES = "raw.engagement_events", "raw.rejected_records", "ops.load_ledger"
 
 
+@pytest.mark.slow
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(OBJECT, max_size=6), st.lists(st.integers(0, 6), max_size=3), st.integers(1, 4))
 def test_records_are_accepted_or_rejected_whatever_lands_in_however_many_loads(

@@ -172,6 +172,7 @@ PART = st.sampled_from(
 OBJECT = st.tuples(st.lists(PART, max_size=8), st.booleans(), st.integers(0, 40))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(OBJECT, max_size=5))
 @example([([b"\xef\xbb\xbf"], False, 0), ([b"\n"], True, 0)])

@@ -99,6 +99,7 @@ def test_nothing_is_left_in_the_hub_of_tables_on_their_way(hub: Hub, warehouse: 
     assert hub.objects("loading/") == []
 
 
+@pytest.mark.slow
 def test_corrected_records_are_loaded_and_rules_that_changed_are_applied_as_on_duckdb(
     hub: Hub, warehouse: SnowflakeWarehouse, land, view, tmp_path
 ) -> None:

@@ -63,6 +63,7 @@ def test_a_version_that_breaks_a_promise_is_not_seen(warehouse: SnowflakeWarehou
     assert (live_version(warehouse), seen(warehouse)) == ("v1", [["a"], ["a"]])
 
 
+@pytest.mark.slow
 def test_only_versions_that_one_can_go_back_to_are_kept(warehouse: SnowflakeWarehouse) -> None:
     for version in ("v1", "v2", "v3"):
         publish(warehouse, version, version)
