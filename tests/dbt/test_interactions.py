@@ -101,12 +101,14 @@ def found(new_world: Callable[[], Any]) -> dict[str, tuple[float, bool, int | No
     return dict(zip(cases, rows, strict=True))
 
 
+@pytest.mark.slow
 def test_the_last_word_about_a_book_decides_what_it_weighs(found: dict[str, tuple[float, bool, int | None]]) -> None:
     assert {steps: found[steps][:2] for steps, *_ in CASES} == {
         steps: (weight, liked) for steps, weight, liked in CASES
     }
 
 
+@pytest.mark.slow
 def test_whatever_happened_what_is_liked_weighs_more_than_nothing_and_a_bad_last_rating_less(
     found: dict[str, tuple[float, bool, int | None]],
 ) -> None:

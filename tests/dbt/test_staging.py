@@ -122,6 +122,7 @@ def private(new_world: NewWorld) -> Any:
     return world
 
 
+@pytest.mark.slow
 def test_no_address_leaves_raw(private: Any) -> None:
     tables = private.tables()
     text = json.dumps(tables, default=str, ensure_ascii=False)
@@ -130,6 +131,7 @@ def test_no_address_leaves_raw(private: Any) -> None:
     assert [address for address in ADDRESSES if address in text] == []
 
 
+@pytest.mark.slow
 def test_ip_addresses_leave_as_salted_hashes(private: Any) -> None:
     hashed = "select distinct ip_hash from staging.stg_{}__events where ip_hash is not null"
     assert private.rows(hashed.format("segment")) == [(salted("203.0.113.77"),)]
@@ -137,11 +139,13 @@ def test_ip_addresses_leave_as_salted_hashes(private: Any) -> None:
     assert private.rows(hashed.format("pinpoint")) == []
 
 
+@pytest.mark.slow
 def test_email_addresses_leave_as_salted_hashes(private: Any) -> None:
     assert private.rows("select email_hash from staging.stg_attributes__users") == [(salted("ann@mail.example"),)]
     assert private.rows("select email_hash from marts.dim_users") == [(salted("ann@mail.example"),)]
 
 
+@pytest.mark.slow
 def test_the_salt_is_in_no_file_that_dbt_writes_and_in_no_table_it_builds(private: Any) -> None:
     files = [path for path in private.home.rglob("*") if path.is_file() and path.suffix != ".duckdb"]
     assert {"manifest.json", "catalog.json", "run_results.json", "dbt.log"} <= {path.name for path in files}
@@ -150,6 +154,7 @@ def test_the_salt_is_in_no_file_that_dbt_writes_and_in_no_table_it_builds(privat
     assert SALT not in json.dumps(private.tables(), default=str)
 
 
+@pytest.mark.slow
 def test_unknown_properties_are_kept_in_raw(private: Any) -> None:
     sql = "select record ->> '$.properties.phone' from raw.engagement_events where record ->> '$.messageId' = 's1'"
     assert private.rows(sql) == [("+4915550142",)] * 2

@@ -91,7 +91,7 @@ def test_steps_report_what_they_use_and_assets_have_their_share_of_it(
     collect_costs(instance, warehouse, settings, NOW)
     cpu = quantities(warehouse, "local_cpu_second")
     dear, dearer = cpu[RUN, "dear_ones", "models/dear"], cpu[RUN, "dear_ones", "models/dearer"]
-    assert dear + dearer > 0.4
+    assert dear + dearer > 0.39  # of .4 that they burn: clocks of processes tick
     assert dearer == pytest.approx(3 * dear)
     assert cpu[RUN, "training__cheap", "training/cheap"] < dear + dearer
     assert cpu[RUN, None, None] > 0  # outside of steps
