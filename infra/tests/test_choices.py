@@ -44,7 +44,7 @@ def test_a_stage_has_what_is_its_alone_before_what_all_have(stage: str, account:
 @pytest.mark.parametrize(
     ("context", "message"),
     [
-        ({"prod": {"acount": "1"}}, "The context of prod names acount, which is none of account,"),
+        ({"prod": {"account_id": "1"}}, "The context of prod names account_id, which is none of account,"),
         ({"stage": "test"}, "stage=test is unknown: use one of"),
         ({"size": "huge"}, "size=huge is unknown: use one of"),
         ({"account": "222222222222"}, "The images of a deployment have no tag: name the one that is pushed,"),
