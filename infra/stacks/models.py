@@ -1,8 +1,8 @@
 """Model hosts on SageMaker: an endpoint with the variants champion and challenger, which is replaced step by step or not at all.
 
 Without an archive there is no endpoint: `recsys sagemaker pack` writes one, and a deployment with its address makes the rest. Both
-variants are always there, because a blue/green update can neither add nor remove one: between two challengers, the challenger is a
-second host of the champion's model, without traffic.
+variants are always there, because a blue/green update can neither add nor remove one: between two challengers, the challenger has
+the champion's model too, without traffic.
 """
 
 from aws_cdk import CfnCondition, CfnParameter, CfnResource, Fn
@@ -85,16 +85,12 @@ class Models(PlatformStack):
             model_name=self._model_name(name),
             initial_variant_weight=weight,
             instance_type=self.deployment.size.model_instance,
-            initial_instance_count=self._least_instances(name),
+            initial_instance_count=self.deployment.size.model_instances[0],
         )
 
     def _model_name(self, variant: str) -> str:
         champion, own = (self.models[name].attr_model_name for name in (CHAMPION, variant))
         return own if own == champion else Fn.condition_if(self.exists[variant].logical_id, own, champion).to_string()
-
-    def _least_instances(self, variant: str) -> int:
-        """A challenger bears a share of the requests at most, and the champion answers if it fails, so that one is enough."""
-        return self.deployment.size.model_instances[0] if variant == CHAMPION else 1
 
     def _endpoint(self, config: sagemaker.CfnEndpointConfig) -> sagemaker.CfnEndpoint:
         """A tenth of a new fleet takes requests first; an alarm in that time brings the old one back."""
@@ -126,14 +122,14 @@ class Models(PlatformStack):
         return endpoint
 
     def _scale(self, variant: str) -> None:
-        most = self.deployment.size.model_instances[1]
+        least, most = self.deployment.size.model_instances
         target = scaling.CfnScalableTarget(
             self,
             f"{variant}-instances",
             service_namespace="sagemaker",
             scalable_dimension="sagemaker:variant:DesiredInstanceCount",
             resource_id=f"endpoint/{self.names.endpoint}/variant/{variant}",
-            min_capacity=self._least_instances(variant),
+            min_capacity=least,
             max_capacity=most,
         )
         target.add_resource_dependency(self.endpoint)
