@@ -34,20 +34,22 @@ FLAGS = {
     "@aws-cdk/aws-ecs:disableExplicitDeploymentControllerForCircuitBreaker": True,
 }
 
+GIVEN_BY_COMMANDS = {"stage", "size", "image_tag"}
+"""Choices of a release, not of a stage."""
+
 
 def deployment_of(app: App) -> Deployment:
     """The deployment that the context names (`-c name=value`); what it does not name has its default.
 
     A stage has an account and a domain of its own: an object in the context that is named as the stage has what is its alone.
-    Raises ValueError for a name in it that is none.
+    Raises ValueError for a name in it that is none, or that commands give.
     """
     named = {each.name: "size" if each.name == "size_name" else each.name for each in fields(Deployment)}
     stage = app.node.try_get_context("stage") or Deployment.stage
     of_stage: dict[str, Any] = app.node.try_get_context(stage) or {}
-    if unknown := sorted(of_stage.keys() - set(named.values())):
-        raise ValueError(
-            f"The context of {stage} names {unknown[0]}, which is none of {', '.join(sorted(named.values()))}."
-        )
+    known = sorted(set(named.values()) - GIVEN_BY_COMMANDS)
+    if unknown := sorted(of_stage.keys() - set(known)):
+        raise ValueError(f"The context of {stage} names {unknown[0]}, which is none of {', '.join(known)}.")
     values = {field: of_stage.get(name, app.node.try_get_context(name)) for field, name in named.items()}
     given = {field: _typed(field, value) for field, value in values.items() if value is not None}
     made = Deployment(**given)

@@ -4,16 +4,13 @@ import datetime as dt
 import gc
 import gzip
 import json
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
-import certifi
 import httpx
 import pytest
 from coverage import Coverage
@@ -26,6 +23,7 @@ from recsys_platform.hub.object_store import Hub
 from recsys_platform.recommender.registry.versions import Registry
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support import aws_calls
+from tests.support.authorities import trust_one_authority
 from tests.support.days import DAY
 from tests.support.servers import made_up_credentials, moto
 
@@ -40,18 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     collect_garbage_rarely()
-    _trust_one_authority()
+    trust_one_authority()
     # A limit of time for an example would measure what else the machine does.
     settings.register_profile("without deadlines", deadline=None)
     settings.load_profile("without deadlines")
-
-
-def _trust_one_authority() -> None:
-    """Reading all authorities takes 30 ms for each client of HTTP; tests, and processes they start, talk to the loopback alone."""
-    first = "-----END CERTIFICATE-----\n"
-    bundle = Path(tempfile.gettempdir(), "recsys-tests-authority.pem")
-    bundle.write_text(Path(certifi.where()).read_text(encoding="utf-8").partition(first)[0] + first, encoding="utf-8")
-    os.environ["SSL_CERT_FILE"] = str(bundle)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,7 @@ import typer.main
 from infra.names import PORTS
 from infra.processes import DAGSTER_HOME, HEALTH_CHECKS, IMAGES, USER_ID, WORLD, dagster_command, mlflow_options
 from recsys_platform.cli.app import app
+from tests.support.authorities import environment_of_this_machine
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "infra" / "Dockerfile").read_text()
@@ -171,5 +172,8 @@ def lacking() -> list[str]:
 @pytest.mark.skipif("RECSYS_TEST_IMAGES" not in os.environ, reason="minutes and 8 GB: RECSYS_TEST_IMAGES=1 asks for it")
 @pytest.mark.timeout(3_600)
 def test_every_process_starts_from_its_image_and_answers() -> None:
-    done = subprocess.run([sys.executable, CHECK], cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = environment_of_this_machine()
+    done = subprocess.run(
+        [sys.executable, CHECK], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -121,7 +121,7 @@ class Installation:
         command = [self.bin / "recsys", "serve", "--port", str(port)]
         with subprocess.Popen(command, cwd=folder, env=self.environment, stdout=subprocess.DEVNULL) as server:
             try:
-                with httpx.Client(base_url=url, headers={"authorization": f"Bearer {key}"}) as client:
+                with httpx.Client(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=60) as client:
                     wait_until(lambda: is_ready(client), what="the wheel's gateway is ready")
                     return [client.get(path).status_code for path in paths]
             finally:

@@ -10,7 +10,7 @@ from infra.deployment import Deployment
 
 OF_STAGES = {
     "prod": {"account": "111111111111", "domain": "recsys.example.org"},
-    "dev": {"account": "222222222222", "size": "small", "snowflake": {"account": "org-dev"}},
+    "dev": {"account": "222222222222", "snowflake": {"account": "org-dev"}},
     "repository": "company/recsys",
     "domain": "recsys-dev.example.org",
     "image_tag": "1.0.0",
@@ -29,15 +29,15 @@ def test_what_the_context_does_not_name_has_its_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "account", "domain", "size"),
+    ("stage", "account", "domain"),
     [
-        ("prod", "111111111111", "recsys.example.org", "medium"),
-        ("dev", "222222222222", "recsys-dev.example.org", "small"),
+        ("prod", "111111111111", "recsys.example.org"),
+        ("dev", "222222222222", "recsys-dev.example.org"),
     ],
 )
-def test_a_stage_has_what_is_its_alone_before_what_all_have(stage: str, account: str, domain: str, size: str) -> None:
+def test_a_stage_has_what_is_its_alone_before_what_all_have(stage: str, account: str, domain: str) -> None:
     made = chosen(**OF_STAGES, stage=stage)
-    assert (made.account, made.domain, made.size_name, made.repository) == (account, domain, size, "company/recsys")
+    assert (made.account, made.domain, made.repository) == (account, domain, "company/recsys")
     assert made.snowflake.account == ("org-dev" if stage == "dev" else "myorg-myaccount")
 
 
@@ -45,6 +45,8 @@ def test_a_stage_has_what_is_its_alone_before_what_all_have(stage: str, account:
     ("context", "message"),
     [
         ({"prod": {"account_id": "1"}}, "The context of prod names account_id, which is none of account,"),
+        ({"prod": {"size": "small"}}, "The context of prod names size, which is none of account,"),
+        ({"prod": {"stage": "dev"}}, "The context of prod names stage, which is none of account,"),
         ({"stage": "test"}, "stage=test is unknown: use one of"),
         ({"size": "huge"}, "size=huge is unknown: use one of"),
         ({"account": "222222222222"}, "The images of a deployment have no tag: name the one that is pushed,"),

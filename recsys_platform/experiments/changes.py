@@ -170,11 +170,9 @@ def missing_holdout(holdout: Holdout | None, changes: Iterable[Change], now: dt.
     A command writes to the audit first, so that for some minutes after a change the file may have been read before it.
     """
     own = [each for each in changes if each.experiment == HOLDOUT]
-    if own and now - own[-1].at < _FILE_FOLLOWS:
-        return None
     before = own[-1].after if own else None
     after = holdout_state(holdout, before)
-    if after is None or after == before:
+    if after is None or after == before or (own and after == own[-1].before and now - own[-1].at < _FILE_FOLLOWS):
         return None
     return Change(uuid4().hex, now, UNKNOWN, HOLDOUT, "changed", _BY_HAND, before, after)
 

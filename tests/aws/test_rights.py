@@ -67,15 +67,18 @@ def test_the_text_of_a_key_reaches_a_secret_and_no_log(
     assert not any(text.rpartition("_")[2] in printed for text in (first, second))
 
 
-def test_a_key_whose_text_reaches_nobody_is_revoked(
+def test_a_key_whose_text_cannot_be_handed_over_is_neither_made_nor_changed(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECSYS_HOME", str(tmp_path))
     elsewhere = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:elsewhere-AbCdEf"
     REFUSED_ON_PURPOSE.add(f"run: secretsmanager:PutSecretValue on {elsewhere}")
-    assert recsys("keys", "create", "ios-app", "--to-secret", "elsewhere", patch=monkeypatch) == 1
-    [key] = KeyStore(tmp_path / "serving" / "keys", "local").keys().values()
-    assert key.revoked_at is not None
+    store = KeyStore(tmp_path / "serving" / "keys", "local")
+    key, text = store.create("ios-app")
+    for command in (("create", "android-app"), ("rotate", key.id), ("rotate", key.id)):
+        assert recsys("keys", *command, "--to-secret", "elsewhere", patch=monkeypatch) == 1
+    assert store.keys() == {key.id: key}
+    assert store.check(text) == key
 
 
 def test_the_code_server_reads_counts_of_gateways(s3_hub: S3Hub) -> None:

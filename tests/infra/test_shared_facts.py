@@ -293,4 +293,4 @@ def test_the_sizing_prices_what_is_deployed() -> None:
         assert (plan.database, plan.database_gib) == (size.database, size.database_gib)
         assert plan.cache == size.cache.removeprefix("cache.")
         if plan.model_hosts:
-            assert (plan.model_hosts, size.model_instance) == (size.model_instances[0], "ml.c5.2xlarge")
+            assert (plan.model_hosts, size.model_instance) == (2 * size.model_instances[0], "ml.c5.2xlarge")

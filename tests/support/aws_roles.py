@@ -30,6 +30,7 @@ PROCESSES = (
     ("recsys_platform.cli.commands.sagemaker:deploy", OUTSIDE),
     ("recsys_platform.cli.commands.sagemaker:", "run"),
     ("recsys_platform.reports.site:page_of", "reports"),
+    ("recsys_platform.common.aws_secrets:", "run"),  # `recsys keys`
     ("recsys_platform.serving.gateway.", "gateway"),
     ("recsys_platform.defs.automation.run:", "run"),  # `recsys run`: the run is in the command's own process
     ("recsys_platform.defs.automation.", "code-server"),

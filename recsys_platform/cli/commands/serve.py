@@ -1,15 +1,16 @@
 """`recsys serve` and `recsys keys`: the recommendation API and who may call it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from recsys_platform.cli.console import OUT
 from recsys_platform.cli.worlds import holds_simulation, open_world
-from recsys_platform.common.errors import InputError, RecsysError
+from recsys_platform.common.errors import InputError
 from recsys_platform.config.settings import Settings
 
 _ROLE = typer.Option("--role", help="What the key may do: app, analyst or admin; may be repeated.")
@@ -113,22 +114,21 @@ def create(
 
     settings = open_world()
     store = key_store_of(settings)
-    key, text = store.create(name, roles=checked_roles(role), tier=checked_tier(tier), days=days)
-    try:
-        _hand_over(settings, f"Key {key.id} for {name}.", text, to_secret)
-    except RecsysError:
-        store.revoke(key.id)  # nobody has its text
-        raise
+    given: dict[str, Any] = {"roles": checked_roles(role), "tier": checked_tier(tier), "days": days}
+    key, text = store.create(name, **given, hand_over=_writer_of_secret(settings, to_secret))
+    OUT.print(f"Key {key.id} for {name}. {_text_or_secret(text, to_secret)}", soft_wrap=True)
 
 
-def _hand_over(settings: Settings, sentence: str, text: str, to_secret: str | None) -> None:
-    if to_secret is None:
-        OUT.print(f"{sentence} Its text, shown once: {text}", soft_wrap=True)
-        return
+def _writer_of_secret(settings: Settings, name: str | None) -> Callable[[str], None] | None:
+    if name is None:
+        return None
     from recsys_platform.common.aws_secrets import write_secret
 
-    write_secret(to_secret, text, settings.hub_kms_key)
-    OUT.print(f"{sentence} Its text is in the secret {to_secret}.", soft_wrap=True)
+    return lambda text: write_secret(name, text, settings.hub_kms_key)
+
+
+def _text_or_secret(text: str, to_secret: str | None) -> str:
+    return f"Its text is in the secret {to_secret}." if to_secret else f"Its text, shown once: {text}"
 
 
 @keys.command("list")
@@ -152,8 +152,9 @@ def rotate(
     from recsys_platform.serving.gateway.server import key_store_of
 
     settings = open_world()
-    text = key_store_of(settings).rotate(key_id, dt.timedelta(days=overlap_days))
-    _hand_over(settings, f"Key {key_id} has a new secret.", text, to_secret)
+    overlap = dt.timedelta(days=overlap_days)
+    text = key_store_of(settings).rotate(key_id, overlap, _writer_of_secret(settings, to_secret))
+    OUT.print(f"Key {key_id} has a new secret. {_text_or_secret(text, to_secret)}", soft_wrap=True)
 
 
 @keys.command()

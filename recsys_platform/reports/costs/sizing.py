@@ -85,9 +85,9 @@ class Plan:
 PLANS = (
     Plan("small", 30e6, 1, 4, 3, "t4g.medium", 50, "t4g.small", 1, 0),
     Plan("medium", 300e6, 2, 8, 3, "m7g.large", 200, "m7g.large", 3, 0),
-    Plan("large", math.inf, 4, 16, 6, "m7g.2xlarge", 500, "r7g.xlarge", 3, 3),
+    Plan("large", math.inf, 4, 16, 6, "m7g.2xlarge", 500, "r7g.xlarge", 3, 6),
 )
-"""By the most events a day; model hosts serve the API of size large alone."""
+"""By the most events a day; model hosts, of champion and challenger, serve the API of size large alone."""
 _SERVICES = (4.5, 18)
 """vCPU and GB of code server, daemon, two web servers and two of MLflow together."""
 _MLFLOW_DATABASE = "t4g.medium"

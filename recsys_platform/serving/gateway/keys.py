@@ -34,6 +34,8 @@ OVERLAP = dt.timedelta(days=7)
 REMEMBER_SECONDS, FORGET_SECONDS = 1.0, 86_400.0
 _PEPPER = re.compile(rb"[0-9a-f]{64}")
 _KEY = re.compile(r"rk_(?P<env>[a-z]+)_(?P<id>[0-9a-f]{12})_(?P<secret>[A-Za-z0-9]{32})", re.ASCII)
+HandOver = Callable[[str], None]
+"""Gives the text of a key to who will use it."""
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -101,9 +103,15 @@ class KeyStore:
     _checked: dict[str, Key] = field(default_factory=dict)
 
     def create(
-        self, name: str, *, roles: tuple[Role, ...] = ("app",), tier: Tier = "partner", days: int | None = None
+        self,
+        name: str,
+        *,
+        roles: tuple[Role, ...] = ("app",),
+        tier: Tier = "partner",
+        days: int | None = None,
+        hand_over: HandOver | None = None,
     ) -> tuple[Key, str]:
-        """Issue a key; returns it and its text, which is shown once and not kept."""
+        """Issue a key; returns it and its text, which is shown once and not kept. What `hand_over` raises leaves no key."""
         self._ensure_pepper()
         secret = _new_secret()
         expires = self.now() + dt.timedelta(days=days) if days is not None else None
@@ -116,8 +124,11 @@ class KeyStore:
             expires_at=expires,
             secrets=(Secret(self._hash(secret)),),
         )
+        text = self._text(key.id, secret)
+        if hand_over:
+            hand_over(text)
         self._change(key.id, lambda _: key)
-        return key, self._text(key.id, secret)
+        return key, text
 
     @contextmanager
     def lent(self, name: str) -> Iterator[str]:
@@ -128,8 +139,11 @@ class KeyStore:
         finally:
             self.revoke(key.id)
 
-    def rotate(self, key_id: str, overlap: dt.timedelta = OVERLAP) -> str:
-        """Give a key a new secret; the old one is valid for `overlap` more. Returns the new text."""
+    def rotate(self, key_id: str, overlap: dt.timedelta = OVERLAP, hand_over: HandOver | None = None) -> str:
+        """Give a key a new secret; the old one is valid for `overlap` more. Returns the new text.
+
+        What `hand_over` raises changes nothing: else the next try would end the secret that the app has.
+        """
         secret, until = _new_secret(), self.now() + overlap
 
         def rotated(key: Key | None) -> Key:
@@ -138,8 +152,12 @@ class KeyStore:
             secrets_of_key = (Secret(self._hash(secret)), Secret(key.secrets[0].hash, until))
             return msgspec.structs.replace(key, secrets=secrets_of_key)
 
+        text = self._text(key_id, secret)
+        if hand_over:
+            rotated(self.keys().get(key_id))  # a key that cannot be rotated needs no text
+            hand_over(text)
         self._change(key_id, rotated)
-        return self._text(key_id, secret)
+        return text
 
     def revoke(self, key_id: str) -> Key:
         """Revoke a key at once."""
