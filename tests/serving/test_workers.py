@@ -47,8 +47,8 @@ def test_workers_agree_are_started_again_and_end_together(world: ServingWorld, t
             redis_timeout_ms="1000",
         ) as api,
     ):
+        wait_until(lambda: len(workers_of(api)) == WORKERS)
         workers = workers_of(api)
-        assert len(workers) == WORKERS
         gone: set[str] = set()
         for number in range(20):  # each on a connection of its own, so on any worker
             found = recommended(api)
