@@ -432,13 +432,20 @@ def test_books_are_ranked_by_the_lists_when_no_model_answers(api: Running, monke
     assert (stranger["source"], len(stranger["items"])) == ("popular", len(found["items"]))
 
 
+def wait_for_snapshot(api: Running, name: str) -> None:
+    wait_until(lambda: api.client.get("/readyz").json()["snapshot"] == name)
+
+
 @pytest.mark.slow
 def test_a_damaged_snapshot_stops_no_promotion_and_a_new_gateway_takes_the_one_before(
     changing_world: ServingWorld, run_gateway: Start
 ) -> None:
     world, api = changing_world, run_gateway(changing_world)
     before = api.gateway.follower.served.snapshot
-    newest = world.publish(parse_list_rules({}))
+    newest = world.publish(
+        parse_list_rules({"exploration": {"slots": [2], "pool": 12}})
+    )  # the same again is no new one
+    assert newest != before.folder
     os.truncate(newest / "data.mdb", 1000)
     wait_until(lambda: "data.mdb was changed" in (api.gateway.follower.error or ""))
     world.registry.set_alias(PRODUCTION, world.versions["ease"], why="a promotion")
@@ -448,8 +455,8 @@ def test_a_damaged_snapshot_stops_no_promotion_and_a_new_gateway_takes_the_one_b
     assert another.recommended("u01")["source"] == "live"
     assert another.client.get("/readyz").status_code == 200
     world.registry.set_alias(PRODUCTION, world.versions["item_knn"], why="as it was")
-    folder = world.publish(parse_list_rules({}))
-    wait_until(lambda: api.client.get("/readyz").json()["snapshot"] == folder.name)
+    for rules in ({"exploration": {"slots": [3], "pool": 12}}, {}):
+        wait_for_snapshot(api, world.publish(parse_list_rules(rules)).name)
 
 
 def test_a_batch_of_a_guest_who_signs_in_belongs_to_the_account_and_so_does_the_device_until_the_sign_out(
