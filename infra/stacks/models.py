@@ -28,15 +28,15 @@ class Models(PlatformStack):
         """`key`: encrypts the instances' disks."""
         super().__init__(scope, "models", deployment)
         self.own_key = self.imported(key)
-        self.archives = {name: self._archive(name) for name in (CHAMPION, CHALLENGER)}
-        self.exists = {name: self._condition(name) for name in (CHAMPION, CHALLENGER)}
+        self.archives = {name: self._archive_parameter(name) for name in (CHAMPION, CHALLENGER)}
+        self.exists = {name: self._archive_is_given(name) for name in (CHAMPION, CHALLENGER)}
         self.models = {name: self._model(name) for name in (CHAMPION, CHALLENGER)}
         config = self._configuration()
         self.endpoint = self._endpoint(config)
         for name in (CHAMPION, CHALLENGER):
             self._scale(name)
 
-    def _archive(self, variant: str) -> CfnParameter:
+    def _archive_parameter(self, variant: str) -> CfnParameter:
         return CfnParameter(
             self,
             f"{variant.capitalize()}Archive",
@@ -45,13 +45,13 @@ class Models(PlatformStack):
             allowed_pattern=f"|s3://{self.names.bucket('models')}/sagemaker/.+/model\\.tar\\.gz",
         )
 
-    def _condition(self, variant: str) -> CfnCondition:
+    def _archive_is_given(self, variant: str) -> CfnCondition:
         needed = [self.archives[name] for name in dict.fromkeys((CHAMPION, variant))]
         given = [Fn.condition_not(Fn.condition_equals(each, "")) for each in needed]
         found = given[0] if len(given) == 1 else Fn.condition_and(*given)
         return CfnCondition(self, f"Has{variant.capitalize()}", expression=found)
 
-    def _when(self, variant: str, *resources: CfnResource) -> None:
+    def _make_conditional(self, variant: str, *resources: CfnResource) -> None:
         for each in resources:
             each.cfn_options.condition = self.exists[variant]
 
@@ -67,19 +67,19 @@ class Models(PlatformStack):
                 image=image, model_data_url=self.archives[variant].value_as_string
             ),
         )
-        self._when(variant, model)
+        self._make_conditional(variant, model)
         return model
 
     def _configuration(self) -> sagemaker.CfnEndpointConfig:
         """A challenger begins without traffic; `recsys sagemaker traffic` gives it some."""
-        variants = [self._variant(CHAMPION, weight=1), self._variant(CHALLENGER, weight=0)]
+        variants = [self._production_variant(CHAMPION, weight=1), self._production_variant(CHALLENGER, weight=0)]
         config = sagemaker.CfnEndpointConfig(
             self, "Configuration", production_variants=variants, kms_key_id=self.own_key.key_arn
         )
-        self._when(CHAMPION, config)
+        self._make_conditional(CHAMPION, config)
         return config
 
-    def _variant(self, name: str, *, weight: float) -> sagemaker.CfnEndpointConfig.ProductionVariantProperty:
+    def _production_variant(self, name: str, *, weight: float) -> sagemaker.CfnEndpointConfig.ProductionVariantProperty:
         return sagemaker.CfnEndpointConfig.ProductionVariantProperty(
             variant_name=name,
             model_name=self._model_name(name),
@@ -118,7 +118,7 @@ class Models(PlatformStack):
         )
         log = self.log_group("endpoint", self.own_key, f"/aws/sagemaker/Endpoints/{self.names.endpoint}")
         endpoint.node.add_dependency(log)
-        self._when(CHAMPION, endpoint)
+        self._make_conditional(CHAMPION, endpoint)
         return endpoint
 
     def _scale(self, variant: str) -> None:
@@ -149,4 +149,4 @@ class Models(PlatformStack):
                 scale_out_cooldown=60,
             ),
         )
-        self._when(CHAMPION, target, policy)
+        self._make_conditional(CHAMPION, target, policy)

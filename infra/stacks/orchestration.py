@@ -50,7 +50,7 @@ class Orchestration(PlatformStack):
             self.web_server,
         ):  # they take definitions only from a code server of their own release
             asks_it.node.add_dependency(self.code_server)
-        self.reports = self._reports()
+        self.reports = self._reports_service()
         self.balancer = self._balancer()
 
     def _service(
@@ -83,7 +83,7 @@ class Orchestration(PlatformStack):
             task, name, self.group, tasks=tasks, overlapping=overlapping, discovered=discovered
         )
 
-    def _reports(self) -> ecs.FargateService:
+    def _reports_service(self) -> ecs.FargateService:
         """What shows KPI page, evaluation and dbt docs: it reads one bucket, and knows no setting and no secret."""
         port = str(PORTS["reports"])
         process = Process(
@@ -187,7 +187,7 @@ class Orchestration(PlatformStack):
             "Reports",
             priority=10,
             conditions=[elb.ListenerCondition.host_headers([self.names.host("reports")])],
-            action=self._after_sign_in(self._pages()),
+            action=self._after_sign_in(self._pages_target_group()),
         )
         for name, record in (("dagster", "Name"), ("reports", "NameOfReports")):
             route53.ARecord(
@@ -198,7 +198,7 @@ class Orchestration(PlatformStack):
                 target=route53.RecordTarget.from_alias(targets.LoadBalancerTarget(balancer)),
             )
 
-    def _pages(self) -> elb.ApplicationTargetGroup:
+    def _pages_target_group(self) -> elb.ApplicationTargetGroup:
         return elb.ApplicationTargetGroup(
             self,
             "Pages",

@@ -61,7 +61,7 @@ class ExperimentResult:
         tolerated loss is ruled out) with the readers so far. `needed`: readers of each variant for the planned power.
         """
         readings = self._report.result.readings if self._report.result else ()
-        rows = [self._row(each) for each in readings]
+        rows = [self._reading_row(each) for each in readings]
         return pd.DataFrame(rows).set_index(["variant", "metric"]) if rows else pd.DataFrame()
 
     def segments(self) -> pd.DataFrame:
@@ -88,7 +88,7 @@ class ExperimentResult:
             raise ValueError(self.sentence)
         return Plot(lifts_plot(self._report))
 
-    def _row(self, each: Reading) -> dict[str, Any]:
+    def _reading_row(self, each: Reading) -> dict[str, Any]:
         return {
             "variant": each.variant,
             "metric": each.metric.name,
@@ -108,12 +108,12 @@ class ExperimentResult:
         if not np.isfinite(each.error[-1]):
             return float("nan")
         baseline = Baseline(1.0, float(each.error[-1]) ** 2 * group / 2)
-        design = self._design(len(readers) - 1)
+        design = self._test_design(len(readers) - 1)
         if each.metric.is_guardrail:
             return float(required_readers_of_guardrail(baseline, each.metric.margin, design))
         return float(required_readers(baseline, each.metric.smallest_effect, design))
 
-    def _design(self, variants: int) -> Design:
+    def _test_design(self, variants: int) -> Design:
         plan = self._plan
         counts = {"variants": variants, "metrics": len(plan.primary), "guardrails": len(plan.guardrails)}
         return Design(plan.alpha, plan.power, min(plan.days, 14), **counts)

@@ -48,10 +48,10 @@ def publish_dbt_docs(folder: Path, site: Hub) -> list[str]:
 
 def _write_index(site: Hub) -> None:
     pages = [each.key for each in site.objects(REPORTS)] + ["dbt/index.html"] * site.exists("dbt/index.html")
-    site.put(INDEX, _index(pages).encode())
+    site.put(INDEX, _index_page(pages).encode())
 
 
-def _index(pages: Sequence[str]) -> str:
+def _index_page(pages: Sequence[str]) -> str:
     links = "".join(f'<li><a href="{html.escape(key)}">{html.escape(TITLES.get(key, key))}</a></li>' for key in pages)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>recsys_platform</title>'

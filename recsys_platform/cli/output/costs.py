@@ -48,10 +48,11 @@ def _assets_table(found: CostFigures) -> Table:
 
 def _units_table(found: CostFigures) -> Table:
     table = Table("part", "cost", "recommendations", "1,000 of them", box=None, header_style="dim")
-    told = {each.segmented_by for each in found.units if each.segment != NOT_ATTRIBUTED}
-    for each in (
-        one for one in found.units if one.segmented_by in told
-    ):  # a part that is all of the total tells nothing
+    # A part that is all of the total tells nothing.
+    parts = {each.segmented_by for each in found.units if each.segment != NOT_ATTRIBUTED}
+    for each in found.units:
+        if each.segmented_by not in parts:
+            continue
         unit = each.cost_per_1000_recommendations
         name = "all" if each.segmented_by == "all" else f"{each.segmented_by} {each.segment}"
         table.add_row(

@@ -65,7 +65,7 @@ def rebuild_estimate(warehouse: Warehouse) -> RebuildEstimate | None:
 
 def estimate_of(steps: Sequence[Mapping[str, Any]], loads: Sequence[Mapping[str, Any]]) -> RebuildEstimate | None:
     """Estimate from the steps that ran (those of cost_of_steps.sql) and loads (loaded_at, records); None if no build tells it."""
-    builds = [_build(row, loads) for row in steps if row["stage"] == "transformation"]
+    builds = [_parse_build(row, loads) for row in steps if row["stage"] == "transformation"]
     known = [build for build in builds if build.records is not None]
     if not known:
         return None
@@ -83,7 +83,7 @@ def estimate_of(steps: Sequence[Mapping[str, Any]], loads: Sequence[Mapping[str,
     return RebuildEstimate(Decimal(str(round(usd, 9))), seconds, total, is_extrapolated)
 
 
-def _build(row: Mapping[str, Any], loads: Sequence[Mapping[str, Any]]) -> _Build:
+def _parse_build(row: Mapping[str, Any], loads: Sequence[Mapping[str, Any]]) -> _Build:
     """A build read what was loaded since the one before; a rebuild, and a first build that was measured with its loads, all."""
     before, until = row["previous_at"], row["started_at"]
     all_measured = all(load["loaded_at"] >= row["measured_since"] for load in loads)
