@@ -87,8 +87,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     )
     if config.option.record_aws_calls:
         aws_calls.write_record(is_whole=is_whole)
-    elif session.exitstatus == 0 and (found := aws_calls.differences(is_whole=is_whole and not _aws_skips(config))):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return
+    all_ran = is_whole and session.exitstatus == 0 and not _aws_skips(config)
+    if found := aws_calls.differences(is_whole=all_ran):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
         print("\nCalls of AWS changed, `pytest --record-aws-calls` records them:", *found, sep="\n")
 
 
