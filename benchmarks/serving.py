@@ -130,7 +130,7 @@ class Server:
     source: str | None = None
 
     def check(self, key: str) -> None:
-        """Raise unless answers come from the rung of the ladder that is to be measured."""
+        """Raise unless answers come from the source that is to be measured."""
         url = f"http://127.0.0.1:{self.port}{self.paths(1)[0]}"
         answer = httpx.get(url, headers={"authorization": f"Bearer {key}"}).json()
         assert answer.get("source") == self.source, answer
@@ -169,7 +169,7 @@ def costs_of(servers: Mapping[str, Server], key: str) -> dict[str, float]:
 
 
 def home_without_models(home: Path) -> Path:
-    """A world with the same snapshot and keys and no model: what a gateway answers when the live rung is gone."""
+    """A world with the same snapshot and keys and no model: what a gateway answers when the live source is gone."""
     other = home / "without_models"
     (other / "serving").mkdir(parents=True)
     for name in ("snapshots", "keys"):

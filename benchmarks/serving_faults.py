@@ -3,7 +3,7 @@
     python benchmarks/serving_faults.py [--times 3] [--only NAME,NAME] [--requests 200000] [--swaps 100] [--json]
 
 Real `recsys serve` and `recsys model-host` processes; the load comes from a process of its own, which judges every answer: status,
-excluded, finished and repeated books, ranks, attributes, rung, model version, variant, request ids (tests/support/steady_load.py).
+excluded, finished and repeated books, ranks, attributes, source, model version, variant, request ids (tests/support/steady_load.py).
 Memory and open files of a gateway are compared after a fifth of the requests and after all, with swaps meanwhile.
 """
 

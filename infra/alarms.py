@@ -107,7 +107,7 @@ _ROWS = (
           {"fallback": "yes"}, periods=2, percent_of="recsys_answers_total", whole={"asked": "model"}),
     Alarm("gateway-empty", GATEWAY, "recsys_answers_total", 0, "platform", "readers get empty lists: there is no snapshot",
           {"source": "none", "fallback": "yes"}),
-    Alarm("gateway-failures", GATEWAY, "recsys_failures_total", 100, "platform", "rungs of the ladder fail"),
+    Alarm("gateway-failures", GATEWAY, "recsys_failures_total", 100, "platform", "recommendation sources fail"),
     Alarm("gateway-metrics-missing", GATEWAY, "recsys_spool_total", 1, "platform",
           "gateways send no metrics, so that none of their alarms can ring", {"what": "dropped"}, "SampleCount", "below",
           periods=3, missing="breaching"),
@@ -117,6 +117,8 @@ _ROWS = (
           "events wait for a destination since 15 minutes", {"what": "oldest_seconds"}, "Maximum", periods=2),
     Alarm("destination-dead", GATEWAY, "recsys_destination_total", 0, _DATA, "a destination refused events for good",
           {"what": "dead"}),
+    Alarm("destination-dropped", GATEWAY, "recsys_destination_total", 0, _DATA,
+          "events for a destination were lost: its queue is full", {"what": "dropped"}),
     Alarm("cache-full", "AWS/ElastiCache", "DatabaseMemoryUsagePercentage", 85, "platform",
           "the shared memory of gateways is nearly full", {"CacheClusterId": "{base}-shared-001"}, "Maximum", periods=3),
 
@@ -164,15 +166,14 @@ WITHOUT_ALARM = {
     of.OPEN_RUNS.name: "a full queue is no fault while it moves: runs-queued",
     of.RUN_SECONDS.name: "Dagster itself ends a run after four hours (run_monitoring), and runs-failing counts it",
     of.HEARTBEAT_AGE.name: "it names the threads that daemon-silent counts",
-    of.MODEL_AGE.name: "model-old watches the age of what gateways serve, whatever the registry says",
 }
 """Metrics of ours that no alarm watches, each with its reason."""
-_PROCESSES = ("daemon", "code-server", "web-server", "mlflow", "gateway")
+_PROCESSES = ("daemon", "code-server", "web-server", "mlflow", "gateway", "reports")
 
 
 def alarms(deployment: Deployment) -> tuple[Alarm, ...]:
     """All alarms of a deployment."""
-    rows = (*_ROWS, _model_old(deployment.most_model_age_days), *map(_dead, _PROCESSES))
+    rows = (*_ROWS, *_models_too_old(deployment.most_model_age_days), *map(_dead, _PROCESSES))
     return tuple(_named(row, Names(deployment)) for row in rows)
 
 
@@ -206,19 +207,30 @@ def _named(row: Alarm, names: Names) -> Alarm:
     return replace(row, dimensions=dimensions)
 
 
-def _model_old(days: int) -> Alarm:
-    says = f"the model in production is older than {days} days"
-    return Alarm(
+def _models_too_old(days: int) -> tuple[Alarm, Alarm]:
+    """Of the model in production, wherever it runs, and of what a gateway has loaded; hosts on SageMaker load none into a gateway."""
+    registered = Alarm(
         "model-old",
+        PLATFORM,
+        of.MODEL_AGE.name,
+        days * _DAY,
+        "data science",
+        f"the model in production is older than {days} days",
+        statistic="Minimum",
+        minutes=60,
+    )
+    served = Alarm(
+        "served-model-old",
         GATEWAY,
         "recsys_served_age_seconds",
         days * _DAY,
         "data science",
-        says,
+        f"a gateway serves a model that is older than {days} days",
         {"what": "model"},
-        "Minimum",
+        "Maximum",
         minutes=60,
     )
+    return registered, served
 
 
 def _dead(process: str) -> Alarm:

@@ -63,6 +63,8 @@ def _typed(name: str, value: Any) -> Any:
         return Snowflake(**value)
     if name in ("company_networks", "web_origins"):
         return tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+    if name == "budget_refuses":
+        return value in (True, "true", "on")
     return int(value) if name.endswith("_days") else value
 
 

@@ -35,7 +35,10 @@ class Size:
     spark_cores: int
     scan_gib: int
     """What one query of Athena may read."""
-    budget: int
+    aws_budget: int
+    """What the bill of AWS may be; Snowflake's is another."""
+    platform_budget: int
+    """What `recsys costs` may measure: runs, storage, requests and Snowflake, but nothing that is always on."""
 
 
 SIZES: dict[SizeName, Size] = {
@@ -54,7 +57,8 @@ SIZES: dict[SizeName, Size] = {
         redshift_rpu=(8, 16),
         spark_cores=32,
         scan_gib=50,
-        budget=2_500,
+        aws_budget=1_700,
+        platform_budget=900,
     ),
     "medium": Size(
         gateway_cpu=2048,
@@ -71,7 +75,8 @@ SIZES: dict[SizeName, Size] = {
         redshift_rpu=(16, 64),
         spark_cores=200,
         scan_gib=500,
-        budget=9_000,
+        aws_budget=6_000,
+        platform_budget=4_000,
     ),
     "large": Size(
         gateway_cpu=4096,
@@ -88,7 +93,8 @@ SIZES: dict[SizeName, Size] = {
         redshift_rpu=(64, 256),
         spark_cores=1000,
         scan_gib=5_000,
-        budget=55_000,
+        aws_budget=45_000,
+        platform_budget=33_000,
     ),
 }
 
@@ -128,6 +134,11 @@ class Deployment:
     web_origins: tuple[str, ...] = ()
     """Origins of web pages that may call the API (CORS)."""
     repository: str = "owner/recsys_platform"
+    users_url: str | None = None
+    books_url: str | None = None
+    """JSON endpoints of readers and books; each day a snapshot is fetched from them."""
+    budget_refuses: bool = False
+    """Whether a rebuild that would exceed `platform_budget` is refused."""
     keep_landing_days: int = 1_825
     most_model_age_days: int = 7
     snowflake: Snowflake = field(default_factory=Snowflake)

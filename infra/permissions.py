@@ -328,7 +328,7 @@ def _data_roles(of: _Grants) -> dict[str, Role]:
         "spark": Role("emr-serverless.amazonaws.com", (*_spark(of), of.key), unseen="tests run the job on folders"),
         "notebooks": Role(
             SAGEMAKER,
-            (*curated, read_glue, *_query(of), *_read_world(of), *_studio(of), of.key),
+            (*curated, read_glue, *_query(of), *_read_world(of), *_studio(of), of.key, *_own_space(of)),
             unseen="people query by it in Studio, and tests have none",
         ),
     }
@@ -410,6 +410,20 @@ def _studio(of: _Grants) -> tuple[Statement, ...]:
             tuple(f"sagemaker:{each}" for each in (*acts, *shown)), spaces, why="the domain's id is made with it"
         ),
         Statement(lists, ("*",), why=NO_RESOURCES),
+    )
+
+
+def _own_space(of: _Grants) -> tuple[Statement, ...]:
+    """What a space needs to start: its encrypted disk, and the log of its script."""
+    studio = of.names.arn("logs", "log-group:/aws/sagemaker/studio:*")
+    return (
+        Statement(("kms:DescribeKey",), (DATA_KEY,)),
+        Statement(("kms:CreateGrant",), (DATA_KEY,), {"Bool": {"kms:GrantIsForAWSResource": "true"}}),
+        Statement(
+            ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"),
+            (studio,),
+            why="one log stream for each space",
+        ),
     )
 
 

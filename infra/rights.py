@@ -190,8 +190,8 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _holds(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
-    if set(conditions) - {"StringEquals"}:
-        raise ValueError(f"Cannot evaluate the conditions {', '.join(conditions)}: only StringEquals.")
+    if set(conditions) - {"StringEquals", "Bool"}:
+        raise ValueError(f"Cannot evaluate the conditions {', '.join(conditions)}: only StringEquals and Bool.")
     return all(context.get(key) in _listed(value) for each in conditions.values() for key, value in each.items())
 
 

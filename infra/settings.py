@@ -44,10 +44,14 @@ def parameters(deployment: Deployment) -> dict[str, str]:
         "event_stream": f"kinesis://{names.of('events')}",
         "routing_parameters": names.routing,
         "oidc_roles_claim": "cognito:groups",
+        "oidc_default_role": "reader",
         "log_format": "json",
         "metrics": "emf",
         "keep_landing_days": str(deployment.keep_landing_days),
         "deployment": names.base,
+        "budget_month": str(deployment.size.platform_budget),
+        "budget_refuses": "on" if deployment.budget_refuses else "off",
+        **_endpoints(deployment),
         **({"api_origins": " ".join(deployment.web_origins)} if deployment.web_origins else {}),
         **_model_hosts(deployment, names),
     }
@@ -77,6 +81,12 @@ def studio_script(deployment: Deployment) -> str:
 def limits_text(limits: Mapping[str, tuple[int, int]]) -> str:
     """Limits as RECSYS_API_LIMITS writes them."""
     return " ".join(f"{tier}={rate}/{at_once}" for tier, (rate, at_once) in limits.items())
+
+
+def _endpoints(deployment: Deployment) -> dict[str, str]:
+    """Where users and books are fetched; without them somebody delivers snapshots into the hub."""
+    given = {"users_url": deployment.users_url, "books_url": deployment.books_url}
+    return {name: url for name, url in given.items() if url}
 
 
 def _model_hosts(deployment: Deployment, names: Names) -> dict[str, str]:

@@ -63,7 +63,7 @@ trial.table().round(4)
 # ## Compare on the same readers
 #
 # The intervals above overlap where models are close, because readers differ from each other. The difference *on the same readers* is
-# much surer: what makes a reader easy or hard to predict is the same for both.
+# more precise: what makes a reader easy or hard to predict is the same for both.
 
 # %%
 rival = trial.live or "popularity"
@@ -71,7 +71,13 @@ trial.plot(rival)
 
 # %%
 found = trial.against(rival).loc[name]
-how = "surely better" if found["low"] > 0 else "surely worse" if found["high"] < 0 else "not surely different"
+how = (
+    "significantly better"
+    if found["low"] > 0
+    else "significantly worse"
+    if found["high"] < 0
+    else "not significantly different"
+)
 print(
     f"{name} is {how}: its NDCG is {found['difference']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f}) beside {rival}, "
     f"on {found['users']:,.0f} readers."
@@ -80,7 +86,8 @@ print(
 # %% [markdown]
 # ## What the gate would say
 #
-# A recipe goes live if it is surely better than popularity *and* than the live one, and no group of readers loses more than 5 %.
+# A recipe goes live if it is significantly better than popularity *and* than the live one, and no group of readers loses more
+# than 5 %.
 
 # %%
 print(trial.verdict(name))

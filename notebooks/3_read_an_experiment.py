@@ -68,7 +68,11 @@ result.plot()
 # %%
 for (variant, metric), row in table.iterrows():
     sure = (
-        "surely more than" if row["low"] > 0 else "surely less than" if row["high"] < 0 else "not surely different from"
+        "significantly more than"
+        if row["low"] > 0
+        else "significantly less than"
+        if row["high"] < 0
+        else "not significantly different from"
     )
     print(f"{metric} of {variant} is {sure} the control: {row['lift']:+.1%} ({row['low']:+.1%} to {row['high']:+.1%}).")
 
@@ -97,7 +101,7 @@ if segments.empty:
     print("No segment has 100 readers in each group.")
 else:
     striking = segments[segments["p_value"] < 0.05]
-    print(f"{len(striking)} of {len(segments)} segments are surely different from no effect, after correction.")
+    print(f"{len(striking)} of {len(segments)} segments are significantly different from no effect, after correction.")
 segments.round(3)
 
 # %% [markdown]

@@ -5,7 +5,9 @@ that its asset in `defs/` calls too.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from recsys_platform.catalog.schema_history import record_tables
@@ -34,6 +36,7 @@ from recsys_platform.ingestion.quarantine import mirror_rejected
 from recsys_platform.ingestion.reconciliation import account, conserved_events
 from recsys_platform.recommender.data import training_data
 from recsys_platform.recommender.data.dataset import Dataset
+from recsys_platform.recommender.errors import DataError, NothingToLearnError
 from recsys_platform.recommender.evaluation.evaluate import Evaluation
 from recsys_platform.recommender.evaluation.results import store_evaluation, stored_results
 from recsys_platform.recommender.lists.publication import Publication, publish
@@ -53,11 +56,13 @@ from recsys_platform.reports.evaluation_plots import evaluation_plot
 from recsys_platform.serving.publishing import write_serving_files
 from recsys_platform.serving.rollout.controller import Rollout, rollout_of
 from recsys_platform.sources.attributes import fetch_snapshot, last_fetch, store_fetched
+from recsys_platform.sources.feed_losses import check_newest_feed
 from recsys_platform.transform.dbt import build
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from recsys_platform.warehouse.duckdb.reading_copy import write_reading_copy
 from recsys_platform.warehouse.port import LoadReport, Warehouse
 
+_LOG = logging.getLogger(__name__)
 KINDS: tuple[Attributes, ...] = ("user_attributes", "book_attributes")
 
 
@@ -103,6 +108,8 @@ def ingest(settings: Settings, hub: Hub, warehouse: Warehouse) -> LoadReport:
         _fetch_attributes(settings, hub, kind)
         for day in new_snapshots(hub, warehouse, kind):
             load_snapshot(hub, warehouse, kind, day, snapshot_parts(hub, kind, day))
+        if lost := check_newest_feed(hub, kind, share=settings.feed_loss).lost:
+            raise RecsysError(f"{lost}.")
     report = load_events(hub, warehouse, all_arrivals(hub, warehouse).new)
     mirror_rejected(hub, warehouse, f"{LANDING}/")
     broken = account(warehouse).broken
@@ -146,19 +153,31 @@ def learn(
     """
     variants, live = live_recipe(own, registry)
     now, held = naive_utc_now(), choice_in_force(registry, data)
-    result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live)
-    store_evaluation(result, data.fingerprint(), warehouse, now)
-    hub.put(REPORT, _evaluation_report(result, data, variants, now).encode())
+    with _noted("Nothing was evaluated", DataError):
+        result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live)
+        store_evaluation(result, data.fingerprint(), warehouse, now)
+        hub.put(REPORT, _evaluation_report(result, data, variants, now).encode())
     measured = stored_results(data.fingerprint(), warehouse)
     versions = {}
     for name in own:
         metrics = measured.metrics(name) if measured and name in measured.models else {}
-        versions[name] = train(name, data, registry, variants=own, now=now, metrics=metrics).version
+        with _noted(f"{name} was not trained", NothingToLearnError):
+            versions[name] = train(name, data, registry, variants=own, now=now, metrics=metrics).version
     candidates, by_canary = candidate_versions(data, variants, live, registry, now), rollout is not None
     done = apply_gate(candidates, live, measured, registry, GateParams(), choice=held, by_canary=by_canary)
     if rollout and done.winner:
-        rollout.start_after_gate(candidates[done.winner.candidate], done.winner.reasons[0])
+        with _noted("No canary was started", RecsysError):  # what is live goes on, and the next refresh tries again
+            rollout.start_after_gate(candidates[done.winner.candidate], done.winner.reasons[0])
     return versions
+
+
+@contextmanager
+def _noted(what: str, kind: type[RecsysError]) -> Iterator[None]:
+    """Go on after an error that concerns this block alone, as the asset of the same step does; it is logged."""
+    try:
+        yield
+    except kind as error:
+        _LOG.warning("%s: %s", what, error)
 
 
 def publish_for_gateways(settings: Settings, hub: Hub, warehouse: Warehouse, registry: Registry) -> Publication:

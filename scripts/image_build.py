@@ -21,6 +21,8 @@ ENGINES = {"docker": "build", "podman": "build", "buildah": "bud"}
 """Engines in the order they are looked for, and the subcommand of each that builds."""
 DOCKER_FORMAT = ("--format", "docker")
 """podman and buildah leave health checks out otherwise."""
+FOR_AWS = ("--platform", "linux/amd64", "--provenance=false")
+"""Fargate runs x86 unless a task says otherwise; ECR scans, and SageMaker starts, no index with an attestation in it."""
 SBOMS = ROOT / "dist" / "sbom"
 
 
@@ -34,7 +36,7 @@ class Engine:
 
     def build(self, target: str, *options: str) -> None:
         """Build one stage of the Dockerfile; its words go to this terminal."""
-        own = () if self.name == "docker" else ("--layers", *DOCKER_FORMAT)
+        own = FOR_AWS if self.name == "docker" else ("--layers", *DOCKER_FORMAT)
         command = [self.name, *self.before, ENGINES[self.name], *own, *self.after]
         command += ["-f", "infra/Dockerfile", "--target", target, *options, "."]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:

@@ -52,6 +52,8 @@ def postgres(stack: PlatformStack, network: Network, key: kms.IKey, name: str, i
         iam_authentication=False,
         publicly_accessible=False,
         cloudwatch_logs_exports=["postgresql"],
+        enable_performance_insights=True,
+        performance_insight_encryption_key=key,
         removal_policy=stack.removal,
     )
     database.node.add_dependency(group)

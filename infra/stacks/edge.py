@@ -128,6 +128,8 @@ class Edge(PlatformStack):
             ),
         )
         accept(api, _API_REASONS)
+        errors = self.log_group("api-errors", self.own_key, f"API-Gateway-Execution-Logs_{api.rest_api_id}/{STAGE}")
+        api.deployment_stage.node.add_dependency(errors)
         self.validator = api.add_request_validator(
             "Validator", validate_request_parameters=True, validate_request_body=False
         )

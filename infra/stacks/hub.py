@@ -20,6 +20,8 @@ from recsys_platform.hub.layout import LANDING, SOURCES, Source
 from recsys_platform.sources.firehose.prefixes import landing_prefixes
 
 ROOT = "hub/"
+CLASSES_OF_LANDING = ((s3.StorageClass.INFREQUENT_ACCESS, 60), (s3.StorageClass.GLACIER_INSTANT_RETRIEVAL, 365))
+"""Cheaper classes, and the age in days at which landing objects move there."""
 """Where the hub begins in its bucket: RECSYS_HUB ends with it."""
 BUFFER_SECONDS, BUFFER_MB = 300, 64
 
@@ -58,6 +60,18 @@ class Hub(PlatformStack):
             lifecycle_rules=[_expire(None, 400), _clean_up()],
             removal_policy=self.removal,
         )
+        # The bucket of the trail is in another stack, where CDK cannot add what S3 needs to write its log here.
+        bucket.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("logging.s3.amazonaws.com")],
+                actions=["s3:PutObject"],
+                resources=[bucket.arn_for_objects("s3/trail/*")],
+                conditions={
+                    "ArnLike": {"aws:SourceArn": self.names.bucket_arn("trail")},
+                    "StringEquals": {"aws:SourceAccount": self.account},
+                },
+            )
+        )
         accept(bucket, {"AwsSolutions-S1": "it holds the access logs: logging itself would never end"})
         return bucket
 
@@ -84,8 +98,9 @@ class Hub(PlatformStack):
         landing = s3.LifecycleRule(
             prefix=f"{ROOT}{LANDING}/",
             transitions=[
-                _move(s3.StorageClass.INFREQUENT_ACCESS, 60),
-                _move(s3.StorageClass.GLACIER_INSTANT_RETRIEVAL, 365),
+                _move(storage, days)
+                for storage, days in CLASSES_OF_LANDING
+                if days < self.deployment.keep_landing_days  # S3 refuses a move of what is deleted by then
             ],
             expiration=Duration.days(self.deployment.keep_landing_days),
         )

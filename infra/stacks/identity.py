@@ -15,7 +15,11 @@ from infra.stacks.base import PlatformStack, accept, accept_wildcards, statement
 
 SERVICES = ("logs", "sns", "sqs", "s3", "cloudwatch", "events", "cloudtrail", "budgets", "costalerts", "delivery.logs")
 """Services that encrypt with the key on behalf of this account."""
-SAY_NOT_FOR_WHOM = ("lambda.amazonaws.com", "redshift.amazonaws.com", "ecs.amazonaws.com")
+WITHOUT_ACCOUNT = ("events",)
+"""Of these, those that do not tell the key for which account they act: EventBridge, when it publishes to an encrypted topic."""
+SAY_NOT_FOR_WHOM = ("lambda.amazonaws.com", "ecs.amazonaws.com")
+ALSO_ACTS_AS = {"redshift.amazonaws.com": "redshift-serverless.amazonaws.com"}
+"""Services that assume a role by a second name."""
 PLACEHOLDER = "put the key in PEM form here"
 
 
@@ -33,6 +37,12 @@ class Identity(PlatformStack):
             "Domain",
             cognito_domain=cognito.CognitoDomainOptions(domain_prefix=f"{self.names.base}-{deployment.account}"),
         )
+        self.readers.add_domain(
+            "ReadersDomain",
+            cognito_domain=cognito.CognitoDomainOptions(
+                domain_prefix=f"{self.names.base}-readers-{deployment.account}"
+            ),
+        )
         self.ui_client = self._ui_client()
         self.app_client = self._app_client()
         self.platform_secret = self._platform_secret()
@@ -49,17 +59,23 @@ class Identity(PlatformStack):
         )
         for service in SERVICES:
             host = f"logs.{self.region}" if service == "logs" else service
-            account = {"kms:EncryptionContext:aws:logs:arn": self.names.arn("logs", "*")}
-            of_us = {"ArnLike": account} if service == "logs" else {"StringEquals": {"aws:SourceAccount": self.account}}
             key.add_to_resource_policy(
                 iam.PolicyStatement(
                     principals=[iam.ServicePrincipal(f"{host}.amazonaws.com")],
                     actions=["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"],
                     resources=["*"],
-                    conditions=of_us,
+                    conditions=self._for_this_account(service),
                 )
             )
         return key
+
+    def _for_this_account(self, service: str) -> dict[str, dict[str, str]] | None:
+        """The condition by which a service may use the key for this account alone; None if it does not tell the account."""
+        if service in WITHOUT_ACCOUNT:
+            return None
+        if service == "logs":
+            return {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": self.names.arn("logs", "*")}}
+        return {"StringEquals": {"aws:SourceAccount": self.account}}
 
     def _role(self, name: str, role: Role) -> iam.Role:
         made = iam.Role(self, f"{name}-role", role_name=self.names.of(name), assumed_by=self._principal(role.principal))
@@ -71,6 +87,8 @@ class Identity(PlatformStack):
 
     def _principal(self, service: str) -> iam.IPrincipal:
         """The service, for this account's resources alone where it says for whom it acts: it must not be talked into another's."""
+        if service in ALSO_ACTS_AS:
+            return iam.CompositePrincipal(iam.ServicePrincipal(service), iam.ServicePrincipal(ALSO_ACTS_AS[service]))
         if service in SAY_NOT_FOR_WHOM:
             return iam.ServicePrincipal(service)
         return iam.ServicePrincipal(service, conditions={"StringEquals": {"aws:SourceAccount": self.account}})
@@ -107,7 +125,7 @@ class Identity(PlatformStack):
         return pool
 
     def _readers(self) -> cognito.UserPool:
-        """Readers of apps; a token opens the API by the group `reader`, which `oidc_roles_claim` names."""
+        """Readers of apps: everybody in it is a reader (`oidc_default_role`), and nobody more."""
         pool = cognito.UserPool(
             self,
             "Readers",
@@ -125,7 +143,6 @@ class Identity(PlatformStack):
             deletion_protection=self.deployment.is_production,
             removal_policy=self.removal,
         )
-        cognito.CfnUserPoolGroup(self, "ReaderGroup", user_pool_id=pool.user_pool_id, group_name="reader")
         accept(
             pool, {"AwsSolutions-COG2": "readers may add a second factor; to ask for one would keep them from reading"}
         )

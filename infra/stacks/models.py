@@ -105,6 +105,9 @@ class Models(PlatformStack):
             "Endpoint",
             endpoint_name=self.names.endpoint,
             endpoint_config_name=config.attr_endpoint_config_name,
+            # A release at the busiest hour begins with as many hosts as scaling has made by then.
+            retain_all_variant_properties=True,
+            exclude_retained_variant_properties=[of.VariantPropertyProperty(variant_property_type="DesiredWeight")],
             deployment_config=of.DeploymentConfigProperty(
                 blue_green_update_policy=of.BlueGreenUpdatePolicyProperty(
                     traffic_routing_configuration=canary,

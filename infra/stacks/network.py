@@ -25,8 +25,9 @@ SERVICES = {
     "parameters": ec2.InterfaceVpcEndpointAwsService.SSM,
     "queue": ec2.InterfaceVpcEndpointAwsService.SQS,
     "key": ec2.InterfaceVpcEndpointAwsService.KMS,
+    "glue": ec2.InterfaceVpcEndpointAwsService.GLUE,
 }
-"""Services that processes use all day, so that it costs less to reach them inside the network."""
+"""Services that processes use all day, so that it costs less to reach them inside the network; Redshift has no other way to Glue."""
 
 PATHS = (
     ("people", "dagster", PORTS["web-server"]),

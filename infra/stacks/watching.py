@@ -25,12 +25,14 @@ from infra.stacks.base import PlatformStack
 from infra.stacks.hub import Hub
 from recsys_platform.monitoring.metrics import SERVICE
 
+TWO_ZONES = "databases-are-in-two-zones"
+"""In production alone: another stage has its databases in one."""
 RULES = {
     "buckets-are-not-public": "S3_BUCKET_PUBLIC_READ_PROHIBITED",
     "buckets-are-not-written-by-all": "S3_BUCKET_PUBLIC_WRITE_PROHIBITED",
     "buckets-ask-for-tls": "S3_BUCKET_SSL_REQUESTS_ONLY",
     "databases-are-encrypted": "RDS_STORAGE_ENCRYPTED",
-    "databases-are-in-two-zones": "RDS_MULTI_AZ_SUPPORT",
+    TWO_ZONES: "RDS_MULTI_AZ_SUPPORT",
     "databases-are-not-public": "RDS_INSTANCE_PUBLIC_ACCESS_CHECK",
     "files-are-encrypted": "EFS_ENCRYPTED_CHECK",
     "keys-are-not-to-be-deleted": "KMS_CMK_NOT_SCHEDULED_FOR_DELETION",
@@ -136,7 +138,7 @@ class Watching(PlatformStack):
 
     def _rules(self) -> None:
         """The account needs a recorder of AWS Config, one a region, which is rarely a single platform's to make."""
-        for name, identifier in RULES.items():
+        for name, identifier in self._rules_of_stage().items():
             config.ManagedRule(self, name, config_rule_name=self.names.of(name), identifier=identifier)
         broken = {
             "messageType": ["ComplianceChangeNotification"],
@@ -153,6 +155,9 @@ class Watching(PlatformStack):
             targets=[targets.SnsTopic(self.topic)],
         )
 
+    def _rules_of_stage(self) -> dict[str, str]:
+        return RULES if self.deployment.is_production else {name: RULES[name] for name in RULES if name != TWO_ZONES}
+
     def _budget(self) -> None:
         of = budgets.CfnBudget
         told = [
@@ -167,7 +172,7 @@ class Watching(PlatformStack):
                 budget_name=self.names.of("monthly"),
                 budget_type="COST",
                 time_unit="MONTHLY",
-                budget_limit=of.SpendProperty(amount=self.deployment.size.budget, unit="USD"),
+                budget_limit=of.SpendProperty(amount=self.deployment.size.aws_budget, unit="USD"),
                 cost_filters={"TagKeyValue": [f"user:recsys:stage${self.deployment.stage}"]},
             ),
             notifications_with_subscribers=[
@@ -189,7 +194,7 @@ class Watching(PlatformStack):
             monitor_type="CUSTOM",
             monitor_specification=json.dumps({"Tags": {"Key": "recsys:stage", "Values": [self.deployment.stage]}}),
         )
-        least = str(max(50, self.deployment.size.budget // 50))
+        least = str(max(50, self.deployment.size.aws_budget // 50))
         above = {
             "Dimensions": {
                 "Key": "ANOMALY_TOTAL_IMPACT_ABSOLUTE",

@@ -16,6 +16,8 @@ from infra.deployment import Deployment
 from infra.permissions import roles
 from infra.processes import HEALTH_CHECKS, HealthCheck
 from infra.settings import API_LIMITS, KNOWN_ON_DEPLOYMENT, parameters
+from infra.stacks.hub import Hub
+from infra.stacks.identity import Identity
 from infra.stacks.serving import collector_config
 from infra.tests.conftest import Templates, synthesise
 from recsys_platform.hub.layout import SOURCES
@@ -213,7 +215,7 @@ def test_every_role_that_is_named_exists(templates: Templates) -> None:
 def test_images_and_log_groups_that_are_named_exist(templates: Templates) -> None:
     repositories = {each["RepositoryName"] for each in templates.properties("AWS::ECR::Repository").values()}
     assert repositories == {templates.names.of(each) for each in ("dagster", "gateway", "model-host", "mlflow")}
-    groups = {each["LogGroupName"] for each in templates.properties("AWS::Logs::LogGroup").values()}
+    groups = {_text_of(each["LogGroupName"]) for each in templates.properties("AWS::Logs::LogGroup").values()}
     allowed = {
         resource.split(":log-group:")[1].removesuffix(":*")
         for role in roles(templates.deployment).values()
@@ -327,7 +329,7 @@ def test_every_alarm_has_an_owner_a_runbook_and_somebody_to_tell(templates: Temp
 
 
 def test_every_log_group_is_encrypted_and_ends_also_those_that_services_of_aws_write_to(templates: Templates) -> None:
-    groups = {each["LogGroupName"]: each for each in templates.properties("AWS::Logs::LogGroup").values()}
+    groups = {_text_of(each["LogGroupName"]): each for each in templates.properties("AWS::Logs::LogGroup").values()}
     days = 90 if templates.deployment.is_production else 30
     assert all(0 < each["RetentionInDays"] <= days and each["KmsKeyId"] for each in groups.values())
     assert {
@@ -336,7 +338,13 @@ def test_every_log_group_is_encrypted_and_ends_also_those_that_services_of_aws_w
         f"/aws/rds/instance/{templates.names.of('dagster')}/postgresql",
         templates.names.log_group("code-server"),
         templates.names.log_group("metrics"),
+        "API-Gateway-Execution-Logs_/live",
     } <= groups.keys()
+
+
+def _text_of(name: Any) -> str:
+    """A name, without what CloudFormation joins to it."""
+    return name if isinstance(name, str) else "".join(each for each in name["Fn::Join"][1] if isinstance(each, str))
 
 
 def test_alarms_and_the_dashboard_name_metrics_by_all_of_their_dimensions(templates: Templates) -> None:
@@ -426,7 +434,7 @@ def test_costs_are_found_by_tags_and_watched(templates: Templates) -> None:
             assert tags["recsys:size"] == templates.deployment.size_name, name
             assert tags["recsys:component"] in COMPONENTS, name
     (budget,) = templates.properties("AWS::Budgets::Budget").values()
-    assert budget["Budget"]["BudgetLimit"]["Amount"] == templates.deployment.size.budget
+    assert budget["Budget"]["BudgetLimit"]["Amount"] == templates.deployment.size.aws_budget
 
 
 def test_nothing_is_open_to_the_world_but_https_of_the_api(templates: Templates) -> None:
@@ -532,9 +540,72 @@ def test_the_endpoint_has_the_same_variants_with_and_without_a_challenger(templa
     ]
     endpoint = [each for each in models.values() if each["Type"].startswith("AWS::SageMaker::Endpoint")]
     assert {each["Condition"] for each in endpoint} == {"HasChampion"}
+    [kept] = templates.properties("AWS::SageMaker::Endpoint").values()
+    assert kept[
+        "RetainAllVariantProperties"
+    ]  # the number of hosts that scaling has made, but not the shares of requests
+    assert kept["ExcludeRetainedVariantProperties"] == [{"VariantPropertyType": "DesiredWeight"}]
     hosted = variants[1]["ModelName"]["Fn::If"]
     assert [hosted[0], *(each["Fn::GetAtt"][0] for each in hosted[1:])] == [
         "HasChallenger",
         "challengermodel",
         "championmodel",
     ]
+
+
+@pytest.mark.parametrize(("days", "moved_after"), [(30, []), (90, [60]), (365, [60]), (1_825, [60, 365])])
+def test_what_is_deleted_early_is_not_moved_to_a_cheaper_class_before(
+    days: int, moved_after: list[int], tmp_path: Path
+) -> None:
+    """S3 refuses a rule that moves what is deleted by then."""
+    app = new_app(str(tmp_path))
+    deployment = Deployment("prod", "small", keep_landing_days=days)
+    Hub(app, deployment, Identity(app, deployment).key)
+    template = app.synth().get_stack_by_name("recsys-prod-hub").template
+    buckets = [each["Properties"] for each in template["Resources"].values() if each["Type"] == "AWS::S3::Bucket"]
+    rules = [rule for each in buckets for rule in each["LifecycleConfiguration"]["Rules"]]
+    [landing] = [each for each in rules if str(each.get("Prefix")).endswith("engagement_events/")]
+    assert landing["ExpirationInDays"] == days
+    assert [each["TransitionInDays"] for each in landing.get("Transitions", [])] == moved_after
+
+
+def test_services_that_do_not_tell_their_account_may_use_the_key(templates: Templates) -> None:
+    """EventBridge publishes messages of broken rules to an encrypted topic, and tells the key no account."""
+    [key] = templates.properties("AWS::KMS::Key").values()
+    of = {str(each["Principal"].get("Service")): each.get("Condition") for each in statements(key["KeyPolicy"])}
+    assert of["events.amazonaws.com"] is None
+    assert all(each for service, each in of.items() if service not in ("events.amazonaws.com", "None"))
+
+
+def test_redshift_reaches_the_catalogue_from_subnets_without_a_way_out(templates: Templates) -> None:
+    names = [_text_of(each["ServiceName"]) for each in templates.properties("AWS::EC2::VPCEndpoint").values()]
+    assert any(each.endswith(".glue") for each in names)
+    [role] = [
+        each
+        for each in templates.properties("AWS::IAM::Role").values()
+        if each.get("RoleName") == templates.names.of("redshift")
+    ]
+    trusted = {
+        service
+        for each in statements(role["AssumeRolePolicyDocument"])
+        for service in listed(each["Principal"]["Service"])
+    }
+    assert trusted == {"redshift.amazonaws.com", "redshift-serverless.amazonaws.com"}
+
+
+def test_the_log_of_the_trails_bucket_may_be_written(templates: Templates) -> None:
+    policies = templates.properties("AWS::S3::BucketPolicy").values()
+    sources = [
+        each["Condition"]["ArnLike"]["aws:SourceArn"]
+        for policy in policies
+        for each in statements(policy["PolicyDocument"])
+        if each["Principal"] == {"Service": "logging.s3.amazonaws.com"} and "ArnLike" in each["Condition"]
+    ]
+    assert templates.names.bucket_arn("trail") in map(str, sources)
+
+
+def test_readers_can_sign_in_and_are_readers(templates: Templates) -> None:
+    """Nobody puts those who sign up into a group, so that the settings say what all of them are."""
+    domains = templates.properties("AWS::Cognito::UserPoolDomain").values()
+    assert len({json.dumps(each["UserPoolId"]) for each in domains}) == 2
+    assert parameters(templates.deployment)["oidc_default_role"] == "reader"

@@ -17,6 +17,16 @@ OPTIONS = {
     "promote": {"--why": "--reason"},
     "rollback": {"--why": "--reason"},
     "accept-snapshot": {"--why": "--reason"},
+    "canary": {"--because": "--reason"},
+    "experiments": {
+        "--because": "--reason",
+        "--lift": "--mde",
+        "--deviation": "--std-dev",
+        "--likeness": "--icc",
+        "--variation": "--exposures-cv",
+        "--readers-a-day": "--daily-readers",
+        "--one-look": "--fixed-horizon",
+    },
 }
 
 

@@ -220,6 +220,10 @@ class Settings(BaseModel):
     oidc_user_claim: str = Field(
         "sub", description="claim of the tokens that holds the reader's id, for tokens with the role `reader`"
     )
+    oidc_default_role: Literal["none", "reader"] = Field(
+        "none",
+        description="role of tokens that name none of ours; `reader` where every account of the provider is a reader's",
+    )
 
     redis_url: SecretStr | None = Field(
         None,

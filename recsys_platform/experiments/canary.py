@@ -190,17 +190,17 @@ def _broken_limits(seen: Observation, plan: CanaryPlan) -> Iterator[str]:
 
 
 def _broken_guardrails(state: CanaryState, seen: Observation, plan: CanaryPlan) -> Iterator[str]:
-    """Guardrails that are surely worse than what is tolerated of the baseline."""
+    """Guardrails that are significantly worse than what is tolerated of the baseline."""
     if _has_no_baseline(state, plan):
         return
     for name, ratio in plan.tolerated_ratios.items():
         counts = _counts(name, seen)
         if excess_p_value(*counts, tolerated=ratio) < plan.test_alpha:
-            yield f"{name} in {_shares(*counts)}, surely more than {ratio:g} times as often"
+            yield f"{name} in {_shares(*counts)}, significantly more than {ratio:g} times as often"
     for name, loss in plan.tolerated_losses.items():
         lift, high = _lift_and_high(name, seen, loss, plan)
         if high < -loss:
-            yield f"{name} is {lift:+.1%} against the baseline, surely a loss of more than {loss:.1%}"
+            yield f"{name} is {lift:+.1%} against the baseline, significantly a loss of more than {loss:.1%}"
 
 
 def _reasons_to_hold(state: CanaryState, seen: Observation, now: dt.datetime, plan: CanaryPlan) -> Iterator[str]:
@@ -217,7 +217,7 @@ def _reasons_to_hold(state: CanaryState, seen: Observation, now: dt.datetime, pl
 
 
 def _unsettled_guardrails(seen: Observation, plan: CanaryPlan) -> Iterator[str]:
-    """Guardrails that look worse than what is tolerated, though not surely, and those without data."""
+    """Guardrails that look worse than what is tolerated, though not significantly, and those without data."""
     for name, ratio in plan.tolerated_ratios.items():
         if any(name not in traffic.events for traffic in _groups(seen).values()):
             yield f"there are no data of {name}"

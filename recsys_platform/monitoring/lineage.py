@@ -18,7 +18,7 @@ from openlineage.client.facet_v2 import (
     schema_dataset,
 )
 from openlineage.client.transport.http import ApiKeyTokenProvider, HttpConfig, HttpTransport, TokenProvider
-from requests import RequestException
+from requests import RequestException, Session
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.settings import Settings
@@ -26,7 +26,7 @@ from recsys_platform.monitoring.datasets import DatasetName, dataset_of
 
 PRODUCER = "https://github.com/recsys-platform/recsys_platform"
 _TIMEOUT_SECONDS = 5.0
-_LATER = {401, 403, 404, 408, 429}
+_LATER = {401, 403, 404, 405, 408, 429}
 """Answers to a wrong key, a wrong path or too many events: the same event is taken once that is mended."""
 _NO_RETRIES = {"total": 0, "connect": 0, "read": 0}
 """The next tick tries again; five retries of a collector that hangs would take longer than a tick may."""
@@ -76,8 +76,14 @@ class Lineage:
         self._settings = settings
         key = settings.openlineage_key
         auth = ApiKeyTokenProvider({"api_key": key.get_secret_value()}) if key else TokenProvider({})
+        session = Session()
+        session.max_redirects = 0  # a redirect makes a GET of the POST; as an answer it says that the URL is wrong
         config = HttpConfig(
-            url=str(settings.openlineage_url), timeout=_TIMEOUT_SECONDS, retry={**_NO_RETRIES}, auth=auth
+            url=f"{str(settings.openlineage_url).rstrip('/')}/",
+            timeout=_TIMEOUT_SECONDS,
+            retry={**_NO_RETRIES},
+            auth=auth,
+            session=session,
         )
         self._transport = HttpTransport(config)
 

@@ -27,7 +27,7 @@ class PolicyResult:
 
     @property
     def sentence(self) -> str:
-        """Which policy would surely be clicked more often than the others, or why there is no estimate."""
+        """Which policy would significantly be clicked more often than the others, or why there is no estimate."""
         return self._report.why_nothing or self._report.headline
 
     def table(self) -> pd.DataFrame:

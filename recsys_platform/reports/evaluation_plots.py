@@ -61,7 +61,7 @@ def differences_plot(rows: pd.DataFrame, baseline: str, metric: str) -> bytes:
     axes.axvline(0, color=MUTED, linestyle=":", linewidth=2)
     axes.set_yticks(range(len(rows)), [str(name) for name in rows.index[::-1]], fontsize=11, color=INK)
     axes.set_ylim(-0.6, len(rows) - 0.4)
-    label = "difference with its 95 % interval; green: surely better, orange: surely worse, grey: may be chance"
+    label = "difference with its 95 % interval; green: significantly better, orange: significantly worse, grey: may be chance"
     style_axis(axes, label, grid="x")
     return png_of(figure)
 

@@ -1,4 +1,4 @@
-"""Counts of answers by minute, variant and rung of the ladder, with errors and times: events that land as exposures do.
+"""Counts of answers by minute, variant and source, with errors and times: events that land as exposures do.
 
 Belongs here: counting, and what such an event says. Does not: what is read from them (rollout/observing.py, the marts).
 
@@ -59,7 +59,7 @@ class AnswerCounts:
         self.spool.stop()
 
     def add(self, route: Route, source: str, at: dt.datetime, seconds: float, *, is_error: bool) -> None:
-        """Count an answer. `source`: the rung that answered. `is_error`: whether a higher rung failed, or there is no answer."""
+        """Count an answer. `source`: what answered. `is_error`: whether a better source failed, or there is no answer."""
         period = int(at.timestamp()) // self._seconds
         group = _Group(period, route.experiment or NO_EXPERIMENT, route.variant, source)
         with self._lock:

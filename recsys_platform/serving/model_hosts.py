@@ -24,7 +24,7 @@ from recsys_platform.serving.tracing import Headers
 
 _LOG = logging.getLogger(__name__)
 DEADLINE_SECONDS = 0.06
-"""Of a whole answer's budget of 80 ms; what is left is for the rungs below."""
+"""Of a whole answer's budget of 80 ms; what is left is for the fallbacks."""
 CONNECT_SECONDS = 0.02
 MOST_BYTES = 6 * 1024 * 1024
 _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(HostAnswer).decode

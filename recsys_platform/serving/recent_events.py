@@ -183,28 +183,33 @@ def events_to_merge(events: Sequence[BookEvent], known: Collection[str], since: 
 
 
 def with_events(
-    profile: Profile, events: Iterable[BookEvent], signals: Signals, *, hide_finished: bool = True
+    profile: Profile, events: Sequence[BookEvent], signals: Signals, *, hide_finished: bool = True
 ) -> Profile:
     """Return a profile with what the events change, as the marts would have it after a load.
 
     A finished or rated book is finished, and out of lists if the rules hide finished books. A refusal (removed, dismissed) takes an
     unfinished book out of history and lists; a low rating takes any book out of the history, whatever follows but a better one.
+    A book that one of the events finishes is unfinished until that event, also where the profile has the event already.
     """
     history, finished, out = dict.fromkeys(profile.history), dict.fromkeys(profile.finished), dict.fromkeys(profile.out)
     disliked: set[str] = set()
+    later_finished = {event.book_id for event in events if event.name in (FINISHED, RATED)}
     for event in events:
         book = event.book_id
         if event.name == RATED:
             (disliked.add if signals.is_refused(event.name, event.rating) else disliked.discard)(book)
         if event.name in (FINISHED, RATED):
             finished[book] = None
+            later_finished.discard(book)
             out.update({book: None} if hide_finished else {})
         if signals.is_liked(event.name, event.rating) and book not in disliked:
             history.pop(book, None)
             history[book] = None
             if not (hide_finished and book in finished):
                 out.pop(book, None)
-        elif signals.is_refused(event.name, event.rating) and (event.name == RATED or book not in finished):
+        elif signals.is_refused(event.name, event.rating) and (
+            event.name == RATED or book not in finished or book in later_finished
+        ):
             history.pop(book, None)
             out[book] = None
     return msgspec.structs.replace(profile, history=tuple(history), finished=tuple(finished), out=tuple(out))

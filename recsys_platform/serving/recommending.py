@@ -1,6 +1,6 @@
-"""Recommendations at request time, by a ladder: live, published, popular. A valid request is always answered.
+"""Recommendations at request time, with fallbacks: live, published, popular. A valid request is always answered.
 
-Belongs here: which rung answers, and the items of an answer. Does not: HTTP (gateway/), the exposure log (exposures.py).
+Belongs here: which source answers, and the items of an answer. Does not: HTTP (gateway/), the exposure log (exposures.py).
 """
 
 import logging
@@ -68,14 +68,14 @@ class RecommendedBook(msgspec.Struct, frozen=True, gc=False):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An answer: `source` names the rung of the ladder, `model` and `model_version` what made the list."""
+    """An answer: `source` says what answered, `model` and `model_version` what made the list."""
 
     items: Sequence[RecommendedBook]
     source: Source
     model: str
     model_version: str
     stands_in: bool = False
-    """Whether a higher rung failed: such an answer is not kept."""
+    """Whether a better source failed: such an answer is not kept."""
     draw_id: str = ""
     """Names what chance drew, for the books with a propensity below 1: another answer of the same draw repeats it."""
 
@@ -139,7 +139,7 @@ class Recommendations:
         pseudonyms: Pseudonyms | None = None,
         shadow: "ShadowTraffic | None" = None,
     ) -> None:
-        """`served`: the state of now. `on_failure`: is told each rung that failed. `backend`: asks models, here by default.
+        """`served`: the state of now. `on_failure`: is told each source that failed. `backend`: asks models, here by default.
 
         `pseudonyms`: how ids that are e-mail addresses stand in the marts. `shadow`: compares some live lists.
         """
@@ -204,11 +204,11 @@ class Recommendations:
         profile, seed = self.profile_or_empty(user_id), 0
         if self._explores(snapshot):
             seed = seed_of(user_id, str(self.epoch(user_id)), snapshot.version, _unpaged(query), salt)
-        rungs: list[Callable[[], Answer | None]] = [
+        sources: list[Callable[[], Answer | None]] = [
             lambda: self._live(served, alias, profile, query, seed),
             lambda: _published(snapshot, user_id, profile, query),
         ]
-        found = self._first_answer(chain(rungs, _popular_rungs(snapshot, profile, query)))
+        found = self._first_answer(chain(sources, _popular_sources(snapshot, profile, query)))
         return _with_draw_id(found, seed) if seed else found
 
     def _explores(self, snapshot: Snapshot) -> bool:
@@ -227,13 +227,13 @@ class Recommendations:
         return answer
 
     def without_model(self, user_id: str, query: Query) -> Answer:
-        """Recommendations for a reader by the lower rungs, where the model's take too long."""
+        """Recommendations for a reader by the fallbacks, where the model's take too long."""
         snapshot = self._served().snapshot
         if snapshot is None:
             return _NOTHING
         profile = self.profile_or_empty(user_id)
-        rungs = [lambda: _published(snapshot, user_id, profile, query), *_popular_rungs(snapshot, profile, query)]
-        return msgspec.structs.replace(self._first_answer(rungs), stands_in=True)
+        sources = [lambda: _published(snapshot, user_id, profile, query), *_popular_sources(snapshot, profile, query)]
+        return msgspec.structs.replace(self._first_answer(sources), stands_in=True)
 
     def for_guest(self, profile: Profile, query: Query, request_id: str, *, alias: str = PRODUCTION) -> Answer:
         """Recommendations for a reader who brings the profile along."""
@@ -242,16 +242,16 @@ class Recommendations:
             return _NOTHING
         seed = seed_of("guest", request_id)
         live = [lambda: self._backend.recommend(served, alias, profile, query, seed)]
-        return _with_draw_id(self._first_answer([*live, *_popular_rungs(served.snapshot, profile, query)]), seed)
+        return _with_draw_id(self._first_answer([*live, *_popular_sources(served.snapshot, profile, query)]), seed)
 
     def rank(self, user_id: str, books: Sequence[str], *, alias: str = PRODUCTION) -> Answer:
         """Order books for a reader, finished ones too; unknown books are left out."""
         served = self._served()
         snapshot, profile = served.snapshot, self.profile_or_empty(user_id)
-        rungs: list[Callable[[], Answer | None]] = [lambda: self._backend.rank(served, alias, profile, books)]
+        sources: list[Callable[[], Answer | None]] = [lambda: self._backend.rank(served, alias, profile, books)]
         if snapshot:
-            rungs.append(lambda: _ranked_by_lists(snapshot, user_id, profile, books))
-        return self._first_answer(rungs)
+            sources.append(lambda: _ranked_by_lists(snapshot, user_id, profile, books))
+        return self._first_answer(sources)
 
     def similar(self, book_id: str, query: Query, profile: Profile = ANYBODY) -> Answer | None:
         """Books similar to a book, for a reader if a profile is given; None for an unknown book."""
@@ -266,7 +266,7 @@ class Recommendations:
     def popular(self, query: Query, profile: Profile = ANYBODY) -> Answer:
         """Popular books of a language, or of all; for a reader if a profile is given."""
         snapshot = self._served().snapshot
-        return self._first_answer(_popular_rungs(snapshot, profile, query)) if snapshot else _NOTHING
+        return self._first_answer(_popular_sources(snapshot, profile, query)) if snapshot else _NOTHING
 
     def newest(self, query: Query, profile: Profile = ANYBODY) -> Answer:
         """The books that were published last; for a reader if a profile is given."""
@@ -277,27 +277,27 @@ class Recommendations:
         return msgspec.structs.replace(found, model=NEWEST, model_version=f"{NEWEST}-{snapshot.version}")
 
     def profile_or_empty(self, user_id: str) -> Profile:
-        """The profile; an empty one if it cannot be read, so that lower rungs answer."""
+        """The profile; an empty one if it cannot be read, so that fallbacks answer."""
         try:
             return self.profile(user_id)
-        except Exception:  # noqa: BLE001  # whatever breaks behind a rung, the next one answers
+        except Exception:  # noqa: BLE001  # whatever breaks behind a source, the next one answers
             _LOG.exception("A profile could not be read")
             self._on_failure("profile")
             return Profile()
 
-    def _first_answer(self, rungs: Iterable[Callable[[], Answer | None]]) -> Answer:
+    def _first_answer(self, sources: Iterable[Callable[[], Answer | None]]) -> Answer:
         stands_in = False
-        for rung in rungs:
+        for source in sources:
             try:
-                if (answer := rung()) is not None:
+                if (answer := source()) is not None:
                     return msgspec.structs.replace(answer, stands_in=True) if stands_in else answer
             except BackendError:  # the backend has logged it
                 stands_in = True
                 self._on_failure("model host")
-            except Exception:  # noqa: BLE001  # whatever breaks behind a rung, the next one answers
+            except Exception:  # noqa: BLE001  # whatever breaks behind a source, the next one answers
                 stands_in = True
-                _LOG.exception("A rung of the ladder failed")
-                self._on_failure("rung")
+                _LOG.exception("A recommendation source failed")
+                self._on_failure("source")
         return _NOTHING
 
 
@@ -446,7 +446,7 @@ def _published(snapshot: Snapshot, user_id: str, profile: Profile, query: Query)
     return found if first.items else None
 
 
-def _popular_rungs(snapshot: Snapshot, profile: Profile, query: Query) -> Iterator[Callable[[], Answer | None]]:
+def _popular_sources(snapshot: Snapshot, profile: Profile, query: Query) -> Iterator[Callable[[], Answer | None]]:
     language = query.language or profile.language
 
     def popular(segment: str, reason: str) -> Answer | None:

@@ -1,7 +1,7 @@
 """Detect data loss in a snapshot of users or books: records and used fields, compared with the snapshot in use.
 
 Belongs here: measuring snapshots, the snapshot in use, describing losses. Does not: new and retyped fields, which only warn
-(catalog/snapshot_drift.py); what happens after a loss (defs/).
+(catalog/snapshot_drift.py); what happens after a loss (defs/, pipeline.py).
 
 `in_use/{kind}.json` holds the figures of the last snapshot that passed the check or that a person accepted.
 """
@@ -61,6 +61,34 @@ def feed_in_use(hub: Hub, kind: Attributes) -> Feed | None:
         with suppress(HubError):
             return _measure_feed(hub, kind, day)
     return None
+
+
+@dataclass(frozen=True)
+class CheckedFeed:
+    """The newest snapshot, None if there is none, and a sentence about its losses; empty if it has none that count."""
+
+    feed: Feed | None
+    lost: str = ""
+
+
+def check_newest_feed(hub: Hub, kind: Attributes, *, share: float) -> CheckedFeed:
+    """Compare the newest snapshot with the one in use; without a loss above `share` (0 to 1) it is the one in use from now on."""
+    feed = newest_feed(hub, kind)
+    if feed is None:
+        return CheckedFeed(None)
+    before = feed_in_use(hub, kind)
+    found = losses(before, feed, share=share) if before else []
+    if before and found:
+        return CheckedFeed(feed, _loss_sentence(kind, before, feed, found))
+    note_in_use(hub, kind, feed, who="check", why="no relevant loss")
+    return CheckedFeed(feed)
+
+
+def _loss_sentence(kind: Attributes, before: Feed, feed: Feed, found: list[str]) -> str:
+    return (
+        f"{'; '.join(found)} in the snapshot of {feed.day}, compared with that of {before.day}. Downstream assets wait: "
+        f"deliver it again, or accept the loss with `recsys accept-snapshot {kind}`"
+    )
 
 
 def note_in_use(hub: Hub, kind: Attributes, feed: Feed, *, who: str, why: str) -> None:

@@ -93,13 +93,13 @@ def test_it_stays_without_enough_data_time_or_certainty(
         (seen(wrong=2), "2 known answers are wrong"),
         (
             seen(traffic(errors=80)),
-            "errors in 0.40% of the canary's requests and 0.10% of the baseline's, surely more than 1.2",
+            "errors in 0.40% of the canary's requests and 0.10% of the baseline's, significantly more than 1.2",
         ),
         (seen(traffic(slow=600)), "slow in 3.00%"),
         (seen(traffic(ctr=0.07)), "ctr is -"),
     ],
 )
-def test_it_rolls_back_at_once_what_is_surely_bad(observation: Observation, reason: str) -> None:
+def test_it_rolls_back_at_once_what_is_significantly_bad(observation: Observation, reason: str) -> None:
     state = step(CanaryState(START, stage=2), observation, after(1))
     assert (state.status, state.percent(PLAN)) == (Status.ROLLED_BACK, 0)
     assert state.reason.startswith("rolled back: ")

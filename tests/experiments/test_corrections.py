@@ -21,7 +21,7 @@ def test_benjamini_hochberg_is_milder() -> None:
     ("low", "high", "state"),
     [
         (-0.01, 0.03, Guardrail.HOLDS),
-        (-0.019, -0.001, Guardrail.HOLDS),  # surely worse, and surely within the margin
+        (-0.019, -0.001, Guardrail.HOLDS),  # significantly worse, and significantly within the margin
         (-0.03, 0.01, Guardrail.OPEN),
         (-0.05, -0.021, Guardrail.HARMED),
         (-np.inf, np.inf, Guardrail.OPEN),

@@ -93,7 +93,7 @@ def test_a_harmful_variant_is_named_while_the_other_goes_on() -> None:
     assert (found.verdict, found.variant) == (RUN, "a")
     assert found.sentence == (
         "Keep running a: ctr +2.0% (-2.0% to +6.0%) is open; 4 days to the planned end."
-        " Stop b: guardrail finishes -6.0% (-9.0% to -3.0%): surely more than the loss of 2.0% that is tolerated."
+        " Stop b: guardrail finishes -6.0% (-9.0% to -3.0%): significantly more than the loss of 2.0% that is tolerated."
     )
 
 
@@ -119,7 +119,7 @@ def test_one_metric_better_and_another_open_ships() -> None:
             "open",
             "none",
             True,
-            "Stop treatment: at the end no primary metric is surely better: ctr +2.0% (-2.0% to +6.0%).",
+            "Stop treatment: at the end no primary metric is significantly better: ctr +2.0% (-2.0% to +6.0%).",
         ),
         (
             "better by too little",

@@ -45,7 +45,7 @@ def test_looking_every_day_takes_about_four_percent_more_readers() -> None:
 
 def test_what_is_promised_is_reached_and_just_so() -> None:
     baseline, design = (
-        ratio_baseline(0.1, 20, likeness=0.05, variation=1.0),
+        ratio_baseline(0.1, 20, icc=0.05, exposures_cv=1.0),
         Design(variants=2, metrics=2, guardrails=1),
     )
     readers = required_readers(baseline, 0.04, design)
@@ -56,7 +56,7 @@ def test_what_is_promised_is_reached_and_just_so() -> None:
 
 
 def test_readers_who_are_alike_inside_cost_more_readers() -> None:
-    alone, alike = ratio_baseline(0.1, 20), ratio_baseline(0.1, 20, likeness=0.05)
+    alone, alike = ratio_baseline(0.1, 20), ratio_baseline(0.1, 20, icc=0.05)
     assert alike.variance / alone.variance == pytest.approx(1 + 19 * 0.05)
 
 
@@ -65,7 +65,7 @@ def test_the_variance_of_a_ratio_is_that_of_readers_with_such_likeness() -> None
     rate, seen = random.beta(2, 18, 200_000), random.poisson(20, 200_000) * 1.0
     clicks, none = random.binomial(seen.astype(int), rate) * 1.0, np.zeros(200_000)
     measured = measured_baseline(reader_sums(clicks, seen, none, none, none))
-    planned = ratio_baseline(0.1, 20, likeness=1 / 21, variation=1 / np.sqrt(20))
+    planned = ratio_baseline(0.1, 20, icc=1 / 21, exposures_cv=1 / np.sqrt(20))
     assert (measured.value, measured.variance) == pytest.approx((planned.value, planned.variance), rel=0.02)
 
 
@@ -118,20 +118,20 @@ def planned(
 def test_the_command_tells_readers_days_and_power(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--rate", "0.3", "--lift", "0.05", "--readers-a-day", "1000")
+    options = ("--rate", "0.3", "--mde", "0.05", "--daily-readers", "1000")
     text = planned(*options, monkeypatch=monkeypatch, capsys=capsys)
     assert "readers of each variant 15,596" in text
     assert "days 32 (whole weeks: 35)" in text
     assert "looks every day, 32 in all" in text
     assert "with one look, at the end 14,853 readers of each variant, 30 days" in text
     assert "power for +5.0% 80.0%" in text
-    assert "looks one, at the end" in planned(*options, "--one-look", monkeypatch=monkeypatch, capsys=capsys)
+    assert "looks one, at the end" in planned(*options, "--fixed-horizon", monkeypatch=monkeypatch, capsys=capsys)
 
 
 def test_the_command_tells_what_a_given_number_of_readers_finds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--rate", "0.3", "--lift", "0.05", "--readers-a-day", "1000", "--readers", "4000")
+    options = ("--rate", "0.3", "--mde", "0.05", "--daily-readers", "1000", "--readers", "4000")
     text = planned(*options, monkeypatch=monkeypatch, capsys=capsys)
     assert "days 8 (whole weeks: 14)" in text
     assert "power for +5.0% 29.6%" in text
@@ -143,7 +143,7 @@ def test_the_command_tells_what_a_given_number_of_readers_finds(
     [
         ((), "Give one metric of today"),
         (("--rate", "0.3", "--ctr", "0.1"), "Give one metric of today"),
-        (("--mean", "3"), "--mean needs --deviation"),
+        (("--mean", "3"), "--mean needs --std-dev"),
         (("--ctr", "0.1"), "--ctr needs --exposures"),
         (("--rate", "0.3", "--share", "0"), "above 0 and at most 1"),
     ],
@@ -154,7 +154,7 @@ def test_the_command_refuses_what_it_cannot_plan(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    given = (*options, "--lift", "0.05", "--readers-a-day", "1000")
+    given = (*options, "--mde", "0.05", "--daily-readers", "1000")
     text = planned(*given, monkeypatch=monkeypatch, capsys=capsys, exit_code=1)
     assert text.startswith("error: ")
     assert sentence in text

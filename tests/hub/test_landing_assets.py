@@ -9,7 +9,7 @@ import pytest
 from recsys_platform.config.settings import load_settings
 from recsys_platform.defs.ingestion import landing as assets
 from recsys_platform.defs.ingestion import schema_drift as drift
-from recsys_platform.defs.ingestion.staging import raw_book_attributes
+from recsys_platform.defs.ingestion.raw import raw_book_attributes
 from recsys_platform.hub.layout import attributes_key
 from recsys_platform.sources.attributes import store_snapshot
 from tests.support.rest_server import BOOKS, Answer, book_page

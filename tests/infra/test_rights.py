@@ -85,7 +85,12 @@ def test_a_right_is_allowed_by_action_resource_and_condition(right: Right, is_al
     [
         {"Effect": "Deny", "Action": "s3:*", "Resource": "*"},
         {"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"},
-        {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+        {
+            "Effect": "Allow",
+            "Action": "s3:*",
+            "Resource": "*",
+            "Condition": {"StringLike": {"aws:PrincipalTag/x": "a*"}},
+        },
     ],
 )
 def test_what_the_evaluation_does_not_know_is_not_passed_over(unknown: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from recsys_platform.defs.automation.load_requests import RUN_KEY, Cursor, fetch
 from recsys_platform.defs.automation.outline import outline_of
 from recsys_platform.defs.automation.run import with_downstream
 from recsys_platform.defs.automation.triggers import triggers
-from recsys_platform.defs.ingestion.staging import raw_engagement_events
+from recsys_platform.defs.ingestion.raw import raw_engagement_events
 from recsys_platform.hub.layout import landing_key
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.hub.object_store import Hub, HubObject

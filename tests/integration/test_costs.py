@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 import pytest
 
 from recsys_platform.common.errors import BudgetError, InputError, WarehouseError
@@ -15,7 +16,7 @@ from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.definitions import build_defs
 from recsys_platform.defs.pools import REBUILD
 from recsys_platform.defs.reports.cost_of_runs import CHECK, EXCEEDED, collect_costs, cost_of_runs
-from recsys_platform.defs.reports.step_meter import COST_OF_RUNS, measured_steps, measuring_executor
+from recsys_platform.defs.reports.step_meter import COST_OF_RUNS, measured_steps, measuring_executor, task_size
 from recsys_platform.hub.local import FolderHub
 from recsys_platform.reports.costs.budget import require_budget
 from recsys_platform.reports.costs.figures import cost_figures
@@ -25,6 +26,7 @@ from recsys_platform.reports.costs.usage import COSTS, collect_storage
 from recsys_platform.transform.dbt import ROOT
 from recsys_platform.warehouse.duckdb.engine import DuckDBWarehouse
 from tests.support.commands import said_by
+from tests.support.rest_server import Answer, server
 
 NOW = dt.datetime.now(dt.UTC)
 TODAY = NOW.date()
@@ -124,6 +126,32 @@ def test_runs_of_the_daemon_are_measured_by_the_executor_of_all_jobs(
     cores = quantities(warehouse, "fargate_vcpu_second")[run.run_id, "training__cheap", "training/cheap"] / seconds
     assert cores >= 1
     assert quantities(warehouse, "local_cpu_second") == {}
+
+
+@dg.asset(key=["training", "second_time"], retry_policy=dg.RetryPolicy(max_retries=1))
+def second_time(context: dg.AssetExecutionContext) -> None:
+    if not context.retry_number:
+        raise dg.RetryRequested(max_retries=1)
+    burn(0.2)
+
+
+def test_the_attempt_that_succeeds_is_measured_too(
+    instance: dg.DagsterInstance, warehouse: DuckDBWarehouse, settings: Settings
+) -> None:
+    run(instance, second_time, run_id=RUN)
+    collect_costs(instance, warehouse, settings, NOW)
+    assert quantities(warehouse, "local_cpu_second")[RUN, "training__second_time", "training/second_time"] > 0.19
+
+
+def test_on_ecs_the_size_of_the_task_is_paid_for_and_not_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"Limits": {"CPU": 0.5, "Memory": 1024}}
+    task_size.cache_clear()
+    with server(lambda asked: Answer(limits if asked.path.endswith("/task") else {})) as ecs:
+        monkeypatch.setenv("ECS_CONTAINER_METADATA_URI_V4", ecs.endpoint.url)
+        assert task_size() == (0.5, 1.0)
+    task_size.cache_clear()  # the endpoint is away
+    assert task_size()[0] == psutil.cpu_count()
+    task_size.cache_clear()
 
 
 def test_collecting_reads_only_what_is_new_and_changes_nothing_else(
@@ -229,6 +257,19 @@ def test_a_first_build_that_was_measured_read_everything_only_if_nothing_was_loa
     assert found.usd == 99
 
 
+def test_a_build_that_repeated_another_one_and_a_far_extrapolation_do_not_bend_the_line() -> None:
+    """400 M records were never built in one measured run; three builds of about a million cost a dollar, and so did a repeated one."""
+    million = 1_000_000
+    loads = [load(0, 397 * million), load(2, million), load(4, million), load(6, million)]
+    builds = [build(1, 0.9), build(3, 1.0, 1), build(5, 1.05, 3), build(7, 0.95, 5)]
+    found = estimate_of(builds, loads)
+    assert found
+    assert found.usd == Decimal("420.0")  # the dearest million, 400 times
+    again = estimate_of([*builds, build(8, 1.0, 7)], loads)
+    assert again
+    assert again.usd == found.usd
+
+
 def test_the_estimate_stays_after_hundreds_of_builds(warehouse: DuckDBWarehouse) -> None:
     """The first build read 1,000 records for $66, and 300 that followed none for 5 cents each."""
     begin = dt.datetime(2026, 11, 1)
@@ -283,6 +324,11 @@ def test_a_budget_refuses_a_rebuild_that_exceeds_it_in_one_sentence(spent: DuckD
     )
     assert "$40.00 of this month's budget" in str(require_budget(spent, with_budget(tmp_path, "100", "off"), TODAY))
     assert require_budget(spent, with_budget(tmp_path, "120"), TODAY) is None
+    with spent.connect() as con:  # no build was measured, and the budget is spent
+        con.execute("drop view marts.fct_costs")
+    assert require_budget(spent, with_budget(tmp_path, "100"), TODAY) is None
+    with pytest.raises(BudgetError, match=r"costs what no build has told yet, and \$0 of this month's budget"):
+        require_budget(spent, with_budget(tmp_path, "60"), TODAY)
     assert require_budget(spent, load_settings({"RECSYS_HOME": str(tmp_path)}), TODAY) is None
 
 

@@ -189,7 +189,27 @@ def test_an_event_that_is_refused_for_good_is_left_out_and_told(
     assert world.tick() == "0 events."
 
 
-@pytest.mark.parametrize("code", [401, 403, 404, 429, 500])
+@pytest.mark.parametrize("path", ["/openapi/openlineage", "/openapi/openlineage/"])
+def test_a_collector_below_a_path_is_asked_below_it(
+    path: str, collector: RecordingServer, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    world = World(settings_with(collector.url.rstrip("/") + path, tmp_path), instance)
+    world.run(events)
+    world.tick()
+    assert {each.path for each in collector.accepted} == {"/openapi/openlineage/api/v1/lineage"}
+
+
+def test_a_redirect_loses_no_event(world: World, collector: RecordingServer) -> None:
+    """A client that followed it would send a GET without the event."""
+    collector.answer = lambda _: (301, b"", {"Location": f"{collector.url}/elsewhere"})
+    world.run(events, marts)
+    assert "answered 301." in world.tick()
+    collector.answer = lambda _: (200, b"", {})
+    world.tick()
+    assert len({json.dumps(each) for each in sent(collector)}) == 6
+
+
+@pytest.mark.parametrize("code", [401, 403, 404, 405, 429, 500])
 def test_an_event_that_may_be_taken_later_is_sent_again(world: World, collector: RecordingServer, code: int) -> None:
     collector.answer = lambda _: (code, b"", {})
     world.run(events, marts)

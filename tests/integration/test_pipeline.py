@@ -1,18 +1,21 @@
 """The pipeline as plain functions: the whole of it on a small world, since what is tested is the order of its steps."""
 
 import datetime as dt
+import gzip
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.factories import hub_of, prepare_home, registry_of, warehouse_of
 from recsys_platform.config.settings import Settings, load_settings
-from recsys_platform.pipeline import refresh
+from recsys_platform.pipeline import ingest, refresh
 from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.simulation.server import running_server
 from recsys_platform.simulation.simulate import simulate
+from recsys_platform.sources.feed_losses import newest_feed, note_in_use
 
 
 @pytest.fixture
@@ -46,6 +49,24 @@ def test_a_world_is_refreshed_without_dagster(settings: Settings) -> None:
     assert settings.analytics_path.exists()
     assert again.loaded.objects == 0
     assert (again.versions, again.published.version) == (first.versions, first.published.version)
+
+
+def test_a_snapshot_that_lost_most_books_ends_a_refresh_until_a_person_accepts_it(tmp_path: Path) -> None:
+    """As the blocking check of `recsys run` does: without it the lists would be of the books that are left."""
+    settings = load_settings({"RECSYS_HOME": str(tmp_path)})
+    hub, warehouse = hub_of(settings), warehouse_of(settings)
+    warehouse.prepare()
+    for day, count in (("2026-11-20", 40), ("2026-11-21", 10)):
+        books = "".join(f'{{"book_id": "b{n:02}", "title": "Book {n}"}}\n' for n in range(count))
+        hub.put(f"book_attributes/dt={day}/part-0.json.gz", gzip.compress(books.encode()))
+        if count == 40:
+            ingest(settings, hub, warehouse)
+    with pytest.raises(RecsysError, match=r"10 of 40 records are left in the snapshot of 2026-11-21.*accept-snapshot"):
+        ingest(settings, hub, warehouse)
+    feed = newest_feed(hub, "book_attributes")
+    assert feed
+    note_in_use(hub, "book_attributes", feed, who="ann", why="the catalog was cleaned")
+    assert ingest(settings, hub, warehouse).objects == 0
 
 
 def test_the_pipeline_imports_no_dagster() -> None:

@@ -29,7 +29,7 @@ def test_what_beats_popularity_and_what_is_live_may_go_live() -> None:
     assert found.reasons == ("NDCG of blend is +0.0500 (+0.0400 to +0.0600) against lightfm, on 1,000 readers.",)
 
 
-def test_what_is_not_surely_better_than_what_is_live_is_refused() -> None:
+def test_what_is_not_significantly_better_than_what_is_live_is_refused() -> None:
     found = decide("blend", "lightfm", Figures({"popularity": 0.1, "lightfm": 0.2, "blend": 0.205}), PARAMS)
     assert not found.promote
     assert found.reasons == (
@@ -72,7 +72,7 @@ def test_the_live_recipe_on_newer_data_need_only_beat_popularity() -> None:
     st.floats(0.0001, 0.2),
     st.sampled_from([None, "live", "popularity"]),
 )
-def test_nothing_goes_live_that_is_not_surely_above_popularity(
+def test_nothing_goes_live_that_is_not_significantly_above_popularity(
     popular: float, live: float, candidate: float, spread: float, incumbent: str | None
 ) -> None:
     figures = Figures({"popularity": popular, "live": live, "new": candidate}, spread)
@@ -206,7 +206,7 @@ def test_what_is_live_stays_while_it_is_ahead_by_the_margin_whatever_chance_may_
 
 
 def test_where_what_is_live_gives_way_the_best_that_beats_popularity_takes_its_place(registry: Registry) -> None:
-    """Though it is not surely better than what was live."""
+    """Though it is not significantly better than what was live."""
     judged(registry, trained(registry, popularity=0, lightfm=1), None, popularity=0.1, lightfm=0.2)
     newer = trained(registry, "tuesday", popularity=0, lightfm=1, blend=2, ease=3)
     done = judged(registry, newer, "lightfm", popularity=0.1, lightfm=0.103, blend=0.112, ease=0.111)

@@ -281,7 +281,7 @@ def test_neighbours_of_readers_who_liked_nearly_everything_are_numbers(make_data
     ).all()
 
 
-def test_a_weight_is_moved_for_what_is_surely_better_and_not_for_chance() -> None:
+def test_a_weight_is_moved_for_what_is_significantly_better_and_not_for_chance() -> None:
     chance = np.random.default_rng(3).normal(0, 1, 400)
     chance += 0.02 - chance.mean()  # a gain of less than half its standard error
 

@@ -294,13 +294,13 @@ def test_a_role_may_do_what_its_endpoints_allow(api: Running) -> None:
     assert api.client.get("/v1/recommendations/none/explanation", headers=headers).status_code == 404
 
 
-def test_a_rung_that_breaks_is_replaced_by_the_next(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_breaks_is_replaced_by_the_next(api: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     served = api.gateway.follower.served
     monkeypatch.setattr(served.models[PRODUCTION].live, "recommend", None)  # whatever breaks in a model
     found = api.recommended("u07")
     assert found["source"] == "published"
     assert api.recommended("nobody")["source"] == "popular"
-    assert b'recsys_failures_total{what="rung"} 2.0' in api.client.get("/metrics").content
+    assert b'recsys_failures_total{what="source"} 2.0' in api.client.get("/metrics").content
 
 
 def test_a_stream_that_refuses_events_is_named_while_readers_are_answered(

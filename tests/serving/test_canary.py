@@ -612,17 +612,17 @@ def test_commands_start_look_at_pin_stop_and_release_a_canary(world: ServingWorl
         "There is no canary: `recsys canary start challenger` begins one.",
     )
     label = world.registry.info(world.versions["als"]).label
-    code, said = said_by("canary", "start", "challenger", "--because", "better lists", home=home)
+    code, said = said_by("canary", "start", "challenger", "--reason", "better lists", home=home)
     assert (code, f"{label} is running, 1 % of the visitors, 1 % as baseline better lists (" in said) == (0, True)
-    assert "is pinned" in said_by("canary", "pin", "--because", "holidays", home=home)[1]
+    assert "is pinned" in said_by("canary", "pin", "--reason", "holidays", home=home)[1]
     assert "is pinned" in said_by("canary", "step", home=home)[1]
-    assert "is running, 1 %" in said_by("canary", "release", "--because", "back", home=home)[1]
+    assert "is running, 1 %" in said_by("canary", "release", "--reason", "back", home=home)[1]
     assert "held: 0 of 1000 requests by the canary" in said_by("canary", "step", home=home)[1]
-    assert "is stopped, 0 %" in said_by("canary", "stop", "--because", "bad covers", home=home)[1]
+    assert "is stopped, 0 %" in said_by("canary", "stop", "--reason", "bad covers", home=home)[1]
     code, said = said_by("canary", home=home)
     assert (code, all(each in said for each in ("better lists", "holidays", "back", "bad covers", "requests"))) == (
         0,
         True,
     )
-    code, said = said_by("canary", "start", world.versions["als"], "--because", "again", home=home)
+    code, said = said_by("canary", "start", world.versions["als"], "--reason", "again", home=home)
     assert (code, said.startswith(f"error: The canary of {label} is stopped: `recsys canary release")) == (1, True)

@@ -40,20 +40,20 @@ def test_an_experiment_is_started_ramped_and_stopped_by_commands_and_gateways_fo
         return said
 
     assert in_trial() == 0
-    assert "trial is started: control 10 %, treatment 10 %" in done("start", "trial", "--because", "the lists are good")
+    assert "trial is started: control 10 %, treatment 10 %" in done("start", "trial", "--reason", "the lists are good")
     few = in_trial()
     assert few > 100
     assert "trial is ramped: control 25 %, treatment 20 %" in done(
-        "ramp", "trial", "--percent", "control=25", "--percent", "treatment=20", "--because", "all is well"
+        "ramp", "trial", "--percent", "control=25", "--percent", "treatment=20", "--reason", "all is well"
     )
     assert in_trial() > 1.5 * few
     listed = done("list")
     assert "holdout: 5 % of the visitors are in no experiment." in listed
     assert "running" in listed
-    assert "holdout is changed: holdout 8 %" in done("holdout", "--percent", "8", "--because", "a long effect")
+    assert "holdout is changed: holdout 8 %" in done("holdout", "--percent", "8", "--reason", "a long effect")
     assert "holdout: 8 % of the visitors are in no experiment." in done("list")
-    assert "The holdout is gone" in done("holdout", "--percent", "0", "--because", "it was long enough")
-    assert "gateways send its visitors back to production" in done("stop", "trial", "--because", "it was enough")
+    assert "The holdout is gone" in done("holdout", "--percent", "0", "--reason", "it was long enough")
+    assert "gateways send its visitors back to production" in done("stop", "trial", "--reason", "it was enough")
     assert in_trial() == 0
     history = done("history")
     assert [history.index(why) for why in ("the lists are good", "all is well", "it was enough")] == sorted(
@@ -71,11 +71,11 @@ def test_what_cannot_be_done_leaves_file_and_audit_as_they_were(home: Path) -> N
     before = path.read_text(encoding="utf-8")
     for words, expected in (
         (
-            ("start", "trial", "--because", "x"),
+            ("start", "trial", "--reason", "x"),
             "treatment of trial names the model challenger, which is neither an alias",
         ),
-        (("stop", "trial", "--because", "x"), "trial has not started"),
-        (("stop", "none", "--because", "x"), "There is no experiment none: name one of trial."),
+        (("stop", "trial", "--reason", "x"), "trial has not started"),
+        (("stop", "none", "--reason", "x"), "There is no experiment none: name one of trial."),
     ):
         code, said = said_by("experiments", *words, home=home)
         assert (code, expected in said) == (1, True), said

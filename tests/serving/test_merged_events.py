@@ -60,6 +60,15 @@ def test_whichever_events_a_snapshot_has_the_profile_is_that_of_all(
     assert sets_of(merged) == sets_of(with_events(Profile(), events, SIGNALS))
 
 
+@pytest.mark.parametrize("loaded", [(2,), (1, 2), (0, 2)])
+def test_a_book_that_was_removed_before_it_was_rated_is_not_liked_whatever_came_late(loaded: tuple[int, ...]) -> None:
+    """A rating of three stars finishes a book and likes it no more; what finishes it comes after what took it out."""
+    events = numbered([("Book Saved", "b"), ("Book Removed", "b"), ("Rated 3", "b")])
+    of_snapshot = with_events(Profile(), [events[n] for n in loaded], SIGNALS)
+    merged = with_events(of_snapshot, events_to_merge(events, {f"m{n}" for n in loaded}), SIGNALS)
+    assert sets_of(merged) == (set(), {"b"}, {"b"})
+
+
 def test_an_event_of_the_snapshot_does_not_undo_what_another_tracker_told_since() -> None:
     removed = BookEvent("m1", "Book Removed", "a", "001", received=50)
     saved_on_the_web = Profile(history=("a", "b"))

@@ -345,7 +345,7 @@ def test_a_gateway_without_models_answers_as_one_that_has_them(
 
 
 @pytest.mark.slow
-def test_the_ladder_answers_in_time_while_a_host_is_stopped_killed_and_started(
+def test_fallbacks_answer_in_time_while_a_host_is_stopped_killed_and_started(
     folder: Path, world: ServingWorld, run_gateway: Start
 ) -> None:
     running = Host(folder)
@@ -384,7 +384,7 @@ def test_a_request_goes_to_another_host_when_one_refuses(host: Host, world: Serv
         assert api.recommended("u08", surface=f"s{number}")["source"] == "live"
 
 
-def test_a_model_that_a_host_has_not_loaded_is_answered_by_the_lower_rungs_and_harms_no_other(
+def test_a_model_that_a_host_has_not_loaded_is_answered_by_the_fallbacks_and_harms_no_other(
     host: Host, world: ServingWorld, run_gateway: Start
 ) -> None:
     hosts = ModelHosts({"host": HttpHost(host.url)}, 5.0)
@@ -461,7 +461,7 @@ def test_an_endpoint_that_is_slow_or_gone_is_not_waited_for(monkeypatch: pytest.
             assert time.monotonic() - started < 0.5 * patience()
 
 
-def test_an_answer_that_is_no_answer_falls_to_the_next_rung(world: ServingWorld, run_gateway: Start) -> None:
+def test_an_answer_that_is_no_answer_falls_to_the_next_fallback(world: ServingWorld, run_gateway: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=answer_nonsense, args=(server,), daemon=True).start()
         api = gateway_with(world, run_gateway, f"http://127.0.0.1:{server.getsockname()[1]}")

@@ -105,7 +105,7 @@ def test_no_log_holds_a_key_a_token_or_a_person(api: Running, monkeypatch: pytes
     logged = "\n".join(
         line for line in lines if not line.startswith(("httpx ", "httpcore"))
     )  # those of this test's own client
-    assert "A rung of the ladder failed" in logged
+    assert "A recommendation source failed" in logged
     assert "/v1/books/{book_id}/similar failed" in logged
     for text in (secret, secret.rpartition("_")[2], wrong, wrong.rpartition("_")[2], bearer, PERSON, "jane.doe"):
         assert text not in logged

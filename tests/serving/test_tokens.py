@@ -101,7 +101,7 @@ def token(private: Any = RSA, key_id: str | None = "r1", algorithm: str = "RS256
     return jwt.encode(claims(**changed), private, algorithm=algorithm, headers=headers)
 
 
-def checker(jwks: JwksServer, **claims_of: str) -> Tokens:
+def checker(jwks: JwksServer, **claims_of: Any) -> Tokens:
     return Tokens(Provider(ISSUER, AUDIENCE, jwks.url, **claims_of))
 
 
@@ -430,6 +430,17 @@ def test_roles_and_readers_are_found_in_the_claims_of_the_settings(jwks: JwksSer
     assert "u01" not in found.name
     words = asyncio.run(checker(jwks, roles_claim="scope").bearer(token(scope="openid app")))
     assert (words.user_id, words.roles) == (None, frozenset({"app"}))
+
+
+def test_where_all_accounts_are_readers_a_token_without_a_role_is_a_readers(jwks: JwksServer) -> None:
+    """As in a user pool into which readers sign up by themselves; a role that is named stays the only one."""
+    pool = checker(jwks, default_roles=frozenset({"reader"}))
+    found = asyncio.run(pool.bearer(token(roles=["book-club"])))
+    assert (found.roles, found.user_id) == (frozenset({"reader"}), "u01")
+    assert asyncio.run(pool.bearer(token(roles=["analyst"]))).roles == frozenset({"analyst"})
+    assert asyncio.run(checker(jwks).bearer(token(roles=["book-club"]))).roles == frozenset()
+    given = {"RECSYS_OIDC_ISSUER": ISSUER, "RECSYS_OIDC_AUDIENCE": AUDIENCE, "RECSYS_OIDC_JWKS_URL": jwks.url}
+    assert load_settings(given).oidc_default_role == "none"
 
 
 def test_settings_of_a_provider_are_whole_and_with_tls() -> None:

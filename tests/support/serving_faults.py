@@ -56,7 +56,7 @@ class Scene:
         time.sleep(self.seconds)
 
     def wait_for(self, source: str) -> None:
-        """Wait until lists come from a rung."""
+        """Wait until lists come from a source."""
         client = self.gateway.app()
 
         def reached() -> bool:
@@ -68,13 +68,13 @@ class Scene:
 
 @dataclass(frozen=True)
 class Fault:
-    """`act` breaks and mends. `rungs`, `variants`: what may answer meanwhile. `with_host`: the model is on a host.
+    """`act` breaks and mends. `sources`, `variants`: what may answer meanwhile. `with_host`: the model is on a host.
 
     `is_outage`: the gateway itself is gone for a while, so that some requests are answered by nobody. `is_quick`: takes a few seconds.
     """
 
     act: Callable[[Scene], None]
-    rungs: tuple[str, ...] = ("live", "published", "popular")
+    sources: tuple[str, ...] = ("live", "published", "popular")
     variants: tuple[str, ...] = ()
     with_host: bool = False
     is_outage: bool = False
@@ -82,7 +82,7 @@ class Fault:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def plan(self, scene: Scene) -> Plan:
-        given = {"rungs": list(self.rungs), "variants": list(self.variants), **self.changes}
+        given = {"sources": list(self.sources), "variants": list(self.variants), **self.changes}
         return plan_of(scene.world, scene.gateway, **given)
 
 
@@ -322,6 +322,6 @@ FAULTS: Mapping[str, Fault] = {
     "models swapped on a host": Fault(swap_models, with_host=True),
     "gateway killed": Fault(kill_gateway, is_outage=True),
     "started without a snapshot": Fault(
-        start_without_snapshot, is_outage=True, rungs=("live", "published", "popular", "none")
+        start_without_snapshot, is_outage=True, sources=("live", "published", "popular", "none")
     ),
 }

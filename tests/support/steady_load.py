@@ -27,14 +27,14 @@ import msgspec
 
 ROOT = Path(__file__).parents[2]
 MOST_WRONG = 20
-RUNGS = ("live", "published", "popular")
+SOURCES = ("live", "published", "popular")
 
 
 class Plan(msgspec.Struct, kw_only=True):
     """What is asked of whom, and what may be answered.
 
     `urls`: of gateways, asked in turn, or each visitor always the same one if `sticky`. `labels`: model versions that may answer.
-    `rungs`: sources that may answer. `variants`: of experiments, besides production. `pause`: seconds between two requests of a
+    `sources`: sources that may answer. `variants`: of experiments, besides production. `pause`: seconds between two requests of a
     visitor. `remembers`: whether an event must show in every later list of its reader. `agrees`: whether lists, entity tags
     and variants are those of one gateway, whichever answers. `explains`: whether the gateway that answered can be asked again.
     `requests`: how many there are in all; as many as time allows by default.
@@ -45,7 +45,7 @@ class Plan(msgspec.Struct, kw_only=True):
     readers: list[str]
     books: list[str]
     labels: list[str]
-    rungs: list[str] = msgspec.field(default_factory=lambda: list(RUNGS))
+    sources: list[str] = msgspec.field(default_factory=lambda: list(SOURCES))
     variants: list[str] = []
     visitors: int = 3
     pause: float = 0.01
@@ -70,7 +70,7 @@ class Report(msgspec.Struct, kw_only=True):
     seconds: list[float] = []
 
     def source(self, name: str) -> int:
-        """How many lists came from a rung."""
+        """How many lists came from a source."""
         return sum(count for kind, count in self.kinds.items() if kind.endswith(f" {name}"))
 
     def slowest(self, share: float = 0.0) -> float:
@@ -202,9 +202,9 @@ class Visitor:
         source, items = answer["source"], answer["items"]
         where = f"{source} list {answer.get('request_id', request_id)}"
         books = [each["book_id"] for each in items]
-        expect(source in self.plan.rungs, f"{where}: not one of the rungs {self.plan.rungs}")
+        expect(source in self.plan.sources, f"{where}: not one of the sources {self.plan.sources}")
         expect(len(books) <= most, f"{where}: {len(books)} books, not {most}")
-        expect(bool(books) or "none" in self.plan.rungs, f"{where}: no books")
+        expect(bool(books) or "none" in self.plan.sources, f"{where}: no books")
         expect(len(set(books)) == len(books), f"{where}: a book twice in {books}")
         expect(not without & set(books), f"{where}: {without & set(books)} should not be there")
         expect([each["rank"] for each in items] == list(range(1, len(items) + 1)), f"{where}: ranks")
@@ -273,7 +273,7 @@ def home(visitor: Visitor) -> str:
     reader = visitor.reader()
     _, answer, _ = visitor.ask("GET", f"/v1/users/{reader}/home?k=4")
     shelves = answer["shelves"]
-    expect(bool(shelves) or "none" in visitor.plan.rungs, "a home page without shelves")
+    expect(bool(shelves) or "none" in visitor.plan.sources, "a home page without shelves")
     for shelf in shelves:
         own_id = f"{answer['request_id']}.{shelf['name']}"
         visitor.report.exposed.append(own_id)
@@ -293,7 +293,7 @@ def rank(visitor: Visitor) -> str:
     )
     if answer["source"] != "none":
         expect(answer["unknown"] == ["no-such-book"], f"unknown books: {answer['unknown']}")
-    expect(answer["source"] in visitor.plan.rungs, f"ranked by {answer['source']}")
+    expect(answer["source"] in visitor.plan.sources, f"ranked by {answer['source']}")
     return str(answer["source"])
 
 

@@ -1,4 +1,4 @@
-{%- set texts = {'experiment_text': 'experiment', 'variant_text': 'variant', 'rung_text': 'source', 'seconds_text': 'seconds'} -%}
+{%- set texts = {'experiment_text': 'experiment', 'variant_text': 'variant', 'source_text': 'source', 'seconds_text': 'seconds'} -%}
 {%- set counts = {
     'answers_text': 'answers',
     'errors_text': 'errors',
@@ -50,12 +50,12 @@ final as (
 
         {{ redact_emails('experiment_text') }} as experiment,
         {{ redact_emails('variant_text') }} as variant,
-        {{ redact_emails('rung_text') }} as rung,
+        {{ redact_emails('source_text') }} as source,
 
         cast(item_number as bigint) as item_number,
         cast({{ integer_from_text('seconds_text') }} as bigint) as period_seconds,
         {%- for alias, name in counts.items() %}
-        cast(coalesce({{ integer_from_text(alias) }}, 0) as bigint) as {{ name }},
+        cast(greatest(coalesce({{ integer_from_text(alias) }}, 0), 0) as bigint) as {{ name }},
         {%- endfor %}
 
         cast(occurred_at as date) as counted_on,
@@ -65,7 +65,7 @@ final as (
     from listed
     where experiment_text is not null
         and variant_text is not null
-        and rung_text is not null
+        and source_text is not null
 
 )
 

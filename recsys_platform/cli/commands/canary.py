@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # imports numpy and scipy
     from recsys_platform.serving.rollout.record import CanaryRecord
 
 canary = typer.Typer(help="Give a new model a small share of the visitors, and more while it does well.")
-_BECAUSE = typer.Option("--because", metavar="TEXT", help="Reason, kept in the history.")
+_REASON = typer.Option("--reason", metavar="TEXT", help="Reason, kept in the history.")
 
 
 @canary.callback(invoke_without_command=True)
@@ -29,28 +29,28 @@ def _status(context: typer.Context) -> None:
 @canary.command()
 def start(
     model: Annotated[str, typer.Argument(help="A version listed by `recsys models`, or `challenger`.")],
-    because: Annotated[str, _BECAUSE],
+    reason: Annotated[str, _REASON],
 ) -> None:
     """Begin a canary: the version gets the first share of the visitors."""
-    _print(_rollout().start(model, because=because))
+    _print(_rollout().start(model, because=reason))
 
 
 @canary.command()
-def pin(because: Annotated[str, _BECAUSE]) -> None:
+def pin(reason: Annotated[str, _REASON]) -> None:
     """Keep the canary at its share, whatever the tests say, until it is released or stopped."""
-    _print(_rollout().pin(because))
+    _print(_rollout().pin(reason))
 
 
 @canary.command()
-def stop(because: Annotated[str, _BECAUSE]) -> None:
+def stop(reason: Annotated[str, _REASON]) -> None:
     """Take all visitors from the new model; it stays so until it is released."""
-    _print(_rollout().stop(because))
+    _print(_rollout().stop(reason))
 
 
 @canary.command()
-def release(because: Annotated[str, _BECAUSE]) -> None:
+def release(reason: Annotated[str, _REASON]) -> None:
     """Let the tests decide again: after a pin at the same share, else from the first one."""
-    _print(_rollout().release(because))
+    _print(_rollout().release(reason))
 
 
 @canary.command()

@@ -17,25 +17,25 @@ if TYPE_CHECKING:  # imports pyarrow
     from recsys_platform.serving.routing_files import ExperimentsFile
 
 _Name = Annotated[str, typer.Argument(help="An experiment of `experiments.yaml`.")]
-_Because = Annotated[str, typer.Option("--because", metavar="TEXT", help="Reason, kept in the history.")]
+_Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, kept in the history.")]
 
 
-def start(name: _Name, because: _Because) -> None:
+def start(name: _Name, reason: _Reason) -> None:
     """Let visitors into an experiment with `status: draft`; from then on only its weights may change."""
     from recsys_platform.experiments.lifecycle import start as started
 
     settings, now = open_world(), utc_now().replace(microsecond=0)
     file = _file_of(settings)
-    _apply(settings, file, started(file.read(), name, models=_models_of(settings), now=now, where=file.where), because)
+    _apply(settings, file, started(file.read(), name, models=_models_of(settings), now=now, where=file.where), reason)
 
 
-def stop(name: _Name, because: _Because) -> None:
+def stop(name: _Name, reason: _Reason) -> None:
     """Send all visitors of an experiment back to the model in production."""
     from recsys_platform.experiments.lifecycle import stop as stopped
 
     settings, now = open_world(), utc_now().replace(microsecond=0)
     file = _file_of(settings)
-    _apply(settings, file, stopped(file.read(), name, now=now, where=file.where), because)
+    _apply(settings, file, stopped(file.read(), name, now=now, where=file.where), reason)
 
 
 def ramp(
@@ -46,19 +46,19 @@ def ramp(
             metavar="PERCENT", help="Percent of all visitors, for all variants, or VARIANT=PERCENT, several times."
         ),
     ],
-    because: _Because,
+    reason: _Reason,
 ) -> None:
     """Change the weights of a running experiment, so that as few visitors as possible change their variant."""
     from recsys_platform.experiments.lifecycle import ramp as ramped
 
     settings = open_world()
     file = _file_of(settings)
-    _apply(settings, file, ramped(file.read(), name, percent, models=_models_of(settings), where=file.where), because)
+    _apply(settings, file, ramped(file.read(), name, percent, models=_models_of(settings), where=file.where), reason)
 
 
 def holdout(
     percent: Annotated[float, typer.Option(help="Percent of all visitors who are in no experiment; 0 for none.")],
-    because: _Because,
+    reason: _Reason,
     model: Annotated[
         str | None,
         typer.Option(help="What they see, an alias or version; by default as until now, at first production."),
@@ -70,7 +70,7 @@ def holdout(
     settings = open_world()
     file = _file_of(settings)
     edit = hold_out(file.read(), percent, model=model, models=_models_of(settings), where=file.where)
-    _apply(settings, file, edit, because)
+    _apply(settings, file, edit, reason)
 
 
 def history(
@@ -95,14 +95,14 @@ def _models_of(settings: Settings) -> set[str]:
     return {name for each in registry_of(settings).versions() for name in (each.version, *each.aliases)}
 
 
-def _apply(settings: Settings, file: "ExperimentsFile", edit: "Edit", because: str) -> None:
+def _apply(settings: Settings, file: "ExperimentsFile", edit: "Edit", reason: str) -> None:
     import stamina
 
     from recsys_platform.cli.output.experiments import print_change
     from recsys_platform.experiments.lifecycle import apply_edit
 
-    if not because.strip():
-        raise InputError("--because is empty: say why, for those who read the history.")
+    if not reason.strip():
+        raise InputError("--reason is empty: say why, for those who read the history.")
     stamina.instrumentation.set_on_retry_hooks(())  # do not log retries while waiting for the lock
-    change = apply_edit(edit, file, warehouse_of(settings), who=current_user(), why=because.strip(), now=utc_now())
+    change = apply_edit(edit, file, warehouse_of(settings), who=current_user(), why=reason.strip(), now=utc_now())
     print_change(OUT, change, edit.after)

@@ -29,14 +29,16 @@ def _experiments() -> None:
 def plan(
     *,
     rate: Annotated[float | None, typer.Option(help="Share of readers who do it today, such as 0.3.")] = None,
-    mean: Annotated[float | None, typer.Option(help="Mean of a metric per reader today; with --deviation.")] = None,
-    deviation: Annotated[float | None, typer.Option(help="Standard deviation of that metric over readers.")] = None,
+    mean: Annotated[float | None, typer.Option(help="Mean of a metric per reader today; with --std-dev.")] = None,
+    std_dev: Annotated[float | None, typer.Option(help="Standard deviation of that metric over readers.")] = None,
     ctr: Annotated[float | None, typer.Option(help="Clicks ÷ exposures today; with --exposures.")] = None,
     exposures: Annotated[float | None, typer.Option(help="Exposures of a reader during the experiment.")] = None,
-    likeness: Annotated[float, typer.Option(help="Intraclass correlation of the clicks of one reader.")] = 0.05,
-    variation: Annotated[float, typer.Option(help="Standard deviation ÷ mean of the exposures of a reader.")] = 1.0,
-    lift: Annotated[float, typer.Option(help="Smallest effect worth finding: 0.05 for +5 %.")],
-    readers_a_day: Annotated[float, typer.Option(help="New readers a day at today's traffic.")],
+    icc: Annotated[float, typer.Option(help="Intraclass correlation of the clicks of one reader.")] = 0.05,
+    exposures_cv: Annotated[float, typer.Option(help="Standard deviation ÷ mean of the exposures of a reader.")] = 1.0,
+    mde: Annotated[
+        float, typer.Option(help="Smallest effect worth finding (minimum detectable effect): 0.05 for +5 %.")
+    ],
+    daily_readers: Annotated[float, typer.Option(help="New readers a day at today's traffic.")],
     share: Annotated[float, typer.Option(help="Share of the readers who take part.")] = 1.0,
     variants: Annotated[int, typer.Option(help="Variants besides the control.")] = 1,
     metrics: Annotated[int, typer.Option(help="Primary metrics.")] = 1,
@@ -51,19 +53,21 @@ def plan(
     readers: Annotated[
         int | None, typer.Option(help="Readers of each variant that there are: print what they find instead.")
     ] = None,
-    one_look: Annotated[bool, typer.Option("--one-look", help="Look once, at the end, instead of every day.")] = False,
+    fixed_horizon: Annotated[
+        bool, typer.Option("--fixed-horizon", help="Look once, at the end, instead of every day.")
+    ] = False,
 ) -> None:
     """Print how many readers and days an experiment needs, with a look every day by group-sequential bounds."""
     from recsys_platform.cli.output.experiments import print_plan
     from recsys_platform.experiments.statistics.planning import MAX_LOOKS, Design, Traffic, plan_duration
 
-    baseline = _baseline_of(rate, (mean, deviation), (ctr, exposures, likeness, variation))
+    baseline = _baseline_of(rate, (mean, std_dev), (ctr, exposures, icc, exposures_cv))
     design = Design(alpha, power, 1, variants, metrics, guardrails, correlation)
     once, planned = (
-        plan_duration(baseline, lift, each, Traffic(readers_a_day, share), margin=margin, readers=readers)
-        for each in (design, design if one_look else replace(design, looks=MAX_LOOKS))
+        plan_duration(baseline, mde, each, Traffic(daily_readers, share), margin=margin, readers=readers)
+        for each in (design, design if fixed_horizon else replace(design, looks=MAX_LOOKS))
     )
-    print_plan(OUT, baseline, lift, planned, once)
+    print_plan(OUT, baseline, mde, planned, once)
 
 
 @experiments.command("list")
@@ -103,11 +107,11 @@ def _baseline_of(
     from recsys_platform.experiments.statistics.planning import mean_baseline, proportion_baseline, ratio_baseline
 
     if sum(each is not None for each in (rate, mean[0], ctr[0])) != 1:
-        raise InputError("Give one metric of today: --rate, --mean with --deviation, or --ctr with --exposures.")
+        raise InputError("Give one metric of today: --rate, --mean with --std-dev, or --ctr with --exposures.")
     if rate is not None:
         return proportion_baseline(rate)
     if mean[0] is not None and mean[1] is not None:
         return mean_baseline(mean[0], mean[1])
     if ctr[0] is not None and ctr[1] is not None:
-        return ratio_baseline(ctr[0], ctr[1], likeness=ctr[2], variation=ctr[3])
-    raise InputError("--mean needs --deviation, and --ctr needs --exposures.")
+        return ratio_baseline(ctr[0], ctr[1], icc=ctr[2], exposures_cv=ctr[3])
+    raise InputError("--mean needs --std-dev, and --ctr needs --exposures.")

@@ -41,6 +41,16 @@ def check(
     OUT.print(f"The warehouse hashes with the salt {kept}; {_agreement(list(found))}.", soft_wrap=True)
 
 
+@salt.command("fingerprint")
+def print_fingerprint(
+    backup: Annotated[Path, typer.Argument(metavar="FILE", help="File with a salt; `-` reads standard input.")],
+) -> None:
+    """Print the fingerprint of a salt, to compare it with what `recsys salt check` says elsewhere; needs no world."""
+    from recsys_platform.warehouse.salt import fingerprint
+
+    OUT.print(fingerprint(_read_backup(backup)))
+
+
 @salt.command()
 def replace(
     yes: Annotated[

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from functools import cache
 
 import dagster as dg
 
@@ -36,10 +37,12 @@ def metrics_sensors(
 
     It ticks only while the daemon works: if its metrics stay away, that is the alarm of a dead daemon.
     """
-    emitter = emitter_of(settings)
-    if emitter is None:
+    if settings.metrics == "off":
         return []
     longest = dt.timedelta(hours=settings.alert_silence_hours)
+    emitter_once = cache(
+        emitter_of
+    )  # by the first tick: what it imports may be missing, which other sensors do not need
 
     @dg.sensor(
         name="metrics",
@@ -50,7 +53,8 @@ def metrics_sensors(
     def metrics(
         context: dg.SensorEvaluationContext, hub: dg.ResourceParam[Hub], registry: dg.ResourceParam[Registry]
     ) -> dg.SkipReason:
-        if context.repository_def is None:
+        emitter = emitter_once(settings)
+        if context.repository_def is None or emitter is None:
             return dg.SkipReason("There is no asset graph.")
         outline, now = outline_of_repository(context.repository_def), clock()
         of_dagster, errors = measure(

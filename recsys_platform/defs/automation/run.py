@@ -12,7 +12,7 @@ from functools import cached_property
 
 import dagster as dg
 
-from recsys_platform.common.clock import to_naive_utc, utc_now, utc_today
+from recsys_platform.common.clock import to_naive_utc, utc_today
 from recsys_platform.common.errors import AttributesError, RecsysError
 from recsys_platform.config.factories import endpoint_of, registry_of
 from recsys_platform.config.settings import Settings
@@ -24,14 +24,13 @@ from recsys_platform.defs.automation.outline import Outline
 from recsys_platform.defs.automation.staleness import failed_blocking, stale_assets
 from recsys_platform.defs.partitions import MOST_RECORDED_DAYS, days_of_run, load_tags
 from recsys_platform.defs.pools import OVER_BUDGET, PROCESS, REBUILD
-from recsys_platform.defs.reports.cost_of_runs import collect_costs
+from recsys_platform.defs.reports.cost_of_runs import require_budget_now
 from recsys_platform.defs.reports.step_meter import measured_steps
 from recsys_platform.defs.training.aliases import moved_aliases
 from recsys_platform.hub.layout import Attributes
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.hub.snapshots import snapshot_parts
 from recsys_platform.ingestion.arrivals import all_arrivals, by_day, loaded_after, new_snapshots, unread_snapshots
-from recsys_platform.reports.costs.budget import require_budget
 from recsys_platform.sources.attributes import require_answer
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.salt import require_same_salt
@@ -132,9 +131,7 @@ class Refresher:
         return self.report
 
     def _ask_budget(self, instance: dg.DagsterInstance) -> None:
-        now = utc_now()
-        collect_costs(instance, self.warehouse, self.settings, now)
-        warning = require_budget(self.warehouse, self.settings, now.date())
+        warning = require_budget_now(instance, self.warehouse, self.settings)
         self.report.warnings += [warning] if warning else []
 
     def _load_steps(self, instance: dg.DagsterInstance) -> Iterator[Step]:

@@ -7,7 +7,7 @@ from recsys_platform.common.processes import current_user
 from recsys_platform.config.settings import Settings
 from recsys_platform.hub.layout import Attributes
 from recsys_platform.hub.object_store import Hub
-from recsys_platform.sources.feed_losses import Feed, feed_in_use, losses, newest_feed, note_in_use
+from recsys_platform.sources.feed_losses import check_newest_feed, feed_in_use, losses, newest_feed, note_in_use
 
 _CHECK = "nothing_that_is_used_was_lost"
 
@@ -42,24 +42,15 @@ def _loss_check(kind: Attributes) -> dg.AssetChecksDefinition:
         ),
     )
     def lost(hub: dg.ResourceParam[Hub], settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
-        feed = newest_feed(hub, kind)
+        checked = check_newest_feed(hub, kind, share=settings.feed_loss)
+        feed = checked.feed
         if feed is None:
             return dg.AssetCheckResult(passed=True, description="There is no snapshot yet")
-        before = feed_in_use(hub, kind)
-        found = losses(before, feed, share=settings.feed_loss) if before else []
-        if before and found:
-            return dg.AssetCheckResult(passed=False, description=_loss_sentence(kind, before, feed, found))
-        note_in_use(hub, kind, feed, who="check", why="no relevant loss")
+        if checked.lost:
+            return dg.AssetCheckResult(passed=False, description=checked.lost)
         return dg.AssetCheckResult(passed=True, metadata={"day": feed.day, "records": feed.records, **feed.having})
 
     return lost
-
-
-def _loss_sentence(kind: Attributes, before: Feed, feed: Feed, found: list[str]) -> str:
-    return (
-        f"{'; '.join(found)} in the snapshot of {feed.day}, compared with that of {before.day}. Downstream assets wait: "
-        f"deliver it again, or accept the loss with `recsys accept-snapshot {kind}`"
-    )
 
 
 user_attributes_lost = _loss_check("user_attributes")

@@ -13,7 +13,7 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import NIGHTLY
 from recsys_platform.defs.pools import WAREHOUSE_WRITER
 from recsys_platform.defs.reports.step_meter import COST_OF_RUNS, usage_of
-from recsys_platform.reports.costs.budget import Budget, budget_of_month
+from recsys_platform.reports.costs.budget import Budget, budget_of_month, require_budget
 from recsys_platform.reports.costs.usage import (
     collect_credits,
     collect_storage,
@@ -86,6 +86,18 @@ def collect_costs(
     except WarehouseError as error:
         note = f"The credits of Snowflake are not known: {error} `recsys snowflake setup-scripts` writes the grant that reads them."
         return rows, [note]
+
+
+def require_budget_now(instance: dg.DagsterInstance, warehouse: Warehouse, settings: Settings) -> str | None:
+    """Ask whether the budget allows to rebuild everything, by what is collected until now; returns a warning if it does not.
+
+    Raises `BudgetError` if it does not, and RECSYS_BUDGET_REFUSES is `on`.
+    """
+    if settings.budget_month is None:
+        return None
+    now = utc_now()
+    collect_costs(instance, warehouse, settings, now)
+    return require_budget(warehouse, settings, now.date())
 
 
 def _collect_runs(instance: dg.DagsterInstance, warehouse: Warehouse, since: dt.datetime | None) -> int:

@@ -15,9 +15,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import dagster as dg
+import httpx
 import psutil
 from dagster._core.definitions.executor_definition import IN_PROC_CONFIG, _core_in_process_executor_creation
 from dagster._core.events import AssetObservationData
@@ -48,8 +50,12 @@ _REPORT_EVERY = 30
 A run that is killed loses the step that runs and those that ended within that time before it.
 """
 _LOG = logging.getLogger(__name__)
+_TASK_METADATA = "ECS_CONTAINER_METADATA_URI_V4"
+"""The variable in which ECS tells a container where it answers for its task."""
 _DBT_SECONDS = "Execution Duration"
 """Metadata of dagster-dbt: how long a model took."""
+_BEGUN = {"STEP_START", "STEP_RESTARTED"}
+"""Dagster's first and later attempts of a step."""
 _ENDED = {"STEP_SUCCESS", "STEP_FAILURE", "STEP_UP_FOR_RETRY", "STEP_SKIPPED"}
 
 
@@ -72,6 +78,26 @@ class Reading:
         return cls(psutil.Process().create_time(), 0, Counter())
 
 
+@cache
+def task_size() -> tuple[float, float]:
+    """Cores and GiB that are paid for: those of the task on ECS, else of this machine.
+
+    A task of Fargate sees the machine that it runs on, which may be larger than what it asked for. Source: the task metadata endpoint,
+    version 4 (`Limits`, in vCPU and MiB).
+    """
+    endpoint = os.environ.get(_TASK_METADATA)
+    try:
+        limits = httpx.get(f"{endpoint}/task", timeout=5).json()["Limits"] if endpoint else None
+        return (float(limits["CPU"]), limits["Memory"] / 1024) if limits else _machine_size()
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        _LOG.warning("The size of the task is not known, and costs are those of the machine: %s", error)
+        return _machine_size()
+
+
+def _machine_size() -> tuple[float, float]:
+    return psutil.cpu_count() or 1, psutil.virtual_memory().total / GB
+
+
 class StepMeter:
     """Measures the steps of one run and reports them."""
 
@@ -90,7 +116,7 @@ class StepMeter:
         event = entry.dagster_event
         if event is None or event.step_key is None:
             return
-        if event.event_type_value == "STEP_START":
+        if event.event_type_value in _BEGUN:
             self._begin_step(event.step_key)
         elif event.event_type_value == "ASSET_MATERIALIZATION":
             made = event.step_materialization_data.materialization
@@ -124,12 +150,13 @@ class StepMeter:
             self._report()
 
     def _used_between(self, begin: Reading, end: Reading) -> dict[str, float]:
+        cores, memory_gb = task_size()
         return resources_used(
             self._env,
             seconds=end.at - begin.at,
             cpu_seconds=end.cpu_seconds - begin.cpu_seconds,
-            cores=psutil.cpu_count() or 1,
-            memory_gb=psutil.virtual_memory().total / GB,
+            cores=cores,
+            memory_gb=memory_gb,
             requests=end.requests - begin.requests,
         )
 

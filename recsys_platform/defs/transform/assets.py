@@ -7,14 +7,13 @@ import dagster as dg
 import yaml
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
-from recsys_platform.common.clock import utc_today
 from recsys_platform.common.errors import BudgetError
 from recsys_platform.config.dbt_profile import environment_for_dbt
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.automation.conditions import ON_CHANGE
 from recsys_platform.defs.pools import OVER_BUDGET, REBUILD, WAREHOUSE_WRITER
+from recsys_platform.defs.reports.cost_of_runs import require_budget_now
 from recsys_platform.defs.transform.versions import code_version
-from recsys_platform.reports.costs.budget import require_budget
 from recsys_platform.transform.dbt import BUILD, NOT_OURS, ROOT
 from recsys_platform.warehouse.port import Warehouse
 from recsys_platform.warehouse.queries import row_counts
@@ -67,7 +66,7 @@ def _dbt_build_events(
 ) -> Iterator[Any]:
     """`dbt build` of staging, intermediate and marts, with their tests."""
     if REBUILD in context.run.tags and OVER_BUDGET not in context.run.tags:
-        _require_budget(warehouse, settings, context.log)
+        _require_budget(context, warehouse, settings)
     warehouse.ensure_salt(settings.plain_salt)
     with environment_for_dbt(settings):
         build = [*BUILD, "--full-refresh"] if REBUILD in context.run.tags else BUILD
@@ -79,14 +78,14 @@ def _dbt_build_events(
         raise dg.Failure(_dbt_error_line(str(error)), allow_retries=False)
 
 
-def _require_budget(warehouse: Warehouse, settings: Settings, log: dg.DagsterLogManager) -> None:
+def _require_budget(context: dg.AssetExecutionContext, warehouse: Warehouse, settings: Settings) -> None:
     """Refuse a rebuild that exceeds the budget, also one that the UI started."""
     try:
-        warning = require_budget(warehouse, settings, utc_today())
+        warning = require_budget_now(context.instance, warehouse, settings)
     except BudgetError as error:
         raise dg.Failure(f"{error} In the UI: add the tag {OVER_BUDGET}.", allow_retries=False) from error
     if warning:
-        log.warning(warning)
+        context.log.warning(warning)
 
 
 def with_row_counts(context: dg.AssetExecutionContext, warehouse: Warehouse, events: list[Any]) -> Iterator[Any]:

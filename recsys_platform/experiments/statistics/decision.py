@@ -107,9 +107,10 @@ def decide(
 def decide_variant(result: VariantResult, progress: Progress, *, alpha: float = 0.05) -> Decision:
     """Decide on one variant of a valid experiment.
 
-    A guardrail that is surely worse than its margin stops it at once; a primary metric that is surely worse, or surely below the
-    smallest effect of interest, too. It ships when a primary metric is surely better and may reach the smallest effect, none is
-    surely worse, and every guardrail is surely within its margin. At the end, what is not shown does not ship.
+    A guardrail that is significantly worse than its margin stops it at once; a primary metric that is significantly worse, or
+    significantly below the smallest effect of interest, too. It ships when a primary metric is significantly better and may reach the
+    smallest effect, none is significantly worse, and every guardrail is significantly within its margin. At the end, what is not shown
+    does not ship.
     """
     harmed = [each for each in result.guardrails if each.state is Guardrail.HARMED]
     unproven = [each for each in result.guardrails if each.state is Guardrail.OPEN]
@@ -119,7 +120,7 @@ def decide_variant(result: VariantResult, progress: Progress, *, alpha: float = 
     lost = [each for each in result.primaries if _is_sure(each, alpha) and each.gain.value < 0]
     if harmed:
         return _stop_for_guardrail(
-            result.variant, harmed[0], "surely more than the loss of {margin:.1%} that is tolerated"
+            result.variant, harmed[0], "significantly more than the loss of {margin:.1%} that is tolerated"
         )
     if lost:
         return _futile(result.variant, f"it is worse: {lost[0].gain}")
@@ -132,7 +133,9 @@ def decide_variant(result: VariantResult, progress: Progress, *, alpha: float = 
         first = result.primaries[0]
         return _futile(result.variant, f"a gain of {first.smallest_effect:.1%} is ruled out: {first.gain}")
     if not won and progress.is_ended:
-        return _futile(result.variant, f"at the end no primary metric is surely better: {result.primaries[0].gain}")
+        return _futile(
+            result.variant, f"at the end no primary metric is significantly better: {result.primaries[0].gain}"
+        )
     return _keep_running(result, won, progress)
 
 
@@ -141,7 +144,7 @@ def _is_sure(primary: Primary, alpha: float) -> bool:
 
 
 def _is_too_small(primary: Primary) -> bool:
-    """Whether the smallest effect of interest is ruled out, also where the gain is surely above 0."""
+    """Whether the smallest effect of interest is ruled out, also where the gain is significantly above 0."""
     return primary.gain.high < primary.smallest_effect
 
 

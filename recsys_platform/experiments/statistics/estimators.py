@@ -120,7 +120,7 @@ def compare_with_pre_period(control: Sums, treatment: Sums) -> Comparison:
 def lift_interval(comparison: Comparison, critical: Numbers) -> Interval:
     """Return the interval of the lift: delta method, or Fieller's (1954) where the control is near 0.
 
-    Infinite where the control is not surely different from 0.
+    Infinite where the control is not significantly different from 0.
     """
     closeness = _closeness(comparison, critical)
     half = _half_width(critical, comparison.lift_error)

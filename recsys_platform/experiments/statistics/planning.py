@@ -80,13 +80,13 @@ def proportion_baseline(rate: float) -> Baseline:
     return Baseline(rate, rate * (1 - rate), is_proportion=True)
 
 
-def ratio_baseline(rate: float, per_reader: float, *, likeness: float = 0.0, variation: float = 0.0) -> Baseline:
+def ratio_baseline(rate: float, per_reader: float, *, icc: float = 0.0, exposures_cv: float = 0.0) -> Baseline:
     """Return the baseline of a ratio such as clicks ÷ exposures.
 
-    `per_reader`: exposures of a reader; `variation`: their standard deviation ÷ mean. `likeness`: intraclass correlation of the clicks
-    of one reader, 0 if readers do not differ. The design effect is 1 + ((1 + variation²) · per_reader - 1) · likeness (Kish 1965).
+    `per_reader`: exposures of a reader; `exposures_cv`: their standard deviation ÷ mean. `icc`: intraclass correlation of the clicks
+    of one reader, 0 if readers do not differ. The design effect is 1 + ((1 + exposures_cv²) · per_reader - 1) · icc (Kish 1965).
     """
-    effect = 1 + ((1 + variation**2) * per_reader - 1) * likeness
+    effect = 1 + ((1 + exposures_cv**2) * per_reader - 1) * icc
     return Baseline(rate, rate * (1 - rate) / per_reader * effect)
 
 

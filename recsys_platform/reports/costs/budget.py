@@ -100,12 +100,13 @@ def require_budget(warehouse: Warehouse, settings: BudgetSettings, today: dt.dat
     if settings.budget_month is None:
         return None
     budget, estimate = budget_of_month(warehouse, settings, today), rebuild_estimate(warehouse)
-    left = budget.left or Decimal()
-    if estimate is None or estimate.usd <= left:
+    left = max(budget.left or Decimal(), Decimal())
+    if estimate.usd <= left if estimate else left > 0:
         return None
+    would_cost = f"would cost about {dollars(estimate.usd)}" if estimate else "costs what no build has told yet"
     sentence = (
-        f"A full rebuild would cost about {dollars(estimate.usd)}, and {dollars(max(left, Decimal()))} of this month's "
-        f"budget of {dollars(budget.usd or 0)} is left.{estimate.note}"
+        f"A full rebuild {would_cost}, and {dollars(left)} of this month's budget of {dollars(budget.usd or 0)} is left."
+        f"{estimate.note if estimate else ''}"
     )
     if settings.budget_refuses == "on":
         raise BudgetError(

@@ -1,8 +1,9 @@
 """What rebuilding everything would cost, estimated from what runs cost so far.
 
 dbt's models are built of records: their cost is that of a run plus so much a record, fitted to the runs that there were, and no less
-than that of the dearest run. All other steps (training, evaluation, publishing, exports) read everything in each run, so their newest
-cost counts.
+than that of the dearest run. A line tells nothing far from what was measured: beyond that the dearest build is scaled by its records.
+A build that read no records tells nothing about records: it repeated a failed one, or followed a change of code. All other steps
+(training, evaluation, publishing, exports) read everything in each run, so their newest cost counts.
 """
 
 import datetime as dt
@@ -23,6 +24,8 @@ _NOT_REBUILT = ("ingestion", NOT_ATTRIBUTED)
 """A rebuild loads nothing: `raw` is kept. What made nothing is not repeated."""
 _RECENT = dt.timedelta(days=30)
 """A step that has not run for so long before the newest one is no part of a rebuild any more."""
+_FARTHEST = 10
+"""How many times the records of the largest measured build a line is continued."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,11 @@ def estimate_of(steps: Sequence[Mapping[str, Any]], loads: Sequence[Mapping[str,
     rest = [row for row in steps if row["stage"] != "transformation" and row["started_at"] >= recent]
     others = {row["step"]: row for row in sorted(rest, key=lambda row: row["started_at"])}
     total = sum(load["records"] for load in loads)
-    seen = [build.records or 0 for build in known]
     usd, seconds = (
-        max(_at(total, seen, [getattr(build, name) for build in known]), *(getattr(build, name) for build in builds))
+        max(
+            _at(total, [(build.records, getattr(build, name)) for build in known if build.records]),
+            *(getattr(build, name) for build in builds),
+        )
         + sum(float(row[name] or 0) for row in others.values())
         for name in ("cost", "seconds")
     )
@@ -99,11 +104,14 @@ def _loaded(loads: Sequence[Mapping[str, Any]], since: Any, until: Any) -> int:
     )
 
 
-def _at(records: int, seen: Sequence[int], values: Sequence[float]) -> float:
-    """The value at a number of records: on the line through what was seen if it rises, else so much a record of the dearest."""
-    if len(set(seen)) > 1:
+def _at(records: int, points: Sequence[tuple[int, float]]) -> float:
+    """The value at a number of records, from (records, value) of builds; 0 without any."""
+    if not points:
+        return 0
+    seen, values = zip(*points, strict=True)
+    if len(set(seen)) > 1 and records <= _FARTHEST * max(seen):
         slope, intercept = linear_regression(seen, values)
         if slope > 0:
             return slope * records + intercept
     dearest, read = max(zip(values, seen, strict=True))
-    return dearest * max(records / read, 1) if read else dearest
+    return float(dearest * max(records / read, 1))

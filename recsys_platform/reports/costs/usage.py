@@ -90,7 +90,7 @@ def usage_from_json(values: Mapping[str, Any]) -> RunUsage:
 
 
 def resources_used(
-    env: Env, *, seconds: float, cpu_seconds: float, cores: int, memory_gb: float, requests: Mapping[str, int]
+    env: Env, *, seconds: float, cpu_seconds: float, cores: float, memory_gb: float, requests: Mapping[str, int]
 ) -> dict[str, float]:
     """Resource → quantity of some time on a machine: CPU is paid for locally, the whole task on AWS."""
     paid = (
@@ -195,9 +195,12 @@ def collect_credits(warehouse: Warehouse, virtual_warehouses: Sequence[str], sin
     """Write the credits of three virtual warehouses of Snowflake for each day from `since` on; returns the rows.
 
     Credits of our queries (by query tag) belong to the step that ran at that time, those of a step to its assets by their seconds; all
-    others, such as those of an idle warehouse, belong to nobody. Snowflake's views are up to eight hours late.
+    others, such as those of an idle warehouse, belong to nobody. Snowflake's views are up to eight hours late. Credits of cloud
+    services are left out: Snowflake bills them only above a tenth of a day's compute.
     Raises `WarehouseError` if the role may not read them.
     """
-    parameters = [since, since, *(name.upper() for name in virtual_warehouses), since]
+    names = [name.upper() for name in virtual_warehouses]
+    day_before = since - dt.timedelta(days=1)  # its last step may have gone on after midnight
+    parameters = [*names, since, day_before, *names, since]
     rows = warehouse.frame(_CREDITS, parameters).to_pylist()
     return replace_usage(warehouse, [{**row, "usage_id": f"credits {row['used_on']}"} for row in rows])

@@ -10,6 +10,7 @@ queries as (
         credits_attributed_compute as credits
     from snowflake.account_usage.query_attribution_history
     where query_tag in ('recsys', 'recsys_dbt')
+        and warehouse_name in (?, ?, ?)
         and start_time >= ?
 
 ),
@@ -97,7 +98,7 @@ metered as (
 
     select
         cast(cast(start_time as timestamp_ntz) as date) as used_on,
-        sum(credits_used) as credits
+        sum(credits_used_compute) as credits
     from snowflake.account_usage.warehouse_metering_history
     where warehouse_name in (?, ?, ?)
         and start_time >= ?
@@ -105,7 +106,8 @@ metered as (
 
 ),
 
--- An idle warehouse, queries of people, and what no step ran.
+-- An idle warehouse, queries of people, and what no step ran. Below 0 on a day whose last query went on after midnight: it is
+-- metered on both days and attributed to the one on which it began.
 others as (
 
     select
@@ -142,4 +144,4 @@ select
     null as started_at,
     null as ended_at
 from others
-where quantity > 0
+where round(quantity, 9) != 0

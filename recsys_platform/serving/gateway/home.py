@@ -159,7 +159,7 @@ class _Page:
         return ahead
 
     def _waited_for(self, rule: ShelfRule, asked: "Future[Answer]") -> Answer:
-        """The answer to a question of before, or a list of the lower rungs if that takes too long."""
+        """The answer to a question of before, or a list of the fallbacks if that takes too long."""
         try:
             return asked.result(timeout=max(0.0, self.until - time.monotonic()))
         except TimeoutError:

@@ -42,7 +42,7 @@ class _Totals:
 
 
 class Metrics:
-    """Rate, errors and duration by route, answers by rung of the ladder, events by what became of them."""
+    """Rate, errors and duration by route, answers by source, events by what became of them."""
 
     def __init__(self) -> None:
         """Metrics of one process, or of workers that write theirs into the folder that the library reads from the environment."""
@@ -130,7 +130,7 @@ class Metrics:
                 self._waiting_files.labels(queue.name, what).set(value)
 
     def count_answer(self, source: Source, asked: Asked = "list", *, fallback: bool | None = None) -> None:
-        """Count a list by the rung that answered.
+        """Count a list by the source that answered.
 
         `fallback`: whether it stands in for a better one; by default, whether there is none or a model was asked and did not answer.
         """

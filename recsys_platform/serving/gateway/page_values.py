@@ -18,7 +18,7 @@ CLICKS: Mapping[str, tuple[str, str]] = {
     "dismissed": ("Recommendation Dismissed", "not for this reader"),
 }
 """By the value of a button: the event, and what the page says of it afterwards."""
-_RUNGS = {"live": "the model, asked now", "published": "lists of the last run", "popular": "popular books"}
+_SOURCE_LABELS = {"live": "the model, asked now", "published": "lists of the last run", "popular": "popular books"}
 _LOOKED_AT, _CHOICES, _RECENT, _TINTS = 400, 10, 10, 6
 
 
@@ -116,7 +116,7 @@ def _shelf_values(snapshot: Snapshot, shelf: Shelf, view: View) -> dict[str, Any
         "name": shelf.name,
         "title": shelf.title,
         "source": shelf.source,
-        "rung": _RUNGS.get(shelf.source, ""),
+        "source_label": _SOURCE_LABELS.get(shelf.source, ""),
         "model": shelf.model_version,
         "variant": f"{shelf.experiment}: {shelf.variant}" if shelf.experiment else f"variant {shelf.variant}",
         "cards": [_card(snapshot, each, is_new=marks_new and each.book_id not in view.seen) for each in shelf.items],

@@ -17,7 +17,7 @@ FORMAT = 3
 
 
 class ShownList(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What is logged and kept of a list: the rung, the exposure's properties, the packed answer, and whether a higher rung failed.
+    """What is logged and kept of a list: the source, the exposure's properties, the packed answer, and whether a better source failed.
 
     Bytes and not objects, of which a cache of lists would have millions.
     """

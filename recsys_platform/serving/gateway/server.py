@@ -77,6 +77,7 @@ def tokens_of(settings: Settings) -> Tokens | None:
             jwks_url=str(settings.oidc_jwks_url),
             roles_claim=settings.oidc_roles_claim,
             user_claim=settings.oidc_user_claim,
+            default_roles=frozenset({"reader"}) if settings.oidc_default_role == "reader" else frozenset(),
         )
     )
 

@@ -33,11 +33,11 @@ LISTS_BYTES, EXPOSURES_BYTES = 64_000_000, 32_000_000
 """What a process keeps of lists that are ready to send, and of exposures that may be explained."""
 _THREADS = 64
 NO_ANSWER = "none"
-"""The rung where none answered."""
+"""The source where none answered."""
 
 
 class Shown(NamedTuple):
-    """A list that was shown: to whom, None for a guest, what (packed), and by which rung and route."""
+    """A list that was shown: to whom, None for a guest, what (packed), and by which source and route."""
 
     user_id: str | None
     answer: bytes

@@ -59,6 +59,8 @@ class Provider:
     jwks_url: str
     roles_claim: str = "roles"
     user_claim: str = "sub"
+    default_roles: frozenset[Role] = frozenset()
+    """Roles of a token that names none of ours."""
 
 
 class Tokens:
@@ -143,7 +145,7 @@ def _reason_of(error: Exception) -> str:
 
 def _bearer_of(claims: Mapping[str, Any], provider: Provider) -> Bearer:
     """The bearer that claims name: a token with the role of readers, and no wider one, is one reader's."""
-    roles = _roles_in(_claim(claims, provider.roles_claim))
+    roles = _roles_in(_claim(claims, provider.roles_claim)) or provider.default_roles
     user_id, subject = None, claims.get("sub")
     if "reader" in roles and not roles & {"app", "admin"}:
         user_id = subject = _claim(claims, provider.user_claim)

@@ -348,7 +348,7 @@ def _check_startable(before: CanaryRecord | None, challenger: VersionInfo) -> No
         raise CanaryError(f"The canary of {before.label} is {before.status}: stop it before another one starts.")
     if before.status in _TAKEN_OUT and before.recipe == challenger.recipe_hash:
         raise CanaryError(
-            f"The canary of {before.label} is {before.status}: `recsys canary release --because …` starts it again."
+            f"The canary of {before.label} is {before.status}: `recsys canary release --reason …` starts it again."
         )
 
 

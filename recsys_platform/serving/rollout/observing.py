@@ -43,7 +43,7 @@ _Group = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Counted:
-    """Answers of one period, group and rung, as one event has them. `message`: its id, since it may land twice."""
+    """Answers of one period, group and source, as one event has them. `message`: its id, since it may land twice."""
 
     message: str
     begins: dt.datetime

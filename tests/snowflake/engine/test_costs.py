@@ -31,33 +31,36 @@ from tests.support.cost_worlds import FIRST, LAST, parents, prices, rows
 DAY = dt.date(2026, 11, 20)
 VIRTUAL = ("recsys_transform", "recsys_serve", "recsys_analysis")
 QUERIES = """create table snowflake.account_usage.query_attribution_history (
-    query_id varchar, query_tag varchar, start_time timestamp_ltz, credits_attributed_compute double)"""
+    query_id varchar, query_tag varchar, warehouse_name varchar, start_time timestamp_ltz, credits_attributed_compute double)"""
 METERED = """create table snowflake.account_usage.warehouse_metering_history (
-    warehouse_name varchar, start_time timestamp_ltz, credits_used double)"""
+    warehouse_name varchar, start_time timestamp_ltz, credits_used double, credits_used_compute double)"""
 
 
 @pytest.fixture
 def usage(account: dict[str, Any]) -> Iterator[Any]:
-    """What Snowflake tells of its use: dbt's step took 3 credits, the training 1, somebody else's query 5; 12 were paid for."""
+    """What Snowflake tells of its use: dbt's step took 3 credits, the training 1, somebody else's query 5; 12 were paid for.
+
+    Another deployment's dbt ran at the same time on a virtual warehouse of its own, and cloud services took half a credit each hour.
+    """
     with connect(**account) as session:
         cursor = session.cursor()
         cursor.execute("create database if not exists snowflake")
         cursor.execute("create schema if not exists snowflake.account_usage")
         cursor.execute(QUERIES)
         cursor.execute(METERED)
-        for tag, time, credits in (
-            ("recsys_dbt", "03:00:10", 2),
-            ("recsys_dbt", "03:09:59", 1),
-            ("recsys", "04:00:01", 1),
-            ("recsys", "09:00:00", 1),
-            ("dashboard", "03:05:00", 5),
+        for tag, time, credits, warehouse in (
+            ("recsys_dbt", "03:00:10", 2, "RECSYS_TRANSFORM"),
+            ("recsys_dbt", "03:09:59", 1, "RECSYS_TRANSFORM"),
+            ("recsys", "04:00:01", 1, "RECSYS_TRANSFORM"),
+            ("recsys", "09:00:00", 1, "RECSYS_SERVE"),
+            ("dashboard", "03:05:00", 5, "RECSYS_ANALYSIS"),
+            ("recsys_dbt", "03:06:00", 7, "RECSYS_DEV_TRANSFORM"),
         ):
-            values = f"'{tag} {time}', '{tag}', '{DAY} {time}', {credits}"
+            values = f"'{tag} {time}', '{tag}', '{warehouse}', '{DAY} {time}', {credits}"
             cursor.execute(f"insert into snowflake.account_usage.query_attribution_history values ({values})")
-        for name, hour, credits in (("RECSYS_TRANSFORM", 3, 8), ("RECSYS_ANALYSIS", 3, 4), ("ANOTHER", 3, 99)):
-            cursor.execute(
-                f"insert into snowflake.account_usage.warehouse_metering_history values ('{name}', '{DAY} 0{hour}:00:00', {credits})"
-            )
+        for name, credits in (("RECSYS_TRANSFORM", 8), ("RECSYS_ANALYSIS", 4), ("ANOTHER", 99)):
+            values = f"'{name}', '{DAY} 03:00:00', {credits} + 0.5, {credits}"
+            cursor.execute(f"insert into snowflake.account_usage.warehouse_metering_history values ({values})")
         yield cursor
         for name in ("query_attribution_history", "warehouse_metering_history"):
             cursor.execute(f"drop table snowflake.account_usage.{name}")
@@ -85,7 +88,9 @@ def test_credits_belong_to_the_step_that_ran_and_the_rest_to_nobody(warehouse: S
         (None, pytest.approx(8)),
     ]
     assert sum(row["quantity"] for row in found) == pytest.approx(12)
-    usage.execute("update snowflake.account_usage.warehouse_metering_history set credits_used = credits_used * 2")
+    usage.execute(
+        "update snowflake.account_usage.warehouse_metering_history set credits_used_compute = credits_used_compute * 2"
+    )
     collect_credits(warehouse, VIRTUAL, DAY)
     total = warehouse.frame(f"select sum(quantity) as n from {COSTS} where resource = 'snowflake_credit'")
     assert float(total["n"][0].as_py()) == pytest.approx(24)
@@ -110,6 +115,33 @@ def test_credits_are_attributed_once_though_steps_of_several_runs_overlap(
         ("published", pytest.approx(1)),  # of what began, the last
         ("marts/a", pytest.approx(3)),
         (None, pytest.approx(8)),
+    ]
+
+
+def test_a_night_that_ends_after_midnight_costs_what_was_metered(warehouse: SnowflakeWarehouse, usage: Any) -> None:
+    """Its build began at 23:50. A query of 23:55 went on after midnight, and another began then: 2 and 3 credits of 5."""
+    day_after = DAY + dt.timedelta(days=1)
+    begin = dt.datetime.combine(DAY, dt.time(23, 50))
+    build = StepUsage("dbt_models", begin, begin + dt.timedelta(hours=1), {"seconds": 3600.0}, {"marts/a": 1.0})
+    replace_usage(warehouse, usage_rows([RunUsage("r", 0, "refresh", False, [build])]))
+    for name in ("query_attribution_history", "warehouse_metering_history"):
+        usage.execute(f"delete from snowflake.account_usage.{name}")
+    for time, credits in ((f"{DAY} 23:55:00", 2), (f"{day_after} 00:10:00", 3)):
+        values = f"'{time}', 'recsys_dbt', 'RECSYS_TRANSFORM', '{time}', {credits}"
+        usage.execute(f"insert into snowflake.account_usage.query_attribution_history values ({values})")
+    for time, credits in ((f"{DAY} 23:00:00", 1), (f"{day_after} 00:00:00", 4)):
+        values = f"'RECSYS_TRANSFORM', '{time}', {credits}, {credits}"
+        usage.execute(f"insert into snowflake.account_usage.warehouse_metering_history values ({values})")
+    collect_credits(warehouse, VIRTUAL, DAY)
+    collect_credits(warehouse, VIRTUAL, day_after)  # the build began before the days that are collected
+    rows = warehouse.frame(
+        f"select used_on, asset, quantity from {COSTS} where resource = 'snowflake_credit' order by used_on, asset nulls last"
+    ).to_pylist()
+    assert [(row["used_on"], row["asset"], round(float(row["quantity"]), 6)) for row in rows] == [
+        (DAY, "marts/a", 2),
+        (DAY, None, -1),
+        (day_after, "marts/a", 3),
+        (day_after, None, 1),
     ]
 
 
