@@ -103,7 +103,7 @@ _ROWS = (
     Alarm("gateway-errors", GATEWAY, "recsys_requests_total", 10, "platform", "the gateway itself answers 500",
           {"status": "500"}),
     Alarm("gateway-fallback", GATEWAY, "recsys_answers_total", 10, "platform",
-          "more than a tenth of the lists that models are asked for stand in for a model's, which does not answer",
+          "more than 10 % of the lists requested from a model came from a fallback",
           {"fallback": "yes"}, periods=2, percent_of="recsys_answers_total", whole={"asked": "model"}),
     Alarm("gateway-empty", GATEWAY, "recsys_answers_total", 0, "platform", "readers get empty lists: there is no snapshot",
           {"source": "none", "fallback": "yes"}),

@@ -485,6 +485,11 @@ def _release(of: _Grants) -> tuple[Statement, ...]:
             tuple(_service(of, each) for each in ("code-server", "gateway")),
         ),
         Statement(("sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"), (endpoint,)),
+        Statement(
+            ("cloudformation:DescribeStacks",),
+            (names.arn("cloudformation", f"stack/{names.of('models')}/*"),),
+            why="the id of a stack is made with it",
+        ),
     )
 
 

@@ -23,6 +23,8 @@ FOLDER = Path(__file__).parent
 Place = Literal["infra", "top"]
 CDK = "aws-cdk@2.1148.0"
 """The program that deploys, at one version: it has the rights of a deployment. The workflows name the same."""
+WAITS = 5
+"""Of ten minutes each: the old gateways stay for 25 after the new ones answer, and the service is not stable before."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def steps(deployment: Deployment) -> tuple[Step, ...]:
             (*restart, *until_stable),
         ),
         Step(
-            "beside",
+            "independent",
             "no process of the platform waits for these",
             ("warehouse", "catalogue", "elastic", "notebooks"),
         ),
@@ -129,11 +131,11 @@ def _restart(names: Names, service: str) -> tuple[str, ...]:
 
 
 def _wait_until_stable(names: Names, service: str) -> tuple[str, ...]:
-    """A waiter gives up after ten minutes, before gateways have replaced each other: it may begin anew twice."""
+    """A waiter gives up after ten minutes, before gateways have replaced each other, so that it begins anew."""
     wait = shlex.join(
         ("aws", "ecs", "wait", "services-stable", "--cluster", names.of("platform"), "--services", names.of(service))
     )
-    return "bash", "-c", " || ".join([wait] * 3)
+    return "bash", "-c", " || ".join([wait] * WAITS)
 
 
 def run(plan: Sequence[Step], deployment: Deployment) -> None:

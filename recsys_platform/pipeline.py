@@ -112,9 +112,8 @@ def ingest(settings: Settings, hub: Hub, warehouse: Warehouse) -> LoadReport:
             raise RecsysError(f"{lost}.")
     report = load_events(hub, warehouse, all_arrivals(hub, warehouse).new)
     mirror_rejected(hub, warehouse, f"{LANDING}/")
-    broken = account(warehouse).broken
-    if broken:
-        raise RecsysError(f"{len(broken)} landing objects are not loaded as the ledger says, first {broken[0]}.")
+    if broken := account(warehouse).broken_sentence:
+        raise RecsysError(f"{broken}.")
     return report
 
 

@@ -5,13 +5,13 @@ Belongs here: acts, weeks, what was done. Does not: doing it (driver.py).
 
 import datetime as dt
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from recsys_platform.common.atomic_write import replace_file
 from recsys_platform.common.clock import utc_today
 from recsys_platform.common.errors import InputError
 from recsys_platform.simulation.responses import Habits
@@ -109,9 +109,7 @@ class LoopRecord:
         folder.mkdir(parents=True, exist_ok=True)
         content = {"plan": asdict(self.plan) | {"start": self.plan.start.isoformat()}, "done": self.done}
         content["canaries"] = self.canaries
-        draft = folder / f".{FILE}.{os.getpid()}"
-        draft.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
-        os.replace(draft, folder / FILE)
+        replace_file(folder / FILE, json.dumps(content, indent=2, default=str) + "\n")
 
 
 def load_record(folder: Path) -> LoopRecord | None:

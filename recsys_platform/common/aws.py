@@ -34,6 +34,22 @@ def client(service: str, config: Config = CONFIG) -> Any:
     return made
 
 
+_PERMISSION, _CREDENTIALS = "Give this process the permission.", "Renew the credentials of this process."
+_REMEDIES = {
+    "AccessDenied": _PERMISSION,
+    "AccessDeniedException": _PERMISSION,
+    "AuthorizationError": _PERMISSION,
+    "ExpiredToken": _CREDENTIALS,
+    "ExpiredTokenException": _CREDENTIALS,
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "InvalidClientTokenId": _CREDENTIALS,
+    "SignatureDoesNotMatch": _CREDENTIALS,
+    "UnrecognizedClientException": _CREDENTIALS,
+    "NoSuchBucket": "Create the bucket, or correct its name in the settings.",
+}
+"""What to do about an error code of AWS."""
+
+
 def error_code(error: ClientError) -> str:
     """The error code in an AWS response, such as `NoSuchKey`."""
     return str(error.response.get("Error", {}).get("Code", ""))
@@ -46,6 +62,7 @@ def translate_aws_errors(what: str) -> Iterator[None]:
         yield
     except ClientError as error:
         message = str(error.response.get("Error", {}).get("Message", "")).rstrip(".")
-        raise HubError(f"Cannot {what}: AWS answered {error_code(error)} ({message}).") from error
+        told = f"Cannot {what}: AWS answered {error_code(error)} ({message})."
+        raise HubError(" ".join(filter(None, [told, _REMEDIES.get(error_code(error))]))) from error
     except BotoCoreError as error:
         raise HubError(f"Cannot {what}: {str(error).rstrip('.')}.") from error

@@ -19,6 +19,11 @@ _EMAIL = re.compile(
 )
 
 
+def holds_email(identifier: str) -> bool:
+    """Whether an id is or holds an e-mail address, in any of the spellings that the marts know (`%40`, full width, escaped)."""
+    return any(sign in identifier for sign in _SIGNS) and bool(_EMAIL.search(identifier))
+
+
 class Pseudonyms:
     """Gives ids the form that they have in the marts. Without the salt every id stays as it is."""
 
@@ -28,7 +33,7 @@ class Pseudonyms:
 
     def of(self, identifier: str) -> str:
         """The id in the marts: 64 hexadecimal digits for an e-mail address, else the id itself."""
-        if self._salt is None or not any(sign in identifier for sign in _SIGNS) or not _EMAIL.search(identifier):
+        if self._salt is None or not holds_email(identifier):
             return identifier
         plain = identifier.replace("%2540", "@").replace("%40", "@").replace("\uff20", "@")
         return hashlib.sha256(f"{self._salt}:{plain}".encode()).hexdigest()

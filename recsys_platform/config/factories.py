@@ -4,13 +4,13 @@ Belongs here: choosing an implementation. Does not: the implementations; each is
 """
 
 import hashlib
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from recsys_platform.common.atomic_write import replace_file
 from recsys_platform.common.errors import SettingsError
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import LIST_RULES, VARIANTS, world_file
@@ -148,9 +148,7 @@ def _keep_up_to_date(source: Path, target: Path) -> None:
     if target.exists() and (_sha256(target) not in ours or _sha256(target) == _sha256(source)):
         return
     for content, path in ((source.read_bytes(), target), (_sha256(source).encode(), note)):
-        draft = path.with_suffix(f".{os.getpid()}")  # in one step: another process may read it at this moment
-        draft.write_bytes(content)
-        os.replace(draft, path)
+        replace_file(path, content)  # another process may read it at this moment
 
 
 def _sha256(path: Path) -> str:

@@ -152,6 +152,11 @@ class Experiments(tuple[Experiment, ...]):
         named = [variant.model for each in self.running for variant in each.variants]
         return (*named, self.holdout.model) if self.holdout else tuple(named)
 
+    @property
+    def planned_models(self) -> tuple[str, ...]:
+        """The aliases and versions of experiments that have not started yet."""
+        return tuple(variant.model for each in self if each.status == "draft" for variant in each.variants)
+
     def assign(self, unit: str, surface: str, reader: Callable[[], Reader] = lambda: UNKNOWN) -> Assignment | None:
         """The assignment of a visitor on a surface; None outside all experiments.
 

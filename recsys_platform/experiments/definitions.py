@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from recsys_platform.common.errors import InputError, RecsysError
+from recsys_platform.common.validation import first_problem
 from recsys_platform.experiments.assignment import HOLDOUT, Experiment, Experiments, Holdout
 from recsys_platform.experiments.buckets import (
     Range,
@@ -79,9 +80,7 @@ def _validated(kind: TypeAdapter[Parsed], content: Any, where: str) -> Parsed:
     try:
         return kind.validate_python(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ExperimentsError(f"{where}, {place}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error
+        raise ExperimentsError(f"{where}, {first_problem(error)}.") from error
 
 
 def _mistakes(experiment: Experiment) -> Iterator[str]:

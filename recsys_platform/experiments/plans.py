@@ -5,7 +5,7 @@ Belongs here: what a plan says, and what contradicts itself. Does not: the assig
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -13,7 +13,6 @@ from pydantic.dataclasses import dataclass
 MetricName = Literal[
     "ctr", "clicks", "starts", "finishes", "saves", "subscriptions", "revenue", "empty_answers", "fallback_share"
 ]
-METRIC_NAMES: tuple[str, ...] = get_args(MetricName)
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 

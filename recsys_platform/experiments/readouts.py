@@ -25,6 +25,7 @@ from recsys_platform.experiments.plans import Plan
 from recsys_platform.experiments.published_policies import PolicyReport
 from recsys_platform.experiments.statistics.corrections import holm
 from recsys_platform.experiments.statistics.health import (
+    MAX_SILENT_DAYS,
     Finding,
     contamination,
     missing_metric,
@@ -245,11 +246,16 @@ def _missing(metric: str, of_variants: Mapping[str, MetricDays], days: Sequence[
 def _expected(
     metric: str, of_variants: Mapping[str, MetricDays], days: Sequence[dt.date], last: dt.date | None
 ) -> float | None:
-    """Events that were to be expected since the last one, by their number until then, or in the pre-period for a rare metric."""
+    """Events that were to be expected since the last one, by their number until then, or in the pre-period if there was none yet.
+
+    None where the pre-period has none either and they are not rare: readers who were exposed for days do something.
+    """
     sums = [each.sums for each in of_variants.values()]
     if last:
         return _events(sums, "") / max(1, (last - days[0]).days + 1) * (days[-1] - last).days
-    return _events(sums, "pre_") / PRE_DAYS * len(days) if METRICS[metric].is_rare else None
+    before = _events(sums, "pre_") / PRE_DAYS * len(days)
+    is_early = len(days) <= MAX_SILENT_DAYS
+    return before if before or is_early or METRICS[metric].is_rare else None
 
 
 def _events(sums: Sequence[Sums], period: str) -> float:

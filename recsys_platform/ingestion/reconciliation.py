@@ -28,6 +28,17 @@ class Account:
     rejected: int
     broken: tuple[dict[str, Any], ...]
 
+    @property
+    def broken_sentence(self) -> str:
+        """What is out of balance and what to do; empty if nothing is."""
+        if not self.broken:
+            return ""
+        row = self.broken[0]
+        return (
+            f"{len(self.broken)} objects are out of balance, first {row['object_key']}: ledger {row['records']} records, tables "
+            f"{row['accepted']} accepted and {row['rejected']} rejected; delete its rows and its ledger entry, then `recsys run --all`"
+        )
+
 
 def account(warehouse: Warehouse, days: Days | None = None) -> Account:
     """Compare ledger and rows for some days of arrival, None for all history; the ledger's own sums for all history always."""

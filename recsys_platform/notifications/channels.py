@@ -18,7 +18,12 @@ TIMEOUT_SECONDS, ATTEMPTS = 4.0, 2
 
 
 class AlertError(RecsysError):
-    """An alert could not be sent to every channel."""
+    """An alert could not be sent to every channel. `was_sent`: whether one took it."""
+
+    def __init__(self, message: str, *, was_sent: bool = False) -> None:
+        """See the class."""
+        super().__init__(message)
+        self.was_sent = was_sent
 
 
 class Channel(Protocol):
@@ -66,7 +71,10 @@ def channels_of(settings: Settings) -> list[Channel]:
 
 
 def notify(alert: Alert, channels: Sequence[Channel]) -> None:
-    """Send an alert to every channel, also after one has failed; then raises `AlertError` about those that failed."""
+    """Send an alert to every channel, also after one has failed; then raises `AlertError` about those that failed.
+
+    Its `was_sent` says whether another channel took the alert, which must not get it again.
+    """
     errors = []
     for channel in channels:
         try:
@@ -74,7 +82,7 @@ def notify(alert: Alert, channels: Sequence[Channel]) -> None:
         except RecsysError as error:
             errors.append(str(error))
     if errors:
-        raise AlertError(" ".join(errors))
+        raise AlertError(" ".join(errors), was_sent=len(errors) < len(channels))
 
 
 class _WebhookError(Exception):

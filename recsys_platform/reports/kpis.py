@@ -17,7 +17,7 @@ from recsys_platform.warehouse.port import Warehouse
 
 _SCORECARD = read_sql("recsys_platform.reports", "kpi_scorecard")
 _BUILT = read_sql("recsys_platform.reports", "is_kpi_scorecard_built")
-_WITHOUT_VALUE = {"no data": "–", "not told": "not told"}
+_WITHOUT_VALUE = {"no data": "–", "not reported": "not reported"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class KpiMonths:
 
     @property
     def has_counts(self) -> bool:
-        """Whether anything was counted or told in one of the months."""
+        """Whether anything was counted or reported in one of the months."""
         return any(month["numerator"] or month["denominator"] for month in self.months)
 
 

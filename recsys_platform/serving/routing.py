@@ -134,6 +134,10 @@ class Routing:
         of_canary = [self._canary.value.version] if self._canary.value and self._canary.value.is_live else []
         return tuple(dict.fromkeys((PRODUCTION, *self._all.models, *of_shelves, *of_shadow, *of_canary)))
 
+    def named_models(self) -> tuple[str, ...]:
+        """What may answer, and what experiments name that have not started: none of it may be removed."""
+        return tuple(dict.fromkeys((*self.models(), *self._all.planned_models)))
+
 
 PLAIN = Route()
 """The route of those whom no experiment deals with."""

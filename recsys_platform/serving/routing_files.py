@@ -4,13 +4,13 @@ Belongs here: where they are read from, how often, and what is valid while they 
 (experiments/definitions.py, shelves.py, shadow_rule.py, rollout/record.py).
 """
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from recsys_platform.common.atomic_write import replace_file
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.common.strict_yaml import parse_yaml
 from recsys_platform.config.settings import Settings
@@ -99,13 +99,12 @@ class ExperimentsFile:
         if self._store:
             self._store.put_text(EXPERIMENTS, text)
             return
-        draft = self._own.with_name(f".{self._own.name}.{os.getpid()}")
         try:
-            draft.write_text(text, encoding="utf-8")
-            os.replace(draft, self._own)
+            replace_file(self._own, text)
         except OSError as error:
-            draft.unlink(missing_ok=True)
-            raise RoutingFileError(f"{self._own} cannot be written: {error.strerror}.") from error
+            raise RoutingFileError(
+                f"{self._own} cannot be written: {error.strerror}. Correct its permissions."
+            ) from error
 
 
 def _text_in(path: Path) -> str:
@@ -208,9 +207,7 @@ class Stored(Generic[Value]):
                 self._path.unlink(missing_ok=True)
             elif not self._path.exists() or self._path.read_text(encoding="utf-8") != text:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-                draft.write_text(text, encoding="utf-8")
-                os.replace(draft, self._path)
+                replace_file(self._path, text)
 
 
 def _raising(error: RecsysError) -> Callable[[], Any]:

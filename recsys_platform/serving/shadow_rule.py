@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from recsys_platform.common.errors import RecsysError
+from recsys_platform.common.validation import first_problem
 
 _DEALT = 1 << 32
 
@@ -39,6 +40,4 @@ def parse_shadow(content: Any, *, where: str = "The shadow traffic") -> ShadowRu
     try:
         return TypeAdapter(ShadowRule).validate_python(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ShadowError(f"{where}: {place}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error
+        raise ShadowError(f"{where}: {first_problem(error)}.") from error

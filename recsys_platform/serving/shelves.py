@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.common.strict_yaml import read_yaml
+from recsys_platform.common.validation import first_problem
 from recsys_platform.experiments.assignment import Name
 from recsys_platform.recommender.registry.versions import PRODUCTION
 
@@ -71,9 +72,7 @@ def _parse_shelf(name: Any, content: Any, where: str) -> ShelfRule:
     try:
         shelf = TypeAdapter(ShelfRule).validate_python({**values, "name": name, "titles": titles})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]).replace("titles", "title")
-        raise ShelvesError(f"{where}: {name}, {place}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error
+        raise ShelvesError(f"{where}: {name}, {first_problem(error).replace('titles', 'title')}.") from error
     if problem := _contradiction(shelf, content):
         raise ShelvesError(f"{where}: {name} {problem}.")
     return shelf

@@ -12,7 +12,6 @@ one in use; two are kept.
 import datetime as dt
 import hashlib
 import json
-import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recsys_platform.common.atomic_write import replace_file
 from recsys_platform.recommender.arrays import IntArray
 from recsys_platform.recommender.data.dataset import Dataset, Interactions
 from recsys_platform.recommender.data.interactions import build_dataset
@@ -248,9 +248,7 @@ def _write_manifest(folder: Path, publication: Publication, data: Dataset, loade
 
 def _put_in_use(parent: Path, version: str) -> None:
     """Name the version in `CURRENT`, in one step, and remove all but the two newest versions."""
-    draft = parent / f".{CURRENT}"
-    draft.write_text(version, encoding="utf-8")
-    os.replace(draft, parent / CURRENT)
+    replace_file(parent / CURRENT, version)
     others = sorted(
         (each for each in parent.iterdir() if (each / MANIFEST).is_file() and each.name != version), key=_age
     )

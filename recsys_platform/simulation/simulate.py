@@ -40,11 +40,6 @@ class SimulationSummary:
     size_bytes: int
     seconds: float
 
-    @property
-    def bad_records(self) -> int:
-        """The records that are rejected at load or break the contract."""
-        return self.rejected + self.invalid
-
 
 def simulate(
     hub: Hub,

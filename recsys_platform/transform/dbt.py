@@ -65,7 +65,8 @@ def build(target: Path, select: Sequence[str] = ()) -> None:
         check=False,
     )
     if done.returncode:
-        raise RecsysError(f"dbt failed: {' '.join((done.stdout + done.stderr).split())[-600:]}")
+        told = " ".join((done.stdout + done.stderr).split())[-600:]
+        raise RecsysError(f"dbt failed: {told} Fix what it names and build again; {target / 'dbt.log'} has all of it.")
 
 
 def main() -> None:

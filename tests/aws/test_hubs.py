@@ -83,7 +83,9 @@ def test_a_key_of_kms_encrypts_where_one_is_given(bucket: str) -> None:
 
 
 def test_a_bucket_that_is_not_there_is_said_in_one_sentence(aws: str) -> None:
-    with pytest.raises(HubError, match=r"^Cannot list s3://nobodys/a/: AWS answered NoSuchBucket \(.*\)\.$"):
+    with pytest.raises(
+        HubError, match=r"^Cannot list s3://nobodys/a/: AWS answered NoSuchBucket \(.*\)\. Create the bucket,"
+    ):
         S3Hub("nobodys").objects("a/")
 
 

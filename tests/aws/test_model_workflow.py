@@ -25,6 +25,7 @@ from tests.support.serving_world import make_world
 ROOT = Path(__file__).parents[2]
 JOBS = yaml.safe_load((ROOT / ".github" / "workflows" / "models.yml").read_text())["jobs"]
 ENDPOINT = "recsys-prod-models"
+BEFORE = "s3://models/sagemaker/before/model.tar.gz"
 CDK = f"""#!{sys.executable}
 # Stands for CloudFormation: notes what is deployed, and makes the endpoint of the first deployment.
 import sys, boto3
@@ -49,7 +50,11 @@ def runner(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iter
     (folder / ".venv").symlink_to(Path(sys.executable).parents[1])
     (folder / "infra").mkdir()
     (programs / "npx").write_text(CDK)
-    (programs / "npx").chmod(stat.S_IRWXU)
+    (programs / "aws").write_text(
+        f"#!/bin/sh\necho {BEFORE}\n"
+    )  # CloudFormation knows the archive of the champion so far
+    for name in ("npx", "aws"):
+        (programs / name).chmod(stat.S_IRWXU)
     path = f"{programs}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     given = {
         "STAGE": "prod",
@@ -121,6 +126,9 @@ def test_a_version_becomes_challenger_gets_a_share_and_then_production(
     assert copy.version_of("production") == version
     assert copy.history() == Registry(world.registry.root).history()
 
-    [failed] = [step for step in JOBS["promote"]["steps"] if "failure()" in step.get("if", "")]
-    run_step(failed, runner)
+    no_champion, no_promotion = [step for step in JOBS["promote"]["steps"] if "failure()" in step.get("if", "")]
+    run_step(no_promotion, runner, ARCHIVE=(runner / "output.txt").read_text().rpartition("archive=")[2].strip())
+    deployed = (runner / "infra" / "deployed.txt").read_text().splitlines()
+    assert f"--parameters ChampionArchive={BEFORE} " in deployed[-1]
+    run_step(no_champion, runner)
     assert shares() == {"champion": 1.0, "challenger": 0.0}

@@ -6,7 +6,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
 from infra.deployment import Deployment
@@ -18,7 +17,7 @@ from recsys_platform.recommender.registry.versions import PRODUCTION
 from recsys_platform.serving.gateway.keys import KeyStore
 from recsys_platform.serving.routing_files import CANARY_STATE, routing_of
 from recsys_platform.serving.routing_parameters import ParameterStore
-from recsys_platform.serving.sagemaker import runtime
+from recsys_platform.serving.sagemaker.runtime import SageMakerHost
 from tests.support.aws_calls import REFUSED_ON_PURPOSE
 from tests.support.aws_roles import acting_as
 from tests.support.commands import recsys
@@ -87,12 +86,9 @@ def test_the_code_server_reads_counts_of_gateways(s3_hub: S3Hub) -> None:
         assert S3Hub(s3_hub.bucket, s3_hub.prefix).get("serving/counts/a.json") == b"{}"
 
 
-def test_a_gateway_asks_the_endpoint(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    patient = runtime._NOT_WAITING.merge(Config(read_timeout=30))  # the server of a busy machine takes long
-    monkeypatch.setattr(runtime, "_NOT_WAITING", patient)
-    assert runtime.SageMakerHost(NAMES.endpoint).invoke(
-        PRODUCTION, b"{}", 30
-    )  # it runs no model: its answer is made up
+def test_a_gateway_asks_the_endpoint(bucket: str) -> None:
+    host = SageMakerHost(NAMES.endpoint, seconds=30)  # the server of a busy machine takes long
+    assert host.invoke(PRODUCTION, b"{}", 30)  # it runs no model: its answer is made up
 
 
 def test_an_upload_that_fails_leaves_no_parts(s3_hub: S3Hub) -> None:

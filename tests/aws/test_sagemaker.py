@@ -304,6 +304,37 @@ def test_a_ramp_goes_up_step_by_step_and_all_the_way_down_and_each_step_counts_o
     assert len(sent) == len(STEPS) + 1
 
 
+class Described:
+    """SageMaker as it describes an endpoint while it changes, which the server for tests never does."""
+
+    def __init__(self, **answer: Any) -> None:
+        self.answer = {"EndpointName": "recsys", "EndpointConfigName": "old", "EndpointStatus": "InService"} | answer
+
+    def describe_endpoint(self, **_: Any) -> dict[str, Any]:
+        return self.answer
+
+    def describe_endpoint_config(self, **_: Any) -> dict[str, Any]:
+        return {}
+
+
+def described(**answer: Any) -> SageMaker:
+    made = SageMaker()
+    made.__dict__["client"] = Described(**answer)
+    return made
+
+
+def test_an_endpoint_that_is_being_made_has_no_variants_yet() -> None:
+    assert described(EndpointStatus="Creating").status("recsys").weights == {}
+
+
+def test_what_is_being_deployed_is_not_deployed_again_and_a_failed_endpoint_is_told() -> None:
+    endpoint = Endpoint("recsys", (Variant("champion", "m"),))
+    coming = {"EndpointConfigName": endpoint.configuration}
+    assert described(EndpointStatus="Updating", PendingDeploymentSummary=coming).deploy(endpoint) == "unchanged"
+    with pytest.raises(DeployError, match=r"has failed \(no capacity\).*aws sagemaker delete-endpoint"):
+        described(EndpointStatus="Failed", FailureReason="no capacity", **coming).deploy(endpoint)
+
+
 def test_a_variant_that_is_not_there_gets_no_share(sagemaker: SageMaker, two: Endpoint) -> None:
     with pytest.raises(
         DeployError, match="nobody is not one of several variants of the endpoint: there are champion, challenger"

@@ -211,6 +211,23 @@ def test_bots_are_no_readers_visitors_or_sessions_of_the_daily_report(world: Any
     assert world.rows(bots) == [(dt.date(2026, 11, 20), 0, 0, 0, 1), (dt.date(2026, 11, 22), 2, 1, 1, 41)]
 
 
+def test_messages_to_a_reader_and_renewals_are_no_visit(world: Any) -> None:
+    """A newsletter and a bill on two days without a visit, beside a book that was opened."""
+    world.load(
+        "segment",
+        segment("s1", "Book Viewed", 5, book_id="b1"),
+        {
+            **segment("s2", "Subscription Renewed", 0, price=9.99, plan="monthly", currency="EUR"),
+            "timestamp": "2026-11-20T09:00:00Z",
+        },
+    )
+    names = ("_email.send", "_campaign.send", "_email.open")
+    world.load("pinpoint", *(pinpoint(name, 6 + at, attributes={}, metrics={}) for at, name in enumerate(names)))
+    world.build("--select", "+rpt_active_readers", "+rpt_daily_activity")
+    daily = world.rows("select occurred_on, active_visitors, events from marts.rpt_daily_activity order by 1")
+    assert daily == [(dt.date(2026, 11, 20), 0, 0), (dt.date(2026, 11, 22), 1, 2)]
+
+
 def test_a_snapshot_fetched_again_replaces_its_day(world: Any) -> None:
     world.snapshot("book", "2026-11-21", BOOK, {**BOOK, "book_id": "b2"})
     world.build("--select", "+dim_books")

@@ -1,9 +1,18 @@
 """From the sums of each day to the verdict: experiments whose truth is known."""
 
+from math import inf, nan
+
 import numpy as np
 import pytest
 
-from recsys_platform.experiments.statistics.decision import Verdict
+from recsys_platform.experiments.statistics.decision import (
+    Gain,
+    Primary,
+    Progress,
+    VariantResult,
+    Verdict,
+    decide,
+)
 from recsys_platform.experiments.statistics.health import sample_ratio_mismatch
 from recsys_platform.experiments.statistics.readout import Metric, ReadOut, Rules, read_metric, read_out, read_segments
 from recsys_platform.experiments.statistics.sums import Sums
@@ -68,6 +77,33 @@ def test_the_verdict_is_that_of_the_planted_truth(
     decision = reading(days=days, treatment=treatment).decision
     assert decision.verdict is verdict, decision.sentence
     assert sentence in decision.sentence
+
+
+@pytest.mark.parametrize(
+    ("in_treatment", "days", "verdict", "sentence"),
+    [
+        (0.0, DAYS, Verdict.SHIP, "all 2 guardrails hold"),
+        (0.05, 2, Verdict.STOP_GUARDRAIL, "guardrail slow (the control has none): significantly more than"),
+        (0.0005, DAYS, Verdict.STOP_GUARDRAIL, "(the control has none): at the end it is not shown"),
+    ],
+)
+def test_a_guardrail_of_which_a_healthy_control_has_none_is_judged_by_the_difference(
+    in_treatment: float, days: int, verdict: Verdict, sentence: str
+) -> None:
+    """Of nothing there is no lift: no empty answer in either group holds, and one in twenty is harm within two days."""
+    nothing = {"control": group(1, slow=0.0), "treatment": group(2, ctr=0.12, slow=in_treatment)}
+    decision = reading(days=days, **nothing).decision
+    assert decision.verdict is verdict, decision.sentence
+    assert sentence in decision.sentence
+
+
+def test_the_best_variant_ships_though_another_metric_has_no_lift_yet() -> None:
+    unknown = Primary(Gain("subscriptions", nan, -inf, inf), 1.0, 0.02)
+    variants = [
+        VariantResult(name, (unknown, Primary(Gain("ctr", gain, gain - 0.01, gain + 0.01), 0.001, 0.02)))
+        for name, gain in (("a", 0.03), ("b", 0.12))
+    ]
+    assert decide(variants, [], Progress(is_ended=True)).variant == "b"
 
 
 def test_a_reading_tells_level_lift_interval_and_power() -> None:

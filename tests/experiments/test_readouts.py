@@ -175,6 +175,19 @@ def test_a_metric_without_any_event_is_missing_and_not_nothing(tmp_path: Path) -
     assert "saves has no value at all" in result.decision.sentence
 
 
+def test_on_the_first_day_a_metric_without_an_event_is_not_missing_yet(tmp_path: Path) -> None:
+    """Sixty readers finish none of their books on one day more often than not."""
+    rows = [
+        request(f"{variant}{n}", 0, books=10, clicked=1, variant=variant)
+        for variant in ("control", "treatment")
+        for n in range(30)
+    ]
+    rows.append(request("control0", 1, books=10, clicked=0, variant="control"))  # the first day is over
+    result = read_experiment(warehouse_with(tmp_path, rows), experiment_of(guardrails={"finishes": 0.1})).result
+    assert result is not None
+    assert [each for each in result.findings if each.is_fatal] == []
+
+
 def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
     warehouse = warehouse_with(tmp_path, [request("a", 0)])
     assert "No day since 2026-11-02 is over" in str(read_experiment(warehouse, experiment_of()).why_nothing)

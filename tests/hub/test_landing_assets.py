@@ -84,7 +84,7 @@ def test_an_endpoint_that_dies_half_way_leaves_the_hub_as_it_was(serve, hub, mat
     assert "me:word" not in told
 
 
-def test_drift_is_told_by_the_asset_and_by_a_check_that_warns_and_blocks_nothing(serve, hub, materialize, today):
+def test_drift_is_reported_by_the_asset_and_by_a_check_that_warns_and_blocks_nothing(serve, hub, materialize, today):
     store_snapshot(hub, "book_attributes", today - dt.timedelta(days=3), [{"book_id": "b1", "author": "A", "title": 7}])
     result = materialize(serve(answering(BOOKS)).endpoint.url, today, raw_book_attributes)
     said = f"book_attributes of {today} against {today - dt.timedelta(days=3)}: removed: author; retyped: title (integer, now string)"

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import time
 from collections.abc import Iterator
 
 import dagster as dg
@@ -12,7 +13,9 @@ from pydantic import SecretStr
 from recsys_platform.common.errors import HubError
 from recsys_platform.config.settings import Settings, load_settings
 from recsys_platform.definitions import build_defs
-from recsys_platform.defs.automation.alerts import failure_alert
+from recsys_platform.defs.automation import alerts
+from recsys_platform.defs.automation.alerts import failure_alert, keep_unsent, send_unsent
+from recsys_platform.defs.automation.check_status import completed_checks
 from recsys_platform.defs.automation.problems import problems_alert
 from recsys_platform.hub.layout import landing_key
 from recsys_platform.hub.local import FolderHub
@@ -307,6 +310,90 @@ def test_a_failed_check_is_told_once_and_again_after_it_had_passed(slack, watche
         watched.tick()
         watched.tick()
     assert [text.splitlines()[0] for text in slack.heard] == ["Check fields of marts failed: a field went."] * 2
+
+
+def test_a_failure_is_not_over_while_the_check_is_only_planned_again(slack, watched):
+    """Dagster plans the checks of a run when it creates the run, which may then be queued for long."""
+    watched.make(failing=True)
+    watched.tick()
+    planned = dg.Definitions(
+        assets=watched.assets[:1], asset_checks=watched.assets[1:], jobs=[dg.define_asset_job("all")]
+    )
+    watched.instance.create_run_for_job(planned.resolve_job_def("all"))
+    key = dg.AssetCheckKey(dg.AssetKey("marts"), "fields")
+    [newest] = watched.instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).values()
+    assert newest.status.value == "PLANNED"
+    watched.tick()
+    assert completed_checks(watched.instance, [key])[key].status.value == "FAILED"
+    watched.make(failing=True)
+    watched.tick()
+    assert len(slack.heard) == 1
+
+
+class Channels:
+    """A channel that is away, or not, and what it got."""
+
+    def __init__(self) -> None:
+        self.is_away, self.heard = False, []
+
+    def send(self, alert: Alert) -> None:
+        if self.is_away:
+            raise AlertError("it is away")
+        self.heard.append(alert.subject)
+
+
+def test_an_alert_that_no_channel_took_is_sent_when_one_is_back(instance):
+    channel = Channels()
+    for subject in ("first", "second"):
+        keep_unsent(instance, Alert(subject, "text"))
+    channel.is_away = True
+    with pytest.raises(AlertError):
+        send_unsent(instance, [channel])
+    channel.is_away = False
+    assert (send_unsent(instance, [channel]), send_unsent(instance, [channel])) == (2, 0)
+    assert channel.heard == ["first", "second"]
+
+
+def test_a_channel_that_fails_gives_another_no_alert_twice(slack, watched, monkeypatch):
+    away, there = Channels(), Channels()
+    away.is_away = True
+    monkeypatch.setattr("recsys_platform.defs.automation.problems.channels_of", lambda _: [away, there])
+    again = Watched(
+        watched.hub.root.parent, load_settings({"RECSYS_HOME": str(watched.hub.root.parent)}), watched.instance
+    )
+    again.make(failing=True)
+    for _ in range(3):
+        again.tick()
+    assert len(there.heard) == 1
+
+
+def test_a_hub_that_cannot_be_read_hides_no_failed_check(slack, watched, monkeypatch):
+    watched.make(failing=True)
+
+    def fail(*_: object) -> None:
+        raise HubError("The hub is away.")
+
+    monkeypatch.setattr("recsys_platform.defs.automation.problems.silence_of_trackers", fail)
+    watched.tick()
+    assert [text.splitlines()[0] for text in slack.heard] == ["Check fields of marts failed: a field went."]
+
+
+def test_a_success_counts_however_many_runs_of_the_job_came_after_it(instance, monkeypatch):
+    """All automated runs are of one job: a page of the newest ones holds the work of an hour."""
+    monkeypatch.setattr(alerts, "_PAGE", 2)
+
+    @dg.op
+    def work() -> None: ...
+
+    @dg.job
+    def automated() -> None:
+        work()
+
+    before = time.time() - 1
+    made = [automated.execute_in_process(instance=instance).run_id for _ in range(5)]
+    found = [each.dagster_run.run_id for each in alerts._succeeded_since(instance, "automated", before)]
+    assert sorted(found) == sorted(made)
+    assert list(alerts._succeeded_since(instance, "automated", time.time() + 60)) == []
 
 
 def test_a_warning_is_not_told_where_only_errors_are_asked_for(slack, settings, tmp_path, instance):

@@ -226,6 +226,11 @@ def test_a_version_that_an_experiment_names_stays_and_a_broken_file_removes_noth
     file.write_text(f"holdout: {{percent: 5, model: '{made[0]}'}}\n", encoding="utf-8")
     assert registry.info(made[0]).label not in going()
     assert len(going()) == 2
+    treatment = f"treatment: {{model: '{made[1]}', weight: 50}}"
+    control = "control: {model: production, weight: 50}"
+    file.write_text(f"next: {{status: draft, variants: {{{control}, {treatment}}}}}\n", encoding="utf-8")
+    assert registry.info(made[1]).label not in going()
+    assert len(going()) == 2
     file.write_text("holdout: [", encoding="utf-8")
     with pytest.raises(RecsysError, match="not known which model versions are in use"):
         going()

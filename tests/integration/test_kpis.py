@@ -17,7 +17,7 @@ SCORECARD = """
         if(kpi = 'tools', 'tools', 'share') as unit,
         if(kpi = 'retention', 'Subscribers kept', 'Counted') as definition,
         if(kpi = 'tools', 'kpi_inputs', 'events') as source,
-        if(kpi = 'tools' and value is not null, 'example', null) as told_by,
+        if(kpi = 'tools' and value is not null, 'example', null) as reported_by,
         if(kpi = 'tools' and value is not null, date '2026-10-20', null) as as_of,
         case kpi when 'retention' then 0.4 when 'tools' then 8 end as target_min,
         if(kpi = 'tools', 12, null) as target_max,
@@ -32,7 +32,7 @@ SCORECARD = """
         ('retention', 'personalisation', 'personalised', 0, 0, null, null, 'no data', date '2026-10-01'),
         ('retention', 'personalisation', 'personalised', 0, 0, null, null, 'no data', date '2026-11-01'),
         ('tools', 'all', 'all', 11, null, 11, null, 'on target', date '2026-10-01'),
-        ('tools', 'all', 'all', null, null, null, null, 'not told', date '2026-11-01'),
+        ('tools', 'all', 'all', null, null, null, null, 'not reported', date '2026-11-01'),
         ('ctr', 'surface', 'home [x]', 1, 8, 0.125, null, 'no target', date '2026-10-01'),
         ('ctr', 'surface', 'home [x]', 0, 8, 0, 0.1, 'no target', date '2026-11-01'),
         ('ctr', 'personalisation', 'not personalised', 0, 4, 0, null, 'no target', date '2026-10-01'),
@@ -43,9 +43,9 @@ SCORECARD = """
 TABLE = (
     "KPI target 2026-10 2026-11* a year before "
     "not personalised 0.0% 0.0% – personalised 25.0% 0.0% – surface home [x] 12.5% 0.0% 10.0% "
-    "Retention ≥ 40.0% 50.0% ✓ – – Tools 8 to 12 11* ✓ not told – "
-    "✓ on target, ✗ off target. * The month is not complete, or the figure was told before its end. "
-    "Inputs told by example, last on 2026-10-20 (seed kpi_inputs)."
+    "Retention ≥ 40.0% 50.0% ✓ – – Tools 8 to 12 11* ✓ not reported – "
+    "✓ on target, ✗ off target. * The month is not complete, or the figure was reported before its end. "
+    "Inputs reported by example, last on 2026-10-20 (seed kpi_inputs)."
 )
 
 

@@ -135,7 +135,7 @@ def page(filled: Settings) -> str:
 KNOWN = (
     "2 of 2 KPIs with a target and a value are on target in October 2026. Without a value: Cost to revenue.",
     "Customer retention 50.0% Oct 2026 a year before 47.5% ≥ 40.0% ✓ on target",
-    "Cost to revenue not told Oct 2026 ? not told",
+    "Cost to revenue not reported Oct 2026 ? not reported",
     "Click-through rate (CTR) 1.3% Nov 2026 provisional – no target",
     "1,234,567.89 Oct 2026 a year before 1,034,567.89 1,000,000.00 to 2,000,000.00 ✓ on target",
     "CTR 24.0% Oct 2026 11.0% Oct 2026",
@@ -155,7 +155,7 @@ KNOWN = (
     "accepted 97 = 93 distinct events + 3 duplicates + 1 invalid",
     "rejected 3 (3.00%)",
     "landing files loaded 3.0 MB",
-    f"total cost, September 2026 1,200.00 (base currency, told by {EVIL})",
+    f"total cost, September 2026 1,200.00 (base currency, reported by {EVIL})",
     "Without a plan: unplanned.",
     "1 check fails: see pipeline health.",
     "intermediate 2026-11-20 06:00 10 0 experiments never 1 1",
@@ -193,16 +193,16 @@ def test_the_summary_names_what_is_off_target_and_no_month_if_they_differ(world:
     )
 
 
-def test_each_cost_is_told_by_who_told_it(world: Settings) -> None:
+def test_each_cost_is_reported_by_who_told_it(world: Settings) -> None:
     warehouse = DuckDBWarehouse(world.warehouse_path)
     with warehouse.connect() as con:
         con.execute(
             "insert into marts.rpt_kpi_scorecard by name select * replace"
-            " ('data_share_of_it_budget' as kpi, 'ann' as told_by, 7.0 as numerator) from marts.rpt_kpi_scorecard"
+            " ('data_share_of_it_budget' as kpi, 'ann' as reported_by, 7.0 as numerator) from marts.rpt_kpi_scorecard"
             " where kpi = 'cost_to_revenue' and numerator is not null"
         )
     told = [text for _, text in cost_section(warehouse, {SCORECARD}, None).facts]
-    assert told == [f"1,200.00 (base currency, told by {EVIL})", "7.00 (base currency, told by ann)"]
+    assert told == [f"1,200.00 (base currency, reported by {EVIL})", "7.00 (base currency, reported by ann)"]
 
 
 def test_what_use_cost_is_that_of_thirty_days_and_of_a_reader(filled: Settings) -> None:
@@ -363,7 +363,7 @@ def test_an_empty_world_is_told_what_is_missing_and_what_to_run(home: Settings, 
         text = Parsed(hub_of(home).get(KPI_PAGE).decode()).text
         assert text.count("run recsys run") >= 5
         assert "The experiments cannot be read:" in text
-        assert "No cost is told" in text
+        assert "No cost is known" in text
 
 
 class Counted:

@@ -99,7 +99,7 @@ def test_what_a_reader_dislikes_and_books_out_of_the_catalogue_stay_here_and_are
     assert [row["EVENT_TYPE"] for row in written("interactions")] == ["Book Finished"]
 
 
-def test_a_reader_is_told_by_categories_and_a_missing_one_is_empty(build, written):
+def test_a_reader_is_reported_by_categories_and_a_missing_one_is_empty(build, written):
     nobody = ("u2", None, None, None, [], None)
     build(users=[READER, nobody])
     assert written("users") == [
@@ -108,7 +108,7 @@ def test_a_reader_is_told_by_categories_and_a_missing_one_is_empty(build, writte
     ]
 
 
-def test_a_book_is_told_by_categories_numbers_and_words_for_yes_and_no(build, written):
+def test_a_book_is_reported_by_categories_numbers_and_words_for_yes_and_no(build, written):
     build()
     assert written("items") == [
         {

@@ -50,6 +50,7 @@ FIVE = [version(number) for number in (5, 4, 3, 2, 1)]
         ([version(3), version(2, aliases=("ours",)), version(1)], [], 1, ["1"]),
         ([version(3), version(2, pinned=True), version(1)], [], 1, ["1"]),
         (FIVE, [change(2, who="anna", alias=CHALLENGER)], 1, ["4", "3", "1"]),
+        (FIVE, [change(3, who="gate for anna", alias=CHALLENGER)], 1, ["4", "3", "2", "1"]),
         (FIVE, [change(2), change(1)], 1, ["4", "3", "1"]),
         ([*FIVE, version(0, recipe="old")], [change(4), change(0)], 1, ["3", "2", "1"]),
         ([version(3), version(2, recipe="old"), version(1, recipe="old")], [change(3), change(1)], 1, []),
@@ -58,6 +59,7 @@ FIVE = [version(number) for number in (5, 4, 3, 2, 1)]
     ],
     ids=[
         "none", "few", "newest of a variant", "of each variant", "live", "named by an alias", "pinned", "promoted by a person",
+        "kept for a person on newer data",
         "once live of the same recipe", "the recipe before", "the newest of the recipe before", "rolled back", "removed before",
     ],
 )  # fmt: skip

@@ -243,6 +243,18 @@ def test_a_step_that_was_killed_before_the_promotion_is_finished_by_the_next(rol
     assert rollout.history.steps()["percent"].tolist() == [1, 0]
 
 
+def test_a_pinned_canary_goes_on_with_the_newest_version_of_its_recipe(rollout: Rollout, world: ServingWorld) -> None:
+    """After a new book gateways have no older version; the share and the person's decision stay."""
+    loaded = world.registry.load(rollout.start("challenger", because="better lists", now=START).version)
+    pinned = rollout.pin("holidays", who="ann", now=START)
+    given = {"params": loaded.manifest["params"], "catalogue_hash": loaded.info.catalogue_hash}
+    newer = world.registry.log("als", loaded.arrays, Provenance(NOW, "data of another day", "0.1", **given))
+    after = seeing(rollout, GOOD).step(START).after
+    assert after
+    assert (after.version, after.status, after.percent, after.reason) == (newer, Status.PINNED, 1, pinned.reason)
+    assert not seeing(rollout, GOOD).step(START).is_change
+
+
 def test_newer_versions_of_the_recipe_take_the_place_of_older_ones(rollout: Rollout, world: ServingWorld) -> None:
     loaded = world.registry.load(world.versions["als"])
     rollout.start(loaded.info.version, because="better lists", now=START)

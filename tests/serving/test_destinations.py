@@ -208,6 +208,22 @@ def test_a_destination_sees_named_properties_and_hashed_ids_alone() -> None:
     assert [(each["userId"], each["properties"]) for each in plain] == [("u01", {"query": "shame"}), ("u01", {})]
 
 
+@pytest.mark.parametrize("address", ["jane%40example.com", "jane%2540example.com", "jane\uff20example.com", "a@b"])
+def test_an_address_in_another_spelling_is_one_too(address: str) -> None:
+    """All that the marts know of, and what only looks like one."""
+    for line in (event("Book Viewed", "b01", user=address), event("Book Viewed", "b01", user="u01", key=address)):
+        content = json.dumps(line).encode()
+        assert Selection()(content) == b""
+        assert address not in Selection(hash_key=b"k")(content).decode()
+
+
+@pytest.mark.parametrize("kind", [{"type": "Track"}, {"type": "TRACK"}, {"type": None}, {}])
+def test_what_the_gateway_takes_as_a_track_call_is_forwarded(kind: dict[str, Any]) -> None:
+    given = {name: value for name, value in event("Book Viewed", "b01").items() if name != "type"}
+    [line] = Selection()(json.dumps({**given, **kind}).encode()).splitlines()
+    assert json.loads(line)["type"] == "track"
+
+
 def test_an_id_that_is_an_address_goes_out_hashed_or_not_at_all() -> None:
     line = json.dumps(event("Book Viewed", "b01", user="a@example.com")).encode()
     assert Selection()(line) == b""
@@ -279,6 +295,30 @@ def test_personalize_gets_events_of_one_reader_and_session_in_requests_of_at_mos
     reasons = [json.loads(line)["reason"] for line in letters.read_text().splitlines()]
     assert reasons[0] == "no book"
     assert "InvalidInputException" in reasons[1]
+
+
+def test_one_wrong_event_keeps_no_other_of_its_session_from_personalize(
+    personalize: PersonalizeService, tmp_path: Path
+) -> None:
+    """Nine views and a wrong one in the same request; ids as numbers, and lists of whatever an app wrote."""
+    queue = queue_to(Personalize("t-1"), tmp_path, select=Selection())
+    spool = spool_with(tmp_path, queue)
+    views = [event("Book Viewed", f"b{n}", key=f"m{n}") for n in range(8)]
+    wrong = event("Book Viewed", "unknown?", key="wrong")
+    number = event("Book Viewed", "", key="number")
+    number["properties"]["book_id"] = 42
+    lists = [
+        event("Book Viewed", "b9", key=f"list {at}", items=items)
+        for at, items in enumerate(([{"book_id": ""}], [{"book_id": "b" * 300}, {"book_id": "b1"}], None, ["b1"], "b1"))
+    ]
+    spool.append(*views, wrong, number, *lists)
+    spool.hand_over()
+    assert queue.flush()
+    assert set(personalize.events) == {*ids_of([*views, number, *lists])}
+    assert personalize.events["number"]["itemId"] == "42"
+    assert [personalize.events[f"list {at}"].get("impression") for at in range(5)] == [None, ["b1"], None, None, None]
+    (letters,) = queue.folder.glob("*.dead")
+    assert len(letters.read_text().splitlines()) == 1
 
 
 class RefusingStream:

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from botocore.config import Config
+from botocore.exceptions import ClientError
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -30,7 +30,7 @@ from recsys_platform.common.clock import naive_utc_now
 from recsys_platform.experiments.definitions import parse_experiments
 from recsys_platform.recommender.lists.list_rules import parse_list_rules
 from recsys_platform.recommender.registry.versions import PRODUCTION
-from recsys_platform.serving.errors import ArtifactError, BackendError
+from recsys_platform.serving.errors import ArtifactError, BackendError, NoSuchModelError, RequestRefusedError
 from recsys_platform.serving.following import Follower, ServedModel
 from recsys_platform.serving.gateway.server import host_at
 from recsys_platform.serving.model_host import app as host_app
@@ -38,7 +38,7 @@ from recsys_platform.serving.model_host.folder import CATALOG, load_host_folder,
 from recsys_platform.serving.model_hosts import HttpHost, ModelHosts
 from recsys_platform.serving.recommending import Query, live_answer
 from recsys_platform.serving.routing import Routing
-from recsys_platform.serving.sagemaker import runtime as sagemaker_runtime
+from recsys_platform.serving.sagemaker.runtime import _backend_error
 from recsys_platform.serving.snapshot import Profile, current_version, open_snapshot
 from tests.support.pace import patience, wait_until
 from tests.support.serving_world import Running, ServingWorld, event, make_world
@@ -431,9 +431,8 @@ def runtime(host: Host, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[httpx.
 def test_an_endpoint_of_sagemaker_is_a_host(
     runtime: list[Any], world: ServingWorld, run_gateway: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patient = sagemaker_runtime._NOT_WAITING.merge(Config(connect_timeout=5, read_timeout=5))  # on a busy machine
-    monkeypatch.setattr(sagemaker_runtime, "_NOT_WAITING", patient)
-    hosts = ModelHosts({"sagemaker": host_at("sagemaker://recsys")}, 5.0)
+    patient = host_at("sagemaker://recsys", seconds=10.0)  # on a busy machine
+    hosts = ModelHosts({"sagemaker": patient}, 5.0)
     api = run_gateway(world, follower=Follower(world.home, world.registry, loads_models=False), backend=hosts)
     local = run_gateway(world, "local")
     for _ in range(3):
@@ -443,10 +442,31 @@ def test_an_endpoint_of_sagemaker_is_a_host(
         assert found == expected
     assert {each.headers["authorization"].partition(" ")[0] for each in runtime} == {"AWS4-HMAC-SHA256"}
     assert {each.headers.get("x-amzn-sagemaker-target-variant") for each in runtime} == {None}
-    host_at("sagemaker://recsys").invoke("challenger", b'{"k": 1}', 5.0)
+    patient.invoke("challenger", b'{"k": 1}', 5.0)
     assert runtime[-1].headers["x-amzn-sagemaker-target-variant"] == "challenger"
+    nowhere = host_at("sagemaker://none", seconds=10.0)
     with pytest.raises(BackendError, match="AWS answered ValidationError"):
-        host_at("sagemaker://none").invoke(PRODUCTION, b"{}", 5.0)
+        nowhere.invoke(PRODUCTION, b"{}", 5.0)
+    with pytest.raises(NoSuchModelError):  # a canary of a version that is no variant waits, and does not fail
+        nowhere.invoke("12", b"{}", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("ModelError", 404, NoSuchModelError),
+        ("ModelError", 400, RequestRefusedError),
+        ("ModelError", 500, BackendError),
+        ("ThrottlingException", 0, BackendError),
+    ],
+)
+def test_an_answer_of_the_container_behind_an_endpoint_is_what_it_is_over_http(
+    code: str, status: int, kind: type[BackendError]
+) -> None:
+    """Only what the model itself fails at is an error of the model."""
+    answer = {"Error": {"Code": code}, "OriginalStatusCode": status}
+    found = _backend_error(ClientError(answer, "InvokeEndpoint"), has_target=False)  # type: ignore[arg-type]
+    assert type(found) is kind
 
 
 @pytest.mark.usefixtures("runtime")

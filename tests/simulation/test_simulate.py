@@ -343,7 +343,7 @@ def test_two_simulations_into_one_world_do_not_mix(tmp_path: Path) -> None:
         run(tmp_path)
 
 
-def test_progress_is_told_by_days(tmp_path: Path) -> None:
+def test_progress_is_reported_by_days(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     simulate(
         FolderHub(tmp_path), readers=1, books=1, days=3, seed=0, end=END, truth_dir=tmp_path / "truth",

@@ -30,8 +30,8 @@ SCORECARD = f"""
         ('retention', 'all', 'all', {_RATE}, 'on target', null, 2.0, 0.5, 0.475, 0.4, null, true, true, {_OCTOBER}),
         ('retention', 'all', 'all', {_RATE}, 'off target', null, 1.0, 0.125, null, 0.4, null, false, false, {_NOVEMBER}),
         ({_COST}, 'no target', '{_QUOTED}', 1200.0, 0.75, null, null, null, null, true, {_SEPTEMBER}),
-        ({_COST}, 'not told', null, null, null, null, null, null, null, true, {_OCTOBER}),
-        ({_COST}, 'not told', null, null, null, null, null, null, null, false, {_NOVEMBER}),
+        ({_COST}, 'not reported', null, null, null, null, null, null, null, true, {_OCTOBER}),
+        ({_COST}, 'not reported', null, null, null, null, null, null, null, false, {_NOVEMBER}),
         ({_CLICKS}, 'no data', null, 0.0, null, null, null, null, null, true, {_OCTOBER}),
         ({_CLICKS}, 'no target', null, 3.0, 0.013, null, null, null, null, false, {_NOVEMBER}),
         ({_REVENUE}, 'on target', null, 3.0, 1234567.891, 1034567.891, 1000000.0, 2000000.0, true, true, {_OCTOBER}),
@@ -45,7 +45,7 @@ SCORECARD = f"""
         ('tti', 'personalisation', 'not personalised', {_TTI}, 1.0, 22.0, null, null, null, null, false, {_NOVEMBER}),
         ('ctr', 'surface', '{_QUOTED}', {_CTR}, 1.0, 0.17, null, null, null, null, true, {_OCTOBER})
     ) as given (
-        kpi, segmented_by, segment, label, unit, status, told_by, numerator, value, value_a_year_before, target_min, target_max,
+        kpi, segmented_by, segment, label, unit, status, reported_by, numerator, value, value_a_year_before, target_min, target_max,
         is_on_target, is_complete, month_start
     )"""
 ACTIVE = """

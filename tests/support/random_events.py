@@ -58,7 +58,7 @@ def counts(number: int) -> Record:
 
 
 def answer(chance: random.Random, name: str) -> Record:
-    """What an event says of one of a few lists, if it is about one: two books, one of them perhaps not told."""
+    """What an event says of one of a few lists, if it is about one: two books, one of them perhaps not reported."""
     if name not in ABOUT_LISTS:
         return {}
     likely, said = (

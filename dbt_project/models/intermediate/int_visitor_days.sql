@@ -26,8 +26,11 @@ events as (
     select
         fct_events.*,
         coalesce(fct_events.is_bot, false) as is_by_bot,
-        -- What a person did: what a bot does counts for nothing else.
-        case when not coalesce(fct_events.is_bot, false) then fct_events.event_name end as done
+        -- What a person did: what a bot does counts for nothing else, nor what is done to a reader.
+        case
+            when not coalesce(fct_events.is_bot, false) and {{ is_reader_activity('fct_events.event_name') }}
+                then fct_events.event_name
+        end as done
     from {{ ref('fct_events') }} as fct_events
     {% if is_incremental() %}
     inner join changed_days
@@ -43,7 +46,7 @@ final as (
         visitor_id,
         min(user_id) as user_id,
 
-        count(distinct case when not is_by_bot then session_id end) as sessions,
+        count(distinct case when done is not null then session_id end) as sessions,
         count(done) as events,
         count(case when is_by_bot then 1 end) as bot_events,
         count(case when done = 'Book Viewed' then 1 end) as views,
@@ -59,8 +62,8 @@ final as (
         cast(sum(case when done = 'Book Rated' then cast(rating as decimal(18, 6)) end) as double) as rating_total,
 
         occurred_on,
-        min(case when not is_by_bot then occurred_at end) as first_at,
-        max(case when not is_by_bot then occurred_at end) as last_at
+        min(case when done is not null then occurred_at end) as first_at,
+        max(case when done is not null then occurred_at end) as last_at
     from events
     group by visitor_id, occurred_on
 

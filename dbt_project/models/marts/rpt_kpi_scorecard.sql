@@ -287,25 +287,25 @@ needed as (
     {% endfor %}
 ),
 
--- By whom the inputs of a KPI were told, and how long ago at least.
-told as (
+-- By whom the inputs of a KPI were reported, and how long ago at least.
+reported as (
 
     select
-        inputs_told.month,
+        inputs.month,
         needed.kpi,
         case
-            when min(inputs_told.told_by) = max(inputs_told.told_by) then min(inputs_told.told_by)
-            else min(inputs_told.told_by) || ', ' || max(inputs_told.told_by)
-        end as told_by,
-        min(inputs_told.as_of) as as_of
-    from {{ ref('kpi_inputs') }} as inputs_told
-    inner join needed on inputs_told.input = needed.input
-    group by inputs_told.month, needed.kpi
+            when min(inputs.reported_by) = max(inputs.reported_by) then min(inputs.reported_by)
+            else min(inputs.reported_by) || ', ' || max(inputs.reported_by)
+        end as reported_by,
+        min(inputs.as_of) as as_of
+    from {{ ref('kpi_inputs') }} as inputs
+    inner join needed on inputs.input = needed.input
+    group by inputs.month, needed.kpi
 
 ),
 
--- What nobody told is NULL, and never 0.
-told_figures as (
+-- What nobody reported is NULL, and never 0.
+reported_figures as (
 
     select
         compared.month_start,
@@ -342,7 +342,7 @@ figures as (
         'all' as segment,
         cast({{ numerator }} as decimal(18, 4)) as numerator,
         cast({{ denominator }} as decimal(18, 4)) as denominator
-    from told_figures
+    from reported_figures
     union all
     {% endfor -%}
     select
@@ -370,12 +370,12 @@ valued as (
         kpis.definition,
         kpis.source,
         kpis.is_total,
-        told.told_by,
-        told.as_of,
+        reported.reported_by,
+        reported.as_of,
         (months.is_complete or kpis.source = 'kpi_inputs')
         and (months.are_lapses_known or figures.kpi not in ({{ of_lapses }}))
-        -- A figure that was told before the month was over is an estimate.
-        and (kpis.source = 'events' or coalesce(told.as_of >= months.next_month_start, false)) as is_complete,
+        -- A figure that was reported before the month was over is an estimate.
+        and (kpis.source = 'events' or coalesce(reported.as_of >= months.next_month_start, false)) as is_complete,
         round(
             case
                 when kpis.is_total then cast(figures.numerator as double)
@@ -386,9 +386,9 @@ valued as (
     from figures
     inner join kpis on figures.kpi = kpis.kpi
     inner join months on figures.month_start = months.month_start
-    left join told
-        on figures.kpi = told.kpi
-        and figures.month_start = told.month
+    left join reported
+        on figures.kpi = reported.kpi
+        and figures.month_start = reported.month
 
 ),
 
@@ -419,12 +419,12 @@ final as (
                 then 'on target'
             when valued.value is not null then 'off target'
             when valued.source = 'events' then 'no data'
-            when valued.numerator is null or (not valued.is_total and valued.denominator is null) then 'not told'
+            when valued.numerator is null or (not valued.is_total and valued.denominator is null) then 'not reported'
             else 'no data'
         end as status,
         valued.definition,
         valued.source,
-        valued.told_by,
+        valued.reported_by,
 
         valued.numerator,
         valued.denominator,

@@ -47,7 +47,8 @@ def deploy(
 
     settings = open_world()
     client, registry = _sagemaker_client(), registry_of(settings)
-    hosting = Hosting(models, Container(image, role_arn, _parse_environment(env or [])), instance_type, instances)
+    container = Container(image, role_arn, _parse_environment(env or []))
+    hosting = Hosting(models, container, instance_type, instances, settings.hub_kms_key)
     others = {"challenger": challenger, "shadow": shadow}
     home = settings.serving_root
     done = deploy_versions(client, registry, hosting, endpoint, home=home, champion=version, **others)

@@ -29,10 +29,11 @@ def print_scorecard(out: Console, kpis: Sequence[KpiMonths], *, definitions: boo
         table.add_row(_label(kpi), target_text(kpi.newest), *values, _last_year_text(kpi.newest))
     out.print(table)
     out.print(
-        "✓ on target, ✗ off target. * The month is not complete, or the figure was told before its end.", soft_wrap=True
+        "✓ on target, ✗ off target. * The month is not complete, or the figure was reported before its end.",
+        soft_wrap=True,
     )
-    for teller, as_of in sorted(_tellers(kpis).items()):
-        out.print(escape(f"Inputs told by {teller}, last on {as_of} (seed kpi_inputs)."), soft_wrap=True)
+    for teller, as_of in sorted(_reporters(kpis).items()):
+        out.print(escape(f"Inputs reported by {teller}, last on {as_of} (seed kpi_inputs)."), soft_wrap=True)
     if definitions:
         for kpi in kpis:
             if kpi.segment == "all":
@@ -48,9 +49,9 @@ def _month_texts(kpis: Sequence[KpiMonths]) -> list[str]:
     ]
 
 
-def _tellers(kpis: Sequence[KpiMonths]) -> dict[str, dt.date]:
-    """Who told inputs, and the last day on which they did."""
-    told = {(month["told_by"], month["as_of"]) for kpi in kpis for month in kpi.months if month["told_by"]}
+def _reporters(kpis: Sequence[KpiMonths]) -> dict[str, dt.date]:
+    """Who reported inputs, and the last day on which they did."""
+    told = {(month["reported_by"], month["as_of"]) for kpi in kpis for month in kpi.months if month["reported_by"]}
     return dict(sorted(told))
 
 

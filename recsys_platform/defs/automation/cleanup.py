@@ -62,7 +62,7 @@ def routed_models(settings: Settings) -> tuple[str, ...]:
     routing.refresh()
     if routing.error:
         raise RecsysError(f"Nothing is removed while it is not known which model versions are in use: {routing.error}")
-    return routing.models()
+    return routing.named_models()
 
 
 def _remove_versions(registry: Registry, newest: int, named: Sequence[str], *, dry_run: bool) -> Removed:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg
 
 from recsys_platform.common.errors import RecsysError
+from recsys_platform.defs.automation.check_status import completed_checks, severity_of
 from recsys_platform.defs.automation.load_requests import LANDING_SENSOR, RAW_EVENTS, Cursor, Seen
 from recsys_platform.defs.automation.outline import Outline
 from recsys_platform.defs.automation.state import asset_ages
@@ -85,13 +86,11 @@ def samples_of_registry(registry: Registry, now: dt.datetime) -> Iterator[Sample
 
 
 def _checks(outline: Outline, instance: dg.DagsterInstance) -> Iterator[Sample]:
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(outline.checks())
+    records = completed_checks(instance, outline.checks())
     failed: Counter[str] = Counter()
     for record in records.values():
         if record.status.value == "FAILED":
-            event = record.event.dagster_event if record.event else None
-            severity = event.asset_check_evaluation_data.severity if event else dg.AssetCheckSeverity.ERROR
-            failed[severity.value.lower()] += 1
+            failed[severity_of(record).value.lower()] += 1
     for each in dg.AssetCheckSeverity:
         yield Sample(of.FAILED_CHECKS, failed[each.value.lower()], {"severity": each.value.lower()})
     verdict = records.get(dg.AssetCheckKey(PROMOTION, BETTER))

@@ -6,7 +6,6 @@ status of schedules and sensors are cached beside Dagster's state until the code
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ import dagster as dg
 from dagster._check import CheckError
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+from recsys_platform.common.atomic_write import replace_file
 from recsys_platform.config.settings import Settings
 from recsys_platform.defs.pools import ON_DEMAND
 from recsys_platform.transform.dbt import ROOT
@@ -111,11 +111,9 @@ def _is_on_by_default(item: Any) -> bool:
 def write_outline(settings: Settings, defs: dg.Definitions) -> Outline:
     """Write the outline of the definitions to the cache."""
     outline, file = outline_of(defs), _outline_path(settings)
-    draft = file.with_suffix(f".{os.getpid()}")
     with suppress(OSError):  # a full disk or a read-only home: it is written next time
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps({"of": _code_fingerprint(settings), **asdict(outline)}), encoding="utf-8")
-        os.replace(draft, file)
+        replace_file(file, json.dumps({"of": _code_fingerprint(settings), **asdict(outline)}))
     return outline
 
 

@@ -6,7 +6,7 @@ Does not: texts and sending (recsys_platform/notifications/).
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -14,15 +14,18 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.settings import Settings
+from recsys_platform.defs.automation.alerts import send_unsent
+from recsys_platform.defs.automation.check_status import completed_checks, severity_of
 from recsys_platform.defs.automation.outline import Outline, outline_of_repository
 from recsys_platform.defs.automation.state import asset_ages
 from recsys_platform.hub.object_store import Hub
 from recsys_platform.ingestion.arrivals import HOUR, silence_of_trackers
 from recsys_platform.notifications.alerts import problem_alert
-from recsys_platform.notifications.channels import channels_of, notify
+from recsys_platform.notifications.channels import AlertError, Channel, channels_of, notify
 
 Problems = Mapping[str, str]
 """A problem's stable name → a sentence."""
+_SILENCE = "silence of "
 
 
 def problems_alert(
@@ -40,24 +43,40 @@ def problems_alert(
     def problems(context: dg.SensorEvaluationContext, hub: dg.ResourceParam[Hub]) -> dg.SkipReason:
         if context.repository_def is None:
             return dg.SkipReason("There is no asset graph.")
-        graph = context.repository_def.asset_graph
+        graph, reported = context.repository_def.asset_graph, set(json.loads(context.cursor or "[]"))
+        found = {
+            **failed_checks(graph, context.instance, settings.alert_severity),
+            **too_old(outline_of_repository(context.repository_def), context.instance, clock()),
+        }
         try:
-            found = {
-                **failed_checks(graph, context.instance, settings.alert_severity),
-                **too_old(outline_of_repository(context.repository_def), context.instance, clock()),
-                **silent_trackers(hub, clock(), dt.timedelta(hours=settings.alert_silence_hours)),
-            }
-        except RecsysError as error:
-            return dg.SkipReason(str(error))
-        reported = set(json.loads(context.cursor or "[]"))
+            found |= silent_trackers(hub, clock(), dt.timedelta(hours=settings.alert_silence_hours))
+            unread = ""
+        except (
+            RecsysError
+        ) as error:  # what Dagster knows is told all the same, and what was told of trackers still holds
+            found |= dict.fromkeys((name for name in reported if name.startswith(_SILENCE)), "")
+            unread = f" {error}"
         new = [sentence for name, sentence in found.items() if name not in reported]
-        if new and channels:
-            notify(problem_alert(new, settings), channels)
+        if channels:
+            send_unsent(context.instance, channels)
+        not_sent = _send(new, settings, channels) if new else ""
         context.update_cursor(json.dumps(sorted(found)))
-        not_sent = "" if channels else " No alert was sent: neither RECSYS_ALERT_TOPIC nor RECSYS_ALERT_WEBHOOK is set."
-        return dg.SkipReason(f"{len(found)} problems, {len(new)} of them new.{not_sent if new else ''}")
+        return dg.SkipReason(f"{len(found)} problems, {len(new)} of them new.{not_sent}{unread}")
 
     return problems
+
+
+def _send(new: Sequence[str], settings: Settings, channels: Sequence[Channel]) -> str:
+    """Send an alert; a further sentence if not every channel took it. Raises `AlertError` if none did: the next tick tries again."""
+    if not channels:
+        return " No alert was sent: neither RECSYS_ALERT_TOPIC nor RECSYS_ALERT_WEBHOOK is set."
+    try:
+        notify(problem_alert(new, settings), channels)
+    except AlertError as error:
+        if not error.was_sent:
+            raise
+        return f" {error}"
+    return ""
 
 
 def failed_checks(graph: AssetGraph, instance: dg.DagsterInstance, severity: str) -> Problems:
@@ -65,7 +84,7 @@ def failed_checks(graph: AssetGraph, instance: dg.DagsterInstance, severity: str
 
     Without those that made their run fail: there is an alert for the run.
     """
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(graph.asset_check_keys))
+    records = completed_checks(instance, graph.asset_check_keys)
     return {
         f"check {key.to_user_string()}": f"Check {key.name} of {key.asset_key.to_user_string()} failed{_failure_reason(record)}."
         for key, record in records.items()
@@ -77,8 +96,7 @@ def failed_checks(graph: AssetGraph, instance: dg.DagsterInstance, severity: str
 def _has_failed(record: AssetCheckExecutionRecord, severity: str) -> bool:
     if record.status.value != "FAILED" or severity == "warn":
         return record.status.value == "FAILED"
-    event = record.event.dagster_event if record.event else None
-    return event is None or event.asset_check_evaluation_data.severity == dg.AssetCheckSeverity.ERROR
+    return severity_of(record) == dg.AssetCheckSeverity.ERROR
 
 
 def _is_reported_with_its_run(record: AssetCheckExecutionRecord, instance: dg.DagsterInstance) -> bool:
@@ -109,7 +127,7 @@ def too_old(outline: Outline, instance: dg.DagsterInstance, now: dt.datetime) ->
 def silent_trackers(hub: Hub, now: dt.datetime, longest: dt.timedelta) -> Problems:
     """Trackers that have sent events before, but none for `longest`."""
     return {
-        f"silence of {source}": f"Nothing of {source} has landed since {now - silence - HOUR:%Y-%m-%d %H:00} UTC."
+        f"{_SILENCE}{source}": f"Nothing of {source} has landed since {now - silence - HOUR:%Y-%m-%d %H:00} UTC."
         for source, silence in silence_of_trackers(hub, now).items()
         if silence >= longest
     }

@@ -9,6 +9,7 @@ import dagster as dg
 
 from recsys_platform.common.processes import is_process_since
 from recsys_platform.config.settings import Settings
+from recsys_platform.defs.automation.check_status import completed_checks
 from recsys_platform.defs.automation.instances import instance_of
 from recsys_platform.defs.automation.outline import Outline, stored_outline, write_outline
 from recsys_platform.defs.pools import PROCESS
@@ -103,8 +104,8 @@ def _switch_states(outline: Outline, instance: dg.DagsterInstance) -> tuple[tupl
 
 
 def failed_checks(outline: Outline, instance: dg.DagsterInstance) -> tuple[str, ...]:
-    """The names of the checks whose newest evaluation failed."""
-    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(outline.checks())
+    """The names of the checks whose newest completed evaluation failed."""
+    records = completed_checks(instance, outline.checks())
     return tuple(sorted(key.to_user_string() for key, record in records.items() if record.status.value == "FAILED"))
 
 

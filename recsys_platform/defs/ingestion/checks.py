@@ -57,10 +57,5 @@ def _format_days(days: Days | None) -> str:
 
 
 def _balance_sentence(found: Account, days: Days | None) -> str:
-    if not found.broken:
-        return f"{found.records:,} records of {found.objects:,} objects accounted for, days: {_format_days(days)}"
-    row = found.broken[0]
-    return (
-        f"{len(found.broken)} objects are out of balance, first {row['object_key']}: ledger {row['records']} records, tables "
-        f"{row['accepted']} accepted and {row['rejected']} rejected; delete its rows and its ledger entry, then `recsys run --all`"
-    )
+    in_balance = f"{found.records:,} records of {found.objects:,} objects accounted for, days: {_format_days(days)}"
+    return found.broken_sentence or in_balance

@@ -18,7 +18,7 @@ from recsys_platform.config.settings import Settings
 from recsys_platform.defs.table_metadata import markdown
 from recsys_platform.experiments.plots import canary_plot
 from recsys_platform.notifications.alerts import canary_alert
-from recsys_platform.notifications.channels import channels_of, notify
+from recsys_platform.notifications.channels import AlertError, channels_of, notify
 from recsys_platform.serving.rollout.controller import (
     Rollout,
     Step,
@@ -47,7 +47,7 @@ canary = dg.AssetSpec(
 
 @dataclass
 class _Cursor:
-    """The steps that were recorded and reported last."""
+    """The step that was recorded last, and the canary with the trouble that was reported last; empty if it has none now."""
 
     recorded: str = ""
     reported: str = ""
@@ -99,16 +99,22 @@ def _runs_in_progress(instance: dg.DagsterInstance) -> int:
 
 
 def _report_trouble(record: CanaryRecord, settings: Settings, cursor: _Cursor) -> str:
-    """Send an alert if a person is to look at the canary, once for each step; why none was sent, as a further sentence."""
+    """Send an alert if a person is to look at the canary, once while that lasts; why none was sent, as a further sentence."""
     trouble = trouble_of(record)
-    if trouble is None or record.step_id == cursor.reported:
+    if trouble is None:
+        cursor.reported = ""
+        return ""
+    reported = f"{record.experiment} {record.started_at.isoformat()} {trouble.name}"
+    if reported == cursor.reported:
         return ""
     channels = channels_of(settings)
     try:
         notify(canary_alert(trouble, record.label, record.news, settings), channels)
-    except RecsysError as error:  # the next tick tries again
-        return f" {error}"
-    cursor.reported = record.step_id
+    except AlertError as error:
+        if error.was_sent:
+            cursor.reported = reported
+        return f" {error}"  # if no channel took it, the next tick tries again
+    cursor.reported = reported
     return "" if channels else " No alert was sent: neither RECSYS_ALERT_TOPIC nor RECSYS_ALERT_WEBHOOK is set."
 
 

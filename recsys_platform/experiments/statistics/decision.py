@@ -6,7 +6,7 @@ Belongs here: the rule from results to a verdict. Does not: the results (estimat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isnan
+from math import inf, isinf, isnan
 
 from recsys_platform.experiments.statistics.corrections import Guardrail
 from recsys_platform.experiments.statistics.health import Finding
@@ -34,6 +34,8 @@ class Gain:
     def __str__(self) -> str:
         if isnan(self.value):
             return f"{self.metric} (no result yet)"
+        if isinf(self.value):
+            return f"{self.metric} (the control has none)"
         return f"{self.metric} {self.value:+.1%} ({self.low:+.1%} to {self.high:+.1%})"
 
 
@@ -149,7 +151,8 @@ def _is_too_small(primary: Primary) -> bool:
 
 
 def _best_gain(result: VariantResult) -> float:
-    return max(each.gain.value for each in result.primaries)
+    """The largest gain that is known: a metric of which the control has none yet has no lift."""
+    return max((each.gain.value for each in result.primaries if not isnan(each.gain.value)), default=-inf)
 
 
 def _ship(variant: str, won: Sequence[Primary], guardrails: int) -> Decision:

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtri
 
 from recsys_platform.experiments.statistics.always_valid import half_width, mixing_for
-from recsys_platform.experiments.statistics.corrections import benjamini_hochberg, guardrail_state, holm
+from recsys_platform.experiments.statistics.corrections import Guardrail, benjamini_hochberg, guardrail_state, holm
 from recsys_platform.experiments.statistics.decision import (
     Decision,
     Gain,
@@ -35,6 +36,8 @@ from recsys_platform.recommender.arrays import BoolArray, DoubleArray
 
 LEAST_READERS = 100
 """Readers of each group from which a day is a look: with fewer, estimates are not normal."""
+TOLERATED_FROM_ZERO = 0.001
+"""Share of answers by which a guardrail may exceed a control that has none of it: a share of nothing would tolerate nothing."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Reading:
     without any plan. `p_value`: of the last day, valid at every look, not corrected for other metrics. `control`, `treatment`: the
     metric on the last day, without the pre-period. `saved`: share of the variance that the pre-period explains. `power`: reached by
     now for the smallest effect (or the margin), if it were looked at once. `error`: standard error of `lift`; NaN on days that are
-    no look.
+    no look. `state_at_zero`: of a guardrail whose control has none of what is bad, so that there is no lift; None for all others.
     """
 
     variant: str
@@ -82,6 +85,7 @@ class Reading:
     saved: float
     power: float
     error: DoubleArray
+    state_at_zero: Guardrail | None = None
 
     @property
     def gain(self) -> Gain:
@@ -156,6 +160,7 @@ def read_metric(variant: str, metric: Metric, sums: tuple[Sums, Sums], share: Do
         saved=saved,
         power=_power_reached(sums, effect, saved, alpha) if usable[-1] else 0.0,
         error=np.where(usable, np.asarray(comparison.lift_error), np.nan),
+        state_at_zero=_state_at_zero(plain, alpha) if metric.is_guardrail and not metric.higher_is_better else None,
     )
 
 
@@ -182,7 +187,7 @@ def _result_of(variant: str, readings: Sequence[tuple[Reading, float | None]]) -
         if p_value is not None:
             primaries.append(Primary(gain, p_value, metric.smallest_effect))
         else:
-            state = guardrail_state(Interval(gain.low, gain.high), metric.margin)
+            state = reading.state_at_zero or guardrail_state(Interval(gain.low, gain.high), metric.margin)
             guardrails.append(GuardrailResult(gain, state, metric.margin))
     return VariantResult(variant, tuple(primaries), tuple(guardrails))
 
@@ -191,6 +196,24 @@ def _usable_days(comparison: Comparison) -> BoolArray:
     error = np.asarray(comparison.lift_error)
     readers = np.minimum(comparison.control.n, comparison.treatment.n)
     return np.asarray(np.isfinite(error) & (error > 0) & (readers >= LEAST_READERS))
+
+
+def _state_at_zero(comparison: Comparison, alpha: float) -> Guardrail | None:
+    """The state of a guardrail by the difference, while the control has none of what is bad; None if it has any.
+
+    `alpha`: two-sided. The look of day k is a one-sided test at alpha / 2 · 6 / (π k)²; over all days these add up to alpha / 2.
+    """
+    if _last(comparison.control.value) != 0:
+        return None
+    readers = np.minimum(comparison.control.n, comparison.treatment.n)
+    days = int(np.sum(np.asarray(readers) >= LEAST_READERS))
+    if not days:
+        return Guardrail.OPEN
+    width = -float(ndtri(alpha / 2 * 6 / (np.pi * days) ** 2)) * _last(comparison.error)
+    difference = _last(comparison.difference)
+    if difference - width > TOLERATED_FROM_ZERO:
+        return Guardrail.HARMED
+    return Guardrail.HOLDS if difference + width <= TOLERATED_FROM_ZERO else Guardrail.OPEN
 
 
 def _looks(comparison: Comparison, usable: BoolArray, share: DoubleArray) -> tuple[DoubleArray, DoubleArray]:

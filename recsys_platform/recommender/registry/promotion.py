@@ -19,13 +19,15 @@ from recsys_platform.recommender.registry.gate import (
     choose_challenger,
     decide,
 )
-from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Choice, Registry, VersionInfo
+from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Change, Choice, Registry, VersionInfo
 
 GATE = "gate"
 """The author of alias changes that no person made."""
 CANARY_AUTHOR = "canary"
 """The author of a promotion at the end of a canary."""
 AUTOMATIC = (GATE, CANARY_AUTHOR)
+FOR_A_PERSON = f"{GATE} for "
+"""What the author of a change begins with if the gate keeps a person's challenger on newer data."""
 MIN_NEWER_SHARE = 0.2
 """A person's choice stays in force until this share of all likes is newer: the share that the evaluation tests on."""
 
@@ -306,8 +308,18 @@ def _keep_challenger(registry: Registry, candidates: Mapping[str, str]) -> bool:
     last = next((change for change in registry.history() if change.alias == CHALLENGER), None)
     if own is None or own == registry.version_of(PRODUCTION):
         return False
-    registry.set_alias(CHALLENGER, own, why=last.why if last else "", who=last.who if last else GATE)
+    registry.set_alias(CHALLENGER, own, why=last.why if last else "", who=_on_behalf_of(last.who) if last else GATE)
     return True
+
+
+def _on_behalf_of(who: str) -> str:
+    """Who moved an alias that a person had set to newer data; `is_by_a_person` tells it from the person's own change."""
+    return who if who in AUTOMATIC or who.startswith(FOR_A_PERSON) else f"{FOR_A_PERSON}{who}"
+
+
+def is_by_a_person(change: Change) -> bool:
+    """Whether a person made a change, and not the gate, a canary, or the gate for a person."""
+    return change.who not in AUTOMATIC and not change.who.startswith(FOR_A_PERSON)
 
 
 def _version_of_same_recipe(registry: Registry, version: str, candidates: Mapping[str, str]) -> str | None:

@@ -6,7 +6,7 @@ Belongs here: the rule. Does not: deleting versions (versions.py), the schedule 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from recsys_platform.recommender.registry.promotion import AUTOMATIC
+from recsys_platform.recommender.registry.promotion import is_by_a_person
 from recsys_platform.recommender.registry.versions import PRODUCTION, Change, VersionInfo
 
 
@@ -28,7 +28,7 @@ def expendable_versions(
     kept = {
         *named,
         *(each.version for each in versions if each.aliases or each.pinned),
-        *(change.after for change in history if change.who not in AUTOMATIC and change.after),
+        *(change.after for change in history if is_by_a_person(change) and change.after),
         *_newest_of_each_variant(versions, newest),
         *_needed_by_rollback(versions, history),
     }

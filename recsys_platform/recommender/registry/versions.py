@@ -142,7 +142,7 @@ class Registry:
 
     def info(self, version: str) -> VersionInfo:
         """Return the description of a version. RegistryError if it does not exist."""
-        return self._info_and_folder(version)[0]
+        return self._stored_version(version)[0]
 
     def manifest(self, version: str) -> Mapping[str, Any]:
         """Return the manifest of a version."""
@@ -231,7 +231,8 @@ class Registry:
 
     def remove(self, version: str) -> None:
         """Delete a version, its run and its local files. `mlflow gc` frees the storage of a remote server."""
-        info, folder = self._info_and_folder(version)
+        info, theirs = self._stored_version(version)
+        folder = self._folder_of(theirs)
         if info.aliases:
             raise RegistryError(
                 f"{info.label} is {info.aliases[0]} and cannot be removed: promote another version first."
@@ -245,9 +246,9 @@ class Registry:
 
     def size_of(self, version: str) -> int:
         """Return the size in bytes of a version's local files; 0 if they are on a server."""
-        folder = (
-            self._info_and_folder(version)[1] if self.uri is None else self.root / "copies" / self.info(version).content
-        )
+        folder = self._folder_of(self._stored_version(version)[1])
+        if self.uri and not self._is_copy(folder):
+            return 0
         return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
     def fail_orphaned_runs(self) -> int:
@@ -283,6 +284,7 @@ class Registry:
     def _client(self) -> "MlflowClient":
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
         from mlflow.tracking import MlflowClient
@@ -368,29 +370,47 @@ class Registry:
         with self._open_stored_model("Cannot read the aliases") as stored:
             return stored.aliases()
 
-    def _info_and_folder(self, version: str) -> tuple[VersionInfo, Path]:
+    def _stored_version(self, version: str) -> tuple[VersionInfo, StoredVersion]:
         with self._open_stored_model(f"Cannot read model version {version}") as stored:
             theirs, aliases = stored.version(version), stored.aliases()
         if theirs is None:
             raise RegistryError(f"There is no model version {version}: `recsys models` lists the versions.")
-        return _to_version_info(theirs, aliases), self._local_folder(theirs)
+        return _to_version_info(theirs, aliases), theirs
 
-    def _local_folder(self, theirs: StoredVersion) -> Path:
+    def _info_and_folder(self, version: str) -> tuple[VersionInfo, Path]:
+        """A version and the folder of its files, which are fetched from a server if they are not here yet."""
+        info, theirs = self._stored_version(version)
+        folder = self._folder_of(theirs)
+        if self._is_copy(folder) and not folder.exists():
+            with _as_registry_error(f"Cannot fetch model version {version}"):
+                self._fetch(theirs.source, folder)
+        return info, folder
+
+    def _folder_of(self, theirs: StoredVersion) -> Path:
         there = urlsplit(theirs.source)
         if self.uri is None:  # relative to the root, because the world may have been moved
             return self.root / "artifacts" / Path(*PurePosixPath(there.path).parts[-3:])
         if there.scheme in ("", "file"):
             return Path(url2pathname(there.path))
-        copy = self.root / "copies" / theirs.tags["content"]
-        if not copy.exists():
-            from mlflow.artifacts import download_artifacts
+        return self.root / "copies" / theirs.tags["content"]
 
-            with _as_registry_error(f"Cannot fetch model version {theirs.version}"):
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                draft = tempfile.mkdtemp(dir=copy.parent, prefix=".draft-")
-                fetched = download_artifacts(artifact_uri=theirs.source, dst_path=draft)
+    def _is_copy(self, folder: Path) -> bool:
+        return folder.parent == self.root / "copies"
+
+    def _fetch(self, source: str, copy: Path) -> None:
+        """Download files to a folder, which is there as a whole or not at all. `source`: their URI, which only the server resolves."""
+        from mlflow.artifacts import download_artifacts
+
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=copy.parent, prefix=".draft-", ignore_cleanup_errors=True) as draft:
+            fetched = download_artifacts(
+                artifact_uri=source, dst_path=draft, tracking_uri=self.uri, registry_uri=self.uri
+            )
+            try:
                 Path(fetched).rename(copy)
-        return copy
+            except OSError:
+                if not copy.exists():  # else another process has fetched the same meanwhile
+                    raise
 
     def _record_change(self, change: Change) -> None:
         tags = {key: json.dumps(value, default=to_json_value) for key, value in vars(change).items()}

@@ -19,7 +19,7 @@ class KpiRow:
     mark: str
     target: str
     before: str
-    told_by: str | None
+    reported_by: str | None
     sparkline: Sparkline | None
 
 
@@ -200,7 +200,7 @@ class Cost:
     missing: str | None = None
     facts: Sequence[tuple[str, str]] = ()
     chart: Chart | None = None
-    not_told: Sequence[str] = ()
+    not_reported: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

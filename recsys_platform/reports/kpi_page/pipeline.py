@@ -17,14 +17,16 @@ from recsys_platform.reports.overview import Overview
 from recsys_platform.warehouse.port import Warehouse
 
 LEDGER, CONSERVATION = "ops.load_ledger", "marts.rpt_event_conservation"
-_ARRIVALS_SQL, _COSTS_SQL = (read_sql("recsys_platform.reports", name) for name in ("arrivals_by_day", "told_costs"))
+_ARRIVALS_SQL, _COSTS_SQL = (
+    read_sql("recsys_platform.reports", name) for name in ("arrivals_by_day", "reported_costs")
+)
 _LANDED_BYTES = "select cast(coalesce(sum(size_bytes), 0) as bigint) as n from ops.load_ledger"
 _DAYS = 60
 _MOST_REASONS = 8
 NOTHING_LOADED = "Nothing was loaded yet: put landing files into the hub and run `recsys run`."
 _NO_STATE = "What Dagster ran is not known here: `recsys report` reads it from the world's instance."
-NO_COST = "No cost is told: neither runs nor figures of finance (seed kpi_inputs) are known."
-_NOT_TOLD = "Costs of use are quantities × list prices (seed prices), not bills: gateways, databases and network are not among them."
+NO_COST = "No cost is known: no run was measured, and the seed kpi_inputs has no figures of finance."
+_NOT_BILLS = "Costs of use are quantities × list prices (seed prices), not bills: gateways, databases and network are not among them."
 _COST_OF_USE = read_sql("recsys_platform.reports", "cost_of_use")
 _COST_MARTS = {"marts.rpt_cost_daily", "marts.rpt_active_readers"}
 
@@ -77,16 +79,16 @@ def cost_section(warehouse: Warehouse, relations: set[str], state: PipelineState
         *(_run_facts(state) if state and runs else ()),
         *_byte_facts(warehouse, relations),
         *_use_facts(warehouse, relations),
-        *_told_facts(told),
+        *_reported_facts(told),
     ]
     if not facts:
         return Cost(NO_COST)
-    untold = [] if told else ["Costs of the company are not told: add lines to the seed kpi_inputs."]
+    missing = [] if told else ["Costs of the company are not reported: add lines to the seed kpi_inputs."]
     minutes = _minutes_by_day(runs)
     chart = (
         bar_chart("Minutes of runs by day", list(minutes), list(minutes.values()), text=count_text) if runs else None
     )
-    return Cost(None, facts, chart, [*([] if state else [_NO_STATE]), *untold, _NOT_TOLD])
+    return Cost(None, facts, chart, [*([] if state else [_NO_STATE]), *missing, _NOT_BILLS])
 
 
 def _run_facts(state: PipelineState) -> Iterator[tuple[str, str]]:
@@ -114,13 +116,13 @@ def _use_facts(warehouse: Warehouse, relations: set[str]) -> Iterator[tuple[str,
             yield "dearest asset", f"{row['dearest']}, {dollars(row['cost_of_dearest'])}"
 
 
-def _told_facts(told: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _reported_facts(told: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """The newest figures of finance."""
     for name, label in (("total_cost", "total cost"), ("data_cost", "cost of data")):
         row = next((row for row in told if row[name] is not None), None)
         if row:
-            told_by = row[f"{name}_told_by"]
-            said_by = f", told by {told_by}" if told_by else ""
+            reported_by = row[f"{name}_reported_by"]
+            said_by = f", reported by {reported_by}" if reported_by else ""
             yield f"{label}, {row['month_start']:%B %Y}", f"{row[name]:,.2f} (base currency{said_by})"
 
 

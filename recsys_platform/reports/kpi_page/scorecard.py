@@ -32,7 +32,7 @@ SCORECARD, ACTIVE, COHORTS = "marts.rpt_kpi_scorecard", "marts.rpt_active_reader
 _ACTIVE_SQL, _COHORTS_SQL = (read_sql("recsys_platform.reports", name) for name in ("active_readers", "cohorts"))
 _ACTIVE_DAYS, _COHORT_WEEKS = 180, 12
 _PERSONALISATION, _HALVES = "personalisation", ("personalised", "not personalised")
-_MARKS = {"on target": "✓", "off target": "✗", "no target": "–", "no data": "–", "not told": "?"}
+_MARKS = {"on target": "✓", "off target": "✗", "no target": "–", "no data": "–", "not reported": "?"}
 NO_SCORECARD = "There is no KPI scorecard yet: load events and run `recsys run`."
 NO_READERS = "There are no active readers yet: load events of signed-in readers and run `recsys run`."
 
@@ -111,7 +111,7 @@ def _kpi_row(kpi: KpiMonths) -> KpiRow:
         _MARKS[month["status"]],
         target_text(month),
         "–" if before is None else amount_text(before, month["unit"]),
-        month["told_by"],
+        month["reported_by"],
         _sparkline(kpi),
     )
 

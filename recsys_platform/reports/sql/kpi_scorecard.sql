@@ -7,7 +7,7 @@ select
     status,
     definition,
     source,
-    told_by,
+    reported_by,
     as_of,
     numerator,
     denominator,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.common.strict_yaml import read_yaml
+from recsys_platform.common.validation import first_problem
 from recsys_platform.serving.delivery import DeliveryQueue
 from recsys_platform.serving.destinations.selection import BOOK_PROPERTIES, Selection
 from recsys_platform.serving.destinations.sending import Receiver, in_batches
@@ -164,16 +165,10 @@ def _parse_destination(name: Any, content: Any, where: str) -> DestinationConfig
     try:
         found: DestinationConfig = TypeAdapter(DestinationConfig).validate_python(content)
     except ValidationError as error:
-        raise DestinationsError(f"{where}: {name}, {_first_problem(error)}.") from error
+        # The first part of the place is the type. A value may be a secret that stands in the wrong place.
+        words = first_problem(error, place_from=1, shows_value=False)
+        raise DestinationsError(f"{where}: {name}, {words}.") from error
     return found
-
-
-def _first_problem(error: ValidationError) -> str:
-    """Where the first problem is and what it is; the first part of the place is the type, which is left out."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{place}: {message[0].lower()}{message[1:]}" if place else f"{message[0].lower()}{message[1:]}"
 
 
 class _MissingSecretError(Exception):

@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from recsys_platform.common.pseudonyms import holds_email
+
 BOOK_PROPERTIES = (
     "book_id",
     "bookId",
@@ -77,8 +79,8 @@ class Selection:
             event = _DECODER.decode(line)
         except msgspec.DecodeError:  # properties that are no object, a damaged line
             return None
-        name = _first_text(event.event)
-        if event.type != "track" or (self.names and name not in self.names):
+        name = first_text(event.event)
+        if not _is_track(event.type, name) or (self.names and name not in self.names):
             return None
         ids, message_id = self._ids_of(event), self._message_id_of(event)
         if not ids or message_id is None:
@@ -88,7 +90,7 @@ class Selection:
             "event": name,
             "messageId": message_id,
             **ids,
-            "timestamp": _first_text(
+            "timestamp": first_text(
                 event.timestamp, event.originalTimestamp, event.original_timestamp, event.receivedAt
             ),
             "properties": {name: value for name, value in event.properties.items() if name in self.properties},
@@ -97,17 +99,17 @@ class Selection:
     def _ids_of(self, event: _Event) -> dict[str, str] | None:
         """The ids of user and device; None if one must not go out as it is."""
         ids = {
-            "userId": _first_text(event.userId, event.user_id),
-            "anonymousId": _first_text(event.anonymousId, event.anonymous_id),
+            "userId": first_text(event.userId, event.user_id),
+            "anonymousId": first_text(event.anonymousId, event.anonymous_id),
         }
-        if self.hash_key is None and any("@" in each for each in ids.values()):
+        if self.hash_key is None and any(map(_is_address, ids.values())):
             return None
         return {name: self._hashed(each) for name, each in ids.items() if each}
 
     def _message_id_of(self, event: _Event) -> str | None:
         """The id of the event, which some apps make of an address; None if it must not go out as it is."""
-        found = _first_text(event.messageId, event.message_id)
-        if "@" not in found:
+        found = first_text(event.messageId, event.message_id)
+        if not _is_address(found):
             return found
         return None if self.hash_key is None else self._hashed(found)
 
@@ -117,7 +119,17 @@ class Selection:
         return hmac.new(self.hash_key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def _first_text(*values: Any) -> str:
+def _is_track(kind: Any, name: str) -> bool:
+    """Whether an event is a track call: by its type, in any case, or without one by its name, as the marts read it."""
+    return (first_text(kind).lower() or ("track" if name else "")) == "track"
+
+
+def _is_address(text: str) -> bool:
+    """Whether an id looks like an e-mail address: wider than in the marts, since what leaves cannot be called back."""
+    return "@" in text or holds_email(text)
+
+
+def first_text(*values: Any) -> str:
     """The first value that is a text or a number and not empty, as text."""
     for value in values:
         is_known = isinstance(value, str) or (isinstance(value, int | float) and not isinstance(value, bool))

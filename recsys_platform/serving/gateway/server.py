@@ -42,7 +42,7 @@ from recsys_platform.serving.gateway.state import Gateway
 from recsys_platform.serving.gateway.tokens import Provider, Tokens
 from recsys_platform.serving.gateway.workers import Workers
 from recsys_platform.serving.logs import configure_logging
-from recsys_platform.serving.model_hosts import Host, HttpHost, ModelHosts
+from recsys_platform.serving.model_hosts import DEADLINE_SECONDS, Host, HttpHost, ModelHosts
 from recsys_platform.serving.recent_events import RecentEventsInMemory
 from recsys_platform.serving.recent_events_redis import RecentEventsInRedis
 from recsys_platform.serving.recommending import InProcess
@@ -102,13 +102,13 @@ def shared_redis_of(settings: Settings, metrics: Metrics, tracing: Tracing | Non
     return SharedRedis(url, on_failure, timeout_seconds=seconds)
 
 
-def host_at(url: str, tracing: Tracing | None = None) -> Host:
-    """The model host of an address: `http://…`, `https://…`, or `sagemaker://endpoint`."""
+def host_at(url: str, tracing: Tracing | None = None, seconds: float = DEADLINE_SECONDS) -> Host:
+    """The model host of an address: `http://…`, `https://…`, or `sagemaker://endpoint`, whose requests wait for some seconds."""
     if not url.startswith(_SAGEMAKER):
         return HttpHost(url, tracing.headers) if tracing else HttpHost(url)
     from recsys_platform.serving.sagemaker.runtime import SageMakerHost  # imports boto3
 
-    return SageMakerHost(url.removeprefix(_SAGEMAKER))
+    return SageMakerHost(url.removeprefix(_SAGEMAKER), seconds)
 
 
 def landing_of(settings: Settings, stream: str = "gateway") -> Destination:
@@ -148,7 +148,11 @@ def gateway_of(settings: Settings, *, forwards: bool = True) -> Gateway:
     hosts = {url: host_at(url, tracing) for url in (settings.model_hosts or "").split()}
     routing = routing_of(settings)
     # Of its own: a shadow that fails must not keep anybody from the hosts that answer.
-    shadows = ModelHosts({url: host_at(url) for url in hosts}, SHADOW_SECONDS) if hosts else InProcess()
+    shadows = (
+        ModelHosts({url: host_at(url, seconds=SHADOW_SECONDS) for url in hosts}, SHADOW_SECONDS)
+        if hosts
+        else InProcess()
+    )
     return Gateway(
         follower=Follower(home, registry_of(settings), routing, loads_models=not hosts),
         backend=ModelHosts(hosts) if hosts else None,

@@ -32,8 +32,15 @@ from recsys_platform.serving.recommending import Answer, live_answer, ranked_ans
 _LOG = logging.getLogger(__name__)
 MOST_BYTES = 6 * 1024 * 1024
 """SageMaker's limit of a request and of an answer."""
-BODY_SECONDS = INVOCATION_SECONDS = 60.0
+MOST_ROWS = 10_000
+"""Of a CSV: 100,000 rows of it alone take a second to read."""
+BODY_SECONDS = 60.0
+INVOCATION_SECONDS = 50.0
+"""SageMaker gives up after 60, so that a caller would never read what is wrong."""
 JSON, CSV = "application/json", "text/csv"
+_LEAST_BYTES_OF_BOOK = 20
+"""A row of CSV or an item of JSON has more: rank, book, score, propensity, reason."""
+_TOO_MUCH = f"The answer has more than {MOST_BYTES:,} bytes: ask for less at once."
 _decode = msgspec.json.Decoder(HostRequest).decode
 Models = Callable[[str], ServedModel | None]
 """Gives the model of an alias that answers now; None if there is none that passed its check."""
@@ -98,15 +105,20 @@ async def _invoke(request: Request, alias: str, models: Models) -> Response:
         raise _HostError(503, "No model that passed its check is loaded.")
     given = _media_type(request.headers.get("content-type"), default=JSON)
     wanted = _media_type(request.headers.get("accept"), default=given)
-    requests = _requests_in(given, await _body_of(request))
-    if len(requests) == 1:
-        answers = _answers_of(model, requests)
-    else:  # in a thread, so that a ping is answered meanwhile
-        answers = await run_in_threadpool(_answers_of, model, requests)
+    body = await _body_of(request)
+    if given == JSON:
+        return Response(_answered(model, body, given, wanted), media_type=wanted)
+    # In a thread, so that a ping is answered meanwhile.
+    return Response(await run_in_threadpool(_answered, model, body, given, wanted), media_type=wanted)
+
+
+def _answered(model: ServedModel, body: bytes, given: str, wanted: str) -> bytes:
+    """The answer to the content of a request, in the media type that is wanted."""
+    answers = _answers_of(model, _requests_in(given, body))
     content = answers_as_csv(answers) if wanted == CSV else _as_json(answers, single=given == JSON)
     if len(content) > MOST_BYTES:
-        raise _HostError(413, f"The answer has more than {MOST_BYTES:,} bytes: ask for less at once.")
-    return Response(content, media_type=wanted)
+        raise _HostError(413, _TOO_MUCH)
+    return content
 
 
 def _media_type(header: str | None, *, default: str) -> str:
@@ -132,6 +144,8 @@ async def _body_of(request: Request) -> bytes:
 
 
 def _requests_in(media_type: str, content: bytes) -> list[HostRequest]:
+    if media_type == CSV and content.count(b"\n") > MOST_ROWS + 1:
+        raise _HostError(413, f"A request has at most {MOST_ROWS:,} rows.")
     try:
         return requests_in_csv(content) if media_type == CSV else [_decode(content)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # ValidationError is a DecodeError
@@ -139,13 +153,16 @@ def _requests_in(media_type: str, content: bytes) -> list[HostRequest]:
 
 
 def _answers_of(model: ServedModel, requests: Sequence[HostRequest]) -> list[HostAnswer]:
-    until, answers = time.monotonic() + INVOCATION_SECONDS, []
+    until, answers, books = time.monotonic() + INVOCATION_SECONDS, [], 0
     for each in requests:
+        if books * _LEAST_BYTES_OF_BOOK > MOST_BYTES:
+            raise _HostError(413, _TOO_MUCH)
         if time.monotonic() > until:
             raise _HostError(
                 413, f"{len(requests):,} lists take more than {INVOCATION_SECONDS:.0f} seconds: ask for less at once."
             )
         answers.append(_answer(model, each))
+        books += len(answers[-1].items)
     return answers
 
 

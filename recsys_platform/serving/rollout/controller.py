@@ -148,17 +148,19 @@ class Rollout:
         return Step(before, self._written(after, before), observation)
 
     def _watched(self, before: CanaryRecord, now: dt.datetime) -> Step:
-        """Look at a pinned canary: it stays as it is, and what would roll it back is a step of its own, which sends an alert.
+        """Look at a pinned canary: it keeps its share, and what would roll it back is a step of its own, which sends an alert.
 
-        So is its recovery; it is told only while all guardrails can be judged.
+        So is its recovery, while all guardrails can be judged. It goes on with the newest version of its recipe: gateways have no
+        other for the item catalog of today.
         """
-        of_plan, observation = self._of_plan(before), self._observed(before, now)
+        present, observation = self._of_plan(before), self._observed(before, now)
+        of_plan = self._followed(present)
         has_baseline = self._has_its_baseline(before)
         state = step(of_plan.state, observation, now, plan=self.plan if has_baseline else self._limits)
         if before.is_broken and not has_baseline:
             state = of_plan.state
         after = of_plan.at(state, self.plan, who=CANARY_AUTHOR, now=now)
-        if after.kind == of_plan.kind:
+        if after.kind == present.kind:
             self._keep_step(before)
             return Step(before, before, observation)
         pinned = replace(after, percent=before.percent, baseline_percent=before.baseline_percent, stage=before.stage)

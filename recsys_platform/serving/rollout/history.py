@@ -6,7 +6,6 @@ Belongs here: keeping each step once. Does not: making steps (controller.py).
 import datetime as dt
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from recsys_platform.common.atomic_write import replace_file
 from recsys_platform.common.clock import to_naive_utc
 from recsys_platform.common.errors import RecsysError, WarehouseError
 from recsys_platform.serving.rollout.record import CanaryRecord
@@ -106,9 +106,7 @@ class StepHistory:
         """Replace the file in one step, while no other process does."""
         with locked_file(self.folder / ".waiting.lock"):
             rows = changed(self._rows_waiting())
-            draft = self.folder / ".waiting.draft"
-            draft.write_text("".join(json.dumps(_as_json(row)) + "\n" for row in rows), encoding="utf-8")
-            os.replace(draft, self._waiting)
+            replace_file(self._waiting, "".join(json.dumps(_as_json(row)) + "\n" for row in rows))
 
     def _rows_waiting(self) -> list[dict[str, Any]]:
         if not self._waiting.exists():

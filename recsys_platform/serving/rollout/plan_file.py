@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.common.strict_yaml import read_yaml
+from recsys_platform.common.validation import first_problem
 from recsys_platform.config.settings import Settings
 from recsys_platform.config.world_files import CANARY_PLAN, world_file
 from recsys_platform.experiments.canary import CanaryPlan
@@ -40,9 +41,7 @@ def parse_plan(content: Any, *, where: str = "The plan of canaries") -> CanaryPl
     try:
         plan = TypeAdapter(CanaryPlan).validate_python(dict(content or {}))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CanaryError(f"{where}: {place}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error
+        raise CanaryError(f"{where}: {first_problem(error)}.") from error
     except RecsysError as error:
         raise CanaryError(f"{where}: {error}") from error
     _check_names(plan, where)

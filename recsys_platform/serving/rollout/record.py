@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationEr
 from pydantic.dataclasses import dataclass
 
 from recsys_platform.common.errors import RecsysError
+from recsys_platform.common.validation import first_problem
 from recsys_platform.experiments.assignment import Name
 from recsys_platform.experiments.buckets import BUCKETS, bucket
 from recsys_platform.experiments.canary import CanaryPlan, CanaryState, Status
@@ -137,9 +138,7 @@ def parse_canary(content: Any, *, where: str = "The canary") -> CanaryRecord | N
     try:
         found = _ADAPTER.validate_python(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CanaryError(f"{where}: {place}: {first['msg'][0].lower()}{first['msg'][1:]}.") from error
+        raise CanaryError(f"{where}: {first_problem(error)}.") from error
     if found.percent + found.baseline_percent > 100:
         raise CanaryError(f"{where}: the two groups have more than 100 % of the visitors.")
     return found

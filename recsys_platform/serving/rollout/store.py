@@ -4,13 +4,13 @@ Belongs here: writing it, unless another process did meanwhile. Does not: readin
 """
 
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from recsys_platform.common.atomic_write import replace_file
 from recsys_platform.common.errors import RecsysError
 from recsys_platform.config.settings import Settings
 from recsys_platform.serving.rollout.record import CanaryError, CanaryRecord, record_text
@@ -62,11 +62,11 @@ class FileState:
             path.parent.mkdir(parents=True, exist_ok=True)
             with locked_file(path.with_name(f".{path.name}.lock")):
                 _check_unchanged(self.read(), before)
-                draft = path.with_name(f".{path.name}.draft")
-                draft.write_text(record_text(record), encoding="utf-8")
-                os.replace(draft, path)
+                replace_file(path, record_text(record))
         except OSError as error:
-            raise CanaryError(f"{path} cannot be written: {error.strerror}.") from error
+            raise CanaryError(
+                f"{path} cannot be written: {error.strerror}. Choose a RECSYS_HOME you may write to."
+            ) from error
 
 
 class ParameterState:

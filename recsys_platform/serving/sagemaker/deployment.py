@@ -20,12 +20,16 @@ CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
 
 @dataclass(frozen=True)
 class Hosting:
-    """Where models run: archives below `models` (s3://bucket/prefix), the container, and instances for each variant."""
+    """Where models run: archives below `models` (s3://bucket/prefix), the container, and instances for each variant.
+
+    `kms_key`: encrypts the archives; S3's own key by default.
+    """
 
     models: str
     container: Container
     instance_type: str = "ml.m5.large"
     instances: int = 1
+    kms_key: str | None = None
 
 
 def deploy_versions(
@@ -59,7 +63,7 @@ def deploy_versions(
 def create_model_of(sagemaker: SageMaker, registry: Registry, hosting: Hosting, version: str, home: Path) -> str:
     """Upload the archive of a version (or alias) and create its SageMaker model, unless they exist; returns the model's name."""
     found = version_of(registry, version)
-    bucket = bucket_of(hosting.models)
+    bucket = bucket_of(hosting.models, kms_key=hosting.kms_key)
     data_url = upload(write_host_folder(home, registry, found), bucket)
     return sagemaker.create_model(registry.info(found).variant, found, data_url, hosting.container)
 

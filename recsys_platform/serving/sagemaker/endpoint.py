@@ -23,6 +23,7 @@ from recsys_platform.serving.errors import DeployError
 STEPS = (0.05, 0.25, 0.5, 1.0)
 """The shares of traffic of a ramp, in order."""
 LONGEST = 63
+IN_SERVICE, _FAILED = "InService", "Failed"
 _VALID_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _WEIGHT_TOLERANCE = 1e-6  # SageMaker keeps weights in 32 bits
 _WAITER = {"Delay": 15, "MaxAttempts": 60}  # seconds, tries: a quarter of an hour
@@ -153,7 +154,14 @@ class SageMaker:
             if there is None:
                 self.client.create_endpoint(**names)
                 return "created"
-            if there["EndpointConfigName"] == endpoint.configuration:
+            if there["EndpointStatus"] == _FAILED:
+                why = there.get("FailureReason", "no reason is given")
+                raise DeployError(
+                    f"The endpoint {endpoint.name} has failed ({why}), and SageMaker only deletes such an endpoint. Run "
+                    f"`aws sagemaker delete-endpoint --endpoint-name {endpoint.name}`, then deploy again."
+                )
+            coming = there.get("PendingDeploymentSummary", {}).get("EndpointConfigName", there["EndpointConfigName"])
+            if coming == endpoint.configuration:
                 return "unchanged"
             self.client.update_endpoint(**names)
             return "updated"
@@ -172,7 +180,7 @@ class SageMaker:
         """Status, configuration and weights of an endpoint."""
         with translate_aws_errors(f"describe the endpoint {endpoint} of SageMaker"):
             described = self.client.describe_endpoint(EndpointName=endpoint)
-        variants = described["ProductionVariants"]
+        variants = described.get("ProductionVariants", [])  # absent before the first one runs
         return EndpointStatus(
             status=described["EndpointStatus"],
             configuration=described["EndpointConfigName"],
@@ -185,11 +193,12 @@ class SageMaker:
 
         Waits for a change in progress to end, but not for its own, since SageMaker accepts one change at a time.
         """
+        if self.status(endpoint).status != IN_SERVICE:
+            self.wait(endpoint)  # until then the variants and weights are those of before the change
         before = self.weights(endpoint)
         wanted = weights_for(before, variant, share)
         if all(abs(shares(before)[name] - weight) < _WEIGHT_TOLERANCE for name, weight in wanted.items()):
             return False
-        self.wait(endpoint)
         desired = [{"VariantName": name, "DesiredWeight": weight} for name, weight in wanted.items()]
         with translate_aws_errors(f"give {variant} {share:.0%} of the traffic of {endpoint}"):
             self.client.update_endpoint_weights_and_capacities(

@@ -2,8 +2,8 @@ select
     month_start,
     max(case when kpi = 'cost_to_revenue' then numerator end) as total_cost,
     max(case when kpi = 'data_share_of_it_budget' then numerator end) as data_cost,
-    max(case when kpi = 'cost_to_revenue' then told_by end) as total_cost_told_by,
-    max(case when kpi = 'data_share_of_it_budget' then told_by end) as data_cost_told_by
+    max(case when kpi = 'cost_to_revenue' then reported_by end) as total_cost_reported_by,
+    max(case when kpi = 'data_share_of_it_budget' then reported_by end) as data_cost_reported_by
 from marts.rpt_kpi_scorecard
 where kpi in ('cost_to_revenue', 'data_share_of_it_budget')
     and segmented_by = 'all'
