@@ -36,14 +36,19 @@
 
 
 {#
-    The same for text from a tracker, with e-mail addresses redacted first. The hash has no salt, since it must not change with
-    the salt; an address in it could be found by trying.
+    The same for text from a tracker, with e-mail addresses redacted first: in a hash without a salt an address could be found by
+    trying.
 
     text    a column; an expression would be computed several times
-    ids     columns that are hashed without redaction, which would give two people the same id
+    ids     columns that are not redacted, which would give two people the same id; an address among them is hashed with the
+            salt, as the ids of readers are
 #}
 {% macro hashed_content(text, ids=[]) -%}
-    md5({{ joined(ids + [redact_emails(text)]) }})
+    {%- set hashed_ids = [] -%}
+    {%- for id in ids -%}
+        {%- do hashed_ids.append("coalesce(" ~ pseudonym(id) ~ ", " ~ redact_emails(id) ~ ")") -%}
+    {%- endfor -%}
+    md5({{ joined(hashed_ids + [redact_emails(text)]) }})
 {%- endmacro %}
 
 

@@ -1,5 +1,6 @@
 """The macros that read text: bad text is NULL, never an error."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import datetime
@@ -182,6 +183,18 @@ def test_snowflake_has_its_own_words(world: Any, call: str, expected: str) -> No
 def test_a_hash_that_is_stored_does_not_change_between_versions(world: Any) -> None:
     content = compile_text(world, "joined([\"'a'\", 'null', 1])")
     assert world.rows(f"select {content}") == [("a|\\N|1",)]
+
+
+@pytest.mark.parametrize(
+    ("identifier", "can_be_tried"), [("u1", True), ("ann@example.com", False), ("ann%40example.com", False)]
+)
+def test_an_address_among_the_ids_of_an_event_cannot_be_found_by_trying(
+    world: Any, identifier: str, can_be_tried: bool
+) -> None:
+    """An event without an id has the hash of its content: whoever has a mailing list could compute it for each address."""
+    sql = compile_text(world, f"hashed_content(\"'read'\", ids=[\"'{identifier}'\"])")
+    tried = hashlib.md5(f"{identifier}|read".encode(), usedforsecurity=False).hexdigest()
+    assert (world.rows(f"select {sql}") == [(tried,)]) is can_be_tried
 
 
 @pytest.mark.parametrize("fields", ["{'a': 'x', 'b': 'x.y'}", "{'b': 'x.y', 'a': 'x'}"])

@@ -19,7 +19,8 @@ from recsys_platform.recommender.evaluation.evaluate import ALL, EvaluationParam
 from recsys_platform.recommender.registry.files import Provenance
 from recsys_platform.recommender.registry.gate import GateParams
 from recsys_platform.recommender.registry.promotion import GateOutcome, apply_gate, promote, roll_back
-from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
+from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
+from recsys_platform.recommender.training import candidates
 from recsys_platform.recommender.training.candidates import (
     candidate_versions,
     evaluate_variants,
@@ -234,6 +235,22 @@ def test_a_variant_may_begin_with_the_word_production(noisy: Dataset, registry: 
     for name in known:
         train(name, noisy, registry, variants=known, now=NOW)
     assert set(candidate_versions(noisy, known, None, registry, NOW)) == {"popularity", "production_wide"}
+
+
+def test_a_persons_challenger_and_the_live_recipe_stay_over_an_upgrade(
+    noisy: Dataset, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Versions of the release before are not of this code, and the gate decides before the night trains them again."""
+    known = {"popularity": POPULARITY, "ease": BETTER}
+    before = {name: train(name, noisy, registry, variants=known, now=NOW).version for name in known}
+    registry.set_alias(PRODUCTION, before["popularity"], why="a person")
+    registry.set_alias(CHALLENGER, before["ease"], why="a person")
+    monkeypatch.setattr(candidates, "_code_and_baseline_version", lambda _: "the next release")
+    found = candidate_versions(noisy, known, "popularity", registry, NOW)
+    assert set(found) == set(known)
+    assert not set(found.values()) & set(before.values())
+    apply_gate(found, "popularity", None, registry, GateParams())
+    assert registry.version_of(CHALLENGER) == found["ease"]
 
 
 def test_what_was_chosen_for_the_whole_is_held_out_of_its_past_too() -> None:

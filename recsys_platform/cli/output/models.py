@@ -57,6 +57,13 @@ def print_rolled_back(out: Console, before: VersionInfo, after: VersionInfo) -> 
     """Print what a rollback did."""
     out.print(
         f"{after.label} is in production again instead of {before.label}, whose recipe the gate does not promote again until "
-        f"a person does. {_NEXT}",
+        f"a person does. {_waits_for_training(before, after)}{_NEXT}",
         soft_wrap=True,
     )
+
+
+def _waits_for_training(before: VersionInfo, after: VersionInfo) -> str:
+    """A sentence if gateways cannot load the version, since it knows other books than those of today."""
+    if before.catalogue_hash == after.catalogue_hash:
+        return ""
+    return f"It was trained on another item catalog, so readers keep {before.label} until a run has trained it on today's. "

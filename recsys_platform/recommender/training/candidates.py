@@ -7,6 +7,7 @@ Belongs here: what an evaluation compares, when an existing version is reused, w
 import datetime as dt
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version as version_of_package
@@ -23,7 +24,7 @@ from recsys_platform.recommender.data.splits import (
     hold_out_latest,
     hold_out_latest_relaxed,
 )
-from recsys_platform.recommender.errors import DataError, ModelError
+from recsys_platform.recommender.errors import DataError, ModelError, NothingToLearnError
 from recsys_platform.recommender.evaluation.evaluate import (
     ALL,
     NO_TEST_READERS,
@@ -36,7 +37,7 @@ from recsys_platform.recommender.models.fallback import without_fallback
 from recsys_platform.recommender.models.protocol import Recommender
 from recsys_platform.recommender.models.trained import TrainedModel, restore
 from recsys_platform.recommender.registry.files import Identity, Provenance, recipe_hash
-from recsys_platform.recommender.registry.versions import PRODUCTION, Registry
+from recsys_platform.recommender.registry.versions import CHALLENGER, PRODUCTION, Registry
 from recsys_platform.recommender.training.fitting import Fitter, Precomputed
 from recsys_platform.recommender.training.variants import (
     BASELINE,
@@ -139,7 +140,11 @@ def live_recipe(variants: Variants, registry: Registry) -> tuple[Variants, str |
 def candidate_versions(
     data: Dataset, variants: Variants, live: str | None, registry: Registry, now: dt.datetime
 ) -> dict[str, str]:
-    """Return the versions for the gate, by variant: those trained on this data, and the live recipe if it is not a variant."""
+    """Return the versions for the gate, by variant: those trained on this data by this code, and the live recipe if it is no variant.
+
+    What is live and what a person may have made the challenger is trained now if it was not yet, such as after an upgrade: only what
+    cannot be trained may be replaced for that reason.
+    """
     known = {
         name: find_trained_version(name, data, variants, registry) for name in variants if not _is_live_recipe(name)
     }
@@ -148,7 +153,18 @@ def candidate_versions(
     if live == PRODUCTION and present:
         done = train(PRODUCTION, data, registry, variants=variants, now=now, as_variant=registry.info(present).variant)
         found[PRODUCTION] = done.version
+    challenger = registry.version_of(CHALLENGER)
+    for name in (live, _variant_of(challenger, variants, registry) if challenger else None):
+        if name is not None and name in variants and name not in found:
+            with suppress(NothingToLearnError):
+                found[name] = train(name, data, registry, variants=variants, now=now).version
     return found
+
+
+def _variant_of(version: str, variants: Variants, registry: Registry) -> str | None:
+    """The name of the variant with the recipe of a version; None if it is none."""
+    recipe = registry.info(version).recipe_hash
+    return next((name for name, each in variants.items() if recipe_hash(each.recipe(variants)) == recipe), None)
 
 
 def _is_live_recipe(name: str) -> bool:
