@@ -149,4 +149,8 @@ def test_a_week_of_visits_joins_in_the_marts_and_its_propensities_tell_what_othe
     first, everything = found[found["showings"] == "first"], found[found["showings"] == "all"]
     assert first["rows"].max() < everything["rows"].min(), "lists were shown again, from the cache or as 304"
     assert first["rows"].min() > 300
-    assert first["holds"].sum() >= len(first) - 1, first.to_string()  # of nine intervals of 95 %
+    # One week is one draw, in which an interval of 95 % may well miss, and with it the two others of its policy (benchmarks/visits.py
+    # counts how many of 60 weeks do). What is biased or too sure of itself lies beyond 3.5 standard errors.
+    errors = (first["high"] - first["low"]) / (2 * 1.96)
+    assert ((first["value"] - first["truth"]).abs() <= 3.5 * errors).all(), first.to_string()
+    assert (errors < 0.2 * first["truth"]).all(), first.to_string()  # and they tell something

@@ -84,48 +84,37 @@ dated as (
 
 ),
 
-preceded as (
-
-    select
-        *,
-        lag(ended_at) over (partition by visitor_id order by spell_number) as ended_before_at
-    from dated
-
-),
-
 final as (
 
     select
-        preceded.subscription_id,
-        preceded.user_id,
-        preceded.visitor_id,
+        dated.subscription_id,
+        dated.user_id,
+        dated.visitor_id,
 
-        preceded.plan,
-        preceded.store,
-        preceded.end_reason,
+        dated.plan,
+        dated.store,
+        dated.end_reason,
 
-        preceded.spell_number,
-        preceded.period_months,
-        preceded.payments,
-        preceded.renewals,
+        dated.spell_number,
+        dated.period_months,
+        dated.payments,
+        dated.renewals,
         cast(coalesce(payments.amount_base, 0) as decimal(18, 4)) as amount_base,
 
-        preceded.is_bot,
-        preceded.first_event_name = 'Subscription Started' as is_start_seen,
+        dated.is_bot,
+        dated.first_event_name = 'Subscription Started' as is_start_seen,
 
+        -- A renewal says that there was a period before it, which is unknown where history begins. After a subscription that ended it
+        -- begins another one: dated back it would change months that were complete.
         case
-            when preceded.first_event_name = 'Subscription Started' then preceded.first_at
-            else
-                greatest(
-                    {{ dbt.dateadd('month', '-preceded.period_months', 'preceded.first_at') }},
-                    coalesce(preceded.ended_before_at, cast('1970-01-01' as timestamp))
-                )
+            when dated.first_event_name = 'Subscription Started' or dated.spell_number > 1 then dated.first_at
+            else {{ dbt.dateadd('month', '-dated.period_months', 'dated.first_at') }}
         end as started_at,
-        preceded.cancelled_at,
-        preceded.paid_until,
-        preceded.ended_at
-    from preceded
-    left join payments on preceded.subscription_id = payments.subscription_id
+        dated.cancelled_at,
+        dated.paid_until,
+        dated.ended_at
+    from dated
+    left join payments on dated.subscription_id = payments.subscription_id
 
 )
 
