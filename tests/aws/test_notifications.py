@@ -124,6 +124,7 @@ def test_a_message_stays_until_its_object_is_loaded_and_only_its_day_is_listed(s
     assert (found.new, settled) == ((), messages)
 
 
+@pytest.mark.slow  # all definitions, and a queue that is waited for
 def test_the_sensor_lists_once_and_then_listens(
     queue: LandingQueue, s3_hub: S3Hub, bucket: str, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:

@@ -224,6 +224,7 @@ def test_tables_are_brought_up_to_date_and_those_of_a_newer_dagster_stay(instanc
         cursor.execute("update alembic_version set version_num = %s", [known])
 
 
+@pytest.mark.slow  # a PostgreSQL of its own
 def test_a_dump_of_the_database_brings_runs_and_cursors_back(
     instance: dg.DagsterInstance, postgres: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

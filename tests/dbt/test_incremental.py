@@ -299,6 +299,7 @@ IN_MARTS = {
 }
 
 
+@pytest.mark.slow  # a build of its own
 def test_an_answer_is_empty_if_its_list_was_and_not_if_nobody_can_read_it(world: Any) -> None:
     lists: dict[str, list[Any]] = {
         "bare": [],

@@ -43,6 +43,7 @@ def refresher(world, url: str) -> Refresher:
     return Refresher(outline_of(defs), lambda: defs, settings, **parts, listener=lambda what, done, total: None)
 
 
+@pytest.mark.slow  # all definitions
 def test_a_bad_snapshot_of_today_is_fetched_again(world):
     with running_server(world / "truth") as url:
         made = refresher(world, f"{url}/books")

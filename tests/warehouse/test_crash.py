@@ -48,6 +48,7 @@ def test_a_loader_killed_fifty_times_ends_with_what_an_undisturbed_one_has(tmp_p
     assert account(warehouse).broken == ()
 
 
+@pytest.mark.slow  # two processes of the loader
 def test_two_loaders_at_once_both_end_well_and_load_each_object_once(tmp_path, hub, warehouse, land, view):
     land_many(land, view, 60)
     both = [start_loader(tmp_path, 5) for _ in range(2)]
