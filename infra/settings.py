@@ -51,7 +51,7 @@ def parameters(deployment: Deployment) -> dict[str, str]:
         "deployment": names.base,
         "budget_month": str(deployment.size.platform_budget),
         "budget_refuses": "on" if deployment.budget_refuses else "off",
-        **_endpoints(deployment),
+        **_attribute_endpoints(deployment),
         **({"api_origins": " ".join(deployment.web_origins)} if deployment.web_origins else {}),
         **_model_hosts(deployment, names),
     }
@@ -83,7 +83,7 @@ def limits_text(limits: Mapping[str, tuple[int, int]]) -> str:
     return " ".join(f"{tier}={rate}/{at_once}" for tier, (rate, at_once) in limits.items())
 
 
-def _endpoints(deployment: Deployment) -> dict[str, str]:
+def _attribute_endpoints(deployment: Deployment) -> dict[str, str]:
     """Where users and books are fetched; without them somebody delivers snapshots into the hub."""
     given = {"users_url": deployment.users_url, "books_url": deployment.books_url}
     return {name: url for name, url in given.items() if url}

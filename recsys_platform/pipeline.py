@@ -152,7 +152,7 @@ def learn(
     """
     variants, live = live_recipe(own, registry)
     now, held = naive_utc_now(), choice_in_force(registry, data)
-    with _noted("Nothing was evaluated", DataError):
+    with _log_and_go_on("Nothing was evaluated", DataError):
         result = evaluate_variants(data, variants=variants, params=EVALUATION, live=live)
         store_evaluation(result, data.fingerprint(), warehouse, now)
         hub.put(REPORT, _evaluation_report(result, data, variants, now).encode())
@@ -160,18 +160,20 @@ def learn(
     versions = {}
     for name in own:
         metrics = measured.metrics(name) if measured and name in measured.models else {}
-        with _noted(f"{name} was not trained", NothingToLearnError):
+        with _log_and_go_on(f"{name} was not trained", NothingToLearnError):
             versions[name] = train(name, data, registry, variants=own, now=now, metrics=metrics).version
     candidates, by_canary = candidate_versions(data, variants, live, registry, now), rollout is not None
     done = apply_gate(candidates, live, measured, registry, GateParams(), choice=held, by_canary=by_canary)
     if rollout and done.winner:
-        with _noted("No canary was started", RecsysError):  # what is live goes on, and the next refresh tries again
+        with _log_and_go_on(
+            "No canary was started", RecsysError
+        ):  # what is live goes on, and the next refresh tries again
             rollout.start_after_gate(candidates[done.winner.candidate], done.winner.reasons[0])
     return versions
 
 
 @contextmanager
-def _noted(what: str, kind: type[RecsysError]) -> Iterator[None]:
+def _log_and_go_on(what: str, kind: type[RecsysError]) -> Iterator[None]:
     """Go on after an error that concerns this block alone, as the asset of the same step does; it is logged."""
     try:
         yield

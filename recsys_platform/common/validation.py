@@ -19,11 +19,11 @@ def first_problem(error: ValidationError, *, place_from: int = 0, shows_value: b
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"][place_from:])
     message = first["msg"].removeprefix("Value error, ")
-    words = f"{message[0].lower()}{message[1:]}{_quoted(first) if shows_value else ''}"
+    words = f"{message[0].lower()}{message[1:]}{_quoted_value(first) if shows_value else ''}"
     return f"{place}: {words}" if place else words
 
 
-def _quoted(problem: Any) -> str:
+def _quoted_value(problem: Any) -> str:
     value = problem["input"]
     if problem["type"] in _ABOUT_NAMES or (isinstance(value, Mapping | Sequence) and not isinstance(value, str)):
         return ""

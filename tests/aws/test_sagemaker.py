@@ -23,6 +23,7 @@ from recsys_platform.serving.sagemaker.endpoint import (
     STEPS,
     Container,
     Endpoint,
+    EndpointStatus,
     SageMaker,
     Variant,
     checked_name,
@@ -302,6 +303,22 @@ def test_a_ramp_goes_up_step_by_step_and_all_the_way_down_and_each_step_counts_o
     assert not sagemaker.roll_back("recsys", "challenger")
     assert sagemaker.weights("recsys") == {"champion": 1, "challenger": 0}
     assert len(sent) == len(STEPS) + 1
+
+
+def test_a_change_of_traffic_waits_for_the_fleet_that_is_coming(
+    sagemaker: SageMaker, two: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While an endpoint is updated SageMaker describes the variants of before."""
+    now, waited = sagemaker.status("recsys"), []
+    old = replace(now, status="Updating", weights={"champion": 1.0})
+
+    def status(self: SageMaker, endpoint: str) -> EndpointStatus:
+        return now if waited else old
+
+    monkeypatch.setattr(SageMaker, "status", status)
+    monkeypatch.setattr(SageMaker, "wait", lambda self, endpoint: waited.append(endpoint))
+    assert sagemaker.shift("recsys", "challenger", 0.25)
+    assert waited == ["recsys"]
 
 
 class Described:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -335,6 +336,17 @@ def test_a_registry_that_hangs_hides_nothing_that_dagster_knows(platform: Platfo
         platform.watch(minutes=4)
     platform.lines += platform.printed().splitlines()
     assert "recsys_silent_daemons" in {metric for _, metric, _ in platform.series}
+
+
+def test_what_only_metrics_need_is_imported_by_their_sensor_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without the extra of OpenTelemetry the other sensors and all jobs must load."""
+    monkeypatch.setitem(sys.modules, "recsys_platform.monitoring.otlp", None)
+    settings = load_settings({"RECSYS_METRICS": "otlp", "RECSYS_HOME": str(tmp_path)})
+    assert "metrics" in {each.name for each in triggers(settings).sensors or ()}
+    with pytest.raises(ImportError):
+        emitter_of(settings)
 
 
 SAMPLES = [Sample(SILENT_DAEMONS, 1), Sample(OVERDUE, 60, {"asset": "marts/dim_books"})]

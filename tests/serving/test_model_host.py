@@ -35,10 +35,11 @@ from recsys_platform.serving.following import Follower, ServedModel
 from recsys_platform.serving.gateway.server import host_at
 from recsys_platform.serving.model_host import app as host_app
 from recsys_platform.serving.model_host.folder import CATALOG, load_host_folder, write_host_folder
-from recsys_platform.serving.model_hosts import HttpHost, ModelHosts
+from recsys_platform.serving.model_hosts import DEADLINE_SECONDS, HttpHost, ModelHosts
 from recsys_platform.serving.recommending import Query, live_answer
 from recsys_platform.serving.routing import Routing
 from recsys_platform.serving.sagemaker.runtime import _backend_error
+from recsys_platform.serving.shadow import SECONDS as SHADOW_SECONDS
 from recsys_platform.serving.snapshot import Profile, current_version, open_snapshot
 from tests.support.pace import patience, wait_until
 from tests.support.serving_world import Running, ServingWorld, event, make_world
@@ -150,6 +151,8 @@ REFUSED: dict[str, tuple[bytes, str, int]] = {
     "a deep one": (b'{"history": ' + b"[" * 100_000, "application/json", 400),
     "CSV without rows": (b"history,k\n", "text/csv", 400),
     "CSV with a field too many": (b"k\n3,4\n", "text/csv", 400),
+    "CSV of too many rows": (b"k\n" + b"1\n" * 20_000, "text/csv", 413),
+    "CSV of too many rows of an old Mac": (b"k\r" + b"1\r" * 20_000, "text/csv", 413),
     "CSV that is not UTF-8": (b"language\n\xff\n", "text/csv", 400),
     "another media type": (b"x", "application/x-npy", 415),
     "too much": (b" " * (6 * 1024 * 1024 + 1), "application/json", 413),
@@ -467,6 +470,14 @@ def test_an_answer_of_the_container_behind_an_endpoint_is_what_it_is_over_http(
     answer = {"Error": {"Code": code}, "OriginalStatusCode": status}
     found = _backend_error(ClientError(answer, "InvokeEndpoint"), has_target=False)  # type: ignore[arg-type]
     assert type(found) is kind
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_shadow_on_an_endpoint_has_its_own_time() -> None:
+    """With the time of an answer, only quick shadows would be compared."""
+    found = host_at("sagemaker://recsys", seconds=SHADOW_SECONDS)
+    assert found._client.meta.config.read_timeout == SHADOW_SECONDS == 0.5
+    assert host_at("sagemaker://recsys")._client.meta.config.read_timeout == DEADLINE_SECONDS
 
 
 @pytest.mark.usefixtures("runtime")

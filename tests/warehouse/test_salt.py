@@ -46,6 +46,15 @@ def test_a_run_with_another_salt_ends_before_anything_is_loaded(home: Path, ware
         refresher.run(instance)
 
 
+def test_a_backup_has_the_same_fingerprint_where_there_is_no_world(tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    backup.write_text(f"{OURS}\n")
+    assert said_by("salt", "fingerprint", str(backup), home=tmp_path / "none") == (0, fingerprint(OURS))
+    assert not (tmp_path / "none").exists()
+    backup.write_text("\n")
+    assert "is empty: it is no backup of the salt" in said_by("salt", "fingerprint", str(backup), home=tmp_path)[1]
+
+
 def test_check_says_whether_setting_and_backup_are_the_salt_and_shows_neither(home: Path, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     backup.write_text(f"{OURS}\n")

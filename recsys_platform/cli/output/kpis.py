@@ -32,8 +32,8 @@ def print_scorecard(out: Console, kpis: Sequence[KpiMonths], *, definitions: boo
         "✓ on target, ✗ off target. * The month is not complete, or the figure was reported before its end.",
         soft_wrap=True,
     )
-    for teller, as_of in sorted(_reporters(kpis).items()):
-        out.print(escape(f"Inputs reported by {teller}, last on {as_of} (seed kpi_inputs)."), soft_wrap=True)
+    for reporter, as_of in sorted(_newest_reports(kpis).items()):
+        out.print(escape(f"Inputs reported by {reporter}, last on {as_of} (seed kpi_inputs)."), soft_wrap=True)
     if definitions:
         for kpi in kpis:
             if kpi.segment == "all":
@@ -49,7 +49,7 @@ def _month_texts(kpis: Sequence[KpiMonths]) -> list[str]:
     ]
 
 
-def _reporters(kpis: Sequence[KpiMonths]) -> dict[str, dt.date]:
+def _newest_reports(kpis: Sequence[KpiMonths]) -> dict[str, dt.date]:
     """Who reported inputs, and the last day on which they did."""
     told = {(month["reported_by"], month["as_of"]) for kpi in kpis for month in kpi.months if month["reported_by"]}
     return dict(sorted(told))

@@ -54,12 +54,12 @@ def failure_alert(status: dg.DefaultSensorStatus, settings: Settings) -> dg.Sens
 
 def keep_unsent(instance: dg.DagsterInstance, alert: Alert) -> None:
     """Keep an alert that no channel took; the sensor `problems` sends it later."""
-    _store_unsent(instance, [*_unsent(instance), alert][-_MOST_UNSENT:])
+    _store_unsent(instance, [*_load_unsent(instance), alert][-_MOST_UNSENT:])
 
 
 def send_unsent(instance: dg.DagsterInstance, channels: Sequence[Channel]) -> int:
     """Send the alerts that no channel took before, oldest first; returns how many. Raises `AlertError` if no channel takes one."""
-    waiting = _unsent(instance)
+    waiting = _load_unsent(instance)
     for sent, alert in enumerate(waiting, start=1):
         try:
             notify(alert, channels)
@@ -70,7 +70,7 @@ def send_unsent(instance: dg.DagsterInstance, channels: Sequence[Channel]) -> in
     return len(waiting)
 
 
-def _unsent(instance: dg.DagsterInstance) -> list[Alert]:
+def _load_unsent(instance: dg.DagsterInstance) -> list[Alert]:
     held = instance.daemon_cursor_storage.get_cursor_values({_UNSENT}).get(_UNSENT, "[]")
     return [Alert(**each) for each in json.loads(held)]
 

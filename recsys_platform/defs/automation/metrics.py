@@ -40,9 +40,8 @@ def metrics_sensors(
     if settings.metrics == "off":
         return []
     longest = dt.timedelta(hours=settings.alert_silence_hours)
-    emitter_once = cache(
-        emitter_of
-    )  # by the first tick: what it imports may be missing, which other sensors do not need
+    # Made by the first tick: what it imports may be missing, which other sensors do not need.
+    emitter_once = cache(emitter_of)
 
     @dg.sensor(
         name="metrics",

@@ -51,22 +51,21 @@ def problems_alert(
         try:
             found |= silent_trackers(hub, clock(), dt.timedelta(hours=settings.alert_silence_hours))
             unread = ""
-        except (
-            RecsysError
-        ) as error:  # what Dagster knows is told all the same, and what was told of trackers still holds
+        except RecsysError as error:
+            # What Dagster knows is sent all the same, and what was sent about trackers still holds.
             found |= dict.fromkeys((name for name in reported if name.startswith(_SILENCE)), "")
             unread = f" {error}"
         new = [sentence for name, sentence in found.items() if name not in reported]
         if channels:
             send_unsent(context.instance, channels)
-        not_sent = _send(new, settings, channels) if new else ""
+        not_sent = _send_alert(new, settings, channels) if new else ""
         context.update_cursor(json.dumps(sorted(found)))
         return dg.SkipReason(f"{len(found)} problems, {len(new)} of them new.{not_sent}{unread}")
 
     return problems
 
 
-def _send(new: Sequence[str], settings: Settings, channels: Sequence[Channel]) -> str:
+def _send_alert(new: Sequence[str], settings: Settings, channels: Sequence[Channel]) -> str:
     """Send an alert; a further sentence if not every channel took it. Raises `AlertError` if none did: the next tick tries again."""
     if not channels:
         return " No alert was sent: neither RECSYS_ALERT_TOPIC nor RECSYS_ALERT_WEBHOOK is set."

@@ -383,7 +383,7 @@ class Registry:
         folder = self._folder_of(theirs)
         if self._is_copy(folder) and not folder.exists():
             with _as_registry_error(f"Cannot fetch model version {version}"):
-                self._fetch(theirs.source, folder)
+                self._download(theirs.source, folder)
         return info, folder
 
     def _folder_of(self, theirs: StoredVersion) -> Path:
@@ -397,7 +397,7 @@ class Registry:
     def _is_copy(self, folder: Path) -> bool:
         return folder.parent == self.root / "copies"
 
-    def _fetch(self, source: str, copy: Path) -> None:
+    def _download(self, source: str, copy: Path) -> None:
         """Download files to a folder, which is there as a whole or not at all. `source`: their URI, which only the server resolves."""
         from mlflow.artifacts import download_artifacts
 

@@ -78,7 +78,7 @@ def estimate_of(steps: Sequence[Mapping[str, Any]], loads: Sequence[Mapping[str,
     total = sum(load["records"] for load in loads)
     usd, seconds = (
         max(
-            _at(total, [(build.records, getattr(build, name)) for build in known if build.records]),
+            _estimate_at(total, [(build.records, getattr(build, name)) for build in known if build.records]),
             *(getattr(build, name) for build in builds),
         )
         + sum(float(row[name] or 0) for row in others.values())
@@ -104,7 +104,7 @@ def _loaded(loads: Sequence[Mapping[str, Any]], since: Any, until: Any) -> int:
     )
 
 
-def _at(records: int, points: Sequence[tuple[int, float]]) -> float:
+def _estimate_at(records: int, points: Sequence[tuple[int, float]]) -> float:
     """The value at a number of records, from (records, value) of builds; 0 without any."""
     if not points:
         return 0

@@ -107,12 +107,12 @@ async def _invoke(request: Request, alias: str, models: Models) -> Response:
     wanted = _media_type(request.headers.get("accept"), default=given)
     body = await _body_of(request)
     if given == JSON:
-        return Response(_answered(model, body, given, wanted), media_type=wanted)
+        return Response(_response_body(model, body, given, wanted), media_type=wanted)
     # In a thread, so that a ping is answered meanwhile.
-    return Response(await run_in_threadpool(_answered, model, body, given, wanted), media_type=wanted)
+    return Response(await run_in_threadpool(_response_body, model, body, given, wanted), media_type=wanted)
 
 
-def _answered(model: ServedModel, body: bytes, given: str, wanted: str) -> bytes:
+def _response_body(model: ServedModel, body: bytes, given: str, wanted: str) -> bytes:
     """The answer to the content of a request, in the media type that is wanted."""
     answers = _answers_of(model, _requests_in(given, body))
     content = answers_as_csv(answers) if wanted == CSV else _as_json(answers, single=given == JSON)
@@ -144,7 +144,7 @@ async def _body_of(request: Request) -> bytes:
 
 
 def _requests_in(media_type: str, content: bytes) -> list[HostRequest]:
-    if media_type == CSV and content.count(b"\n") > MOST_ROWS + 1:
+    if media_type == CSV and max(content.count(b"\n"), content.count(b"\r")) > MOST_ROWS + 1:
         raise _HostError(413, f"A request has at most {MOST_ROWS:,} rows.")
     try:
         return requests_in_csv(content) if media_type == CSV else [_decode(content)]
